@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Which kernel function failed, at which line, and how the error travelled up.
+//!
+//! ```text
+//! argv ─ cli ─▶ config ─▶ select ─▶ bpf ──bytes──▶ events ─▶ session ─▶ symbolize ─▶ render
+//!                 ▲          ▲
+//!             usecases/   kernel (facts)
+//! ```
+//!
+//! One way, no back and forth: each arrow is an owned value. Everything to the right of
+//! `events` is a pure function of bytes and facts, so a recorded stream gives the same text on
+//! any machine. `app` is the only place that wires the stages together.
+
+pub mod spec;
+
+pub mod diag;
+
+pub mod kernel;
+
+pub mod select;
+
+pub mod events;
+
+pub mod session;
+
+pub mod symbolize;
+
+pub mod render;

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What a selection consists of.
+
+use crate::spec::{Addr, FuncId, ResultType};
+
+/// A function that this run traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracedFunction {
+    /// Its id in this run: its index in [`Selection::functions`].
+    pub id: FuncId,
+    /// The symbol's name as kallsyms has it (with `.isra.0` and the like).
+    pub name: String,
+    /// The module it belongs to; `None` for the kernel itself.
+    pub module: Option<String>,
+    /// The symbol's address in the running kernel.
+    pub addr: Addr,
+    /// Distance to the next symbol, in bytes: the range that belongs to this function.
+    pub size: u64,
+    /// Why it opens a session, or `None` where it only takes part in one.
+    pub entry: Option<EntryPoint>,
+    /// How its result is judged.
+    pub result: ResultType,
+    /// What a trampoline back end needs to know; `None` where BTF has no function of this very
+    /// symbol (clones such as `.isra.0`), so that only kprobe back ends can take it.
+    pub prototype: Option<Prototype>,
+}
+
+/// What opens a session: a kind, because uprobes, USDT and LSM hooks will be entry points too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EntryPoint {
+    /// A call of a kernel function.
+    KernelFunction,
+}
+
+/// The part of a BTF function prototype that attaching by BTF id depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prototype {
+    /// Which BTF the id belongs to.
+    pub origin: BtfOrigin,
+    /// BTF id of the `FUNC`.
+    pub btf_id: u32,
+    /// How many argument slots of 8 bytes the trampoline saves before the result.
+    pub arg_slots: u8,
+    /// Whether fentry/fexit can take it (not variadic, no struct returned by value, …).
+    pub trampoline_ok: bool,
+}
+
+/// Where a BTF id comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BtfOrigin {
+    /// The kernel's own BTF.
+    Vmlinux,
+    /// The split BTF of [`TracedFunction::module`].
+    Module,
+}
+
+/// The functions to trace.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// In ascending order of address; the index is the [`FuncId`].
+    pub functions: Vec<TracedFunction>,
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A finished session: what happened between an entry function's call and its return.
+
+use crate::spec::{Addr, FuncId, Outcome, Pid};
+
+/// A point of the kernel's monotonic clock, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MonotonicNs(pub u64);
+
+/// The context a session ran in; interrupts never enter the chain of the task they interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// An ordinary task.
+    Task,
+    /// A softirq.
+    SoftIrq,
+    /// A hardware interrupt.
+    HardIrq,
+    /// A non-maskable interrupt.
+    Nmi,
+}
+
+/// One traced call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The function called.
+    pub func: FuncId,
+    /// The traced call it was made from, an index into [`Session::calls`]; `None` for the entry.
+    pub parent: Option<usize>,
+    /// Number of traced calls above it: 0 for the entry.
+    pub depth: u16,
+    /// When it was called.
+    pub started: MonotonicNs,
+    /// How long it ran, in nanoseconds (of the last one where `repeats` > 1).
+    pub duration_ns: u64,
+    /// The return register; meaningless where the call did not return.
+    pub result: u64,
+    /// What the result means by the function's type.
+    pub outcome: Outcome,
+    /// False where no return was seen: noreturn, a tail call, a return the kernel did not report.
+    pub returned: bool,
+    /// The return address of the call, where the back end could tell.
+    pub call_site: Option<Addr>,
+    /// How many equal calls in a row this stands for (same function, same failure); ≥ 1.
+    pub repeats: u32,
+}
+
+/// How a link of the chain came by its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Link {
+    /// It returned what the next link had returned.
+    PassedOn,
+    /// It turned the next link's failure into another one.
+    Translated,
+    /// Nothing below it explains its result: the failure was made here, as far as was traced.
+    Origin,
+    /// It carries no result of its own (void and the like) or did not return.
+    Transparent,
+}
+
+/// One link of the failing chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainLink {
+    /// Index into [`Session::calls`].
+    pub call: usize,
+    /// Where its result came from.
+    pub link: Link,
+}
+
+/// One row of the merged stack, outermost first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackRow {
+    /// The address, where the kernel's stack has one for this row.
+    pub addr: Option<Addr>,
+    /// Whether `addr` is a return address (the call is at `addr - 1`) or exact.
+    pub is_return: bool,
+    /// The traced call that this row shows: an index into [`Session::chain`].
+    pub link: Option<usize>,
+    /// Part of the tracing itself (trampoline, BPF program): left out by default.
+    pub is_tracer: bool,
+}
+
+/// What was lost or cut inside one session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionLosses {
+    /// Calls beyond the depth cap: counted, not recorded.
+    pub beyond_depth: u32,
+    /// Finished calls whose record was overwritten by later ones.
+    pub overwritten_calls: u32,
+    /// Calls without a seen return.
+    pub unreturned: u32,
+    /// Returns without a seen call.
+    pub unmatched_returns: u32,
+    /// Kernel stacks wanted and not had.
+    pub missing_stacks: u32,
+}
+
+/// A finished session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Unique in this run, ascending in the order in which sessions opened.
+    pub id: u64,
+    /// When the entry function was called.
+    pub started: MonotonicNs,
+    /// When it returned.
+    pub ended: MonotonicNs,
+    /// Process id.
+    pub tgid: Pid,
+    /// Thread id.
+    pub tid: Pid,
+    /// The thread's name: raw bytes that the traced program chose, to be escaped when shown.
+    pub comm: Vec<u8>,
+    /// The name of the thread group's leader.
+    pub leader_comm: Vec<u8>,
+    /// Where it ran.
+    pub lane: Lane,
+    /// The calls that were kept, in the order in which they were made; `calls[0]` is the entry.
+    pub calls: Vec<Call>,
+    /// From the entry function down to the culprit; never empty.
+    pub chain: Vec<ChainLink>,
+    /// Whether the last link of `chain` is sure to be the culprit: its failure has no other
+    /// explanation among what was traced.
+    pub certain: bool,
+    /// Failing calls that do not explain the result, in the order in which they were made.
+    pub handled: Vec<usize>,
+    /// Kernel stack and chain, merged.
+    pub stack: Vec<StackRow>,
+    /// What is missing.
+    pub losses: SessionLosses,
+}
+
+impl Session {
+    /// The call that made the session's failure, as far as was traced.
+    #[must_use]
+    pub fn culprit(&self) -> Option<&Call> {
+        self.chain.last().and_then(|link| self.calls.get(link.call))
+    }
+
+    /// The entry function's call.
+    #[must_use]
+    pub fn entry(&self) -> Option<&Call> {
+        self.calls.first()
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What a function returns, by type, and what one returned value therefore means.
+//!
+//! The kernel side judges with the same classes (`enum result_class` in
+//! `bpf/include/events.h`); a test holds the two together.
+
+/// The largest errno that the kernel encodes in a return value (`MAX_ERRNO`).
+const MAX_ERRNO: i64 = 4095;
+
+/// `VM_FAULT_ERROR` of the kernel: OOM, SIGBUS, SIGSEGV, HWPOISON, HWPOISON_LARGE, FALLBACK.
+///
+/// `FALLBACK` (0x800) is left out: it asks for a smaller page and is no failure.
+const VM_FAULT_ERROR: u64 = 0x1 | 0x2 | 0x40 | 0x10 | 0x20;
+
+/// How a function's result is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ResultType {
+    /// Returns nothing.
+    Void,
+    /// `bool`: neither value is a failure.
+    Bool,
+    /// A plain unsigned integer of so many bytes: never a failure.
+    Unsigned(u8),
+    /// A signed integer or enum of so many bytes (1, 2, 4, 8): `-1..=-4095` is a failure.
+    Signed(u8),
+    /// A pointer: `NULL` and `ERR_PTR` are failures.
+    Pointer,
+    /// `unsigned long` that carries an errno (the mmap family).
+    UlongErrno,
+    /// `blk_status_t`: any value but 0 is a failure.
+    BlkStatus,
+    /// `vm_fault_t`: the error bits are a failure.
+    VmFault,
+    /// No type is known: an errno-like value counts only where a caller passed it on.
+    Unknown,
+}
+
+/// What one returned value means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Not a failure.
+    Success,
+    /// A `NULL` pointer.
+    Null,
+    /// `-errno` or `ERR_PTR(-errno)`; 1..=4095.
+    Errno(u16),
+    /// A failing status of another kind (`blk_status_t`, `vm_fault_t`).
+    Status(u32),
+}
+
+impl ResultType {
+    /// Whether any value of this type can be a failure.
+    #[must_use]
+    pub fn can_fail(self) -> bool {
+        !matches!(self, Self::Void | Self::Bool | Self::Unsigned(_))
+    }
+
+    /// The value with the width of this type, sign-extended where the type is signed.
+    #[must_use]
+    pub fn widen(self, raw: u64) -> i64 {
+        match self {
+            Self::Void => 0,
+            Self::Bool | Self::BlkStatus => i64::from(raw as u8),
+            Self::Signed(1) => i64::from(raw as i8),
+            Self::Signed(2) => i64::from(raw as i16),
+            Self::Signed(4) => i64::from(raw as i32),
+            Self::Unsigned(1) => i64::from(raw as u8),
+            Self::Unsigned(2) => i64::from(raw as u16),
+            Self::Unsigned(4) | Self::VmFault => i64::from(raw as u32),
+            _ => raw as i64,
+        }
+    }
+
+    /// What `raw`, the return register, means for a function of this type.
+    #[must_use]
+    pub fn judge(self, raw: u64) -> Outcome {
+        let value = self.widen(raw);
+        match self {
+            Self::Void | Self::Bool | Self::Unsigned(_) => Outcome::Success,
+            Self::Pointer if value == 0 => Outcome::Null,
+            Self::Pointer | Self::Signed(_) | Self::UlongErrno => errno(value),
+            Self::BlkStatus if value != 0 => Outcome::Status(value as u32),
+            Self::VmFault if raw & VM_FAULT_ERROR != 0 => Outcome::Status(value as u32),
+            Self::BlkStatus | Self::VmFault => Outcome::Success,
+            Self::Unknown => match errno(value) {
+                Outcome::Success => errno(i64::from(raw as i32)),
+                failure => failure,
+            },
+        }
+    }
+}
+
+impl Outcome {
+    /// Whether this is any kind of failure.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        self != Self::Success
+    }
+}
+
+fn errno(value: i64) -> Outcome {
+    if (-MAX_ERRNO..0).contains(&value) {
+        Outcome::Errno((-value) as u16)
+    } else {
+        Outcome::Success
+    }
+}

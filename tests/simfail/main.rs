@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Failure simulator (being built).
+
+fn main() {}
