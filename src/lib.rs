@@ -19,6 +19,9 @@ pub mod kernel;
 
 pub mod select;
 
+#[allow(unsafe_code)]
+pub mod bpf;
+
 pub mod events;
 
 pub mod session;

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What depends on the architecture: registers, and where preempt_count lives. */
+#ifndef RETSNOOP_ARCH_X86_64_H
+#define RETSNOOP_ARCH_X86_64_H
+
+static __always_inline u64 regs_stack_pointer(const struct pt_regs *regs)
+{
+	return regs->sp;
+}
+
+static __always_inline u64 regs_instruction_pointer(const struct pt_regs *regs)
+{
+	return regs->ip;
+}
+
+static __always_inline u64 regs_result(const struct pt_regs *regs)
+{
+	return regs->ax;
+}
+
+/* Per-CPU variables with BTF, where the kernel has them: __preempt_count before 6.2 and again
+ * from 6.15, pcpu_hot between. 5.10's BTF has no variables at all. */
+extern const int __preempt_count __ksym __weak;
+extern const struct pcpu_hot pcpu_hot __ksym __weak;
+
+static __always_inline u32 preempt_count(void)
+{
+	u64 base = 0;
+	u32 count = 0;
+	u32 cpu;
+
+	if (bpf_ksym_exists(&__preempt_count))
+		return *(const int *)bpf_this_cpu_ptr(&__preempt_count);
+	if (bpf_ksym_exists(&pcpu_hot))
+		return ((const struct pcpu_hot *)bpf_this_cpu_ptr(&pcpu_hot))->preempt_count;
+	if (!cfg.preempt_count)
+		return 0;
+	/* Addresses come from kallsyms; the per-CPU base never changes while a CPU is up. */
+	cpu = bpf_get_smp_processor_id();
+	if (bpf_probe_read_kernel(&base, sizeof(base), (void *)(cfg.per_cpu_offset + 8 * cpu)))
+		return 0;
+	bpf_probe_read_kernel(&count, sizeof(count), (void *)(base + cfg.preempt_count));
+	return count;
+}
+
+#endif
