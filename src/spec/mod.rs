@@ -4,8 +4,19 @@
 //! Nothing here reads a file, knows libbpf or prints; a type is here when more than one
 //! stage needs it and it means the same thing in each.
 
+mod duration;
+mod errno;
+mod errno_table;
+mod glob;
 mod ids;
+mod nearest;
 mod result;
+#[cfg(test)]
+mod tests;
 
+pub use duration::{BareUnit, parse_duration};
+pub use errno::{Errno, ErrnoSet};
+pub use glob::{GlobKind, GlobSpec, NameGlob};
 pub use ids::{Addr, FuncId, Pid};
+pub use nearest::nearest;
 pub use result::{Outcome, ResultType};
