@@ -1,2 +1,4 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! (being built)
+//! Facts about a kernel, live or recorded: symbols, types, traceable functions.
+
+pub mod btf;
