@@ -2,3 +2,6 @@
 //! Facts about a kernel, live or recorded: symbols, types, traceable functions.
 
 pub mod btf;
+pub mod facts;
+pub mod kallsyms;
+pub mod traceable;

@@ -147,8 +147,8 @@ fn argument_slots_count_structs_by_their_size() {
     let func = builder.func("f", int, &[int, small, named]);
     let shape = parse(&builder).shape(func).unwrap();
     assert_eq!(
-        (shape.args, shape.arg_slots, shape.struct_args),
-        (3, 4, true)
+        (shape.args, shape.arg_slots, shape.hardest_arg),
+        (3, 4, ArgKind::SmallStruct)
     );
     assert_eq!(shape.obstacle(NEW), None);
     assert_eq!(shape.obstacle(OLD), Some(TrampolineObstacle::StructArg));
