@@ -145,7 +145,7 @@ enum Matcher {
     /// Literals with `*` between them; the first and the last may be empty.
     Parts(Vec<String>),
     /// Anything else.
-    Compiled(GlobMatcher),
+    Compiled(Box<GlobMatcher>),
 }
 
 impl NameGlob {
@@ -153,7 +153,7 @@ impl NameGlob {
         check(text, subject)?;
         let matcher = if text.contains(['?', '[', '{']) || subject == Subject::Path {
             let glob = Glob::new(text).map_err(|error| error.kind().to_string())?;
-            Matcher::Compiled(glob.compile_matcher())
+            Matcher::Compiled(Box::new(glob.compile_matcher()))
         } else if text.contains('*') {
             Matcher::Parts(text.split('*').map(str::to_owned).collect())
         } else {

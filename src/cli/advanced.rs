@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Advanced: what hardly anyone needs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Options of this heading.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Advanced")]
+pub struct Advanced {
+    /// Read use cases from DIR too; a file `NAME.toml` there wins over the built-in NAME
+    /// [default: $XDG_CONFIG_HOME/retsnoop-rs/usecases]
+    #[arg(long, value_name = "DIR")]
+    pub cases_dir: Option<PathBuf>,
+
+    /// Size of the buffer between kernel and program, in MiB: 1 to 1024, rounded up to a power
+    /// of two
+    #[arg(long, value_name = "MB", default_value = "8", value_parser = ring_buffer)]
+    pub ringbuf_size: RingBufferSize,
+
+    /// Write the raw event stream to FILE as well
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub record_raw: Option<PathBuf>,
+}
+
+/// The size of the ring buffer: a power of two, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingBufferSize {
+    /// In bytes.
+    pub bytes: u32,
+}
+
+fn ring_buffer(text: &str) -> Result<RingBufferSize, String> {
+    match text.parse::<u32>() {
+        Ok(mib @ 1..=1024) => Ok(RingBufferSize {
+            bytes: mib.next_power_of_two() << 20,
+        }),
+        _ => Err("a number of MiB, 1 to 1024".to_owned()),
+    }
+}

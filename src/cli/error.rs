@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What is wrong with a command line: one sentence, and perhaps a hint.
+
+use std::error::Error;
+use std::fmt;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// A mistake on the command line or in a file that it names; exit code 2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageError {
+    /// What is wrong: lower case, no period.
+    pub message: String,
+    /// What to do about it; options that it names exist (tested).
+    pub hint: Option<String>,
+}
+
+impl UsageError {
+    /// Without a hint.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// With this hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// clap's first line is the message; its suggestion, where it has one, becomes the hint.
+    pub(super) fn from_clap(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        let first = text.lines().next().unwrap_or_default();
+        let message = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+        let hint = match error.kind() {
+            ErrorKind::UnknownArgument => {
+                let similar = suggested(error, ContextKind::SuggestedArg);
+                similar.map(|option| format!("a similar option is `{option}`; see `--help`"))
+            }
+            ErrorKind::InvalidValue => valid_values(error),
+            _ => None,
+        };
+        let hint = hint.unwrap_or_else(|| "see `--help`".to_owned());
+        Self {
+            message,
+            hint: Some(hint),
+        }
+    }
+}
+
+fn suggested(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) => texts.first().cloned(),
+        _ => None,
+    }
+}
+
+fn valid_values(error: &clap::Error) -> Option<String> {
+    match error.get(ContextKind::ValidValue)? {
+        ContextValue::Strings(values) if !values.is_empty() => {
+            Some(format!("possible values: {}", values.join(", ")))
+        }
+        _ => None,
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for UsageError {}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What was typed: the command line as clap reads it, one file for each heading of the help.
+//!
+//! argv → [`Cli`], or text to print, or a [`UsageError`]. Each value is parsed to its type here
+//! and only here; what options mean together is decided by `config`.
+
+mod advanced;
+mod error;
+mod filtering;
+mod generate;
+mod help;
+mod modes;
+mod output;
+mod symbolization;
+mod targeting;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+pub use advanced::{Advanced, RingBufferSize};
+pub use error::UsageError;
+pub use filtering::{Comm, Filtering};
+pub use generate::generate;
+pub use help::{Generated, Help};
+pub use modes::{BackendChoice, Modes};
+pub use output::{ColorChoice, Output};
+pub use symbolization::{SymbolizeLevel, SymbolizeOptions};
+pub use targeting::{GlobArg, Targeting};
+
+/// Show which kernel function failed, at which line, and how the error travelled up
+#[derive(Debug, Parser)]
+#[command(
+    name = "retsnoop-rs",
+    disable_help_flag = true,
+    disable_version_flag = true,
+    after_help = EXAMPLES,
+)]
+pub struct Cli {
+    /// Which functions, in which processes.
+    #[command(flatten)]
+    pub targeting: Targeting,
+    /// How functions are traced.
+    #[command(flatten)]
+    pub modes: Modes,
+    /// Which calls are shown.
+    #[command(flatten)]
+    pub filtering: Filtering,
+    /// Source lines.
+    #[command(flatten)]
+    pub symbolization: SymbolizeOptions,
+    /// What is printed, and for how long.
+    #[command(flatten)]
+    pub output: Output,
+    /// Rarely needed.
+    #[command(flatten)]
+    pub advanced: Advanced,
+    /// Help and version.
+    #[command(flatten)]
+    pub help: Help,
+    /// Reserved: a command to run and trace
+    #[arg(last = true, value_name = "CMD", hide = true)]
+    pub command: Vec<OsString>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  retsnoop-rs -c bpf -ss                       failing bpf() calls, with source lines
+  retsnoop-rs -e '*_sys_openat' -a 'vfs_*' -n cat   why cat cannot open its file
+  retsnoop-rs -c bpf -x EPERM --json           one JSON object for each failure with EPERM
+
+Quote globs, or the shell expands them.";
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Parsed {
+    /// To go on with.
+    Options(Box<Cli>),
+    /// To print this on stdout, and no more.
+    Text(String),
+}
+
+/// Reads a command line; the first argument is the program's name.
+///
+/// # Errors
+///
+/// When an option is unknown or a value makes no sense.
+pub fn parse(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<Parsed, UsageError> {
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => Ok(Parsed::Options(Box::new(cli))),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            Ok(Parsed::Text(error.render().to_string()))
+        }
+        Err(error) => Err(UsageError::from_clap(&error)),
+    }
+}
+
+/// The command line's description: for the README's option table, man page and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Modes: how functions are traced.
+
+use clap::{Args, ValueEnum};
+
+/// Options of this heading.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Modes")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags as typed; `config` makes one enum of them"
+)]
+pub struct Modes {
+    /// How to attach to functions
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        default_value = "auto",
+        conflicts_with_all = ["kprobe_multi", "fentry"],
+        hide_possible_values = false
+    )]
+    pub backend: BackendChoice,
+
+    /// Same as --backend kprobe-multi
+    #[arg(short = 'M', long, conflicts_with = "fentry")]
+    pub kprobe_multi: bool,
+
+    /// Same as --backend fentry
+    #[arg(short = 'F', long)]
+    pub fentry: bool,
+
+    /// Single kprobes: not available yet
+    #[arg(short = 'K', long, hide = true)]
+    pub kprobe: bool,
+
+    /// Select functions and say what would be traced, but attach nothing; -v lists them
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// How to attach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum BackendChoice {
+    /// The best that this kernel has for these functions
+    #[default]
+    Auto,
+    /// A pair of fentry and fexit programs for each function: any kernel, slow to attach
+    Fentry,
+    /// Two kprobe.multi links for all functions: needs fprobe (`CONFIG_FPROBE`)
+    KprobeMulti,
+    /// One kprobe.session link for all functions: needs 6.10 and fprobe
+    KprobeSession,
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Targeting: which functions are traced, and in which processes.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+
+use super::filtering::Comm;
+use crate::spec::{GlobSpec, Pid};
+
+/// Options of this heading.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Targeting")]
+pub struct Targeting {
+    /// Use case: a ready-made set of globs; `help` lists them. Repeatable
+    #[arg(short = 'c', long = "case", value_name = "NAME")]
+    pub cases: Vec<String>,
+
+    /// Entry functions: a session opens when one is called and is shown when it fails.
+    /// GLOB is a function name with `*`, `?`, `[a-z]`; `GLOB [MODULE]` means functions of
+    /// modules only; `:kernel/bpf/*.c` those of source files; `@FILE` reads globs from a file,
+    /// one a line. Repeatable
+    #[arg(short = 'e', long = "entry", value_name = "GLOB")]
+    pub entry: Vec<GlobArg>,
+
+    /// Functions to trace inside of sessions, besides the entry functions. Repeatable
+    #[arg(short = 'a', long = "allow", value_name = "GLOB")]
+    pub allow: Vec<GlobArg>,
+
+    /// Functions never to trace; wins over -e, -a and -c. Repeatable
+    #[arg(short = 'd', long = "deny", value_name = "GLOB")]
+    pub deny: Vec<GlobArg>,
+
+    /// Only these processes (ids of thread groups). Comma list, repeatable [default: all]
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',', value_parser = pid)]
+    pub pids: Vec<Pid>,
+
+    /// Not these processes. Comma list, repeatable
+    #[arg(short = 'P', long = "no-pid", value_name = "PID", value_delimiter = ',', value_parser = pid)]
+    pub no_pids: Vec<Pid>,
+
+    /// Only threads of these names (15 bytes at most). Comma list, repeatable [default: all]
+    #[arg(short = 'n', long = "comm", value_name = "COMM", value_delimiter = ',')]
+    pub comms: Vec<Comm>,
+
+    /// Not threads of these names. Comma list, repeatable
+    #[arg(
+        short = 'N',
+        long = "no-comm",
+        value_name = "COMM",
+        value_delimiter = ','
+    )]
+    pub no_comms: Vec<Comm>,
+}
+
+/// A glob, or a file of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GlobArg {
+    /// `GLOB`.
+    Glob(GlobSpec),
+    /// `@FILE`.
+    File(PathBuf),
+}
+
+impl FromStr for GlobArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix('@') {
+            Some("") => Err("a file name must follow the `@`".to_owned()),
+            Some(path) => Ok(Self::File(PathBuf::from(path))),
+            None => Ok(Self::Glob(text.parse()?)),
+        }
+    }
+}
+
+fn pid(text: &str) -> Result<Pid, String> {
+    match text.trim().parse() {
+        Ok(0) => Err("process ids start at 1".to_owned()),
+        Ok(number @ 1..=PID_MAX) => Ok(Pid(number)),
+        Ok(_) => Err(format!("process ids end at {PID_MAX}")),
+        Err(_) => Err("a process id is a number".to_owned()),
+    }
+}
+
+/// `PID_MAX_LIMIT` of 64-bit kernels.
+const PID_MAX: u32 = 4 * 1024 * 1024;
