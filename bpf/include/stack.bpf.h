@@ -25,7 +25,17 @@ struct call {
 
 static struct frame *frame_at(struct session *session, u32 depth)
 {
+	/* Or the compiler proves the mask useless and the verifier misses it. */
+	barrier_var(depth);
 	return &session->frames[depth & (MAX_DEPTH - 1)];
+}
+
+/* The innermost open call that is recorded; the session has open calls. */
+static struct frame *top_frame(struct session *session)
+{
+	u32 depth = session->depth < cfg.max_depth ? session->depth : cfg.max_depth;
+
+	return frame_at(session, depth - 1);
 }
 
 static struct call_rec *next_record(struct session *session)
@@ -116,9 +126,9 @@ static void heal_to(struct session *session, u64 sp, u64 now)
 {
 	u32 i;
 
-	if (session->depth > MAX_DEPTH && frame_at(session, MAX_DEPTH - 1)->sp <= sp)
-		session->depth = MAX_DEPTH;
-	if (session->depth > MAX_DEPTH)
+	if (session->depth > cfg.max_depth && frame_at(session, cfg.max_depth - 1)->sp <= sp)
+		session->depth = cfg.max_depth;
+	if (session->depth > cfg.max_depth)
 		return;
 	for (i = 0; i < MAX_DEPTH; i++) {
 		if (!session->depth || frame_at(session, session->depth - 1)->sp >= sp)
@@ -132,7 +142,7 @@ static void push_call(struct session *session, const struct call *call, u64 now)
 	u32 depth = session->depth++;
 	struct frame *frame;
 
-	if (depth >= MAX_DEPTH) {
+	if (depth >= cfg.max_depth) {
 		session->out.beyond_depth++;
 		return;
 	}
@@ -156,7 +166,7 @@ static struct frame *returning_frame(struct session *session, const struct call 
 	u32 i;
 
 	heal_to(session, call->sp, now);
-	if (session->depth > MAX_DEPTH) {
+	if (session->depth > cfg.max_depth) {
 		session->depth--;
 		return NULL;
 	}
@@ -274,7 +284,7 @@ static bool on_entry(const struct call *call, u64 key, enum lane lane, bool open
 	if (!session && !(opens && in_scope()))
 		return false;
 	now = bpf_ktime_get_ns();
-	if (session && session->depth && frame_at(session, session->depth - 1)->sp < call->sp) {
+	if (session && session->depth && top_frame(session)->sp < call->sp) {
 		heal_to(session, call->sp, now);
 		if (!session->depth) {
 			/* The entry function's own return was never reported. */

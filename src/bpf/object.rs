@@ -54,6 +54,8 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
         longer_ns: settings.longer_ns,
         preempt_count: settings.per_cpu.map_or(0, |per_cpu| per_cpu.preempt_count.0),
         per_cpu_offset: settings.per_cpu.map_or(0, |per_cpu| per_cpu.per_cpu_offset.0),
+        max_depth: settings.max_depth,
+        reserved: 0,
         own_tgid: process::id(),
         show_success: u32::from(settings.show_success),
         pids_allowed: settings.pids_allowed.len() as u32,

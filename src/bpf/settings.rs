@@ -31,6 +31,8 @@ pub struct Settings {
     pub ring_bytes: u32,
     /// Sessions that can be open at once: 1..=4096.
     pub max_sessions: u32,
+    /// Traced calls that are recorded in depth: 1..=64. Deeper ones are counted.
+    pub max_depth: u32,
     /// See [`PerCpu`].
     pub per_cpu: Option<PerCpu>,
 }
