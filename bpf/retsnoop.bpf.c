@@ -57,7 +57,7 @@ static __always_inline void read_tag(struct call *call, u64 tag)
 /* kprobe.session: one program for call and return. Returning 1 skips the return. */
 static __always_inline int session_program(struct pt_regs *ctx, bool opens)
 {
-	struct call call = { .ctx = ctx };
+	struct call call = {.ctx = ctx};
 	enum lane lane;
 	u64 *cookie;
 	u64 key;
@@ -95,7 +95,7 @@ int session_inner(struct pt_regs *ctx)
 
 static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens)
 {
-	struct call call = { .ctx = ctx };
+	struct call call = {.ctx = ctx};
 	enum lane lane;
 	u64 key;
 
@@ -125,7 +125,7 @@ int kprobe_inner(struct pt_regs *ctx)
 SEC("kretprobe.multi")
 int kprobe_return(struct pt_regs *ctx)
 {
-	struct call call = { .ctx = ctx };
+	struct call call = {.ctx = ctx};
 	enum lane lane;
 	u64 key;
 
@@ -181,7 +181,7 @@ int trampoline_entry(u64 *ctx)
 {
 	u64 tag = patched_tag();
 	bool opens = (tag >> OPENS_SHIFT) & 1;
-	struct call call = { .ctx = ctx };
+	struct call call = {.ctx = ctx};
 	u64 *guard, saved;
 	enum lane lane;
 	u64 key;
@@ -204,7 +204,7 @@ SEC("?fexit")
 int trampoline_exit(u64 *ctx)
 {
 	u64 tag = patched_tag();
-	struct call call = { .ctx = ctx };
+	struct call call = {.ctx = ctx};
 	u64 *guard, saved;
 	enum lane lane;
 	u64 key;

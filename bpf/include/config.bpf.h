@@ -4,14 +4,14 @@
 #define RETSNOOP_CONFIG_H
 
 struct config {
-	__u64 longer_ns;      /* sessions shorter than this are not shown; 0: all */
-	__u64 preempt_count;  /* per-CPU offset of __preempt_count where BTF lacks it, else 0 */
+	__u64 longer_ns; /* sessions shorter than this are not shown; 0: all */
+	__u64 preempt_count; /* per-CPU offset of __preempt_count where BTF lacks it, else 0 */
 	__u64 per_cpu_offset; /* address of __per_cpu_offset[], with the above */
-	__u32 max_depth;      /* calls beyond it are counted, not recorded; at most MAX_DEPTH */
+	__u32 max_depth; /* calls beyond it are counted, not recorded; at most MAX_DEPTH */
 	__u32 reserved;
-	__u32 own_tgid;       /* our own process opens no sessions */
-	__u32 show_success;   /* sessions that succeed are shown too */
-	__u32 pids_allowed;   /* number of tgids in `pids` that are allowed; 0: all */
+	__u32 own_tgid; /* our own process opens no sessions */
+	__u32 show_success; /* sessions that succeed are shown too */
+	__u32 pids_allowed; /* number of tgids in `pids` that are allowed; 0: all */
 	__u32 pids_denied;
 	__u32 comms_allowed;
 	__u32 comms_denied;

@@ -77,7 +77,8 @@ static bool send_session(struct session *session)
 	fill_leader_comm(out);
 	send_stacks(session);
 	out->n_calls = n_calls;
-	return !send(session, &out->hdr, sizeof(*out) - sizeof(out->calls) + n_calls * sizeof(out->calls[0]),
+	return !send(session, &out->hdr,
+		     sizeof(*out) - sizeof(out->calls) + n_calls * sizeof(out->calls[0]),
 		     sizeof(*out));
 }
 

@@ -18,15 +18,15 @@ enum rec_kind {
 
 /* How a result is judged; chosen per function in user space from its BTF type. */
 enum result_class {
-	CLASS_NEVER = 0,      /* void, bool, unsigned */
-	CLASS_POINTER = 1,    /* NULL or ERR_PTR */
-	CLASS_S8 = 2,         /* -1..-4095 in so many bits */
+	CLASS_NEVER = 0, /* void, bool, unsigned */
+	CLASS_POINTER = 1, /* NULL or ERR_PTR */
+	CLASS_S8 = 2, /* -1..-4095 in so many bits */
 	CLASS_S16 = 3,
 	CLASS_S32 = 4,
-	CLASS_S64 = 5,        /* also errno in an unsigned long */
+	CLASS_S64 = 5, /* also errno in an unsigned long */
 	CLASS_BLK_STATUS = 6, /* any u8 but 0 */
-	CLASS_VM_FAULT = 7,   /* VM_FAULT_ERROR bits */
-	CLASS_UNKNOWN = 8,    /* no type: errno-like in 64 or in 32 bits */
+	CLASS_VM_FAULT = 7, /* VM_FAULT_ERROR bits */
+	CLASS_UNKNOWN = 8, /* no type: errno-like in 64 or in 32 bits */
 };
 
 enum lane {
@@ -94,7 +94,7 @@ struct rec_session {
 	__u32 unmatched_returns;
 	__u32 missing_stacks;
 	__u32 n_calls; /* elements of calls[] that are sent */
-	__u32 low;     /* the valid ones are calls[i % MAX_CALLS] for low <= i < top */
+	__u32 low; /* the valid ones are calls[i % MAX_CALLS] for low <= i < top */
 	__u32 top;
 	struct call_rec calls[MAX_CALLS]; /* in the order in which they ended */
 };

@@ -12,8 +12,8 @@ struct frame {
 	u32 rec_top; /* session.top when it was called: what is above belongs to its callees */
 	u32 cap_top;
 	s32 child_code; /* code of the callee that failed last, 0 if none did */
-	u32 pending;    /* the last callee that can fail did fail */
-	u32 run_base;   /* run of successful callees: first record, length */
+	u32 pending; /* the last callee that can fail did fail */
+	u32 run_base; /* run of successful callees: first record, length */
 	u32 run_len;
 	u32 class;
 	u32 reserved;
@@ -23,11 +23,11 @@ struct frame {
  * ever touched by that task (or in that context), so it needs no lock. */
 struct session {
 	u64 key;
-	u32 depth;    /* open calls, also those beyond MAX_DEPTH */
+	u32 depth; /* open calls, also those beyond MAX_DEPTH */
 	u32 next_seq; /* calls so far */
-	u32 cap_top;  /* stacks taken and not given up again */
+	u32 cap_top; /* stacks taken and not given up again */
 	u32 captures; /* stacks taken at all */
-	u32 emitted;  /* records sent */
+	u32 emitted; /* records sent */
 	u32 slot;
 	struct frame frames[MAX_DEPTH];
 	struct rec_stack stacks[MAX_STACKS];
@@ -75,7 +75,7 @@ struct {
 	__type(value, struct session);
 } slots SEC(".maps");
 
-/* Slots that are free. A pool, because initialising a 10 KB hash value costs more than a session. */
+/* Slots that are free. A pool: initialising a 10 KB hash value is dear. */
 struct {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(max_entries, 2048); /* as `slots` */

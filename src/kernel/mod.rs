@@ -4,4 +4,5 @@
 pub mod btf;
 pub mod facts;
 pub mod kallsyms;
+pub mod privileges;
 pub mod traceable;

@@ -29,7 +29,10 @@ typedef __u32 __be32;
 typedef __u32 __wsum;
 typedef __u16 __sum16;
 
-enum { false = 0, true = 1 };
+enum {
+	false = 0,
+	true = 1
+};
 
 /* uapi/linux/bpf.h: values are ABI. */
 enum bpf_map_type {
