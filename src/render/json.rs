@@ -10,6 +10,8 @@
 //!   described by the same keys.
 
 mod objects;
+#[cfg(test)]
+mod schema;
 
 use std::io::{self, Write};
 

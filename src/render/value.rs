@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Numbers → text: results by type, durations, errnos. No other file formats them.
 
+use std::ops::Range;
+
 use crate::session::Call;
 use crate::spec::{Errno, Outcome, ResultType};
 
 /// Beyond these a number reads better in hexadecimal.
-const DECIMAL: std::ops::Range<i64> = -(1 << 30)..1 << 20;
+const DECIMAL: Range<i64> = -(1 << 30)..1 << 20;
 
 /// A result as a kernel developer writes it: `-EINVAL`, `NULL`, `true`, `0xffff888003f2c000`.
 #[must_use]
