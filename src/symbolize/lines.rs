@@ -5,6 +5,7 @@
 //! function, so that nothing refers to itself and nothing is leaked. It also fences off what
 //! damaged DWARF may do to a parser.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -48,10 +49,16 @@ pub struct PendingLines {
     opened: Receiver<Result<(), OpenError>>,
 }
 
-/// An open image, to be asked for lines.
+/// Something to be asked for lines.
 #[derive(Debug)]
-pub struct LineSource {
-    questions: Mutex<Sender<Question>>,
+pub struct LineSource(Source);
+
+#[derive(Debug)]
+enum Source {
+    /// An open image, behind its thread.
+    Image(Mutex<Sender<Question>>),
+    /// Answers that were given before.
+    Recorded(HashMap<Addr, Answer>),
 }
 
 /// How long one answer may take: damaged DWARF costs lines, never the run.
@@ -87,29 +94,41 @@ impl PendingLines {
     /// When the image cannot be used.
     pub fn join(self) -> Result<LineSource, OpenError> {
         self.opened.recv().map_err(|_| OpenError::Thread)??;
-        Ok(LineSource {
-            questions: Mutex::new(self.questions),
-        })
+        Ok(LineSource(Source::Image(Mutex::new(self.questions))))
     }
 }
 
 impl LineSource {
-    /// What the image says about an address of the running kernel.
+    /// Answers that an image gave before, by the addresses they were asked for: what a recorded
+    /// run is shown with where its image is not at hand.
+    #[must_use]
+    pub fn recorded(answers: HashMap<Addr, Answer>) -> Self {
+        Self(Source::Recorded(answers))
+    }
+
+    /// What is known about an address of the running kernel.
     ///
     /// # Errors
     ///
-    /// When it says nothing.
+    /// When nothing is.
     pub fn answer(&self, addr: Addr) -> Result<Answer, Missing> {
-        let (answer, answered) = channel();
-        let questions = self.questions.lock().map_err(|_| Missing::Damaged)?;
-        questions
-            .send(Question { addr, answer })
-            .map_err(|_| Missing::Damaged)?;
-        drop(questions);
-        answered
-            .recv_timeout(PATIENCE)
-            .map_err(|_| Missing::Damaged)?
+        match &self.0 {
+            Source::Image(questions) => ask(questions, addr),
+            Source::Recorded(answers) => answers.get(&addr).cloned().ok_or(Missing::NoLine),
+        }
     }
+}
+
+fn ask(questions: &Mutex<Sender<Question>>, addr: Addr) -> Result<Answer, Missing> {
+    let (answer, answered) = channel();
+    let questions = questions.lock().map_err(|_| Missing::Damaged)?;
+    questions
+        .send(Question { addr, answer })
+        .map_err(|_| Missing::Damaged)?;
+    drop(questions);
+    answered
+        .recv_timeout(PATIENCE)
+        .map_err(|_| Missing::Damaged)?
 }
 
 /// The thread's function: it ends when nobody can ask any more.
