@@ -16,4 +16,4 @@ pub mod wire;
 pub use kernel_stats::{KernelStats, Misses};
 pub use settings::{PerCpu, Settings};
 pub use sys::{KernelSupport, silence_libbpf};
-pub use tracer::{Attached, ObjectStorage, Tracer};
+pub use tracer::{Attached, ObjectStorage, Sink, Tracer};

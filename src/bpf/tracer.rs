@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A running trace: attached links, the ring buffer, the counters. Dropping it detaches all.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use libbpf_rs::{Link, OpenObject, RingBufferBuilder};
+use libbpf_rs::{ErrorKind, Link, OpenObject, RingBufferBuilder};
 
 use super::attach::{BackendKind, Links, Progress, Refused};
 use super::kernel_stats::{KernelStats, Misses};
@@ -26,6 +27,15 @@ pub struct Tracer<'obj> {
     backend: BackendKind,
     links: Links,
     task_exit: Option<Link>,
+}
+
+/// Takes the records of a run.
+pub trait Sink {
+    /// One record of the ring buffer.
+    fn record(&mut self, bytes: &[u8]);
+
+    /// How long to wait for the next ones; `None` ends the reading.
+    fn wait(&mut self) -> Option<Duration>;
 }
 
 /// What attaching came to.
@@ -122,29 +132,28 @@ impl<'obj> Tracer<'obj> {
         Ok(())
     }
 
-    /// Waits up to `timeout` for records and hands each to `sink`, which may stop the trace.
+    /// Hands records to `sink` until it has enough.
     ///
     /// # Errors
     /// When the ring buffer cannot be read.
-    pub fn poll(
-        &self,
-        sink: &mut dyn FnMut(&[u8]),
-        keep_going: &mut dyn FnMut() -> Option<Duration>,
-    ) -> Result<()> {
+    pub fn poll(&self, sink: &mut dyn Sink) -> Result<()> {
+        let sink = RefCell::new(sink);
         let mut builder = RingBufferBuilder::new();
         builder.add(&self.loaded.skel.maps.events, |bytes| {
-            sink(bytes);
+            sink.borrow_mut().record(bytes);
             0
         })?;
         let ring = builder.build().context("failed to open the ring buffer")?;
-        while let Some(timeout) = keep_going() {
+        loop {
+            // Two statements, or the borrow would last through the poll.
+            let wait = sink.borrow_mut().wait();
+            let Some(timeout) = wait else { return Ok(()) };
             match ring.poll(timeout) {
                 Ok(()) => {}
-                Err(error) if error.kind() == libbpf_rs::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error).context("failed to read the ring buffer"),
             }
         }
-        Ok(())
     }
 
     /// Stops tracing: no session opens any more; open ones are left to the counters.

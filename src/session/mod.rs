@@ -4,6 +4,7 @@
 //! Sans-I/O: what an address is (code, our own tracing, an interrupt's door) comes in as a value.
 
 mod assemble;
+mod filter;
 mod merge;
 mod provenance;
 mod types;
@@ -12,6 +13,7 @@ mod types;
 mod tests;
 
 pub use assemble::{Assembler, Malformed};
+pub use filter::ErrorFilter;
 pub use merge::AddrRole;
 pub use types::{
     Call, ChainLink, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow,

@@ -5,8 +5,8 @@
 //! needs copies of its own. Two instructions differ between copies: the constant that says which
 //! function this is, and the offset of the result behind the function's arguments.
 
-use std::ffi::{CStr, CString};
 use std::collections::HashMap;
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -209,6 +209,3 @@ fn patch_result(insn: &mut bpf_insn, result: ResultSlot) {
         }
     }
 }
-
-#[allow(dead_code)]
-fn unused(_: CString) {}
