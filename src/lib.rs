@@ -17,6 +17,8 @@ pub mod diag;
 
 pub mod cli;
 
+pub mod config;
+
 pub mod kernel;
 
 pub mod select;

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The globs of a run, each with where it came from.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::cli::{GlobArg, UsageError};
+use crate::spec::GlobSpec;
+
+/// What a glob is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Opens sessions.
+    Entry,
+    /// Takes part in sessions.
+    Allow,
+    /// Is never traced.
+    Deny,
+}
+
+impl Role {
+    /// The long option that gives globs of this role.
+    #[must_use]
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Entry => "--entry",
+            Self::Allow => "--allow",
+            Self::Deny => "--deny",
+        }
+    }
+}
+
+/// Where a glob came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GlobOrigin {
+    /// The command line.
+    Option,
+    /// A line of an `@FILE`.
+    File(PathBuf),
+    /// A use case, with the reason that it gives for the glob.
+    Case {
+        /// The case's name.
+        name: String,
+        /// Why the case has this glob.
+        why: String,
+    },
+}
+
+/// A glob in its role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlobUse {
+    /// The glob.
+    pub spec: GlobSpec,
+    /// Where it came from.
+    pub origin: GlobOrigin,
+}
+
+/// `-e 'tcp_*'`, `'tcp_*' of @FILE`, `'tcp_*' of use case net`: for messages.
+impl fmt::Display for GlobUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            GlobOrigin::Option => write!(f, "`{}`", self.spec),
+            GlobOrigin::File(path) => write!(f, "`{}` of `{}`", self.spec, path.display()),
+            GlobOrigin::Case { name, .. } => write!(f, "`{}` of use case `{name}`", self.spec),
+        }
+    }
+}
+
+/// All globs of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Globs {
+    /// Functions that open sessions.
+    pub entry: Vec<GlobUse>,
+    /// Functions that take part in sessions; entry functions do in any case.
+    pub allow: Vec<GlobUse>,
+    /// Functions never to trace.
+    pub deny: Vec<GlobUse>,
+}
+
+impl Globs {
+    /// The globs of one role.
+    #[must_use]
+    pub fn of(&self, role: Role) -> &[GlobUse] {
+        match role {
+            Role::Entry => &self.entry,
+            Role::Allow => &self.allow,
+            Role::Deny => &self.deny,
+        }
+    }
+
+    /// Adds a glob.
+    pub fn add(&mut self, role: Role, glob: GlobUse) {
+        match role {
+            Role::Entry => self.entry.push(glob),
+            Role::Allow => self.allow.push(glob),
+            Role::Deny => self.deny.push(glob),
+        }
+    }
+
+    /// Adds what was given with an option; files are read.
+    pub(super) fn add_arguments(
+        &mut self,
+        role: Role,
+        arguments: Vec<GlobArg>,
+    ) -> Result<(), UsageError> {
+        for argument in arguments {
+            match argument {
+                GlobArg::Glob(spec) => self.add(
+                    role,
+                    GlobUse {
+                        spec,
+                        origin: GlobOrigin::Option,
+                    },
+                ),
+                GlobArg::File(path) => self.add_file(role, &path)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// One glob a line; blank lines and what follows a `#` do not count.
+    fn add_file(&mut self, role: Role, path: &Path) -> Result<(), UsageError> {
+        let shown = path.display();
+        let text = fs::read(path).map_err(|error| {
+            UsageError::new(format!(
+                "failed to read `{shown}`, named with {}: {error}",
+                role.option()
+            ))
+        })?;
+        let text = String::from_utf8(text)
+            .map_err(|_| UsageError::new(format!("`{shown}` is not a text file of globs")))?;
+        let before = self.of(role).len();
+        for (number, line) in text.lines().enumerate() {
+            let glob = line.split('#').next().unwrap_or_default().trim();
+            if glob.is_empty() {
+                continue;
+            }
+            let spec = glob.parse().map_err(|why: String| {
+                UsageError::new(format!("`{shown}`, line {}: {why}", number + 1))
+            })?;
+            self.add(
+                role,
+                GlobUse {
+                    spec,
+                    origin: GlobOrigin::File(path.to_owned()),
+                },
+            );
+        }
+        if self.of(role).len() == before {
+            return Err(UsageError::new(format!("`{shown}` has no glob in it"))
+                .hint("write one glob a line, such as `vfs_*` or `xfs_* [xfs]`"));
+        }
+        Ok(())
+    }
+}

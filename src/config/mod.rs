@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the command line means: defaults, conflicts, use cases, globs from files.
+//!
+//! [`Cli`](crate::cli::Cli) → [`Action`], with everything typed and no option left as text.
+//! Files that are read here are those the user named and the use cases.
+
+mod globs;
+mod resolve;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod usecases;
+
+pub use crate::cli::{BackendChoice, ColorChoice, Generated, UsageError};
+pub use globs::{GlobOrigin, GlobUse, Globs, Role};
+pub use settings::{
+    Action, Config, Environment, Errors, OutputFormat, Run, Scope, Sessions, Symbolization,
+};
+pub use usecases::{UseCase, UseCases};

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! From what was typed to what it means; contradictions and gaps are errors here.
+
+use std::path::Path;
+
+use super::globs::{Globs, Role};
+use super::settings::{
+    Action, Config, Environment, Errors, OutputFormat, Run, Scope, Sessions, Symbolization,
+};
+use super::usecases::UseCases;
+use crate::cli::{
+    BackendChoice, Cli, Filtering, GlobArg, Modes, SymbolizeLevel, Targeting, UsageError,
+};
+use crate::spec::{ErrnoSet, GlobKind};
+
+impl Action {
+    /// What a command line asks for.
+    ///
+    /// # Errors
+    ///
+    /// When options contradict each other, name what does not exist or leave out what is needed.
+    pub fn resolve(cli: Cli, environment: &Environment) -> Result<Self, UsageError> {
+        if let Some(what) = cli.help.generate {
+            return Ok(Self::Generate(what));
+        }
+        if cli.help.version {
+            return Ok(if cli.output.verbose > 0 {
+                Self::Features
+            } else {
+                Self::Version
+            });
+        }
+        if cli.help.probe {
+            return Ok(Self::Probe);
+        }
+        let cases = use_cases(cli.advanced.cases_dir.as_deref(), environment)?;
+        if cli.targeting.cases.iter().any(|name| name == "help") {
+            return Ok(Self::Print(cases.list()));
+        }
+        Config::resolve(cli, &cases).map(|config| Self::Trace(Box::new(config)))
+    }
+}
+
+impl Config {
+    /// The settings that a command line asks for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Action::resolve`].
+    pub fn resolve(cli: Cli, cases: &UseCases) -> Result<Self, UsageError> {
+        let Cli {
+            targeting,
+            modes,
+            filtering,
+            symbolization,
+            output,
+            advanced,
+            command,
+            help: _,
+        } = cli;
+        if let Some(first) = command.first() {
+            let first = first.to_string_lossy();
+            return Err(
+                UsageError::new(format!("starting `{first}` is not possible yet"))
+                    .hint("start it yourself and choose it with -n NAME or -p PID"),
+            );
+        }
+        let (targets, scope) = split(targeting);
+        Ok(Self {
+            globs: globs(targets, cases)?,
+            backend: backend(&modes)?,
+            scope: checked(scope)?,
+            sessions: sessions(filtering)?,
+            symbolization: symbolization_of(&symbolization.levels),
+            kernel_image: symbolization.kernel,
+            run: Run {
+                format: if output.json {
+                    OutputFormat::Json
+                } else {
+                    OutputFormat::Text
+                },
+                color: output.color,
+                verbosity: output.verbose,
+                dry_run: modes.dry_run,
+                max_events: output.max_events,
+                duration: output.duration,
+            },
+            ringbuf_bytes: advanced.ringbuf_size.bytes,
+            record_raw: advanced.record_raw,
+        })
+    }
+}
+
+fn use_cases(directory: Option<&Path>, environment: &Environment) -> Result<UseCases, UsageError> {
+    let mut cases = UseCases::built_in();
+    match (directory, &environment.config_home) {
+        (Some(directory), _) => cases.add_directory(directory)?,
+        (None, Some(home)) => cases.add_optional_directory(&home.join("retsnoop-rs/usecases"))?,
+        (None, None) => {}
+    }
+    Ok(cases)
+}
+
+/// Targeting apart: which functions, which threads.
+struct Targets {
+    cases: Vec<String>,
+    entry: Vec<GlobArg>,
+    allow: Vec<GlobArg>,
+    deny: Vec<GlobArg>,
+}
+
+fn split(targeting: Targeting) -> (Targets, Scope) {
+    let Targeting {
+        cases,
+        entry,
+        allow,
+        deny,
+        pids,
+        no_pids,
+        comms,
+        no_comms,
+    } = targeting;
+    (
+        Targets {
+            cases,
+            entry,
+            allow,
+            deny,
+        },
+        Scope {
+            pids,
+            no_pids,
+            comms,
+            no_comms,
+        },
+    )
+}
+
+fn globs(targets: Targets, cases: &UseCases) -> Result<Globs, UsageError> {
+    let Targets {
+        cases: names,
+        entry,
+        allow,
+        deny,
+    } = targets;
+    let mut globs = Globs::default();
+    globs.add_arguments(Role::Entry, entry)?;
+    globs.add_arguments(Role::Allow, allow)?;
+    globs.add_arguments(Role::Deny, deny)?;
+    for name in &names {
+        let Globs { entry, allow, deny } = cases.find(name)?.globs;
+        globs.entry.extend(entry);
+        globs.allow.extend(allow);
+        globs.deny.extend(deny);
+    }
+    if globs.entry.is_empty() {
+        return Err(
+            UsageError::new("no entry function and no use case: nothing to trace")
+                .hint("try `retsnoop-rs -c bpf`, or `retsnoop-rs -e '*_sys_openat' -a 'vfs_*'`"),
+        );
+    }
+    let all = [&globs.entry, &globs.allow, &globs.deny];
+    let source = all
+        .into_iter()
+        .flatten()
+        .find(|glob| matches!(glob.spec.kind(), GlobKind::Source(_)));
+    if let Some(glob) = source {
+        return Err(UsageError::new(format!(
+            "choosing functions by source file ({glob}) is not possible yet: it needs the \
+             symbolization engine"
+        ))
+        .hint("name the functions: -a 'bpf_*'"));
+    }
+    Ok(globs)
+}
+
+fn backend(modes: &Modes) -> Result<BackendChoice, UsageError> {
+    if modes.kprobe {
+        return Err(UsageError::new("single kprobes (-K) are not available yet")
+            .hint("leave it to --backend auto"));
+    }
+    Ok(if modes.kprobe_multi {
+        BackendChoice::KprobeMulti
+    } else if modes.fentry {
+        BackendChoice::Fentry
+    } else {
+        modes.backend
+    })
+}
+
+/// Refuses to both want and not want the same thing.
+fn checked(scope: Scope) -> Result<Scope, UsageError> {
+    if let Some(pid) = scope.pids.iter().find(|pid| scope.no_pids.contains(pid)) {
+        return Err(
+            UsageError::new(format!("process {pid} is both wanted (-p) and not (-P)"))
+                .hint("leave out -P: with -p no other process is traced anyway"),
+        );
+    }
+    if let Some(comm) = scope
+        .comms
+        .iter()
+        .find(|comm| scope.no_comms.contains(comm))
+    {
+        let comm = comm.as_str();
+        return Err(UsageError::new(format!(
+            "thread name `{comm}` is both wanted (-n) and not (-N)"
+        ))
+        .hint("leave out -N: with -n no other thread is traced anyway"));
+    }
+    Ok(scope)
+}
+
+fn sessions(filtering: Filtering) -> Result<Sessions, UsageError> {
+    let Filtering {
+        success,
+        errors,
+        no_errors,
+        longer,
+    } = filtering;
+    let errors = Errors {
+        allow: merged(errors),
+        deny: merged(no_errors),
+    };
+    if let (Some(allow), Some(deny)) = (&errors.allow, &errors.deny)
+        && let Some(both) = allow.common(deny)
+    {
+        return Err(
+            UsageError::new(format!("{both} is both wanted (-x) and not (-X)"))
+                .hint("leave out -X: with -x no other error is shown anyway"),
+        );
+    }
+    // 0 is no condition.
+    let longer = longer.filter(|longer| !longer.is_zero());
+    Ok(Sessions {
+        success,
+        errors,
+        longer,
+    })
+}
+
+fn merged(sets: Vec<ErrnoSet>) -> Option<ErrnoSet> {
+    sets.into_iter().reduce(|mut all, set| {
+        all.merge(set);
+        all
+    })
+}
+
+fn symbolization_of(levels: &[SymbolizeLevel]) -> Symbolization {
+    if levels.contains(&SymbolizeLevel::None) {
+        return Symbolization::NamesOnly;
+    }
+    match levels {
+        [] => Symbolization::Auto,
+        [SymbolizeLevel::Lines] => Symbolization::Lines,
+        _ => Symbolization::Inlines,
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What a run is asked to do, as values: the result of reading a command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::globs::Globs;
+use crate::cli::{BackendChoice, ColorChoice, Comm, Generated};
+use crate::spec::{ErrnoSet, Pid};
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Trace.
+    Trace(Box<Config>),
+    /// Print this text on stdout: the list of use cases.
+    Print(String),
+    /// Print the version.
+    Version,
+    /// Print the version and what this kernel offers.
+    Features,
+    /// Say by the exit code whether this kernel lets us trace.
+    Probe,
+    /// Print the manual page or completions.
+    Generate(Generated),
+}
+
+/// Settings of a traced run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which functions.
+    pub globs: Globs,
+    /// How to attach to them.
+    pub backend: BackendChoice,
+    /// Which threads' calls open sessions.
+    pub scope: Scope,
+    /// Which sessions are shown.
+    pub sessions: Sessions,
+    /// How much stacks show.
+    pub symbolization: Symbolization,
+    /// `-k`.
+    pub kernel_image: Option<PathBuf>,
+    /// What is printed, and for how long.
+    pub run: Run,
+    /// Size of the ring buffer: a power of two.
+    pub ringbuf_bytes: u32,
+    /// Where the raw event stream goes as well.
+    pub record_raw: Option<PathBuf>,
+}
+
+/// Which threads' calls open sessions; an empty allow list allows all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Only these processes.
+    pub pids: Vec<Pid>,
+    /// Not these processes.
+    pub no_pids: Vec<Pid>,
+    /// Only threads of these names, 15 bytes at most each.
+    pub comms: Vec<Comm>,
+    /// Not threads of these names.
+    pub no_comms: Vec<Comm>,
+}
+
+/// Which sessions are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sessions {
+    /// Successful ones too.
+    pub success: bool,
+    /// By error.
+    pub errors: Errors,
+    /// Only those that took at least so long.
+    pub longer: Option<Duration>,
+}
+
+/// Which errors are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Errors {
+    /// Only these.
+    pub allow: Option<ErrnoSet>,
+    /// Not these.
+    pub deny: Option<ErrnoSet>,
+}
+
+/// How much stacks show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Symbolization {
+    /// As `Inlines` where debug information is found, else as `NamesOnly`, without complaint.
+    #[default]
+    Auto,
+    /// Source lines.
+    Lines,
+    /// Source lines and inlined functions.
+    Inlines,
+    /// Names and offsets.
+    NamesOnly,
+}
+
+/// What is printed, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// On stdout.
+    pub format: OutputFormat,
+    /// Of stdout and stderr.
+    pub color: ColorChoice,
+    /// How often `-v` was given.
+    pub verbosity: u8,
+    /// Attach nothing.
+    pub dry_run: bool,
+    /// End after so many shown sessions.
+    pub max_events: Option<u64>,
+    /// End after so long.
+    pub duration: Option<Duration>,
+}
+
+/// The form of stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What a run finds around it, apart from the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// `$XDG_CONFIG_HOME`, else `$HOME/.config`; `None` where neither is set.
+    pub config_home: Option<PathBuf>,
+}
