@@ -4,6 +4,7 @@
 //! The root is `/` on a live system and a directory of recorded files in tests: no other code
 //! knows these paths, and nothing here interprets what it reads beyond calling its parser.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,21 @@ use super::btf::Btf;
 use super::kallsyms::Kallsyms;
 use super::traceable::{KprobeBlacklist, Traceable};
 use crate::spec::Pid;
+
+/// What a selection is made from.
+#[derive(Debug)]
+pub struct KernelFacts {
+    /// All symbols.
+    pub kallsyms: Kallsyms,
+    /// What ftrace can trace; `None` where that is left to the kernel to say when attaching.
+    pub traceable: Option<Traceable>,
+    /// What kprobes may not touch.
+    pub kprobe_blacklist: KprobeBlacklist,
+    /// The kernel's types; without them no result is judged by its type.
+    pub kernel_btf: Option<Arc<Btf>>,
+    /// The types of modules, by name; those that matter are enough.
+    pub module_btf: BTreeMap<String, Btf>,
+}
 
 /// Where tracefs is mounted, the usual place first.
 const TRACEFS: [&str; 2] = ["sys/kernel/tracing", "sys/kernel/debug/tracing"];

@@ -1,6 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Globs × kernel facts → the functions to trace, and every function left out with its reason.
+//!
+//! Pure: nothing is read here. Symbols decide what there is, ftrace's list what can be traced,
+//! BTF how results are judged and what trampolines can take.
 
+mod candidates;
+mod deny;
+mod matching;
+mod reason;
+mod report;
+mod selecting;
+#[cfg(test)]
+mod tests;
 mod types;
 
+pub use candidates::matching_modules;
+pub use reason::{LeftOut, Reason};
+pub use report::GlobReport;
+pub use selecting::{Capabilities, select};
 pub use types::{BtfOrigin, EntryPoint, Prototype, Selection, TracedFunction};

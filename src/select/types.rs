@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What a selection consists of.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::reason::{LeftOut, Reason};
+use super::report::GlobReport;
 use crate::spec::{Addr, FuncId, ResultType};
 
 /// A function that this run traces.
@@ -59,4 +64,36 @@ pub enum BtfOrigin {
 pub struct Selection {
     /// In ascending order of address; the index is the [`FuncId`].
     pub functions: Vec<TracedFunction>,
+    /// Every function that a glob asked for and that is not traced, in order of address.
+    pub left_out: Vec<LeftOut>,
+    /// What became of each glob: entry globs, allow globs, deny globs, in the order given.
+    pub globs: Vec<GlobReport>,
+    /// Functions that single kprobes may not touch, ascending. kprobe.multi does not care.
+    pub kprobe_blacklisted: Vec<FuncId>,
+}
+
+impl Selection {
+    /// The functions that open sessions.
+    pub fn entries(&self) -> impl Iterator<Item = &TracedFunction> + '_ {
+        self.functions
+            .iter()
+            .filter(|function| function.entry.is_some())
+    }
+
+    /// How many functions were left out, by reason, the most frequent first.
+    #[must_use]
+    pub fn left_out_by_reason(&self) -> Vec<(Reason, usize)> {
+        count_reasons(self.left_out.iter().map(|left_out| &left_out.reason))
+    }
+}
+
+/// How often each reason occurs, the most frequent first.
+pub(super) fn count_reasons<'a>(reasons: impl Iterator<Item = &'a Reason>) -> Vec<(Reason, usize)> {
+    let mut counts: BTreeMap<&Reason, usize> = BTreeMap::new();
+    for reason in reasons {
+        *counts.entry(reason).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().map(|(r, n)| (r.clone(), n)).collect();
+    counts.sort_by_key(|&(_, count)| Reverse(count));
+    counts
 }

@@ -165,10 +165,37 @@ impl NameGlob {
         })
     }
 
+    /// A glob over function names.
+    ///
+    /// # Errors
+    ///
+    /// Says why no name can match.
+    pub fn function(text: &str) -> Result<Self, String> {
+        Self::new(text, Subject::Function)
+    }
+
     /// As written.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The byte that every matching name begins with, where there is one.
+    #[must_use]
+    pub fn first_byte(&self) -> Option<u8> {
+        self.text
+            .bytes()
+            .next()
+            .filter(|byte| !b"*?[{".contains(byte))
+    }
+
+    /// The byte that every matching name ends with, where there is one.
+    #[must_use]
+    pub fn last_byte(&self) -> Option<u8> {
+        self.text
+            .bytes()
+            .last()
+            .filter(|byte| !b"*?]}".contains(byte))
     }
 
     /// Whether it is a plain name.

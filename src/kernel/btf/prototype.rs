@@ -64,7 +64,7 @@ pub enum StructArgs {
 }
 
 /// Why no trampoline can take a function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TrampolineObstacle {
     /// BTF has no function of this very symbol.
     NoPrototype,

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Why a function that was asked for is not traced.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::kernel::btf::TrampolineObstacle;
+
+/// A function that a glob asked for and that is not traced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name.
+    pub name: String,
+    /// Its module; `None` for the kernel itself.
+    pub module: Option<String>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a function is not traced.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// A `-d` glob, a line of a file or a use case denies it.
+    Denied {
+        /// The glob, with its origin.
+        glob: Arc<str>,
+    },
+    /// Tracing it is never safe or never of use.
+    BuiltIn {
+        /// Why, as a sentence about it.
+        why: &'static str,
+    },
+    /// `.cold`: the unlikely part of a function, entered by a jump.
+    ColdPart,
+    /// It never returns, so it can neither fail nor end a session.
+    NoReturn,
+    /// ftrace does not know it.
+    NotTraceable,
+    /// Several functions share the name, and the kernel does not tell which of them it can trace.
+    Ambiguous,
+    /// No back end of this kernel can take it.
+    NoBackend {
+        /// Why trampolines cannot.
+        obstacle: TrampolineObstacle,
+    },
+    /// More functions match than are traced at once.
+    TooMany,
+}
+
+/// As the end of "not traced: …".
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied { glob } => write!(f, "denied by {glob}"),
+            Self::BuiltIn { why } => write!(f, "never traced: {why}"),
+            Self::ColdPart => f.write_str("the unlikely part of a function, entered by a jump"),
+            Self::NoReturn => f.write_str("never returns"),
+            Self::NotTraceable => f.write_str(
+                "unknown to ftrace: marked notrace, start-up code, or built without tracing",
+            ),
+            Self::Ambiguous => f.write_str(
+                "several functions share the name, and this kernel does not tell which are traceable",
+            ),
+            Self::NoBackend { obstacle } => {
+                write!(f, "this kernel has only trampolines, and {}", obstacle.why())
+            }
+            Self::TooMany => f.write_str("more functions match than are traced at once"),
+        }
+    }
+}

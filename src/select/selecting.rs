@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The selection itself: each candidate becomes a traced function or is left out with a reason.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::candidates::{Candidate, TraceIndex, Tracing, candidates};
+use super::deny::{built_in, never_returns};
+use super::reason::{LeftOut, Reason};
+use super::report::GlobReport;
+use super::types::{BtfOrigin, EntryPoint, Prototype, Selection, TracedFunction, count_reasons};
+use crate::config::{GlobUse, Globs, Role};
+use crate::kernel::btf::{Btf, BtfFunction, TrampolineObstacle, TrampolineRules};
+use crate::kernel::facts::KernelFacts;
+use crate::spec::{FuncId, GlobKind, ResultType, nearest};
+
+/// What the back ends of a run can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether there is a back end that needs no prototype (kprobe.multi and the like).
+    pub kprobe_like: bool,
+    /// The rules of trampolines (fentry, fexit and the like), where there are any.
+    pub trampolines: Option<TrampolineRules>,
+    /// How many functions are traced at most.
+    pub max_functions: Option<usize>,
+}
+
+/// Chooses the functions to trace.
+#[must_use]
+pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -> Selection {
+    let candidates = candidates(globs, &facts.kallsyms);
+    let types = Types::new(facts);
+    let traces = TraceIndex::new(facts.traceable.as_ref());
+    let denied_by: Vec<Arc<str>> = globs
+        .deny
+        .iter()
+        .map(|glob| glob.to_string().into())
+        .collect();
+
+    let mut verdicts: Vec<Verdict> = candidates
+        .iter()
+        .map(|candidate| judge(candidate, &types, &traces, capabilities, &denied_by))
+        .collect();
+    if let Some(max) = capabilities.max_functions {
+        leave_out_beyond(max, &candidates, &mut verdicts);
+    }
+
+    let globs = reports(globs, &candidates, &verdicts, &types, facts);
+    let mut selection = Selection {
+        globs,
+        ..Selection::default()
+    };
+    for (candidate, verdict) in candidates.iter().zip(verdicts) {
+        let symbol = candidate.symbol;
+        let (name, module) = (symbol.name.to_owned(), symbol.module.map(str::to_owned));
+        if let Some(reason) = verdict.reason {
+            selection.left_out.push(LeftOut {
+                name,
+                module,
+                reason,
+            });
+            continue;
+        }
+        let id = FuncId(selection.functions.len() as u32);
+        if facts.kprobe_blacklist.contains(symbol.addr) {
+            selection.kprobe_blacklisted.push(id);
+        }
+        selection.functions.push(TracedFunction {
+            id,
+            name,
+            module,
+            addr: symbol.addr,
+            size: symbol.size,
+            entry: (!candidate.entry.is_empty()).then_some(EntryPoint::KernelFunction),
+            result: verdict.typed.result,
+            prototype: verdict.typed.prototype,
+        });
+    }
+    selection
+}
+
+/// What becomes of a candidate.
+struct Verdict {
+    /// Why it is not traced; `None` where it is.
+    reason: Option<Reason>,
+    traceable: bool,
+    typed: Typed,
+}
+
+fn judge<'a>(
+    candidate: &Candidate<'a>,
+    types: &Types<'a>,
+    traces: &TraceIndex<'a>,
+    capabilities: &Capabilities,
+    denied_by: &[Arc<str>],
+) -> Verdict {
+    let typed = types.of(candidate, capabilities.trampolines);
+    let tracing = traces.tracing(candidate);
+    let name = candidate.symbol.name;
+    let denied = candidate
+        .deny
+        .first()
+        .and_then(|&glob| denied_by.get(usize::from(glob)));
+    let reason = if let Some(glob) = denied {
+        Some(Reason::Denied {
+            glob: Arc::clone(glob),
+        })
+    } else if is_cold_part(name) {
+        Some(Reason::ColdPart)
+    } else if let Some(why) = built_in(name) {
+        Some(Reason::BuiltIn { why })
+    } else if never_returns(name) {
+        Some(Reason::NoReturn)
+    } else if tracing == Tracing::Impossible {
+        Some(Reason::NotTraceable)
+    } else if tracing == Tracing::Unclear {
+        Some(Reason::Ambiguous)
+    } else if capabilities.kprobe_like {
+        None
+    } else {
+        typed
+            .obstacle
+            .map(|obstacle| Reason::NoBackend { obstacle })
+    };
+    Verdict {
+        reason,
+        traceable: tracing == Tracing::Possible,
+        typed,
+    }
+}
+
+/// Keeps entry functions before others, and lower addresses before higher ones.
+fn leave_out_beyond(max: usize, candidates: &[Candidate<'_>], verdicts: &mut [Verdict]) {
+    let mut room = max;
+    for wanted in [true, false] {
+        for (candidate, verdict) in candidates.iter().zip(verdicts.iter_mut()) {
+            if verdict.reason.is_some() || candidate.entry.is_empty() == wanted {
+                continue;
+            }
+            match room.checked_sub(1) {
+                Some(left) => room = left,
+                None => verdict.reason = Some(Reason::TooMany),
+            }
+        }
+    }
+}
+
+/// What type information says about a candidate.
+struct Typed {
+    result: ResultType,
+    prototype: Option<Prototype>,
+    in_btf: bool,
+    /// Why trampolines cannot take it; `None` where they can.
+    obstacle: Option<TrampolineObstacle>,
+}
+
+/// The functions that type information describes, by module and name.
+struct Types<'a> {
+    kernel: Option<TypeIndex<'a>>,
+    modules: HashMap<&'a str, TypeIndex<'a>>,
+}
+
+struct TypeIndex<'a> {
+    btf: &'a Btf,
+    functions: HashMap<&'a str, BtfFunction<'a>>,
+    origin: BtfOrigin,
+}
+
+impl<'a> TypeIndex<'a> {
+    fn new(btf: &'a Btf, origin: BtfOrigin) -> Self {
+        Self {
+            btf,
+            functions: btf.functions_by_name(),
+            origin,
+        }
+    }
+}
+
+impl<'a> Types<'a> {
+    fn new(facts: &'a KernelFacts) -> Self {
+        let modules = facts.module_btf.iter();
+        Self {
+            kernel: facts
+                .kernel_btf
+                .as_deref()
+                .map(|btf| TypeIndex::new(btf, BtfOrigin::Vmlinux)),
+            modules: modules
+                .map(|(name, btf)| (name.as_str(), TypeIndex::new(btf, BtfOrigin::Module)))
+                .collect(),
+        }
+    }
+
+    fn index(&self, module: Option<&str>) -> Option<&TypeIndex<'a>> {
+        match module {
+            Some(module) => self.modules.get(module),
+            None => self.kernel.as_ref(),
+        }
+    }
+
+    fn of(&self, candidate: &Candidate<'a>, rules: Option<TrampolineRules>) -> Typed {
+        let unknown = Typed {
+            result: ResultType::Unknown,
+            prototype: None,
+            in_btf: false,
+            obstacle: Some(TrampolineObstacle::NoPrototype),
+        };
+        let symbol = &candidate.symbol;
+        let Some(index) = self.index(symbol.module) else {
+            return unknown;
+        };
+        let names = [symbol.name]
+            .into_iter()
+            .chain(candidate.aliases.iter().copied());
+        let exact = names.filter_map(|name| index.functions.get(name)).next();
+        let Some(function) = exact.or_else(|| index.functions.get(base_name(symbol.name))) else {
+            return unknown;
+        };
+        let result = index.btf.result_type(function.name, function.id);
+        // A prototype is of use only where the id means this very function: neither for a
+        // clone, whose arguments the compiler may have changed, nor for one of several namesakes.
+        let certain = exact.is_some() && function.unique && candidate.namesakes == 1;
+        let shape = index.btf.shape(function.id).filter(|_| certain);
+        let obstacle = match (shape, rules) {
+            (Some(shape), Some(rules)) => shape.obstacle(rules),
+            _ => Some(TrampolineObstacle::NoPrototype),
+        };
+        let prototype = shape.map(|shape| Prototype {
+            origin: index.origin,
+            btf_id: function.id,
+            arg_slots: u8::try_from(shape.arg_slots).unwrap_or(u8::MAX),
+            trampoline_ok: obstacle.is_none(),
+        });
+        Typed {
+            result,
+            prototype,
+            in_btf: true,
+            obstacle,
+        }
+    }
+
+    /// All function names.
+    fn names(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + '_ {
+        let kernel = self
+            .kernel
+            .iter()
+            .flat_map(|index| index.functions.keys().map(|&n| (n, None)));
+        let modules = self.modules.iter().flat_map(|(&module, index)| {
+            index
+                .functions
+                .keys()
+                .map(move |&name| (name, Some(module)))
+        });
+        kernel.chain(modules)
+    }
+}
+
+/// The unlikely part of a function: `f.cold`, `f.cold.3`, `f.isra.0.cold`.
+fn is_cold_part(name: &str) -> bool {
+    name.split('.').skip(1).any(|suffix| suffix == "cold")
+}
+
+/// The function that a clone was made from: `f` for `f.isra.0`, `f.constprop.0`, `f.part.0`.
+fn base_name(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
+}
+
+fn reports(
+    globs: &Globs,
+    candidates: &[Candidate<'_>],
+    verdicts: &[Verdict],
+    types: &Types<'_>,
+    facts: &KernelFacts,
+) -> Vec<GlobReport> {
+    let mut reports = Vec::new();
+    for role in [Role::Entry, Role::Allow, Role::Deny] {
+        for (number, glob) in (0u16..).zip(globs.of(role)) {
+            let matching = |candidate: &Candidate<'_>| {
+                let by = match role {
+                    Role::Entry => &candidate.entry,
+                    Role::Allow => &candidate.allow,
+                    Role::Deny => &candidate.deny,
+                };
+                by.contains(&number)
+            };
+            let all = candidates
+                .iter()
+                .zip(verdicts)
+                .filter(|(candidate, _)| matching(candidate));
+            let verdicts: Vec<&Verdict> = all.map(|(_, verdict)| verdict).collect();
+            reports.push(report(role, glob, &verdicts));
+        }
+    }
+    for report in reports
+        .iter_mut()
+        .filter(|report| report.in_kallsyms == 0 && report.is_users() && report.role != Role::Deny)
+    {
+        explain(report, types, facts);
+    }
+    reports
+}
+
+fn report(role: Role, glob: &GlobUse, verdicts: &[&Verdict]) -> GlobReport {
+    GlobReport {
+        role,
+        glob: glob.clone(),
+        in_kallsyms: verdicts.len(),
+        in_btf: verdicts
+            .iter()
+            .filter(|verdict| verdict.typed.in_btf)
+            .count(),
+        attachable: verdicts.iter().filter(|verdict| verdict.traceable).count(),
+        selected: verdicts
+            .iter()
+            .filter(|verdict| verdict.reason.is_none())
+            .count(),
+        left_out: count_reasons(
+            verdicts
+                .iter()
+                .filter_map(|verdict| verdict.reason.as_ref()),
+        ),
+        nearest: Vec::new(),
+    }
+}
+
+/// Looks for what a glob that matches no symbol may have meant.
+fn explain(report: &mut GlobReport, types: &Types<'_>, facts: &KernelFacts) {
+    let spec = &report.glob.spec;
+    report.in_btf = types
+        .names()
+        .filter(|(name, module)| spec.matches(name, *module))
+        .count();
+    let GlobKind::Function { name, module } = spec.kind() else {
+        return;
+    };
+    let symbols = (0..facts.kallsyms.len()).map(|index| facts.kallsyms.symbol(index));
+    let functions =
+        symbols.filter(|symbol| symbol.is_function && !symbol.name.starts_with("__pfx_"));
+    let in_module = |of: Option<&str>| match module {
+        Some(module) => of.is_some_and(|of| module.matches(of)),
+        None => true,
+    };
+    let names = functions
+        .filter(|symbol| in_module(symbol.module))
+        .map(|symbol| symbol.name);
+    let similar = nearest(name.longest_literal(), names, 3);
+    report.nearest = similar.into_iter().map(str::to_owned).collect();
+}
