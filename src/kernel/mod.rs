@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Facts about a kernel, live or recorded: symbols, images, types, what can be traced.
+//! Facts about a kernel, live or recorded: symbols, types, traceable functions.
 
+pub mod btf;
+pub mod facts;
 pub mod kallsyms;
+pub mod traceable;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! "Did you mean …": the names of a list that are nearest to a mistyped one.
 
+use std::mem::swap;
+
 /// At most `limit` of `names` that resemble `wanted`, the best first; ties in the given order.
 ///
 /// A name that contains the wanted one comes before names that differ by some letters: who
@@ -49,8 +51,8 @@ fn edits(a: &[u8], b: &[u8]) -> usize {
             }
             row[j + 1] = best;
         }
-        std::mem::swap(&mut before, &mut above);
-        std::mem::swap(&mut above, &mut row);
+        swap(&mut before, &mut above);
+        swap(&mut above, &mut row);
     }
     above[b.len()]
 }

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Small BTF made by hand, for tests: of this module and of the selection.
+
+/// Assembles BTF bytes; each method returns the id of the type it adds.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    types: Vec<u8>,
+    strings: Vec<u8>,
+    first_string: u32,
+    next: u32,
+}
+
+impl Builder {
+    /// For a kernel.
+    pub(crate) fn kernel() -> Self {
+        Self {
+            types: Vec::new(),
+            strings: vec![0],
+            first_string: 0,
+            next: 1,
+        }
+    }
+
+    /// For a module: ids and string offsets go on where those of its base end.
+    pub(crate) fn module(base: &Self) -> Self {
+        let first_string = base.first_string + base.strings.len() as u32;
+        Self {
+            types: Vec::new(),
+            strings: vec![0],
+            first_string,
+            next: base.next,
+        }
+    }
+
+    fn string(&mut self, text: &str) -> u32 {
+        if text.is_empty() {
+            return 0;
+        }
+        let at = self.first_string + self.strings.len() as u32;
+        self.strings.extend(text.as_bytes());
+        self.strings.push(0);
+        at
+    }
+
+    fn words(&mut self, words: &[u32]) {
+        self.types
+            .extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    }
+
+    /// Any record: kind (with the kind flag in bit 7), name, number of elements, size or type.
+    pub(crate) fn raw(&mut self, kind: u32, name: &str, vlen: u32, size_or_type: u32) -> u32 {
+        let name = self.string(name);
+        let flag = (kind >> 7) << 31;
+        self.words(&[name, flag | ((kind & 0x1f) << 24) | vlen, size_or_type]);
+        self.next += 1;
+        self.next - 1
+    }
+
+    pub(crate) fn int(&mut self, name: &str, size: u32, encoding: u32) -> u32 {
+        let id = self.raw(1, name, 0, size);
+        self.words(&[(encoding << 24) | (size * 8)]);
+        id
+    }
+
+    pub(crate) fn pointer(&mut self, to: u32) -> u32 {
+        self.raw(2, "", 0, to)
+    }
+
+    pub(crate) fn typedef(&mut self, name: &str, of: u32) -> u32 {
+        self.raw(8, name, 0, of)
+    }
+
+    pub(crate) fn structure(&mut self, name: &str, size: u32, members: &[(&str, u32)]) -> u32 {
+        let id = self.raw(4, name, members.len() as u32, size);
+        for (member, typ) in members {
+            let member = self.string(member);
+            self.words(&[member, *typ, 0]);
+        }
+        id
+    }
+
+    pub(crate) fn enumeration(&mut self, name: &str, values: &[(&str, u32)]) -> u32 {
+        let id = self.raw(6, name, values.len() as u32, 4);
+        for (value, number) in values {
+            let value = self.string(value);
+            self.words(&[value, *number]);
+        }
+        id
+    }
+
+    /// A function; a parameter of type 0 stands for `...`.
+    pub(crate) fn func(&mut self, name: &str, result: u32, parameters: &[u32]) -> u32 {
+        let proto = self.raw(13, "", parameters.len() as u32, result);
+        for &parameter in parameters {
+            self.words(&[0, parameter]);
+        }
+        self.raw(12, name, 1, proto)
+    }
+
+    /// The finished bytes.
+    pub(crate) fn build(&self) -> Vec<u8> {
+        let types = self.types.len() as u32;
+        let mut bytes = vec![0x9f, 0xeb, 1, 0];
+        for word in [24, 0, types, types, self.strings.len() as u32] {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(&self.types);
+        bytes.extend(&self.strings);
+        bytes
+    }
+}

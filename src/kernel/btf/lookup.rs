@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Questions about what a kernel has: a type, a member, an enum's value, a function.
+//!
+//! A name is first sought in the string section (one fast search of a few megabytes); only
+//! types that carry that very string are looked at.
+
+use memchr::memmem;
+
+use super::format::{Kind, read_u32};
+use super::parse::{Btf, Type};
+
+/// How deep anonymous members nest at most; deeper is taken as a cycle.
+const MAX_NESTING: u8 = 16;
+
+impl Btf {
+    /// Whether there is a struct, union, enum or typedef of this name.
+    #[must_use]
+    pub fn has_type(&self, name: &str) -> bool {
+        let kinds = [
+            Kind::Struct,
+            Kind::Union,
+            Kind::Enum,
+            Kind::Enum64,
+            Kind::Typedef,
+            Kind::Fwd,
+        ];
+        self.named(name).iter().any(|typ| kinds.contains(&typ.kind))
+    }
+
+    /// Whether there is a function of this name.
+    #[must_use]
+    pub fn has_func(&self, name: &str) -> bool {
+        self.named(name).iter().any(|typ| typ.kind == Kind::Func)
+    }
+
+    /// Whether there is a variable of this name.
+    #[must_use]
+    pub fn has_var(&self, name: &str) -> bool {
+        self.named(name).iter().any(|typ| typ.kind == Kind::Var)
+    }
+
+    /// Whether a struct or union has a member, be it in an anonymous part of it.
+    #[must_use]
+    pub fn has_member(&self, structure: &str, member: &str) -> bool {
+        let types = self.named(structure);
+        types
+            .iter()
+            .any(|typ| self.type_has_member(typ, member, MAX_NESTING))
+    }
+
+    /// The value that an enum gives to a name.
+    #[must_use]
+    pub fn enum_value(&self, enumeration: &str, value: &str) -> Option<i64> {
+        self.named(enumeration)
+            .iter()
+            .find_map(|typ| match typ.kind {
+                Kind::Enum => elements(typ, 8).find_map(|element| {
+                    let number = word(element, 4)?;
+                    let number = if typ.flag {
+                        i64::from(number as i32)
+                    } else {
+                        number.into()
+                    };
+                    (self.string(word(element, 0)?) == value).then_some(number)
+                }),
+                Kind::Enum64 => elements(typ, 12).find_map(|element| {
+                    let number = u64::from(word(element, 8)?) << 32 | u64::from(word(element, 4)?);
+                    (self.string(word(element, 0)?) == value).then_some(number as i64)
+                }),
+                _ => None,
+            })
+    }
+
+    /// Number of parameters of a function; tells kernels apart whose kfuncs changed.
+    #[must_use]
+    pub fn parameter_count(&self, function: &str) -> Option<usize> {
+        let types = self.named(function);
+        let func = types.iter().find(|typ| typ.kind == Kind::Func)?;
+        let proto = self.typ(func.size_or_type)?;
+        (proto.kind == Kind::FuncProto).then_some(proto.vlen)
+    }
+
+    fn type_has_member(&self, typ: &Type<'_>, member: &str, nesting: u8) -> bool {
+        if !matches!(typ.kind, Kind::Struct | Kind::Union) || nesting == 0 {
+            return false;
+        }
+        elements(typ, 12).any(|element| {
+            let (Some(name), Some(of)) = (word(element, 0), word(element, 4)) else {
+                return false;
+            };
+            match self.string(name) {
+                "" => self
+                    .typ(of)
+                    .is_some_and(|of| self.type_has_member(&of, member, nesting - 1)),
+                name => name == member,
+            }
+        })
+    }
+
+    /// The types of a name: this BTF's own first, then its base's.
+    fn named(&self, name: &str) -> Vec<Type<'_>> {
+        let mut offsets = self.string_offsets(name);
+        let mut found = Vec::new();
+        let mut btf = Some(self);
+        while let Some(level) = btf {
+            if !offsets.is_empty() {
+                let types = level.own_ids().filter_map(|id| level.typ(id));
+                found.extend(types.filter(|typ| offsets.contains(&typ.name_offset)));
+            }
+            btf = level.base();
+            // A base cannot name the strings of what builds on it.
+            offsets.retain(|&offset| btf.is_some_and(|base| offset < base.end_of_strings()));
+        }
+        found
+    }
+
+    /// Every offset at which the string section has exactly `name`.
+    fn string_offsets(&self, name: &str) -> Vec<u32> {
+        if name.is_empty() {
+            return Vec::new();
+        }
+        let (strings, first) = self.own_strings();
+        let at_start_and_end = |&at: &usize| {
+            (at == 0 || strings[at - 1] == 0) && strings.get(at + name.len()) == Some(&0)
+        };
+        let found = memmem::find_iter(strings, name).filter(at_start_and_end);
+        let mut offsets: Vec<u32> = found.map(|at| first + at as u32).collect();
+        if let Some(base) = self.base() {
+            offsets.extend(base.string_offsets(name));
+        }
+        offsets
+    }
+
+    fn end_of_strings(&self) -> u32 {
+        let (strings, first) = self.own_strings();
+        first.saturating_add(strings.len() as u32)
+    }
+}
+
+fn elements<'a>(typ: &Type<'a>, size: usize) -> impl Iterator<Item = &'a [u8]> {
+    typ.payload.chunks_exact(size)
+}
+
+fn word(element: &[u8], at: usize) -> Option<u32> {
+    read_u32(element, at)
+}

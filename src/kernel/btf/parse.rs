@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The one pass over BTF bytes, and access to the types by id.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+
+use super::format::{Kind, RECORD, kind_flag, read_u32, sections, vlen};
+
+/// Parsed type information: of the kernel, or of a module on top of the kernel's.
+pub struct Btf {
+    bytes: Vec<u8>,
+    /// For module BTF: the kernel's, which ids and strings continue.
+    base: Option<Arc<Self>>,
+    /// Where the record of type `first_id + index` starts in `bytes`.
+    records: Vec<u32>,
+    /// Ids of the functions that this BTF (not its base) has.
+    functions: Vec<u32>,
+    strings: Range<usize>,
+    first_id: u32,
+    first_string: u32,
+}
+
+/// A function that BTF describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BtfFunction<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The id of its `FUNC`.
+    pub id: u32,
+    /// Whether no other function of the same BTF has this name.
+    pub unique: bool,
+}
+
+/// One type record, read from the bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Type<'a> {
+    pub(super) kind: Kind,
+    pub(super) name_offset: u32,
+    /// A size in bytes or another type's id, by kind.
+    pub(super) size_or_type: u32,
+    pub(super) flag: bool,
+    pub(super) vlen: usize,
+    /// What follows the record: members, parameters, values.
+    pub(super) payload: &'a [u8],
+}
+
+impl Btf {
+    /// Parses BTF; for a module's, `base` is the kernel's.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the bytes are no BTF, are cut short or hold a kind of type that this program
+    /// does not know.
+    pub fn parse(bytes: Vec<u8>, base: Option<Arc<Self>>) -> Result<Self> {
+        let sections = sections(&bytes)?;
+        if u32::try_from(bytes.len()).is_err() {
+            bail!("type information of more than 4 GiB");
+        }
+        let first_id = base.as_ref().map_or(1, |base| base.next_id());
+        let first_string = base.as_ref().map_or(0, |base| base.next_string());
+        let mut records = Vec::with_capacity(sections.types.len() / 20);
+        let mut functions = Vec::new();
+        let mut at = sections.types.start;
+        while at < sections.types.end {
+            let Some(info) = read_u32(&bytes, at + 4) else {
+                bail!("a BTF type record is cut short");
+            };
+            let id = first_id.saturating_add(records.len() as u32);
+            let Some(kind) = Kind::of(info) else {
+                bail!(
+                    "BTF type {id} is of kind {}, which is unknown",
+                    (info >> 24) & 0x1f
+                );
+            };
+            records.push(at as u32);
+            if kind == Kind::Func {
+                functions.push(id);
+            }
+            at += RECORD + kind.payload(vlen(info));
+        }
+        if at != sections.types.end {
+            bail!("the last BTF type record is cut short");
+        }
+        let strings = sections.strings;
+        Ok(Self {
+            bytes,
+            base,
+            records,
+            functions,
+            strings,
+            first_id,
+            first_string,
+        })
+    }
+
+    /// Number of types, the base's included.
+    #[must_use]
+    pub fn type_count(&self) -> usize {
+        (self.next_id() - 1) as usize
+    }
+
+    /// The functions of this BTF, its base's not included, in the order of their ids.
+    pub fn functions(&self) -> impl ExactSizeIterator<Item = (u32, &str)> + '_ {
+        self.functions.iter().map(|&id| (id, self.name(id)))
+    }
+
+    /// The functions by name: built once and asked often.
+    #[must_use]
+    pub fn functions_by_name(&self) -> HashMap<&str, BtfFunction<'_>> {
+        let mut by_name = HashMap::with_capacity(self.functions.len());
+        for (id, name) in self.functions() {
+            by_name
+                .entry(name)
+                .and_modify(|function: &mut BtfFunction<'_>| function.unique = false)
+                .or_insert(BtfFunction {
+                    name,
+                    id,
+                    unique: true,
+                });
+        }
+        by_name
+    }
+
+    /// The name of a type, empty where it has none or does not exist.
+    #[must_use]
+    pub fn name(&self, id: u32) -> &str {
+        self.typ(id).map_or("", |typ| self.string(typ.name_offset))
+    }
+
+    pub(super) fn next_id(&self) -> u32 {
+        self.first_id.saturating_add(self.records.len() as u32)
+    }
+
+    fn next_string(&self) -> u32 {
+        self.first_string.saturating_add(self.strings.len() as u32)
+    }
+
+    pub(super) fn base(&self) -> Option<&Self> {
+        self.base.as_deref()
+    }
+
+    /// The ids of this BTF's own types.
+    pub(super) fn own_ids(&self) -> Range<u32> {
+        self.first_id..self.next_id()
+    }
+
+    /// This BTF's own string bytes, and the offset that the first of them has in type records.
+    pub(super) fn own_strings(&self) -> (&[u8], u32) {
+        (
+            self.bytes.get(self.strings.clone()).unwrap_or_default(),
+            self.first_string,
+        )
+    }
+
+    /// The string at an offset, empty where there is none.
+    pub(super) fn string(&self, offset: u32) -> &str {
+        let Some(own) = offset.checked_sub(self.first_string) else {
+            return self.base().map_or("", |base| base.string(offset));
+        };
+        let (strings, _) = self.own_strings();
+        let tail = strings.get(own as usize..).unwrap_or_default();
+        let end = memchr::memchr(0, tail).unwrap_or(0);
+        str::from_utf8(&tail[..end]).unwrap_or_default()
+    }
+
+    /// The type of an id; `None` for `void` (0) and for ids that do not exist.
+    pub(super) fn typ(&self, id: u32) -> Option<Type<'_>> {
+        let Some(index) = id.checked_sub(self.first_id) else {
+            return self.base()?.typ(id);
+        };
+        let at = *self.records.get(index as usize)? as usize;
+        let info = read_u32(&self.bytes, at + 4)?;
+        let kind = Kind::of(info)?;
+        let payload = at + RECORD;
+        Some(Type {
+            kind,
+            name_offset: read_u32(&self.bytes, at)?,
+            size_or_type: read_u32(&self.bytes, at + 8)?,
+            flag: kind_flag(info),
+            vlen: vlen(info),
+            payload: self
+                .bytes
+                .get(payload..payload + kind.payload(vlen(info)))?,
+        })
+    }
+}
+
+impl fmt::Debug for Btf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Btf")
+            .field("types", &self.records.len())
+            .field("functions", &self.functions.len())
+            .field("first_id", &self.first_id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What of a function's prototype decides whether a trampoline (fentry, fexit) can take it.
+//!
+//! The rules are the kernel's own (`btf_distill_func_proto` and the architecture's trampoline
+//! generator), as they changed over time: facts in [`FunctionShape`], the running kernel's
+//! limits in [`TrampolineRules`], the decision in [`FunctionShape::obstacle`].
+
+use super::format::{Kind, read_u32};
+use super::parse::Btf;
+
+/// How long a chain of typedefs and qualifiers may be; a longer one is taken as a cycle.
+const MAX_HOPS: usize = 64;
+
+/// `MAX_BPF_FUNC_ARGS` of the kernel.
+const MAX_ARGS: u16 = 12;
+
+/// Bytes of one argument slot.
+const SLOT: u32 = 8;
+
+/// What a trampoline needs to know of a prototype.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FunctionShape {
+    /// Number of parameters.
+    pub args: u16,
+    /// Number of 8-byte slots that they take; a struct of up to 16 bytes takes one or two.
+    pub arg_slots: u16,
+    /// It ends in `...`.
+    pub variadic: bool,
+    /// It returns a struct or union by value.
+    pub struct_result: bool,
+    /// The kind of its parameters that is hardest for a trampoline.
+    pub hardest_arg: ArgKind,
+}
+
+/// Kinds of parameters, in the order of how hard trampolines find them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ArgKind {
+    /// A pointer, an integer, an enum.
+    #[default]
+    Scalar,
+    /// A struct of at most 16 bytes, by value.
+    SmallStruct,
+    /// What no trampoline takes: larger than 16 bytes, a union, a float.
+    Odd,
+}
+
+/// What the running kernel's trampolines can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrampolineRules {
+    /// Argument slots: 6 on x86-64 before 6.6, 12 since; 8 on arm64.
+    pub max_slots: u16,
+    /// Whether structs by value are taken (since 6.1).
+    pub struct_args: StructArgs,
+}
+
+/// Whether trampolines take structs by value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StructArgs {
+    /// Up to 16 bytes each. Since 6.1, commit 720e6a435194 ("bpf: Allow struct argument in
+    /// trampoline based programs").
+    Taken,
+    /// Never.
+    Refused,
+}
+
+/// Why no trampoline can take a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TrampolineObstacle {
+    /// BTF has no function of this very symbol.
+    NoPrototype,
+    /// It ends in `...`.
+    Variadic,
+    /// It returns a struct by value.
+    StructResult,
+    /// It has more arguments than this kernel's trampolines save.
+    TooManyArgs,
+    /// It takes a struct by value, and this kernel is older than 6.1.
+    StructArg,
+    /// It takes an argument that is larger than 16 bytes, a union or a float.
+    OddArg,
+}
+
+impl TrampolineObstacle {
+    /// As the end of the sentence "a trampoline cannot take it: …".
+    #[must_use]
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::NoPrototype => "the kernel has no type information for this symbol",
+            Self::Variadic => "it takes a variable number of arguments",
+            Self::StructResult => "it returns a struct by value",
+            Self::TooManyArgs => "it has too many arguments",
+            Self::StructArg => "it takes a struct by value, which kernels before 6.1 refuse",
+            Self::OddArg => "it takes an argument of a kind that trampolines cannot pass on",
+        }
+    }
+}
+
+impl FunctionShape {
+    /// Why no trampoline of a kernel with these rules takes it; `None` where one does.
+    #[must_use]
+    pub fn obstacle(&self, rules: TrampolineRules) -> Option<TrampolineObstacle> {
+        if self.variadic {
+            Some(TrampolineObstacle::Variadic)
+        } else if self.struct_result {
+            Some(TrampolineObstacle::StructResult)
+        } else if self.hardest_arg == ArgKind::Odd {
+            Some(TrampolineObstacle::OddArg)
+        } else if self.hardest_arg == ArgKind::SmallStruct
+            && rules.struct_args == StructArgs::Refused
+        {
+            Some(TrampolineObstacle::StructArg)
+        } else if self.args > MAX_ARGS || self.arg_slots > rules.max_slots {
+            Some(TrampolineObstacle::TooManyArgs)
+        } else {
+            None
+        }
+    }
+}
+
+impl Btf {
+    /// The shape of the function with this id; `None` where that is no function.
+    #[must_use]
+    pub fn shape(&self, func: u32) -> Option<FunctionShape> {
+        let func = self.typ(func).filter(|typ| typ.kind == Kind::Func)?;
+        let proto = self
+            .typ(func.size_or_type)
+            .filter(|typ| typ.kind == Kind::FuncProto)?;
+        let mut shape = FunctionShape {
+            struct_result: self.is_struct(proto.size_or_type),
+            ..FunctionShape::default()
+        };
+        for parameter in proto.payload.chunks_exact(8) {
+            match read_u32(parameter, 4)? {
+                0 => shape.variadic = true,
+                typ => self.add_argument(&mut shape, typ),
+            }
+        }
+        Some(shape)
+    }
+
+    fn add_argument(&self, shape: &mut FunctionShape, typ: u32) {
+        let (slots, kind) = match self.resolve(typ) {
+            Some((Kind::Ptr, _)) => (1, ArgKind::Scalar),
+            Some((Kind::Int | Kind::Enum | Kind::Enum64, 1..=SLOT)) => (1, ArgKind::Scalar),
+            Some((Kind::Struct, size @ 1..=16)) => {
+                (size.div_ceil(SLOT) as u16, ArgKind::SmallStruct)
+            }
+            _ => (1, ArgKind::Odd),
+        };
+        shape.args = shape.args.saturating_add(1);
+        shape.arg_slots = shape.arg_slots.saturating_add(slots);
+        shape.hardest_arg = shape.hardest_arg.max(kind);
+    }
+
+    fn is_struct(&self, typ: u32) -> bool {
+        matches!(self.resolve(typ), Some((Kind::Struct | Kind::Union, _)))
+    }
+
+    /// Kind and size of a type behind its typedefs and qualifiers; a pointer's size reads 0.
+    fn resolve(&self, id: u32) -> Option<(Kind, u32)> {
+        let id = self.skip_names(id)?;
+        let typ = self.typ(id)?;
+        let size = if typ.kind == Kind::Ptr {
+            0
+        } else {
+            typ.size_or_type
+        };
+        Some((typ.kind, size))
+    }
+
+    /// The id behind typedefs and qualifiers; `None` where they never end.
+    fn skip_names(&self, mut id: u32) -> Option<u32> {
+        for _ in 0..MAX_HOPS {
+            match self.typ(id).map(|typ| (typ.kind, typ.size_or_type)) {
+                Some((kind, next)) if is_name_or_qualifier(kind) => id = next,
+                _ => return Some(id),
+            }
+        }
+        None
+    }
+}
+
+/// Kinds that give another type a name or a qualifier, and no other meaning.
+pub(super) fn is_name_or_qualifier(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Typedef | Kind::Const | Kind::Volatile | Kind::Restrict | Kind::TypeTag
+    )
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Where the facts of a kernel are read: `/proc`, `/sys`, tracefs, below a root directory.
+//!
+//! The root is `/` on a live system and a directory of recorded files in tests: no other code
+//! knows these paths, and nothing here interprets what it reads beyond calling its parser.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+
+use super::btf::Btf;
+use super::kallsyms::Kallsyms;
+use super::traceable::{KprobeBlacklist, Traceable};
+use crate::spec::Pid;
+
+/// Where tracefs is mounted, the usual place first.
+const TRACEFS: [&str; 2] = ["sys/kernel/tracing", "sys/kernel/debug/tracing"];
+
+/// The files of a kernel, live or recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelFiles {
+    root: PathBuf,
+}
+
+impl Default for KernelFiles {
+    fn default() -> Self {
+        Self::below("/")
+    }
+}
+
+impl KernelFiles {
+    /// The files below `root`.
+    #[must_use]
+    pub fn below(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The path of `relative`, which has no leading `/`.
+    #[must_use]
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// The symbols.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read, or when the kernel hides the addresses.
+    pub fn kallsyms(&self) -> Result<Kallsyms> {
+        let path = self.path("proc/kallsyms");
+        Kallsyms::parse(read(&path)?).with_context(|| format!("`{}` is of no use", path.display()))
+    }
+
+    /// What ftrace can trace, with addresses where the kernel tells them.
+    ///
+    /// # Errors
+    ///
+    /// When neither list can be read: no tracefs, or no right to read it.
+    pub fn traceable(&self) -> Result<Traceable> {
+        let mut denied = None;
+        for file in [
+            "available_filter_functions_addrs",
+            "available_filter_functions",
+        ] {
+            for directory in TRACEFS {
+                let path = self.path(directory).join(file);
+                match fs::read(&path) {
+                    Ok(bytes) if !bytes.is_empty() => return Ok(Traceable::parse(bytes)),
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        denied.get_or_insert((path, error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        match denied {
+            Some((path, error)) => {
+                Err(error).with_context(|| format!("failed to read `{}`", path.display()))
+            }
+            None => bail!(
+                "no tracefs: `available_filter_functions` is neither in `/{}` nor in `/{}`",
+                TRACEFS[0],
+                TRACEFS[1]
+            ),
+        }
+    }
+
+    /// What kprobes may not touch; nothing where debugfs is not mounted, for it is only used to
+    /// explain a refusal better.
+    #[must_use]
+    pub fn kprobe_blacklist(&self) -> KprobeBlacklist {
+        let bytes = fs::read(self.path("sys/kernel/debug/kprobes/blacklist")).unwrap_or_default();
+        KprobeBlacklist::parse(&bytes)
+    }
+
+    /// The kernel's type information.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has none (`CONFIG_DEBUG_INFO_BTF`) or it cannot be understood.
+    pub fn kernel_btf(&self) -> Result<Arc<Btf>> {
+        let path = self.path("sys/kernel/btf/vmlinux");
+        let bytes = read(&path)?;
+        let btf = Btf::parse(bytes, None);
+        btf.map(Arc::new)
+            .with_context(|| format!("failed to understand `{}`", path.display()))
+    }
+
+    /// The type information of a module, on top of the kernel's.
+    ///
+    /// # Errors
+    ///
+    /// When the module has none or it cannot be understood.
+    pub fn module_btf(&self, module: &str, base: &Arc<Btf>) -> Result<Btf> {
+        let path = self.path("sys/kernel/btf").join(module);
+        let btf = Btf::parse(read(&path)?, Some(Arc::clone(base)));
+        btf.with_context(|| format!("failed to understand `{}`", path.display()))
+    }
+
+    /// Whether a process of this id exists.
+    #[must_use]
+    pub fn process_exists(&self, pid: Pid) -> bool {
+        self.path(format!("proc/{pid}")).exists()
+    }
+
+    /// The kernel's release, as `uname -r` says it.
+    ///
+    /// # Errors
+    ///
+    /// When `/proc` is not there.
+    pub fn release(&self) -> Result<String> {
+        let bytes = read(&self.path("proc/sys/kernel/osrelease"))?;
+        Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("failed to read `{}`", path.display()))
+}

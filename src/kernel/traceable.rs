@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Which functions ftrace can trace and which kprobes may not touch: bytes of
+//! `available_filter_functions(_addrs)` and of the kprobe blacklist → lists.
+//!
+//! Pure: whoever reads the files is [`super::facts::KernelFiles`]. Lines that make no sense are
+//! passed over, for a newer kernel may add some.
+
+use crate::spec::Addr;
+
+/// What the kernel calls places whose function it discarded; they cannot be traced.
+const INVALID: &str = "__ftrace_invalid_address___";
+
+/// The functions that ftrace can trace.
+#[derive(Debug)]
+pub struct Traceable {
+    text: String,
+    entries: Vec<Entry>,
+    has_addresses: bool,
+}
+
+/// One traceable function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceableFunction<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its module; `None` for the kernel itself.
+    pub module: Option<&'a str>,
+    /// Where ftrace patches it: at its start or, with IBT, 4 bytes behind; known since 6.5.
+    pub patch_site: Option<Addr>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    patch_site: u64,
+    name: u32,
+    name_len: u16,
+    module_len: u16,
+}
+
+impl Traceable {
+    /// Reads `available_filter_functions` (`name [module]`) or `available_filter_functions_addrs`
+    /// (an address before that); which of them it is, the lines tell.
+    #[must_use]
+    pub fn parse(bytes: Vec<u8>) -> Self {
+        let text = String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        let has_addresses = text.lines().next().is_some_and(starts_with_address);
+        let mut entries = Vec::with_capacity(text.len() / 24);
+        let mut start = 0;
+        for line in text.split_inclusive('\n') {
+            entries.extend(entry(line, start, has_addresses));
+            start += line.len();
+        }
+        Self {
+            text,
+            entries,
+            has_addresses,
+        }
+    }
+
+    /// Whether the list says where each function is.
+    #[must_use]
+    pub fn has_addresses(&self) -> bool {
+        self.has_addresses
+    }
+
+    /// Number of functions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The functions, in the file's order.
+    pub fn iter(&self) -> impl Iterator<Item = TraceableFunction<'_>> + '_ {
+        self.entries.iter().map(|&entry| self.function(entry))
+    }
+
+    fn function(&self, entry: Entry) -> TraceableFunction<'_> {
+        let start = entry.name as usize;
+        let end = start + usize::from(entry.name_len);
+        // Between them: a separator and the opening bracket.
+        let module = end + 2..end + 2 + usize::from(entry.module_len);
+        TraceableFunction {
+            name: &self.text[start..end],
+            module: (entry.module_len > 0).then(|| &self.text[module]),
+            patch_site: self.has_addresses.then_some(Addr(entry.patch_site)),
+        }
+    }
+}
+
+/// A name never begins with a digit, and an address is 16 hexadecimal ones.
+fn starts_with_address(line: &str) -> bool {
+    line.split_once(' ').is_some_and(|(word, _)| {
+        word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+/// The entry of a line that starts at `start` of the text.
+fn entry(line: &str, start: usize, has_addresses: bool) -> Option<Entry> {
+    let line = line.trim_end();
+    let (patch_site, rest) = if has_addresses {
+        let (address, rest) = line.split_once(' ')?;
+        (u64::from_str_radix(address, 16).ok()?, rest)
+    } else {
+        (0, line)
+    };
+    let name = rest.split([' ', '\t']).next()?;
+    if name.is_empty() || name.starts_with(INVALID) {
+        return None;
+    }
+    let after = &rest[name.len()..];
+    let module = after.get(1..).and_then(|after| after.strip_prefix('['));
+    let module = module
+        .and_then(|module| module.split_once(']'))
+        .map_or("", |(name, _)| name);
+    Some(Entry {
+        patch_site,
+        name: u32::try_from(start + line.len() - rest.len()).ok()?,
+        name_len: u16::try_from(name.len()).ok()?,
+        module_len: u16::try_from(module.len()).ok()?,
+    })
+}
+
+/// The address ranges that kprobes may not touch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KprobeBlacklist {
+    /// Start and end (exclusive), in ascending order of the start.
+    ranges: Vec<(Addr, Addr)>,
+}
+
+impl KprobeBlacklist {
+    /// Reads `/sys/kernel/debug/kprobes/blacklist`: `0xstart-0xend<tab>name`.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let mut ranges: Vec<_> = text.lines().filter_map(range).collect();
+        ranges.sort_unstable();
+        Self { ranges }
+    }
+
+    /// Whether `addr` lies in one of the ranges.
+    #[must_use]
+    pub fn contains(&self, addr: Addr) -> bool {
+        let after = self.ranges.partition_point(|&(start, _)| start <= addr);
+        // Ranges of one kind do not overlap, but whole sections are listed along with
+        // functions in them: look back a little further than one.
+        self.ranges[..after]
+            .iter()
+            .rev()
+            .take(8)
+            .any(|&(_, end)| addr < end)
+    }
+
+    /// Number of ranges.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+}
+
+fn range(line: &str) -> Option<(Addr, Addr)> {
+    let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+    let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+    let (start, end) = (number(start)?, number(end)?);
+    (start < end).then_some((Addr(start), Addr(end)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Addr, KprobeBlacklist, Traceable, TraceableFunction};
+
+    fn function<'a>(
+        name: &'a str,
+        module: Option<&'a str>,
+        patch_site: Option<u64>,
+    ) -> TraceableFunction<'a> {
+        TraceableFunction {
+            name,
+            module,
+            patch_site: patch_site.map(Addr),
+        }
+    }
+
+    #[test]
+    fn names_and_modules_are_read_and_discarded_functions_are_not() {
+        let list = Traceable::parse(
+            b"do_one_initcall\n__ftrace_invalid_address___64\nxfs_bmap [xfs]\n\nf.isra.0\n"
+                .to_vec(),
+        );
+        assert!(!list.has_addresses());
+        assert_eq!(
+            list.iter().collect::<Vec<_>>(),
+            [
+                function("do_one_initcall", None, None),
+                function("xfs_bmap", Some("xfs"), None),
+                function("f.isra.0", None, None),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_newer_list_has_addresses() {
+        let list = Traceable::parse(
+            b"ffffffff81001234 do_one_initcall\nffffffffc0001000 xfs_bmap [xfs]\n".to_vec(),
+        );
+        assert!(list.has_addresses());
+        assert_eq!(
+            list.iter().collect::<Vec<_>>(),
+            [
+                function("do_one_initcall", None, Some(0xffff_ffff_8100_1234)),
+                function("xfs_bmap", Some("xfs"), Some(0xffff_ffff_c000_1000)),
+            ]
+        );
+    }
+
+    #[test]
+    fn bent_lines_are_passed_over() {
+        for text in [
+            "",
+            "\n",
+            "[x]\n",
+            "f [\n",
+            "f []\n",
+            "f ]\n",
+            "ffffffff81001234 \n",
+            "é [ü]",
+        ] {
+            let list = Traceable::parse(text.as_bytes().to_vec());
+            assert!(
+                list.iter().all(|function| !function.name.is_empty()),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_address_in_a_blacklisted_range_is_found() {
+        let list = KprobeBlacklist::parse(
+            b"0xffffffff81000100-0xffffffff81000140\tnmi_enter\nnonsense\n\
+              0xffffffff81000000-0xffffffff81000800\tsection\n",
+        );
+        assert_eq!(list.len(), 2);
+        assert!(list.contains(Addr(0xffff_ffff_8100_0100)));
+        assert!(list.contains(Addr(0xffff_ffff_8100_0200)));
+        assert!(!list.contains(Addr(0xffff_ffff_8100_0800)));
+        assert!(!list.contains(Addr(0)));
+    }
+}
