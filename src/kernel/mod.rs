@@ -3,5 +3,6 @@
 
 pub mod btf;
 pub mod facts;
+pub mod images;
 pub mod kallsyms;
 pub mod traceable;
