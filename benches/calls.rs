@@ -17,8 +17,14 @@ const ATTR_BYTES: usize = 72;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().collect();
-    let count = arguments.get(2).and_then(|count| count.parse().ok()).unwrap_or(1000_u32);
-    let rounds = arguments.get(3).and_then(|rounds| rounds.parse().ok()).unwrap_or(5_u32);
+    let count = arguments
+        .get(2)
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(1000_u32);
+    let rounds = arguments
+        .get(3)
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(5_u32);
     let mut call: Box<dyn FnMut() -> i64> = match arguments.get(1).map(String::as_str) {
         // SAFETY: closing no descriptor touches nothing.
         Some("close") => Box::new(|| i64::from(unsafe { libc::close(-1) })),

@@ -17,7 +17,9 @@ fn main() {
         .source(SOURCE)
         .clang_args(clang_args(&arch))
         .build_and_generate(out_dir.join("retsnoop.skel.rs"))
-        .expect("failed to compile the BPF programs (is clang installed? scripts/setup installs it)");
+        .expect(
+            "failed to compile the BPF programs (is clang installed? scripts/setup installs it)",
+        );
     for input in inputs() {
         println!("cargo:rerun-if-changed={}", input.display());
     }

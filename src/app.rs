@@ -10,9 +10,11 @@ mod gather;
 mod lines;
 mod live;
 mod preflight;
+mod record;
 mod report;
 mod roles;
 mod stop;
+mod terminal;
 mod trace;
 
 use std::env;
@@ -79,7 +81,9 @@ fn run(action: Action) -> ExitCode {
         Action::Version => print(features::version().as_bytes()),
         Action::Features => print(features::report(&files).as_bytes()),
         Action::Probe => trace::probe(&files),
-        Action::Generate(what) => cli::generate(what).and_then(|text| print(&text)),
+        Action::Generate(what) => {
+            cli::generate(what, &mut io::stdout().lock()).context("failed to write to stdout")
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -106,7 +110,9 @@ fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<()> {
 
 fn print(bytes: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).context("failed to write to stdout")
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .context("failed to write to stdout")
 }
 
 /// Whoever read our output has seen enough.

@@ -32,4 +32,8 @@ pub mod session;
 
 pub mod symbolize;
 
+pub mod capture;
+
 pub mod render;
+
+pub mod app;

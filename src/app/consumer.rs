@@ -83,12 +83,8 @@ impl<'a> Consumer<'a> {
             return;
         }
         let written = match self.format {
-            OutputFormat::Text => {
-                render::write_session_text(session, &self.context, self.out)
-            }
-            OutputFormat::Json => {
-                render::write_session_json(session, &self.context, self.out)
-            }
+            OutputFormat::Text => render::write_session_text(session, &self.context, self.out),
+            OutputFormat::Json => render::write_session_json(session, &self.context, self.out),
         };
         match written.and_then(|()| self.out.flush()) {
             Ok(()) => self.counts.shown += 1,

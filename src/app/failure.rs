@@ -16,12 +16,17 @@ pub(super) struct Failure {
 impl Failure {
     /// A failure with something to do about it.
     pub(super) fn hinted(message: impl Into<String>, hint: impl Into<String>) -> AnyError {
-        AnyError::new(Self { message: message.into(), hint: Some(hint.into()) })
+        AnyError::new(Self {
+            message: message.into(),
+            hint: Some(hint.into()),
+        })
     }
 
     /// The hint of the innermost failure that has one.
     pub(super) fn hint_of(error: &AnyError) -> Option<&str> {
-        error.chain().find_map(|cause| cause.downcast_ref::<Self>()?.hint.as_deref())
+        error
+            .chain()
+            .find_map(|cause| cause.downcast_ref::<Self>()?.hint.as_deref())
     }
 }
 

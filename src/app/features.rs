@@ -20,11 +20,25 @@ pub(super) fn report(files: &KernelFiles) -> String {
     };
     let facts = [
         ("kernel", or_why(files.release())),
-        ("BTF", or_why(files.kernel_btf().map(|btf| format!("{} types", btf.type_count())))),
-        ("symbols", or_why(files.kallsyms().map(|symbols| symbols.len().to_string()))),
+        (
+            "BTF",
+            or_why(
+                files
+                    .kernel_btf()
+                    .map(|btf| format!("{} types", btf.type_count())),
+            ),
+        ),
+        (
+            "symbols",
+            or_why(files.kallsyms().map(|symbols| symbols.len().to_string())),
+        ),
         (
             "traceable functions",
-            or_why(files.traceable().map(|functions| functions.len().to_string())),
+            or_why(
+                files
+                    .traceable()
+                    .map(|functions| functions.len().to_string()),
+            ),
         ),
         ("kprobe-session", yes(support.kprobe_session)),
         ("kprobe-multi", yes(support.kprobe_multi)),

@@ -53,6 +53,7 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     // The image is read while everything else goes on.
     let image = lines::begin(config, files, &kallsyms, diag)?;
     let module_btf = module_btfs(config, files, &kallsyms, &btf);
+    let capabilities = capabilities(backend, &btf);
     let facts = KernelFacts {
         kallsyms,
         traceable: Some(traceable),
@@ -60,15 +61,22 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         kernel_btf: Some(btf),
         module_btf,
     };
-    let selection = select(&config.globs, &facts, &capabilities(backend));
+    let selection = select(&config.globs, &facts, &capabilities);
     if selection.entries().next().is_none() {
         return Err(no_entry(&selection));
     }
-    Ok(Prepared { selection, backend, kallsyms: Arc::new(facts.kallsyms), image })
+    Ok(Prepared {
+        selection,
+        backend,
+        kallsyms: Arc::new(facts.kallsyms),
+        image,
+    })
 }
 
 fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    thread.join().unwrap_or_else(|_| Err(anyhow!("a reading thread panicked")))
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(anyhow!("a reading thread panicked")))
 }
 
 fn backend(choice: BackendChoice, support: KernelSupport) -> Result<BackendKind> {
@@ -89,12 +97,20 @@ fn backend(choice: BackendChoice, support: KernelSupport) -> Result<BackendKind>
     }
 }
 
-fn capabilities(backend: BackendKind) -> Capabilities {
+fn capabilities(backend: BackendKind, btf: &Btf) -> Capabilities {
     let trampolines = backend.needs_prototype();
+    // Since 6.1, 720e6a435194 ("bpf: Allow struct argument in trampoline based programs").
+    let struct_args = if btf.has_member("btf_func_model", "arg_flags") {
+        StructArgs::Taken
+    } else {
+        StructArgs::Refused
+    };
     Capabilities {
         kprobe_like: !trampolines,
-        trampolines: trampolines
-            .then_some(TrampolineRules { max_slots: 12, struct_args: StructArgs::UpTo16Bytes }),
+        trampolines: trampolines.then_some(TrampolineRules {
+            max_slots: 12,
+            struct_args,
+        }),
         max_functions: None,
     }
 }

@@ -35,7 +35,11 @@ pub(super) fn begin(
         Symbolization::Auto | Symbolization::Inlines => Level::Inlines,
     };
     let is_named = config.kernel_image.is_some();
-    let mut image = PendingImage { pending: None, level, is_named };
+    let mut image = PendingImage {
+        pending: None,
+        level,
+        is_named,
+    };
     if level == Level::Names {
         return Ok(image);
     }

@@ -30,7 +30,17 @@ impl<'a> LiveSymbols<'a> {
         symbolizer: &'a Symbolizer,
         kallsyms: Arc<Kallsyms>,
     ) -> Self {
-        Self { files, symbolizer, kallsyms: RefCell::new(kallsyms), read_at: Cell::new(None) }
+        Self {
+            files,
+            symbolizer,
+            kallsyms: RefCell::new(kallsyms),
+            read_at: Cell::new(None),
+        }
+    }
+
+    /// The symbols as they are known now.
+    pub(super) fn kallsyms(&self) -> Arc<Kallsyms> {
+        Arc::clone(&self.kallsyms.borrow())
     }
 
     /// What an address of a stack is.

@@ -28,7 +28,10 @@ pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
         .iter()
         .map(|(reason, count)| format!("{count} {reason}"))
         .collect();
-    diag.info(1, &format!("{n_left_out} functions left out: {}", reasons.join(", ")));
+    diag.info(
+        1,
+        &format!("{n_left_out} functions left out: {}", reasons.join(", ")),
+    );
     for left_out in &selection.left_out {
         diag.info(1, &format!("  {left_out}"));
     }
@@ -49,8 +52,15 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
         if config.run.verbosity == 0 && function.entry.is_none() {
             continue;
         }
-        let role = if function.entry.is_some() { "entry" } else { "allow" };
-        let module = function.module.as_deref().map(|module| format!(" [{}]", escape(module.as_bytes())));
+        let role = if function.entry.is_some() {
+            "entry"
+        } else {
+            "allow"
+        };
+        let module = function
+            .module
+            .as_deref()
+            .map(|module| format!(" [{}]", escape(module.as_bytes())));
         let _infallible = writeln!(
             text,
             "  {role} {}{}",

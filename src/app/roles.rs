@@ -31,8 +31,12 @@ const OWN_PROGRAMS: [&str; 8] = [
 ];
 
 /// Where interrupts and exceptions enter.
-const INTERRUPT_PREFIXES: [&str; 4] =
-    ["asm_sysvec_", "asm_exc_", "asm_common_interrupt", "common_interrupt_return"];
+const INTERRUPT_PREFIXES: [&str; 4] = [
+    "asm_sysvec_",
+    "asm_exc_",
+    "asm_common_interrupt",
+    "common_interrupt_return",
+];
 
 /// The role of `addr`; `None` where no symbol is known there.
 pub(super) fn role(kallsyms: &Kallsyms, addr: Addr) -> Option<AddrRole> {
@@ -67,16 +71,28 @@ mod tests {
 
     #[test]
     fn only_our_own_programs_are_left_out() {
-        assert_eq!(role_of("bpf_prog_6deef7357e7b4530_retsnoop_exit"), AddrRole::Tracer);
-        assert_eq!(role_of("bpf_prog_6deef7357e7b4530_session_opening"), AddrRole::Tracer);
-        assert_eq!(role_of("bpf_prog_6deef7357e7b4530_xdp_filter"), AddrRole::Code);
+        assert_eq!(
+            role_of("bpf_prog_6deef7357e7b4530_retsnoop_exit"),
+            AddrRole::Tracer
+        );
+        assert_eq!(
+            role_of("bpf_prog_6deef7357e7b4530_session_opening"),
+            AddrRole::Tracer
+        );
+        assert_eq!(
+            role_of("bpf_prog_6deef7357e7b4530_xdp_filter"),
+            AddrRole::Code
+        );
         assert_eq!(role_of("bpf_trampoline_6442488372"), AddrRole::Tracer);
         assert_eq!(role_of("bpf_check"), AddrRole::Code);
     }
 
     #[test]
     fn interrupts_are_known_by_their_entry() {
-        assert_eq!(role_of("asm_sysvec_apic_timer_interrupt"), AddrRole::Interrupt);
+        assert_eq!(
+            role_of("asm_sysvec_apic_timer_interrupt"),
+            AddrRole::Interrupt
+        );
         assert_eq!(role_of("asm_exc_page_fault"), AddrRole::Interrupt);
     }
 }

@@ -9,8 +9,7 @@ use crate::render::Clock;
 
 /// Columns of the terminal on stdout; `None` where there is none.
 pub(super) fn width() -> Option<usize> {
-    let (terminal_size::Width(columns), _) =
-        terminal_size::terminal_size_of(std::io::stdout())?;
+    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(std::io::stdout())?;
     Some(usize::from(columns))
 }
 
@@ -40,7 +39,10 @@ pub(super) fn clock() -> Clock {
         })
         .min()
         .map_or(0, |(_, offset)| offset);
-    Clock { realtime_offset_ns: offset, utc_offset_seconds: utc_offset_seconds() }
+    Clock {
+        realtime_offset_ns: offset,
+        utc_offset_seconds: utc_offset_seconds(),
+    }
 }
 
 /// `CLOCK_MONOTONIC`, which `bpf_ktime_get_ns` reads, too.

@@ -14,14 +14,14 @@ use super::record::Recorder;
 use super::stop::{Deadline, StopFlag};
 use super::terminal;
 use crate::bpf::attach::BackendKind;
-use crate::bpf::{Attached, KernelStats, KernelSupport, Misses, ObjectStorage, PerCpu, Settings, Sink, Tracer};
+use crate::bpf::{
+    Attached, KernelStats, KernelSupport, Misses, ObjectStorage, PerCpu, Settings, Sink, Tracer,
+};
 use crate::config::{Config, OutputFormat};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::kallsyms::Kallsyms;
-use crate::render::{
-    Drops, RenderContext, Summary, write_summary_json, write_summary_text,
-};
+use crate::render::{Drops, RenderContext, Summary, write_summary_json, write_summary_text};
 use crate::select::{BtfOrigin, EntryPoint, Prototype, TracedFunction};
 use crate::session::ErrorFilter;
 use crate::spec::FuncId;
@@ -41,7 +41,12 @@ pub(super) fn trace(
     diag: &Diag,
 ) -> Result<()> {
     let stop = StopFlag::on_signals()?;
-    let Prepared { selection, backend, kallsyms, image } = prepared;
+    let Prepared {
+        selection,
+        backend,
+        kallsyms,
+        image,
+    } = prepared;
     let functions = selection.functions;
     let mut storage = ObjectStorage::new();
     let mut tracer = Tracer::load(&mut storage, &settings(config, &kallsyms), backend)
@@ -64,10 +69,22 @@ pub(super) fn trace(
 
     let mut out = BufWriter::new(io::stdout());
     let role = |addr| live.role(addr);
-    let consumer = Consumer::new(&functions, context, filter(config), config.run.format, config.run.max_events, &role, &mut out);
+    let consumer = Consumer::new(
+        &functions,
+        context,
+        filter(config),
+        config.run.format,
+        config.run.max_events,
+        &role,
+        &mut out,
+    );
     let mut run = Run {
         consumer,
-        recorder: config.record_raw.as_deref().map(Recorder::create).transpose()?,
+        recorder: config
+            .record_raw
+            .as_deref()
+            .map(Recorder::create)
+            .transpose()?,
         stop: &stop,
         deadline: Deadline::after(config.run.duration),
         drain_until: None,
@@ -79,7 +96,13 @@ pub(super) fn trace(
     let counts = run.consumer.counts();
     let failure = run.consumer.take_failure();
     if let Some(recorder) = run.recorder.take() {
-        recorder.finish(&functions, &symbolizer, &live, context.clock)?;
+        recorder.finish(
+            files.release()?,
+            &functions,
+            &symbolizer,
+            &live.kallsyms(),
+            context.clock,
+        )?;
     }
     if let Some(error) = failure {
         return Err(error).context("failed to write to stdout");
@@ -97,10 +120,15 @@ pub(super) fn probe(files: &KernelFiles) -> Result<()> {
     const FUNCTION: &str = "__x64_sys_bpf";
     super::preflight::check(files)?;
     let kallsyms = files.kallsyms()?;
-    let symbol = kallsyms.named(FUNCTION).next().context("no symbol to try with")?;
+    let symbol = kallsyms
+        .named(FUNCTION)
+        .next()
+        .context("no symbol to try with")?;
     let btf = files.kernel_btf()?;
     let by_name = btf.functions_by_name();
-    let func = by_name.get(FUNCTION).context("no BTF function to try with")?;
+    let func = by_name
+        .get(FUNCTION)
+        .context("no BTF function to try with")?;
     let function = TracedFunction {
         id: FuncId(0),
         name: FUNCTION.to_owned(),
@@ -118,7 +146,12 @@ pub(super) fn probe(files: &KernelFiles) -> Result<()> {
     };
     let backend = BackendKind::best(KernelSupport::probe());
     let mut storage = ObjectStorage::new();
-    let settings = Settings { ring_bytes: 4096, max_sessions: 1, max_depth: 64, ..Settings::default() };
+    let settings = Settings {
+        ring_bytes: 4096,
+        max_sessions: 1,
+        max_depth: 64,
+        ..Settings::default()
+    };
     let mut tracer = Tracer::load(&mut storage, &settings, backend)?;
     tracer.attach(&[function], &mut |_, _| true)?;
     Ok(())
@@ -127,9 +160,9 @@ pub(super) fn probe(files: &KernelFiles) -> Result<()> {
 /// The kernel's `EPERM` says nothing of why.
 fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
     let refused = error.chain().any(|cause| {
-        cause.downcast_ref::<libbpf_rs::Error>().is_some_and(|error| {
-            error.kind() == libbpf_rs::ErrorKind::PermissionDenied
-        })
+        cause
+            .downcast_ref::<libbpf_rs::Error>()
+            .is_some_and(|error| error.kind() == libbpf_rs::ErrorKind::PermissionDenied)
     });
     if refused {
         return Failure::hinted(
@@ -143,9 +176,8 @@ fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
 
 fn settings(config: &Config, kallsyms: &Kallsyms) -> Settings {
     let addr = |name: &str| kallsyms.named(name).next().map(|symbol| symbol.addr);
-    let names = |comms: &[crate::cli::Comm]| {
-        comms.iter().map(|comm| comm.as_str().to_owned()).collect()
-    };
+    let names =
+        |comms: &[crate::cli::Comm]| comms.iter().map(|comm| comm.as_str().to_owned()).collect();
     Settings {
         longer_ns: config.sessions.longer.map_or(0, |longer| {
             u64::try_from(longer.as_nanos()).unwrap_or(u64::MAX)
@@ -157,16 +189,22 @@ fn settings(config: &Config, kallsyms: &Kallsyms) -> Settings {
         comms_denied: names(&config.scope.no_comms),
         ring_bytes: config.ringbuf_bytes,
         max_sessions: MAX_SESSIONS,
-        max_depth: u32::from(config.max_depth),
+        max_depth: config.max_depth,
         per_cpu: addr("__preempt_count").zip(addr("__per_cpu_offset")).map(
-            |(preempt_count, per_cpu_offset)| PerCpu { preempt_count, per_cpu_offset },
+            |(preempt_count, per_cpu_offset)| PerCpu {
+                preempt_count,
+                per_cpu_offset,
+            },
         ),
     }
 }
 
 fn filter(config: &Config) -> ErrorFilter {
     let errors = &config.sessions.errors;
-    ErrorFilter { only: errors.allow.clone(), never: errors.deny.clone() }
+    ErrorFilter {
+        only: errors.allow.clone(),
+        never: errors.deny.clone(),
+    }
 }
 
 fn attach(
@@ -194,7 +232,9 @@ fn attach(
     let attached = attached?;
     if !attached.refused.is_empty() {
         let n_refused = attached.refused.len();
-        diag.warning(&format!("the kernel refused {n_refused} functions (-v lists them)"));
+        diag.warning(&format!(
+            "the kernel refused {n_refused} functions (-v lists them)"
+        ));
         for refused in &attached.refused {
             let name = &functions[refused.func.index()].name;
             diag.info(1, &format!("  {name}: {}", refused.why));
@@ -225,12 +265,7 @@ fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
     }
 }
 
-fn summary(
-    stats: &KernelStats,
-    counts: Counts,
-    n_functions: usize,
-    run_time: Duration,
-) -> Summary {
+fn summary(stats: &KernelStats, counts: Counts, n_functions: usize, run_time: Duration) -> Summary {
     Summary {
         started: stats.started + stats.no_slot,
         shown: counts.shown,
@@ -257,10 +292,9 @@ fn write_summary(
     diag: &Diag,
 ) -> Result<()> {
     match format {
-        OutputFormat::Json => {
-            write_summary_json(summary, out).and_then(|()| out.flush())
-                .context("failed to write to stdout")
-        }
+        OutputFormat::Json => write_summary_json(summary, out)
+            .and_then(|()| out.flush())
+            .context("failed to write to stdout"),
         OutputFormat::Text => {
             let mut line = Vec::new();
             write_summary_text(summary, &mut line)?;

@@ -45,15 +45,27 @@ pub(super) fn load<'obj>(
     open.progs.trampoline_exit.set_autoload(false);
     let skel = open.load().context("failed to load the BPF programs")?;
     fill_maps(&skel, settings)?;
-    Ok(Loaded { skel, entry_template, exit_template })
+    Ok(Loaded {
+        skel,
+        entry_template,
+        exit_template,
+    })
 }
 
 fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()> {
-    let rodata = open.maps.rodata_data.as_deref_mut().context("the object has no .rodata")?;
+    let rodata = open
+        .maps
+        .rodata_data
+        .as_deref_mut()
+        .context("the object has no .rodata")?;
     rodata.cfg = types::config {
         longer_ns: settings.longer_ns,
-        preempt_count: settings.per_cpu.map_or(0, |per_cpu| per_cpu.preempt_count.0),
-        per_cpu_offset: settings.per_cpu.map_or(0, |per_cpu| per_cpu.per_cpu_offset.0),
+        preempt_count: settings
+            .per_cpu
+            .map_or(0, |per_cpu| per_cpu.preempt_count.0),
+        per_cpu_offset: settings
+            .per_cpu
+            .map_or(0, |per_cpu| per_cpu.per_cpu_offset.0),
         max_depth: settings.max_depth,
         reserved: 0,
         own_tgid: process::id(),
@@ -96,18 +108,24 @@ fn fill_maps(skel: &RetsnoopSkel<'_>, settings: &Settings) -> Result<()> {
             .update(&[], &slot.to_ne_bytes(), MapFlags::ANY)
             .context("failed to fill the pool of sessions")?;
     }
-    for (pids, rule) in
-        [(&settings.pids_allowed, SCOPE_ALLOW), (&settings.pids_denied, SCOPE_DENY)]
-    {
+    for (pids, rule) in [
+        (&settings.pids_allowed, SCOPE_ALLOW),
+        (&settings.pids_denied, SCOPE_DENY),
+    ] {
         for pid in pids {
-            skel.maps.pids.update(&pid.0.to_ne_bytes(), &rule.to_ne_bytes(), MapFlags::ANY)?;
+            skel.maps
+                .pids
+                .update(&pid.0.to_ne_bytes(), &rule.to_ne_bytes(), MapFlags::ANY)?;
         }
     }
-    for (comms, rule) in
-        [(&settings.comms_allowed, SCOPE_ALLOW), (&settings.comms_denied, SCOPE_DENY)]
-    {
+    for (comms, rule) in [
+        (&settings.comms_allowed, SCOPE_ALLOW),
+        (&settings.comms_denied, SCOPE_DENY),
+    ] {
         for comm in comms {
-            skel.maps.comms.update(&comm_key(comm), &rule.to_ne_bytes(), MapFlags::ANY)?;
+            skel.maps
+                .comms
+                .update(&comm_key(comm), &rule.to_ne_bytes(), MapFlags::ANY)?;
         }
     }
     Ok(())

@@ -125,10 +125,15 @@ pub(super) fn attach_kprobe_multi(
     cookies: &[u64],
 ) -> io::Result<OwnedFd> {
     assert_eq!(addrs.len(), cookies.len(), "one cookie for each address");
-    let mut opts =
-        bpf_link_create_opts { sz: size_of::<bpf_link_create_opts>() as _, ..Default::default() };
-    opts.__bindgen_anon_1.kprobe_multi.flags =
-        if is_return { BPF_F_KPROBE_MULTI_RETURN } else { 0 };
+    let mut opts = bpf_link_create_opts {
+        sz: size_of::<bpf_link_create_opts>() as _,
+        ..Default::default()
+    };
+    opts.__bindgen_anon_1.kprobe_multi.flags = if is_return {
+        BPF_F_KPROBE_MULTI_RETURN
+    } else {
+        0
+    };
     opts.__bindgen_anon_1.kprobe_multi.cnt = addrs.len() as u32;
     opts.__bindgen_anon_1.kprobe_multi.addrs = addrs.as_ptr();
     opts.__bindgen_anon_1.kprobe_multi.cookies = cookies.as_ptr();
@@ -151,8 +156,10 @@ fn probe_kprobe_multi(attach_type: bpf_attach_type) -> bool {
         return false;
     };
     let symbols: [*const c_char; 1] = [c"retsnoop_no_such_function".as_ptr()];
-    let mut opts =
-        bpf_link_create_opts { sz: size_of::<bpf_link_create_opts>() as _, ..Default::default() };
+    let mut opts = bpf_link_create_opts {
+        sz: size_of::<bpf_link_create_opts>() as _,
+        ..Default::default()
+    };
     opts.__bindgen_anon_1.kprobe_multi.cnt = 1;
     opts.__bindgen_anon_1.kprobe_multi.syms = symbols.as_ptr().cast_mut();
     // SAFETY: `opts` holds a pointer to an array that lives through the call.
@@ -162,7 +169,10 @@ fn probe_kprobe_multi(attach_type: bpf_attach_type) -> bool {
 }
 
 fn instruction(code: u8) -> bpf_insn {
-    bpf_insn { code, ..Default::default() }
+    bpf_insn {
+        code,
+        ..Default::default()
+    }
 }
 
 /// `recursion_misses` of a program; 0 where the kernel does not count them (before 5.12).
@@ -181,9 +191,8 @@ pub(super) fn link_misses(link: BorrowedFd<'_>) -> u64 {
     let mut info = bpf_link_info::default();
     let mut len = size_of::<bpf_link_info>() as u32;
     // SAFETY: `info` is as long as `len` says and has no pointers set.
-    let err = unsafe {
-        bpf_obj_get_info_by_fd(link.as_raw_fd(), (&raw mut info).cast(), &raw mut len)
-    };
+    let err =
+        unsafe { bpf_obj_get_info_by_fd(link.as_raw_fd(), (&raw mut info).cast(), &raw mut len) };
     if err != 0 {
         return 0;
     }
@@ -221,12 +230,18 @@ fn btf_name(btf: &OwnedFd) -> io::Result<CString> {
     check(unsafe {
         bpf_obj_get_info_by_fd(btf.as_raw_fd(), (&raw mut info).cast(), &raw mut len)
     })?;
-    Ok(CStr::from_bytes_until_nul(&name).map(CStr::to_owned).unwrap_or_default())
+    Ok(CStr::from_bytes_until_nul(&name)
+        .map(CStr::to_owned)
+        .unwrap_or_default())
 }
 
 /// libbpf's calls return `-errno`.
 fn check(ret: i32) -> io::Result<i32> {
-    if ret < 0 { Err(io::Error::from_raw_os_error(-ret)) } else { Ok(ret) }
+    if ret < 0 {
+        Err(io::Error::from_raw_os_error(-ret))
+    } else {
+        Ok(ret)
+    }
 }
 
 fn own(fd: RawFd) -> io::Result<OwnedFd> {

@@ -69,7 +69,9 @@ impl fmt::Debug for ObjectStorage {
 
 impl fmt::Debug for Tracer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tracer").field("backend", &self.backend).finish_non_exhaustive()
+        f.debug_struct("Tracer")
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,13 +86,18 @@ impl<'obj> Tracer<'obj> {
         backend: BackendKind,
     ) -> Result<Self> {
         let loaded = object::load(&mut storage.0, settings, backend)?;
-        Ok(Self { loaded, backend, links: Links::default(), task_exit: None })
+        Ok(Self {
+            loaded,
+            backend,
+            links: Links::default(),
+            task_exit: None,
+        })
     }
 
-    /// Attaches to all functions that the kernel lets us, and starts to trace.
+    /// Attaches to all functions that the kernel lets us.
     ///
     /// # Errors
-    /// When nothing could be attached, or no entry function.
+    /// When nothing could be attached, or no entry function, or when `progress` says to stop.
     pub fn attach(
         &mut self,
         functions: &[TracedFunction],
@@ -111,8 +118,6 @@ impl<'obj> Tracer<'obj> {
             .attach(&self.loaded, &functions, progress)
             .with_context(|| format!("failed to attach with back end `{}`", self.backend))?;
         self.check_entries(&functions)?;
-        let bss = self.loaded.skel.maps.bss_data.as_deref_mut().context("no .bss")?;
-        bss.ready = 1;
         Ok(Attached {
             n_functions: self.links.n_attached,
             refused: self.links.refused.clone(),
@@ -121,10 +126,17 @@ impl<'obj> Tracer<'obj> {
 
     fn check_entries(&self, functions: &[&TracedFunction]) -> Result<()> {
         let refused = |function: &TracedFunction| {
-            self.links.refused.iter().any(|refused| refused.func == function.id)
+            self.links
+                .refused
+                .iter()
+                .any(|refused| refused.func == function.id)
         };
         let opens = |function: &&&TracedFunction| function.entry.is_some();
-        if functions.iter().filter(opens).all(|function| refused(function)) {
+        if functions
+            .iter()
+            .filter(opens)
+            .all(|function| refused(function))
+        {
             let first = self.links.refused.first();
             let why = first.map_or("none was selected", |refused| refused.why.as_str());
             bail!("the kernel lets us attach to none of the entry functions: {why}");
@@ -154,6 +166,22 @@ impl<'obj> Tracer<'obj> {
                 Err(error) => return Err(error).context("failed to read the ring buffer"),
             }
         }
+    }
+
+    /// Starts to trace: from now on entry functions open sessions.
+    ///
+    /// # Errors
+    /// Never in practice: the programs' data is always mapped.
+    pub fn start(&mut self) -> Result<()> {
+        let bss = self
+            .loaded
+            .skel
+            .maps
+            .bss_data
+            .as_deref_mut()
+            .context("no .bss")?;
+        bss.ready = 1;
+        Ok(())
     }
 
     /// Stops tracing: no session opens any more; open ones are left to the counters.
@@ -199,10 +227,19 @@ impl<'obj> Tracer<'obj> {
             BackendKind::Trampoline => Vec::new(),
         };
         let copies = self.links.programs.iter().map(AsFd::as_fd);
-        let recursion = own.into_iter().chain(copies).map(sys::recursion_misses).sum();
+        let recursion = own
+            .into_iter()
+            .chain(copies)
+            .map(sys::recursion_misses)
+            .sum();
         let probes = match self.backend {
             BackendKind::Trampoline => 0,
-            _ => self.links.links.iter().map(|link| sys::link_misses(link.as_fd())).sum(),
+            _ => self
+                .links
+                .links
+                .iter()
+                .map(|link| sys::link_misses(link.as_fd()))
+                .sum(),
         };
         Misses { recursion, probes }
     }

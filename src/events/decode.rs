@@ -53,7 +53,11 @@ fn stack(reader: Reader<'_>) -> Result<StackRecord, DecodeError> {
         return Err(DecodeError::OutOfRange);
     }
     let addrs = (0..n_addrs as usize)
-        .map(|index| reader.u64(offset_of!(rec_stack, addrs) + 8 * index).map(Addr))
+        .map(|index| {
+            reader
+                .u64(offset_of!(rec_stack, addrs) + 8 * index)
+                .map(Addr)
+        })
         .collect::<Result<_, _>>()?;
     Ok(StackRecord {
         session: reader.u64(offset_of!(rec_hdr, session))?,
@@ -96,7 +100,11 @@ fn calls(reader: Reader<'_>) -> Result<Vec<CallRecord>, DecodeError> {
     (low..top)
         .map(|index| {
             let index = index % MAX_CALLS;
-            if index >= n_sent { Err(DecodeError::OutOfRange) } else { call(reader, index) }
+            if index >= n_sent {
+                Err(DecodeError::OutOfRange)
+            } else {
+                call(reader, index)
+            }
         })
         .collect()
 }
@@ -148,6 +156,10 @@ impl Reader<'_> {
     /// A thread name: 16 bytes, ended by the first zero.
     fn name(self, offset: usize) -> Result<Vec<u8>, DecodeError> {
         let bytes: [u8; 16] = self.array(offset)?;
-        Ok(bytes.iter().copied().take_while(|byte| *byte != 0).collect())
+        Ok(bytes
+            .iter()
+            .copied()
+            .take_while(|byte| *byte != 0)
+            .collect())
     }
 }

@@ -41,7 +41,10 @@ fn a_stack_is_read_with_its_session() {
     let Event::Stack(stack) = decode(&stack_bytes()).unwrap() else {
         panic!("not a stack");
     };
-    assert_eq!((stack.session, stack.capture, stack.addrs.len()), (77, 2, 3));
+    assert_eq!(
+        (stack.session, stack.capture, stack.addrs.len()),
+        (77, 2, 3)
+    );
 }
 
 #[test]
@@ -66,16 +69,29 @@ fn a_wrapped_ring_gives_its_newest_calls() {
 fn every_prefix_of_a_record_is_an_error_and_no_panic() {
     for whole in [stack_bytes(), session_bytes(0, 3, 3)] {
         for len in 0..whole.len() {
-            assert_eq!(decode(&whole[..len]), Err(DecodeError::Truncated), "{len} bytes");
+            assert_eq!(
+                decode(&whole[..len]),
+                Err(DecodeError::Truncated),
+                "{len} bytes"
+            );
         }
     }
 }
 
 #[test]
 fn counts_beyond_the_limits_are_refused() {
-    assert_eq!(decode(&session_bytes(0, 65, 64)), Err(DecodeError::OutOfRange));
-    assert_eq!(decode(&session_bytes(5, 4, 4)), Err(DecodeError::OutOfRange));
-    assert_eq!(decode(&session_bytes(0, 4, 3)), Err(DecodeError::OutOfRange));
+    assert_eq!(
+        decode(&session_bytes(0, 65, 64)),
+        Err(DecodeError::OutOfRange)
+    );
+    assert_eq!(
+        decode(&session_bytes(5, 4, 4)),
+        Err(DecodeError::OutOfRange)
+    );
+    assert_eq!(
+        decode(&session_bytes(0, 4, 3)),
+        Err(DecodeError::OutOfRange)
+    );
     let mut stack = stack_bytes();
     stack[28..32].copy_from_slice(&u32::MAX.to_ne_bytes());
     assert_eq!(decode(&stack), Err(DecodeError::OutOfRange));
@@ -85,9 +101,15 @@ fn counts_beyond_the_limits_are_refused() {
 fn random_bytes_never_panic() {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for round in 0..20_000 {
-        let mut bytes = if round % 2 == 0 { stack_bytes() } else { session_bytes(0, 3, 3) };
+        let mut bytes = if round % 2 == 0 {
+            stack_bytes()
+        } else {
+            session_bytes(0, 3, 3)
+        };
         for _ in 0..4 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             let index = (state >> 33) as usize % bytes.len();
             bytes[index] = state as u8;
         }

@@ -42,7 +42,10 @@ impl Capabilities {
     #[must_use]
     pub fn parse(status: &str) -> Self {
         let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-        Self(line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0))
+        Self(
+            line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
+                .unwrap_or(0),
+        )
     }
 
     /// Names of the capabilities that tracing needs and that are not there.
@@ -53,11 +56,15 @@ impl Capabilities {
             return Vec::new();
         }
         // CAP_SYSLOG is for the addresses in /proc/kallsyms.
-        [("CAP_BPF", CAP_BPF), ("CAP_PERFMON", CAP_PERFMON), ("CAP_SYSLOG", CAP_SYSLOG)]
-            .into_iter()
-            .filter(|(_, bit)| !has(*bit))
-            .map(|(name, _)| name)
-            .collect()
+        [
+            ("CAP_BPF", CAP_BPF),
+            ("CAP_PERFMON", CAP_PERFMON),
+            ("CAP_SYSLOG", CAP_SYSLOG),
+        ]
+        .into_iter()
+        .filter(|(_, bit)| !has(*bit))
+        .map(|(name, _)| name)
+        .collect()
     }
 }
 
@@ -67,8 +74,14 @@ mod tests {
 
     #[test]
     fn lockdown_is_what_stands_in_brackets() {
-        assert_eq!(Lockdown::parse("[none] integrity confidentiality\n"), Lockdown::None);
-        assert_eq!(Lockdown::parse("none [integrity] confidentiality"), Lockdown::Integrity);
+        assert_eq!(
+            Lockdown::parse("[none] integrity confidentiality\n"),
+            Lockdown::None
+        );
+        assert_eq!(
+            Lockdown::parse("none [integrity] confidentiality"),
+            Lockdown::Integrity
+        );
         assert_eq!(
             Lockdown::parse("none integrity [confidentiality]"),
             Lockdown::Confidentiality

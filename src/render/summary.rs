@@ -35,6 +35,8 @@ pub struct Drops {
     pub no_slot: u64,
     /// Their task exited or called `exec` before the entry function returned.
     pub task_exited: u64,
+    /// The return of their entry function was never reported.
+    pub abandoned: u64,
     /// Their records were incomplete or made no sense.
     pub undecodable: u64,
 }
@@ -46,17 +48,19 @@ impl Drops {
         self.by_cause().iter().map(|(_, count)| count).sum()
     }
 
-    fn by_cause(&self) -> [(&'static str, u64); 4] {
+    fn by_cause(&self) -> [(&'static str, u64); 5] {
         let Self {
             ring_full,
             no_slot,
             task_exited,
+            abandoned,
             undecodable,
         } = *self;
         [
             ("ring full", ring_full),
             ("no slot", no_slot),
             ("task exited", task_exited),
+            ("return never seen", abandoned),
             ("undecodable", undecodable),
         ]
     }
@@ -135,6 +139,7 @@ mod tests {
                 ring_full: 4,
                 no_slot: 0,
                 task_exited: 3,
+                abandoned: 0,
                 undecodable: 0,
             },
             open_at_end: 1,

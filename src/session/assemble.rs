@@ -43,7 +43,12 @@ impl<'f> Assembler<'f> {
     /// An assembler for a run that traces `functions`, indexed by their ids.
     #[must_use]
     pub fn new(functions: &'f [TracedFunction]) -> Self {
-        Self { functions, waiting: HashMap::new(), order: VecDeque::new(), n_sessions: 0 }
+        Self {
+            functions,
+            waiting: HashMap::new(),
+            order: VecDeque::new(),
+            n_sessions: 0,
+        }
     }
 
     /// Takes one event; gives the session that it completes.
@@ -126,7 +131,11 @@ impl<'f> Assembler<'f> {
             calls.push(self.call(record, open.last().copied())?);
             open.push(calls.len() - 1);
         }
-        if calls.is_empty() { Err(Malformed) } else { Ok(calls) }
+        if calls.is_empty() {
+            Err(Malformed)
+        } else {
+            Ok(calls)
+        }
     }
 
     fn call(&self, record: &CallRecord, parent: Option<usize>) -> Result<Call, Malformed> {
@@ -162,7 +171,9 @@ impl<'f> Assembler<'f> {
     ) -> Vec<super::types::StackRow> {
         let taken = chain.iter().rev().find_map(|link| {
             let capture = records.get(link.call)?.capture;
-            stacks.iter().find(|stack| capture != 0 && stack.capture == capture)
+            stacks
+                .iter()
+                .find(|stack| capture != 0 && stack.capture == capture)
         });
         let addrs = taken.map_or(&[][..], |stack| &stack.addrs);
         merge::merge(chain, calls, self.functions, addrs, role)

@@ -34,8 +34,10 @@ pub(super) fn merge(
     addrs: &[Addr],
     role: &dyn Fn(Addr) -> AddrRole,
 ) -> Vec<StackRow> {
-    let traced: Vec<&TracedFunction> =
-        chain.iter().map(|link| &functions[calls[link.call].func.index()]).collect();
+    let traced: Vec<&TracedFunction> = chain
+        .iter()
+        .map(|link| &functions[calls[link.call].func.index()])
+        .collect();
     if addrs.is_empty() {
         return without_stack(chain, calls, &traced);
     }
@@ -69,7 +71,9 @@ fn rows(addrs: &[Addr], role: &dyn Fn(Addr) -> AddrRole) -> Vec<StackRow> {
 /// trampoline, and where the trampoline called its body. The first says nothing.
 fn mark_trampoline_calls(rows: &mut [StackRow], traced: &[&TracedFunction]) {
     for index in 0..rows.len() {
-        let Some(addr) = rows[index].addr else { continue };
+        let Some(addr) = rows[index].addr else {
+            continue;
+        };
         let at_start = |function: &&&TracedFunction| {
             let offset = addr.0.wrapping_sub(function.addr.0);
             offset <= PATCHED_CALL_END
@@ -77,9 +81,12 @@ fn mark_trampoline_calls(rows: &mut [StackRow], traced: &[&TracedFunction]) {
         if rows[index].is_tracer || !rows.get(index + 1).is_some_and(|row| row.is_tracer) {
             continue;
         }
-        let Some(function) = traced.iter().find(at_start) else { continue };
+        let Some(function) = traced.iter().find(at_start) else {
+            continue;
+        };
         let body = rows[index + 1..].iter().find(|row| !row.is_tracer);
-        let has_body = body.is_some_and(|row| row.addr.is_some_and(|addr| contains(function, addr)));
+        let has_body =
+            body.is_some_and(|row| row.addr.is_some_and(|addr| contains(function, addr)));
         if has_body {
             rows[index].is_tracer = true;
         } else {
@@ -108,7 +115,10 @@ fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction]) {
         }
         start = found + n_homeless + 1;
     }
-    let code_end = rows.iter().rposition(|row| !row.is_tracer).map_or(0, |index| index + 1);
+    let code_end = rows
+        .iter()
+        .rposition(|row| !row.is_tracer)
+        .map_or(0, |index| index + 1);
     let end = code_end.max(start);
     for (offset, link) in homeless.into_iter().enumerate() {
         rows.insert((end + offset).min(rows.len()), row_without_addr(link));
@@ -116,26 +126,37 @@ fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction]) {
 }
 
 /// No stack: the calls' own return addresses say where in its caller each was made.
-fn without_stack(
-    chain: &[ChainLink],
-    calls: &[Call],
-    traced: &[&TracedFunction],
-) -> Vec<StackRow> {
+fn without_stack(chain: &[ChainLink], calls: &[Call], traced: &[&TracedFunction]) -> Vec<StackRow> {
     let mut rows = Vec::new();
     for (link, function) in traced.iter().enumerate() {
-        let site = chain.get(link + 1).and_then(|callee| calls[callee.call].call_site);
+        let site = chain
+            .get(link + 1)
+            .and_then(|callee| calls[callee.call].call_site);
         let in_function = site.filter(|site| contains(function, *site));
-        rows.push(StackRow { addr: in_function, ..row_without_addr(link) });
+        rows.push(StackRow {
+            addr: in_function,
+            ..row_without_addr(link)
+        });
         if let (Some(site), None) = (site, in_function) {
             // Called from something between the two that is not traced.
-            rows.push(StackRow { addr: Some(site), is_return: true, link: None, is_tracer: false });
+            rows.push(StackRow {
+                addr: Some(site),
+                is_return: true,
+                link: None,
+                is_tracer: false,
+            });
         }
     }
     rows
 }
 
 fn row_without_addr(link: usize) -> StackRow {
-    StackRow { addr: None, is_return: true, link: Some(link), is_tracer: false }
+    StackRow {
+        addr: None,
+        is_return: true,
+        link: Some(link),
+        is_tracer: false,
+    }
 }
 
 /// Whether a return address lies in a function: one past its last byte still does, where a

@@ -15,6 +15,4 @@ mod tests;
 pub use assemble::{Assembler, Malformed};
 pub use filter::ErrorFilter;
 pub use merge::AddrRole;
-pub use types::{
-    Call, ChainLink, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow,
-};
+pub use types::{Call, ChainLink, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow};

@@ -15,16 +15,32 @@ const NOT_FOUND: [u16; 6] = [2, 3, 6, 9, 19, 126];
 const ENOMEM: u16 = 12;
 
 /// Parts of names of functions whose `NULL` means "there is none".
-const LOOKUPS: [&str; 10] =
-    ["lookup", "find", "search", "get", "peek", "next", "first", "prev", "match", "cached"];
+const LOOKUPS: [&str; 10] = [
+    "lookup", "find", "search", "get", "peek", "next", "first", "prev", "match", "cached",
+];
 
 /// Parts of names of functions whose `NULL` means "no memory".
 const ALLOCATORS: [&str; 6] = ["alloc", "create", "new", "dup", "clone", "vmap"];
 
 /// Parts of names of functions that clean up: that they succeed says nothing about the failure.
 const CLEANUPS: [&str; 17] = [
-    "free", "put", "release", "destroy", "unlock", "drop", "clear", "cleanup", "fini", "exit",
-    "uncharge", "unregister", "close", "remove", "delete", "cancel", "abort",
+    "free",
+    "put",
+    "release",
+    "destroy",
+    "unlock",
+    "drop",
+    "clear",
+    "cleanup",
+    "fini",
+    "exit",
+    "uncharge",
+    "unregister",
+    "close",
+    "remove",
+    "delete",
+    "cancel",
+    "abort",
 ];
 
 /// What is known about why a session failed.
@@ -51,12 +67,19 @@ pub(super) fn explain(calls: &[Call], functions: &[TracedFunction]) -> Verdict {
     while let Some(call) = next {
         let reason = tree.reason(call);
         certain &= reason.certain;
-        chain.push(ChainLink { call, link: reason.link });
+        chain.push(ChainLink {
+            call,
+            link: reason.link,
+        });
         // A callee always has a higher index than its caller, so this ends.
         next = reason.callee.filter(|callee| *callee > call);
     }
     let handled = tree.handled(&chain);
-    Verdict { chain, certain, handled }
+    Verdict {
+        chain,
+        certain,
+        handled,
+    }
 }
 
 struct Tree<'a> {
@@ -71,19 +94,29 @@ impl Tree<'_> {
             return self.reason_of_success(call);
         }
         if let Some(callee) = self.last_callee(call, |callee| self.carries(callee, outcome)) {
-            return Reason { link: Link::PassedOn, callee: Some(callee), certain: true };
+            return Reason {
+                link: Link::PassedOn,
+                callee: Some(callee),
+                certain: true,
+            };
         }
         match self.last_decisive_callee(call) {
-            Some(callee) if self.may_translate(callee, outcome) => {
-                Reason { link: Link::Translated, callee: Some(callee), certain: false }
-            }
+            Some(callee) if self.may_translate(callee, outcome) => Reason {
+                link: Link::Translated,
+                callee: Some(callee),
+                certain: false,
+            },
             // A failure that was handled just before leaves room for doubt.
             Some(callee) => Reason {
                 link: Link::Origin,
                 callee: None,
                 certain: !self.calls[callee].outcome.is_failure(),
             },
-            None => Reason { link: Link::Origin, callee: None, certain: true },
+            None => Reason {
+                link: Link::Origin,
+                callee: None,
+                certain: true,
+            },
         }
     }
 
@@ -93,7 +126,11 @@ impl Tree<'_> {
         let callee = self
             .last_callee(call, |callee| self.effective(callee).is_some())
             .or_else(|| self.last_callee(call, |_| true));
-        Reason { link: Link::Transparent, callee, certain: callee.is_some() }
+        Reason {
+            link: Link::Transparent,
+            callee,
+            certain: callee.is_some(),
+        }
     }
 
     fn callees(&self, call: usize) -> impl DoubleEndedIterator<Item = usize> + '_ {
@@ -115,7 +152,9 @@ impl Tree<'_> {
         if self.says_something(call) {
             return None;
         }
-        self.callees(call).rev().find_map(|callee| self.effective(callee))
+        self.callees(call)
+            .rev()
+            .find_map(|callee| self.effective(callee))
     }
 
     fn says_something(&self, call: usize) -> bool {
@@ -132,7 +171,10 @@ impl Tree<'_> {
             let silent = self.effective(callee).is_none() && !self.says_something(callee);
             let weak = self.result_type(callee) == ResultType::Unknown;
             let cleans_up = self.effective(callee).is_none()
-                && name_has(&self.functions[self.calls[callee].func.index()].name, &CLEANUPS);
+                && name_has(
+                    &self.functions[self.calls[callee].func.index()].name,
+                    &CLEANUPS,
+                );
             !silent && !weak && !cleans_up
         })
     }
@@ -174,5 +216,6 @@ impl Tree<'_> {
 
 /// Whether one of `parts` stands in `name` as a word or a word's beginning.
 fn name_has(name: &str, parts: &[&str]) -> bool {
-    name.split('_').any(|word| parts.iter().any(|part| word.starts_with(part)))
+    name.split('_')
+        .any(|word| parts.iter().any(|part| word.starts_with(part)))
 }

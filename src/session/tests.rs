@@ -56,10 +56,13 @@ fn parse(tree: &str) -> (Vec<TracedFunction>, Vec<CallRecord>) {
     for (seq, line) in lines.enumerate() {
         let depth = (line.len() - line.trim_start().len() - margin) / 2;
         let (name, result) = line.trim().split_once(" = ").unwrap();
-        let func = names.iter().position(|known| *known == name).unwrap_or_else(|| {
-            names.push(name);
-            names.len() - 1
-        });
+        let func = names
+            .iter()
+            .position(|known| *known == name)
+            .unwrap_or_else(|| {
+                names.push(name);
+                names.len() - 1
+            });
         records.push(CallRecord {
             func: func as u32,
             seq: seq as u32,
@@ -81,12 +84,23 @@ fn assemble(functions: &[TracedFunction], calls: Vec<CallRecord>, stack: &[u64])
         addrs: stack.iter().copied().map(Addr).collect(),
     };
     assembler.feed(Event::Stack(stack), &role).unwrap();
-    let record = SessionRecord { session: 1, calls, ..SessionRecord::default() };
-    assembler.feed(Event::Session(Box::new(record)), &role).unwrap().unwrap()
+    let record = SessionRecord {
+        session: 1,
+        calls,
+        ..SessionRecord::default()
+    };
+    assembler
+        .feed(Event::Session(Box::new(record)), &role)
+        .unwrap()
+        .unwrap()
 }
 
 fn role(addr: Addr) -> AddrRole {
-    if addr.0 >= TRAMPOLINE { AddrRole::Tracer } else { AddrRole::Code }
+    if addr.0 >= TRAMPOLINE {
+        AddrRole::Tracer
+    } else {
+        AddrRole::Code
+    }
 }
 
 /// The chain as `name>` passed on, `name*` translated, `name~` transparent, `name!` origin;
@@ -277,9 +291,9 @@ fn rows(tree: &str, capture_at: usize, stack: &[u64]) -> String {
         .iter()
         .map(|row| {
             let name = match row.link {
-                Some(link) => {
-                    functions[session.calls[session.chain[link].call].func.index()].name.as_str()
-                }
+                Some(link) => functions[session.calls[session.chain[link].call].func.index()]
+                    .name
+                    .as_str(),
                 None => "-",
             };
             let tracer = if row.is_tracer { "~" } else { "" };
@@ -304,13 +318,19 @@ const ELSEWHERE: u64 = 0xffff_ffff_8200_0000;
 #[test]
 fn the_culprit_that_has_returned_already_gets_a_row_of_its_own() {
     let stack = [at(1, 0x40), at(0, 0x20), ELSEWHERE];
-    assert_eq!(rows(CHAIN_OF_THREE, 2, &stack), "- sys_test do_test check()");
+    assert_eq!(
+        rows(CHAIN_OF_THREE, 2, &stack),
+        "- sys_test do_test check()"
+    );
 }
 
 #[test]
 fn untraced_functions_between_traced_ones_keep_their_place() {
     let stack = [at(1, 0x40), ELSEWHERE + 8, at(0, 0x20), ELSEWHERE];
-    assert_eq!(rows(CHAIN_OF_THREE, 2, &stack), "- sys_test - do_test check()");
+    assert_eq!(
+        rows(CHAIN_OF_THREE, 2, &stack),
+        "- sys_test - do_test check()"
+    );
 }
 
 #[test]
@@ -340,7 +360,14 @@ fn recursion_takes_the_frames_in_order() {
 #[test]
 fn trampolines_are_cut_out_also_behind_an_endbr() {
     // Fault B12: the patched call was only known at +5; with endbr64 it ends at +9.
-    let tail = [TRAMPOLINE, at(2, 0x9), at(1, 0x40), TRAMPOLINE, at(1, 0x9), at(0, 0x20)];
+    let tail = [
+        TRAMPOLINE,
+        at(2, 0x9),
+        at(1, 0x40),
+        TRAMPOLINE,
+        at(1, 0x9),
+        at(0, 0x20),
+    ];
     assert_eq!(
         rows(CHAIN_OF_THREE, 2, &tail),
         "sys_test ~- ~- do_test check ~-",
@@ -355,13 +382,18 @@ fn without_a_stack_the_calls_own_return_addresses_tell_the_way() {
     calls[2].call_site = ELSEWHERE;
     let session = assemble(&functions, calls, &[]);
     let addrs: Vec<Option<Addr>> = session.stack.iter().map(|row| row.addr).collect();
-    assert_eq!(addrs, [Some(Addr(at(0, 0x33))), None, Some(Addr(ELSEWHERE)), None]);
+    assert_eq!(
+        addrs,
+        [Some(Addr(at(0, 0x33))), None, Some(Addr(ELSEWHERE)), None]
+    );
 }
 
 #[test]
 fn more_than_65536_functions_do_not_alias() {
     // Fault B14: 16-bit function ids.
-    let names: Vec<String> = (0..70_000).map(|index| format!("function_{index}")).collect();
+    let names: Vec<String> = (0..70_000)
+        .map(|index| format!("function_{index}"))
+        .collect();
     let functions = functions(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let call = |func, depth| CallRecord {
         func,
@@ -379,12 +411,18 @@ fn more_than_65536_functions_do_not_alias() {
 fn a_record_that_does_not_fit_together_is_refused() {
     let (functions, calls) = parse(CHAIN_OF_THREE);
     let feed = |calls: Vec<CallRecord>| {
-        let record = SessionRecord { calls, ..SessionRecord::default() };
+        let record = SessionRecord {
+            calls,
+            ..SessionRecord::default()
+        };
         Assembler::new(&functions).feed(Event::Session(Box::new(record)), &role)
     };
     assert_eq!(feed(Vec::new()), Err(Malformed));
     assert_eq!(feed(calls[1..].to_vec()), Err(Malformed));
-    let unknown = CallRecord { func: 99, ..calls[0] };
+    let unknown = CallRecord {
+        func: 99,
+        ..calls[0]
+    };
     assert_eq!(feed(vec![unknown]), Err(Malformed));
     assert_eq!(feed(vec![calls[0], calls[0]]), Err(Malformed));
 }

@@ -133,7 +133,10 @@ impl Session {
     /// The call that made the session's failure, as far as was traced; `None` for a success.
     #[must_use]
     pub fn culprit(&self) -> Option<&Call> {
-        let call = self.chain.last().and_then(|link| self.calls.get(link.call))?;
+        let call = self
+            .chain
+            .last()
+            .and_then(|link| self.calls.get(link.call))?;
         call.outcome.is_failure().then_some(call)
     }
 

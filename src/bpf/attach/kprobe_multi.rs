@@ -8,7 +8,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::super::object::Loaded;
 use super::super::sys::{self, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION};
@@ -33,17 +33,21 @@ impl Backend for Session {
         progress: Progress<'_>,
     ) -> Result<Links> {
         let progs = &loaded.skel.progs;
+        let n_functions = functions.len();
         let (opening, inner) = split(functions);
         let mut links = Links::default();
-        for (program, functions) in
-            [(progs.session_inner.as_fd(), inner), (progs.session_opening.as_fd(), opening)]
-        {
+        for (program, functions) in [
+            (progs.session_inner.as_fd(), inner),
+            (progs.session_opening.as_fd(), opening),
+        ] {
             let attach = |addrs: &[u64], cookies: &[u64]| {
                 sys::attach_kprobe_multi(program, TRACE_KPROBE_SESSION, false, addrs, cookies)
                     .map(|link| vec![link])
             };
             attach_all(&attach, &functions, &mut links)?;
-            progress(links.n_attached, opening_and_inner(&links));
+            if !progress(links.n_attached + links.refused.len(), n_functions) {
+                bail!("interrupted");
+            }
         }
         Ok(links)
     }
@@ -58,14 +62,18 @@ impl Backend for Pair {
     ) -> Result<Links> {
         let progs = &loaded.skel.progs;
         let returns = progs.kprobe_return.as_fd();
+        let n_functions = functions.len();
         let (opening, inner) = split(functions);
         let mut links = Links::default();
-        for (program, functions) in
-            [(progs.kprobe_inner.as_fd(), inner), (progs.kprobe_opening.as_fd(), opening)]
-        {
+        for (program, functions) in [
+            (progs.kprobe_inner.as_fd(), inner),
+            (progs.kprobe_opening.as_fd(), opening),
+        ] {
             let attach = |addrs: &[u64], cookies: &[u64]| pair(program, returns, addrs, cookies);
             attach_all(&attach, &functions, &mut links)?;
-            progress(links.n_attached, opening_and_inner(&links));
+            if !progress(links.n_attached + links.refused.len(), n_functions) {
+                bail!("interrupted");
+            }
         }
         Ok(links)
     }
@@ -87,20 +95,14 @@ fn pair(
 fn split<'f>(
     functions: &[&'f TracedFunction],
 ) -> (Vec<&'f TracedFunction>, Vec<&'f TracedFunction>) {
-    functions.iter().partition(|function| function.entry.is_some())
-}
-
-fn opening_and_inner(links: &Links) -> usize {
-    links.n_attached + links.refused.len()
+    functions
+        .iter()
+        .partition(|function| function.entry.is_some())
 }
 
 type Attach<'a> = dyn Fn(&[u64], &[u64]) -> io::Result<Vec<OwnedFd>> + 'a;
 
-fn attach_all(
-    attach: &Attach<'_>,
-    functions: &[&TracedFunction],
-    links: &mut Links,
-) -> Result<()> {
+fn attach_all(attach: &Attach<'_>, functions: &[&TracedFunction], links: &mut Links) -> Result<()> {
     if functions.is_empty() {
         return Ok(());
     }
@@ -114,7 +116,10 @@ fn attach_all(
         }
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => return Err(error.into()),
         Err(error) if functions.len() == 1 => {
-            links.refused.push(Refused { func: functions[0].id, why: error.to_string() });
+            links.refused.push(Refused {
+                func: functions[0].id,
+                why: error.to_string(),
+            });
             if links.refused.len() > MAX_REFUSED {
                 return Err(error.into());
             }

@@ -37,8 +37,8 @@ pub struct Refused {
     pub why: String,
 }
 
-/// Told how many functions of how many are attached.
-pub type Progress<'a> = &'a mut dyn FnMut(usize, usize);
+/// Told how many functions of how many are attached; answers whether to go on.
+pub type Progress<'a> = &'a mut dyn FnMut(usize, usize) -> bool;
 
 /// What a back end has attached. Dropping it detaches.
 #[derive(Debug, Default)]

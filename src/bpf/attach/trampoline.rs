@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use libbpf_sys::bpf_insn;
 
 use super::super::object::Loaded;
@@ -57,10 +57,15 @@ impl Backend for Trampoline {
                     links.n_attached += 1;
                 }
                 Err(error) => {
-                    links.refused.push(Refused { func: function.id, why: format!("{error:#}") });
+                    links.refused.push(Refused {
+                        func: function.id,
+                        why: format!("{error:#}"),
+                    });
                 }
             }
-            progress(n_done + 1, functions.len());
+            if !progress(n_done + 1, functions.len()) {
+                bail!("interrupted");
+            }
         }
         Ok(links)
     }
@@ -73,7 +78,10 @@ fn load_all(
     modules: &HashMap<String, OwnedFd>,
 ) -> Vec<Result<Programs>> {
     let next = AtomicUsize::new(0);
-    let (entry, exit) = (loaded.entry_template.as_slice(), loaded.exit_template.as_slice());
+    let (entry, exit) = (
+        loaded.entry_template.as_slice(),
+        loaded.exit_template.as_slice(),
+    );
     let work = || {
         let mut done = Vec::new();
         loop {
@@ -84,10 +92,16 @@ fn load_all(
             done.push((index, load_one(entry, exit, function, modules)));
         }
     };
-    let n_threads = thread::available_parallelism().map_or(1, usize::from).min(functions.len());
+    let n_threads = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(functions.len());
     let mut done: Vec<(usize, Result<Programs>)> = thread::scope(|scope| {
         let threads: Vec<_> = (0..n_threads.max(1)).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
+        threads
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .flatten()
+            .collect()
     });
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, programs)| programs).collect()
@@ -103,11 +117,22 @@ fn load_one(
     let module_btf = match prototype.origin {
         BtfOrigin::Vmlinux => None,
         BtfOrigin::Module => {
-            let module = function.module.as_deref().context("a module function without module")?;
-            Some(modules.get(module).context("the module has no BTF")?.as_fd())
+            let module = function
+                .module
+                .as_deref()
+                .context("a module function without module")?;
+            Some(
+                modules
+                    .get(module)
+                    .context("the module has no BTF")?
+                    .as_fd(),
+            )
         }
     };
-    let target = TrampolineTarget { btf_id: prototype.btf_id, module_btf };
+    let target = TrampolineTarget {
+        btf_id: prototype.btf_id,
+        module_btf,
+    };
     let result = if function.result == ResultType::Void {
         ResultSlot::None
     } else {
@@ -137,13 +162,19 @@ fn load_program(
 
 /// The last lines of the verifier's log that say something.
 fn last_words(log: &[u8]) -> String {
-    let text = CStr::from_bytes_until_nul(log).map(CStr::to_string_lossy).unwrap_or_default();
+    let text = CStr::from_bytes_until_nul(log)
+        .map(CStr::to_string_lossy)
+        .unwrap_or_default();
     let line = text
         .lines()
         .rev()
         .find(|line| !line.is_empty() && !line.starts_with("processed "))
         .unwrap_or_default();
-    if line.is_empty() { String::new() } else { format!(": {line}") }
+    if line.is_empty() {
+        String::new()
+    } else {
+        format!(": {line}")
+    }
 }
 
 fn attach_one(programs: &Programs) -> Result<[OwnedFd; 2]> {
@@ -156,8 +187,9 @@ fn attach_one(programs: &Programs) -> Result<[OwnedFd; 2]> {
 fn module_btfs(functions: &[&TracedFunction]) -> Result<HashMap<String, OwnedFd>> {
     let mut btfs = HashMap::new();
     for function in functions {
-        let of_module =
-            function.prototype.is_some_and(|prototype| prototype.origin == BtfOrigin::Module);
+        let of_module = function
+            .prototype
+            .is_some_and(|prototype| prototype.origin == BtfOrigin::Module);
         if let (true, Some(module)) = (of_module, &function.module)
             && !btfs.contains_key(module)
         {
@@ -195,7 +227,9 @@ fn patched(template: &[bpf_insn], tag: u64, result: ResultSlot) -> Vec<bpf_insn>
 fn is_tag(insns: &[bpf_insn], index: usize) -> bool {
     insns[index].code == LOAD_IMM64
         && insns[index].imm == TAG_MARK as i32
-        && insns.get(index + 1).is_some_and(|next| next.imm == (TAG_MARK >> 32) as i32)
+        && insns
+            .get(index + 1)
+            .is_some_and(|next| next.imm == (TAG_MARK >> 32) as i32)
 }
 
 fn patch_result(insn: &mut bpf_insn, result: ResultSlot) {

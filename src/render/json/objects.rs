@@ -151,6 +151,7 @@ struct DropsObject {
     ring_full: u64,
     no_slot: u64,
     task_exited: u64,
+    abandoned: u64,
     undecodable: u64,
 }
 
@@ -341,6 +342,7 @@ impl SummaryObject {
                 ring_full: dropped.ring_full,
                 no_slot: dropped.no_slot,
                 task_exited: dropped.task_exited,
+                abandoned: dropped.abandoned,
                 undecodable: dropped.undecodable,
             },
             open_at_end: summary.open_at_end,

@@ -36,6 +36,7 @@ fn summary_line() -> String {
             ring_full: 1,
             no_slot: 1,
             task_exited: 1,
+            abandoned: 0,
             undecodable: 0,
         },
         open_at_end: 1,
