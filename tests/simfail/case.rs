@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What a case is: a promise in the table, the function that keeps it, and how the two are compared.
 
+use std::array;
 use std::ffi::CString;
 use std::fs;
 use std::io;
@@ -19,6 +20,8 @@ pub(crate) struct Case {
     pub(crate) syscall: &'static str,
     /// The error that the call ends with; `None` when it succeeds.
     pub(crate) errno: Option<i32>,
+    /// The error on the kernels that are named as different.
+    pub(crate) other_errno: Option<i32>,
     /// The deepest function that fails, on the newest kernel; `?` behind it: not checked with a
     /// tracer yet. `-` when nothing fails for good.
     pub(crate) culprit: &'static str,
@@ -71,6 +74,7 @@ impl Case {
             name,
             syscall,
             errno: Some(errno),
+            other_errno: None,
             culprit,
             kernels: "all",
             about,
@@ -88,6 +92,7 @@ impl Case {
             name,
             syscall,
             errno: None,
+            other_errno: None,
             culprit: "-",
             kernels: "all",
             about,
@@ -95,9 +100,13 @@ impl Case {
         }
     }
 
-    /// The same case, saying how kernels differ.
-    pub(crate) const fn on(self, kernels: &'static str) -> Self {
-        Self { kernels, ..self }
+    /// The same case, with another result on some kernels: which ones, is what `kernels` says.
+    pub(crate) const fn or(self, other_errno: i32, kernels: &'static str) -> Self {
+        Self {
+            other_errno: Some(other_errno),
+            kernels,
+            ..self
+        }
     }
 
     /// Runs it, and holds the result to the promise.
@@ -106,6 +115,7 @@ impl Case {
         match (result, self.errno) {
             (Ok(_), None) => Ok(()),
             (Err(got), Some(expected)) if got.0 == expected => Ok(()),
+            (Err(got), _) if Some(got.0) == self.other_errno => Ok(()),
             (Err(got), _) if got.0 == libc::ENOSYS => Err(got.into()),
             (Err(got), _) if got.0 == libc::EPERM && !sys::is_root() => Err(got.into()),
             (got, _) => Err(Trouble::Failed(format!(
@@ -151,7 +161,7 @@ pub(crate) fn table(cases: &[&Case]) -> String {
             case.about.to_owned(),
         ]
     }));
-    let widths: [usize; 7] = std::array::from_fn(|column| {
+    let widths: [usize; 7] = array::from_fn(|column| {
         rows.iter()
             .map(|row| row[column].len())
             .max()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Cases of single kernel facilities: keys, IPC, perf, io_uring, modules, cgroups.
+//! Cases of single kernel facilities: keys, IPC, perf, `io_uring`, modules, cgroups.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
