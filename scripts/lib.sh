@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # What the scripts of this folder share: messages, the cache folder, root rights, Debian packages.
 # Sourced, never run. Messages go to stderr, so that a script's stdout stays its result.
@@ -15,6 +15,11 @@ if [[ -z ${RETSNOOP_CACHE:-} ]]; then
   RETSNOOP_CACHE=${XDG_CACHE_HOME:-${HOME:?HOME is not set; set it or RETSNOOP_CACHE}/.cache}/retsnoop-rs
 fi
 export RETSNOOP_CACHE
+
+# Where rustup puts cargo; a job that was not started from a login shell may not know.
+if ! command -v cargo >/dev/null && [[ -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo ]]; then
+  PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+fi
 
 KERNELS_DIR=$RETSNOOP_CACHE/kernels
 # The matrix, oldest first. scripts/kernels says where each comes from.
@@ -92,4 +97,10 @@ virtiofsd_path() {
     fi
   done
   return 1
+}
+
+# Prints the folder that cargo builds into.
+target_directory() {
+  cargo metadata --format-version 1 --no-deps --manifest-path "$ROOT/Cargo.toml" |
+    sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }

@@ -1,5 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=dash
 #
 # /init of the guests' initramfs (see scripts/vm): makes the host's file system the root, read-only
 # below and with a tmpfs on top, mounts what a kernel tool expects, and hands over to the run's own
@@ -13,7 +14,9 @@ fail() {
 
 /bin/busybox mkdir -p /bin /proc /sys /dev /host /upper /root /tmp
 /bin/busybox --install -s /bin
-mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /dev || fail "cannot mount the basics"
+mount -t proc proc /proc || fail "cannot mount /proc"
+mount -t sysfs sysfs /sys || fail "cannot mount /sys"
+mount -t devtmpfs dev /dev || fail "cannot mount /dev"
 while read -r module; do
   insmod "/modules/$module" || fail "cannot load $module"
 done </modules/order
@@ -23,7 +26,9 @@ mount -t tmpfs -o mode=755 upper /upper && mkdir /upper/data /upper/work
 mount -t overlay -o lowerdir=/host,upperdir=/upper/data,workdir=/upper/work root /root || fail "cannot mount the root"
 
 run=$(sed -n 's/.*retsnoop\.run=\([^ ]*\).*/\1/p' /proc/cmdline)
-# Sets: checkout out kernel release, and keep: folders, one a line, to be seen even below /tmp.
+out='' kernel='' release='' keep=''
+# Sets these; `keep` are folders, one a line, to be seen even below /tmp.
+# shellcheck source=/dev/null
 . "/host$run/settings" || fail "cannot read the settings of the run"
 
 mount --move /proc /root/proc
@@ -71,4 +76,3 @@ cp "/host$kernel/config" "/root/boot/config-$release" 2>/dev/null
 ip link set lo up
 echo guest >/root/proc/sys/kernel/hostname
 exec switch_root /root /bin/bash "$run/guest.sh"
-fail "cannot start the run's script"
