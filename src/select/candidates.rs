@@ -47,38 +47,53 @@ pub fn matching_modules(globs: &Globs, kallsyms: &Kallsyms) -> BTreeSet<String> 
 }
 
 /// What the globs ask for, in ascending order of address.
+///
+/// Several names of one address are one function: asked for or denied by any of them, and called
+/// by the first that is asked for.
 pub(super) fn candidates<'a>(globs: &Globs, kallsyms: &'a Kallsyms) -> Vec<Candidate<'a>> {
     let entry = GlobIndex::new(&globs.entry);
     let allow = GlobIndex::new(&globs.allow);
     let deny = GlobIndex::new(&globs.deny);
     let mut found: Vec<Candidate<'a>> = Vec::new();
+    let mut here: Vec<Symbol<'a>> = Vec::new();
     for symbol in functions(kallsyms) {
+        if here.first().is_some_and(|first| first.addr != symbol.addr) {
+            here.clear();
+        }
+        here.push(symbol);
         let (name, module) = (symbol.name, symbol.module);
         let by_entry: Vec<u16> = entry.matches(name, module).collect();
         let by_allow: Vec<u16> = allow.matches(name, module).collect();
-        if by_entry.is_empty() && by_allow.is_empty() {
-            continue;
-        }
-        let by_deny = deny.matches(name, module).collect();
-        match found
+        let known = found
             .last_mut()
-            .filter(|last| last.symbol.addr == symbol.addr)
-        {
-            // The preferred name comes first. Being denied by any name is being denied.
-            Some(last) => {
-                last.aliases.push(name);
-                merge(&mut last.entry, by_entry);
-                merge(&mut last.allow, by_allow);
-                merge(&mut last.deny, by_deny);
+            .filter(|last| last.symbol.addr == symbol.addr);
+        match known {
+            Some(known) => {
+                known.aliases.push(name);
+                merge(&mut known.entry, by_entry);
+                merge(&mut known.allow, by_allow);
+                merge(&mut known.deny, deny.matches(name, module).collect());
             }
-            None => found.push(Candidate {
-                symbol,
-                aliases: Vec::new(),
-                entry: by_entry,
-                allow: by_allow,
-                deny: by_deny,
-                namesakes: 1,
-            }),
+            None if by_entry.is_empty() && by_allow.is_empty() => {}
+            None => {
+                let denied = here
+                    .iter()
+                    .flat_map(|symbol| deny.matches(symbol.name, module));
+                let mut by_deny = Vec::new();
+                merge(&mut by_deny, denied.collect());
+                found.push(Candidate {
+                    symbol,
+                    aliases: here
+                        .iter()
+                        .map(|symbol| symbol.name)
+                        .filter(|&n| n != name)
+                        .collect(),
+                    entry: by_entry,
+                    allow: by_allow,
+                    deny: by_deny,
+                    namesakes: 1,
+                });
+            }
         }
     }
     count_namesakes(&mut found);

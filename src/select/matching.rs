@@ -6,7 +6,7 @@
 //! with.
 
 use crate::config::GlobUse;
-use crate::spec::{GlobKind, GlobSpec};
+use crate::spec::{GlobKind, GlobSpec, base_name};
 
 /// The globs of one role, ready to match.
 pub(super) struct GlobIndex<'a> {
@@ -45,14 +45,21 @@ impl<'a> GlobIndex<'a> {
         name: &'b str,
         module: Option<&'b str>,
     ) -> impl Iterator<Item = u16> + 'b {
-        let bytes = name.as_bytes();
-        let bucket = |buckets: &'b [Vec<u16>], byte: Option<&u8>| {
-            byte.and_then(|&byte| buckets.get(usize::from(byte)))
+        let (first, last) = (name.bytes().next(), name.bytes().last());
+        let base_last = base_name(name)
+            .bytes()
+            .last()
+            .filter(|&byte| Some(byte) != last);
+        let bucket = |buckets: &'b [Vec<u16>], byte: Option<u8>| {
+            byte.and_then(|byte| buckets.get(usize::from(byte)))
                 .map_or(&[][..], Vec::as_slice)
         };
-        let first = bucket(&self.by_first, bytes.first());
-        let last = bucket(&self.by_last, bytes.last());
-        let possible = first.iter().chain(last).chain(&self.rest).copied();
+        let possible = bucket(&self.by_first, first)
+            .iter()
+            .chain(bucket(&self.by_last, last))
+            .chain(bucket(&self.by_last, base_last))
+            .chain(&self.rest)
+            .copied();
         possible.filter(move |&number| self.globs[usize::from(number)].matches(name, module))
     }
 }

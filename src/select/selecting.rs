@@ -12,7 +12,7 @@ use super::types::{BtfOrigin, EntryPoint, Prototype, Selection, TracedFunction, 
 use crate::config::{GlobUse, Globs, Role};
 use crate::kernel::btf::{Btf, BtfFunction, TrampolineObstacle, TrampolineRules};
 use crate::kernel::facts::KernelFacts;
-use crate::spec::{FuncId, GlobKind, ResultType, nearest};
+use crate::spec::{FuncId, GlobKind, ResultType, base_name, nearest};
 
 /// What the back ends of a run can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,11 +257,6 @@ impl<'a> Types<'a> {
 /// The unlikely part of a function: `f.cold`, `f.cold.3`, `f.isra.0.cold`.
 fn is_cold_part(name: &str) -> bool {
     name.split('.').skip(1).any(|suffix| suffix == "cold")
-}
-
-/// The function that a clone was made from: `f` for `f.isra.0`, `f.constprop.0`, `f.part.0`.
-fn base_name(name: &str) -> &str {
-    name.split('.').next().unwrap_or(name)
 }
 
 fn reports(

@@ -44,7 +44,8 @@ impl GlobSpec {
         &self.kind
     }
 
-    /// Whether the function `name` of `module` (`None`: the kernel itself) matches.
+    /// Whether the function `name` of `module` (`None`: the kernel itself) matches, be it by the
+    /// name of the function that it is a clone of: `f` matches `f.isra.0`.
     ///
     /// Source globs match nothing here: they become names before a selection.
     #[must_use]
@@ -54,11 +55,13 @@ impl GlobSpec {
             GlobKind::Function {
                 name: names,
                 module: None,
-            } => names.matches(name),
+            } => names.matches_function(name),
             GlobKind::Function {
                 name: names,
                 module: Some(modules),
-            } => module.is_some_and(|module| modules.matches(module)) && names.matches(name),
+            } => {
+                module.is_some_and(|module| modules.matches(module)) && names.matches_function(name)
+            }
         }
     }
 }
@@ -214,6 +217,11 @@ impl NameGlob {
         }
     }
 
+    fn matches_function(&self, name: &str) -> bool {
+        let base = base_name(name);
+        self.matches(name) || (base.len() < name.len() && self.matches(base))
+    }
+
     /// The longest run of literal characters: what "nearest names" are looked up by.
     #[must_use]
     pub fn longest_literal(&self) -> &str {
@@ -222,6 +230,12 @@ impl NameGlob {
             .split(['*', '?', '[', ']', '{', '}', ',', '!', '^']);
         runs.max_by_key(|run| run.len()).unwrap_or_default()
     }
+}
+
+/// The function that a compiler's clone was made from: `f` for `f.isra.0`, `f.part.0.cold`.
+#[must_use]
+pub fn base_name(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
 }
 
 /// First and last part are anchored; each part between them is taken at its first occurrence.

@@ -60,6 +60,13 @@ fn question_marks_classes_and_alternatives_match_and_a_dot_is_a_dot() {
 }
 
 #[test]
+fn a_clone_made_by_the_compiler_matches_by_its_function() {
+    assert!(glob("check_cfg").matches("check_cfg.isra.0", None));
+    assert!(glob("*_cfg").matches("check_cfg.part.0", None));
+    assert!(!glob("check_cfg.isra.0").matches("check_cfg", None));
+}
+
+#[test]
 fn a_module_part_never_matches_the_kernel_itself() {
     let xfs = glob("x* [xfs*]");
     assert!(xfs.matches("xlog", Some("xfs_core")));
