@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::env;
 use std::io::{self, IsTerminal, Write};
+use std::time::Instant;
 
 /// Talks to the user. Text from outside is escaped; a line that cannot be written is lost.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Diag {
     color: bool,
     /// Length of the progress line that stands on the terminal.
     progress: Cell<usize>,
+    /// When the current phase of the start-up began.
+    phase: Cell<Instant>,
 }
 
 impl Diag {
@@ -26,6 +29,7 @@ impl Diag {
             terminal,
             color: terminal && !no_color,
             progress: Cell::new(0),
+            phase: Cell::new(Instant::now()),
         }
     }
 
@@ -59,6 +63,12 @@ impl Diag {
         if self.verbosity >= verbosity {
             self.line("", None, text);
         }
+    }
+
+    /// What was just done, with the time since the last of these (`-vv`).
+    pub fn phase(&self, done: &str) {
+        let took = self.phase.replace(Instant::now()).elapsed();
+        self.info(2, &format!("{:6.1} ms  {done}", took.as_secs_f64() * 1e3));
     }
 
     /// How far long work is; only on a terminal, where the next line replaces it.

@@ -31,6 +31,7 @@ pub(super) struct Prepared {
 pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<Prepared> {
     let support = KernelSupport::probe();
     let backend = backend(config.backend, support)?;
+    diag.phase("asked the kernel for back ends");
     let (kallsyms, traceable, blacklist, btf) = thread::scope(|scope| {
         let traceable = scope.spawn(|| files.traceable());
         let btf = scope.spawn(|| files.kernel_btf());
@@ -50,6 +51,7 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         let hint = "the kernel must be built with `CONFIG_DEBUG_INFO_BTF`";
         Failure::hinted(format!("{error:#}"), hint)
     })?;
+    diag.phase("read symbols, traceable functions, types");
     // The image is read while everything else goes on.
     let image = lines::begin(config, files, &kallsyms, diag)?;
     let module_btf = module_btfs(config, files, &kallsyms, &btf);
@@ -62,6 +64,7 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         module_btf,
     };
     let selection = select(&config.globs, &facts, &capabilities);
+    diag.phase("selected functions");
     if selection.entries().next().is_none() {
         return Err(no_entry(&selection));
     }

@@ -51,9 +51,12 @@ pub(super) fn trace(
     let mut storage = ObjectStorage::new();
     let mut tracer = Tracer::load(&mut storage, &settings(config, &kallsyms), backend)
         .map_err(explain_refusal)?;
+    diag.phase("loaded programs");
     let attached = attach(&mut tracer, &functions, backend, &stop, diag)?;
+    diag.phase("attached");
     let level = image.level();
     let symbolizer = Symbolizer::new(kallsyms.clone(), level, image.join(diag)?);
+    diag.phase("opened the kernel image");
     let live = LiveSymbols::new(files, &symbolizer, kallsyms);
     let context = RenderContext {
         functions: &functions,
