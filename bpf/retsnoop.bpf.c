@@ -6,11 +6,10 @@
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
-#include <bpf/bpf_core_read.h>
 
 #include "events.h"
 #include "config.bpf.h"
+#include "patched.bpf.h"
 #include "maps.bpf.h"
 #include "arch.bpf.h"
 #include "lane.bpf.h"
@@ -25,27 +24,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* BTF roots: libbpf-cargo generates Rust types for what the maps do not mention. */
 struct rec_stack rec_stack_root = {};
 struct rec_session rec_session_root = {};
-
-/* 6.10 to 6.x take no argument; since 8fe4dc4f6456 ("bpf: change prototype of
- * bpf_session_{cookie,is_return}") they take the context. */
-bool bpf_session_is_return(void) __ksym __weak;
-bool bpf_session_is_return___ctx(void *ctx) __ksym __weak;
-u64 *bpf_session_cookie(void) __ksym __weak;
-u64 *bpf_session_cookie___ctx(void *ctx) __ksym __weak;
-
-static __always_inline bool is_return(void *ctx)
-{
-	if (bpf_ksym_exists(bpf_session_is_return___ctx))
-		return bpf_session_is_return___ctx(ctx);
-	return bpf_session_is_return();
-}
-
-static __always_inline u64 *session_cookie(void *ctx)
-{
-	if (bpf_ksym_exists(bpf_session_cookie___ctx))
-		return bpf_session_cookie___ctx(ctx);
-	return bpf_session_cookie();
-}
 
 /* What user space says about a function: id, class of its result. */
 static __always_inline void read_tag(struct call *call, u64 tag)
@@ -69,7 +47,7 @@ static __always_inline int session_program(struct pt_regs *ctx, bool opens)
 		return 1;
 	cookie = session_cookie(ctx);
 	read_tag(&call, bpf_get_attach_cookie(ctx));
-	if (is_return(ctx)) {
+	if (session_is_return(ctx) & 0xff) {
 		call.sp = *cookie;
 		call.result = regs_result(ctx);
 		call.call_site = regs_instruction_pointer(ctx);
@@ -81,13 +59,13 @@ static __always_inline int session_program(struct pt_regs *ctx, bool opens)
 	return on_entry(&call, key, lane, opens) ? 0 : 1;
 }
 
-SEC("kprobe.session")
+SEC("kprobe")
 int session_opening(struct pt_regs *ctx)
 {
 	return session_program(ctx, true);
 }
 
-SEC("kprobe.session")
+SEC("kprobe")
 int session_inner(struct pt_regs *ctx)
 {
 	return session_program(ctx, false);
@@ -110,19 +88,19 @@ static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens)
 	return 0;
 }
 
-SEC("kprobe.multi")
+SEC("kprobe")
 int kprobe_opening(struct pt_regs *ctx)
 {
 	return kprobe_entry(ctx, true);
 }
 
-SEC("kprobe.multi")
+SEC("kprobe")
 int kprobe_inner(struct pt_regs *ctx)
 {
 	return kprobe_entry(ctx, false);
 }
 
-SEC("kretprobe.multi")
+SEC("kprobe")
 int kprobe_return(struct pt_regs *ctx)
 {
 	struct call call = {.ctx = ctx};
@@ -151,17 +129,7 @@ int kprobe_return(struct pt_regs *ctx)
  * The context lives in the trampoline's stack frame: its address is as good as the function's
  * stack pointer, and the same for entry and exit of one call.
  */
-#define TAG_MARK 0x7261736e6f6f7021
-#define RESULT_OFFSET_MARK 0x7ff8
 #define OPENS_SHIFT 40
-
-static __always_inline u64 patched_tag(void)
-{
-	u64 tag;
-
-	asm volatile("%[tag] = %[mark] ll" : [tag] "=r"(tag) : [mark] "i"(TAG_MARK));
-	return tag;
-}
 
 /* Programs of a trampoline may run inside helpers that our own programs call (kprobe programs
  * are kept apart by the kernel; 5.10 does not even stop a program from entering itself). */
@@ -175,11 +143,11 @@ static __always_inline bool enter_guard(u64 key, u64 **guard, u64 *saved)
 	return true;
 }
 
-/* Not autoloaded: only ever loaded as patched copies. */
-SEC("?fentry")
+/* The section's type is of no matter: only patched copies are loaded, with their own. */
+SEC("raw_tracepoint/trampoline")
 int trampoline_entry(u64 *ctx)
 {
-	u64 tag = patched_tag();
+	u64 tag = patched_constant(TAG_MARK);
 	bool opens = (tag >> OPENS_SHIFT) & 1;
 	struct call call = {.ctx = ctx};
 	u64 *guard, saved;
@@ -200,10 +168,10 @@ int trampoline_entry(u64 *ctx)
 	return 0;
 }
 
-SEC("?fexit")
+SEC("raw_tracepoint/trampoline")
 int trampoline_exit(u64 *ctx)
 {
-	u64 tag = patched_tag();
+	u64 tag = patched_constant(TAG_MARK);
 	struct call call = {.ctx = ctx};
 	u64 *guard, saved;
 	enum lane lane;

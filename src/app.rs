@@ -7,6 +7,7 @@ mod consumer;
 mod failure;
 mod features;
 mod gather;
+mod layout;
 mod lines;
 mod live;
 mod preflight;

@@ -18,24 +18,23 @@ static __always_inline u64 regs_result(const struct pt_regs *regs)
 	return regs->ax;
 }
 
-/* Per-CPU variables with BTF, where the kernel has them: __preempt_count before 6.2 and again
- * from 6.15, pcpu_hot between. 5.10's BTF has no variables at all. */
-extern const int __preempt_count __ksym __weak;
-extern const struct pcpu_hot pcpu_hot __ksym __weak;
-
+/* Where it is: __preempt_count before 6.2 and again from 6.15, a member of pcpu_hot between
+ * (7443b296e699, "x86/percpu: Move cpu_number next to current_task"). 5.10's BTF has no
+ * variables at all: there its address comes from kallsyms. */
 static __always_inline u32 preempt_count(void)
 {
 	u64 base = 0;
 	u32 count = 0;
 	u32 cpu;
 
-	if (bpf_ksym_exists(&__preempt_count))
-		return *(const int *)bpf_this_cpu_ptr(&__preempt_count);
-	if (bpf_ksym_exists(&pcpu_hot))
-		return ((const struct pcpu_hot *)bpf_this_cpu_ptr(&pcpu_hot))->preempt_count;
+	if (cfg.has_preempt_var) {
+		void *variable = (void *)patched_constant(PREEMPT_VAR_MARK);
+
+		return *(const u32 *)(bpf_this_cpu_ptr(variable) + cfg.preempt_offset);
+	}
 	if (!cfg.preempt_count)
 		return 0;
-	/* Addresses come from kallsyms; the per-CPU base never changes while a CPU is up. */
+	/* The per-CPU base never changes while a CPU is up. */
 	cpu = bpf_get_smp_processor_id();
 	if (bpf_probe_read_kernel(&base, sizeof(base), (void *)(cfg.per_cpu_offset + 8 * cpu)))
 		return 0;

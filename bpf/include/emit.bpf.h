@@ -61,10 +61,12 @@ static void send_stacks(struct session *session)
 
 static void fill_leader_comm(struct rec_session *out)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	u64 task = bpf_get_current_task();
+	u64 leader = 0;
 
-	bpf_core_read(out->leader_comm, sizeof(out->leader_comm), &leader->comm);
+	bpf_probe_read_kernel(&leader, sizeof(leader), (void *)(task + cfg.task_group_leader));
+	bpf_probe_read_kernel(out->leader_comm, sizeof(out->leader_comm),
+			      (void *)(leader + cfg.task_comm));
 }
 
 static bool send_session(struct session *session)

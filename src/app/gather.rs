@@ -8,9 +8,10 @@ use std::thread;
 use anyhow::{Result, anyhow};
 
 use super::failure::Failure;
+use super::layout::layout;
 use super::lines::{self, PendingImage};
-use crate::bpf::KernelSupport;
 use crate::bpf::attach::BackendKind;
+use crate::bpf::{KernelSupport, Layout};
 use crate::cli::BackendChoice;
 use crate::config::Config;
 use crate::diag::Diag;
@@ -24,6 +25,7 @@ pub(super) struct Prepared {
     pub(super) selection: Selection,
     pub(super) backend: BackendKind,
     pub(super) kallsyms: Arc<Kallsyms>,
+    pub(super) layout: Layout,
     pub(super) image: PendingImage,
 }
 
@@ -56,6 +58,7 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     let image = lines::begin(config, files, &kallsyms, diag)?;
     let module_btf = module_btfs(config, files, &kallsyms, &btf);
     let capabilities = capabilities(backend, &btf);
+    let layout = layout(&btf, &kallsyms)?;
     let facts = KernelFacts {
         kallsyms,
         traceable: Some(traceable),
@@ -72,6 +75,7 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         selection,
         backend,
         kallsyms: Arc::new(facts.kallsyms),
+        layout,
         image,
     })
 }

@@ -9,18 +9,18 @@ use anyhow::{Context, Result, bail};
 use super::consumer::{Consumer, Counts};
 use super::failure::Failure;
 use super::gather::Prepared;
+use super::layout::layout;
 use super::live::LiveSymbols;
 use super::record::Recorder;
 use super::stop::{Deadline, StopFlag};
 use super::terminal;
 use crate::bpf::attach::BackendKind;
 use crate::bpf::{
-    Attached, KernelStats, KernelSupport, Misses, ObjectStorage, PerCpu, Settings, Sink, Tracer,
+    Attached, KernelStats, KernelSupport, Layout, Misses, ObjectStorage, Settings, Sink, Tracer,
 };
 use crate::config::{Config, OutputFormat};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
-use crate::kernel::kallsyms::Kallsyms;
 use crate::render::{Drops, RenderContext, Summary, write_summary_json, write_summary_text};
 use crate::select::{BtfOrigin, EntryPoint, Prototype, TracedFunction};
 use crate::session::ErrorFilter;
@@ -45,12 +45,13 @@ pub(super) fn trace(
         selection,
         backend,
         kallsyms,
+        layout,
         image,
     } = prepared;
     let functions = selection.functions;
     let mut storage = ObjectStorage::new();
-    let mut tracer = Tracer::load(&mut storage, &settings(config, &kallsyms), backend)
-        .map_err(explain_refusal)?;
+    let mut tracer =
+        Tracer::load(&mut storage, &settings(config, layout), backend).map_err(explain_refusal)?;
     diag.phase("loaded programs");
     let attached = attach(&mut tracer, &functions, backend, &stop, diag)?;
     diag.phase("attached");
@@ -150,10 +151,16 @@ pub(super) fn probe(files: &KernelFiles) -> Result<()> {
     let backend = BackendKind::best(KernelSupport::probe());
     let mut storage = ObjectStorage::new();
     let settings = Settings {
+        longer_ns: 0,
+        show_success: false,
+        pids_allowed: Vec::new(),
+        pids_denied: Vec::new(),
+        comms_allowed: Vec::new(),
+        comms_denied: Vec::new(),
         ring_bytes: 4096,
         max_sessions: 1,
         max_depth: 64,
-        ..Settings::default()
+        layout: layout(&btf, &kallsyms)?,
     };
     let mut tracer = Tracer::load(&mut storage, &settings, backend)?;
     tracer.attach(&[function], &mut |_, _| true)?;
@@ -177,8 +184,7 @@ fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
     error
 }
 
-fn settings(config: &Config, kallsyms: &Kallsyms) -> Settings {
-    let addr = |name: &str| kallsyms.named(name).next().map(|symbol| symbol.addr);
+fn settings(config: &Config, layout: Layout) -> Settings {
     let names =
         |comms: &[crate::cli::Comm]| comms.iter().map(|comm| comm.as_str().to_owned()).collect();
     Settings {
@@ -193,12 +199,7 @@ fn settings(config: &Config, kallsyms: &Kallsyms) -> Settings {
         ring_bytes: config.ringbuf_bytes,
         max_sessions: MAX_SESSIONS,
         max_depth: config.max_depth,
-        per_cpu: addr("__preempt_count").zip(addr("__per_cpu_offset")).map(
-            |(preempt_count, per_cpu_offset)| PerCpu {
-                preempt_count,
-                per_cpu_offset,
-            },
-        ),
+        layout,
     }
 }
 

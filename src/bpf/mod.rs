@@ -7,6 +7,8 @@
 pub mod attach;
 mod kernel_stats;
 mod object;
+mod patch;
+mod program;
 mod settings;
 mod skel;
 mod sys;
@@ -14,6 +16,6 @@ mod tracer;
 pub mod wire;
 
 pub use kernel_stats::{KernelStats, Misses};
-pub use settings::{PerCpu, Settings};
+pub use settings::{Layout, PerCpu, Preempt, Settings};
 pub use sys::{KernelSupport, silence_libbpf};
 pub use tracer::{Attached, ObjectStorage, Sink, Tracer};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! One BPF object: opened, configured, its maps filled. Programs of back ends that are not used
-//! are never loaded; the trampoline templates are prepared, copied and not loaded themselves.
+//! One BPF object: opened, configured, its maps made and filled.
+//!
+//! libbpf relocates the programs but loads none: back ends load patched copies of what they need
+//! (`patch`), each with the type and attach type that it is for.
 
 use std::mem::MaybeUninit;
 use std::process;
@@ -10,9 +12,8 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, OpenObject};
 use libbpf_sys::bpf_insn;
 
-use super::attach::BackendKind;
-use super::settings::Settings;
-use super::skel::{OpenRetsnoopSkel, RetsnoopSkel, RetsnoopSkelBuilder, types};
+use super::settings::{Layout, Preempt, Settings};
+use super::skel::{OpenRetsnoopProgs, OpenRetsnoopSkel, RetsnoopSkel, RetsnoopSkelBuilder, types};
 use super::sys;
 
 /// `SCOPE_ALLOW`, `SCOPE_DENY` of `maps.bpf.h`.
@@ -20,36 +21,62 @@ const SCOPE_ALLOW: u32 = 1;
 const SCOPE_DENY: u32 = 2;
 const COMM_LEN: usize = 16;
 
-/// A loaded object, with the instructions that trampoline programs are made from.
+/// An object with its maps, and the programs to make copies of.
 pub(super) struct Loaded<'obj> {
     pub(super) skel: RetsnoopSkel<'obj>,
-    pub(super) entry_template: Vec<bpf_insn>,
-    pub(super) exit_template: Vec<bpf_insn>,
+    pub(super) templates: Templates,
+    pub(super) layout: Layout,
 }
 
-/// Opens, configures and loads the object for one back end.
+/// Relocated instructions of each program.
+#[derive(Debug)]
+pub(super) struct Templates {
+    pub(super) session_opening: Vec<bpf_insn>,
+    pub(super) session_inner: Vec<bpf_insn>,
+    pub(super) kprobe_opening: Vec<bpf_insn>,
+    pub(super) kprobe_inner: Vec<bpf_insn>,
+    pub(super) kprobe_return: Vec<bpf_insn>,
+    pub(super) trampoline_entry: Vec<bpf_insn>,
+    pub(super) trampoline_exit: Vec<bpf_insn>,
+    pub(super) task_exit: Vec<bpf_insn>,
+}
+
+/// Opens and configures the object, and makes its maps.
 pub(super) fn load<'obj>(
     storage: &'obj mut MaybeUninit<OpenObject>,
     settings: &Settings,
-    backend: BackendKind,
 ) -> Result<Loaded<'obj>> {
     let mut open = RetsnoopSkelBuilder::default()
         .open(storage)
         .context("failed to open the BPF object")?;
     configure(&mut open, settings)?;
-    choose_programs(&mut open, backend);
-    sys::prepare(open.open_object_mut()).context("failed to prepare the BPF object")?;
-    let entry_template = open.progs.trampoline_entry.insns().to_vec();
-    let exit_template = open.progs.trampoline_exit.insns().to_vec();
-    open.progs.trampoline_entry.set_autoload(false);
-    open.progs.trampoline_exit.set_autoload(false);
-    let skel = open.load().context("failed to load the BPF programs")?;
+    sys::prepare(open.open_object_mut()).context("failed to make the BPF maps")?;
+    let templates = Templates::of(&open.progs);
+    for mut program in open.open_object_mut().progs_mut() {
+        program.set_autoload(false);
+    }
+    let skel = open.load().context("failed to load the BPF object")?;
     fill_maps(&skel, settings)?;
     Ok(Loaded {
         skel,
-        entry_template,
-        exit_template,
+        templates,
+        layout: settings.layout,
     })
+}
+
+impl Templates {
+    fn of(progs: &OpenRetsnoopProgs<'_>) -> Self {
+        Self {
+            session_opening: progs.session_opening.insns().to_vec(),
+            session_inner: progs.session_inner.insns().to_vec(),
+            kprobe_opening: progs.kprobe_opening.insns().to_vec(),
+            kprobe_inner: progs.kprobe_inner.insns().to_vec(),
+            kprobe_return: progs.kprobe_return.insns().to_vec(),
+            trampoline_entry: progs.trampoline_entry.insns().to_vec(),
+            trampoline_exit: progs.trampoline_exit.insns().to_vec(),
+            task_exit: progs.task_exit.insns().to_vec(),
+        }
+    }
 }
 
 fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()> {
@@ -58,23 +85,7 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
         .rodata_data
         .as_deref_mut()
         .context("the object has no .rodata")?;
-    rodata.cfg = types::config {
-        longer_ns: settings.longer_ns,
-        preempt_count: settings
-            .per_cpu
-            .map_or(0, |per_cpu| per_cpu.preempt_count.0),
-        per_cpu_offset: settings
-            .per_cpu
-            .map_or(0, |per_cpu| per_cpu.per_cpu_offset.0),
-        max_depth: settings.max_depth,
-        reserved: 0,
-        own_tgid: process::id(),
-        show_success: u32::from(settings.show_success),
-        pids_allowed: settings.pids_allowed.len() as u32,
-        pids_denied: settings.pids_denied.len() as u32,
-        comms_allowed: settings.comms_allowed.len() as u32,
-        comms_denied: settings.comms_denied.len() as u32,
-    };
+    rodata.cfg = config(settings);
     let maps = &mut open.maps;
     maps.events.set_max_entries(settings.ring_bytes)?;
     maps.slots.set_max_entries(settings.max_sessions)?;
@@ -87,18 +98,33 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
     Ok(())
 }
 
-fn choose_programs(open: &mut OpenRetsnoopSkel<'_>, backend: BackendKind) {
-    let session = backend == BackendKind::KprobeSession;
-    let multi = backend == BackendKind::KprobeMulti;
-    let trampoline = backend == BackendKind::Trampoline;
-    let progs = &mut open.progs;
-    progs.session_opening.set_autoload(session);
-    progs.session_inner.set_autoload(session);
-    progs.kprobe_opening.set_autoload(multi);
-    progs.kprobe_inner.set_autoload(multi);
-    progs.kprobe_return.set_autoload(multi);
-    progs.trampoline_entry.set_autoload(trampoline);
-    progs.trampoline_exit.set_autoload(trampoline);
+fn config(settings: &Settings) -> types::config {
+    let layout = &settings.layout;
+    let (has_preempt_var, preempt_offset) = match layout.preempt {
+        Preempt::Variable { offset, .. } => (1, offset),
+        Preempt::Address(_) | Preempt::Unknown => (0, 0),
+    };
+    let per_cpu = match layout.preempt {
+        Preempt::Address(per_cpu) => Some(per_cpu),
+        Preempt::Variable { .. } | Preempt::Unknown => None,
+    };
+    types::config {
+        longer_ns: settings.longer_ns,
+        preempt_count: per_cpu.map_or(0, |per_cpu| per_cpu.preempt_count.0),
+        per_cpu_offset: per_cpu.map_or(0, |per_cpu| per_cpu.per_cpu_offset.0),
+        has_preempt_var,
+        preempt_offset,
+        task_group_leader: layout.task_group_leader,
+        task_comm: layout.task_comm,
+        max_depth: settings.max_depth,
+        own_tgid: process::id(),
+        show_success: u32::from(settings.show_success),
+        pids_allowed: settings.pids_allowed.len() as u32,
+        pids_denied: settings.pids_denied.len() as u32,
+        comms_allowed: settings.comms_allowed.len() as u32,
+        comms_denied: settings.comms_denied.len() as u32,
+        reserved: 0,
+    }
 }
 
 fn fill_maps(skel: &RetsnoopSkel<'_>, settings: &Settings) -> Result<()> {

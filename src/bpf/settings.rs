@@ -12,8 +12,39 @@ pub struct PerCpu {
     pub per_cpu_offset: Addr,
 }
 
+/// How a program finds out whether it runs in an interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preempt {
+    /// A per-CPU variable that BTF has, and where in it the count stands (bytes).
+    Variable {
+        /// BTF id of the variable.
+        btf_id: u32,
+        /// Of the count in it.
+        offset: u32,
+    },
+    /// See [`PerCpu`].
+    Address(PerCpu),
+    /// It cannot: interrupts are not told from tasks.
+    Unknown,
+}
+
+/// What the programs have to know of this kernel's types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Offset of `comm` in `struct task_struct`, in bytes.
+    pub task_comm: u32,
+    /// Offset of `group_leader` in `struct task_struct`, in bytes.
+    pub task_group_leader: u32,
+    /// Where `preempt_count` is.
+    pub preempt: Preempt,
+    /// BTF id of `bpf_session_is_return`, where the kernel has it.
+    pub session_is_return: Option<u32>,
+    /// BTF id of `bpf_session_cookie`, where the kernel has it.
+    pub session_cookie: Option<u32>,
+}
+
 /// Settings of the kernel side.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Sessions shorter than this, in nanoseconds, are not shown.
     pub longer_ns: u64,
@@ -33,6 +64,6 @@ pub struct Settings {
     pub max_sessions: u32,
     /// Traced calls that are recorded in depth: 1..=64. Deeper ones are counted.
     pub max_depth: u32,
-    /// See [`PerCpu`].
-    pub per_cpu: Option<PerCpu>,
+    /// What this kernel's types look like.
+    pub layout: Layout,
 }

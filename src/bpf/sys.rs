@@ -4,18 +4,18 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use libbpf_rs::{AsRawLibbpf, OpenObject};
 use libbpf_sys::{
-    BPF_F_KPROBE_MULTI_RETURN, BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_TRACING, bpf_attach_type,
-    bpf_btf_get_fd_by_id, bpf_btf_get_next_id, bpf_btf_info, bpf_insn, bpf_link_create,
-    bpf_link_create_opts, bpf_link_info, bpf_obj_get_info_by_fd, bpf_object__prepare,
-    bpf_prog_info, bpf_prog_load, bpf_prog_load_opts, bpf_prog_type, bpf_raw_tracepoint_open,
-    libbpf_set_print,
+    BPF_F_KPROBE_MULTI_RETURN, BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_RAW_TRACEPOINT,
+    BPF_PROG_TYPE_TRACING, bpf_attach_type, bpf_btf_get_fd_by_id, bpf_btf_get_next_id,
+    bpf_btf_info, bpf_insn, bpf_link_create, bpf_link_create_opts, bpf_link_info,
+    bpf_obj_get_info_by_fd, bpf_object__prepare, bpf_prog_info, bpf_prog_load, bpf_prog_load_opts,
+    bpf_prog_type, bpf_raw_tracepoint_open, libbpf_set_print,
 };
 
 /// `BPF_TRACE_*` as the kernel's ABI numbers them.
@@ -46,12 +46,20 @@ impl KernelSupport {
     }
 }
 
-/// Which function a trampoline program is for.
+/// What a program is loaded for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TrampolineTarget<'fd> {
-    pub(super) btf_id: u32,
-    /// The BTF object of a module; `None` for vmlinux.
-    pub(super) module_btf: Option<BorrowedFd<'fd>>,
+pub(super) enum ProgramKind<'fd> {
+    /// kprobe.multi, kprobe.session.
+    Kprobe(bpf_attach_type),
+    /// A raw tracepoint.
+    RawTracepoint,
+    /// fentry or fexit of one function.
+    Trampoline {
+        attach_type: bpf_attach_type,
+        btf_id: u32,
+        /// The BTF object of a module; `None` for vmlinux.
+        module_btf: Option<BorrowedFd<'fd>>,
+    },
 }
 
 /// Keeps libbpf from writing to stderr: what it says is in the errors it returns.
@@ -66,28 +74,41 @@ pub(super) fn prepare(object: &mut OpenObject) -> io::Result<()> {
     check(unsafe { bpf_object__prepare(object.as_libbpf_object().as_ptr()) }).map(drop)
 }
 
-/// Loads one trampoline program; `log` receives the verifier's words when it is refused.
-pub(super) fn load_tracing(
+/// Loads one program; `log` receives the verifier's words when it is refused.
+pub(super) fn load_program(
     name: &CStr,
     insns: &[bpf_insn],
-    attach_type: bpf_attach_type,
-    target: TrampolineTarget<'_>,
+    kind: ProgramKind<'_>,
     log: Option<&mut [u8]>,
 ) -> io::Result<OwnedFd> {
     let mut opts = bpf_prog_load_opts {
         sz: size_of::<bpf_prog_load_opts>() as _,
         attempts: 1,
-        expected_attach_type: attach_type,
-        attach_btf_id: target.btf_id,
-        attach_btf_obj_fd: target.module_btf.map_or(0, |fd| fd.as_raw_fd() as u32),
         ..Default::default()
+    };
+    let program_type = match kind {
+        ProgramKind::Kprobe(attach_type) => {
+            opts.expected_attach_type = attach_type;
+            BPF_PROG_TYPE_KPROBE
+        }
+        ProgramKind::RawTracepoint => BPF_PROG_TYPE_RAW_TRACEPOINT,
+        ProgramKind::Trampoline {
+            attach_type,
+            btf_id,
+            module_btf,
+        } => {
+            opts.expected_attach_type = attach_type;
+            opts.attach_btf_id = btf_id;
+            opts.attach_btf_obj_fd = module_btf.map_or(0, |fd| fd.as_raw_fd() as u32);
+            BPF_PROG_TYPE_TRACING
+        }
     };
     if let Some(log) = log {
         opts.log_level = 1;
         opts.log_size = log.len() as u32;
         opts.log_buf = log.as_mut_ptr().cast();
     }
-    load(BPF_PROG_TYPE_TRACING, name, insns, &mut opts)
+    load(program_type, name, insns, &mut opts)
 }
 
 fn load(
@@ -116,6 +137,12 @@ pub(super) fn attach_tracing(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     own(unsafe { bpf_raw_tracepoint_open(std::ptr::null(), program.as_raw_fd()) })
 }
 
+/// Attaches a program to a raw tracepoint.
+pub(super) fn attach_raw_tracepoint(name: &CStr, program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // SAFETY: the name lives through the call.
+    own(unsafe { bpf_raw_tracepoint_open(name.as_ptr(), program.as_raw_fd()) })
+}
+
 /// Attaches a program to many addresses at once; `cookies` belong to `addrs` one by one.
 pub(super) fn attach_kprobe_multi(
     program: BorrowedFd<'_>,
@@ -141,8 +168,9 @@ pub(super) fn attach_kprobe_multi(
     own(unsafe { bpf_link_create(program.as_raw_fd(), 0, attach_type, &raw const opts) })
 }
 
-/// Whether the kernel knows such links: it looks up symbols only after it has accepted the
-/// program and the kind of link, so an unknown symbol answers `ESRCH` where links exist.
+/// Whether the kernel knows such links: it reads the addresses only after it has accepted the
+/// program and the kind of link, so addresses that cannot be read answer `EFAULT` where links
+/// exist. (Asking for an unknown symbol would do as well, but has the kernel go through all.)
 fn probe_kprobe_multi(attach_type: bpf_attach_type) -> bool {
     let mut opts = bpf_prog_load_opts {
         sz: size_of::<bpf_prog_load_opts>() as _,
@@ -155,17 +183,16 @@ fn probe_kprobe_multi(attach_type: bpf_attach_type) -> bool {
     let Ok(program) = load(BPF_PROG_TYPE_KPROBE, c"retsnoop_probe", &program, &mut opts) else {
         return false;
     };
-    let symbols: [*const c_char; 1] = [c"retsnoop_no_such_function".as_ptr()];
     let mut opts = bpf_link_create_opts {
         sz: size_of::<bpf_link_create_opts>() as _,
         ..Default::default()
     };
     opts.__bindgen_anon_1.kprobe_multi.cnt = 1;
-    opts.__bindgen_anon_1.kprobe_multi.syms = symbols.as_ptr().cast_mut();
-    // SAFETY: `opts` holds a pointer to an array that lives through the call.
+    opts.__bindgen_anon_1.kprobe_multi.addrs = std::ptr::without_provenance(usize::MAX);
+    // SAFETY: the kernel checks the pointer that is meant to be bad before it reads through it.
     let link =
         own(unsafe { bpf_link_create(program.as_raw_fd(), 0, attach_type, &raw const opts) });
-    link.is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH))
+    link.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
 }
 
 fn instruction(code: u8) -> bpf_insn {

@@ -4,17 +4,19 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use libbpf_rs::{ErrorKind, Link, OpenObject, RingBufferBuilder};
+use libbpf_rs::{ErrorKind, OpenObject, RingBufferBuilder};
 
 use super::attach::{BackendKind, Links, Progress, Refused};
 use super::kernel_stats::{KernelStats, Misses};
 use super::object::{self, Loaded};
+use super::patch::{Copy, patched};
+use super::program;
 use super::settings::Settings;
-use super::sys;
+use super::sys::{self, ProgramKind};
 use crate::select::TracedFunction;
 
 /// Where the BPF object lives: a local of whoever runs the trace, so that nothing has to be
@@ -26,7 +28,8 @@ pub struct Tracer<'obj> {
     loaded: Loaded<'obj>,
     backend: BackendKind,
     links: Links,
-    task_exit: Option<Link>,
+    /// The link and program that end sessions with their tasks.
+    task_exit: Option<[OwnedFd; 2]>,
 }
 
 /// Takes the records of a run.
@@ -76,7 +79,7 @@ impl fmt::Debug for Tracer<'_> {
 }
 
 impl<'obj> Tracer<'obj> {
-    /// Loads the programs that `backend` needs.
+    /// Makes the maps; `backend` says how [`Self::attach`] will attach.
     ///
     /// # Errors
     /// When the kernel refuses the maps or programs (permission, lockdown, verifier).
@@ -85,7 +88,7 @@ impl<'obj> Tracer<'obj> {
         settings: &Settings,
         backend: BackendKind,
     ) -> Result<Self> {
-        let loaded = object::load(&mut storage.0, settings, backend)?;
+        let loaded = object::load(&mut storage.0, settings)?;
         Ok(Self {
             loaded,
             backend,
@@ -103,14 +106,7 @@ impl<'obj> Tracer<'obj> {
         functions: &[TracedFunction],
         progress: Progress<'_>,
     ) -> Result<Attached> {
-        let link = self
-            .loaded
-            .skel
-            .progs
-            .task_exit
-            .attach_raw_tracepoint("sched_process_exit")
-            .context("failed to attach to the tracepoint `sched_process_exit`")?;
-        self.task_exit = Some(link);
+        self.task_exit = Some(self.attach_task_exit()?);
         let functions: Vec<&TracedFunction> = functions.iter().collect();
         self.links = self
             .backend
@@ -122,6 +118,15 @@ impl<'obj> Tracer<'obj> {
             n_functions: self.links.n_attached,
             refused: self.links.refused.clone(),
         })
+    }
+
+    fn attach_task_exit(&self) -> Result<[OwnedFd; 2]> {
+        let template = &self.loaded.templates.task_exit;
+        let insns = patched(template, &self.loaded.layout, Copy::default());
+        let program = program::load(c"task_exit", &insns, ProgramKind::RawTracepoint)?;
+        let link = sys::attach_raw_tracepoint(c"sched_process_exit", program.as_fd())
+            .context("failed to attach to the tracepoint `sched_process_exit`")?;
+        Ok([link, program])
     }
 
     fn check_entries(&self, functions: &[&TracedFunction]) -> Result<()> {
@@ -214,23 +219,9 @@ impl<'obj> Tracer<'obj> {
     /// Events that the kernel withheld from our programs so far.
     #[must_use]
     pub fn misses(&self) -> Misses {
-        let progs = &self.loaded.skel.progs;
-        let own = match self.backend {
-            BackendKind::KprobeSession => {
-                vec![progs.session_opening.as_fd(), progs.session_inner.as_fd()]
-            }
-            BackendKind::KprobeMulti => vec![
-                progs.kprobe_opening.as_fd(),
-                progs.kprobe_inner.as_fd(),
-                progs.kprobe_return.as_fd(),
-            ],
-            BackendKind::Trampoline => Vec::new(),
-        };
-        let copies = self.links.programs.iter().map(AsFd::as_fd);
-        let recursion = own
-            .into_iter()
-            .chain(copies)
-            .map(sys::recursion_misses)
+        let programs = self.links.programs.iter();
+        let recursion = programs
+            .map(|program| sys::recursion_misses(program.as_fd()))
             .sum();
         let probes = match self.backend {
             BackendKind::Trampoline => 0,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The few kernel types that our programs touch, written by hand: libbpf relocates every
- * access against the running kernel (CO-RE), so only names and kinds of members matter.
- * vmlinux/README.md says how to check them against a kernel's BTF.
+ * The few kernel types that our programs need, written by hand: what is here is ABI. Offsets in
+ * other types come from the running kernel's BTF through struct config; vmlinux/README.md says
+ * how that is done, and why not by CO-RE.
  */
 #ifndef RETSNOOP_VMLINUX_H
 #define RETSNOOP_VMLINUX_H
@@ -46,26 +46,6 @@ enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
 };
-
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-struct task_struct {
-	int pid;
-	int tgid;
-	char comm[16];
-	struct task_struct *group_leader;
-};
-
-/* 6.2 to 6.14, commit 7443b296e699 ("x86/percpu: Move cpu_number next to current_task"). */
-struct pcpu_hot {
-	int preempt_count;
-};
-
-struct bpf_raw_tracepoint_args {
-	__u64 args[0];
-};
-
-#pragma clang attribute pop
 
 /* The layout that kprobe programs see on x86-64 is ABI (uapi/asm/ptrace.h). */
 struct pt_regs {

@@ -5,13 +5,17 @@
 //! refused batch is halved until the culprits stand alone. (6.7 to 6.11 refuse large batches
 //! with `ENOMEM`, an objpool bug; halving is the answer to that, too.)
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Result, bail};
+use libbpf_sys::{bpf_attach_type, bpf_insn};
 
 use super::super::object::Loaded;
-use super::super::sys::{self, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION};
+use super::super::patch::{Copy, patched};
+use super::super::program;
+use super::super::sys::{self, ProgramKind, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION};
 use super::{Backend, Links, Progress, Refused, tag};
 use crate::select::TracedFunction;
 
@@ -32,22 +36,22 @@ impl Backend for Session {
         functions: &[&TracedFunction],
         progress: Progress<'_>,
     ) -> Result<Links> {
-        let progs = &loaded.skel.progs;
-        let n_functions = functions.len();
+        let templates = &loaded.templates;
         let (opening, inner) = split(functions);
         let mut links = Links::default();
-        for (program, functions) in [
-            (progs.session_inner.as_fd(), inner),
-            (progs.session_opening.as_fd(), opening),
+        for (name, template, functions) in [
+            (c"session_inner", &templates.session_inner, inner),
+            (c"session_opening", &templates.session_opening, opening),
         ] {
+            let program = program(loaded, name, template, TRACE_KPROBE_SESSION)?;
             let attach = |addrs: &[u64], cookies: &[u64]| {
-                sys::attach_kprobe_multi(program, TRACE_KPROBE_SESSION, false, addrs, cookies)
+                let kind = TRACE_KPROBE_SESSION;
+                sys::attach_kprobe_multi(program.as_fd(), kind, false, addrs, cookies)
                     .map(|link| vec![link])
             };
             attach_all(&attach, &functions, &mut links)?;
-            if !progress(links.n_attached + links.refused.len(), n_functions) {
-                bail!("interrupted");
-            }
+            links.programs.push(program);
+            go_on(&links, progress, functions.len())?;
         }
         Ok(links)
     }
@@ -60,23 +64,44 @@ impl Backend for Pair {
         functions: &[&TracedFunction],
         progress: Progress<'_>,
     ) -> Result<Links> {
-        let progs = &loaded.skel.progs;
-        let returns = progs.kprobe_return.as_fd();
-        let n_functions = functions.len();
+        let templates = &loaded.templates;
+        let load = |name, template| program(loaded, name, template, TRACE_KPROBE_MULTI);
+        let returns = load(c"kprobe_return", &templates.kprobe_return)?;
         let (opening, inner) = split(functions);
         let mut links = Links::default();
-        for (program, functions) in [
-            (progs.kprobe_inner.as_fd(), inner),
-            (progs.kprobe_opening.as_fd(), opening),
+        for (name, template, functions) in [
+            (c"kprobe_inner", &templates.kprobe_inner, inner),
+            (c"kprobe_opening", &templates.kprobe_opening, opening),
         ] {
-            let attach = |addrs: &[u64], cookies: &[u64]| pair(program, returns, addrs, cookies);
+            let entry = load(name, template)?;
+            let attach = |addrs: &[u64], cookies: &[u64]| {
+                pair(entry.as_fd(), returns.as_fd(), addrs, cookies)
+            };
             attach_all(&attach, &functions, &mut links)?;
-            if !progress(links.n_attached + links.refused.len(), n_functions) {
-                bail!("interrupted");
-            }
+            links.programs.push(entry);
+            go_on(&links, progress, functions.len())?;
         }
+        links.programs.push(returns);
         Ok(links)
     }
+}
+
+fn program(
+    loaded: &Loaded<'_>,
+    name: &CStr,
+    template: &[bpf_insn],
+    attach_type: bpf_attach_type,
+) -> Result<OwnedFd> {
+    let insns = patched(template, &loaded.layout, Copy::default());
+    program::load(name, &insns, ProgramKind::Kprobe(attach_type))
+}
+
+fn go_on(links: &Links, progress: Progress<'_>, n_functions: usize) -> Result<()> {
+    let n_done = links.n_attached + links.refused.len();
+    if !progress(n_done, n_done.max(n_functions)) {
+        bail!("interrupted");
+    }
+    Ok(())
 }
 
 /// Returns first: a call that is seen must have its return seen.

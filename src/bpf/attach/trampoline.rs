@@ -7,29 +7,21 @@
 
 use std::collections::HashMap;
 use std::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use libbpf_sys::bpf_insn;
+use libbpf_sys::{bpf_attach_type, bpf_insn};
 
-use super::super::object::Loaded;
-use super::super::sys::{self, TRACE_FENTRY, TRACE_FEXIT, TrampolineTarget};
+use super::super::object::{Loaded, Templates};
+use super::super::patch::{Copy, ResultSlot, patched};
+use super::super::program;
+use super::super::settings::Layout;
+use super::super::sys::{self, ProgramKind, TRACE_FENTRY, TRACE_FEXIT};
 use super::{Backend, Links, Progress, Refused, tag};
 use crate::select::{BtfOrigin, TracedFunction};
 use crate::spec::ResultType;
-
-/// `TAG_MARK` and `RESULT_OFFSET_MARK` of `retsnoop.bpf.c`.
-const TAG_MARK: u64 = 0x7261_736e_6f6f_7021;
-const RESULT_OFFSET_MARK: i16 = 0x7ff8;
-
-/// `BPF_LD | BPF_IMM | BPF_DW`, `BPF_LDX | BPF_MEM | BPF_DW`, `BPF_ALU64 | BPF_MOV | BPF_K`.
-const LOAD_IMM64: u8 = 0x18;
-const LOAD_MEM64: u8 = 0x79;
-const MOVE_IMM: u8 = 0xb7;
-
-const LOG_BYTES: usize = 1 << 16;
 
 pub(super) struct Trampoline;
 
@@ -78,10 +70,8 @@ fn load_all(
     modules: &HashMap<String, OwnedFd>,
 ) -> Vec<Result<Programs>> {
     let next = AtomicUsize::new(0);
-    let (entry, exit) = (
-        loaded.entry_template.as_slice(),
-        loaded.exit_template.as_slice(),
-    );
+    // Only these cross threads: the skeleton must not.
+    let (templates, layout) = (&loaded.templates, &loaded.layout);
     let work = || {
         let mut done = Vec::new();
         loop {
@@ -89,7 +79,7 @@ fn load_all(
             let Some(function) = functions.get(index) else {
                 return done;
             };
-            done.push((index, load_one(entry, exit, function, modules)));
+            done.push((index, load_one(templates, layout, function, modules)));
         }
     };
     let n_threads = thread::available_parallelism()
@@ -108,8 +98,8 @@ fn load_all(
 }
 
 fn load_one(
-    entry: &[bpf_insn],
-    exit: &[bpf_insn],
+    templates: &Templates,
+    layout: &Layout,
     function: &TracedFunction,
     modules: &HashMap<String, OwnedFd>,
 ) -> Result<Programs> {
@@ -129,51 +119,41 @@ fn load_one(
             )
         }
     };
-    let target = TrampolineTarget {
-        btf_id: prototype.btf_id,
-        module_btf,
-    };
     let result = if function.result == ResultType::Void {
         ResultSlot::None
     } else {
         ResultSlot::Behind(prototype.arg_slots)
     };
-    let entry = patched(entry, tag(function), ResultSlot::None);
-    let exit = patched(exit, tag(function), result);
+    let load = |name: &CStr, template: &[bpf_insn], attach_type| {
+        let insns = patched(
+            template,
+            layout,
+            Copy {
+                tag: tag(function),
+                result,
+            },
+        );
+        program::load(
+            name,
+            &insns,
+            kind(attach_type, prototype.btf_id, module_btf),
+        )
+    };
     Ok(Programs {
-        entry: load_program(c"retsnoop_entry", &entry, TRACE_FENTRY, target)?,
-        exit: load_program(c"retsnoop_exit", &exit, TRACE_FEXIT, target)?,
+        entry: load(c"retsnoop_entry", &templates.trampoline_entry, TRACE_FENTRY)?,
+        exit: load(c"retsnoop_exit", &templates.trampoline_exit, TRACE_FEXIT)?,
     })
 }
 
-fn load_program(
-    name: &CStr,
-    insns: &[bpf_insn],
-    attach_type: u32,
-    target: TrampolineTarget<'_>,
-) -> Result<OwnedFd> {
-    sys::load_tracing(name, insns, attach_type, target, None).or_else(|error| {
-        // The verifier speaks only when asked, and asking makes every load slower.
-        let mut log = vec![0; LOG_BYTES];
-        sys::load_tracing(name, insns, attach_type, target, Some(&mut log))
-            .with_context(|| format!("{error}{}", last_words(&log)))
-    })
-}
-
-/// The last lines of the verifier's log that say something.
-fn last_words(log: &[u8]) -> String {
-    let text = CStr::from_bytes_until_nul(log)
-        .map(CStr::to_string_lossy)
-        .unwrap_or_default();
-    let line = text
-        .lines()
-        .rev()
-        .find(|line| !line.is_empty() && !line.starts_with("processed "))
-        .unwrap_or_default();
-    if line.is_empty() {
-        String::new()
-    } else {
-        format!(": {line}")
+fn kind(
+    attach_type: bpf_attach_type,
+    btf_id: u32,
+    module_btf: Option<BorrowedFd<'_>>,
+) -> ProgramKind<'_> {
+    ProgramKind::Trampoline {
+        attach_type,
+        btf_id,
+        module_btf,
     }
 }
 
@@ -199,47 +179,4 @@ fn module_btfs(functions: &[&TracedFunction]) -> Result<HashMap<String, OwnedFd>
         }
     }
     Ok(btfs)
-}
-
-/// Where fexit finds the function's result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ResultSlot {
-    /// There is none: the verifier refuses to read it.
-    None,
-    /// Behind so many argument slots.
-    Behind(u8),
-}
-
-/// A copy of a template for one function.
-fn patched(template: &[bpf_insn], tag: u64, result: ResultSlot) -> Vec<bpf_insn> {
-    let mut insns = template.to_vec();
-    for index in 0..insns.len() {
-        if is_tag(&insns, index) {
-            insns[index].imm = tag as i32;
-            insns[index + 1].imm = (tag >> 32) as i32;
-        } else if insns[index].code == LOAD_MEM64 && insns[index].off == RESULT_OFFSET_MARK {
-            patch_result(&mut insns[index], result);
-        }
-    }
-    insns
-}
-
-fn is_tag(insns: &[bpf_insn], index: usize) -> bool {
-    insns[index].code == LOAD_IMM64
-        && insns[index].imm == TAG_MARK as i32
-        && insns
-            .get(index + 1)
-            .is_some_and(|next| next.imm == (TAG_MARK >> 32) as i32)
-}
-
-fn patch_result(insn: &mut bpf_insn, result: ResultSlot) {
-    match result {
-        ResultSlot::Behind(arg_slots) => insn.off = 8 * i16::from(arg_slots),
-        ResultSlot::None => {
-            insn.code = MOVE_IMM;
-            insn.off = 0;
-            insn.imm = 0;
-            insn.set_src_reg(0);
-        }
-    }
 }
