@@ -74,7 +74,7 @@ impl Page<'_> {
             usize::MAX
         };
         for view in handled.iter().take(limit) {
-            self.line(handled_line(view))?;
+            self.flow(handled_line(view))?;
         }
         match handled.len().saturating_sub(limit) {
             0 => Ok(()),
@@ -219,25 +219,22 @@ fn of_link(row: &mut Row, link: &LinkView<'_>) {
     }
 }
 
-fn handled_line(view: &HandledView<'_>) -> Line {
-    let mut line = Line::default();
-    line.push(Style::Plain, "  ");
-    line.push(
-        Style::Failure,
-        call_result(view.of.result_type(), view.of.call),
-    );
-    let mut text = format!(" {}", name(&view.of));
+fn handled_line(view: &HandledView<'_>) -> Vec<(Style, String)> {
+    let result = call_result(view.of.result_type(), view.of.call);
+    let mut pieces = vec![
+        (Style::Failure, format!("  {result}")),
+        (Style::Plain, format!(" {}", name(&view.of))),
+    ];
     if view.times > 1 {
-        text.push_str(&format!(", {} times", view.times));
+        pieces.push((Style::Plain, format!(", {} times", view.times)));
     }
     if let Some(caller) = &view.caller {
-        text.push_str(&format!(", called by {}", name(caller)));
+        pieces.push((Style::Plain, format!(", called by {}", name(caller))));
     }
-    line.push(Style::Plain, text);
     if let Some(source) = &view.called_at {
-        line.push(Style::Faint, format!(" ({})", source_text(source)));
+        pieces.push((Style::Faint, format!(" ({})", source_text(source))));
     }
-    line
+    pieces
 }
 
 fn losses_text(losses: &SessionLosses) -> Vec<String> {
