@@ -10,6 +10,7 @@ mod elf_file;
 mod tests;
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
@@ -139,6 +140,23 @@ pub fn find(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Found {
             .push(ImageProblem::NotFound { release, places });
     }
     found
+}
+
+/// Where debuginfod clients keep what they fetched, by the environment of this process.
+#[must_use]
+pub fn debuginfod_caches(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let directory = |name| {
+        variable(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let caches = [
+        directory("DEBUGINFOD_CACHE_PATH"),
+        directory("XDG_CACHE_HOME").map(|cache| cache.join("debuginfod_client")),
+        directory("HOME").map(|home| home.join(".cache/debuginfod_client")),
+        directory("HOME").map(|home| home.join(".debuginfod_client_cache")),
+    ];
+    caches.into_iter().flatten().collect()
 }
 
 /// The standard places, the likeliest first.

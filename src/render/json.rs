@@ -12,12 +12,14 @@
 mod objects;
 #[cfg(test)]
 mod schema;
+mod summary;
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use self::objects::{SessionObject, SummaryObject};
+use self::objects::SessionObject;
+use self::summary::SummaryObject;
 use super::{RenderContext, Summary};
 use crate::session::Session;
 

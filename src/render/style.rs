@@ -122,7 +122,7 @@ pub(super) fn flow(pieces: Vec<(Style, String)>, columns: Option<usize>) -> Vec<
                 .for_each(|line| line.push(style, text.as_str()));
         } else {
             let mut line = Line::default();
-            line.push(Style::Plain, "  ");
+            line.push(Style::Plain, "    ");
             line.push(style, text.trim_start_matches([',', ' ']));
             lines.push(line);
         }

@@ -5,16 +5,19 @@
 //! Marks stand in the first column: `>` the culprit, `~` the tracing itself (`-vv`). Remarks
 //! follow `<-`, or `^` on a line of their own. All marks are ASCII and none depends on colour.
 
+mod phrases;
+
 use std::io::{self, Write};
+
+use self::phrases::{handled_line, losses_text, place_text, result, returned, source_text};
 
 use super::RenderContext;
 use super::escape::escape;
 use super::layout::{Layout, Row};
 use super::style::{Line, Style, flow};
-use super::value::{call_result, duration_text, errno_in_words, result_text};
+use super::value::{call_result, duration_text};
 use super::view::{self, CallView, HandledView, LinkView, RowView};
 use crate::session::{Lane, Session, SessionLosses};
-use crate::symbolize::SourceLine;
 
 /// Handled failures listed without `-v`.
 const HANDLED_SHOWN: usize = 8;
@@ -74,7 +77,7 @@ impl Page<'_> {
             usize::MAX
         };
         for view in handled.iter().take(limit) {
-            self.line(handled_line(view))?;
+            self.flow(handled_line(view))?;
         }
         match handled.len().saturating_sub(limit) {
             0 => Ok(()),
@@ -219,97 +222,6 @@ fn of_link(row: &mut Row, link: &LinkView<'_>) {
     }
 }
 
-fn handled_line(view: &HandledView<'_>) -> Line {
-    let mut line = Line::default();
-    line.push(Style::Plain, "  ");
-    line.push(
-        Style::Failure,
-        call_result(view.of.result_type(), view.of.call),
-    );
-    let mut text = format!(" {}", name(&view.of));
-    if view.times > 1 {
-        text.push_str(&format!(", {} times", view.times));
-    }
-    if let Some(caller) = &view.caller {
-        text.push_str(&format!(", called by {}", name(caller)));
-    }
-    line.push(Style::Plain, text);
-    if let Some(source) = &view.called_at {
-        line.push(Style::Faint, format!(" ({})", source_text(source)));
-    }
-    line
-}
-
-fn losses_text(losses: &SessionLosses) -> Vec<String> {
-    let SessionLosses {
-        beyond_depth,
-        overwritten_calls,
-        unreturned,
-        unmatched_returns,
-        missing_stacks,
-    } = *losses;
-    let counts = [
-        (
-            beyond_depth,
-            "call too deep to record",
-            "calls too deep to record",
-        ),
-        (
-            overwritten_calls,
-            "call overwritten by later ones",
-            "calls overwritten by later ones",
-        ),
-        (
-            unreturned,
-            "call without a return",
-            "calls without a return",
-        ),
-        (
-            unmatched_returns,
-            "return without a call",
-            "returns without a call",
-        ),
-        (
-            missing_stacks,
-            "kernel stack missing",
-            "kernel stacks missing",
-        ),
-    ];
-    let lost = counts.into_iter().filter(|(count, ..)| *count > 0);
-    lost.map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
-        .collect()
-}
-
-/// `map_check_btf returned -EINVAL (EINVAL: Invalid argument)`.
-fn returned(of: &CallView<'_>) -> Vec<(Style, String)> {
-    let words = errno_in_words(of.call.outcome).map(|words| format!(" ({words})"));
-    let call = format!("{} returned {}", name(of), result(of));
-    [Some(call), words]
-        .into_iter()
-        .flatten()
-        .map(|text| (Style::Plain, text))
-        .collect()
-}
-
-/// Where in the culprit: the innermost line that is known.
-fn place_text(row: &RowView<'_>) -> Vec<String> {
-    let (source, inlined) = match &row.frame {
-        Some(frame) => view::innermost(frame),
-        None => (row.place.source.clone(), None),
-    };
-    let Some(source) = source else {
-        return Vec::new();
-    };
-    let verb = if row.place.is_definition {
-        ", defined at"
-    } else {
-        " at"
-    };
-    let mut pieces = vec![format!("{verb} {}", source_text(&source))];
-    pieces.extend(inlined.map(|name| format!(", in inlined {}", escape(name.as_bytes()))));
-    pieces
-}
-
 fn symbol_text(view: &RowView<'_>) -> String {
     let (name, module, offset) = view.symbol();
     let mut text = escape(name.as_bytes());
@@ -320,22 +232,6 @@ fn symbol_text(view: &RowView<'_>) -> String {
         text.push_str(&format!(" [{}]", escape(module.as_bytes())));
     }
     text
-}
-
-fn name(of: &CallView<'_>) -> String {
-    let name = escape(of.name().as_bytes());
-    match of.module() {
-        Some(module) => format!("{name} [{}]", escape(module.as_bytes())),
-        None => name,
-    }
-}
-
-fn result(of: &CallView<'_>) -> String {
-    result_text(of.result_type(), of.call.result, of.call.outcome)
-}
-
-fn source_text(source: &SourceLine) -> String {
-    format!("{}:{}", escape(source.path.as_bytes()), source.line)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::RenderContext;
 use crate::select::TracedFunction;
 use crate::session::{Call, Link, Session, StackRow};
-use crate::spec::{Addr, FuncId, Outcome, ResultType};
+use crate::spec::{Addr, FuncId, ResultType};
 use crate::symbolize::{Frame, SourceLine};
 
 /// A call and the function called.
@@ -222,13 +222,21 @@ fn link_view<'a>(
         .then(|| next_failure(session, index))
         .flatten()
         .map(|below| CallView::new(below, context));
-    let is_last = index + 1 == session.chain.len();
     Some(LinkView {
         index,
         of: CallView::new(call, context),
         link: chain_link.link,
-        is_culprit: is_last && call.outcome != Outcome::Success,
+        is_culprit: culprit(session) == Some(index),
         translated,
+    })
+}
+
+/// The place of the culprit in the chain: the last link that failed. What did not return or has no
+/// result may follow it.
+fn culprit(session: &Session) -> Option<usize> {
+    session.chain.iter().rposition(|link| {
+        let call = session.calls.get(link.call);
+        call.is_some_and(|call| call.returned && call.outcome.is_failure())
     })
 }
 

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use gimli::{DebugInfoOffset, Dwarf};
@@ -48,15 +48,9 @@ impl Paths {
             .iter()
             .map(|(directory, name)| normalize(&join(directory, name)))
             .collect();
-        let mut roots: Vec<String> = common_directory(&files).into_iter().collect();
+        let mut roots: Vec<String> = tree(&files).map(str::to_owned).into_iter().collect();
         // A tree that is built elsewhere has generated files there.
-        if let Some((directory, _)) = places.first()
-            && places.iter().all(|(other, _)| other == directory)
-            && directory.starts_with('/')
-            && places.len() > 1
-        {
-            roots.push(format!("{}/", normalize(directory)));
-        }
+        roots.extend(build_directory(places).map(|directory| format!("{directory}/")));
         roots.sort_by_key(|root| Reverse(root.len()));
         roots.dedup();
         Self {
@@ -75,7 +69,7 @@ impl Paths {
         let shown = match cut {
             Some(rest) => rest,
             None if self.roots.is_empty() => from_top_level(&path),
-            None => &path,
+            None => from_named_tree(&path).unwrap_or(&path),
         };
         let mut told = self.told.borrow_mut();
         if let Some(known) = told.get(shown) {
@@ -130,23 +124,59 @@ fn normalize(path: &str) -> String {
     }
 }
 
-/// The longest directory that holds all files, with a slash behind; `None` where it is not the
-/// top of a kernel tree, which has several of the top-level directories.
-fn common_directory(files: &[String]) -> Option<String> {
-    let files: Vec<_> = files.iter().filter(|file| file.starts_with('/')).collect();
-    let first = files.first()?;
-    let mut common = &first[..=first.rfind('/')?];
-    for file in &files {
-        while !file.starts_with(common) {
-            let end = common[..common.len() - 1].rfind('/')?;
-            common = &common[..=end];
+/// The directory, with a slash behind, below which the files lie in the most top-level directories
+/// of a kernel; `None` where they lie in one alone, so that nothing tells it from others.
+///
+/// (The longest directory common to all is no answer: units of Rust's library lie elsewhere.)
+fn tree(files: &[String]) -> Option<&str> {
+    let mut below: HashMap<&str, (HashSet<&str>, usize)> = HashMap::new();
+    for file in files {
+        for (at, part) in parts(file).filter(|(_, part)| TOP_LEVEL.contains(part)) {
+            let (top_levels, votes) = below.entry(&file[..at]).or_default();
+            top_levels.insert(part);
+            *votes += 1;
         }
     }
-    let below = files
+    let score = |(directory, (top_levels, votes)): (&&str, &(HashSet<&str>, usize))| {
+        (top_levels.len(), *votes, Reverse(directory.len()))
+    };
+    let best = below
         .iter()
-        .filter_map(|file| file[common.len()..].split('/').next());
-    let top_level: HashSet<_> = below.filter(|part| TOP_LEVEL.contains(part)).collect();
-    (top_level.len() > 1).then(|| common.to_owned())
+        .max_by_key(|(directory, found)| score((directory, found)))?;
+    (best.1.0.len() > 1).then_some(*best.0)
+}
+
+/// The directory that most units were compiled in.
+fn build_directory(places: &[(String, String)]) -> Option<String> {
+    let mut directories: Vec<_> = places.iter().map(|(directory, _)| directory).collect();
+    directories.sort_unstable();
+    let runs = directories.chunk_by(|one, other| one == other);
+    let most = runs
+        .max_by_key(|run| run.len())
+        .filter(|run| run.len() * 2 > directories.len())?;
+    let directory = normalize(most[0]);
+    (most.len() > 1 && !directory.is_empty() && directory != "/").then_some(directory)
+}
+
+/// The directories of a path, with the places where they begin.
+fn parts(path: &str) -> impl Iterator<Item = (usize, &str)> {
+    let slashes = path.match_indices('/').map(|(at, _)| at + 1);
+    let starts = (!path.starts_with('/'))
+        .then_some(0)
+        .into_iter()
+        .chain(slashes);
+    starts.filter_map(|start| Some((start, &path[start..start + path[start..].find('/')?])))
+}
+
+/// What follows a directory that is called like a kernel's sources: some files (assembler, Rust)
+/// keep their true place where a distribution maps that of all others away.
+fn from_named_tree(path: &str) -> Option<&str> {
+    let parts: Vec<_> = parts(path).collect();
+    let pairs = parts.windows(2).find(|pair| {
+        let (tree, below) = (pair[0].1, pair[1].1);
+        (tree == "linux" || tree.starts_with("linux-")) && TOP_LEVEL.contains(&below)
+    })?;
+    path.get(pairs[1].0..)
 }
 
 fn from_top_level(path: &str) -> &str {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::elf_file::Facts;
-use super::{BuildId, Found, ImageProblem, KernelIdentity, find, named};
+use super::{BuildId, Found, ImageProblem, KernelIdentity, debuginfod_caches, find, named};
 
 const RELEASE: &str = "6.12.1-test";
 
@@ -146,6 +146,27 @@ fn a_named_image_of_another_kernel_is_a_warning_and_no_lines() {
 fn without_a_build_id_to_compare_an_image_is_taken_unverified() {
     let image = named(&data("dwarf5"), &no_id()).unwrap().image.unwrap();
     assert!(!image.is_verified);
+}
+
+#[test]
+fn the_caches_of_debuginfod_are_where_its_variables_say() {
+    let variables = [
+        ("HOME", "/root"),
+        ("XDG_CACHE_HOME", ""),
+        ("DEBUGINFOD_CACHE_PATH", "/c"),
+    ];
+    let caches = debuginfod_caches(|name| {
+        variables
+            .iter()
+            .find(|(other, _)| *other == name)
+            .map(|(_, value)| (*value).into())
+    });
+    let expected = [
+        "/c",
+        "/root/.cache/debuginfod_client",
+        "/root/.debuginfod_client_cache",
+    ];
+    assert_eq!(caches, expected.map(PathBuf::from));
 }
 
 #[test]

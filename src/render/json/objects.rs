@@ -4,9 +4,9 @@
 use serde::Serialize;
 
 use super::SCHEMA;
+use crate::render::RenderContext;
 use crate::render::value::result_text;
 use crate::render::view::{self, CallView, HandledView, RowView};
-use crate::render::{RenderContext, Summary};
 use crate::session::{Lane, Link, Session, SessionLosses};
 use crate::spec::{Addr, Outcome};
 use crate::symbolize::{Frame, SourceLine};
@@ -129,30 +129,6 @@ struct LossesObject {
     unreturned: u32,
     unmatched_returns: u32,
     missing_stacks: u32,
-}
-
-/// The last object.
-#[derive(Debug, Serialize)]
-pub(super) struct SummaryObject {
-    schema: u32,
-    kind: &'static str,
-    started: u64,
-    shown: u64,
-    filtered: u64,
-    succeeded: u64,
-    dropped: DropsObject,
-    open_at_end: u64,
-    functions: u64,
-    run_time_ns: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct DropsObject {
-    ring_full: u64,
-    no_slot: u64,
-    task_exited: u64,
-    abandoned: u64,
-    undecodable: u64,
 }
 
 impl SessionObject {
@@ -324,30 +300,6 @@ impl LossesObject {
             unreturned,
             unmatched_returns,
             missing_stacks,
-        }
-    }
-}
-
-impl SummaryObject {
-    pub(super) fn new(summary: &Summary) -> Self {
-        let dropped = summary.dropped;
-        Self {
-            schema: SCHEMA,
-            kind: "summary",
-            started: summary.started,
-            shown: summary.shown,
-            filtered: summary.filtered,
-            succeeded: summary.succeeded,
-            dropped: DropsObject {
-                ring_full: dropped.ring_full,
-                no_slot: dropped.no_slot,
-                task_exited: dropped.task_exited,
-                abandoned: dropped.abandoned,
-                undecodable: dropped.undecodable,
-            },
-            open_at_end: summary.open_at_end,
-            functions: summary.functions,
-            run_time_ns: u64::try_from(summary.run_time.as_nanos()).unwrap_or(u64::MAX),
         }
     }
 }

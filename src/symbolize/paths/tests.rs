@@ -54,6 +54,30 @@ fn a_tree_whose_own_path_has_kernel_in_it_is_cut_at_the_right_place() {
 }
 
 #[test]
+fn directories_that_were_mapped_to_relative_ones_are_cut_as_well() {
+    let build = "debian/build/build_amd64_none_cloud-amd64";
+    let places = [
+        (build, "init/main.c"),
+        (build, "drivers/base/core.c"),
+        (build, "arch/x86/platform/pvh/head.S"),
+        (build, "arch/x86/kernel/head_64.S"),
+        (build, "arch/x86/lib/memcpy_64.S"),
+        (
+            "/usr/lib/rustlib/src/rust",
+            "library/core/src/lib.rs/@/core.1",
+        ),
+    ];
+    let file = format!("{build}/drivers/base/power/sysfs.c");
+    check(&places, &file, "drivers/base/power/sysfs.c");
+    let file = format!("{build}/arch/x86/platform/pvh/head.S");
+    check(&places, &file, "arch/x86/platform/pvh/head.S");
+    let file = "/build/reproducible-path/linux-7.2.13/rust/kernel/error.rs";
+    check(&places, file, "rust/kernel/error.rs");
+    let library = "/usr/lib/rustlib/src/rust/library/core/src/fmt/mod.rs";
+    check(&places, library, library);
+}
+
+#[test]
 fn a_file_outside_of_the_tree_stays_whole() {
     let places = [("/src/linux", "kernel/fork.c"), ("/src/linux", "fs/open.c")];
     check(
