@@ -5,3 +5,4 @@ pub mod btf;
 pub mod facts;
 pub mod kallsyms;
 pub mod traceable;
+pub mod version;
