@@ -30,7 +30,7 @@ use self::failure::Failure;
 use crate::bpf;
 use crate::cli::{self, Parsed, UsageError};
 use crate::config::{Action, Config, Environment};
-use crate::diag::Diag;
+use crate::diag::{Diag, Paint};
 use crate::kernel::facts::KernelFiles;
 
 const USAGE: u8 = 2;
@@ -42,7 +42,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match action(arguments) {
         Ok(action) => run(action),
         Err(error) => {
-            let diag = Diag::for_stderr(0);
+            let diag = Diag::stderr(Paint::Auto, 0);
             diag.error(&error.message);
             if let Some(hint) = &error.hint {
                 diag.hint(hint);
@@ -71,7 +71,7 @@ fn run(action: Action) -> ExitCode {
         Action::Trace(config) => config.run.verbosity,
         _ => 0,
     };
-    let diag = Diag::for_stderr(verbosity);
+    let diag = Diag::stderr(Paint::Auto, verbosity);
     if verbosity < 3 {
         bpf::silence_libbpf();
     }

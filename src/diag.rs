@@ -1,127 +1,201 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The only writer of stderr: errors, warnings, notes, hints, progress.
+//!
+//! One value, made once and passed to who has something to say; no global, no logger. Every text
+//! is escaped: file names, thread names and kernel strings cannot steer the terminal.
 
-use std::cell::Cell;
 use std::env;
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// Talks to the user. Text from outside is escaped; a line that cannot be written is lost.
-#[derive(Debug)]
+#[cfg(test)]
+mod tests;
+
+/// The program's name, as messages begin.
+const PROGRAM: &str = "retsnoop-rs";
+
+/// When messages are coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paint {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Also elsewhere.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// Whether stderr is a terminal: decides on progress lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Screen {
+    /// Lines can be rewritten.
+    Terminal,
+    /// What is written stays: a file, a pipe.
+    Stream,
+}
+
+/// The writer of stderr.
 pub struct Diag {
+    out: Mutex<Box<dyn Write + Send>>,
+    screen: Screen,
+    coloured: bool,
     verbosity: u8,
-    terminal: bool,
-    color: bool,
-    /// Length of the progress line that stands on the terminal.
-    progress: Cell<usize>,
+    /// Whether a progress line stands on the screen.
+    in_progress: AtomicBool,
     /// When the current phase of the start-up began.
-    phase: Cell<Instant>,
+    phase: Mutex<Instant>,
 }
 
 impl Diag {
-    /// On stderr; with colours where it is a terminal, unless `NO_COLOR` is set.
+    /// Writes to this process's stderr.
     #[must_use]
-    pub fn for_stderr(verbosity: u8) -> Self {
-        let terminal = io::stderr().is_terminal();
+    pub fn stderr(paint: Paint, verbosity: u8) -> Self {
+        let stderr = io::stderr();
+        let screen = if stderr.is_terminal() {
+            Screen::Terminal
+        } else {
+            Screen::Stream
+        };
         let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let coloured = match paint {
+            Paint::Auto => screen == Screen::Terminal && !no_color,
+            Paint::Always => true,
+            Paint::Never => false,
+        };
+        Self::new(Box::new(stderr), screen, coloured, verbosity)
+    }
+
+    fn new(out: Box<dyn Write + Send>, screen: Screen, coloured: bool, verbosity: u8) -> Self {
         Self {
+            out: Mutex::new(out),
+            screen,
+            coloured,
             verbosity,
-            terminal,
-            color: terminal && !no_color,
-            progress: Cell::new(0),
-            phase: Cell::new(Instant::now()),
+            in_progress: AtomicBool::new(false),
+            phase: Mutex::new(Instant::now()),
         }
     }
 
-    /// What ends the run.
-    pub fn error(&self, text: &str) {
-        self.line("retsnoop-rs: ", Some(("error", "\x1b[1;31m")), text);
+    /// How often `-v` was given.
+    #[must_use]
+    pub fn verbosity(&self) -> u8 {
+        self.verbosity
     }
 
-    /// What makes the result smaller or less sure.
-    pub fn warning(&self, text: &str) {
-        self.line("retsnoop-rs: ", Some(("warning", "\x1b[1;33m")), text);
+    /// What ends the run: `retsnoop-rs: error: …`.
+    pub fn error(&self, message: impl fmt::Display) {
+        self.labelled("error", "31", &message);
     }
 
-    /// What is good to know.
-    pub fn note(&self, text: &str) {
-        self.line("retsnoop-rs: ", Some(("note", "\x1b[1m")), text);
+    /// What makes the result smaller or less certain.
+    pub fn warning(&self, message: impl fmt::Display) {
+        self.labelled("warning", "33", &message);
     }
 
-    /// What to do about the error or warning before it.
-    pub fn hint(&self, text: &str) {
-        self.line("", Some(("hint", "\x1b[1;36m")), text);
+    /// What is worth knowing.
+    pub fn note(&self, message: impl fmt::Display) {
+        self.labelled("note", "36", &message);
     }
 
-    /// What is part of every run.
-    pub fn say(&self, text: &str) {
-        self.line("", None, text);
+    /// What to do about the message before; options that it names exist.
+    pub fn hint(&self, message: impl fmt::Display) {
+        let label = self.painted("hint:", "36");
+        self.line(&format!("{label} {}", escape(&message.to_string())));
     }
 
-    /// What is told from this many `-v` on.
-    pub fn info(&self, verbosity: u8, text: &str) {
-        if self.verbosity >= verbosity {
-            self.line("", None, text);
+    /// A plain line, if `-v` was given at least `level` times (0: always).
+    pub fn info(&self, level: u8, message: impl fmt::Display) {
+        if self.verbosity >= level {
+            self.line(&escape(&message.to_string()));
         }
     }
 
     /// What was just done, with the time since the last of these (`-vv`).
     pub fn phase(&self, done: &str) {
-        let took = self.phase.replace(Instant::now()).elapsed();
-        self.info(2, &format!("{:6.1} ms  {done}", took.as_secs_f64() * 1e3));
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        let took = phase.elapsed().as_secs_f64() * 1e3;
+        *phase = Instant::now();
+        self.info(2, format_args!("{took:7.1} ms  {done}"));
     }
 
-    /// How far long work is; only on a terminal, where the next line replaces it.
-    pub fn progress(&self, text: &str) {
-        if !self.terminal {
-            return;
+    /// What is being done right now: a line that the next one replaces. Only on a terminal.
+    pub fn progress(&self, message: impl fmt::Display) {
+        if self.screen == Screen::Terminal {
+            self.in_progress.store(true, Ordering::Relaxed);
+            self.write(&format!(
+                "\r\x1b[K{}",
+                escape(&message.to_string()).replace('\n', " ")
+            ));
         }
-        let text = escape(text);
-        let padding = self.progress.get().saturating_sub(text.len());
-        self.progress.set(text.len());
-        let mut stderr = io::stderr().lock();
-        let _lost = write!(stderr, "\r{text}{:padding$}", "");
-        let _lost = stderr.flush();
     }
 
     /// Takes the progress line away.
     pub fn end_progress(&self) {
-        let width = self.progress.replace(0);
-        if width > 0 {
-            let _lost = write!(io::stderr().lock(), "\r{:width$}\r", "");
+        if self.in_progress.swap(false, Ordering::Relaxed) {
+            self.write("\r\x1b[K");
         }
     }
 
-    fn line(&self, program: &str, label: Option<(&str, &str)>, text: &str) {
+    fn labelled(&self, label: &str, colour: &str, message: &dyn fmt::Display) {
+        let label = self.painted(&format!("{label}:"), colour);
+        self.line(&format!(
+            "{PROGRAM}: {label} {}",
+            escape(&message.to_string())
+        ));
+    }
+
+    fn painted(&self, label: &str, colour: &str) -> String {
+        if self.coloured {
+            format!("\x1b[1;{colour}m{label}\x1b[0m")
+        } else {
+            label.to_owned()
+        }
+    }
+
+    fn line(&self, line: &str) {
         self.end_progress();
-        let label = match label {
-            None => String::new(),
-            Some((label, color)) if self.color => format!("{program}{color}{label}:\x1b[0m "),
-            Some((label, _)) => format!("{program}{label}: "),
-        };
-        let _lost = writeln!(io::stderr().lock(), "{label}{}", escape(text));
+        self.write(&format!("{line}\n"));
+    }
+
+    /// A stderr that cannot be written to leaves no one to tell.
+    fn write(&self, text: &str) {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 }
 
-/// Control characters are shown, never sent; line breaks are ours.
-fn escape(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let hostile = c.is_control() && c != '\n';
-            let plain = (!hostile).then_some(c);
-            let escaped = hostile.then(|| c.escape_default()).into_iter().flatten();
-            plain.into_iter().chain(escaped)
-        })
-        .collect()
+impl fmt::Debug for Diag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Diag")
+            .field("screen", &self.screen)
+            .field("coloured", &self.coloured)
+            .field("verbosity", &self.verbosity)
+            .finish_non_exhaustive()
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::escape;
-
-    #[test]
-    fn hostile_text_never_reaches_the_terminal_raw() {
-        assert_eq!(escape("a\x1b[31mb\u{9b}c\r"), "a\\u{1b}[31mb\\u{9b}c\\r");
-        assert_eq!(escape("two\nlines é"), "two\nlines é");
+/// The text with control characters (but for line ends and tabs) made visible: `\x1b`, `\u{202e}`.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\n' | '\t') || !(c.is_control() || turns_text(c)) {
+            escaped.push(c);
+        } else if c.is_ascii() {
+            // Writing to a `String` cannot fail.
+            let _ = write!(escaped, "\\x{:02x}", u32::from(c));
+        } else {
+            escaped.extend(c.escape_unicode());
+        }
     }
+    escaped
+}
+
+/// Characters that change the direction in which the rest of a line is shown.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

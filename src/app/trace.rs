@@ -69,7 +69,7 @@ pub(super) fn trace(
     };
     tracer.start()?;
     let started = Instant::now();
-    diag.say("Receiving data...");
+    diag.info(0, "Receiving data...");
 
     let mut out = BufWriter::new(io::stdout());
     let role = |addr| live.role(addr);
@@ -302,7 +302,7 @@ fn write_summary(
         OutputFormat::Text => {
             let mut line = Vec::new();
             write_summary_text(summary, &mut line)?;
-            diag.say(String::from_utf8_lossy(&line).trim_end());
+            diag.info(0, String::from_utf8_lossy(&line).trim_end());
             Ok(())
         }
     }

@@ -252,6 +252,34 @@ fn every_file_of_the_directory_is_built_in_and_well_formed() {
     }
 }
 
+/// The kernels of the matrix, and functions that can be traced on each.
+const KERNELS: [(&str, &str); 4] = [
+    ("5.10", include_str!("../../tests/data/functions/5.10.txt")),
+    ("6.1", include_str!("../../tests/data/functions/6.1.txt")),
+    ("6.12", include_str!("../../tests/data/functions/6.12.txt")),
+    ("7.2", include_str!("../../tests/data/functions/7.2.txt")),
+];
+
+#[test]
+fn every_use_case_has_entry_functions_on_every_kernel() {
+    for (name, _) in BUILT_IN {
+        let entry = UseCases::built_in().find(name).unwrap().globs.entry;
+        for (kernel, functions) in KERNELS {
+            let matches = |function| entry.iter().any(|glob| glob.spec.matches(function, None));
+            assert!(functions.lines().any(matches), "`{name}` on {kernel}");
+        }
+        for glob in entry {
+            let somewhere = KERNELS.iter().any(|(_, functions)| {
+                functions
+                    .lines()
+                    .any(|function| glob.spec.matches(function, None))
+            });
+            let modules_only = glob.spec.text() == "nfnetlink_rcv_msg";
+            assert!(somewhere || modules_only, "{glob} matches on no kernel");
+        }
+    }
+}
+
 #[test]
 fn a_use_case_of_the_users_wins_over_a_built_in_one() {
     let home = tempfile::tempdir().unwrap();

@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
@@ -155,4 +156,67 @@ impl KernelFiles {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("failed to read `{}`", path.display()))
+}
+
+/// What of [`KernelFacts`] is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceList {
+    /// ftrace's list is read: what it does not have is left out with a reason.
+    Read,
+    /// It is not: formatting it takes the kernel longer than all the rest, and attaching tells
+    /// the same.
+    LeftToTheKernel,
+}
+
+impl KernelFacts {
+    /// Reads what every selection needs, the slow files in parallel; modules' types come later,
+    /// with [`KernelFacts::add_modules`].
+    ///
+    /// # Errors
+    ///
+    /// When the symbols cannot be had, or ftrace's list where it is asked for. Types that cannot
+    /// be had are an error too: nothing would be judged rightly.
+    pub fn read(files: &KernelFiles, list: TraceList) -> Result<Self> {
+        thread::scope(|scope| {
+            let kallsyms = scope.spawn(|| files.kallsyms());
+            let traceable = scope.spawn(|| match list {
+                TraceList::Read => files.traceable().map(Some),
+                TraceList::LeftToTheKernel => Ok(None),
+            });
+            let kernel_btf = files.kernel_btf();
+            let kprobe_blacklist = files.kprobe_blacklist();
+            Ok(Self {
+                kallsyms: joined(kallsyms)?,
+                traceable: joined(traceable)?,
+                kprobe_blacklist,
+                kernel_btf: Some(kernel_btf?),
+                module_btf: BTreeMap::new(),
+            })
+        })
+    }
+
+    /// Reads the types of modules; gives the names of those that have none that can be read.
+    pub fn add_modules(
+        &mut self,
+        files: &KernelFiles,
+        modules: impl IntoIterator<Item = String>,
+    ) -> Vec<String> {
+        let mut without = Vec::new();
+        for module in modules {
+            let base = self.kernel_btf.as_ref();
+            match base.and_then(|base| files.module_btf(&module, base).ok()) {
+                Some(btf) => {
+                    self.module_btf.insert(module, btf);
+                }
+                None => without.push(module),
+            }
+        }
+        without
+    }
+}
+
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread
+        .join()
+        .unwrap_or_else(|_| bail!("a reader of kernel facts came to grief"))
 }

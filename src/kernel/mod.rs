@@ -7,3 +7,4 @@ pub mod images;
 pub mod kallsyms;
 pub mod privileges;
 pub mod traceable;
+pub mod version;

@@ -7,7 +7,7 @@ use super::matching::GlobIndex;
 use crate::config::Globs;
 use crate::kernel::kallsyms::{Kallsyms, Symbol};
 use crate::kernel::traceable::Traceable;
-use crate::spec::Addr;
+use crate::spec::{Addr, FunctionName};
 
 /// How far behind a function's start ftrace patches it at most: `endbr64` on x86-64, `bti` and
 /// the pre-padding of newer compilers on arm64.
@@ -36,9 +36,12 @@ pub fn matching_modules(globs: &Globs, kallsyms: &Kallsyms) -> BTreeSet<String> 
     for symbol in functions(kallsyms) {
         if let Some(module) = symbol.module
             && !modules.contains(module)
-            && wanted
-                .iter()
-                .any(|globs| globs.matches(symbol.name, Some(module)).next().is_some())
+            && wanted.iter().any(|globs| {
+                globs
+                    .matches(FunctionName::new(symbol.name, Some(module)))
+                    .next()
+                    .is_some()
+            })
         {
             modules.insert(module.to_owned());
         }
@@ -62,8 +65,9 @@ pub(super) fn candidates<'a>(globs: &Globs, kallsyms: &'a Kallsyms) -> Vec<Candi
         }
         here.push(symbol);
         let (name, module) = (symbol.name, symbol.module);
-        let by_entry: Vec<u16> = entry.matches(name, module).collect();
-        let by_allow: Vec<u16> = allow.matches(name, module).collect();
+        let function = FunctionName::new(name, module);
+        let by_entry: Vec<u16> = entry.matches(function).collect();
+        let by_allow: Vec<u16> = allow.matches(function).collect();
         let known = found
             .last_mut()
             .filter(|last| last.symbol.addr == symbol.addr);
@@ -72,13 +76,13 @@ pub(super) fn candidates<'a>(globs: &Globs, kallsyms: &'a Kallsyms) -> Vec<Candi
                 known.aliases.push(name);
                 merge(&mut known.entry, by_entry);
                 merge(&mut known.allow, by_allow);
-                merge(&mut known.deny, deny.matches(name, module).collect());
+                merge(&mut known.deny, deny.matches(function).collect());
             }
             None if by_entry.is_empty() && by_allow.is_empty() => {}
             None => {
                 let denied = here
                     .iter()
-                    .flat_map(|symbol| deny.matches(symbol.name, module));
+                    .flat_map(|symbol| deny.matches(FunctionName::new(symbol.name, module)));
                 let mut by_deny = Vec::new();
                 merge(&mut by_deny, denied.collect());
                 found.push(Candidate {

@@ -78,6 +78,16 @@ pub(super) const BUILT_IN: &[(&[&str], &str)] = &[
     ),
     (
         &[
+            "__traceiter_*",
+            "__probestub_*",
+            "__bpf_trace_*",
+            "trace_event_raw_event_*",
+            "trace_raw_output_*",
+        ],
+        "it is part of a tracepoint: it runs for whoever traces, and cannot fail",
+    ),
+    (
+        &[
             "arch_cpu_idle",
             "default_idle",
             "default_idle_call",

@@ -6,7 +6,7 @@
 //! with.
 
 use crate::config::GlobUse;
-use crate::spec::{GlobKind, GlobSpec, base_name};
+use crate::spec::{FunctionName, GlobKind, GlobSpec};
 
 /// The globs of one role, ready to match.
 pub(super) struct GlobIndex<'a> {
@@ -42,24 +42,19 @@ impl<'a> GlobIndex<'a> {
     /// The globs that match, by their place in the list, in no particular order.
     pub(super) fn matches<'b>(
         &'b self,
-        name: &'b str,
-        module: Option<&'b str>,
+        function: FunctionName<'b>,
     ) -> impl Iterator<Item = u16> + 'b {
-        let (first, last) = (name.bytes().next(), name.bytes().last());
-        let base_last = base_name(name)
-            .bytes()
-            .last()
-            .filter(|&byte| Some(byte) != last);
+        let (last, base_last) = function.last_bytes();
         let bucket = |buckets: &'b [Vec<u16>], byte: Option<u8>| {
-            byte.and_then(|byte| buckets.get(usize::from(byte)))
-                .map_or(&[][..], Vec::as_slice)
+            let bucket = byte.and_then(|byte| buckets.get(usize::from(byte)));
+            bucket.map_or(&[][..], Vec::as_slice)
         };
-        let possible = bucket(&self.by_first, first)
+        let possible = bucket(&self.by_first, function.first_byte())
             .iter()
             .chain(bucket(&self.by_last, last))
             .chain(bucket(&self.by_last, base_last))
             .chain(&self.rest)
             .copied();
-        possible.filter(move |&number| self.globs[usize::from(number)].matches(name, module))
+        possible.filter(move |&number| self.globs[usize::from(number)].matches_function(&function))
     }
 }

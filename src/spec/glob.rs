@@ -9,6 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use globset::{Glob, GlobMatcher};
+use memchr::memmem::Finder;
 
 /// What the user wrote after `-e`, `-a` or `-d`.
 #[derive(Clone, Debug)]
@@ -44,25 +45,65 @@ impl GlobSpec {
         &self.kind
     }
 
-    /// Whether the function `name` of `module` (`None`: the kernel itself) matches, be it by the
-    /// name of the function that it is a clone of: `f` matches `f.isra.0`.
+    /// Whether the function `name` of `module` (`None`: the kernel itself) matches; see
+    /// [`GlobSpec::matches_function`].
+    #[must_use]
+    pub fn matches(&self, name: &str, module: Option<&str>) -> bool {
+        self.matches_function(&FunctionName::new(name, module))
+    }
+
+    /// Whether a function matches, be it by the name of the function that it is a clone of: `f`
+    /// matches `f.isra.0`.
     ///
     /// Source globs match nothing here: they become names before a selection.
     #[must_use]
-    pub fn matches(&self, name: &str, module: Option<&str>) -> bool {
-        match &self.kind {
-            GlobKind::Source(_) => false,
-            GlobKind::Function {
-                name: names,
-                module: None,
-            } => names.matches_function(name),
-            GlobKind::Function {
-                name: names,
-                module: Some(modules),
-            } => {
-                module.is_some_and(|module| modules.matches(module)) && names.matches_function(name)
-            }
+    pub fn matches_function(&self, function: &FunctionName<'_>) -> bool {
+        let GlobKind::Function { name, module } = &self.kind else {
+            return false;
+        };
+        let module_matches = match (module, function.module) {
+            (None, _) => true,
+            (Some(wanted), Some(module)) => wanted.matches(module),
+            (Some(_), None) => false,
+        };
+        module_matches
+            && (name.matches(function.name) || function.base.is_some_and(|base| name.matches(base)))
+    }
+}
+
+/// A function's name, looked at once and matched against many globs.
+#[derive(Clone, Copy, Debug)]
+pub struct FunctionName<'a> {
+    name: &'a str,
+    /// The function that it is a clone of, where it is one.
+    base: Option<&'a str>,
+    module: Option<&'a str>,
+}
+
+impl<'a> FunctionName<'a> {
+    /// The function `name` of `module`; `None` means the kernel itself.
+    #[must_use]
+    pub fn new(name: &'a str, module: Option<&'a str>) -> Self {
+        let dot = memchr::memchr(b'.', name.as_bytes());
+        Self {
+            name,
+            base: dot.map(|dot| &name[..dot]),
+            module,
         }
+    }
+
+    /// The first byte of its name.
+    #[must_use]
+    pub fn first_byte(&self) -> Option<u8> {
+        self.name.bytes().next()
+    }
+
+    /// The last bytes of its name and of its base name, where that differs.
+    #[must_use]
+    pub fn last_bytes(&self) -> (Option<u8>, Option<u8>) {
+        let last = self.name.bytes().last();
+        let base = self.base.and_then(|base| base.bytes().last());
+        (last, base.filter(|_| base != last))
     }
 }
 
@@ -145,8 +186,8 @@ pub struct NameGlob {
 enum Matcher {
     /// No wildcard at all.
     Literal,
-    /// Literals with `*` between them; the first and the last may be empty.
-    Parts(Vec<String>),
+    /// Literals with `*` between them.
+    Parts(Parts),
     /// Anything else.
     Compiled(Box<GlobMatcher>),
 }
@@ -158,7 +199,7 @@ impl NameGlob {
             let glob = Glob::new(text).map_err(|error| error.kind().to_string())?;
             Matcher::Compiled(Box::new(glob.compile_matcher()))
         } else if text.contains('*') {
-            Matcher::Parts(text.split('*').map(str::to_owned).collect())
+            Matcher::Parts(Parts::new(text))
         } else {
             Matcher::Literal
         };
@@ -212,14 +253,9 @@ impl NameGlob {
     pub fn matches(&self, name: &str) -> bool {
         match &self.matcher {
             Matcher::Literal => self.text == name,
-            Matcher::Parts(parts) => matches_parts(parts, name),
+            Matcher::Parts(parts) => parts.matches(name),
             Matcher::Compiled(glob) => glob.is_match(name),
         }
-    }
-
-    fn matches_function(&self, name: &str) -> bool {
-        let base = base_name(name);
-        self.matches(name) || (base.len() < name.len() && self.matches(base))
     }
 
     /// The longest run of literal characters: what "nearest names" are looked up by.
@@ -238,21 +274,47 @@ pub fn base_name(name: &str) -> &str {
     name.split('.').next().unwrap_or(name)
 }
 
-/// First and last part are anchored; each part between them is taken at its first occurrence.
-fn matches_parts(parts: &[String], name: &str) -> bool {
-    let [first, middle @ .., last] = parts else {
-        return false;
-    };
-    let Some(mut rest) = name.strip_prefix(first.as_str()) else {
-        return false;
-    };
-    for part in middle {
-        match rest.find(part.as_str()) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
+/// The literals of a glob whose only wildcard is `*`.
+#[derive(Clone, Debug)]
+struct Parts {
+    /// Up to the first `*`; may be empty.
+    first: String,
+    /// Between two `*`.
+    middle: Vec<Finder<'static>>,
+    /// Behind the last `*`; may be empty.
+    last: String,
+}
+
+impl Parts {
+    fn new(text: &str) -> Self {
+        let mut parts: Vec<&str> = text.split('*').collect();
+        let last = parts.pop().unwrap_or_default().to_owned();
+        let mut parts = parts.into_iter();
+        let first = parts.next().unwrap_or_default().to_owned();
+        let middle = parts.map(|part| Finder::new(part).into_owned()).collect();
+        Self {
+            first,
+            middle,
+            last,
         }
     }
-    rest.ends_with(last.as_str())
+
+    /// First and last part are anchored; each between them is taken at its first occurrence.
+    fn matches(&self, name: &str) -> bool {
+        let Some(rest) = name.as_bytes().strip_prefix(self.first.as_bytes()) else {
+            return false;
+        };
+        let Some(mut rest) = rest.strip_suffix(self.last.as_bytes()) else {
+            return false;
+        };
+        for part in &self.middle {
+            match part.find(rest) {
+                Some(at) => rest = &rest[at + part.needle().len()..],
+                None => return false,
+            }
+        }
+        true
+    }
 }
 
 /// Refuses what no name can match.

@@ -16,7 +16,7 @@ mod tests;
 
 pub use duration::{BareUnit, parse_duration};
 pub use errno::{Errno, ErrnoSet};
-pub use glob::{GlobKind, GlobSpec, NameGlob, base_name};
+pub use glob::{FunctionName, GlobKind, GlobSpec, NameGlob, base_name};
 pub use ids::{Addr, FuncId, Pid};
 pub use nearest::nearest;
 pub use result::{Outcome, ResultType};

@@ -7,6 +7,7 @@
 
 use super::format::{Kind, read_u32};
 use super::parse::Btf;
+use crate::kernel::version::KernelVersion;
 
 /// How long a chain of typedefs and qualifiers may be; a longer one is taken as a cycle.
 const MAX_HOPS: usize = 64;
@@ -51,6 +52,31 @@ pub struct TrampolineRules {
     pub max_slots: u16,
     /// Whether structs by value are taken (since 6.1).
     pub struct_args: StructArgs,
+}
+
+impl TrampolineRules {
+    /// The rules of the kernel that has these types.
+    #[must_use]
+    pub fn of(btf: &Btf, version: KernelVersion) -> Self {
+        // Added with struct arguments by 720e6a435194 ("bpf: Allow struct argument in trampoline
+        // based programs"), 6.1.
+        let struct_args = if btf.has_member("btf_func_model", "arg_flags") {
+            StructArgs::Taken
+        } else {
+            StructArgs::Refused
+        };
+        // 473e3150e30a ("bpf, x86: allow function arguments up to 12 for TRACING"), 6.6; no
+        // symbol or type tells.
+        let max_slots = if version >= (KernelVersion { major: 6, minor: 6 }) {
+            12
+        } else {
+            6
+        };
+        Self {
+            max_slots,
+            struct_args,
+        }
+    }
 }
 
 /// Whether trampolines take structs by value.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::builder::Builder;
 use super::helpers::{ERRNO_HELPERS, POINTER_HELPERS};
 use super::{ArgKind, Btf, StructArgs, TrampolineObstacle, TrampolineRules};
+use crate::kernel::version::KernelVersion;
 use crate::spec::ResultType;
 
 const NEW: TrampolineRules = TrampolineRules {
@@ -194,6 +195,29 @@ fn what_a_trampoline_cannot_take_is_told_with_its_reason() {
         Some(TrampolineObstacle::TooManyArgs)
     );
     assert_eq!(obstacle(int, &[int; 6], OLD), None);
+}
+
+#[test]
+fn the_rules_of_a_kernel_are_read_from_its_types_and_version() {
+    let mut builder = Builder::kernel();
+    let byte = builder.int("u8", 1, 0);
+    let old = parse(&builder);
+    builder.structure(
+        "btf_func_model",
+        8,
+        &[("ret_size", byte), ("arg_flags", byte)],
+    );
+    let new = parse(&builder);
+    let version = |major, minor| KernelVersion { major, minor };
+    assert_eq!(TrampolineRules::of(&old, version(5, 10)), OLD);
+    assert_eq!(TrampolineRules::of(&new, version(6, 12)), NEW);
+    assert_eq!(
+        TrampolineRules::of(&new, version(6, 1)),
+        TrampolineRules {
+            max_slots: 6,
+            ..NEW
+        }
+    );
 }
 
 #[test]
