@@ -72,10 +72,11 @@ static void fill_leader_comm(struct rec_session *out)
 static bool send_session(struct session *session)
 {
 	struct rec_session *out = &session->out;
-	u32 n_calls = out->low ? MAX_CALLS : out->top;
+	u32 n_calls;
 
-	if (n_calls > MAX_CALLS)
-		n_calls = MAX_CALLS;
+	if (out->peak < out->top)
+		out->peak = out->top;
+	n_calls = out->peak < MAX_CALLS ? out->peak : MAX_CALLS;
 	fill_leader_comm(out);
 	send_stacks(session);
 	out->n_calls = n_calls;

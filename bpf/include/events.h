@@ -45,7 +45,6 @@ enum session_flags {
 	SESSION_FAILED = 1,
 };
 
-/* Offset of "unknown" in rec_session.calls is impossible: low and top bound it. */
 struct rec_hdr {
 	__u32 kind;
 	__u32 cpu;
@@ -89,13 +88,13 @@ struct rec_session {
 	__u32 lane;
 	__u32 flags; /* enum session_flags */
 	__u32 beyond_depth;
-	__u32 overwritten_calls;
 	__u32 unreturned;
 	__u32 unmatched_returns;
 	__u32 missing_stacks;
 	__u32 n_calls; /* elements of calls[] that are sent */
-	__u32 low; /* the valid ones are calls[i % MAX_CALLS] for low <= i < top */
+	__u32 peak; /* the valid ones are calls[i % MAX_CALLS] for peak - MAX_CALLS <= i < top */
 	__u32 top;
+	__u32 reserved;
 	struct call_rec calls[MAX_CALLS]; /* in the order in which they ended */
 };
 _Static_assert(sizeof(struct rec_session) == 24 + 16 + 8 + 32 + 40 + 56 * MAX_CALLS, "wire");

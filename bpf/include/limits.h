@@ -12,6 +12,12 @@
 /* Successful calls in a row kept per caller: evidence of what ran before a failure. */
 #define MAX_SUCCESS_RUN 4
 
+/* Calls without a return that are kept when several are noticed at once; more are counted. */
+#define MAX_UNRETURNED 8
+
+/* Calls without a return that are noticed at one event; the next event notices more. */
+#define MAX_HEALED 16
+
 /* Addresses of one kernel stack: the default of kernel.perf_event_max_stack. A trampoline
  * adds up to three of them for each traced function. */
 #define MAX_STACK 127

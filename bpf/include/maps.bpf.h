@@ -29,6 +29,8 @@ struct session {
 	u32 captures; /* stacks taken at all */
 	u32 emitted; /* records sent */
 	u32 slot;
+	u32 keep; /* see drop_unreturned() */
+	u32 reserved;
 	struct frame frames[MAX_DEPTH];
 	struct rec_stack stacks[MAX_STACKS];
 	struct rec_session out;

@@ -57,11 +57,10 @@ static void reset_session(struct session *session, u64 key, u32 slot, enum lane 
 	out->lane = lane;
 	out->flags = 0;
 	out->beyond_depth = 0;
-	out->overwritten_calls = 0;
 	out->unreturned = 0;
 	out->unmatched_returns = 0;
 	out->missing_stacks = 0;
-	out->low = 0;
+	out->peak = 0;
 	out->top = 0;
 	/* The name at the start: an exec or prctl inside the session changes it. */
 	bpf_get_current_comm(out->comm, sizeof(out->comm));

@@ -38,15 +38,18 @@ static struct frame *top_frame(struct session *session)
 	return frame_at(session, depth - 1);
 }
 
+/* Records are a ring: user space works out from `peak` which are overwritten. */
 static struct call_rec *next_record(struct session *session)
 {
-	struct rec_session *out = &session->out;
+	return &session->out.calls[session->out.top++ & (MAX_CALLS - 1)];
+}
 
-	if (out->top - out->low >= MAX_CALLS) {
-		out->low++;
-		out->overwritten_calls++;
-	}
-	return &out->calls[out->top++ & (MAX_CALLS - 1)];
+/* Gives up the records from `top` on. */
+static void truncate_records(struct rec_session *out, u32 top)
+{
+	if (out->peak < out->top)
+		out->peak = out->top;
+	out->top = top;
 }
 
 /* The same failure of the same function again, with nothing else in between: a loop. */
@@ -55,7 +58,7 @@ static bool repeats_last(struct session *session, struct frame *frame, u32 depth
 	struct rec_session *out = &session->out;
 	struct call_rec *last;
 
-	if (!depth || out->top != frame->rec_top || out->top == out->low ||
+	if (!depth || out->top != frame->rec_top ||
 	    out->top <= frame_at(session, depth - 1)->rec_top)
 		return false;
 	last = &out->calls[(out->top - 1) & (MAX_CALLS - 1)];
@@ -99,42 +102,55 @@ static void fill_record(struct call_rec *rec, const struct frame *frame, u32 dep
 	rec->reserved = 0;
 }
 
-/* A call whose return was never reported: keep it and what is below it, and say so. */
+/* A value from the map again. After a loop the verifier has a state for each round it may have
+ * ended in, each with other bounds; without the bounds all of them are one. */
+#define forgotten(value) (*(volatile typeof(value) *)&(value))
+
+/* Calls that cannot be open any more, down to session->keep open ones: their returns were never
+ * reported. The outermost and what is below them are kept, marked. The loop has no branches but its
+ * end, or the verifier takes long over each of its rounds. */
 static void drop_unreturned(struct session *session, u64 now)
 {
-	u32 depth = --session->depth;
-	struct frame *frame = frame_at(session, depth);
+	u32 depth = session->depth < cfg.max_depth ? session->depth : cfg.max_depth;
+	struct frame *frame, *caller;
 	struct call_rec *rec;
-	struct frame *caller;
-
-	session->out.unreturned++;
-	if (depth >= MAX_DEPTH)
-		return;
-	rec = next_record(session);
-	fill_record(rec, frame, depth, now);
-	rec->flags = CALL_UNRETURNED;
-	if (!depth)
-		return;
-	caller = frame_at(session, depth - 1);
-	if (frame->child_code)
-		caller->child_code = frame->child_code;
-	caller->pending |= frame->pending;
-}
-
-/* Pops calls that cannot be open any more because the stack is above them. */
-static void heal_to(struct session *session, u64 sp, u64 now)
-{
+	u32 keep = forgotten(session->keep);
 	u32 i;
 
-	if (session->depth > cfg.max_depth && frame_at(session, cfg.max_depth - 1)->sp <= sp)
-		session->depth = cfg.max_depth;
-	if (session->depth > cfg.max_depth)
+	if (keep >= session->depth)
 		return;
-	for (i = 0; i < MAX_DEPTH; i++) {
-		if (!session->depth || frame_at(session, session->depth - 1)->sp >= sp)
-			return;
-		drop_unreturned(session, now);
+	session->out.unreturned += session->depth - keep;
+	session->depth = keep;
+	for (i = 0; i < MAX_UNRETURNED; i++) {
+		if (keep + i >= depth)
+			break;
+		frame = frame_at(session, keep + i);
+		rec = next_record(session);
+		fill_record(rec, frame, keep + i, now);
+		rec->flags = CALL_UNRETURNED;
 	}
+	keep = forgotten(session->keep);
+	if (!keep)
+		return;
+	frame = frame_at(session, keep);
+	caller = frame_at(session, keep - 1);
+	caller->child_code = frame->child_code;
+	caller->pending = frame->pending;
+}
+
+/* Sets session->keep to the number of calls that are open still when the stack pointer is at
+ * `sp`. */
+static void count_open_calls(struct session *session, u64 sp)
+{
+	u32 depth = session->depth < cfg.max_depth ? session->depth : cfg.max_depth;
+	u32 i;
+
+	for (i = 0; i < MAX_HEALED; i++) {
+		if (!depth || frame_at(session, depth - 1)->sp >= sp)
+			break;
+		depth--;
+	}
+	session->keep = depth;
 }
 
 static void push_call(struct session *session, const struct call *call, u64 now)
@@ -159,29 +175,54 @@ static void push_call(struct session *session, const struct call *call, u64 now)
 	frame->class = call->class;
 }
 
-/* The open call that returns, at the top after healing; NULL where its start was not seen. */
-static struct frame *returning_frame(struct session *session, const struct call *call, u64 now)
+/* Sets session->keep to the number of open calls down to the one that returns, or to 0 where its
+ * start was not seen. A tail call's callee has its caller's stack pointer and returns first, so
+ * the function decides. */
+static void find_returning(struct session *session, const struct call *call)
 {
+	u32 depth = session->depth;
 	struct frame *frame;
 	u32 i;
 
-	heal_to(session, call->sp, now);
-	if (session->depth > cfg.max_depth) {
-		session->depth--;
-		return NULL;
+	for (i = 0; i < MAX_HEALED; i++) {
+		if (!depth)
+			break;
+		frame = frame_at(session, depth - 1);
+		if (frame->sp == call->sp && frame->func == call->func)
+			break;
+		if (frame->sp > call->sp)
+			depth = 1; /* and no more: only calls further out come */
+		depth--;
 	}
-	/* A tail call: the callee has its caller's stack pointer and returns first. */
-	for (i = 0; i < MAX_DEPTH; i++) {
-		if (!session->depth)
-			break;
-		frame = frame_at(session, session->depth - 1);
-		if (frame->sp != call->sp)
-			break;
-		if (frame->func == call->func)
-			return frame;
+	session->keep = depth;
+}
+
+/* The open call that returns, made the innermost one; NULL where there is none. */
+static struct frame *returning_frame(struct session *session, const struct call *call, u64 now)
+{
+	struct frame *frame = top_frame(session);
+	u32 found;
+
+	if (session->depth > cfg.max_depth) {
+		/* Not recorded: it is one of the calls beyond the limit, or these are gone. */
+		if (frame->sp > call->sp) {
+			session->depth--;
+			return NULL;
+		}
+		session->depth = cfg.max_depth;
+	}
+	if (frame->sp == call->sp && frame->func == call->func)
+		return frame;
+	find_returning(session, call);
+	found = forgotten(session->keep);
+	frame = frame_at(session, found - 1);
+	if (found && frame->sp == call->sp && frame->func == call->func) {
 		drop_unreturned(session, now);
+		return frame;
 	}
 	session->out.unmatched_returns++;
+	count_open_calls(session, call->sp);
+	drop_unreturned(session, now);
 	return NULL;
 }
 
@@ -236,25 +277,20 @@ static void keep_success(struct session *session, struct frame *frame, u32 depth
 	struct call_rec *rec;
 
 	if (!transparent && !cfg.show_success) {
-		session->out.top = frame->rec_top;
-		if (session->out.low > session->out.top)
-			session->out.low = session->out.top;
+		truncate_records(&session->out, frame->rec_top);
 		session->cap_top = frame->cap_top;
 	}
-	/* A stack of the deepest calls is all a successful session has to show. */
-	if (cfg.show_success && frame->seq + 1 == session->next_seq) {
-		session->cap_top = 0;
-		session->captures = 0;
-		rec = transparent ? next_record(session) : success_record(session, depth);
-		fill_record(rec, frame, depth, now);
-		rec->capture = capture_stack(call->ctx, session);
-	} else {
-		rec = transparent ? next_record(session) : success_record(session, depth);
-		fill_record(rec, frame, depth, now);
-	}
+	rec = transparent ? next_record(session) : success_record(session, depth);
+	fill_record(rec, frame, depth, now);
 	rec->flags = 0;
 	rec->result = call->result;
 	rec->call_site = call->call_site;
+	/* A stack of the innermost calls is all that a successful session has to show. */
+	if (cfg.show_success && frame->seq + 1 == session->next_seq) {
+		session->cap_top = 0;
+		session->captures = 0;
+		rec->capture = capture_stack(call->ctx, session);
+	}
 }
 
 static void finish_session(struct session *session, s32 code, bool pending, u32 class, u64 now)
@@ -284,8 +320,9 @@ static bool on_entry(const struct call *call, u64 key, enum lane lane, bool open
 	if (!session && !(opens && in_scope()))
 		return false;
 	now = bpf_ktime_get_ns();
-	if (session && session->depth && top_frame(session)->sp < call->sp) {
-		heal_to(session, call->sp, now);
+	if (session && top_frame(session)->sp < call->sp) {
+		count_open_calls(session, call->sp);
+		drop_unreturned(session, now);
 		if (!session->depth) {
 			/* The entry function's own return was never reported. */
 			COUNT(abandoned);
@@ -312,7 +349,7 @@ static void on_exit(const struct call *call, u64 key)
 	s32 code;
 	u64 now;
 
-	if (!session)
+	if (!session || !session->depth)
 		return;
 	now = bpf_ktime_get_ns();
 	frame = returning_frame(session, call, now);

@@ -2,7 +2,7 @@
 //! Which image gives source lines, opened in the background; why none does.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -60,6 +60,7 @@ pub(super) fn begin(
 
 fn find(named: Option<&Path>, files: &KernelFiles) -> Result<Found> {
     let kernel = KernelIdentity::read(&files.path(""))?;
+    let caches = images::debuginfod_caches(|name| env::var_os(name));
     match named {
         Some(path) => images::named(path, &kernel).map_err(|problem| {
             Failure::hinted(
@@ -67,21 +68,8 @@ fn find(named: Option<&Path>, files: &KernelFiles) -> Result<Found> {
                 "`-k` takes the `vmlinux` of the running kernel, with debug information",
             )
         }),
-        None => Ok(images::find(&files.path(""), &caches(), &kernel)),
+        None => Ok(images::find(&files.path(""), &caches, &kernel)),
     }
-}
-
-/// Where debuginfod clients keep what they fetched.
-fn caches() -> Vec<PathBuf> {
-    let variable = |name: &str| env::var_os(name).map(PathBuf::from);
-    [
-        variable("DEBUGINFOD_CACHE_PATH"),
-        variable("XDG_CACHE_HOME").map(|home| home.join("debuginfod_client")),
-        variable("HOME").map(|home| home.join(".cache/debuginfod_client")),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }
 
 /// What was asked for and cannot be had is a warning; what was not is a remark.

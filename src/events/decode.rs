@@ -67,7 +67,7 @@ fn stack(reader: Reader<'_>) -> Result<StackRecord, DecodeError> {
 }
 
 fn session(reader: Reader<'_>) -> Result<SessionRecord, DecodeError> {
-    let mut calls = calls(reader)?;
+    let (mut calls, overwritten_calls) = calls(reader)?;
     calls.sort_by_key(|call| call.seq);
     Ok(SessionRecord {
         session: reader.u64(offset_of!(rec_hdr, session))?,
@@ -80,7 +80,7 @@ fn session(reader: Reader<'_>) -> Result<SessionRecord, DecodeError> {
         leader_comm: reader.name(offset_of!(rec_session, leader_comm))?,
         lane: reader.u32(offset_of!(rec_session, lane))?,
         beyond_depth: reader.u32(offset_of!(rec_session, beyond_depth))?,
-        overwritten_calls: reader.u32(offset_of!(rec_session, overwritten_calls))?,
+        overwritten_calls,
         unreturned: reader.u32(offset_of!(rec_session, unreturned))?,
         unmatched_returns: reader.u32(offset_of!(rec_session, unmatched_returns))?,
         missing_stacks: reader.u32(offset_of!(rec_session, missing_stacks))?,
@@ -88,16 +88,18 @@ fn session(reader: Reader<'_>) -> Result<SessionRecord, DecodeError> {
     })
 }
 
-/// The valid part of the ring of finished calls: `low..top`, modulo its size.
-fn calls(reader: Reader<'_>) -> Result<Vec<CallRecord>, DecodeError> {
-    let low = reader.u32(offset_of!(rec_session, low))?;
+/// The valid part of the ring of finished calls, and how many older ones are overwritten.
+fn calls(reader: Reader<'_>) -> Result<(Vec<CallRecord>, u32), DecodeError> {
+    let low = reader.u32(offset_of!(rec_session, peak))?.saturating_sub(MAX_CALLS);
     let top = reader.u32(offset_of!(rec_session, top))?;
     let n_sent = reader.u32(offset_of!(rec_session, n_calls))?;
-    let n_valid = top.checked_sub(low).ok_or(DecodeError::OutOfRange)?;
+    // Nothing is left where all of it was overwritten and then given up.
+    let low = low.min(top);
+    let n_valid = top - low;
     if n_valid > MAX_CALLS || n_sent > MAX_CALLS {
         return Err(DecodeError::OutOfRange);
     }
-    (low..top)
+    let calls: Result<_, _> = (low..top)
         .map(|index| {
             let index = index % MAX_CALLS;
             if index >= n_sent {
@@ -106,7 +108,8 @@ fn calls(reader: Reader<'_>) -> Result<Vec<CallRecord>, DecodeError> {
                 call(reader, index)
             }
         })
-        .collect()
+        .collect();
+    Ok((calls?, low))
 }
 
 fn call(reader: Reader<'_>, index: u32) -> Result<CallRecord, DecodeError> {
