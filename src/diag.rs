@@ -9,6 +9,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,8 @@ pub struct Diag {
     verbosity: u8,
     /// Whether a progress line stands on the screen.
     in_progress: AtomicBool,
+    /// When the current phase of the start-up began.
+    phase: Mutex<Instant>,
 }
 
 impl Diag {
@@ -73,6 +76,7 @@ impl Diag {
             coloured,
             verbosity,
             in_progress: AtomicBool::new(false),
+            phase: Mutex::new(Instant::now()),
         }
     }
 
@@ -108,6 +112,14 @@ impl Diag {
         if self.verbosity >= level {
             self.line(&escape(&message.to_string()));
         }
+    }
+
+    /// What was just done, with the time since the last of these (`-vv`).
+    pub fn phase(&self, done: &str) {
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        let took = phase.elapsed().as_secs_f64() * 1e3;
+        *phase = Instant::now();
+        self.info(2, format_args!("{took:7.1} ms  {done}"));
     }
 
     /// What is being done right now: a line that the next one replaces. Only on a terminal.

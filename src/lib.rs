@@ -23,10 +23,17 @@ pub mod kernel;
 
 pub mod select;
 
+#[allow(unsafe_code)]
+pub mod bpf;
+
 pub mod events;
 
 pub mod session;
 
 pub mod symbolize;
 
+pub mod capture;
+
 pub mod render;
+
+pub mod app;

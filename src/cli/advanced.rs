@@ -19,6 +19,11 @@ pub struct Advanced {
     #[arg(long, value_name = "MB", default_value = "8", value_parser = ring_buffer)]
     pub ringbuf_size: RingBufferSize,
 
+    /// Record so many traced calls in depth, 1 to 64; deeper ones are counted
+    #[arg(long, value_name = "N", default_value = "64",
+          value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub max_depth: u32,
+
     /// Write the raw event stream to FILE as well
     #[arg(long, value_name = "FILE", hide = true)]
     pub record_raw: Option<PathBuf>,

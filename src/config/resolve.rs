@@ -85,6 +85,7 @@ impl Config {
                 max_events: output.max_events,
                 duration: output.duration,
             },
+            max_depth: advanced.max_depth,
             ringbuf_bytes: advanced.ringbuf_size.bytes,
             record_raw: advanced.record_raw,
         })

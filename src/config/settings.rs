@@ -42,6 +42,8 @@ pub struct Config {
     pub kernel_image: Option<PathBuf>,
     /// What is printed, and for how long.
     pub run: Run,
+    /// Traced calls recorded in depth: 1..=64.
+    pub max_depth: u32,
     /// Size of the ring buffer: a power of two.
     pub ringbuf_bytes: u32,
     /// Where the raw event stream goes as well.

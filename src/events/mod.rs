@@ -1,2 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! (being built)
+//! Bytes from the ring buffer → owned events. Total: any bytes give an event or an error.
+
+mod decode;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+pub use decode::{DecodeError, decode};
+pub use types::{CallRecord, Event, SessionRecord, StackRecord};

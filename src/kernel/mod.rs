@@ -3,6 +3,8 @@
 
 pub mod btf;
 pub mod facts;
+pub mod images;
 pub mod kallsyms;
+pub mod privileges;
 pub mod traceable;
 pub mod version;

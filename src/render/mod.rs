@@ -1,2 +1,45 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! (being built)
+//! Finished sessions → text and JSON. Values and `&mut dyn Write` in, bytes out: nothing here
+//! asks for the time, the terminal or a file. `view` works out what is to be shown, once for all
+//! outputs; `value` is the only place where numbers become text.
+
+mod clock;
+mod escape;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod golden;
+mod json;
+mod layout;
+mod style;
+mod summary;
+mod text;
+mod value;
+mod view;
+
+pub use clock::Clock;
+pub use escape::escape;
+pub use json::{write_session as write_session_json, write_summary as write_summary_json};
+pub use summary::{Drops, Summary, write as write_summary_text};
+pub use text::write_session as write_session_text;
+pub use value::{duration_text, result_text};
+
+use crate::select::TracedFunction;
+use crate::symbolize::Symbolizer;
+
+/// What rendering needs beside the session.
+#[derive(Clone, Copy, Debug)]
+pub struct RenderContext<'a> {
+    /// The traced functions, by their ids.
+    pub functions: &'a [TracedFunction],
+    /// Addresses → frames.
+    pub symbolizer: &'a Symbolizer,
+    /// How monotonic times become times of day.
+    pub clock: Clock,
+    /// Columns of the terminal; `None` where there is none, so that nothing is shortened.
+    pub width: Option<usize>,
+    /// Whether to use ANSI colours. All is legible without.
+    pub color: bool,
+    /// 1 adds raw addresses, 2 the rows of the tracing itself.
+    pub verbosity: u8,
+}

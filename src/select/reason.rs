@@ -68,3 +68,13 @@ impl fmt::Display for Reason {
         }
     }
 }
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if let Some(module) = &self.module {
+            write!(f, " [{module}]")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}

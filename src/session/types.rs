@@ -98,7 +98,7 @@ pub struct SessionLosses {
 /// A finished session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Unique in this run, ascending in the order in which sessions opened.
+    /// Unique in this run, counted in the order in which sessions were reported, from 1.
     pub id: u64,
     /// When the entry function was called.
     pub started: MonotonicNs,
@@ -130,10 +130,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// The call that made the session's failure, as far as was traced.
+    /// The call that made the session's failure, as far as was traced; `None` for a success.
     #[must_use]
     pub fn culprit(&self) -> Option<&Call> {
-        self.chain.last().and_then(|link| self.calls.get(link.call))
+        let call = self
+            .chain
+            .last()
+            .and_then(|link| self.calls.get(link.call))?;
+        call.outcome.is_failure().then_some(call)
     }
 
     /// The entry function's call.

@@ -7,7 +7,7 @@
 /// The largest errno that the kernel encodes in a return value (`MAX_ERRNO`).
 const MAX_ERRNO: i64 = 4095;
 
-/// `VM_FAULT_ERROR` of the kernel: OOM, SIGBUS, SIGSEGV, `HWPOISON`, `HWPOISON_LARGE`, FALLBACK.
+/// `VM_FAULT_ERROR` of the kernel: OOM, SIGBUS, SIGSEGV, HWPOISON, `HWPOISON_LARGE`, FALLBACK.
 ///
 /// `FALLBACK` (0x800) is left out: it asks for a smaller page and is no failure.
 const VM_FAULT_ERROR: u64 = 0x1 | 0x2 | 0x40 | 0x10 | 0x20;

@@ -44,3 +44,14 @@ pub struct Frame {
     /// Functions inlined there, outermost first.
     pub inlined: Vec<Inlined>,
 }
+
+/// How much is told about an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Symbol and offset.
+    Names,
+    /// The source line as well.
+    Lines,
+    /// The inlined functions as well.
+    Inlines,
+}

@@ -80,6 +80,52 @@ impl Btf {
         (proto.kind == Kind::FuncProto).then_some(proto.vlen)
     }
 
+    /// Where a member stands in a struct, in bytes, be it in an anonymous part of it.
+    #[must_use]
+    pub fn member_offset(&self, structure: &str, member: &str) -> Option<u32> {
+        let types = self.named(structure);
+        let bits = types
+            .iter()
+            .find_map(|typ| self.bit_offset(typ, member, MAX_NESTING))?;
+        Some(bits / 8)
+    }
+
+    /// The id of a function.
+    #[must_use]
+    pub fn func_id(&self, name: &str) -> Option<u32> {
+        self.named_id(name, Kind::Func)
+    }
+
+    /// The id of a variable (BTF has the per-CPU ones only).
+    #[must_use]
+    pub fn var_id(&self, name: &str) -> Option<u32> {
+        self.named_id(name, Kind::Var)
+    }
+
+    fn named_id(&self, name: &str, kind: Kind) -> Option<u32> {
+        let offsets = self.string_offsets(name);
+        let is_it = |typ: Type<'_>| typ.kind == kind && offsets.contains(&typ.name_offset);
+        self.own_ids().find(|id| self.typ(*id).is_some_and(is_it))
+    }
+
+    fn bit_offset(&self, typ: &Type<'_>, member: &str, nesting: u8) -> Option<u32> {
+        if !matches!(typ.kind, Kind::Struct | Kind::Union) || nesting == 0 {
+            return None;
+        }
+        // With the flag set, the upper byte of an offset is the size of a bit field.
+        let mask = if typ.flag { 0x00ff_ffff } else { u32::MAX };
+        elements(typ, 12).find_map(|element| {
+            let offset = word(element, 8)? & mask;
+            match self.string(word(element, 0)?) {
+                "" => {
+                    let of = self.typ(word(element, 4)?)?;
+                    offset.checked_add(self.bit_offset(&of, member, nesting - 1)?)
+                }
+                name => (name == member).then_some(offset),
+            }
+        })
+    }
+
     fn type_has_member(&self, typ: &Type<'_>, member: &str, nesting: u8) -> bool {
         if !matches!(typ.kind, Kind::Struct | Kind::Union) || nesting == 0 {
             return false;

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One file per architecture; an addition needs its own and a vmlinux/<arch>/vmlinux.h. */
+#if defined(__TARGET_ARCH_x86)
+#include "arch_x86_64.bpf.h"
+#else
+#error "this architecture is not supported yet: add bpf/include/arch_<name>.bpf.h"
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What depends on the architecture: registers, and where preempt_count lives. */
+#ifndef RETSNOOP_ARCH_X86_64_H
+#define RETSNOOP_ARCH_X86_64_H
+
+static __always_inline u64 regs_stack_pointer(const struct pt_regs *regs)
+{
+	return regs->sp;
+}
+
+static __always_inline u64 regs_instruction_pointer(const struct pt_regs *regs)
+{
+	return regs->ip;
+}
+
+static __always_inline u64 regs_result(const struct pt_regs *regs)
+{
+	return regs->ax;
+}
+
+/* Where it is: __preempt_count before 6.2 and again from 6.15, a member of pcpu_hot between
+ * (7443b296e699, "x86/percpu: Move cpu_number next to current_task"). 5.10's BTF has no
+ * variables at all: there its address comes from kallsyms. */
+static __always_inline u32 preempt_count(void)
+{
+	u64 base = 0;
+	u32 count = 0;
+	u32 cpu;
+
+	if (cfg.has_preempt_var) {
+		void *variable = (void *)patched_constant(PREEMPT_VAR_MARK);
+
+		return *(const u32 *)(bpf_this_cpu_ptr(variable) + cfg.preempt_offset);
+	}
+	if (!cfg.preempt_count)
+		return 0;
+	/* The per-CPU base never changes while a CPU is up. */
+	cpu = bpf_get_smp_processor_id();
+	if (bpf_probe_read_kernel(&base, sizeof(base), (void *)(cfg.per_cpu_offset + 8 * cpu)))
+		return 0;
+	bpf_probe_read_kernel(&count, sizeof(count), (void *)(base + cfg.preempt_count));
+	return count;
+}
+
+#endif

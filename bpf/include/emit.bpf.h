@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Taking kernel stacks, and sending what a finished session has to tell. */
+#ifndef RETSNOOP_EMIT_H
+#define RETSNOOP_EMIT_H
+
+/* Takes the kernel stack of the failure that is being made right now. Returns its number. */
+static u32 capture_stack(void *ctx, struct session *session)
+{
+	u32 index = session->cap_top & (MAX_STACKS - 1);
+	struct rec_stack *stack = &session->stacks[index];
+	long size;
+
+	if (session->captures >= MAX_CAPTURES) {
+		session->out.missing_stacks++;
+		return 0;
+	}
+	session->captures++;
+	size = bpf_get_stack(ctx, stack->addrs, sizeof(stack->addrs), 0);
+	if (size <= 0) {
+		session->out.missing_stacks++;
+		return 0;
+	}
+	session->cap_top++;
+	stack->capture = session->cap_top;
+	stack->n_addrs = (u32)size / 8;
+	return stack->capture;
+}
+
+static long send(struct session *session, struct rec_hdr *hdr, u32 size, u32 max)
+{
+	if (size > max) /* cannot be; the verifier does not know */
+		size = max;
+	hdr->session = session->out.hdr.session;
+	hdr->cpu = bpf_get_smp_processor_id();
+	hdr->seq = session->emitted++;
+	return bpf_ringbuf_output(&events, hdr, size, 0);
+}
+
+static void send_stacks(struct session *session)
+{
+	u32 i;
+
+	for (i = 0; i < MAX_STACKS; i++) {
+		struct rec_stack *stack = &session->stacks[i];
+		u32 capture = stack->capture;
+		u32 n_addrs = stack->n_addrs;
+
+		/* Given up again with the successful call it was taken in, or never taken. */
+		if (!capture || capture > session->cap_top ||
+		    capture + MAX_STACKS <= session->cap_top)
+			continue;
+		if (n_addrs > MAX_STACK)
+			n_addrs = MAX_STACK;
+		stack->hdr.kind = REC_STACK;
+		if (send(session, &stack->hdr, 32 + 8 * n_addrs, sizeof(*stack))) {
+			COUNT(stack_ring_full);
+			session->out.missing_stacks++;
+		}
+	}
+}
+
+static void fill_leader_comm(struct rec_session *out)
+{
+	u64 task = bpf_get_current_task();
+	u64 leader = 0;
+
+	bpf_probe_read_kernel(&leader, sizeof(leader), (void *)(task + cfg.task_group_leader));
+	bpf_probe_read_kernel(out->leader_comm, sizeof(out->leader_comm),
+			      (void *)(leader + cfg.task_comm));
+}
+
+static bool send_session(struct session *session)
+{
+	struct rec_session *out = &session->out;
+	u32 n_calls = out->low ? MAX_CALLS : out->top;
+
+	if (n_calls > MAX_CALLS)
+		n_calls = MAX_CALLS;
+	fill_leader_comm(out);
+	send_stacks(session);
+	out->n_calls = n_calls;
+	return !send(session, &out->hdr,
+		     sizeof(*out) - sizeof(out->calls) + n_calls * sizeof(out->calls[0]),
+		     sizeof(*out));
+}
+
+#endif

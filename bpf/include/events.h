@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The wire format: what the kernel side sends through the ring buffer.
+ *
+ * Fixed-width integers, no implicit padding, sizes asserted here and in src/bpf/wire.rs
+ * (whose types libbpf-cargo generates from this file's BTF). A session sends its stacks
+ * first and then one rec_session that refers to them by capture number.
+ */
+#ifndef RETSNOOP_EVENTS_H
+#define RETSNOOP_EVENTS_H
+
+#include "limits.h"
+
+enum rec_kind {
+	REC_STACK = 1,
+	REC_SESSION = 2,
+};
+
+/* How a result is judged; chosen per function in user space from its BTF type. */
+enum result_class {
+	CLASS_NEVER = 0, /* void, bool, unsigned */
+	CLASS_POINTER = 1, /* NULL or ERR_PTR */
+	CLASS_S8 = 2, /* -1..-4095 in so many bits */
+	CLASS_S16 = 3,
+	CLASS_S32 = 4,
+	CLASS_S64 = 5, /* also errno in an unsigned long */
+	CLASS_BLK_STATUS = 6, /* any u8 but 0 */
+	CLASS_VM_FAULT = 7, /* VM_FAULT_ERROR bits */
+	CLASS_UNKNOWN = 8, /* no type: errno-like in 64 or in 32 bits */
+};
+
+enum lane {
+	LANE_TASK = 0,
+	LANE_SOFTIRQ = 1,
+	LANE_HARDIRQ = 2,
+	LANE_NMI = 3,
+};
+
+enum call_flags {
+	CALL_FAILED = 1,
+	CALL_UNRETURNED = 2,
+};
+
+enum session_flags {
+	SESSION_FAILED = 1,
+};
+
+/* Offset of "unknown" in rec_session.calls is impossible: low and top bound it. */
+struct rec_hdr {
+	__u32 kind;
+	__u32 cpu;
+	__u64 session;
+	__u32 seq; /* of the session's records, from 0: a gap is a lost record */
+	__u32 reserved;
+};
+_Static_assert(sizeof(struct rec_hdr) == 24, "wire");
+
+struct rec_stack {
+	struct rec_hdr hdr;
+	__u32 capture; /* number of this stack in its session, from 1 */
+	__u32 n_addrs;
+	__u64 addrs[MAX_STACK]; /* innermost first; only n_addrs of them are sent */
+};
+_Static_assert(sizeof(struct rec_stack) == 24 + 8 + 8 * MAX_STACK, "wire");
+
+struct call_rec {
+	__u64 started_ns;
+	__u64 duration_ns;
+	__u64 result;
+	__u64 call_site; /* return address of the call; 0 where the back end cannot tell */
+	__u32 func;
+	__u32 seq; /* order of the calls' starts within the session */
+	__u32 repeats;
+	__u32 capture; /* stack taken at this call's failure, 0 if none */
+	__u16 depth;
+	__u16 flags; /* enum call_flags */
+	__u32 reserved;
+};
+_Static_assert(sizeof(struct call_rec) == 56, "wire");
+
+struct rec_session {
+	struct rec_hdr hdr;
+	__u64 started_ns;
+	__u64 ended_ns;
+	__u32 tgid;
+	__u32 tid;
+	__u8 comm[COMM_LEN];
+	__u8 leader_comm[COMM_LEN];
+	__u32 lane;
+	__u32 flags; /* enum session_flags */
+	__u32 beyond_depth;
+	__u32 overwritten_calls;
+	__u32 unreturned;
+	__u32 unmatched_returns;
+	__u32 missing_stacks;
+	__u32 n_calls; /* elements of calls[] that are sent */
+	__u32 low; /* the valid ones are calls[i % MAX_CALLS] for low <= i < top */
+	__u32 top;
+	struct call_rec calls[MAX_CALLS]; /* in the order in which they ended */
+};
+_Static_assert(sizeof(struct rec_session) == 24 + 16 + 8 + 32 + 40 + 56 * MAX_CALLS, "wire");
+
+#endif

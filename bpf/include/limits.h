@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every bound of the kernel side, in one place. Powers of two where an index is masked. */
+#ifndef RETSNOOP_LIMITS_H
+#define RETSNOOP_LIMITS_H
+
+/* Traced calls that are open at once in one session; deeper ones are counted only. */
+#define MAX_DEPTH 64
+
+/* Finished calls kept per session, newest win. */
+#define MAX_CALLS 64
+
+/* Successful calls in a row kept per caller: evidence of what ran before a failure. */
+#define MAX_SUCCESS_RUN 4
+
+/* Addresses of one kernel stack: the default of kernel.perf_event_max_stack. A trampoline
+ * adds up to three of them for each traced function. */
+#define MAX_STACK 127
+
+/* Stacks kept per session, newest win: one for each place where a failure was made. */
+#define MAX_STACKS 4
+
+/* Stacks taken in one session before it is considered a loop of handled failures. */
+#define MAX_CAPTURES 64
+
+/* Slots of the cache "has this task a session". */
+#define TASK_CACHE_BITS 12
+
+/* CPUs that have a recursion guard of their own; more share one. */
+#define MAX_CPUS 1024
+
+#define COMM_LEN 16
+#define MAX_ERRNO 4095
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* All state of the kernel side: maps, the session's layout, counters. */
+#ifndef RETSNOOP_MAPS_H
+#define RETSNOOP_MAPS_H
+
+/* A traced call that has not returned yet. */
+struct frame {
+	u64 started_ns;
+	u64 sp; /* identifies the call: see stack.bpf.h */
+	u32 func;
+	u32 seq;
+	u32 rec_top; /* session.top when it was called: what is above belongs to its callees */
+	u32 cap_top;
+	s32 child_code; /* code of the callee that failed last, 0 if none did */
+	u32 pending; /* the last callee that can fail did fail */
+	u32 run_base; /* run of successful callees: first record, length */
+	u32 run_len;
+	u32 class;
+	u32 reserved;
+};
+
+/* One session: one entry function's call in one task (or one CPU's interrupt lane). It is only
+ * ever touched by that task (or in that context), so it needs no lock. */
+struct session {
+	u64 key;
+	u32 depth; /* open calls, also those beyond MAX_DEPTH */
+	u32 next_seq; /* calls so far */
+	u32 cap_top; /* stacks taken and not given up again */
+	u32 captures; /* stacks taken at all */
+	u32 emitted; /* records sent */
+	u32 slot;
+	struct frame frames[MAX_DEPTH];
+	struct rec_stack stacks[MAX_STACKS];
+	struct rec_session out;
+};
+
+/* Exact: started = shown + succeeded + too_short + ring_full + task_exit + abandoned + open;
+ * no_slot and nmi never started. */
+struct stats {
+	u64 started;
+	u64 shown;
+	u64 succeeded;
+	u64 too_short;
+	u64 ring_full;
+	u64 task_exit;
+	u64 abandoned;
+	u64 no_slot;
+	u64 nmi;
+	u64 stack_ring_full;
+};
+
+/* Wire key in the cache: the low 48 bits of the task pointer (or a lane and CPU), then the slot. */
+struct task_cache_entry {
+	u64 packed;
+	u32 n_sessions;
+	u32 reserved;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 * 1024 * 1024); /* set by user space */
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2048); /* as `slots` */
+	__type(key, u64);
+	__type(value, u32);
+} sessions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2048); /* set by user space; at most 65,536: see task_cache_entry */
+	__type(key, u32);
+	__type(value, struct session);
+} slots SEC(".maps");
+
+/* Slots that are free. A pool: initialising a 10 KB hash value is dear. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 2048); /* as `slots` */
+	__uint(key_size, 0);
+	__uint(value_size, sizeof(u32));
+} free_slots SEC(".maps");
+
+enum scope_rule {
+	SCOPE_ALLOW = 1,
+	SCOPE_DENY = 2,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32); /* tgid */
+	__type(value, u32);
+} pids SEC(".maps");
+
+struct comm_key {
+	u8 comm[COMM_LEN];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct comm_key);
+	__type(value, u32);
+} comms SEC(".maps");
+
+/* Set when every link is attached: until then nothing opens a session. */
+volatile u32 ready = 0;
+
+struct stats stats = {};
+struct task_cache_entry task_cache[1 << TASK_CACHE_BITS] = {};
+u64 guards[MAX_CPUS] = {};
+u64 last_session = 0;
+
+#define COUNT(what) __sync_fetch_and_add(&stats.what, 1)
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Sessions: found by key, opened by entry functions, closed when those return or the task dies. */
+#ifndef RETSNOOP_SESSION_H
+#define RETSNOOP_SESSION_H
+
+static struct task_cache_entry *cache_entry(u64 key)
+{
+	u32 hash = (u32)(key >> 4) * 0x9e3779b1U; /* Fibonacci hashing: the top bits are the best */
+
+	return &task_cache[hash >> (32 - TASK_CACHE_BITS)];
+}
+
+/* Twenty instructions that spare nearly every call of a task without a session all the rest. */
+static bool may_have_session(u64 key)
+{
+	return cache_entry(key)->n_sessions != 0;
+}
+
+static struct session *session_in(u32 slot, u64 key)
+{
+	struct session *session = bpf_map_lookup_elem(&slots, &slot);
+
+	return session && session->key == key ? session : NULL;
+}
+
+static struct session *find_session(u64 key)
+{
+	struct task_cache_entry *entry = cache_entry(key);
+	u64 packed = *(volatile u64 *)&entry->packed;
+	u32 *slot;
+
+	if (packed >> 16 == key)
+		return session_in(packed & 0xffff, key);
+	if (!entry->n_sessions)
+		return NULL;
+	/* Another task shares the entry and has overwritten ours. */
+	slot = bpf_map_lookup_elem(&sessions, &key);
+	return slot ? session_in(*slot, key) : NULL;
+}
+
+static void reset_session(struct session *session, u64 key, u32 slot, enum lane lane, u64 now)
+{
+	struct rec_session *out = &session->out;
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+
+	session->depth = 0;
+	session->next_seq = 0;
+	session->cap_top = 0;
+	session->captures = 0;
+	session->emitted = 0;
+	session->slot = slot;
+	out->hdr.kind = REC_SESSION;
+	out->hdr.session = now << 12 | slot; /* unique: one slot opens one session at a time */
+	out->started_ns = now;
+	out->tgid = pid_tgid >> 32;
+	out->tid = pid_tgid;
+	out->lane = lane;
+	out->flags = 0;
+	out->beyond_depth = 0;
+	out->overwritten_calls = 0;
+	out->unreturned = 0;
+	out->unmatched_returns = 0;
+	out->missing_stacks = 0;
+	out->low = 0;
+	out->top = 0;
+	/* The name at the start: an exec or prctl inside the session changes it. */
+	bpf_get_current_comm(out->comm, sizeof(out->comm));
+	session->key = key;
+}
+
+static struct session *open_session(u64 key, enum lane lane, u64 now)
+{
+	struct task_cache_entry *entry = cache_entry(key);
+	struct session *session;
+	u32 slot;
+
+	if (bpf_map_pop_elem(&free_slots, &slot)) {
+		COUNT(no_slot);
+		return NULL;
+	}
+	session = bpf_map_lookup_elem(&slots, &slot);
+	if (!session || bpf_map_update_elem(&sessions, &key, &slot, BPF_ANY)) {
+		bpf_map_push_elem(&free_slots, &slot, BPF_ANY);
+		COUNT(no_slot);
+		return NULL;
+	}
+	reset_session(session, key, slot, lane, now);
+	__sync_fetch_and_add(&entry->n_sessions, 1);
+	*(volatile u64 *)&entry->packed = key << 16 | slot;
+	COUNT(started);
+	return session;
+}
+
+static void close_session(struct session *session)
+{
+	u64 key = session->key;
+	u32 slot = session->slot;
+	struct task_cache_entry *entry = cache_entry(key);
+
+	session->key = 0;
+	bpf_map_delete_elem(&sessions, &key);
+	if (entry->packed >> 16 == key)
+		*(volatile u64 *)&entry->packed = 0;
+	__sync_fetch_and_add(&entry->n_sessions, -1);
+	bpf_map_push_elem(&free_slots, &slot, BPF_ANY);
+}
+
+#endif

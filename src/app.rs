@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The only wiring: options → facts → selection → tracer → sessions → output, and the exit code.
+//!
+//! Exit codes: 0 done (Ctrl-C and a closed pipe included), 1 something failed, 2 wrong usage.
+
+mod consumer;
+mod failure;
+mod features;
+mod gather;
+mod layout;
+mod lines;
+mod live;
+mod preflight;
+mod record;
+mod report;
+mod roles;
+mod stop;
+mod terminal;
+mod trace;
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use self::failure::Failure;
+use crate::bpf;
+use crate::cli::{self, Parsed, UsageError};
+use crate::config::{Action, Config, Environment};
+use crate::diag::{Diag, Paint};
+use crate::kernel::facts::KernelFiles;
+
+const USAGE: u8 = 2;
+const FAILURE: u8 = 1;
+
+/// Runs the program with these arguments.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    match action(arguments) {
+        Ok(action) => run(action),
+        Err(error) => {
+            let diag = Diag::stderr(Paint::Auto, 0);
+            diag.error(&error.message);
+            if let Some(hint) = &error.hint {
+                diag.hint(hint);
+            }
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn action(arguments: Vec<OsString>) -> Result<Action, UsageError> {
+    match cli::parse(arguments)? {
+        Parsed::Text(text) => Ok(Action::Print(text)),
+        Parsed::Options(cli) => Action::resolve(*cli, &environment()),
+    }
+}
+
+fn environment() -> Environment {
+    let config_home = env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")));
+    Environment { config_home }
+}
+
+fn run(action: Action) -> ExitCode {
+    let verbosity = match &action {
+        Action::Trace(config) => config.run.verbosity,
+        _ => 0,
+    };
+    let diag = Diag::stderr(Paint::Auto, verbosity);
+    if verbosity < 3 {
+        bpf::silence_libbpf();
+    }
+    let files = KernelFiles::default();
+    let done = match action {
+        Action::Trace(config) => traced(&config, &files, &diag),
+        Action::Print(text) => print(text.as_bytes()),
+        Action::Version => print(features::version().as_bytes()),
+        Action::Features => print(features::report(&files).as_bytes()),
+        Action::Probe => trace::probe(&files),
+        Action::Generate(what) => {
+            cli::generate(what, &mut io::stdout().lock()).context("failed to write to stdout")
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            diag.error(&format!("{error:#}"));
+            if let Some(hint) = Failure::hint_of(&error) {
+                diag.hint(hint);
+            }
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<()> {
+    preflight::check(files)?;
+    let prepared = gather::prepare(config, files, diag)?;
+    report::selection(&prepared, config, diag);
+    if config.run.dry_run {
+        return print(report::dry_run(&prepared, config).as_bytes());
+    }
+    trace::trace(prepared, config, files, diag)
+}
+
+fn print(bytes: &[u8]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .context("failed to write to stdout")
+}
+
+/// Whoever read our output has seen enough.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Records → sessions → output, with every session's fate counted. The same for records from
+//! the kernel and from a recording.
+
+use std::io::{self, Write};
+
+use crate::config::OutputFormat;
+use crate::events;
+use crate::render::{self, RenderContext};
+use crate::select::TracedFunction;
+use crate::session::{AddrRole, Assembler, ErrorFilter, Session};
+use crate::spec::Addr;
+
+/// Where sessions go.
+pub(super) struct Consumer<'a> {
+    assembler: Assembler<'a>,
+    context: RenderContext<'a>,
+    filter: ErrorFilter,
+    format: OutputFormat,
+    limit: Option<u64>,
+    role: &'a dyn Fn(Addr) -> AddrRole,
+    out: &'a mut dyn Write,
+    counts: Counts,
+    failed: Option<io::Error>,
+}
+
+/// What became of the records so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Session records received, whatever became of them.
+    pub(super) received: u64,
+    pub(super) shown: u64,
+    pub(super) filtered: u64,
+    pub(super) undecodable: u64,
+}
+
+impl<'a> Consumer<'a> {
+    pub(super) fn new(
+        functions: &'a [TracedFunction],
+        context: RenderContext<'a>,
+        filter: ErrorFilter,
+        format: OutputFormat,
+        limit: Option<u64>,
+        role: &'a dyn Fn(Addr) -> AddrRole,
+        out: &'a mut dyn Write,
+    ) -> Self {
+        Self {
+            assembler: Assembler::new(functions),
+            context,
+            filter,
+            format,
+            limit,
+            role,
+            out,
+            counts: Counts::default(),
+            failed: None,
+        }
+    }
+
+    /// Takes one record. A record that makes no sense is counted and costs its session only.
+    pub(super) fn record(&mut self, bytes: &[u8]) {
+        let event = match events::decode(bytes) {
+            Ok(event) => event,
+            Err(_) => {
+                self.counts.undecodable += 1;
+                return;
+            }
+        };
+        if matches!(event, events::Event::Session(_)) {
+            self.counts.received += 1;
+        }
+        match self.assembler.feed(event, self.role) {
+            Ok(None) => {}
+            Ok(Some(session)) => self.session(&session),
+            Err(_) => self.counts.undecodable += 1,
+        }
+    }
+
+    fn session(&mut self, session: &Session) {
+        // What comes after the last one that was asked for counts as left out.
+        if !self.filter.passes(session) || self.is_done() {
+            self.counts.filtered += 1;
+            return;
+        }
+        let written = match self.format {
+            OutputFormat::Text => render::write_session_text(session, &self.context, self.out),
+            OutputFormat::Json => render::write_session_json(session, &self.context, self.out),
+        };
+        match written.and_then(|()| self.out.flush()) {
+            Ok(()) => self.counts.shown += 1,
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// Whether enough is shown, or nothing more can be.
+    pub(super) fn is_done(&self) -> bool {
+        self.failed.is_some() || self.limit.is_some_and(|limit| self.counts.shown >= limit)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The error that ended the output, if one did.
+    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
+        self.failed.take()
+    }
+}

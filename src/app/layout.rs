@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the programs have to know of this kernel's types, from its BTF and symbols.
+
+use anyhow::{Context, Result};
+
+use crate::bpf::{Layout, PerCpu, Preempt};
+use crate::kernel::btf::Btf;
+use crate::kernel::kallsyms::Kallsyms;
+
+/// Reads it.
+pub(super) fn layout(btf: &Btf, kallsyms: &Kallsyms) -> Result<Layout> {
+    let task = |member: &str| {
+        btf.member_offset("task_struct", member)
+            .with_context(|| format!("the kernel's BTF has no `{member}` in `task_struct`"))
+    };
+    Ok(Layout {
+        task_comm: task("comm")?,
+        task_group_leader: task("group_leader")?,
+        preempt: preempt(btf, kallsyms),
+        session_is_return: btf.func_id("bpf_session_is_return"),
+        session_cookie: btf.func_id("bpf_session_cookie"),
+    })
+}
+
+/// `__preempt_count` before 6.2 and again from 6.15, a member of `pcpu_hot` between
+/// (7443b296e699, "x86/percpu: Move cpu_number next to `current_task`"); 5.10's BTF has no
+/// variables, there kallsyms tells the address.
+fn preempt(btf: &Btf, kallsyms: &Kallsyms) -> Preempt {
+    if let Some(btf_id) = btf.var_id("__preempt_count") {
+        return Preempt::Variable { btf_id, offset: 0 };
+    }
+    let hot = btf
+        .var_id("pcpu_hot")
+        .zip(btf.member_offset("pcpu_hot", "preempt_count"));
+    if let Some((btf_id, offset)) = hot {
+        return Preempt::Variable { btf_id, offset };
+    }
+    let addr = |name: &str| kallsyms.named(name).next().map(|symbol| symbol.addr);
+    addr("__preempt_count")
+        .zip(addr("__per_cpu_offset"))
+        .map_or(Preempt::Unknown, |(preempt_count, per_cpu_offset)| {
+            Preempt::Address(PerCpu {
+                preempt_count,
+                per_cpu_offset,
+            })
+        })
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Which image gives source lines, opened in the background; why none does.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::failure::Failure;
+use crate::config::{Config, Symbolization};
+use crate::diag::Diag;
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::images::{self, Found, ImageProblem, KernelIdentity};
+use crate::kernel::kallsyms::Kallsyms;
+use crate::symbolize::{Level, LineSource, PendingLines, Symbolizer};
+
+/// An image that is being opened, if there is one, and how much of it is wanted.
+pub(super) struct PendingImage {
+    pending: Option<PendingLines>,
+    level: Level,
+    /// The user named the image: that it cannot be used is an error.
+    is_named: bool,
+}
+
+/// Finds the image and begins to open it.
+pub(super) fn begin(
+    config: &Config,
+    files: &KernelFiles,
+    kallsyms: &Kallsyms,
+    diag: &Diag,
+) -> Result<PendingImage> {
+    let level = match config.symbolization {
+        Symbolization::NamesOnly => Level::Names,
+        Symbolization::Lines => Level::Lines,
+        Symbolization::Auto | Symbolization::Inlines => Level::Inlines,
+    };
+    let is_named = config.kernel_image.is_some();
+    let mut image = PendingImage {
+        pending: None,
+        level,
+        is_named,
+    };
+    if level == Level::Names {
+        return Ok(image);
+    }
+    let found = find(config.kernel_image.as_deref(), files)?;
+    say_problems(&found, config, diag);
+    if let Some(found) = found.image {
+        diag.info(1, &format!("source lines from `{}`", found.path.display()));
+        if !found.is_verified {
+            diag.warning(&format!(
+                "`{}` has no build id to compare with the kernel's: its lines may be wrong",
+                found.path.display()
+            ));
+        }
+        image.pending = Some(Symbolizer::prepare(found.path, kallsyms)?);
+    }
+    Ok(image)
+}
+
+fn find(named: Option<&Path>, files: &KernelFiles) -> Result<Found> {
+    let kernel = KernelIdentity::read(&files.path(""))?;
+    match named {
+        Some(path) => images::named(path, &kernel).map_err(|problem| {
+            Failure::hinted(
+                format!("{problem}"),
+                "`-k` takes the `vmlinux` of the running kernel, with debug information",
+            )
+        }),
+        None => Ok(images::find(&files.path(""), &caches(), &kernel)),
+    }
+}
+
+/// Where debuginfod clients keep what they fetched.
+fn caches() -> Vec<PathBuf> {
+    let variable = |name: &str| env::var_os(name).map(PathBuf::from);
+    [
+        variable("DEBUGINFOD_CACHE_PATH"),
+        variable("XDG_CACHE_HOME").map(|home| home.join("debuginfod_client")),
+        variable("HOME").map(|home| home.join(".cache/debuginfod_client")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What was asked for and cannot be had is a warning; what was not is a remark.
+fn say_problems(found: &Found, config: &Config, diag: &Diag) {
+    let asked = config.symbolization != Symbolization::Auto;
+    for problem in &found.problems {
+        let matters = matches!(problem, ImageProblem::Mismatch { .. });
+        if found.image.is_none() && (asked || matters) {
+            diag.warning(&format!("no source lines: {problem}"));
+        } else {
+            diag.info(1, &format!("no source lines: {problem}"));
+        }
+    }
+    if found.image.is_none() && asked {
+        diag.hint("install the kernel's debug package, or name its `vmlinux` with -k");
+    }
+}
+
+impl PendingImage {
+    /// How much is shown.
+    pub(super) fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Waits for the image.
+    pub(super) fn join(self, diag: &Diag) -> Result<Option<LineSource>> {
+        match self.pending.map(PendingLines::join) {
+            None => Ok(None),
+            Some(Ok(lines)) => Ok(Some(lines)),
+            Some(Err(error)) if self.is_named => Err(error.into()),
+            Some(Err(error)) => {
+                diag.warning(&format!("no source lines: {error}"));
+                Ok(None)
+            }
+        }
+    }
+}

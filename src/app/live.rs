@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Symbols of a kernel that changes while we look: modules are loaded, BPF programs come and go.
+//! An address that no symbol explains has them read again, but not for every such address.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::roles;
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::kallsyms::Kallsyms;
+use crate::session::AddrRole;
+use crate::spec::Addr;
+use crate::symbolize::Symbolizer;
+
+/// Reading all symbols takes tens of milliseconds.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The symbols as they were last read.
+pub(super) struct LiveSymbols<'a> {
+    files: &'a KernelFiles,
+    symbolizer: &'a Symbolizer,
+    kallsyms: RefCell<Arc<Kallsyms>>,
+    read_at: Cell<Option<Instant>>,
+}
+
+impl<'a> LiveSymbols<'a> {
+    pub(super) fn new(
+        files: &'a KernelFiles,
+        symbolizer: &'a Symbolizer,
+        kallsyms: Arc<Kallsyms>,
+    ) -> Self {
+        Self {
+            files,
+            symbolizer,
+            kallsyms: RefCell::new(kallsyms),
+            read_at: Cell::new(None),
+        }
+    }
+
+    /// The symbols as they are known now.
+    pub(super) fn kallsyms(&self) -> Arc<Kallsyms> {
+        Arc::clone(&self.kallsyms.borrow())
+    }
+
+    /// What an address of a stack is.
+    pub(super) fn role(&self, addr: Addr) -> AddrRole {
+        let known = roles::role(&self.kallsyms.borrow(), addr);
+        if let Some(role) = known {
+            return role;
+        }
+        if self.read_at.get().is_none_or(|at| at.elapsed() >= PAUSE) {
+            self.read_at.set(Some(Instant::now()));
+            if let Ok(fresh) = self.files.kallsyms() {
+                let fresh = Arc::new(fresh);
+                self.symbolizer.replace_kallsyms(Arc::clone(&fresh));
+                self.kallsyms.replace(fresh);
+            }
+        }
+        roles::role(&self.kallsyms.borrow(), addr).unwrap_or(AddrRole::Code)
+    }
+}

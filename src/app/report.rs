@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What was selected and what was not, in words.
+
+use std::fmt::Write;
+
+use super::gather::Prepared;
+use crate::config::Config;
+use crate::diag::Diag;
+use crate::render::escape;
+
+/// Names the globs that match nothing, and what was left out.
+pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
+    let selection = &prepared.selection;
+    for glob in &selection.globs {
+        if !glob.is_users() {
+            continue;
+        }
+        if let Some(why) = glob.why_nothing() {
+            diag.warning(&why);
+        }
+    }
+    let n_left_out = selection.left_out.len();
+    if n_left_out == 0 || config.run.dry_run {
+        return;
+    }
+    let reasons: Vec<String> = selection
+        .left_out_by_reason()
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    diag.info(
+        1,
+        &format!("{n_left_out} functions left out: {}", reasons.join(", ")),
+    );
+    for left_out in &selection.left_out {
+        diag.info(1, &format!("  {left_out}"));
+    }
+}
+
+/// The text of `--dry-run`.
+pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
+    let selection = &prepared.selection;
+    let mut text = String::new();
+    let n_entries = selection.entries().count();
+    let _infallible = writeln!(
+        text,
+        "{} functions would be traced with back end {}, {n_entries} of them entry functions",
+        selection.functions.len(),
+        prepared.backend
+    );
+    for function in &selection.functions {
+        if config.run.verbosity == 0 && function.entry.is_none() {
+            continue;
+        }
+        let role = if function.entry.is_some() {
+            "entry"
+        } else {
+            "allow"
+        };
+        let module = function
+            .module
+            .as_deref()
+            .map(|module| format!(" [{}]", escape(module.as_bytes())));
+        let _infallible = writeln!(
+            text,
+            "  {role} {}{}",
+            escape(function.name.as_bytes()),
+            module.unwrap_or_default()
+        );
+    }
+    let _infallible = writeln!(text, "{} functions left out", selection.left_out.len());
+    for (reason, count) in selection.left_out_by_reason() {
+        let _infallible = writeln!(text, "  {count} {reason}");
+    }
+    if config.run.verbosity > 0 {
+        for left_out in &selection.left_out {
+            let _infallible = writeln!(text, "    {left_out}");
+        }
+    }
+    text
+}

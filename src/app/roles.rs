@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What an address of a kernel stack is, by the name of its symbol.
+
+use crate::kernel::kallsyms::Kallsyms;
+use crate::session::AddrRole;
+use crate::spec::Addr;
+
+/// Functions that stand between a traced function and our program.
+const TRACER_PREFIXES: [&str; 9] = [
+    "bpf_trampoline_",
+    "bpf_get_stack",
+    "__bpf_get_stack",
+    "arch_rethook_",
+    "rethook_",
+    "kprobe_multi_link_",
+    "fprobe_",
+    "ftrace_",
+    "return_to_handler",
+];
+
+/// Our own programs, as kallsyms names them: `bpf_prog_<tag>_<name>`.
+const OWN_PROGRAMS: [&str; 8] = [
+    "_retsnoop_entry",
+    "_retsnoop_exit",
+    "_session_opening",
+    "_session_inner",
+    "_kprobe_opening",
+    "_kprobe_inner",
+    "_kprobe_return",
+    "_task_exit",
+];
+
+/// Where interrupts and exceptions enter.
+const INTERRUPT_PREFIXES: [&str; 4] = [
+    "asm_sysvec_",
+    "asm_exc_",
+    "asm_common_interrupt",
+    "common_interrupt_return",
+];
+
+/// The role of `addr`; `None` where no symbol is known there.
+pub(super) fn role(kallsyms: &Kallsyms, addr: Addr) -> Option<AddrRole> {
+    let (symbol, _) = kallsyms.resolve(addr)?;
+    Some(role_of(symbol.name))
+}
+
+fn role_of(name: &str) -> AddrRole {
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    if starts(&INTERRUPT_PREFIXES) {
+        AddrRole::Interrupt
+    } else if starts(&TRACER_PREFIXES) || is_own_program(name) {
+        AddrRole::Tracer
+    } else {
+        AddrRole::Code
+    }
+}
+
+/// The kernel cuts program names to 15 bytes.
+fn is_own_program(name: &str) -> bool {
+    name.starts_with("bpf_prog_")
+        && OWN_PROGRAMS.iter().any(|own| {
+            let cut = &own[..own.len().min(16)];
+            name.ends_with(own) || name.ends_with(cut)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::role_of;
+    use crate::session::AddrRole;
+
+    #[test]
+    fn only_our_own_programs_are_left_out() {
+        assert_eq!(
+            role_of("bpf_prog_6deef7357e7b4530_retsnoop_exit"),
+            AddrRole::Tracer
+        );
+        assert_eq!(
+            role_of("bpf_prog_6deef7357e7b4530_session_opening"),
+            AddrRole::Tracer
+        );
+        assert_eq!(
+            role_of("bpf_prog_6deef7357e7b4530_xdp_filter"),
+            AddrRole::Code
+        );
+        assert_eq!(role_of("bpf_trampoline_6442488372"), AddrRole::Tracer);
+        assert_eq!(role_of("bpf_check"), AddrRole::Code);
+    }
+
+    #[test]
+    fn interrupts_are_known_by_their_entry() {
+        assert_eq!(
+            role_of("asm_sysvec_apic_timer_interrupt"),
+            AddrRole::Interrupt
+        );
+        assert_eq!(role_of("asm_exc_page_fault"), AddrRole::Interrupt);
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What stdout is, and the clocks: the facts about our own surroundings that output depends on.
+
+use std::env;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::cli::ColorChoice;
+use crate::render::Clock;
+
+/// Columns of the terminal on stdout; `None` where there is none.
+pub(super) fn width() -> Option<usize> {
+    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(std::io::stdout())?;
+    Some(usize::from(columns))
+}
+
+/// Whether to colour stdout. See the NO_COLOR convention: set and not empty means no.
+pub(super) fn color(choice: ColorChoice) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            super::stdout_is_terminal()
+                && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
+    }
+}
+
+/// Offsets from the kernel's monotonic clock to local time, taken now.
+pub(super) fn clock() -> Clock {
+    // Of several pairs of readings the one whose halves were nearest to each other.
+    let offset = (0..10)
+        .filter_map(|_| {
+            let before = monotonic_ns()?;
+            let real = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+            let after = monotonic_ns()?;
+            let middle = before + (after - before) / 2;
+            let offset = i64::try_from(real.as_nanos()).ok()? - i64::try_from(middle).ok()?;
+            Some((after - before, offset))
+        })
+        .min()
+        .map_or(0, |(_, offset)| offset);
+    Clock {
+        realtime_offset_ns: offset,
+        utc_offset_seconds: utc_offset_seconds(),
+    }
+}
+
+/// `CLOCK_MONOTONIC`, which `bpf_ktime_get_ns` reads, too.
+fn monotonic_ns() -> Option<u64> {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).ok()?;
+    u64::try_from(Duration::from(time).as_nanos()).ok()
+}
+
+fn utc_offset_seconds() -> i32 {
+    chrono::Local::now().offset().local_minus_utc()
+}

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A traced run: load, attach, read until it ends, sum up.
+
+use std::io::{self, BufWriter, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::consumer::{Consumer, Counts};
+use super::failure::Failure;
+use super::gather::Prepared;
+use super::layout::layout;
+use super::live::LiveSymbols;
+use super::record::Recorder;
+use super::stop::{Deadline, StopFlag};
+use super::terminal;
+use crate::bpf::attach::BackendKind;
+use crate::bpf::{
+    Attached, KernelStats, KernelSupport, Layout, Misses, ObjectStorage, Settings, Sink, Tracer,
+};
+use crate::config::{Config, OutputFormat};
+use crate::diag::Diag;
+use crate::kernel::facts::KernelFiles;
+use crate::render::{Drops, RenderContext, Summary, write_summary_json, write_summary_text};
+use crate::select::{BtfOrigin, EntryPoint, Prototype, TracedFunction};
+use crate::session::ErrorFilter;
+use crate::spec::FuncId;
+use crate::symbolize::Symbolizer;
+
+/// Sessions that can be open at once. One takes 11 KB of the kernel's memory.
+const MAX_SESSIONS: u32 = 2048;
+
+/// Attaching this many functions one by one takes long enough to say so.
+const MANY_FOR_TRAMPOLINES: usize = 100;
+
+/// Traces until something ends it.
+pub(super) fn trace(
+    prepared: Prepared,
+    config: &Config,
+    files: &KernelFiles,
+    diag: &Diag,
+) -> Result<()> {
+    let stop = StopFlag::on_signals()?;
+    let Prepared {
+        selection,
+        backend,
+        kallsyms,
+        layout,
+        image,
+    } = prepared;
+    let functions = selection.functions;
+    let mut storage = ObjectStorage::new();
+    let mut tracer =
+        Tracer::load(&mut storage, &settings(config, layout), backend).map_err(explain_refusal)?;
+    diag.phase("loaded programs");
+    let attached = attach(&mut tracer, &functions, backend, &stop, diag)?;
+    diag.phase("attached");
+    let level = image.level();
+    let symbolizer = Symbolizer::new(kallsyms.clone(), level, image.join(diag)?);
+    diag.phase("opened the kernel image");
+    let live = LiveSymbols::new(files, &symbolizer, kallsyms);
+    let context = RenderContext {
+        functions: &functions,
+        symbolizer: &symbolizer,
+        clock: terminal::clock(),
+        width: terminal::width(),
+        color: terminal::color(config.run.color),
+        verbosity: config.run.verbosity,
+    };
+    tracer.start()?;
+    let started = Instant::now();
+    diag.info(0, "Receiving data...");
+
+    let mut out = BufWriter::new(io::stdout());
+    let role = |addr| live.role(addr);
+    let consumer = Consumer::new(
+        &functions,
+        context,
+        filter(config),
+        config.run.format,
+        config.run.max_events,
+        &role,
+        &mut out,
+    );
+    let mut run = Run {
+        consumer,
+        recorder: config
+            .record_raw
+            .as_deref()
+            .map(Recorder::create)
+            .transpose()?,
+        stop: &stop,
+        deadline: Deadline::after(config.run.duration),
+        drain_until: None,
+    };
+    tracer.poll(&mut run)?;
+    tracer.stop();
+    run.drain(&tracer)?;
+    let run_time = started.elapsed();
+    let counts = run.consumer.counts();
+    let failure = run.consumer.take_failure();
+    if let Some(recorder) = run.recorder.take() {
+        recorder.finish(
+            files.release()?,
+            &functions,
+            &symbolizer,
+            &live.kallsyms(),
+            context.clock,
+        )?;
+    }
+    if let Some(error) = failure {
+        return Err(error).context("failed to write to stdout");
+    }
+    let stats = tracer.stats();
+    say_misses(tracer.misses(), &stats, diag);
+    let summary = summary(&stats, counts, attached.n_functions, run_time);
+    write_summary(&summary, config.run.format, &mut out, diag)?;
+    detach(tracer, attached.n_functions, backend, diag);
+    Ok(())
+}
+
+/// Whether this kernel lets us trace: attaches to one function, for a moment.
+pub(super) fn probe(files: &KernelFiles) -> Result<()> {
+    const FUNCTION: &str = "__x64_sys_bpf";
+    super::preflight::check(files)?;
+    let kallsyms = files.kallsyms()?;
+    let symbol = kallsyms
+        .named(FUNCTION)
+        .next()
+        .context("no symbol to try with")?;
+    let btf = files.kernel_btf()?;
+    let by_name = btf.functions_by_name();
+    let func = by_name
+        .get(FUNCTION)
+        .context("no BTF function to try with")?;
+    let function = TracedFunction {
+        id: FuncId(0),
+        name: FUNCTION.to_owned(),
+        module: None,
+        addr: symbol.addr,
+        size: symbol.size,
+        entry: Some(EntryPoint::KernelFunction),
+        result: btf.result_type(FUNCTION, func.id),
+        prototype: Some(Prototype {
+            origin: BtfOrigin::Vmlinux,
+            btf_id: func.id,
+            arg_slots: 1,
+            trampoline_ok: true,
+        }),
+    };
+    let backend = BackendKind::best(KernelSupport::probe());
+    let mut storage = ObjectStorage::new();
+    let settings = Settings {
+        longer_ns: 0,
+        show_success: false,
+        pids_allowed: Vec::new(),
+        pids_denied: Vec::new(),
+        comms_allowed: Vec::new(),
+        comms_denied: Vec::new(),
+        ring_bytes: 4096,
+        max_sessions: 1,
+        max_depth: 64,
+        layout: layout(&btf, &kallsyms)?,
+    };
+    let mut tracer = Tracer::load(&mut storage, &settings, backend)?;
+    tracer.attach(&[function], &mut |_, _| true)?;
+    Ok(())
+}
+
+/// The kernel's `EPERM` says nothing of why.
+fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
+    let refused = error.chain().any(|cause| {
+        cause
+            .downcast_ref::<libbpf_rs::Error>()
+            .is_some_and(|error| error.kind() == libbpf_rs::ErrorKind::PermissionDenied)
+    });
+    if refused {
+        return Failure::hinted(
+            format!("{error:#}"),
+            "the kernel forbids tracing programs here: a container without privileges, a \
+             hardened kernel, or lockdown; `-Vv` shows what it offers",
+        );
+    }
+    error
+}
+
+fn settings(config: &Config, layout: Layout) -> Settings {
+    let names =
+        |comms: &[crate::cli::Comm]| comms.iter().map(|comm| comm.as_str().to_owned()).collect();
+    Settings {
+        longer_ns: config.sessions.longer.map_or(0, |longer| {
+            u64::try_from(longer.as_nanos()).unwrap_or(u64::MAX)
+        }),
+        show_success: config.sessions.success,
+        pids_allowed: config.scope.pids.clone(),
+        pids_denied: config.scope.no_pids.clone(),
+        comms_allowed: names(&config.scope.comms),
+        comms_denied: names(&config.scope.no_comms),
+        ring_bytes: config.ringbuf_bytes,
+        max_sessions: MAX_SESSIONS,
+        max_depth: config.max_depth,
+        layout,
+    }
+}
+
+fn filter(config: &Config) -> ErrorFilter {
+    let errors = &config.sessions.errors;
+    ErrorFilter {
+        only: errors.allow.clone(),
+        never: errors.deny.clone(),
+    }
+}
+
+fn attach(
+    tracer: &mut Tracer<'_>,
+    functions: &[TracedFunction],
+    backend: BackendKind,
+    stop: &StopFlag,
+    diag: &Diag,
+) -> Result<Attached> {
+    if backend == BackendKind::Trampoline && functions.len() > MANY_FOR_TRAMPOLINES {
+        diag.note(&format!(
+            "this kernel attaches functions one by one, and {} match: this takes long",
+            functions.len()
+        ));
+        diag.hint("narrow the selection: -d leaves functions out, -e and -a instead of -c choose");
+    }
+    let attached = tracer.attach(functions, &mut |done, all| {
+        diag.progress(&format!("attached to {done} of {all} functions"));
+        !stop.is_raised()
+    });
+    diag.end_progress();
+    if stop.is_raised() {
+        bail!("interrupted while attaching");
+    }
+    let attached = attached?;
+    if !attached.refused.is_empty() {
+        let n_refused = attached.refused.len();
+        diag.warning(&format!(
+            "the kernel refused {n_refused} functions (-v lists them)"
+        ));
+        for refused in &attached.refused {
+            let name = &functions[refused.func.index()].name;
+            diag.info(1, &format!("  {name}: {}", refused.why));
+        }
+    }
+    Ok(attached)
+}
+
+/// Detaching is slow where attaching is: say that we are at it.
+fn detach(tracer: Tracer<'_>, n_functions: usize, backend: BackendKind, diag: &Diag) {
+    if backend == BackendKind::Trampoline && n_functions > MANY_FOR_TRAMPOLINES {
+        diag.note(&format!("detaching from {n_functions} functions"));
+    }
+    drop(tracer);
+}
+
+fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
+    let withheld = misses.recursion + misses.probes;
+    if withheld > 0 {
+        diag.warning(&format!(
+            "the kernel withheld {withheld} calls or returns from us ({} by recursion guards, \
+             {} by probes without a free slot): chains may lack them",
+            misses.recursion, misses.probes
+        ));
+    }
+    if stats.ring_full + stats.stack_ring_full > 0 {
+        diag.hint("a larger buffer (--ringbuf-size), fewer functions or -x lose less");
+    }
+}
+
+fn summary(stats: &KernelStats, counts: Counts, n_functions: usize, run_time: Duration) -> Summary {
+    Summary {
+        started: stats.started + stats.no_slot,
+        shown: counts.shown,
+        filtered: counts.filtered + stats.too_short,
+        succeeded: stats.succeeded,
+        dropped: Drops {
+            ring_full: stats.ring_full,
+            no_slot: stats.no_slot,
+            task_exited: stats.task_exit,
+            abandoned: stats.abandoned,
+            undecodable: counts.undecodable,
+        },
+        open_at_end: stats.open(),
+        functions: n_functions as u64,
+        run_time,
+    }
+}
+
+/// The JSON summary is data; the text one is talk.
+fn write_summary(
+    summary: &Summary,
+    format: OutputFormat,
+    out: &mut dyn Write,
+    diag: &Diag,
+) -> Result<()> {
+    match format {
+        OutputFormat::Json => write_summary_json(summary, out)
+            .and_then(|()| out.flush())
+            .context("failed to write to stdout"),
+        OutputFormat::Text => {
+            let mut line = Vec::new();
+            write_summary_text(summary, &mut line)?;
+            diag.info(0, String::from_utf8_lossy(&line).trim_end());
+            Ok(())
+        }
+    }
+}
+
+/// What the ring buffer is read into, and until when.
+struct Run<'a> {
+    consumer: Consumer<'a>,
+    recorder: Option<Recorder>,
+    stop: &'a StopFlag,
+    deadline: Deadline,
+    /// Set once tracing has stopped: read until so many session records are there.
+    drain_until: Option<u64>,
+}
+
+impl Run<'_> {
+    /// Reads what is in the buffer still; a program that was running when tracing stopped may
+    /// send its record a moment later.
+    fn drain(&mut self, tracer: &Tracer<'_>) -> Result<()> {
+        for _ in 0..10 {
+            let sent = tracer.stats().shown;
+            if self.consumer.counts().received >= sent {
+                break;
+            }
+            self.drain_until = Some(sent);
+            tracer.poll(self)?;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Run<'_> {
+    fn record(&mut self, bytes: &[u8]) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(bytes);
+        }
+        self.consumer.record(bytes);
+    }
+
+    fn wait(&mut self) -> Option<Duration> {
+        match self.drain_until {
+            Some(0) => None,
+            Some(_) => {
+                // One turn that does not wait, then none.
+                self.drain_until = Some(0);
+                Some(Duration::from_millis(1))
+            }
+            None if self.stop.is_raised() || self.consumer.is_done() => None,
+            None => self.deadline.wait(),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! fentry/fexit: two programs for each function, copied from templates.
+//!
+//! The function a program is for is fixed when it is loaded (`attach_btf_id`), so every function
+//! needs copies of its own. Two instructions differ between copies: the constant that says which
+//! function this is, and the offset of the result behind the function's arguments.
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use libbpf_sys::{bpf_attach_type, bpf_insn};
+
+use super::super::object::{Loaded, Templates};
+use super::super::patch::{Copy, ResultSlot, patched};
+use super::super::program;
+use super::super::settings::Layout;
+use super::super::sys::{self, ProgramKind, TRACE_FENTRY, TRACE_FEXIT};
+use super::{Backend, Links, Progress, Refused, tag};
+use crate::select::{BtfOrigin, TracedFunction};
+use crate::spec::ResultType;
+
+pub(super) struct Trampoline;
+
+/// The two programs of one function.
+struct Programs {
+    entry: OwnedFd,
+    exit: OwnedFd,
+}
+
+impl Backend for Trampoline {
+    fn attach(
+        &self,
+        loaded: &Loaded<'_>,
+        functions: &[&TracedFunction],
+        progress: Progress<'_>,
+    ) -> Result<Links> {
+        let modules = module_btfs(functions)?;
+        let mut links = Links::default();
+        let programs = load_all(loaded, functions, &modules);
+        for (n_done, (function, programs)) in functions.iter().zip(programs).enumerate() {
+            match programs.and_then(|programs| attach_one(&programs).map(|new| (programs, new))) {
+                Ok((programs, new)) => {
+                    links.links.extend(new);
+                    links.programs.extend([programs.entry, programs.exit]);
+                    links.n_attached += 1;
+                }
+                Err(error) => {
+                    links.refused.push(Refused {
+                        func: function.id,
+                        why: format!("{error:#}"),
+                    });
+                }
+            }
+            if !progress(n_done + 1, functions.len()) {
+                bail!("interrupted");
+            }
+        }
+        Ok(links)
+    }
+}
+
+/// Verification is most of the work on old kernels and runs in parallel; attaching does not.
+fn load_all(
+    loaded: &Loaded<'_>,
+    functions: &[&TracedFunction],
+    modules: &HashMap<String, OwnedFd>,
+) -> Vec<Result<Programs>> {
+    let next = AtomicUsize::new(0);
+    // Only these cross threads: the skeleton must not.
+    let (templates, layout) = (&loaded.templates, &loaded.layout);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(function) = functions.get(index) else {
+                return done;
+            };
+            done.push((index, load_one(templates, layout, function, modules)));
+        }
+    };
+    let n_threads = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(functions.len());
+    let mut done: Vec<(usize, Result<Programs>)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..n_threads.max(1)).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .flatten()
+            .collect()
+    });
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, programs)| programs).collect()
+}
+
+fn load_one(
+    templates: &Templates,
+    layout: &Layout,
+    function: &TracedFunction,
+    modules: &HashMap<String, OwnedFd>,
+) -> Result<Programs> {
+    let prototype = function.prototype.context("no BTF prototype")?;
+    let module_btf = match prototype.origin {
+        BtfOrigin::Vmlinux => None,
+        BtfOrigin::Module => {
+            let module = function
+                .module
+                .as_deref()
+                .context("a module function without module")?;
+            Some(
+                modules
+                    .get(module)
+                    .context("the module has no BTF")?
+                    .as_fd(),
+            )
+        }
+    };
+    let result = if function.result == ResultType::Void {
+        ResultSlot::None
+    } else {
+        ResultSlot::Behind(prototype.arg_slots)
+    };
+    let load = |name: &CStr, template: &[bpf_insn], attach_type| {
+        let insns = patched(
+            template,
+            layout,
+            Copy {
+                tag: tag(function),
+                result,
+            },
+        );
+        program::load(
+            name,
+            &insns,
+            kind(attach_type, prototype.btf_id, module_btf),
+        )
+    };
+    Ok(Programs {
+        entry: load(c"retsnoop_entry", &templates.trampoline_entry, TRACE_FENTRY)?,
+        exit: load(c"retsnoop_exit", &templates.trampoline_exit, TRACE_FEXIT)?,
+    })
+}
+
+fn kind(
+    attach_type: bpf_attach_type,
+    btf_id: u32,
+    module_btf: Option<BorrowedFd<'_>>,
+) -> ProgramKind<'_> {
+    ProgramKind::Trampoline {
+        attach_type,
+        btf_id,
+        module_btf,
+    }
+}
+
+fn attach_one(programs: &Programs) -> Result<[OwnedFd; 2]> {
+    let exit = sys::attach_tracing(programs.exit.as_fd()).context("failed to attach fexit")?;
+    let entry = sys::attach_tracing(programs.entry.as_fd()).context("failed to attach fentry")?;
+    Ok([exit, entry])
+}
+
+/// The BTF objects of the modules that functions belong to.
+fn module_btfs(functions: &[&TracedFunction]) -> Result<HashMap<String, OwnedFd>> {
+    let mut btfs = HashMap::new();
+    for function in functions {
+        let of_module = function
+            .prototype
+            .is_some_and(|prototype| prototype.origin == BtfOrigin::Module);
+        if let (true, Some(module)) = (of_module, &function.module)
+            && !btfs.contains_key(module)
+        {
+            let btf = sys::module_btf(module)
+                .with_context(|| format!("failed to open the BTF of module `{module}`"))?;
+            btfs.insert(module.clone(), btf);
+        }
+    }
+    Ok(btfs)
+}

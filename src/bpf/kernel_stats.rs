@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the kernel side counted: every session by its fate, every event the kernel withheld.
+
+/// Sessions by their fate; the counters of `struct stats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KernelStats {
+    /// Sessions opened.
+    pub started: u64,
+    /// Sessions sent to user space.
+    pub shown: u64,
+    /// Sessions whose entry function succeeded.
+    pub succeeded: u64,
+    /// Failing sessions shorter than `--longer`.
+    pub too_short: u64,
+    /// Failing sessions lost because the ring buffer was full.
+    pub ring_full: u64,
+    /// Sessions that ended with their task.
+    pub task_exit: u64,
+    /// Sessions whose entry function's return was never reported.
+    pub abandoned: u64,
+    /// Calls of entry functions that found no free slot, so that no session was opened.
+    pub no_slot: u64,
+    /// Kernel stacks lost because the ring buffer was full.
+    pub stack_ring_full: u64,
+}
+
+impl KernelStats {
+    /// Sessions that are open still (or were when tracing stopped).
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        let ended = self.shown
+            + self.succeeded
+            + self.too_short
+            + self.ring_full
+            + self.task_exit
+            + self.abandoned;
+        self.started.saturating_sub(ended)
+    }
+}
+
+/// Calls and returns that the kernel did not report to our programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Misses {
+    /// Programs not run because one of them was running on that CPU (`recursion_misses`).
+    pub recursion: u64,
+    /// Probes missed by links: no free return slot, recursion (`missed` of the link).
+    pub probes: u64,
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The kernel side: open → configure → prepare → load → attach → poll.
+//!
+//! The only place that knows libbpf, and the only one with `unsafe` (in `sys`, and in the
+//! generated skeleton).
+
+pub mod attach;
+mod kernel_stats;
+mod object;
+mod patch;
+mod program;
+mod settings;
+mod skel;
+mod sys;
+mod tracer;
+pub mod wire;
+
+pub use kernel_stats::{KernelStats, Misses};
+pub use settings::{Layout, PerCpu, Preempt, Settings};
+pub use sys::{KernelSupport, silence_libbpf};
+pub use tracer::{Attached, ObjectStorage, Sink, Tracer};

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Marked instructions of a program, replaced before it is loaded (`bpf/include/patched.bpf.h`).
+
+use libbpf_sys::bpf_insn;
+
+use super::settings::{Layout, Preempt};
+
+/// The marks, as the header has them.
+const TAG_MARK: u64 = 0x7261_736e_6f6f_7021;
+const PREEMPT_VAR_MARK: u64 = 0x7261_736e_6f6f_7022;
+const RESULT_OFFSET_MARK: i16 = 0x7ff8;
+const IS_RETURN_MARK: i32 = 0x7a5e_5501;
+const COOKIE_MARK: i32 = 0x7a5e_5502;
+
+/// `BPF_LD | BPF_IMM | BPF_DW`, `BPF_LDX | BPF_MEM | BPF_DW`, `BPF_ALU64 | BPF_MOV | BPF_K`,
+/// `BPF_JMP | BPF_CALL`.
+const LOAD_IMM64: u8 = 0x18;
+const LOAD_MEM64: u8 = 0x79;
+const MOVE_IMM: u8 = 0xb7;
+const CALL: u8 = 0x85;
+
+/// `BPF_PSEUDO_BTF_ID` and `BPF_PSEUDO_KFUNC_CALL`, in the source register's place.
+const PSEUDO_BTF_ID: u8 = 3;
+const PSEUDO_KFUNC_CALL: u8 = 2;
+
+/// What one copy of a program is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Copy {
+    /// The tag of its function (trampolines).
+    pub(super) tag: u64,
+    /// Where it finds the function's result.
+    pub(super) result: ResultSlot,
+}
+
+/// Where fexit finds the function's result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ResultSlot {
+    /// There is none: the verifier refuses to read it.
+    #[default]
+    None,
+    /// Behind so many argument slots.
+    Behind(u8),
+}
+
+/// A copy of `template` for this kernel and function.
+pub(super) fn patched(template: &[bpf_insn], layout: &Layout, copy: Copy) -> Vec<bpf_insn> {
+    let mut insns = template.to_vec();
+    for index in 0..insns.len() {
+        match constant(&insns, index) {
+            Some(TAG_MARK) => set_constant(&mut insns, index, copy.tag),
+            Some(PREEMPT_VAR_MARK) => set_variable(&mut insns, index, layout.preempt),
+            _ => patch_one(&mut insns[index], layout, copy.result),
+        }
+    }
+    insns
+}
+
+fn patch_one(insn: &mut bpf_insn, layout: &Layout, result: ResultSlot) {
+    match (insn.code, insn.off, insn.imm) {
+        (LOAD_MEM64, RESULT_OFFSET_MARK, _) => set_result(insn, result),
+        (CALL, _, IS_RETURN_MARK) => set_kfunc(insn, layout.session_is_return),
+        (CALL, _, COOKIE_MARK) => set_kfunc(insn, layout.session_cookie),
+        _ => {}
+    }
+}
+
+/// The 64-bit constant that the two instructions from `index` on load.
+fn constant(insns: &[bpf_insn], index: usize) -> Option<u64> {
+    let (low, high) = (insns[index], insns.get(index + 1)?);
+    let is_constant = low.code == LOAD_IMM64 && low.src_reg() == 0;
+    is_constant.then(|| u64::from(low.imm as u32) | u64::from(high.imm as u32) << 32)
+}
+
+fn set_constant(insns: &mut [bpf_insn], index: usize, value: u64) {
+    insns[index].imm = value as i32;
+    insns[index + 1].imm = (value >> 32) as i32;
+}
+
+/// Without a variable the branch is dead, and the constant is never looked at.
+fn set_variable(insns: &mut [bpf_insn], index: usize, preempt: Preempt) {
+    if let Preempt::Variable { btf_id, .. } = preempt {
+        insns[index].set_src_reg(PSEUDO_BTF_ID);
+        set_constant(insns, index, u64::from(btf_id));
+    }
+}
+
+fn set_result(insn: &mut bpf_insn, result: ResultSlot) {
+    match result {
+        ResultSlot::Behind(arg_slots) => insn.off = 8 * i16::from(arg_slots),
+        ResultSlot::None => {
+            insn.code = MOVE_IMM;
+            insn.off = 0;
+            insn.imm = 0;
+            insn.set_src_reg(0);
+        }
+    }
+}
+
+/// Where the kernel lacks the function the call stays an unknown helper, which the verifier
+/// refuses: such a program is not loaded then.
+fn set_kfunc(insn: &mut bpf_insn, btf_id: Option<u32>) {
+    if let Some(btf_id) = btf_id {
+        insn.set_src_reg(PSEUDO_KFUNC_CALL);
+        insn.imm = btf_id as i32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::MaybeUninit;
+
+    use libbpf_rs::OpenObject;
+    use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+    use libbpf_sys::bpf_insn;
+
+    use super::{Copy, ResultSlot, patched};
+    use crate::bpf::settings::{Layout, Preempt};
+    use crate::bpf::skel::RetsnoopSkelBuilder;
+
+    const LAYOUT: Layout = Layout {
+        task_comm: 1,
+        task_group_leader: 2,
+        preempt: Preempt::Variable {
+            btf_id: 77,
+            offset: 0,
+        },
+        session_is_return: Some(88),
+        session_cookie: Some(99),
+    };
+
+    /// Instructions that `patched` changes in the program of this name.
+    fn changed(name: &str, copy: Copy) -> Vec<bpf_insn> {
+        let mut storage = MaybeUninit::<OpenObject>::uninit();
+        let open = RetsnoopSkelBuilder::default().open(&mut storage).unwrap();
+        let program = open
+            .open_object()
+            .progs()
+            .find(|program| program.name() == name)
+            .unwrap();
+        let before = program.insns();
+        let after = patched(before, &LAYOUT, copy);
+        let same = |(before, after): &(&bpf_insn, &bpf_insn)| {
+            (before.code, before.off, before.imm, before.src_reg())
+                == (after.code, after.off, after.imm, after.src_reg())
+        };
+        before
+            .iter()
+            .zip(&after)
+            .filter(|pair| !same(pair))
+            .map(|(_, after)| *after)
+            .collect()
+    }
+
+    #[test]
+    fn every_mark_of_the_session_program_is_found_in_the_object() {
+        let changed = changed("session_inner", Copy::default());
+        let kfuncs: Vec<i32> = changed
+            .iter()
+            .filter(|insn| insn.code == 0x85)
+            .map(|insn| insn.imm)
+            .collect();
+        assert_eq!(kfuncs, [99, 88]);
+        assert!(
+            changed
+                .iter()
+                .any(|insn| insn.src_reg() == 3 && insn.imm == 77)
+        );
+    }
+
+    #[test]
+    fn every_mark_of_the_trampoline_programs_is_found_in_the_object() {
+        let copy = Copy {
+            tag: 0x0000_0102_0000_0007,
+            result: ResultSlot::Behind(4),
+        };
+        let exit = changed("trampoline_exit", copy);
+        assert!(exit.iter().any(|insn| insn.code == 0x18 && insn.imm == 7));
+        assert!(exit.iter().any(|insn| insn.code == 0x79 && insn.off == 32));
+        let void = changed(
+            "trampoline_exit",
+            Copy {
+                result: ResultSlot::None,
+                ..copy
+            },
+        );
+        assert!(void.iter().any(|insn| insn.code == 0xb7 && insn.imm == 0));
+        assert!(
+            changed("trampoline_entry", copy)
+                .iter()
+                .any(|insn| insn.imm == 7)
+        );
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Loading one copy of a program; the verifier's words when it is refused.
+
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+
+use anyhow::{Context, Result};
+use libbpf_sys::bpf_insn;
+
+use super::sys::{self, ProgramKind};
+
+const LOG_BYTES: usize = 1 << 20;
+
+/// Loads it. The verifier speaks only when asked, and asking makes every load slower, so it is
+/// asked only about what it has refused.
+pub(super) fn load(name: &CStr, insns: &[bpf_insn], kind: ProgramKind<'_>) -> Result<OwnedFd> {
+    sys::load_program(name, insns, kind, None).or_else(|error| {
+        let mut log = vec![0; LOG_BYTES];
+        sys::load_program(name, insns, kind, Some(&mut log))
+            .with_context(|| format!("failed to load `{}`{}", name.to_string_lossy(), words(&log)))
+            .with_context(|| error.to_string())
+    })
+}
+
+/// The last lines of the verifier's log that say something.
+fn words(log: &[u8]) -> String {
+    let text = CStr::from_bytes_until_nul(log)
+        .map(CStr::to_string_lossy)
+        .unwrap_or_default();
+    let mut lines: Vec<&str> = text
+        .lines()
+        .rev()
+        .filter(|line| !line.is_empty() && !line.starts_with("processed "))
+        .take(3)
+        .collect();
+    lines.reverse();
+    if lines.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", lines.join(" / "))
+    }
+}

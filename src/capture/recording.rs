@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The recording as a value, and its text.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::kallsyms::Kallsyms;
+use crate::select::{EntryPoint, TracedFunction};
+use crate::spec::{Addr, FuncId, ResultType};
+use crate::symbolize::{Answer, Inlined, SourceLine};
+
+/// Raised when older readers would misread a recording.
+const VERSION: u32 = 1;
+
+/// A recorded run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recording {
+    /// Version of this format.
+    pub version: u32,
+    /// The kernel's release.
+    pub kernel: String,
+    /// See `render::Clock`.
+    pub realtime_offset_ns: i64,
+    /// See `render::Clock`.
+    pub utc_offset_seconds: i32,
+    /// The traced functions that occur, by id.
+    pub functions: Vec<RecordedFunction>,
+    /// The symbols around the addresses that occur, ascending.
+    pub symbols: Vec<RecordedSymbol>,
+    /// What is known about the lines of these addresses.
+    pub lines: Vec<RecordedLine>,
+    /// The records of the ring buffer in hexadecimal, in the order in which they came.
+    pub records: Vec<String>,
+}
+
+/// A traced function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedFunction {
+    /// Its id in the recorded run.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// Its module.
+    pub module: Option<String>,
+    /// Its address.
+    pub addr: u64,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether it opens sessions.
+    pub entry: bool,
+    /// The type of its result, as [`ResultType`] prints for debugging.
+    pub result: String,
+}
+
+/// A symbol of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedSymbol {
+    /// Its address.
+    pub addr: u64,
+    /// Its name.
+    pub name: String,
+    /// Its module.
+    pub module: Option<String>,
+}
+
+/// The lines of an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedLine {
+    /// The address that was asked for.
+    pub addr: u64,
+    /// `path:line` in the outermost function.
+    pub source: Option<String>,
+    /// Inlined functions, outermost first.
+    pub inlined: Vec<RecordedInline>,
+}
+
+/// An inlined function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedInline {
+    /// Its name.
+    pub function: String,
+    /// `path:line`.
+    pub source: Option<String>,
+}
+
+impl Recording {
+    /// An empty recording of this version.
+    #[must_use]
+    pub fn new(kernel: String) -> Self {
+        Self {
+            version: VERSION,
+            kernel,
+            ..Self::default()
+        }
+    }
+
+    /// Reads a recording.
+    ///
+    /// # Errors
+    /// When the text is no recording of this version.
+    pub fn from_json(text: &[u8]) -> Result<Self> {
+        let recording: Self =
+            serde_json::from_slice(text).context("failed to read the recording")?;
+        if recording.version != VERSION {
+            bail!(
+                "the recording is of version {}, not {VERSION}",
+                recording.version
+            );
+        }
+        Ok(recording)
+    }
+
+    /// The recording's text.
+    ///
+    /// # Errors
+    /// Never in practice: all keys are strings.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self).context("failed to write the recording")
+    }
+
+    /// Adds a record of the ring buffer.
+    pub fn push_record(&mut self, bytes: &[u8]) {
+        let mut text = String::with_capacity(2 * bytes.len());
+        for byte in bytes {
+            let _infallible = write!(text, "{byte:02x}");
+        }
+        self.records.push(text);
+    }
+
+    /// The records' bytes.
+    ///
+    /// # Errors
+    /// When one is not hexadecimal.
+    pub fn records(&self) -> Result<Vec<Vec<u8>>> {
+        self.records.iter().map(|text| from_hex(text)).collect()
+    }
+
+    /// The traced functions with dense ids; those that do not occur have no name.
+    ///
+    /// # Errors
+    /// When a result type is unknown or an id is beyond all reason.
+    pub fn functions(&self) -> Result<Vec<TracedFunction>> {
+        const MAX: u32 = 1 << 20;
+        let mut functions: Vec<TracedFunction> = Vec::new();
+        for recorded in &self.functions {
+            if recorded.id >= MAX {
+                bail!("function id {} is too large", recorded.id);
+            }
+            while functions.len() <= recorded.id as usize {
+                functions.push(unused(functions.len() as u32));
+            }
+            functions[recorded.id as usize] = recorded.function()?;
+        }
+        Ok(functions)
+    }
+
+    /// The symbols.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn kallsyms(&self) -> Result<Kallsyms> {
+        let mut text = String::new();
+        for RecordedSymbol { addr, name, module } in &self.symbols {
+            let module = module.as_ref().map(|module| format!("\t[{module}]"));
+            let _infallible = writeln!(text, "{addr:016x} T {name}{}", module.unwrap_or_default());
+        }
+        Kallsyms::parse(text.into_bytes())
+    }
+
+    /// The lines, by the addresses they were asked for.
+    #[must_use]
+    pub fn answers(&self) -> HashMap<Addr, Answer> {
+        self.lines
+            .iter()
+            .map(|line| (Addr(line.addr), line.answer()))
+            .collect()
+    }
+}
+
+impl RecordedFunction {
+    /// Of a traced function.
+    #[must_use]
+    pub fn of(function: &TracedFunction) -> Self {
+        Self {
+            id: function.id.0,
+            name: function.name.clone(),
+            module: function.module.clone(),
+            addr: function.addr.0,
+            size: function.size,
+            entry: function.entry.is_some(),
+            result: format!("{:?}", function.result),
+        }
+    }
+
+    fn function(&self) -> Result<TracedFunction> {
+        let result = ALL_TYPES
+            .iter()
+            .find(|result| format!("{result:?}") == self.result)
+            .with_context(|| format!("`{}` is no type of a result", self.result))?;
+        Ok(TracedFunction {
+            id: FuncId(self.id),
+            name: self.name.clone(),
+            module: self.module.clone(),
+            addr: Addr(self.addr),
+            size: self.size,
+            entry: self.entry.then_some(EntryPoint::KernelFunction),
+            result: *result,
+            prototype: None,
+        })
+    }
+}
+
+impl RecordedLine {
+    /// Of an answer about an address.
+    #[must_use]
+    pub fn of(addr: Addr, source: Option<&SourceLine>, inlined: &[Inlined]) -> Self {
+        let text = |source: &SourceLine| format!("{}:{}", source.path, source.line);
+        Self {
+            addr: addr.0,
+            source: source.map(text),
+            inlined: inlined
+                .iter()
+                .map(|inlined| RecordedInline {
+                    function: inlined.function.to_string(),
+                    source: inlined.source.as_ref().map(text),
+                })
+                .collect(),
+        }
+    }
+
+    fn answer(&self) -> Answer {
+        Answer {
+            source: self.source.as_deref().and_then(source_line),
+            inlined: self
+                .inlined
+                .iter()
+                .map(|inlined| Inlined {
+                    function: inlined.function.as_str().into(),
+                    source: inlined.source.as_deref().and_then(source_line),
+                })
+                .collect(),
+        }
+    }
+}
+
+const ALL_TYPES: [ResultType; 15] = [
+    ResultType::Void,
+    ResultType::Bool,
+    ResultType::Unsigned(1),
+    ResultType::Unsigned(2),
+    ResultType::Unsigned(4),
+    ResultType::Unsigned(8),
+    ResultType::Signed(1),
+    ResultType::Signed(2),
+    ResultType::Signed(4),
+    ResultType::Signed(8),
+    ResultType::Pointer,
+    ResultType::UlongErrno,
+    ResultType::BlkStatus,
+    ResultType::VmFault,
+    ResultType::Unknown,
+];
+
+fn unused(id: u32) -> TracedFunction {
+    TracedFunction {
+        id: FuncId(id),
+        name: String::new(),
+        module: None,
+        addr: Addr(0),
+        size: 0,
+        entry: None,
+        result: ResultType::Unknown,
+        prototype: None,
+    }
+}
+
+fn source_line(text: &str) -> Option<SourceLine> {
+    let (path, line) = text.rsplit_once(':')?;
+    Some(SourceLine {
+        path: path.into(),
+        line: line.parse().ok()?,
+    })
+}
+
+fn from_hex(text: &str) -> Result<Vec<u8>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || !text.is_ascii() {
+        bail!("a record is not hexadecimal");
+    }
+    digits
+        .chunks(2)
+        .map(|pair| {
+            let pair = str::from_utf8(pair)?;
+            u8::from_str_radix(pair, 16).context("a record is not hexadecimal")
+        })
+        .collect()
+}

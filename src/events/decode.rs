@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The checked reader of the wire format (`bpf/include/events.h`).
+
+use std::fmt;
+use std::mem::offset_of;
+
+use super::types::{CallRecord, Event, SessionRecord, StackRecord};
+use crate::bpf::wire::{
+    CALL_FAILED, CALL_UNRETURNED, MAX_CALLS, MAX_STACK, REC_SESSION, REC_STACK, call_rec, rec_hdr,
+    rec_session, rec_stack,
+};
+use crate::spec::Addr;
+
+/// Why bytes are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// Shorter than the record says it is.
+    Truncated,
+    /// A kind that this version does not know.
+    UnknownKind(u32),
+    /// A count or index beyond its limit.
+    OutOfRange,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("the record is cut short"),
+            Self::UnknownKind(kind) => write!(f, "the record is of unknown kind {kind}"),
+            Self::OutOfRange => f.write_str("a count in the record is beyond its limit"),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// Decodes one record.
+///
+/// # Errors
+/// When the bytes are no record of this version's format.
+pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+    let reader = Reader(bytes);
+    match reader.u32(offset_of!(rec_hdr, kind))? {
+        REC_STACK => stack(reader).map(Event::Stack),
+        REC_SESSION => session(reader).map(|session| Event::Session(Box::new(session))),
+        kind => Err(DecodeError::UnknownKind(kind)),
+    }
+}
+
+fn stack(reader: Reader<'_>) -> Result<StackRecord, DecodeError> {
+    let n_addrs = reader.u32(offset_of!(rec_stack, n_addrs))?;
+    if n_addrs > MAX_STACK {
+        return Err(DecodeError::OutOfRange);
+    }
+    let addrs = (0..n_addrs as usize)
+        .map(|index| {
+            reader
+                .u64(offset_of!(rec_stack, addrs) + 8 * index)
+                .map(Addr)
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(StackRecord {
+        session: reader.u64(offset_of!(rec_hdr, session))?,
+        capture: reader.u32(offset_of!(rec_stack, capture))?,
+        addrs,
+    })
+}
+
+fn session(reader: Reader<'_>) -> Result<SessionRecord, DecodeError> {
+    let mut calls = calls(reader)?;
+    calls.sort_by_key(|call| call.seq);
+    Ok(SessionRecord {
+        session: reader.u64(offset_of!(rec_hdr, session))?,
+        seq: reader.u32(offset_of!(rec_hdr, seq))?,
+        started_ns: reader.u64(offset_of!(rec_session, started_ns))?,
+        ended_ns: reader.u64(offset_of!(rec_session, ended_ns))?,
+        tgid: reader.u32(offset_of!(rec_session, tgid))?,
+        tid: reader.u32(offset_of!(rec_session, tid))?,
+        comm: reader.name(offset_of!(rec_session, comm))?,
+        leader_comm: reader.name(offset_of!(rec_session, leader_comm))?,
+        lane: reader.u32(offset_of!(rec_session, lane))?,
+        beyond_depth: reader.u32(offset_of!(rec_session, beyond_depth))?,
+        overwritten_calls: reader.u32(offset_of!(rec_session, overwritten_calls))?,
+        unreturned: reader.u32(offset_of!(rec_session, unreturned))?,
+        unmatched_returns: reader.u32(offset_of!(rec_session, unmatched_returns))?,
+        missing_stacks: reader.u32(offset_of!(rec_session, missing_stacks))?,
+        calls,
+    })
+}
+
+/// The valid part of the ring of finished calls: `low..top`, modulo its size.
+fn calls(reader: Reader<'_>) -> Result<Vec<CallRecord>, DecodeError> {
+    let low = reader.u32(offset_of!(rec_session, low))?;
+    let top = reader.u32(offset_of!(rec_session, top))?;
+    let n_sent = reader.u32(offset_of!(rec_session, n_calls))?;
+    let n_valid = top.checked_sub(low).ok_or(DecodeError::OutOfRange)?;
+    if n_valid > MAX_CALLS || n_sent > MAX_CALLS {
+        return Err(DecodeError::OutOfRange);
+    }
+    (low..top)
+        .map(|index| {
+            let index = index % MAX_CALLS;
+            if index >= n_sent {
+                Err(DecodeError::OutOfRange)
+            } else {
+                call(reader, index)
+            }
+        })
+        .collect()
+}
+
+fn call(reader: Reader<'_>, index: u32) -> Result<CallRecord, DecodeError> {
+    let base = offset_of!(rec_session, calls) + size_of::<call_rec>() * index as usize;
+    let flags = reader.u16(base + offset_of!(call_rec, flags))?;
+    let _whole = reader.u32(base + offset_of!(call_rec, reserved))?;
+    Ok(CallRecord {
+        started_ns: reader.u64(base + offset_of!(call_rec, started_ns))?,
+        duration_ns: reader.u64(base + offset_of!(call_rec, duration_ns))?,
+        result: reader.u64(base + offset_of!(call_rec, result))?,
+        call_site: reader.u64(base + offset_of!(call_rec, call_site))?,
+        func: reader.u32(base + offset_of!(call_rec, func))?,
+        seq: reader.u32(base + offset_of!(call_rec, seq))?,
+        repeats: reader.u32(base + offset_of!(call_rec, repeats))?,
+        capture: reader.u32(base + offset_of!(call_rec, capture))?,
+        depth: reader.u16(base + offset_of!(call_rec, depth))?,
+        failed: flags & CALL_FAILED != 0,
+        returned: flags & CALL_UNRETURNED == 0,
+    })
+}
+
+/// Bounds-checked reads at fixed offsets.
+#[derive(Clone, Copy)]
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn array<const N: usize>(self, offset: usize) -> Result<[u8; N], DecodeError> {
+        self.0
+            .get(offset..)
+            .and_then(|rest| rest.first_chunk::<N>())
+            .copied()
+            .ok_or(DecodeError::Truncated)
+    }
+
+    fn u16(self, offset: usize) -> Result<u16, DecodeError> {
+        self.array(offset).map(u16::from_ne_bytes)
+    }
+
+    fn u32(self, offset: usize) -> Result<u32, DecodeError> {
+        self.array(offset).map(u32::from_ne_bytes)
+    }
+
+    fn u64(self, offset: usize) -> Result<u64, DecodeError> {
+        self.array(offset).map(u64::from_ne_bytes)
+    }
+
+    /// A thread name: 16 bytes, ended by the first zero.
+    fn name(self, offset: usize) -> Result<Vec<u8>, DecodeError> {
+        let bytes: [u8; 16] = self.array(offset)?;
+        Ok(bytes
+            .iter()
+            .copied()
+            .take_while(|byte| *byte != 0)
+            .collect())
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Hostile bytes: decoding is total.
+
+use super::{DecodeError, Event, decode};
+
+/// A stack record of three addresses, as the kernel side lays it out.
+fn stack_bytes() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend(1_u32.to_ne_bytes()); // kind
+    bytes.extend(0_u32.to_ne_bytes()); // cpu
+    bytes.extend(77_u64.to_ne_bytes()); // session
+    bytes.extend(0_u32.to_ne_bytes()); // seq
+    bytes.extend(0_u32.to_ne_bytes());
+    bytes.extend(2_u32.to_ne_bytes()); // capture
+    bytes.extend(3_u32.to_ne_bytes()); // n_addrs
+    for addr in [1_u64, 2, 3] {
+        bytes.extend(addr.to_ne_bytes());
+    }
+    bytes
+}
+
+/// A session record with `n` calls.
+fn session_bytes(low: u32, top: u32, sent: u32) -> Vec<u8> {
+    let mut bytes = vec![0; 120];
+    bytes[..4].copy_from_slice(&2_u32.to_ne_bytes());
+    bytes[48..52].copy_from_slice(b"evil");
+    bytes[108..112].copy_from_slice(&sent.to_ne_bytes());
+    bytes[112..116].copy_from_slice(&low.to_ne_bytes());
+    bytes[116..120].copy_from_slice(&top.to_ne_bytes());
+    for index in 0..sent {
+        let mut call = [0_u8; 56];
+        call[32..36].copy_from_slice(&index.to_ne_bytes()); // func
+        call[36..40].copy_from_slice(&(1000 - index).to_ne_bytes()); // seq
+        bytes.extend(call);
+    }
+    bytes
+}
+
+#[test]
+fn a_stack_is_read_with_its_session() {
+    let Event::Stack(stack) = decode(&stack_bytes()).unwrap() else {
+        panic!("not a stack");
+    };
+    assert_eq!(
+        (stack.session, stack.capture, stack.addrs.len()),
+        (77, 2, 3)
+    );
+}
+
+#[test]
+fn calls_come_back_in_the_order_of_their_starts() {
+    let Event::Session(session) = decode(&session_bytes(0, 3, 3)).unwrap() else {
+        panic!("not a session");
+    };
+    let order: Vec<u32> = session.calls.iter().map(|call| call.func).collect();
+    assert_eq!(order, [2, 1, 0]);
+    assert_eq!(session.comm, b"evil");
+}
+
+#[test]
+fn a_wrapped_ring_gives_its_newest_calls() {
+    let Event::Session(session) = decode(&session_bytes(10, 74, 64)).unwrap() else {
+        panic!("not a session");
+    };
+    assert_eq!(session.calls.len(), 64);
+}
+
+#[test]
+fn every_prefix_of_a_record_is_an_error_and_no_panic() {
+    for whole in [stack_bytes(), session_bytes(0, 3, 3)] {
+        for len in 0..whole.len() {
+            assert_eq!(
+                decode(&whole[..len]),
+                Err(DecodeError::Truncated),
+                "{len} bytes"
+            );
+        }
+    }
+}
+
+#[test]
+fn counts_beyond_the_limits_are_refused() {
+    assert_eq!(
+        decode(&session_bytes(0, 65, 64)),
+        Err(DecodeError::OutOfRange)
+    );
+    assert_eq!(
+        decode(&session_bytes(5, 4, 4)),
+        Err(DecodeError::OutOfRange)
+    );
+    assert_eq!(
+        decode(&session_bytes(0, 4, 3)),
+        Err(DecodeError::OutOfRange)
+    );
+    let mut stack = stack_bytes();
+    stack[28..32].copy_from_slice(&u32::MAX.to_ne_bytes());
+    assert_eq!(decode(&stack), Err(DecodeError::OutOfRange));
+}
+
+#[test]
+fn random_bytes_never_panic() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for round in 0..20_000 {
+        let mut bytes = if round % 2 == 0 {
+            stack_bytes()
+        } else {
+            session_bytes(0, 3, 3)
+        };
+        for _ in 0..4 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let index = (state >> 33) as usize % bytes.len();
+            bytes[index] = state as u8;
+        }
+        let _either_is_fine = decode(&bytes);
+    }
+}

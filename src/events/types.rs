@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the kernel side reports, as values of our own.
+
+use crate::spec::Addr;
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A kernel stack of a session that is reported next.
+    Stack(StackRecord),
+    /// A finished session.
+    Session(Box<SessionRecord>),
+}
+
+/// A kernel stack taken where a failure was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StackRecord {
+    /// The session's number on the wire.
+    pub session: u64,
+    /// The stack's number within the session, from 1.
+    pub capture: u32,
+    /// Innermost first.
+    pub addrs: Vec<Addr>,
+}
+
+/// A finished session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// Its number on the wire.
+    pub session: u64,
+    /// Records of this session sent before this one.
+    pub seq: u32,
+    /// Monotonic, nanoseconds.
+    pub started_ns: u64,
+    /// Monotonic, nanoseconds.
+    pub ended_ns: u64,
+    /// Process id.
+    pub tgid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// Thread name, without the padding.
+    pub comm: Vec<u8>,
+    /// Name of the thread group's leader.
+    pub leader_comm: Vec<u8>,
+    /// `enum lane`.
+    pub lane: u32,
+    /// Calls beyond the depth cap.
+    pub beyond_depth: u32,
+    /// Finished calls overwritten by later ones.
+    pub overwritten_calls: u32,
+    /// Calls without a seen return.
+    pub unreturned: u32,
+    /// Returns without a seen call.
+    pub unmatched_returns: u32,
+    /// Stacks wanted and not had.
+    pub missing_stacks: u32,
+    /// Finished calls in the order in which they started.
+    pub calls: Vec<CallRecord>,
+}
+
+/// A finished call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallRecord {
+    /// Monotonic, nanoseconds.
+    pub started_ns: u64,
+    /// Nanoseconds.
+    pub duration_ns: u64,
+    /// Return register.
+    pub result: u64,
+    /// Return address of the call; 0 where unknown.
+    pub call_site: u64,
+    /// Function id.
+    pub func: u32,
+    /// Order of start in the session.
+    pub seq: u32,
+    /// Equal calls in a row that this one stands for.
+    pub repeats: u32,
+    /// Number of the stack taken at its failure; 0 if none.
+    pub capture: u32,
+    /// Traced calls above it.
+    pub depth: u16,
+    /// Judged a failure.
+    pub failed: bool,
+    /// Its return was seen.
+    pub returned: bool,
+}

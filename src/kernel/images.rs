@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Where the image of the running kernel is, and whether a file is it.
+//!
+//! Looked for in the standard places, or given by the user; judged by build id. What is wrong with
+//! an image is a value: for a file that the user named it is an error, for a standard place it is
+//! the reason why there are no lines.
+
+mod elf_file;
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
+
+use self::elf_file::Facts;
+
+/// A GNU build id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BuildId(pub Vec<u8>);
+
+/// Which kernel runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelIdentity {
+    /// `6.12.0-1-amd64`, as `uname -r` says.
+    pub release: String,
+    /// `None` where the kernel does not tell.
+    pub build_id: Option<BuildId>,
+}
+
+/// An image that can be read for lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelImage {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether its build id is that of the running kernel; false where one of the two has none.
+    pub is_verified: bool,
+}
+
+/// Why a file is not used as the image of the running kernel.
+#[derive(Debug)]
+pub enum ImageProblem {
+    /// It is not there, or cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// It is no ELF file, or a damaged one. A compressed `vmlinuz` is none.
+    NotElf(PathBuf),
+    /// It is of another architecture.
+    ForeignArchitecture {
+        /// The file.
+        path: PathBuf,
+        /// The architecture it is for.
+        found: String,
+    },
+    /// It has no debug information.
+    NoDwarf(PathBuf),
+    /// It is another kernel's.
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// Its build id.
+        image: BuildId,
+        /// The running kernel's.
+        running: BuildId,
+    },
+    /// In none of the standard places is there a file.
+    NotFound {
+        /// The release looked for.
+        release: String,
+        /// The places.
+        places: Vec<PathBuf>,
+    },
+}
+
+/// What came of looking for the running kernel's image.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The image to read lines from.
+    pub image: Option<KernelImage>,
+    /// What was wrong with the files that were not taken, and if none was there, that.
+    pub problems: Vec<ImageProblem>,
+}
+
+impl KernelIdentity {
+    /// Reads the identity of the kernel whose `/proc` and `/sys` lie below `root`.
+    ///
+    /// # Errors
+    ///
+    /// When the release cannot be read.
+    pub fn read(root: &Path) -> io::Result<Self> {
+        let release = fs::read_to_string(root.join("proc/sys/kernel/osrelease"))?;
+        let notes = fs::read(root.join("sys/kernel/notes")).unwrap_or_default();
+        Ok(Self {
+            release: release.trim_end().to_owned(),
+            build_id: elf_file::build_id_of_notes(&notes),
+        })
+    }
+}
+
+/// Judges the image that the user named.
+///
+/// # Errors
+///
+/// When it cannot be used at all. That it is another kernel's is no error but a problem that is
+/// returned: the run goes on without lines.
+pub fn named(path: &Path, kernel: &KernelIdentity) -> Result<Found, ImageProblem> {
+    match judge(path, kernel) {
+        Ok(image) => Ok(Found {
+            image: Some(image),
+            problems: Vec::new(),
+        }),
+        Err(problem @ ImageProblem::Mismatch { .. }) => Ok(Found {
+            image: None,
+            problems: vec![problem],
+        }),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Looks for the image in the standard places below `root`. `caches` are the directories where
+/// debuginfod clients keep what they fetched.
+#[must_use]
+pub fn find(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Found {
+    let places = places(root, caches, kernel);
+    let mut found = Found::default();
+    for place in &places {
+        match judge(place, kernel) {
+            Ok(image) => {
+                found.image = Some(image);
+                return found;
+            }
+            Err(ImageProblem::Unreadable(_, error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(problem) => found.problems.push(problem),
+        }
+    }
+    if found.problems.is_empty() {
+        let release = kernel.release.clone();
+        found
+            .problems
+            .push(ImageProblem::NotFound { release, places });
+    }
+    found
+}
+
+/// Where debuginfod clients keep what they fetched, by the environment of this process.
+#[must_use]
+pub fn debuginfod_caches(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let directory = |name| {
+        variable(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let caches = [
+        directory("DEBUGINFOD_CACHE_PATH"),
+        directory("XDG_CACHE_HOME").map(|cache| cache.join("debuginfod_client")),
+        directory("HOME").map(|home| home.join(".cache/debuginfod_client")),
+        directory("HOME").map(|home| home.join(".debuginfod_client_cache")),
+    ];
+    caches.into_iter().flatten().collect()
+}
+
+/// The standard places, the likeliest first.
+#[must_use]
+pub fn places(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Vec<PathBuf> {
+    let release = &kernel.release;
+    let mut places = Vec::new();
+    if let Some(id) = &kernel.build_id {
+        let id = id.to_string();
+        if let Some((first, rest)) = id.split_at_checked(2) {
+            places.push(root.join(format!("usr/lib/debug/.build-id/{first}/{rest}.debug")));
+        }
+        places.extend(caches.iter().map(|cache| cache.join(&id).join("debuginfo")));
+    }
+    places.extend(
+        [
+            format!("usr/lib/debug/boot/vmlinux-{release}"),
+            format!("usr/lib/debug/lib/modules/{release}/vmlinux"),
+            format!("usr/lib/debug/boot/vmlinux-{release}.debug"),
+            format!("lib/modules/{release}/build/vmlinux"),
+            format!("lib/modules/{release}/vmlinux"),
+            format!("usr/lib/modules/{release}/kernel/vmlinux"),
+            format!("boot/vmlinux-{release}"),
+        ]
+        .map(|place| root.join(place)),
+    );
+    places
+}
+
+fn judge(path: &Path, kernel: &KernelIdentity) -> Result<KernelImage, ImageProblem> {
+    let own = || path.to_owned();
+    let facts = match Facts::read(path) {
+        Ok(Some(facts)) => facts,
+        Ok(None) => return Err(ImageProblem::NotElf(own())),
+        Err(error) => return Err(ImageProblem::Unreadable(own(), error)),
+    };
+    if let Some(found) = facts.foreign_architecture {
+        return Err(ImageProblem::ForeignArchitecture { path: own(), found });
+    }
+    if let (Some(image), Some(running)) = (&facts.build_id, &kernel.build_id)
+        && image != running
+    {
+        let (image, running) = (image.clone(), running.clone());
+        return Err(ImageProblem::Mismatch {
+            path: own(),
+            image,
+            running,
+        });
+    }
+    if !facts.has_dwarf {
+        return Err(ImageProblem::NoDwarf(own()));
+    }
+    let is_verified = facts.build_id.is_some() && kernel.build_id.is_some();
+    Ok(KernelImage {
+        path: own(),
+        is_verified,
+    })
+}
+
+impl fmt::Display for BuildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Display for ImageProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(path, error) => {
+                write!(f, "failed to read `{}`: {error}", path.display())
+            }
+            Self::NotElf(path) => write!(f, "`{}` is not an ELF file", path.display()),
+            Self::ForeignArchitecture { path, found } => {
+                write!(
+                    f,
+                    "`{}` is for another architecture ({found})",
+                    path.display()
+                )
+            }
+            Self::NoDwarf(path) => {
+                write!(f, "`{}` has no debug information (DWARF)", path.display())
+            }
+            Self::Mismatch {
+                path,
+                image,
+                running,
+            } => write!(
+                f,
+                "`{}` is another kernel's image: its build id is {image}, \
+                 the running kernel's {running}",
+                path.display()
+            ),
+            Self::NotFound { release, places } => write!(
+                f,
+                "no kernel image (vmlinux) found for {release}, looked in {} places",
+                places.len()
+            ),
+        }
+    }
+}
+
+impl Error for ImageProblem {}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Trees of files as systems have them, and what is found in them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::elf_file::Facts;
+use super::{BuildId, Found, ImageProblem, KernelIdentity, debuginfod_caches, find, named};
+
+const RELEASE: &str = "6.12.1-test";
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/image")
+        .join(name)
+}
+
+fn no_id() -> KernelIdentity {
+    KernelIdentity {
+        release: RELEASE.to_owned(),
+        build_id: None,
+    }
+}
+
+/// The identity of the kernel that an image of the test data would be the image of.
+fn kernel_of(image: &str) -> KernelIdentity {
+    let facts = Facts::read(&data(image)).unwrap().unwrap();
+    KernelIdentity {
+        build_id: facts.build_id,
+        ..no_id()
+    }
+}
+
+fn place(root: &TempDir, place: &str, contents: &[u8]) -> PathBuf {
+    let path = root.path().join(place);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, contents).unwrap();
+    path
+}
+
+#[test]
+fn the_standard_places_are_looked_at_and_the_build_id_decides() {
+    let kernel = kernel_of("dwarf5");
+    let id = kernel.build_id.as_ref().unwrap().to_string();
+    let good = fs::read(data("dwarf5")).unwrap();
+    let places = [
+        format!("usr/lib/debug/.build-id/{}/{}.debug", &id[..2], &id[2..]),
+        format!("cache/{id}/debuginfo"),
+        format!("usr/lib/debug/boot/vmlinux-{RELEASE}"),
+        format!("usr/lib/debug/lib/modules/{RELEASE}/vmlinux"),
+        format!("lib/modules/{RELEASE}/build/vmlinux"),
+        format!("boot/vmlinux-{RELEASE}"),
+    ];
+    for name in places {
+        let root = tempfile::tempdir().unwrap();
+        let path = place(&root, &name, &good);
+        let Found { image, problems } = find(root.path(), &[root.path().join("cache")], &kernel);
+        let image = image.unwrap_or_else(|| panic!("not found in {name}: {problems:?}"));
+        assert_eq!((image.path, image.is_verified), (path, true));
+    }
+}
+
+#[test]
+fn another_kernels_image_is_passed_over_with_both_ids_told() {
+    let root = tempfile::tempdir().unwrap();
+    let kernel = kernel_of("dwarf5");
+    let other = fs::read(data("dwarf4")).unwrap();
+    place(
+        &root,
+        &format!("usr/lib/debug/boot/vmlinux-{RELEASE}"),
+        &other,
+    );
+    let found = find(root.path(), &[], &kernel);
+    assert!(found.image.is_none());
+    let text = found.problems[0].to_string();
+    for kernel in [kernel_of("dwarf5"), kernel_of("dwarf4")] {
+        assert!(
+            text.contains(&kernel.build_id.unwrap().to_string()),
+            "{text}"
+        );
+    }
+    // The right one in a later place is taken.
+    let good = fs::read(data("dwarf5")).unwrap();
+    let path = place(&root, &format!("boot/vmlinux-{RELEASE}"), &good);
+    assert_eq!(find(root.path(), &[], &kernel).image.unwrap().path, path);
+}
+
+#[test]
+fn nothing_anywhere_is_one_problem_that_names_the_release() {
+    let root = tempfile::tempdir().unwrap();
+    let found = find(root.path(), &[], &no_id());
+    assert!(found.image.is_none());
+    assert!(matches!(
+        &found.problems[..],
+        [ImageProblem::NotFound { .. }]
+    ));
+    assert!(found.problems[0].to_string().contains(RELEASE));
+}
+
+#[test]
+fn a_named_file_that_is_of_no_use_is_an_error_of_its_own_kind() {
+    let root = tempfile::tempdir().unwrap();
+    let kernel = kernel_of("dwarf5");
+    let error = |path: &Path| named(path, &kernel).unwrap_err();
+    assert!(matches!(
+        error(&root.path().join("absent")),
+        ImageProblem::Unreadable(..)
+    ));
+    assert!(matches!(error(root.path()), ImageProblem::Unreadable(..)));
+    assert!(matches!(
+        error(&place(&root, "empty", b"")),
+        ImageProblem::NotElf(_)
+    ));
+    assert!(matches!(
+        error(&place(&root, "garbage", b"\x7fELFgarbage")),
+        ImageProblem::NotElf(_)
+    ));
+    assert!(matches!(error(&data("make")), ImageProblem::NotElf(_)));
+    assert!(matches!(
+        named(&data("no-dwarf"), &kernel_of("no-dwarf")).unwrap_err(),
+        ImageProblem::NoDwarf(_)
+    ));
+    let mut foreign = fs::read(data("dwarf5")).unwrap();
+    // e_machine: SPARC V9 is nobody's.
+    foreign[18..20].copy_from_slice(&43_u16.to_le_bytes());
+    let problem = error(&place(&root, "foreign", &foreign));
+    assert!(
+        matches!(problem, ImageProblem::ForeignArchitecture { .. }),
+        "{problem}"
+    );
+}
+
+#[test]
+fn a_named_image_of_another_kernel_is_a_warning_and_no_lines() {
+    let found = named(&data("dwarf4"), &kernel_of("dwarf5")).unwrap();
+    assert!(found.image.is_none());
+    assert!(matches!(
+        found.problems[..],
+        [ImageProblem::Mismatch { .. }]
+    ));
+}
+
+#[test]
+fn without_a_build_id_to_compare_an_image_is_taken_unverified() {
+    let image = named(&data("dwarf5"), &no_id()).unwrap().image.unwrap();
+    assert!(!image.is_verified);
+}
+
+#[test]
+fn the_caches_of_debuginfod_are_where_its_variables_say() {
+    let variables = [
+        ("HOME", "/root"),
+        ("XDG_CACHE_HOME", ""),
+        ("DEBUGINFOD_CACHE_PATH", "/c"),
+    ];
+    let caches = debuginfod_caches(|name| {
+        variables
+            .iter()
+            .find(|(other, _)| *other == name)
+            .map(|(_, value)| (*value).into())
+    });
+    let expected = [
+        "/c",
+        "/root/.cache/debuginfod_client",
+        "/root/.debuginfod_client_cache",
+    ];
+    assert_eq!(caches, expected.map(PathBuf::from));
+}
+
+#[test]
+fn the_identity_is_read_from_proc_and_sys() {
+    let root = tempfile::tempdir().unwrap();
+    place(&root, "proc/sys/kernel/osrelease", b"6.12.1-test\n");
+    let identity = KernelIdentity::read(root.path()).unwrap();
+    assert_eq!(identity, no_id());
+    let mut notes = Vec::new();
+    for (name, kind, desc) in [
+        (&b"Linux\0"[..], 257_u32, &b"abc"[..]),
+        (b"GNU\0", 3, b"\x4a\x5a"),
+    ] {
+        notes.extend((name.len() as u32).to_ne_bytes());
+        notes.extend((desc.len() as u32).to_ne_bytes());
+        notes.extend(kind.to_ne_bytes());
+        for part in [name, desc] {
+            notes.extend(part);
+            notes.resize(notes.len().next_multiple_of(4), 0);
+        }
+    }
+    place(&root, "sys/kernel/notes", &notes);
+    let identity = KernelIdentity::read(root.path()).unwrap();
+    assert_eq!(identity.build_id, Some(BuildId(vec![0x4a, 0x5a])));
+    for end in 0..notes.len() {
+        place(&root, "sys/kernel/notes", &notes[..end]);
+        KernelIdentity::read(root.path()).unwrap();
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Whether the kernel will let us trace: capabilities, and lockdown. Facts and a verdict; both
+//! from text, so that a test can have any of them.
+
+/// Bits of `CapEff` (include/uapi/linux/capability.h).
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SYSLOG: u32 = 34;
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+
+/// How far the kernel is locked down (`/sys/kernel/security/lockdown`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lockdown {
+    /// Not at all, or the kernel does not know lockdown.
+    None,
+    /// User space may not change the kernel; tracing is allowed.
+    Integrity,
+    /// User space may not read the kernel's memory either: no tracing.
+    Confidentiality,
+}
+
+impl Lockdown {
+    /// From the file's text, where the state that holds is in brackets.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        if text.contains("[confidentiality]") {
+            Self::Confidentiality
+        } else if text.contains("[integrity]") {
+            Self::Integrity
+        } else {
+            Self::None
+        }
+    }
+}
+
+/// The capabilities in effect, a bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities(u64);
+
+impl Capabilities {
+    /// From the text of `/proc/self/status`; none where it does not say.
+    #[must_use]
+    pub fn parse(status: &str) -> Self {
+        let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+        Self(
+            line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
+                .unwrap_or(0),
+        )
+    }
+
+    /// Names of the capabilities that tracing needs and that are not there.
+    #[must_use]
+    pub fn missing(self) -> Vec<&'static str> {
+        let has = |bit: u32| self.0 >> bit & 1 == 1;
+        if has(CAP_SYS_ADMIN) {
+            return Vec::new();
+        }
+        // CAP_SYSLOG is for the addresses in /proc/kallsyms.
+        [
+            ("CAP_BPF", CAP_BPF),
+            ("CAP_PERFMON", CAP_PERFMON),
+            ("CAP_SYSLOG", CAP_SYSLOG),
+        ]
+        .into_iter()
+        .filter(|(_, bit)| !has(*bit))
+        .map(|(name, _)| name)
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Capabilities, Lockdown};
+
+    #[test]
+    fn lockdown_is_what_stands_in_brackets() {
+        assert_eq!(
+            Lockdown::parse("[none] integrity confidentiality\n"),
+            Lockdown::None
+        );
+        assert_eq!(
+            Lockdown::parse("none [integrity] confidentiality"),
+            Lockdown::Integrity
+        );
+        assert_eq!(
+            Lockdown::parse("none integrity [confidentiality]"),
+            Lockdown::Confidentiality
+        );
+        assert_eq!(Lockdown::parse(""), Lockdown::None);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let missing = |bits: &str| Capabilities::parse(&format!("CapEff:\t{bits}\n")).missing();
+        assert_eq!(missing("000001ffffffffff"), Vec::<&str>::new());
+        assert_eq!(missing("0000000000200000"), Vec::<&str>::new());
+        assert_eq!(missing("0000008000000000"), ["CAP_PERFMON", "CAP_SYSLOG"]);
+        assert_eq!(Capabilities::parse("").missing().len(), 3);
+    }
+}

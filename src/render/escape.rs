@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Text that others chose (task names, paths, symbols) → text that is safe on a terminal.
+
+use std::fmt::Write;
+
+/// Bytes as they may be shown: control characters, invalid UTF-8 and what reorders or hides text
+/// become `\x1b` or `\u{202e}`; a backslash is doubled, so that nothing else looks like that.
+#[must_use]
+pub fn escape(bytes: &[u8]) -> String {
+    let mut shown = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            push(&mut shown, character);
+        }
+        for byte in chunk.invalid() {
+            hex(&mut shown, *byte);
+        }
+    }
+    shown
+}
+
+fn push(shown: &mut String, character: char) {
+    match character {
+        '\\' => shown.push_str("\\\\"),
+        ' '..='~' => shown.push(character),
+        '\0'..='\u{ff}' if character.is_control() => hex(shown, character as u8),
+        // Zero width, direction, line ends, byte order mark, tags.
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff0}'..='\u{ffff}'
+        | '\u{e0000}'..='\u{e0fff}' => {
+            let _ = write!(shown, "\\u{{{:x}}}", character as u32);
+        }
+        _ => shown.push(character),
+    }
+}
+
+fn hex(shown: &mut String, byte: u8) {
+    // Writing to a string does not fail.
+    let _ = write!(shown, "\\x{byte:02x}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn nothing_that_a_program_calls_itself_reaches_the_terminal_raw() {
+        assert_eq!(escape(b"bash"), "bash");
+        assert_eq!(escape(b"\x1b[2J\x07"), "\\x1b[2J\\x07");
+        assert_eq!(escape(b"a\xffb\n\xc2\x9b"), "a\\xffb\\x0a\\x9b");
+        assert_eq!(escape("Web Content é ✓".as_bytes()), "Web Content é ✓");
+        assert_eq!(
+            escape("ab\u{202e}cd\u{200b}".as_bytes()),
+            "ab\\u{202e}cd\\u{200b}"
+        );
+        assert_eq!(escape(br"\x1b"), r"\\x1b");
+    }
+}

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The objects of the JSON output, key by key. Keys come out in the order of the fields.
+
+use serde::Serialize;
+
+use super::SCHEMA;
+use crate::render::RenderContext;
+use crate::render::value::result_text;
+use crate::render::view::{self, CallView, HandledView, RowView};
+use crate::session::{Lane, Link, Session, SessionLosses};
+use crate::spec::{Addr, Outcome};
+use crate::symbolize::{Frame, SourceLine};
+
+/// One session.
+#[derive(Debug, Serialize)]
+pub(super) struct SessionObject {
+    schema: u32,
+    kind: &'static str,
+    id: u64,
+    started_time: String,
+    ended_time: String,
+    started_ns: u64,
+    ended_ns: u64,
+    duration_ns: u64,
+    tgid: u32,
+    tid: u32,
+    comm: String,
+    leader_comm: String,
+    /// `task`, `softirq`, `hardirq`, `nmi`.
+    lane: &'static str,
+    /// The entry function's call.
+    entry: Option<CallObject>,
+    culprit: Option<CulpritObject>,
+    chain: Vec<LinkObject>,
+    stack: Vec<RowObject>,
+    handled: Vec<HandledObject>,
+    losses: LossesObject,
+}
+
+/// A call and what it returned.
+#[derive(Debug, Serialize)]
+struct CallObject {
+    function: String,
+    module: Option<String>,
+    result: Option<String>,
+    raw: Option<String>,
+    errno: Option<u16>,
+    failed: bool,
+}
+
+/// A place in the source.
+#[derive(Debug, Serialize)]
+struct PlaceObject {
+    file: Option<String>,
+    line: Option<u32>,
+    /// `definition` where the line is that of the function's start, because no address inside of
+    /// it is known; else `address`.
+    line_of: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct CulpritObject {
+    #[serde(flatten)]
+    call: CallObject,
+    #[serde(flatten)]
+    place: PlaceObject,
+    certain: bool,
+}
+
+/// A link of the chain, from the entry function to the culprit.
+#[derive(Debug, Serialize)]
+struct LinkObject {
+    #[serde(flatten)]
+    call: CallObject,
+    address: Option<String>,
+    offset: Option<u64>,
+    started_ns: u64,
+    duration_ns: Option<u64>,
+    depth: u16,
+    times: u32,
+    /// `passed_on`, `translated`, `origin`, `transparent`.
+    link: &'static str,
+    /// `culprit`, `translated`, `did_not_return`, `repeated`.
+    marks: Vec<&'static str>,
+    #[serde(flatten)]
+    place: PlaceObject,
+    inlined: Vec<InlinedObject>,
+}
+
+/// A row of the kernel's stack, outermost first.
+#[derive(Debug, Serialize)]
+struct RowObject {
+    function: String,
+    module: Option<String>,
+    address: Option<String>,
+    offset: Option<u64>,
+    #[serde(flatten)]
+    place: PlaceObject,
+    inlined: Vec<InlinedObject>,
+    /// Index into `chain`.
+    chain_index: Option<usize>,
+    tracer: bool,
+}
+
+/// A function inlined at an address.
+#[derive(Debug, Serialize)]
+struct InlinedObject {
+    function: String,
+    file: Option<String>,
+    line: Option<u32>,
+}
+
+/// A failing call that does not explain the result.
+#[derive(Debug, Serialize)]
+struct HandledObject {
+    #[serde(flatten)]
+    call: CallObject,
+    times: u64,
+    /// The function that called it and the line of the call.
+    caller: Option<String>,
+    #[serde(flatten)]
+    place: PlaceObject,
+}
+
+#[derive(Debug, Serialize)]
+struct LossesObject {
+    beyond_depth: u32,
+    overwritten_calls: u32,
+    unreturned: u32,
+    unmatched_returns: u32,
+    missing_stacks: u32,
+}
+
+impl SessionObject {
+    pub(super) fn new(session: &Session, context: &RenderContext<'_>) -> Self {
+        let rows = view::rows(session, context);
+        let entry = session.entry().map(|call| CallView::new(call, context));
+        let handled = view::handled(session, context);
+        Self {
+            schema: SCHEMA,
+            kind: "session",
+            id: session.id,
+            started_time: context.clock.rfc3339(session.started),
+            ended_time: context.clock.rfc3339(session.ended),
+            started_ns: session.started.0,
+            ended_ns: session.ended.0,
+            duration_ns: session.ended.0.saturating_sub(session.started.0),
+            tgid: session.tgid.0,
+            tid: session.tid.0,
+            comm: String::from_utf8_lossy(&session.comm).into_owned(),
+            leader_comm: String::from_utf8_lossy(&session.leader_comm).into_owned(),
+            lane: lane(session.lane),
+            entry: entry.as_ref().map(CallObject::new),
+            culprit: rows
+                .iter()
+                .find_map(|row| CulpritObject::new(row, session.certain)),
+            chain: chain(&rows),
+            stack: rows.iter().map(RowObject::new).collect(),
+            handled: handled.iter().map(HandledObject::new).collect(),
+            losses: LossesObject::new(session.losses),
+        }
+    }
+}
+
+impl CallObject {
+    fn new(view: &CallView<'_>) -> Self {
+        let call = view.call;
+        let returned = call.returned.then_some(call);
+        Self {
+            function: view.name().into_owned(),
+            module: view.module().map(str::to_owned),
+            result: returned.map(|call| result_text(view.result_type(), call.result, call.outcome)),
+            raw: returned.map(|call| format!("{:#x}", call.result)),
+            errno: match call.outcome {
+                Outcome::Errno(number) => Some(number),
+                Outcome::Success | Outcome::Null | Outcome::Status(_) => None,
+            },
+            failed: call.outcome.is_failure(),
+        }
+    }
+}
+
+impl PlaceObject {
+    fn new(source: Option<&SourceLine>, is_definition: bool) -> Self {
+        Self {
+            file: source.map(|source| source.path.to_string()),
+            line: source.map(|source| source.line),
+            line_of: if is_definition {
+                "definition"
+            } else {
+                "address"
+            },
+        }
+    }
+
+    fn of_row(row: &RowView<'_>) -> Self {
+        Self::new(row.place.source.as_ref(), row.place.is_definition)
+    }
+}
+
+impl CulpritObject {
+    fn new(row: &RowView<'_>, certain: bool) -> Option<Self> {
+        let link = row.link.as_ref().filter(|link| link.is_culprit)?;
+        let place = match &row.frame {
+            Some(frame) => PlaceObject::new(view::innermost(frame).0.as_ref(), false),
+            None => PlaceObject::of_row(row),
+        };
+        Some(Self {
+            call: CallObject::new(&link.of),
+            place,
+            certain,
+        })
+    }
+}
+
+/// The links in their order; rows that show the same link again (recursion) come once.
+fn chain(rows: &[RowView<'_>]) -> Vec<LinkObject> {
+    let mut links: Vec<_> = rows
+        .iter()
+        .filter_map(|row| Some((row.link.as_ref()?.index, LinkObject::new(row)?)))
+        .collect();
+    links.sort_by_key(|(index, _)| *index);
+    links.dedup_by_key(|(index, _)| *index);
+    links.into_iter().map(|(_, link)| link).collect()
+}
+
+impl LinkObject {
+    fn new(row: &RowView<'_>) -> Option<Self> {
+        let link = row.link.as_ref()?;
+        let call = link.of.call;
+        let marks = [
+            (link.is_culprit, "culprit"),
+            (link.link == Link::Translated, "translated"),
+            (!call.returned, "did_not_return"),
+            (call.repeats > 1, "repeated"),
+        ];
+        let (_, _, offset) = row.symbol();
+        Some(Self {
+            call: CallObject::new(&link.of),
+            address: row.row.addr.map(address),
+            offset,
+            started_ns: call.started.0,
+            duration_ns: call.returned.then_some(call.duration_ns),
+            depth: call.depth,
+            times: call.repeats,
+            link: link_name(link.link),
+            marks: marks
+                .iter()
+                .filter(|(is, _)| *is)
+                .map(|(_, mark)| *mark)
+                .collect(),
+            place: PlaceObject::of_row(row),
+            inlined: inlined(row.frame.as_deref()),
+        })
+    }
+}
+
+impl RowObject {
+    fn new(row: &RowView<'_>) -> Self {
+        let (function, module, offset) = row.symbol();
+        Self {
+            function: function.clone().into_owned(),
+            module: module.map(str::to_owned),
+            address: row.row.addr.map(address),
+            offset,
+            place: PlaceObject::of_row(row),
+            inlined: inlined(row.frame.as_deref()),
+            chain_index: row.link.as_ref().map(|link| link.index),
+            tracer: row.row.is_tracer,
+        }
+    }
+}
+
+impl HandledObject {
+    fn new(view: &HandledView<'_>) -> Self {
+        Self {
+            call: CallObject::new(&view.of),
+            times: view.times,
+            caller: view
+                .caller
+                .as_ref()
+                .map(|caller| caller.name().into_owned()),
+            place: PlaceObject::new(view.called_at.as_ref(), false),
+        }
+    }
+}
+
+impl LossesObject {
+    fn new(losses: SessionLosses) -> Self {
+        let SessionLosses {
+            beyond_depth,
+            overwritten_calls,
+            unreturned,
+            unmatched_returns,
+            missing_stacks,
+        } = losses;
+        Self {
+            beyond_depth,
+            overwritten_calls,
+            unreturned,
+            unmatched_returns,
+            missing_stacks,
+        }
+    }
+}
+
+fn inlined(frame: Option<&Frame>) -> Vec<InlinedObject> {
+    let inlined = frame.into_iter().flat_map(|frame| &frame.inlined);
+    inlined
+        .map(|inlined| InlinedObject {
+            function: inlined.function.to_string(),
+            file: inlined
+                .source
+                .as_ref()
+                .map(|source| source.path.to_string()),
+            line: inlined.source.as_ref().map(|source| source.line),
+        })
+        .collect()
+}
+
+fn address(addr: Addr) -> String {
+    format!("0x{addr}")
+}
+
+fn lane(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Task => "task",
+        Lane::SoftIrq => "softirq",
+        Lane::HardIrq => "hardirq",
+        Lane::Nmi => "nmi",
+    }
+}
+
+fn link_name(link: Link) -> &'static str {
+    match link {
+        Link::PassedOn => "passed_on",
+        Link::Translated => "translated",
+        Link::Origin => "origin",
+        Link::Transparent => "transparent",
+    }
+}

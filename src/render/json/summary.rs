@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The last object of the JSON output, key by key.
+
+use serde::Serialize;
+
+use super::SCHEMA;
+use crate::render::Summary;
+
+/// The last object.
+#[derive(Debug, Serialize)]
+pub(super) struct SummaryObject {
+    schema: u32,
+    kind: &'static str,
+    started: u64,
+    shown: u64,
+    filtered: u64,
+    succeeded: u64,
+    dropped: DropsObject,
+    open_at_end: u64,
+    functions: u64,
+    run_time_ns: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct DropsObject {
+    ring_full: u64,
+    no_slot: u64,
+    task_exited: u64,
+    abandoned: u64,
+    undecodable: u64,
+}
+
+impl SummaryObject {
+    pub(super) fn new(summary: &Summary) -> Self {
+        let dropped = summary.dropped;
+        Self {
+            schema: SCHEMA,
+            kind: "summary",
+            started: summary.started,
+            shown: summary.shown,
+            filtered: summary.filtered,
+            succeeded: summary.succeeded,
+            dropped: DropsObject {
+                ring_full: dropped.ring_full,
+                no_slot: dropped.no_slot,
+                task_exited: dropped.task_exited,
+                abandoned: dropped.abandoned,
+                undecodable: dropped.undecodable,
+            },
+            open_at_end: summary.open_at_end,
+            functions: summary.functions,
+            run_time_ns: u64::try_from(summary.run_time.as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! JSON against its schema and against expected files.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::schema::violations;
+use super::{write_session, write_summary};
+use crate::render::fixtures::{
+    World, hostile, incomplete, long_names, passed_on, succeeded, translated,
+};
+use crate::render::golden::check_golden;
+use crate::render::{Drops, Summary};
+use crate::session::Session;
+
+const SCHEMA: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/data/session.schema.json"
+));
+
+fn line(session: &Session) -> String {
+    let world = World::new();
+    let mut out = Vec::new();
+    write_session(session, &world.context(), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn summary_line() -> String {
+    let summary = Summary {
+        started: 10,
+        shown: 1,
+        filtered: 2,
+        succeeded: 3,
+        dropped: Drops {
+            ring_full: 1,
+            no_slot: 1,
+            task_exited: 1,
+            abandoned: 0,
+            undecodable: 0,
+        },
+        open_at_end: 1,
+        functions: 1781,
+        run_time: Duration::from_millis(1500),
+    };
+    let mut out = Vec::new();
+    write_summary(&summary, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn every_object_is_one_line_that_its_schema_describes() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let sessions = [
+        passed_on(),
+        translated(),
+        incomplete(),
+        hostile(),
+        long_names(),
+        succeeded(),
+    ];
+    for text in sessions.iter().map(line).chain([summary_line()]) {
+        assert_eq!(text.find('\n'), Some(text.len() - 1));
+        let object: Value = serde_json::from_str(&text).unwrap();
+        let name = &object["kind"];
+        // One definition at a time tells what is wrong; the two together, that nothing is.
+        let defined = schema
+            .pointer(&format!("/$defs/{}", name.as_str().unwrap()))
+            .unwrap();
+        let mut alone = defined.clone();
+        alone["$defs"] = schema["$defs"].clone();
+        assert_eq!(violations(&alone, &object), Vec::<String>::new(), "{text}");
+        assert_eq!(violations(&schema, &object), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_is_not_in_it() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let mut object: Value = serde_json::from_str(&summary_line()).unwrap();
+    object["more"] = json!(1);
+    assert!(!violations(&schema, &object).is_empty());
+    object.as_object_mut().unwrap().remove("more");
+    object["shown"] = json!(-1);
+    assert!(!violations(&schema, &object).is_empty());
+    object.as_object_mut().unwrap().remove("shown");
+    assert!(!violations(&schema, &object).is_empty());
+}
+
+#[test]
+fn sessions_as_json() {
+    let check = |golden: &str, session: &Session| {
+        let object: Value = serde_json::from_str(&line(session)).unwrap();
+        check_golden(
+            golden,
+            &(serde_json::to_string_pretty(&object).unwrap() + "\n"),
+        );
+    };
+    check("translated.json", &translated());
+    check("passed_on.json", &passed_on());
+    check("incomplete.json", &incomplete());
+}
+
+#[test]
+fn the_summary_as_json() {
+    check_golden("summary.json", &summary_line());
+}

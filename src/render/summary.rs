@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The last line of a run: what was shown, what was not and why. The counts add up.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// What became of the sessions of a run:
+/// `started == shown + filtered + succeeded + drops.total() + open_at_end`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Sessions opened in the kernel.
+    pub started: u64,
+    /// Sessions shown.
+    pub shown: u64,
+    /// Failing sessions that the filters (`-x`, `-L`, `-n`, …) left out.
+    pub filtered: u64,
+    /// Sessions that did not fail, and successes were not asked for.
+    pub succeeded: u64,
+    /// Sessions lost, by cause.
+    pub dropped: Drops,
+    /// Sessions that had not ended when the run did.
+    pub open_at_end: u64,
+    /// Functions traced.
+    pub functions: u64,
+    /// From "Receiving data…" to the end.
+    pub run_time: Duration,
+}
+
+/// Why sessions were lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// The ring buffer had no room for their records.
+    pub ring_full: u64,
+    /// No slot was free when their entry function was called.
+    pub no_slot: u64,
+    /// Their task exited or called `exec` before the entry function returned.
+    pub task_exited: u64,
+    /// The return of their entry function was never reported.
+    pub abandoned: u64,
+    /// Their records were incomplete or made no sense.
+    pub undecodable: u64,
+}
+
+impl Drops {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.by_cause().iter().map(|(_, count)| count).sum()
+    }
+
+    fn by_cause(&self) -> [(&'static str, u64); 5] {
+        let Self {
+            ring_full,
+            no_slot,
+            task_exited,
+            abandoned,
+            undecodable,
+        } = *self;
+        [
+            ("ring full", ring_full),
+            ("no slot", no_slot),
+            ("task exited", task_exited),
+            ("return never seen", abandoned),
+            ("undecodable", undecodable),
+        ]
+    }
+}
+
+/// Writes the summary as one line.
+///
+/// # Errors
+///
+/// When writing fails.
+pub fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", line(summary))
+}
+
+fn line(summary: &Summary) -> String {
+    let Summary {
+        started: _,
+        shown,
+        filtered,
+        succeeded,
+        dropped,
+        open_at_end,
+        functions,
+        run_time,
+    } = summary;
+    let mut parts = vec![count(*shown, "session") + " shown"];
+    let mut add = |number: u64, what: &str| {
+        if number > 0 {
+            parts.push(format!("{number} {what}"));
+        }
+    };
+    add(*filtered, "filtered out");
+    add(*succeeded, "succeeded");
+    let causes = dropped.by_cause();
+    let causes: Vec<String> = causes
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(cause, count)| format!("{cause} {count}"))
+        .collect();
+    add(dropped.total(), &format!("dropped ({})", causes.join(", ")));
+    add(*open_at_end, "still open");
+    let seconds = run_time.as_secs_f64();
+    format!(
+        "{}; {} traced for {seconds:.1} s",
+        parts.join(", "),
+        count(*functions, "function")
+    )
+}
+
+fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Drops, Summary, line};
+
+    #[test]
+    fn the_summary_names_what_happened_and_nothing_else() {
+        let summary = Summary {
+            functions: 1,
+            ..Summary::default()
+        };
+        assert_eq!(
+            line(&summary),
+            "0 sessions shown; 1 function traced for 0.0 s"
+        );
+        let summary = Summary {
+            started: 113,
+            shown: 3,
+            filtered: 2,
+            succeeded: 100,
+            dropped: Drops {
+                ring_full: 4,
+                no_slot: 0,
+                task_exited: 3,
+                abandoned: 0,
+                undecodable: 0,
+            },
+            open_at_end: 1,
+            functions: 1781,
+            run_time: Duration::from_millis(61_240),
+        };
+        assert_eq!(
+            line(&summary),
+            "3 sessions shown, 2 filtered out, 100 succeeded, \
+             7 dropped (ring full 4, task exited 3), 1 still open; \
+             1781 functions traced for 61.2 s"
+        );
+        let Summary {
+            started,
+            shown,
+            filtered,
+            succeeded,
+            dropped,
+            open_at_end,
+            ..
+        } = summary;
+        assert_eq!(
+            started,
+            shown + filtered + succeeded + dropped.total() + open_at_end
+        );
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Sessions as the terminal shows them.
+
+use super::write_session;
+use crate::render::RenderContext;
+use crate::render::fixtures::{
+    World, hostile, incomplete, long_names, passed_on, succeeded, translated,
+};
+use crate::render::golden::check_golden;
+use crate::session::Session;
+
+fn render(session: &Session, adjust: impl Fn(&mut RenderContext<'_>)) -> String {
+    let world = World::new();
+    let mut context = world.context();
+    adjust(&mut context);
+    let mut out = Vec::new();
+    write_session(session, &context, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn check(golden: &str, session: &Session, adjust: impl Fn(&mut RenderContext<'_>)) {
+    let text = render(session, adjust);
+    assert!(
+        text.lines().all(|line| line == line.trim_end()),
+        "trailing blanks in {golden}"
+    );
+    check_golden(golden, &text);
+}
+
+#[test]
+fn a_failure_that_travels_up_is_shown_with_its_culprit_marked() {
+    check("passed_on.txt", &passed_on(), |_| {});
+}
+
+#[test]
+fn b6_handled_failures_stand_apart_and_a_translation_is_told_where_it_happens() {
+    check("translated.txt", &translated(), |_| {});
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    check("incomplete.txt", &incomplete(), |_| {});
+}
+
+#[test]
+fn hostile_names_and_records_reach_the_terminal_as_plain_text() {
+    check("hostile.txt", &hostile(), |_| {});
+    let text = render(&hostile(), |context| context.verbosity = 2);
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+}
+
+#[test]
+fn a_success_has_no_culprit() {
+    check("succeeded.txt", &succeeded(), |_| {});
+}
+
+#[test]
+fn verbosity_adds_addresses_and_then_the_rows_of_the_tracing() {
+    check("verbose1.txt", &passed_on(), |context| {
+        context.verbosity = 1
+    });
+    check("verbose2.txt", &passed_on(), |context| {
+        context.verbosity = 2
+    });
+}
+
+#[test]
+fn colour_adds_escapes_and_nothing_else() {
+    check("color.txt", &translated(), |context| context.color = true);
+    let colored = render(&translated(), |context| context.color = true);
+    let mut plain = String::new();
+    let mut parts = colored.split("\x1b[");
+    plain.push_str(parts.next().unwrap());
+    for part in parts {
+        plain.push_str(part.split_once('m').unwrap().1);
+    }
+    assert_eq!(plain, render(&translated(), |_| {}));
+}
+
+#[test]
+fn lines_fit_the_terminal_whatever_its_width() {
+    for session in [
+        passed_on(),
+        translated(),
+        incomplete(),
+        hostile(),
+        long_names(),
+    ] {
+        for width in (0..140).chain([1000]) {
+            let text = render(&session, |context| context.width = Some(width));
+            let longest = text.lines().map(|line| line.chars().count()).max();
+            assert!(longest <= Some(width), "{longest:?} > {width}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn narrow_terminals_lose_directories_before_sources_and_sources_before_names() {
+    check("long_names.txt", &long_names(), |_| {});
+    check("long_names_120.txt", &long_names(), |context| {
+        context.width = Some(120)
+    });
+    check("passed_on_80.txt", &passed_on(), |context| {
+        context.width = Some(80)
+    });
+    check("translated_60.txt", &translated(), |context| {
+        context.width = Some(60)
+    });
+}

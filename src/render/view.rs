@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A session with everything looked up: what text and JSON show, before either formats it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::RenderContext;
+use crate::select::TracedFunction;
+use crate::session::{Call, Link, Session, StackRow};
+use crate::spec::{Addr, FuncId, ResultType};
+use crate::symbolize::{Frame, SourceLine};
+
+/// A call and the function called.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CallView<'a> {
+    pub(super) call: &'a Call,
+    /// `None` for an id that this run did not give out.
+    pub(super) function: Option<&'a TracedFunction>,
+}
+
+/// A link of the chain.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinkView<'a> {
+    /// Its place in the chain.
+    pub(super) index: usize,
+    pub(super) of: CallView<'a>,
+    pub(super) link: Link,
+    pub(super) is_culprit: bool,
+    /// For a translation: the failure that it turned into its own.
+    pub(super) translated: Option<CallView<'a>>,
+}
+
+/// A row of the stack.
+#[derive(Clone, Debug)]
+pub(super) struct RowView<'a> {
+    pub(super) row: StackRow,
+    pub(super) frame: Option<Arc<Frame>>,
+    pub(super) link: Option<LinkView<'a>>,
+    pub(super) place: Place,
+}
+
+/// A line, and what it is the line of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) source: Option<SourceLine>,
+    /// The function's definition, because no address inside of it is known.
+    pub(super) is_definition: bool,
+}
+
+/// Equal failures that were handled.
+#[derive(Clone, Debug)]
+pub(super) struct HandledView<'a> {
+    /// The last of them.
+    pub(super) of: CallView<'a>,
+    pub(super) caller: Option<CallView<'a>>,
+    pub(super) times: u64,
+    /// The line that called it, innermost.
+    pub(super) called_at: Option<SourceLine>,
+}
+
+/// The rows of a session's stack, outermost first; links that no row shows come last.
+pub(super) fn rows<'a>(session: &'a Session, context: &RenderContext<'a>) -> Vec<RowView<'a>> {
+    let shown = |index| session.stack.iter().any(|row| row.link == Some(index));
+    let left_out = (0..session.chain.len())
+        .filter(|index| !shown(*index))
+        .map(|index| StackRow {
+            addr: None,
+            is_return: false,
+            link: Some(index),
+            is_tracer: false,
+        });
+    let all = session.stack.iter().copied().chain(left_out);
+    all.map(|row| row_view(session, row, context)).collect()
+}
+
+/// The failing calls that do not explain the result; equal ones of one caller are one.
+pub(super) fn handled<'a>(
+    session: &'a Session,
+    context: &RenderContext<'a>,
+) -> Vec<HandledView<'a>> {
+    let mut views: Vec<HandledView<'a>> = Vec::new();
+    for call in session
+        .handled
+        .iter()
+        .filter_map(|index| session.calls.get(*index))
+    {
+        let same = |other: &&mut HandledView<'a>| {
+            let other = other.of.call;
+            (other.func, other.parent, other.outcome) == (call.func, call.parent, call.outcome)
+                && (other.call_site.is_none() || other.call_site == call.call_site)
+        };
+        let times = u64::from(call.repeats.max(1));
+        if let Some(known) = views.iter_mut().find(same) {
+            known.times += times;
+            known.of.call = call;
+            continue;
+        }
+        let caller = call.parent.and_then(|parent| session.calls.get(parent));
+        views.push(HandledView {
+            of: CallView::new(call, context),
+            caller: caller.map(|caller| CallView::new(caller, context)),
+            times,
+            called_at: call
+                .call_site
+                .and_then(|site| innermost(&context.symbolizer.frame(site, true)).0),
+        });
+    }
+    views
+}
+
+/// The line and the inlined function that an address is in, the innermost of them.
+pub(super) fn innermost(frame: &Frame) -> (Option<SourceLine>, Option<Arc<str>>) {
+    match frame.inlined.last() {
+        Some(last) if last.source.is_some() => {
+            (last.source.clone(), Some(Arc::clone(&last.function)))
+        }
+        _ => (frame.source.clone(), None),
+    }
+}
+
+impl<'a> CallView<'a> {
+    pub(super) fn new(call: &'a Call, context: &RenderContext<'a>) -> Self {
+        Self {
+            call,
+            function: context.functions.get(call.func.index()),
+        }
+    }
+
+    pub(super) fn name(&self) -> Cow<'a, str> {
+        match self.function {
+            Some(function) => Cow::Borrowed(&function.name),
+            None => {
+                let FuncId(id) = self.call.func;
+                Cow::Owned(format!("(unknown function {id})"))
+            }
+        }
+    }
+
+    pub(super) fn module(&self) -> Option<&'a str> {
+        self.function?.module.as_deref()
+    }
+
+    pub(super) fn result_type(&self) -> ResultType {
+        self.function
+            .map_or(ResultType::Unknown, |function| function.result)
+    }
+}
+
+impl RowView<'_> {
+    /// Name, module and offset, as they are to be shown.
+    pub(super) fn symbol(&self) -> (Cow<'_, str>, Option<&str>, Option<u64>) {
+        let symbol = self.frame.as_ref().and_then(|frame| frame.symbol.as_ref());
+        match (&self.link, symbol, self.row.addr) {
+            // The selection's name wins over an alias that kallsyms may prefer.
+            (Some(link), _, addr) => {
+                let start = link.of.function.map(|function| function.addr);
+                let offset = addr
+                    .zip(start)
+                    .map(|(addr, start)| addr.0.wrapping_sub(start.0));
+                let size = link.of.function.map_or(0, |function| function.size.max(1));
+                (
+                    link.of.name(),
+                    link.of.module(),
+                    offset.filter(|offset| *offset <= size),
+                )
+            }
+            (None, Some(symbol), _) => (
+                Cow::Borrowed(&*symbol.name),
+                symbol.module.as_deref(),
+                Some(symbol.offset),
+            ),
+            (None, None, Some(addr)) => (Cow::Owned(format!("0x{addr}")), None, None),
+            (None, None, None) => (Cow::Borrowed("?"), None, None),
+        }
+    }
+}
+
+fn row_view<'a>(session: &'a Session, row: StackRow, context: &RenderContext<'a>) -> RowView<'a> {
+    let link = row
+        .link
+        .and_then(|index| link_view(session, index, context));
+    let frame = row
+        .addr
+        .map(|addr| context.symbolizer.frame(addr, row.is_return));
+    let place = match (&frame, &link) {
+        (Some(frame), _) => Place {
+            source: frame.source.clone(),
+            is_definition: false,
+        },
+        (None, Some(link)) => definition(&link.of, context),
+        (None, None) => Place::default(),
+    };
+    RowView {
+        row,
+        frame,
+        link,
+        place,
+    }
+}
+
+fn definition(of: &CallView<'_>, context: &RenderContext<'_>) -> Place {
+    let start = of
+        .function
+        .map(|function| function.addr)
+        .filter(|addr| *addr != Addr(0));
+    let frame = start.map(|addr| context.symbolizer.frame(addr, false));
+    let source = frame.and_then(|frame| frame.source.clone());
+    Place {
+        is_definition: source.is_some(),
+        source,
+    }
+}
+
+fn link_view<'a>(
+    session: &'a Session,
+    index: usize,
+    context: &RenderContext<'a>,
+) -> Option<LinkView<'a>> {
+    let chain_link = session.chain.get(index)?;
+    let call = session.calls.get(chain_link.call)?;
+    let translated = (chain_link.link == Link::Translated)
+        .then(|| next_failure(session, index))
+        .flatten()
+        .map(|below| CallView::new(below, context));
+    Some(LinkView {
+        index,
+        of: CallView::new(call, context),
+        link: chain_link.link,
+        is_culprit: culprit(session) == Some(index),
+        translated,
+    })
+}
+
+/// The place of the culprit in the chain: the last link that failed. What did not return or has no
+/// result may follow it.
+fn culprit(session: &Session) -> Option<usize> {
+    session.chain.iter().rposition(|link| {
+        let call = session.calls.get(link.call);
+        call.is_some_and(|call| call.returned && call.outcome.is_failure())
+    })
+}
+
+/// The failure below a link that the link made its own of.
+fn next_failure(session: &Session, index: usize) -> Option<&Call> {
+    let below = session.chain.get(index + 1..)?;
+    let mut calls = below.iter().filter_map(|link| session.calls.get(link.call));
+    calls.find(|call| call.returned && call.outcome.is_failure())
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Records of one session → one [`Session`].
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+
+use super::merge::{self, AddrRole};
+use super::provenance;
+use super::types::{Call, ChainLink, Lane, MonotonicNs, Session, SessionLosses};
+use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
+use crate::select::TracedFunction;
+use crate::spec::{Addr, FuncId, Outcome, Pid};
+
+/// Sessions whose stacks wait for their session record. A session sends all its records in one
+/// go, so more than a handful can only be there when session records were lost.
+const MAX_WAITING: usize = 256;
+
+/// Stacks that one session may send (`MAX_STACKS` of `limits.h`).
+const MAX_STACKS: usize = 4;
+
+/// Collects records until a session is complete.
+#[derive(Debug)]
+pub struct Assembler<'f> {
+    functions: &'f [TracedFunction],
+    waiting: HashMap<u64, Vec<StackRecord>>,
+    order: VecDeque<u64>,
+    n_sessions: u64,
+}
+
+/// A session record that cannot be: its bytes decode, its parts do not fit together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the record of a session does not fit together")
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+impl<'f> Assembler<'f> {
+    /// An assembler for a run that traces `functions`, indexed by their ids.
+    #[must_use]
+    pub fn new(functions: &'f [TracedFunction]) -> Self {
+        Self {
+            functions,
+            waiting: HashMap::new(),
+            order: VecDeque::new(),
+            n_sessions: 0,
+        }
+    }
+
+    /// Takes one event; gives the session that it completes.
+    ///
+    /// `role` says what an address of a kernel stack is.
+    ///
+    /// # Errors
+    /// When a session record does not fit together; its session is lost.
+    pub fn feed(
+        &mut self,
+        event: Event,
+        role: &dyn Fn(Addr) -> AddrRole,
+    ) -> Result<Option<Session>, Malformed> {
+        match event {
+            Event::Stack(stack) => {
+                self.keep(stack);
+                Ok(None)
+            }
+            Event::Session(record) => self.finish(&record, role).map(Some),
+        }
+    }
+
+    fn keep(&mut self, stack: StackRecord) {
+        if !self.waiting.contains_key(&stack.session) {
+            self.order.push_back(stack.session);
+            if self.order.len() > MAX_WAITING
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.waiting.remove(&oldest);
+            }
+        }
+        let stacks = self.waiting.entry(stack.session).or_default();
+        if stacks.len() < MAX_STACKS {
+            stacks.push(stack);
+        }
+    }
+
+    fn finish(
+        &mut self,
+        record: &SessionRecord,
+        role: &dyn Fn(Addr) -> AddrRole,
+    ) -> Result<Session, Malformed> {
+        let stacks = self.waiting.remove(&record.session).unwrap_or_default();
+        self.order.retain(|session| *session != record.session);
+        let calls = self.calls(&record.calls)?;
+        let verdict = provenance::explain(&calls, self.functions);
+        let stack = self.stack(&verdict.chain, &calls, &record.calls, &stacks, role);
+        self.n_sessions += 1;
+        Ok(Session {
+            id: self.n_sessions,
+            started: MonotonicNs(record.started_ns),
+            ended: MonotonicNs(record.ended_ns),
+            tgid: Pid(record.tgid),
+            tid: Pid(record.tid),
+            comm: record.comm.clone(),
+            leader_comm: record.leader_comm.clone(),
+            lane: lane(record.lane),
+            calls,
+            chain: verdict.chain,
+            certain: verdict.certain,
+            handled: verdict.handled,
+            stack,
+            losses: losses(record),
+        })
+    }
+
+    /// The call tree: records come in the order of their starts, so the caller of each is the
+    /// last one before it that is one level up.
+    fn calls(&self, records: &[CallRecord]) -> Result<Vec<Call>, Malformed> {
+        let mut open: Vec<usize> = Vec::new();
+        let mut calls: Vec<Call> = Vec::with_capacity(records.len());
+        for record in records {
+            let depth = usize::from(record.depth);
+            let is_entry = calls.is_empty();
+            if is_entry != (depth == 0) {
+                return Err(Malformed);
+            }
+            // A level is missing where the caller's record was overwritten: the next one above.
+            open.truncate(depth.min(open.len()));
+            calls.push(self.call(record, open.last().copied())?);
+            open.push(calls.len() - 1);
+        }
+        if calls.is_empty() {
+            Err(Malformed)
+        } else {
+            Ok(calls)
+        }
+    }
+
+    fn call(&self, record: &CallRecord, parent: Option<usize>) -> Result<Call, Malformed> {
+        let func = FuncId(record.func);
+        let function = self.functions.get(func.index()).ok_or(Malformed)?;
+        let outcome = if record.returned {
+            function.result.judge(record.result)
+        } else {
+            Outcome::Success
+        };
+        Ok(Call {
+            func,
+            parent,
+            depth: record.depth,
+            started: MonotonicNs(record.started_ns),
+            duration_ns: record.duration_ns,
+            result: record.result,
+            outcome,
+            returned: record.returned,
+            call_site: (record.call_site != 0).then_some(Addr(record.call_site)),
+            repeats: record.repeats.max(1),
+        })
+    }
+
+    /// The chain merged with the deepest stack that was taken on it.
+    fn stack(
+        &self,
+        chain: &[ChainLink],
+        calls: &[Call],
+        records: &[CallRecord],
+        stacks: &[StackRecord],
+        role: &dyn Fn(Addr) -> AddrRole,
+    ) -> Vec<super::types::StackRow> {
+        let taken = chain.iter().rev().find_map(|link| {
+            let capture = records.get(link.call)?.capture;
+            stacks
+                .iter()
+                .find(|stack| capture != 0 && stack.capture == capture)
+        });
+        let addrs = taken.map_or(&[][..], |stack| &stack.addrs);
+        merge::merge(chain, calls, self.functions, addrs, role)
+    }
+}
+
+fn lane(lane: u32) -> Lane {
+    match lane {
+        1 => Lane::SoftIrq,
+        2 => Lane::HardIrq,
+        3 => Lane::Nmi,
+        _ => Lane::Task,
+    }
+}
+
+fn losses(record: &SessionRecord) -> SessionLosses {
+    SessionLosses {
+        beyond_depth: record.beyond_depth,
+        overwritten_calls: record.overwritten_calls,
+        unreturned: record.unreturned,
+        unmatched_returns: record.unmatched_returns,
+        missing_stacks: record.missing_stacks,
+    }
+}

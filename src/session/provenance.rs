@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Why it failed: from the entry function down, which callee's result each call passed on.
+//!
+//! Position proves nothing: the deepest or last failure is often one that was handled. What
+//! counts is the value: a callee that returned what its caller returned then is its reason. Only
+//! where no callee did, the callee that failed last before the return may have been translated,
+//! and a `NULL` from a look-up is too common to be taken for a reason without more.
+
+use super::types::{Call, ChainLink, Link};
+use crate::select::TracedFunction;
+use crate::spec::{Outcome, ResultType};
+
+/// `ENOENT`, `ESRCH`, `ENXIO`, `EBADF`, `ENODEV`, `ENOKEY`: what a failed look-up is made into.
+const NOT_FOUND: [u16; 6] = [2, 3, 6, 9, 19, 126];
+const ENOMEM: u16 = 12;
+
+/// Parts of names of functions whose `NULL` means "there is none".
+const LOOKUPS: [&str; 10] = [
+    "lookup", "find", "search", "get", "peek", "next", "first", "prev", "match", "cached",
+];
+
+/// Parts of names of functions whose `NULL` means "no memory".
+const ALLOCATORS: [&str; 6] = ["alloc", "create", "new", "dup", "clone", "vmap"];
+
+/// Parts of names of functions that clean up: that they succeed says nothing about the failure.
+const CLEANUPS: [&str; 17] = [
+    "free",
+    "put",
+    "release",
+    "destroy",
+    "unlock",
+    "drop",
+    "clear",
+    "cleanup",
+    "fini",
+    "exit",
+    "uncharge",
+    "unregister",
+    "close",
+    "remove",
+    "delete",
+    "cancel",
+    "abort",
+];
+
+/// What is known about why a session failed.
+pub(super) struct Verdict {
+    pub(super) chain: Vec<ChainLink>,
+    pub(super) certain: bool,
+    pub(super) handled: Vec<usize>,
+}
+
+/// Where a call's result comes from.
+#[derive(Clone, Copy)]
+struct Reason {
+    link: Link,
+    callee: Option<usize>,
+    certain: bool,
+}
+
+/// Follows the failure from the entry function (`calls[0]`) down.
+pub(super) fn explain(calls: &[Call], functions: &[TracedFunction]) -> Verdict {
+    let tree = Tree { calls, functions };
+    let mut chain = Vec::new();
+    let mut certain = true;
+    let mut next = Some(0);
+    while let Some(call) = next {
+        let reason = tree.reason(call);
+        certain &= reason.certain;
+        chain.push(ChainLink {
+            call,
+            link: reason.link,
+        });
+        // A callee always has a higher index than its caller, so this ends.
+        next = reason.callee.filter(|callee| *callee > call);
+    }
+    let handled = tree.handled(&chain);
+    Verdict {
+        chain,
+        certain,
+        handled,
+    }
+}
+
+struct Tree<'a> {
+    calls: &'a [Call],
+    functions: &'a [TracedFunction],
+}
+
+impl Tree<'_> {
+    fn reason(&self, call: usize) -> Reason {
+        let outcome = self.calls[call].outcome;
+        if !outcome.is_failure() {
+            return self.reason_of_success(call);
+        }
+        if let Some(callee) = self.last_callee(call, |callee| self.carries(callee, outcome)) {
+            return Reason {
+                link: Link::PassedOn,
+                callee: Some(callee),
+                certain: true,
+            };
+        }
+        match self.last_decisive_callee(call) {
+            Some(callee) if self.may_translate(callee, outcome) => Reason {
+                link: Link::Translated,
+                callee: Some(callee),
+                certain: false,
+            },
+            // A failure that was handled just before leaves room for doubt.
+            Some(callee) => Reason {
+                link: Link::Origin,
+                callee: None,
+                certain: !self.calls[callee].outcome.is_failure(),
+            },
+            None => Reason {
+                link: Link::Origin,
+                callee: None,
+                certain: true,
+            },
+        }
+    }
+
+    /// The call says nothing itself (void, bool, did not return, or a success that is shown):
+    /// on to what failed last below it, else to its last callee.
+    fn reason_of_success(&self, call: usize) -> Reason {
+        let callee = self
+            .last_callee(call, |callee| self.effective(callee).is_some())
+            .or_else(|| self.last_callee(call, |_| true));
+        Reason {
+            link: Link::Transparent,
+            callee,
+            certain: callee.is_some(),
+        }
+    }
+
+    fn callees(&self, call: usize) -> impl DoubleEndedIterator<Item = usize> + '_ {
+        let calls = self.calls;
+        (call + 1..calls.len()).filter(move |callee| calls[*callee].parent == Some(call))
+    }
+
+    fn last_callee(&self, call: usize, wanted: impl Fn(usize) -> bool) -> Option<usize> {
+        self.callees(call).rev().find(|callee| wanted(*callee))
+    }
+
+    /// The failure that a call hands to its caller: its own, or for one that says nothing itself
+    /// the last below it.
+    fn effective(&self, call: usize) -> Option<Outcome> {
+        let outcome = self.calls[call].outcome;
+        if outcome.is_failure() {
+            return Some(outcome);
+        }
+        if self.says_something(call) {
+            return None;
+        }
+        self.callees(call)
+            .rev()
+            .find_map(|callee| self.effective(callee))
+    }
+
+    fn says_something(&self, call: usize) -> bool {
+        self.calls[call].returned && self.result_type(call).can_fail()
+    }
+
+    fn carries(&self, callee: usize, outcome: Outcome) -> bool {
+        self.effective(callee) == Some(outcome)
+    }
+
+    /// The last callee whose result the caller may have acted upon.
+    fn last_decisive_callee(&self, call: usize) -> Option<usize> {
+        self.last_callee(call, |callee| {
+            let silent = self.effective(callee).is_none() && !self.says_something(callee);
+            let weak = self.result_type(callee) == ResultType::Unknown;
+            let cleans_up = self.effective(callee).is_none()
+                && name_has(
+                    &self.functions[self.calls[callee].func.index()].name,
+                    &CLEANUPS,
+                );
+            !silent && !weak && !cleans_up
+        })
+    }
+
+    /// Whether `outcome` may be what the caller made of the callee's failure.
+    fn may_translate(&self, callee: usize, outcome: Outcome) -> bool {
+        let name = &self.functions[self.calls[callee].func.index()].name;
+        match (self.effective(callee), outcome) {
+            (None, _) => false,
+            (Some(Outcome::Null), Outcome::Errno(errno)) => {
+                if errno == ENOMEM {
+                    name_has(name, &ALLOCATORS) || !name_has(name, &LOOKUPS)
+                } else {
+                    name_has(name, &LOOKUPS) && NOT_FOUND.contains(&errno)
+                }
+            }
+            (Some(Outcome::Null), _) => false,
+            (Some(_), _) => true,
+        }
+    }
+
+    fn result_type(&self, call: usize) -> ResultType {
+        self.functions[self.calls[call].func.index()].result
+    }
+
+    /// Failures that are no part of the chain; of one that was passed on only its last bearer.
+    fn handled(&self, chain: &[ChainLink]) -> Vec<usize> {
+        let in_chain = |call: usize| chain.iter().any(|link| link.call == call);
+        let counts = |call: usize| {
+            self.calls[call].outcome.is_failure()
+                && self.result_type(call) != ResultType::Unknown
+                && !in_chain(call)
+        };
+        (0..self.calls.len())
+            .filter(|call| counts(*call) && !self.calls[*call].parent.is_some_and(counts))
+            .collect()
+    }
+}
+
+/// Whether one of `parts` stands in `name` as a word or a word's beginning.
+fn name_has(name: &str, parts: &[&str]) -> bool {
+    name.split('_')
+        .any(|word| parts.iter().any(|part| word.starts_with(part)))
+}

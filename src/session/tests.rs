@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Chains, provenance and merging, told as call trees: one line a call, indented by depth,
+//! `name = result`. Names say what they return (see `TYPES`).
+
+use super::{AddrRole, Assembler, Link, Malformed, Session};
+use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
+use crate::select::{EntryPoint, TracedFunction};
+use crate::spec::{Addr, FuncId, ResultType};
+
+/// Function names whose result is no `int`.
+const TYPES: &[(&str, ResultType)] = &[
+    ("sys_test", ResultType::Signed(8)),
+    ("find_thing", ResultType::Pointer),
+    ("alloc_thing", ResultType::Pointer),
+    ("lookup_dentry", ResultType::Pointer),
+    ("free_thing", ResultType::Void),
+    ("do_void", ResultType::Void),
+    ("may_use", ResultType::Bool),
+    ("no_type", ResultType::Unknown),
+];
+
+const FUNC_SIZE: u64 = 0x100;
+const TRAMPOLINE: u64 = 0xffff_ffff_c000_0000;
+
+fn functions(names: &[&str]) -> Vec<TracedFunction> {
+    names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| TracedFunction {
+            id: FuncId(index as u32),
+            name: (*name).to_owned(),
+            module: None,
+            addr: func_addr(index),
+            size: FUNC_SIZE,
+            entry: (index == 0).then_some(EntryPoint::KernelFunction),
+            result: TYPES
+                .iter()
+                .find(|(typed, _)| typed == name)
+                .map_or(ResultType::Signed(4), |(_, result)| *result),
+            prototype: None,
+        })
+        .collect()
+}
+
+fn func_addr(index: usize) -> Addr {
+    Addr(0xffff_ffff_8100_0000 + FUNC_SIZE * index as u64)
+}
+
+/// `tree` → functions and records.
+fn parse(tree: &str) -> (Vec<TracedFunction>, Vec<CallRecord>) {
+    let mut names: Vec<&str> = Vec::new();
+    let mut records = Vec::new();
+    let lines = tree.lines().filter(|line| !line.trim().is_empty());
+    let margin = tree.lines().find(|line| !line.trim().is_empty()).unwrap();
+    let margin = margin.len() - margin.trim_start().len();
+    for (seq, line) in lines.enumerate() {
+        let depth = (line.len() - line.trim_start().len() - margin) / 2;
+        let (name, result) = line.trim().split_once(" = ").unwrap();
+        let func = names
+            .iter()
+            .position(|known| *known == name)
+            .unwrap_or_else(|| {
+                names.push(name);
+                names.len() - 1
+            });
+        records.push(CallRecord {
+            func: func as u32,
+            seq: seq as u32,
+            depth: depth as u16,
+            returned: result != "?",
+            result: result.parse::<i64>().unwrap_or(0) as u64,
+            repeats: 1,
+            ..CallRecord::default()
+        });
+    }
+    (functions(&names), records)
+}
+
+fn assemble(functions: &[TracedFunction], calls: Vec<CallRecord>, stack: &[u64]) -> Session {
+    let mut assembler = Assembler::new(functions);
+    let stack = StackRecord {
+        session: 1,
+        capture: 1,
+        addrs: stack.iter().copied().map(Addr).collect(),
+    };
+    assembler.feed(Event::Stack(stack), &role).unwrap();
+    let record = SessionRecord {
+        session: 1,
+        calls,
+        ..SessionRecord::default()
+    };
+    assembler
+        .feed(Event::Session(Box::new(record)), &role)
+        .unwrap()
+        .unwrap()
+}
+
+fn role(addr: Addr) -> AddrRole {
+    if addr.0 >= TRAMPOLINE {
+        AddrRole::Tracer
+    } else {
+        AddrRole::Code
+    }
+}
+
+/// The chain as `name>` passed on, `name*` translated, `name~` transparent, `name!` origin;
+/// then `?` if it is not certain, then the handled ones in brackets.
+fn chain(tree: &str) -> String {
+    let (functions, calls) = parse(tree);
+    let session = assemble(&functions, calls, &[]);
+    let name = |call: usize| functions[session.calls[call].func.index()].name.as_str();
+    let links: Vec<String> = session
+        .chain
+        .iter()
+        .map(|link| {
+            let mark = match link.link {
+                Link::PassedOn => '>',
+                Link::Translated => '*',
+                Link::Transparent => '~',
+                Link::Origin => '!',
+            };
+            format!("{}{mark}", name(link.call))
+        })
+        .collect();
+    let mut text = links.join(" ");
+    if !session.certain {
+        text.push_str(" ?");
+    }
+    if !session.handled.is_empty() {
+        let handled: Vec<&str> = session.handled.iter().map(|call| name(*call)).collect();
+        text.push_str(&format!(" [{}]", handled.join(" ")));
+    }
+    text
+}
+
+#[test]
+fn an_error_that_is_passed_on_leads_to_the_function_that_made_it() {
+    let tree = "
+        sys_test = -22
+          do_test = -22
+            check = -22
+    ";
+    assert_eq!(chain(tree), "sys_test> do_test> check!");
+}
+
+#[test]
+fn an_earlier_handled_failure_is_not_glued_under_an_unrelated_later_one() {
+    // Fault B6 of the reference: position instead of value.
+    let tree = "
+        sys_test = -22
+          open_first = -2
+            lookup = -2
+          open_second = 0
+          check = -22
+    ";
+    assert_eq!(chain(tree), "sys_test> check! [open_first]");
+}
+
+#[test]
+fn a_failing_cleanup_does_not_hide_the_true_cause() {
+    // Fault B6: last error wins.
+    let tree = "
+        sys_test = -12
+          setup = -12
+            alloc_pages = -12
+          cleanup = -22
+    ";
+    assert_eq!(chain(tree), "sys_test> setup> alloc_pages! [cleanup]");
+}
+
+#[test]
+fn a_harmless_null_of_a_lookup_is_not_the_cause() {
+    let tree = "
+        sys_test = -22
+          do_test = -22
+            find_thing = 0
+    ";
+    assert_eq!(chain(tree), "sys_test> do_test! ? [find_thing]");
+}
+
+#[test]
+fn a_lookup_that_found_nothing_explains_enoent() {
+    let tree = "
+        sys_test = -2
+          do_test = -2
+            find_thing = 0
+    ";
+    assert_eq!(chain(tree), "sys_test> do_test* find_thing! ?");
+}
+
+#[test]
+fn an_allocation_that_failed_explains_enomem() {
+    let tree = "
+        sys_test = -12
+          alloc_thing = 0
+          free_thing = 0
+    ";
+    assert_eq!(chain(tree), "sys_test* alloc_thing! ?");
+}
+
+#[test]
+fn a_failing_call_before_a_successful_one_was_handled() {
+    let tree = "
+        sys_test = -22
+          try_fast = -11
+          try_slow = 0
+    ";
+    assert_eq!(chain(tree), "sys_test! [try_fast]");
+}
+
+#[test]
+fn a_translated_error_is_followed_over_cleanups() {
+    let tree = "
+        sys_test = -22
+          parse_option = -34
+            kstrtoint = -34
+          free_thing = 0
+          put_context = 0
+    ";
+    assert_eq!(chain(tree), "sys_test* parse_option> kstrtoint! ?");
+}
+
+#[test]
+fn void_and_bool_calls_pass_on_what_failed_below_them() {
+    let tree = "
+        sys_test = -1
+          may_use = 0
+            capable = -1
+    ";
+    assert_eq!(chain(tree), "sys_test> may_use~ capable!");
+}
+
+#[test]
+fn a_call_without_return_costs_a_mark_and_not_the_session() {
+    // Fault B18: a lost exit discarded the whole session.
+    let tree = "
+        sys_test = -5
+          do_test = ?
+            check = -5
+    ";
+    assert_eq!(chain(tree), "sys_test> do_test~ check!");
+}
+
+#[test]
+fn a_function_of_unknown_type_counts_only_where_its_value_is_passed_on() {
+    // Fault B22: symbols without BTF were taken for failing int functions.
+    let noise = "
+        sys_test = -22
+          check = -22
+          no_type = -14
+    ";
+    assert_eq!(chain(noise), "sys_test> check!");
+    let cause = "
+        sys_test = -14
+          no_type = -14
+    ";
+    assert_eq!(chain(cause), "sys_test> no_type!");
+}
+
+#[test]
+fn the_last_of_several_equal_failures_is_the_one_passed_on() {
+    let tree = "
+        sys_test = -11
+          attempt = -11
+          attempt = -11
+            lock = -11
+    ";
+    assert_eq!(chain(tree), "sys_test> attempt> lock! [attempt]");
+}
+
+#[test]
+fn a_successful_session_leads_to_its_last_calls() {
+    let tree = "
+        sys_test = 3
+          do_test = 0
+            check = 0
+    ";
+    let (functions, calls) = parse(tree);
+    let session = assemble(&functions, calls, &[]);
+    assert_eq!(session.chain.len(), 3);
+    assert_eq!(session.culprit(), None);
+}
+
+/// Rows as `name` of the chain link they show, `-` for others, `~` for the tracer's.
+fn rows(tree: &str, capture_at: usize, stack: &[u64]) -> String {
+    let (functions, mut calls) = parse(tree);
+    calls[capture_at].capture = 1;
+    let session = assemble(&functions, calls, stack);
+    let texts: Vec<String> = session
+        .stack
+        .iter()
+        .map(|row| {
+            let name = match row.link {
+                Some(link) => functions[session.calls[session.chain[link].call].func.index()]
+                    .name
+                    .as_str(),
+                None => "-",
+            };
+            let tracer = if row.is_tracer { "~" } else { "" };
+            let place = if row.addr.is_some() { "" } else { "()" };
+            format!("{tracer}{name}{place}")
+        })
+        .collect();
+    texts.join(" ")
+}
+
+fn at(func: usize, offset: u64) -> u64 {
+    func_addr(func).0 + offset
+}
+
+const CHAIN_OF_THREE: &str = "
+    sys_test = -22
+      do_test = -22
+        check = -22
+";
+const ELSEWHERE: u64 = 0xffff_ffff_8200_0000;
+
+#[test]
+fn the_culprit_that_has_returned_already_gets_a_row_of_its_own() {
+    let stack = [at(1, 0x40), at(0, 0x20), ELSEWHERE];
+    assert_eq!(
+        rows(CHAIN_OF_THREE, 2, &stack),
+        "- sys_test do_test check()"
+    );
+}
+
+#[test]
+fn untraced_functions_between_traced_ones_keep_their_place() {
+    let stack = [at(1, 0x40), ELSEWHERE + 8, at(0, 0x20), ELSEWHERE];
+    assert_eq!(
+        rows(CHAIN_OF_THREE, 2, &stack),
+        "- sys_test - do_test check()"
+    );
+}
+
+#[test]
+fn one_tail_call_does_not_push_the_rest_to_the_bottom() {
+    // Faults B13 and B26: `do_test` jumped to `check`, the stack does not have it.
+    let tree = "
+        sys_test = -22
+          do_test = -22
+            check = -22
+              inner = -22
+    ";
+    let stack = [at(2, 0x40), at(0, 0x20), ELSEWHERE];
+    assert_eq!(rows(tree, 3, &stack), "- sys_test do_test() check inner()");
+}
+
+#[test]
+fn recursion_takes_the_frames_in_order() {
+    let tree = "
+        sys_test = -40
+          walk = -40
+            walk = -40
+    ";
+    let stack = [at(1, 0x44), at(1, 0x40), at(0, 0x20)];
+    assert_eq!(rows(tree, 2, &stack), "sys_test walk walk");
+}
+
+#[test]
+fn trampolines_are_cut_out_also_behind_an_endbr() {
+    // Fault B12: the patched call was only known at +5; with endbr64 it ends at +9.
+    let tail = [
+        TRAMPOLINE,
+        at(2, 0x9),
+        at(1, 0x40),
+        TRAMPOLINE,
+        at(1, 0x9),
+        at(0, 0x20),
+    ];
+    assert_eq!(
+        rows(CHAIN_OF_THREE, 2, &tail),
+        "sys_test ~- ~- do_test check ~-",
+        "the culprit is known by the call to its trampoline"
+    );
+}
+
+#[test]
+fn without_a_stack_the_calls_own_return_addresses_tell_the_way() {
+    let (functions, mut calls) = parse(CHAIN_OF_THREE);
+    calls[1].call_site = at(0, 0x33);
+    calls[2].call_site = ELSEWHERE;
+    let session = assemble(&functions, calls, &[]);
+    let addrs: Vec<Option<Addr>> = session.stack.iter().map(|row| row.addr).collect();
+    assert_eq!(
+        addrs,
+        [Some(Addr(at(0, 0x33))), None, Some(Addr(ELSEWHERE)), None]
+    );
+}
+
+#[test]
+fn more_than_65536_functions_do_not_alias() {
+    // Fault B14: 16-bit function ids.
+    let names: Vec<String> = (0..70_000)
+        .map(|index| format!("function_{index}"))
+        .collect();
+    let functions = functions(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let call = |func, depth| CallRecord {
+        func,
+        depth,
+        seq: u32::from(depth),
+        returned: true,
+        result: -22_i64 as u64,
+        ..CallRecord::default()
+    };
+    let session = assemble(&functions, vec![call(0, 0), call(69_999, 1)], &[]);
+    assert_eq!(session.culprit().unwrap().func, FuncId(69_999));
+}
+
+#[test]
+fn a_record_that_does_not_fit_together_is_refused() {
+    let (functions, calls) = parse(CHAIN_OF_THREE);
+    let feed = |calls: Vec<CallRecord>| {
+        let record = SessionRecord {
+            calls,
+            ..SessionRecord::default()
+        };
+        Assembler::new(&functions).feed(Event::Session(Box::new(record)), &role)
+    };
+    assert_eq!(feed(Vec::new()), Err(Malformed));
+    assert_eq!(feed(calls[1..].to_vec()), Err(Malformed));
+    let unknown = CallRecord {
+        func: 99,
+        ..calls[0]
+    };
+    assert_eq!(feed(vec![unknown]), Err(Malformed));
+    assert_eq!(feed(vec![calls[0], calls[0]]), Err(Malformed));
+}

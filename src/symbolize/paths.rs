@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Paths as DWARF has them → paths as a kernel developer writes them: `kernel/bpf/syscall.c`.
+//!
+//! What is cut is learnt from the image: the directory that all units lie in. (Cutting at the
+//! first directory that has a name of the kernel's top level is wrong for a tree at
+//! `/home/me/kernel/linux`; it is left for images of which nothing can be learnt.)
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use gimli::{DebugInfoOffset, Dwarf};
+
+use super::sections::Slice;
+use super::units::{UnitAt, UnitIndex};
+
+/// How many units are asked where they lie.
+const SAMPLE: usize = 48;
+
+/// Directories of the kernel's top level that have code in them.
+const TOP_LEVEL: [&str; 20] = [
+    "arch", "block", "certs", "crypto", "drivers", "fs", "include", "init", "io_uring", "ipc",
+    "kernel", "lib", "mm", "net", "rust", "samples", "security", "sound", "usr", "virt",
+];
+
+/// The roots of the tree, and every path told so far.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    /// Prefixes that end in a slash, the longest first.
+    roots: Vec<String>,
+    told: RefCell<HashSet<Arc<str>>>,
+}
+
+impl Paths {
+    /// Learns the roots from the units of an image.
+    pub(super) fn of_image(dwarf: &Dwarf<Slice<'_>>, index: &UnitIndex) -> Self {
+        let units = index.listed_units();
+        let step = units.len().div_ceil(SAMPLE).max(1);
+        let sampled = units.iter().step_by(step);
+        let places: Vec<_> = sampled.filter_map(|unit| place(dwarf, *unit)).collect();
+        Self::of_places(&places)
+    }
+
+    /// Learns the roots from (compilation directory, name) of units.
+    pub(super) fn of_places(places: &[(String, String)]) -> Self {
+        let files: Vec<_> = places
+            .iter()
+            .map(|(directory, name)| normalize(&join(directory, name)))
+            .collect();
+        let mut roots: Vec<String> = tree(&files).map(str::to_owned).into_iter().collect();
+        // A tree that is built elsewhere has generated files there.
+        roots.extend(build_directory(places).map(|directory| format!("{directory}/")));
+        roots.sort_by_key(|root| Reverse(root.len()));
+        roots.dedup();
+        Self {
+            roots,
+            told: RefCell::default(),
+        }
+    }
+
+    /// The path to show.
+    pub(super) fn trim(&self, path: &str) -> Arc<str> {
+        let path = normalize(path);
+        let cut = self
+            .roots
+            .iter()
+            .find_map(|root| path.strip_prefix(root.as_str()));
+        let shown = match cut {
+            Some(rest) => rest,
+            None if self.roots.is_empty() => from_top_level(&path),
+            None => from_named_tree(&path).unwrap_or(&path),
+        };
+        let mut told = self.told.borrow_mut();
+        if let Some(known) = told.get(shown) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = shown.into();
+        told.insert(Arc::clone(&new));
+        new
+    }
+}
+
+/// Compilation directory and name of a unit.
+fn place(dwarf: &Dwarf<Slice<'_>>, unit: UnitAt) -> Option<(String, String)> {
+    let header = dwarf
+        .debug_info
+        .header_from_offset(DebugInfoOffset(unit.0))
+        .ok()?;
+    let unit = dwarf.unit(header).ok()?;
+    let directory = unit
+        .comp_dir
+        .map_or_else(String::new, |text| text.to_string_lossy().into());
+    Some((directory, unit.name?.to_string_lossy().into()))
+}
+
+fn join(directory: &str, name: &str) -> String {
+    if name.starts_with('/') {
+        name.to_owned()
+    } else {
+        format!("{directory}/{name}")
+    }
+}
+
+/// Without `.`, `..` and doubled slashes.
+fn normalize(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let absolute = path.starts_with('/');
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if absolute => {}
+            part => parts.push(part),
+        }
+    }
+    let joined = parts.join("/");
+    if absolute {
+        format!("/{joined}")
+    } else {
+        joined
+    }
+}
+
+/// The directory, with a slash behind, below which the files lie in the most top-level directories
+/// of a kernel; `None` where they lie in one alone, so that nothing tells it from others.
+///
+/// (The longest directory common to all is no answer: units of Rust's library lie elsewhere.)
+fn tree(files: &[String]) -> Option<&str> {
+    let mut below: HashMap<&str, (HashSet<&str>, usize)> = HashMap::new();
+    for file in files {
+        for (at, part) in parts(file).filter(|(_, part)| TOP_LEVEL.contains(part)) {
+            let (top_levels, votes) = below.entry(&file[..at]).or_default();
+            top_levels.insert(part);
+            *votes += 1;
+        }
+    }
+    let score = |(directory, (top_levels, votes)): (&&str, &(HashSet<&str>, usize))| {
+        (top_levels.len(), *votes, Reverse(directory.len()))
+    };
+    let best = below
+        .iter()
+        .max_by_key(|(directory, found)| score((directory, found)))?;
+    (best.1.0.len() > 1).then_some(*best.0)
+}
+
+/// The directory that most units were compiled in.
+fn build_directory(places: &[(String, String)]) -> Option<String> {
+    let mut directories: Vec<_> = places.iter().map(|(directory, _)| directory).collect();
+    directories.sort_unstable();
+    let runs = directories.chunk_by(|one, other| one == other);
+    let most = runs
+        .max_by_key(|run| run.len())
+        .filter(|run| run.len() * 2 > directories.len())?;
+    let directory = normalize(most[0]);
+    (most.len() > 1 && !directory.is_empty() && directory != "/").then_some(directory)
+}
+
+/// The directories of a path, with the places where they begin.
+fn parts(path: &str) -> impl Iterator<Item = (usize, &str)> {
+    let slashes = path.match_indices('/').map(|(at, _)| at + 1);
+    let starts = (!path.starts_with('/'))
+        .then_some(0)
+        .into_iter()
+        .chain(slashes);
+    starts.filter_map(|start| Some((start, &path[start..start + path[start..].find('/')?])))
+}
+
+/// What follows a directory that is called like a kernel's sources: some files (assembler, Rust)
+/// keep their true place where a distribution maps that of all others away.
+fn from_named_tree(path: &str) -> Option<&str> {
+    let parts: Vec<_> = parts(path).collect();
+    let pairs = parts.windows(2).find(|pair| {
+        let (tree, below) = (pair[0].1, pair[1].1);
+        (tree == "linux" || tree.starts_with("linux-")) && TOP_LEVEL.contains(&below)
+    })?;
+    path.get(pairs[1].0..)
+}
+
+fn from_top_level(path: &str) -> &str {
+    if !path.starts_with('/') {
+        return path;
+    }
+    let mut rest = path;
+    while let Some((part, behind)) = rest.split_once('/') {
+        if TOP_LEVEL.contains(&part) {
+            return rest;
+        }
+        rest = behind;
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Small images of a kernel (`tests/data/image/make`), every byte of their code compared with what
+//! llvm-symbolizer said about it; and what is left of them when they are damaged.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Frame, Level, OpenError, SourceLine, Symbolizer};
+use crate::kernel::kallsyms::Kallsyms;
+use crate::spec::Addr;
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/image")
+        .join(name)
+}
+
+fn kallsyms(name: &str) -> Arc<Kallsyms> {
+    let text = fs::read(data(&format!("{name}.kallsyms"))).unwrap();
+    Arc::new(Kallsyms::parse(text).unwrap())
+}
+
+/// The symbols as a kernel has them that was moved by KASLR.
+fn moved_kallsyms(name: &str, by: u64) -> Arc<Kallsyms> {
+    let text = fs::read_to_string(data(&format!("{name}.kallsyms"))).unwrap();
+    let moved = text.lines().map(|line| {
+        let (addr, rest) = line.split_once(' ').unwrap();
+        let addr = u64::from_str_radix(addr, 16).unwrap();
+        format!("{:016x} {rest}\n", addr + by)
+    });
+    Arc::new(Kallsyms::parse(moved.collect::<String>().into_bytes()).unwrap())
+}
+
+fn symbolizer(image: &Path, kallsyms: &Arc<Kallsyms>, level: Level) -> Symbolizer {
+    let lines = Symbolizer::prepare(image.to_owned(), kallsyms)
+        .unwrap()
+        .join()
+        .unwrap();
+    Symbolizer::new(Arc::clone(kallsyms), level, Some(lines))
+}
+
+fn line_text(source: Option<&SourceLine>) -> String {
+    source.map_or_else(
+        || "??:0".to_owned(),
+        |source| format!("{}:{}", source.path, source.line),
+    )
+}
+
+/// Innermost first: function, line, function, line.
+fn chain(frame: &Frame) -> Vec<String> {
+    let mut chain = Vec::new();
+    for inlined in frame.inlined.iter().rev() {
+        chain.extend([
+            inlined.function.to_string(),
+            line_text(inlined.source.as_ref()),
+        ]);
+    }
+    let symbol = frame.symbol.as_ref().map_or("??", |symbol| &symbol.name);
+    chain.extend([symbol.to_owned(), line_text(frame.source.as_ref())]);
+    chain
+}
+
+/// Compares every address of `expected` with what `image` says, in a kernel moved by `by` bytes.
+fn check(image: &str, expected: &str, by: u64) {
+    let kallsyms = moved_kallsyms(expected, by);
+    let symbolizer = symbolizer(&data(image), &kallsyms, Level::Inlines);
+    let text = fs::read_to_string(data(&format!("{expected}.expected"))).unwrap();
+    let mut compared = 0;
+    for block in text.split("0xffff").skip(1) {
+        let (addr, block) = block.split_once('\n').unwrap();
+        let addr = u64::from_str_radix(&format!("ffff{addr}"), 16).unwrap();
+        let frame = symbolizer.frame(Addr(addr + by), false);
+        let lines = block.lines().map(|line| {
+            let line = line
+                .split_once(" (discriminator")
+                .map_or(line, |(line, _)| line);
+            line.replace("/build/linux-6.12/", "")
+                .replace("kernel/../", "")
+                .replace("mm/../", "")
+        });
+        let mut lines: Vec<_> = lines.collect();
+        let mut chain = chain(&frame);
+        if lines[0] == "??" {
+            // Padding has a line but no function; kallsyms counts it to the one before.
+            lines.remove(0);
+            chain.remove(0);
+        }
+        assert_eq!(chain, lines, "{image} {addr:#x}");
+        compared += 1;
+    }
+    assert!(compared > 150, "{compared} addresses compared");
+}
+
+#[test]
+fn every_address_has_the_lines_and_inlined_functions_that_llvm_finds() {
+    check("dwarf5", "dwarf5", 0);
+    check("dwarf4", "dwarf4", 0);
+}
+
+#[test]
+fn b20_compressed_sections_are_read_as_any_other() {
+    check("zlib", "dwarf5", 0);
+    check("zstd", "dwarf5", 0);
+}
+
+#[test]
+fn units_without_aranges_are_found() {
+    check("no-aranges", "dwarf5", 0);
+}
+
+#[test]
+fn units_that_refer_to_each_other_are_read_together() {
+    check("lto", "lto", 0);
+}
+
+#[test]
+fn a_kernel_that_kaslr_moved_has_the_lines_of_its_image() {
+    check("dwarf5", "dwarf5", 0x1e20_0000);
+}
+
+#[test]
+fn b11_a_return_address_shows_the_line_of_the_call() {
+    let kallsyms = kallsyms("dwarf5");
+    let symbolizer = symbolizer(&data("dwarf5"), &kallsyms, Level::Inlines);
+    let check = |function: &str, offset: u64, expected: &str| {
+        let start = kallsyms.named(function).next().unwrap().addr.0;
+        let frame = symbolizer.frame(Addr(start + offset), true);
+        let symbol = frame.symbol.as_ref().unwrap();
+        assert_eq!((&*symbol.name, symbol.offset), (function, offset));
+        assert_eq!(line_text(frame.source.as_ref()), expected);
+    };
+    // The first of two statements; the address itself is the second's.
+    check("plain", 0x9, "kernel/main.c:17");
+    let plain = kallsyms.named("plain").next().unwrap().addr.0;
+    let exact = symbolizer.frame(Addr(plain + 0x9), false);
+    assert_eq!(line_text(exact.source.as_ref()), "kernel/main.c:18");
+    // A call that is the last instruction: what follows is padding.
+    check("doomed", 0x11, "kernel/main.c:33");
+}
+
+#[test]
+fn a_return_address_at_the_very_start_of_a_function_belongs_to_the_one_before() {
+    let kallsyms = kallsyms("dwarf5");
+    let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Names, None);
+    let behind = kallsyms.named("behind").next().unwrap();
+    let frame = symbolizer.frame(behind.addr, true);
+    assert_eq!(&*frame.symbol.as_ref().unwrap().name, "doomed");
+    let frame = symbolizer.frame(behind.addr, false);
+    assert_eq!(&*frame.symbol.as_ref().unwrap().name, "behind");
+}
+
+#[test]
+fn a_level_tells_no_more_than_was_asked_for() {
+    let kallsyms = kallsyms("dwarf5");
+    let alloc = kallsyms.named("alloc").next().unwrap();
+    let at = |level| {
+        let symbolizer = symbolizer(&data("dwarf5"), &kallsyms, level);
+        (0..alloc.size)
+            .map(|offset| symbolizer.frame(Addr(alloc.addr.0 + offset), false))
+            .max_by_key(|frame| (frame.inlined.len(), frame.source.is_some()))
+            .unwrap()
+    };
+    assert_eq!(
+        (
+            at(Level::Names).source.is_some(),
+            at(Level::Names).inlined.len()
+        ),
+        (false, 0)
+    );
+    assert_eq!(
+        (
+            at(Level::Lines).source.is_some(),
+            at(Level::Lines).inlined.len()
+        ),
+        (true, 0)
+    );
+    assert!(at(Level::Inlines).inlined.len() > 1);
+}
+
+#[test]
+fn b24_symbols_that_come_later_are_seen_after_a_reread() {
+    let before = "ffffffff81000000 T _stext\nffffffff81000000 T a\nffffffff81000100 T _etext\n";
+    let after = format!("{before}ffffffffc0000000 t late\t[module]\n");
+    let parse = |text: &str| Arc::new(Kallsyms::parse(text.as_bytes().to_vec()).unwrap());
+    let symbolizer = Symbolizer::new(parse(before), Level::Names, None);
+    let addr = Addr(0xffff_ffff_c000_0010);
+    assert_eq!(symbolizer.frame(addr, true).symbol, None);
+    assert_eq!(symbolizer.unresolved().no_symbol, 1);
+    symbolizer.replace_kallsyms(parse(&after));
+    let frame = symbolizer.frame(addr, true);
+    assert_eq!(
+        frame.symbol.as_ref().unwrap().module.as_deref(),
+        Some("module")
+    );
+}
+
+#[test]
+fn images_that_cannot_be_used_say_why() {
+    let kallsyms = kallsyms("dwarf5");
+    let open = |path: PathBuf, kallsyms: &Kallsyms| {
+        Symbolizer::prepare(path, kallsyms)
+            .unwrap()
+            .join()
+            .unwrap_err()
+    };
+    assert!(matches!(
+        open(data("no-such-file"), &kallsyms),
+        OpenError::Unreadable(..)
+    ));
+    assert!(matches!(
+        open(data(""), &kallsyms),
+        OpenError::Unreadable(..)
+    ));
+    assert!(matches!(
+        open(data("make"), &kallsyms),
+        OpenError::NotElf(_)
+    ));
+    assert!(matches!(
+        open(data("no-dwarf"), &kallsyms),
+        OpenError::NoDwarf(_)
+    ));
+    let other = Kallsyms::parse(b"ffffffff81000000 T only\n".to_vec()).unwrap();
+    assert!(matches!(
+        open(data("dwarf5"), &other),
+        OpenError::NoAnchor(_)
+    ));
+}
+
+/// A small generator of numbers, the same on every run.
+fn random(seed: &mut u64) -> usize {
+    *seed = seed
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
+    (*seed >> 33) as usize
+}
+
+#[test]
+fn damaged_images_cost_lines_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("damaged");
+    let kallsyms = kallsyms("dwarf5");
+    let mut seed = 11;
+    for image in ["dwarf5", "dwarf4", "zlib", "zstd", "lto", "no-aranges"] {
+        let good = fs::read(data(image)).unwrap();
+        for round in 0..60 {
+            let mut bytes = good.clone();
+            for _ in 0..=round % 8 {
+                let at = random(&mut seed) % bytes.len();
+                bytes[at] = random(&mut seed) as u8;
+            }
+            if round % 5 == 0 {
+                bytes.truncate(random(&mut seed) % bytes.len());
+            }
+            fs::write(&path, &bytes).unwrap();
+            let pending = Symbolizer::prepare(path.clone(), &kallsyms).unwrap();
+            let Ok(lines) = pending.join() else { continue };
+            let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines));
+            for offset in (0..0xe0).step_by(3) {
+                let _ = symbolizer.frame(Addr(0xffff_ffff_8100_0000 + offset), true);
+            }
+        }
+    }
+}

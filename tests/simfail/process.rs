@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Cases of processes: programs, signals, time, namespaces, limits.
+
+use std::fs::{self, File, Permissions};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::case::{Attempt, Case, c_path};
+use crate::sys::{address, call};
+
+/// Above every limit that Linux has for them.
+const NO_PID: i32 = 0x3fff_ffff;
+
+pub(crate) const CASES: &[Case] = &[
+    Case::fails(
+        ("exec-garbage", "execve"),
+        libc::ENOEXEC,
+        "bprm_execve?",
+        "a program in no known format",
+        |scratch| {
+            let path = scratch.path("program");
+            fs::write(&path, "garbage\n")?;
+            fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+            exec(&path)
+        },
+    ),
+    Case::fails(
+        ("exec-missing", "execve"),
+        libc::ENOENT,
+        "do_open_execat?",
+        "a program that is not there",
+        |scratch| exec(&scratch.path("missing")),
+    ),
+    Case::fails(
+        ("exec-no-interpreter", "execve"),
+        libc::ENOENT,
+        "open_exec?",
+        "a script whose interpreter is not there",
+        |scratch| {
+            let path = scratch.path("script");
+            fs::write(&path, "#!/simfail/missing\n")?;
+            fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+            exec(&path)
+        },
+    ),
+    Case::fails(
+        ("exec-denied", "execve"),
+        libc::EACCES,
+        "do_open_execat?",
+        "a file that is no program",
+        |scratch| exec(&scratch.file("file")?),
+    ),
+    Case::fails(
+        ("clone-size", "clone3"),
+        libc::EINVAL,
+        "copy_clone_args_from_user?",
+        "arguments of no size",
+        |_| Ok(call!(libc::SYS_clone3, &[0; 64], 0)),
+    ),
+    Case::fails(
+        ("wait-no-child", "wait4"),
+        libc::ECHILD,
+        "do_wait?",
+        "for a child that there is not",
+        |_| Ok(call!(libc::SYS_wait4, NO_PID, 0, 0, 0)),
+    ),
+    Case::fails(
+        ("kill-missing", "kill"),
+        libc::ESRCH,
+        "kill_something_info?",
+        "a process that there is not",
+        |_| Ok(call!(libc::SYS_kill, NO_PID, 0)),
+    ),
+    Case::fails(
+        ("ptrace-missing", "ptrace"),
+        libc::ESRCH,
+        "__do_sys_ptrace?",
+        "a process that there is not",
+        |_| {
+            Ok(call!(
+                libc::SYS_ptrace,
+                libc::PTRACE_ATTACH as i32,
+                NO_PID,
+                0,
+                0
+            ))
+        },
+    ),
+    Case::fails(
+        ("futex-timeout", "futex"),
+        libc::ETIMEDOUT,
+        "futex_wait?",
+        "nobody wakes us for 20 ms",
+        |_| {
+            let (word, timeout) = ([0; 4], timespec(20_000_000));
+            Ok(call!(
+                libc::SYS_futex,
+                &word,
+                libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+                0,
+                &timeout
+            ))
+        },
+    ),
+    Case::fails(
+        ("futex-changed", "futex"),
+        libc::EAGAIN,
+        "futex_wait_setup?",
+        "the word is another one",
+        |_| {
+            Ok(call!(
+                libc::SYS_futex,
+                &[0; 4],
+                libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+                1,
+                0
+            ))
+        },
+    ),
+    Case::fails(
+        ("timerfd-clock", "timerfd_create"),
+        libc::EINVAL,
+        "__do_sys_timerfd_create?",
+        "a clock that there is not",
+        |_| Ok(call!(libc::SYS_timerfd_create, 99, 0)),
+    ),
+    Case::fails(
+        ("prctl-option", "prctl"),
+        libc::EINVAL,
+        "__do_sys_prctl?",
+        "an option that there is not",
+        |_| Ok(call!(libc::SYS_prctl, 99_999, 0, 0, 0, 0)),
+    ),
+    Case::fails(
+        ("rlimit-order", "prlimit64"),
+        libc::EINVAL,
+        "do_prlimit?",
+        "a soft limit above the hard one",
+        |_| {
+            let limits = [2_u64.to_ne_bytes(), 1_u64.to_ne_bytes()];
+            Ok(call!(
+                libc::SYS_prlimit64,
+                0,
+                libc::RLIMIT_CORE as i32,
+                limits.as_flattened(),
+                0
+            ))
+        },
+    ),
+    Case::fails(
+        ("sched-policy", "sched_setscheduler"),
+        libc::EINVAL,
+        "do_sched_setscheduler?",
+        "a policy that there is not",
+        |_| Ok(call!(libc::SYS_sched_setscheduler, 0, 99, &[0; 4])),
+    ),
+    Case::fails(
+        ("seccomp-op", "seccomp"),
+        libc::EINVAL,
+        "do_seccomp?",
+        "an operation that there is not",
+        |_| Ok(call!(libc::SYS_seccomp, 99, 0, 0)),
+    ),
+    Case::fails(
+        ("unshare-flags", "unshare"),
+        libc::EINVAL,
+        "ksys_unshare?",
+        "a namespace that there is not",
+        |_| Ok(call!(libc::SYS_unshare, 1)),
+    ),
+    Case::fails(
+        ("setns-file", "setns"),
+        libc::EINVAL,
+        "__do_sys_setns?",
+        "a file that is no namespace",
+        |scratch| {
+            let file: OwnedFd = File::open(scratch.file("file")?)?.into();
+            Ok(call!(libc::SYS_setns, &file, 0))
+        },
+    ),
+];
+
+/// Executes a file that cannot be executed: should it be, it takes this process' place.
+fn exec(path: &Path) -> Attempt {
+    let path = c_path(path);
+    let words = [address(path.to_bytes_with_nul()).to_ne_bytes(), [0; 8]];
+    Ok(call!(
+        libc::SYS_execve,
+        path.as_c_str(),
+        words.as_flattened(),
+        words[1].as_slice()
+    ))
+}
+
+fn timespec(nanoseconds: i64) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&nanoseconds.to_ne_bytes());
+    bytes
+}
