@@ -13,7 +13,7 @@ use crate::spec::{BareUnit, ErrnoSet, parse_duration};
 #[command(next_help_heading = "Filtering")]
 pub struct Filtering {
     /// Show successful calls too [default: failures only]
-    #[arg(short = 'S', long = "success")]
+    #[arg(short = 'S', long = "success", alias = "success-stacks")]
     pub success: bool,
 
     /// Show only failures with these errors: EINVAL, -EINVAL, 22, -22 or NULL. Comma list,
@@ -21,6 +21,7 @@ pub struct Filtering {
     #[arg(
         short = 'x',
         long = "errors",
+        alias = "allow-errors",
         value_name = "ERRNO",
         allow_hyphen_values = true
     )]
@@ -30,6 +31,7 @@ pub struct Filtering {
     #[arg(
         short = 'X',
         long = "no-errors",
+        alias = "deny-errors",
         value_name = "ERRNO",
         allow_hyphen_values = true
     )]

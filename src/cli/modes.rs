@@ -23,7 +23,7 @@ pub struct Modes {
     pub backend: BackendChoice,
 
     /// Same as --backend kprobe-multi
-    #[arg(short = 'M', long, conflicts_with = "fentry")]
+    #[arg(short = 'M', long, alias = "kprobes-multi", conflicts_with = "fentry")]
     pub kprobe_multi: bool,
 
     /// Same as --backend fentry
@@ -31,7 +31,7 @@ pub struct Modes {
     pub fentry: bool,
 
     /// Single kprobes: not available yet
-    #[arg(short = 'K', long, hide = true)]
+    #[arg(short = 'K', long, alias = "kprobes", hide = true)]
     pub kprobe: bool,
 
     /// Select functions and say what would be traced, but attach nothing; -v lists them

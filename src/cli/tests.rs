@@ -65,6 +65,17 @@ fn errnos_may_start_with_a_minus() {
 }
 
 #[test]
+fn long_options_of_the_reference_are_understood() {
+    let cli = read("--success-stacks --allow-errors EIO --deny-errors EPERM -F").unwrap();
+    assert!(cli.filtering.success && cli.modes.fentry);
+    assert_eq!(
+        (cli.filtering.errors.len(), cli.filtering.no_errors.len()),
+        (1, 1)
+    );
+    assert!(read("--kprobes-multi").unwrap().modes.kprobe_multi);
+}
+
+#[test]
 fn the_ring_buffer_is_a_power_of_two() {
     assert_eq!(read("-c bpf").unwrap().advanced.ringbuf_size.bytes, 8 << 20);
     assert_eq!(

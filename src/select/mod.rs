@@ -13,6 +13,7 @@ mod selecting;
 #[cfg(test)]
 mod tests;
 mod types;
+mod typing;
 
 pub use candidates::matching_modules;
 pub use reason::{LeftOut, Reason};

@@ -9,6 +9,7 @@ mod errno;
 mod errno_table;
 mod glob;
 mod ids;
+mod name_glob;
 mod nearest;
 mod result;
 #[cfg(test)]
@@ -16,7 +17,8 @@ mod tests;
 
 pub use duration::{BareUnit, parse_duration};
 pub use errno::{Errno, ErrnoSet};
-pub use glob::{FunctionName, GlobKind, GlobSpec, NameGlob, base_name};
+pub use glob::{FunctionName, GlobKind, GlobSpec};
 pub use ids::{Addr, FuncId, Pid};
+pub use name_glob::{NameGlob, base_name};
 pub use nearest::nearest;
 pub use result::{Outcome, ResultType};

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What type information says about a candidate: how its result is judged, what trampolines need.
+
+use std::collections::HashMap;
+
+use super::candidates::Candidate;
+use super::types::{BtfOrigin, Prototype};
+use crate::kernel::btf::{Btf, BtfFunction, TrampolineObstacle, TrampolineRules};
+use crate::kernel::facts::KernelFacts;
+use crate::spec::{ResultType, base_name};
+
+/// What type information says about a candidate.
+pub(super) struct Typed {
+    pub(super) result: ResultType,
+    pub(super) prototype: Option<Prototype>,
+    pub(super) in_btf: bool,
+    /// Why trampolines cannot take it; `None` where they can.
+    pub(super) obstacle: Option<TrampolineObstacle>,
+}
+
+/// The functions that type information describes, by module and name.
+pub(super) struct Types<'a> {
+    kernel: Option<TypeIndex<'a>>,
+    modules: HashMap<&'a str, TypeIndex<'a>>,
+}
+
+struct TypeIndex<'a> {
+    btf: &'a Btf,
+    functions: HashMap<&'a str, BtfFunction<'a>>,
+    origin: BtfOrigin,
+}
+
+impl<'a> TypeIndex<'a> {
+    fn new(btf: &'a Btf, origin: BtfOrigin) -> Self {
+        Self {
+            btf,
+            functions: btf.functions_by_name(),
+            origin,
+        }
+    }
+}
+
+impl<'a> Types<'a> {
+    pub(super) fn new(facts: &'a KernelFacts) -> Self {
+        let modules = facts.module_btf.iter();
+        Self {
+            kernel: facts
+                .kernel_btf
+                .as_deref()
+                .map(|btf| TypeIndex::new(btf, BtfOrigin::Vmlinux)),
+            modules: modules
+                .map(|(name, btf)| (name.as_str(), TypeIndex::new(btf, BtfOrigin::Module)))
+                .collect(),
+        }
+    }
+
+    fn index(&self, module: Option<&str>) -> Option<&TypeIndex<'a>> {
+        match module {
+            Some(module) => self.modules.get(module),
+            None => self.kernel.as_ref(),
+        }
+    }
+
+    pub(super) fn of(&self, candidate: &Candidate<'a>, rules: Option<TrampolineRules>) -> Typed {
+        let unknown = Typed {
+            result: ResultType::Unknown,
+            prototype: None,
+            in_btf: false,
+            obstacle: Some(TrampolineObstacle::NoPrototype),
+        };
+        let symbol = &candidate.symbol;
+        let Some(index) = self.index(symbol.module) else {
+            return unknown;
+        };
+        let names = [symbol.name]
+            .into_iter()
+            .chain(candidate.aliases.iter().copied());
+        let exact = names.filter_map(|name| index.functions.get(name)).next();
+        let Some(function) = exact.or_else(|| index.functions.get(base_name(symbol.name))) else {
+            return unknown;
+        };
+        let result = index.btf.result_type(function.name, function.id);
+        // A prototype is of use only where the id means this very function: neither for a
+        // clone, whose arguments the compiler may have changed, nor for one of several namesakes.
+        let certain = exact.is_some() && function.unique && candidate.namesakes == 1;
+        let shape = index.btf.shape(function.id).filter(|_| certain);
+        let obstacle = match (shape, rules) {
+            (Some(shape), Some(rules)) => shape.obstacle(rules),
+            _ => Some(TrampolineObstacle::NoPrototype),
+        };
+        let prototype = shape.map(|shape| Prototype {
+            origin: index.origin,
+            btf_id: function.id,
+            arg_slots: u8::try_from(shape.arg_slots).unwrap_or(u8::MAX),
+            trampoline_ok: obstacle.is_none(),
+        });
+        Typed {
+            result,
+            prototype,
+            in_btf: true,
+            obstacle,
+        }
+    }
+
+    /// All function names.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + '_ {
+        let kernel = self
+            .kernel
+            .iter()
+            .flat_map(|index| index.functions.keys().map(|&n| (n, None)));
+        let modules = self.modules.iter().flat_map(|(&module, index)| {
+            index
+                .functions
+                .keys()
+                .map(move |&name| (name, Some(module)))
+        });
+        kernel.chain(modules)
+    }
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A glob over one name: of a function, of a module, of a source file.
+//!
+//! Globs of literals and `*` are matched by hand, because a selection tries hundreds of them on
+//! 190,000 names; `?`, classes and alternatives go through globset.
+
+use globset::{Glob, GlobMatcher};
+use memchr::memmem::Finder;
+
+/// What kind of name a [`NameGlob`] is for: decides which characters can ever match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    Function,
+    Module,
+    Path,
+}
+
+/// A glob over one name.
+#[derive(Clone, Debug)]
+pub struct NameGlob {
+    text: String,
+    matcher: Matcher,
+}
+
+#[derive(Clone, Debug)]
+enum Matcher {
+    /// No wildcard at all.
+    Literal,
+    /// Literals with `*` between them.
+    Parts(Parts),
+    /// Anything else.
+    Compiled(Box<GlobMatcher>),
+}
+
+impl NameGlob {
+    pub(super) fn new(text: &str, subject: Subject) -> Result<Self, String> {
+        check(text, subject)?;
+        let matcher = if text.contains(['?', '[', '{']) || subject == Subject::Path {
+            let glob = Glob::new(text).map_err(|error| error.kind().to_string())?;
+            Matcher::Compiled(Box::new(glob.compile_matcher()))
+        } else if text.contains('*') {
+            Matcher::Parts(Parts::new(text))
+        } else {
+            Matcher::Literal
+        };
+        Ok(Self {
+            text: text.to_owned(),
+            matcher,
+        })
+    }
+
+    /// A glob over function names.
+    ///
+    /// # Errors
+    ///
+    /// Says why no name can match.
+    pub fn function(text: &str) -> Result<Self, String> {
+        Self::new(text, Subject::Function)
+    }
+
+    /// As written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The byte that every matching name begins with, where there is one.
+    #[must_use]
+    pub fn first_byte(&self) -> Option<u8> {
+        self.text
+            .bytes()
+            .next()
+            .filter(|byte| !b"*?[{".contains(byte))
+    }
+
+    /// The byte that every matching name ends with, where there is one.
+    #[must_use]
+    pub fn last_byte(&self) -> Option<u8> {
+        self.text
+            .bytes()
+            .last()
+            .filter(|byte| !b"*?]}".contains(byte))
+    }
+
+    /// Whether it is a plain name.
+    #[must_use]
+    pub fn is_literal(&self) -> bool {
+        matches!(self.matcher, Matcher::Literal)
+    }
+
+    /// Whether `name` matches, as a whole.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        match &self.matcher {
+            Matcher::Literal => self.text == name,
+            Matcher::Parts(parts) => parts.matches(name),
+            Matcher::Compiled(glob) => glob.is_match(name),
+        }
+    }
+
+    /// The longest run of literal characters: what "nearest names" are looked up by.
+    #[must_use]
+    pub fn longest_literal(&self) -> &str {
+        let runs = self
+            .text
+            .split(['*', '?', '[', ']', '{', '}', ',', '!', '^']);
+        runs.max_by_key(|run| run.len()).unwrap_or_default()
+    }
+}
+
+/// The function that a compiler's clone was made from: `f` for `f.isra.0`, `f.part.0.cold`.
+#[must_use]
+pub fn base_name(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
+}
+
+/// The literals of a glob whose only wildcard is `*`.
+#[derive(Clone, Debug)]
+struct Parts {
+    /// Up to the first `*`; may be empty.
+    first: String,
+    /// Between two `*`.
+    middle: Vec<Finder<'static>>,
+    /// Behind the last `*`; may be empty.
+    last: String,
+}
+
+impl Parts {
+    fn new(text: &str) -> Self {
+        let mut parts: Vec<&str> = text.split('*').collect();
+        let last = parts.pop().unwrap_or_default().to_owned();
+        let mut parts = parts.into_iter();
+        let first = parts.next().unwrap_or_default().to_owned();
+        let middle = parts.map(|part| Finder::new(part).into_owned()).collect();
+        Self {
+            first,
+            middle,
+            last,
+        }
+    }
+
+    /// First and last part are anchored; each between them is taken at its first occurrence.
+    fn matches(&self, name: &str) -> bool {
+        let Some(rest) = name.as_bytes().strip_prefix(self.first.as_bytes()) else {
+            return false;
+        };
+        let Some(mut rest) = rest.strip_suffix(self.last.as_bytes()) else {
+            return false;
+        };
+        for part in &self.middle {
+            match part.find(rest) {
+                Some(at) => rest = &rest[at + part.needle().len()..],
+                None => return false,
+            }
+        }
+        true
+    }
+}
+
+/// Refuses what no name can match.
+fn check(text: &str, subject: Subject) -> Result<(), String> {
+    let what = match subject {
+        Subject::Function => "function glob",
+        Subject::Module => "module glob",
+        Subject::Path => "source path",
+    };
+    if text.is_empty() {
+        return Err(format!("the {what} is empty"));
+    }
+    if subject == Subject::Path {
+        return Ok(());
+    }
+    if text.contains("**") {
+        return Err("`**` is no more than `*` here: write one".to_owned());
+    }
+    if text.contains('/') {
+        return Err("no function name has a `/`; a source path starts with `:`".to_owned());
+    }
+    let possible = |c: char| c.is_ascii_alphanumeric() || "_.$*?[]{},!^-".contains(c);
+    match text.chars().find(|&c| !possible(c)) {
+        Some(c) => Err(format!(
+            "no {} name has a {c:?}",
+            what.trim_end_matches(" glob")
+        )),
+        None => Ok(()),
+    }
+}
