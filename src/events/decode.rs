@@ -90,7 +90,9 @@ fn session(reader: Reader<'_>) -> Result<SessionRecord, DecodeError> {
 
 /// The valid part of the ring of finished calls, and how many older ones are overwritten.
 fn calls(reader: Reader<'_>) -> Result<(Vec<CallRecord>, u32), DecodeError> {
-    let low = reader.u32(offset_of!(rec_session, peak))?.saturating_sub(MAX_CALLS);
+    let low = reader
+        .u32(offset_of!(rec_session, peak))?
+        .saturating_sub(MAX_CALLS);
     let top = reader.u32(offset_of!(rec_session, top))?;
     let n_sent = reader.u32(offset_of!(rec_session, n_calls))?;
     // Nothing is left where all of it was overwritten and then given up.
