@@ -22,8 +22,9 @@ pub(crate) struct Case {
     pub(crate) errno: Option<i32>,
     /// The error on the kernels that are named as different.
     pub(crate) other_errno: Option<i32>,
-    /// The deepest function that fails, on the newest kernel; `?` behind it: not checked with a
-    /// tracer yet. `-` when nothing fails for good.
+    /// The deepest traceable function that returns the error; where kernels differ, all of them with
+    /// `|` between, the oldest kernel's first. As found with return probes on every function that
+    /// the call runs through, on each kernel; `?` behind it: not found so. `-` when nothing fails.
     pub(crate) culprit: &'static str,
     /// `all`, or how the kernels differ.
     pub(crate) kernels: &'static str,
@@ -107,6 +108,11 @@ impl Case {
             kernels,
             ..self
         }
+    }
+
+    /// The same case, with a remark on kernels.
+    pub(crate) const fn on(self, kernels: &'static str) -> Self {
+        Self { kernels, ..self }
     }
 
     /// Runs it, and holds the result to the promise.

@@ -11,28 +11,28 @@ pub(crate) const CASES: &[Case] = &[
     Case::fails(
         ("mount-fs-type", "mount"),
         libc::ENODEV,
-        "path_mount?",
+        "path_mount",
         "a file system that there is not",
         |scratch| mount(scratch, c"simfail-no-such-fs", c""),
     ),
     Case::fails(
         ("mount-option-value", "mount"),
         libc::EINVAL,
-        "shmem_parse_one?",
+        "shmem_parse_one",
         "tmpfs of the size `garbage`",
         |scratch| mount(scratch, c"tmpfs", c"size=garbage"),
     ),
     Case::fails(
         ("mount-option", "mount"),
         libc::EINVAL,
-        "shmem_parse_one?",
+        "vfs_parse_fs_param",
         "tmpfs with an option it does not know",
         |scratch| mount(scratch, c"tmpfs", c"simfail=1"),
     ),
     Case::fails(
         ("mount-no-target", "mount"),
         libc::ENOENT,
-        "filename_lookup?",
+        "step_into|link_path_walk",
         "on a folder that is not there",
         |_| {
             Ok(call!(
@@ -48,7 +48,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::fails(
         ("mount-overlay", "mount"),
         libc::EINVAL,
-        "ovl_fill_super?",
+        "ovl_fill_super",
         "an overlay of nothing (in a module)",
         |scratch| {
             require_overlay()?;
@@ -58,7 +58,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::fails(
         ("mount-overlay-lower", "mount"),
         libc::ENOENT,
-        "filename_lookup?",
+        "step_into|link_path_walk",
         "an overlay of a missing folder (in a module)",
         |scratch| {
             require_overlay()?;
@@ -72,7 +72,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::fails(
         ("umount-not-mounted", "umount"),
         libc::EINVAL,
-        "path_umount?",
+        "path_umount",
         "a folder that nothing is mounted on",
         |scratch| {
             let target = c_path(&scratch.full_folder("full")?);
@@ -82,7 +82,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::fails(
         ("fsopen-fs-type", "fsopen"),
         libc::ENODEV,
-        "__do_sys_fsopen?",
+        "__x64_sys_fsopen",
         "a file system that there is not",
         |_| Ok(call!(libc::SYS_fsopen, c"simfail-no-such-fs", 0)),
     ),
