@@ -8,6 +8,7 @@
 
 use std::env;
 use std::process::ExitCode;
+use std::ptr;
 use std::time::Instant;
 
 /// `bpf(2)` commands and the size of the attributes that these calls need.
@@ -70,8 +71,8 @@ fn map_lookup() -> Box<dyn FnMut() -> i64> {
     let value = Box::leak(Box::new(0_u64));
     let mut attr = Attr::default();
     attr.set(0, map as u32);
-    attr.set64(1, std::ptr::from_mut(key) as u64);
-    attr.set64(2, std::ptr::from_mut(value) as u64);
+    attr.set64(1, ptr::from_mut(key) as u64);
+    attr.set64(2, ptr::from_mut(value) as u64);
     Box::new(move || attr.bpf(BPF_MAP_LOOKUP_ELEM))
 }
 

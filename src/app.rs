@@ -90,7 +90,7 @@ fn run(action: Action) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            diag.error(&format!("{error:#}"));
+            diag.error(format!("{error:#}"));
             if let Some(hint) = Failure::hint_of(&error) {
                 diag.hint(hint);
             }

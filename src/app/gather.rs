@@ -13,12 +13,12 @@ use super::lines::{self, PendingImage};
 use crate::bpf::attach::BackendKind;
 use crate::bpf::{KernelSupport, Layout};
 use crate::cli::BackendChoice;
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::diag::Diag;
 use crate::kernel::btf::{Btf, StructArgs, TrampolineRules};
 use crate::kernel::facts::{KernelFacts, KernelFiles};
 use crate::kernel::kallsyms::Kallsyms;
-use crate::select::{Capabilities, Selection, matching_modules, select};
+use crate::select::{Capabilities, GlobReport, Selection, matching_modules, select};
 
 /// All that is known before anything is loaded.
 pub(super) struct Prepared {
@@ -142,8 +142,8 @@ fn no_entry(selection: &Selection) -> anyhow::Error {
     let reasons: Vec<String> = selection
         .globs
         .iter()
-        .filter(|glob| glob.role == crate::config::Role::Entry)
-        .filter_map(crate::select::GlobReport::why_nothing)
+        .filter(|glob| glob.role == Role::Entry)
+        .filter_map(GlobReport::why_nothing)
         .collect();
     Failure::hinted(
         format!("no entry function to trace: {}", reasons.join("; ")),

@@ -23,7 +23,7 @@ pub(super) fn layout(btf: &Btf, kallsyms: &Kallsyms) -> Result<Layout> {
 }
 
 /// `__preempt_count` before 6.2 and again from 6.15, a member of `pcpu_hot` between
-/// (7443b296e699, "x86/percpu: Move cpu_number next to `current_task`"); 5.10's BTF has no
+/// (7443b296e699, "x86/percpu: Move `cpu_number` next to `current_task`"); 5.10's BTF has no
 /// variables, there kallsyms tells the address.
 fn preempt(btf: &Btf, kallsyms: &Kallsyms) -> Preempt {
     if let Some(btf_id) = btf.var_id("__preempt_count") {

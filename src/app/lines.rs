@@ -46,9 +46,9 @@ pub(super) fn begin(
     let found = find(config.kernel_image.as_deref(), files)?;
     say_problems(&found, config, diag);
     if let Some(found) = found.image {
-        diag.info(1, &format!("source lines from `{}`", found.path.display()));
+        diag.info(1, format!("source lines from `{}`", found.path.display()));
         if !found.is_verified {
-            diag.warning(&format!(
+            diag.warning(format!(
                 "`{}` has no build id to compare with the kernel's: its lines may be wrong",
                 found.path.display()
             ));
@@ -78,9 +78,9 @@ fn say_problems(found: &Found, config: &Config, diag: &Diag) {
     for problem in &found.problems {
         let matters = matches!(problem, ImageProblem::Mismatch { .. });
         if found.image.is_none() && (asked || matters) {
-            diag.warning(&format!("no source lines: {problem}"));
+            diag.warning(format!("no source lines: {problem}"));
         } else {
-            diag.info(1, &format!("no source lines: {problem}"));
+            diag.info(1, format!("no source lines: {problem}"));
         }
     }
     if found.image.is_none() && asked {
@@ -101,7 +101,7 @@ impl PendingImage {
             Some(Ok(lines)) => Ok(Some(lines)),
             Some(Err(error)) if self.is_named => Err(error.into()),
             Some(Err(error)) => {
-                diag.warning(&format!("no source lines: {error}"));
+                diag.warning(format!("no source lines: {error}"));
                 Ok(None)
             }
         }

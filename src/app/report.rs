@@ -30,10 +30,10 @@ pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
         .collect();
     diag.info(
         1,
-        &format!("{n_left_out} functions left out: {}", reasons.join(", ")),
+        format!("{n_left_out} functions left out: {}", reasons.join(", ")),
     );
     for left_out in &selection.left_out {
-        diag.info(1, &format!("  {left_out}"));
+        diag.info(1, format!("  {left_out}"));
     }
 }
 

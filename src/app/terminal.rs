@@ -2,18 +2,22 @@
 //! What stdout is, and the clocks: the facts about our own surroundings that output depends on.
 
 use std::env;
+use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::time::{ClockId, clock_gettime};
+use terminal_size::{Width, terminal_size_of};
 
 use crate::cli::ColorChoice;
 use crate::render::Clock;
 
 /// Columns of the terminal on stdout; `None` where there is none.
 pub(super) fn width() -> Option<usize> {
-    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(std::io::stdout())?;
+    let (Width(columns), _) = terminal_size_of(io::stdout())?;
     Some(usize::from(columns))
 }
 
-/// Whether to colour stdout. See the NO_COLOR convention: set and not empty means no.
+/// Whether to colour stdout. See the `NO_COLOR` convention: set and not empty means no.
 pub(super) fn color(choice: ColorChoice) -> bool {
     match choice {
         ColorChoice::Always => true,
@@ -47,7 +51,7 @@ pub(super) fn clock() -> Clock {
 
 /// `CLOCK_MONOTONIC`, which `bpf_ktime_get_ns` reads, too.
 fn monotonic_ns() -> Option<u64> {
-    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).ok()?;
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?;
     u64::try_from(Duration::from(time).as_nanos()).ok()
 }
 

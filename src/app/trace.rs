@@ -18,6 +18,7 @@ use crate::bpf::attach::BackendKind;
 use crate::bpf::{
     Attached, KernelStats, KernelSupport, Layout, Misses, ObjectStorage, Settings, Sink, Tracer,
 };
+use crate::cli::Comm;
 use crate::config::{Config, OutputFormat};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
@@ -185,8 +186,7 @@ fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
 }
 
 fn settings(config: &Config, layout: Layout) -> Settings {
-    let names =
-        |comms: &[crate::cli::Comm]| comms.iter().map(|comm| comm.as_str().to_owned()).collect();
+    let names = |comms: &[Comm]| comms.iter().map(|comm| comm.as_str().to_owned()).collect();
     Settings {
         longer_ns: config.sessions.longer.map_or(0, |longer| {
             u64::try_from(longer.as_nanos()).unwrap_or(u64::MAX)
@@ -219,14 +219,14 @@ fn attach(
     diag: &Diag,
 ) -> Result<Attached> {
     if backend == BackendKind::Trampoline && functions.len() > MANY_FOR_TRAMPOLINES {
-        diag.note(&format!(
+        diag.note(format!(
             "this kernel attaches functions one by one, and {} match: this takes long",
             functions.len()
         ));
         diag.hint("narrow the selection: -d leaves functions out, -e and -a instead of -c choose");
     }
     let attached = tracer.attach(functions, &mut |done, all| {
-        diag.progress(&format!("attached to {done} of {all} functions"));
+        diag.progress(format!("attached to {done} of {all} functions"));
         !stop.is_raised()
     });
     diag.end_progress();
@@ -236,12 +236,12 @@ fn attach(
     let attached = attached?;
     if !attached.refused.is_empty() {
         let n_refused = attached.refused.len();
-        diag.warning(&format!(
+        diag.warning(format!(
             "the kernel refused {n_refused} functions (-v lists them)"
         ));
         for refused in &attached.refused {
             let name = &functions[refused.func.index()].name;
-            diag.info(1, &format!("  {name}: {}", refused.why));
+            diag.info(1, format!("  {name}: {}", refused.why));
         }
     }
     Ok(attached)
@@ -250,7 +250,7 @@ fn attach(
 /// Detaching is slow where attaching is: say that we are at it.
 fn detach(tracer: Tracer<'_>, n_functions: usize, backend: BackendKind, diag: &Diag) {
     if backend == BackendKind::Trampoline && n_functions > MANY_FOR_TRAMPOLINES {
-        diag.note(&format!("detaching from {n_functions} functions"));
+        diag.note(format!("detaching from {n_functions} functions"));
     }
     drop(tracer);
 }
@@ -258,7 +258,7 @@ fn detach(tracer: Tracer<'_>, n_functions: usize, backend: BackendKind, diag: &D
 fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
     let withheld = misses.recursion + misses.probes;
     if withheld > 0 {
-        diag.warning(&format!(
+        diag.warning(format!(
             "the kernel withheld {withheld} calls or returns from us ({} by recursion guards, \
              {} by probes without a free slot): chains may lack them",
             misses.recursion, misses.probes

@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
 
 use libbpf_rs::{AsRawLibbpf, OpenObject};
 use libbpf_sys::{
@@ -134,7 +135,7 @@ fn load(
 /// Attaches a trampoline program to the function it was loaded for.
 pub(super) fn attach_tracing(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // SAFETY: a null name is what BPF_RAW_TRACEPOINT_OPEN takes for tracing programs.
-    own(unsafe { bpf_raw_tracepoint_open(std::ptr::null(), program.as_raw_fd()) })
+    own(unsafe { bpf_raw_tracepoint_open(ptr::null(), program.as_raw_fd()) })
 }
 
 /// Attaches a program to a raw tracepoint.
@@ -188,7 +189,7 @@ fn probe_kprobe_multi(attach_type: bpf_attach_type) -> bool {
         ..Default::default()
     };
     opts.__bindgen_anon_1.kprobe_multi.cnt = 1;
-    opts.__bindgen_anon_1.kprobe_multi.addrs = std::ptr::without_provenance(usize::MAX);
+    opts.__bindgen_anon_1.kprobe_multi.addrs = ptr::without_provenance(usize::MAX);
     // SAFETY: the kernel checks the pointer that is meant to be bad before it reads through it.
     let link =
         own(unsafe { bpf_link_create(program.as_raw_fd(), 0, attach_type, &raw const opts) });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The checked reader of the wire format (`bpf/include/events.h`).
 
+use std::error::Error;
 use std::fmt;
 use std::mem::offset_of;
 
@@ -32,7 +33,7 @@ impl fmt::Display for DecodeError {
     }
 }
 
-impl std::error::Error for DecodeError {}
+impl Error for DecodeError {}
 
 /// Decodes one record.
 ///

@@ -2,6 +2,7 @@
 //! Records of one session → one [`Session`].
 
 use std::collections::{HashMap, VecDeque};
+use std::error::Error;
 use std::fmt;
 
 use super::merge::{self, AddrRole};
@@ -37,7 +38,7 @@ impl fmt::Display for Malformed {
     }
 }
 
-impl std::error::Error for Malformed {}
+impl Error for Malformed {}
 
 impl<'f> Assembler<'f> {
     /// An assembler for a run that traces `functions`, indexed by their ids.
