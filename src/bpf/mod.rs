@@ -9,6 +9,7 @@ mod kernel_stats;
 mod object;
 mod patch;
 mod program;
+mod rlimit;
 mod settings;
 mod skel;
 mod sys;

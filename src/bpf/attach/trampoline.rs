@@ -17,6 +17,7 @@ use libbpf_sys::{bpf_attach_type, bpf_insn};
 use super::super::object::{Loaded, Templates};
 use super::super::patch::{Copy, ResultSlot, patched};
 use super::super::program;
+use super::super::rlimit::allow_descriptors;
 use super::super::settings::Layout;
 use super::super::sys::{self, ProgramKind, TRACE_FENTRY, TRACE_FEXIT};
 use super::{Backend, Links, Progress, Refused, tag};
@@ -24,6 +25,9 @@ use crate::select::{BtfOrigin, TracedFunction};
 use crate::spec::ResultType;
 
 pub(super) struct Trampoline;
+
+/// Two programs and two links a function.
+const DESCRIPTORS: u64 = 4;
 
 /// The two programs of one function.
 struct Programs {
@@ -38,6 +42,7 @@ impl Backend for Trampoline {
         functions: &[&TracedFunction],
         progress: Progress<'_>,
     ) -> Result<Links> {
+        allow_descriptors(DESCRIPTORS * functions.len() as u64)?;
         let modules = module_btfs(functions)?;
         let mut links = Links::default();
         let programs = load_all(loaded, functions, &modules);
