@@ -30,7 +30,11 @@ pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
         .collect();
     diag.info(
         1,
-        format!("{n_left_out} functions left out: {}", reasons.join(", ")),
+        format!(
+            "{} left out: {}",
+            n_functions(n_left_out),
+            reasons.join(", ")
+        ),
     );
     for left_out in &selection.left_out {
         diag.info(1, format!("  {left_out}"));
@@ -44,8 +48,8 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
     let n_entries = selection.entries().count();
     let _infallible = writeln!(
         text,
-        "{} functions would be traced with back end {}, {n_entries} of them entry functions",
-        selection.functions.len(),
+        "{} would be traced with back end {}, {n_entries} as entry",
+        n_functions(selection.functions.len()),
         prepared.backend
     );
     for function in &selection.functions {
@@ -68,7 +72,8 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
             module.unwrap_or_default()
         );
     }
-    let _infallible = writeln!(text, "{} functions left out", selection.left_out.len());
+    let left_out = n_functions(selection.left_out.len());
+    let _infallible = writeln!(text, "{left_out} left out");
     for (reason, count) in selection.left_out_by_reason() {
         let _infallible = writeln!(text, "  {count} {reason}");
     }
@@ -78,4 +83,8 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
         }
     }
     text
+}
+
+fn n_functions(n: usize) -> String {
+    format!("{n} function{}", if n == 1 { "" } else { "s" })
 }
