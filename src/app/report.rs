@@ -25,7 +25,7 @@ pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
     if n_left_out == 0 || config.run.dry_run {
         return;
     }
-    diag.info(1, format_args!("{n_left_out} functions left out:"));
+    diag.info(1, format_args!("{} left out:", n_functions(n_left_out)));
     for (reason, count) in reasons(selection) {
         diag.info(1, format_args!("  {count} {reason}"));
     }
@@ -41,8 +41,8 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
     let n_entries = selection.entries().count();
     let _infallible = writeln!(
         text,
-        "{} functions would be traced with back end {}, {n_entries} of them entry functions",
-        selection.functions.len(),
+        "{} would be traced with back end {}, {n_entries} as entry",
+        n_functions(selection.functions.len()),
         prepared.backend
     );
     for function in &selection.functions {
@@ -65,7 +65,8 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
             module.unwrap_or_default()
         );
     }
-    let _infallible = writeln!(text, "{} functions left out", selection.left_out.len());
+    let left_out = n_functions(selection.left_out.len());
+    let _infallible = writeln!(text, "{left_out} left out");
     for (reason, count) in reasons(selection) {
         let _infallible = writeln!(text, "  {count} {reason}");
     }
@@ -95,4 +96,8 @@ fn reasons(selection: &Selection) -> Vec<(String, usize)> {
     }
     reasons.sort_by_key(|(_, count)| Reverse(*count));
     reasons
+}
+
+fn n_functions(n: usize) -> String {
+    format!("{n} function{}", if n == 1 { "" } else { "s" })
 }

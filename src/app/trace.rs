@@ -17,6 +17,7 @@ use super::terminal;
 use crate::bpf::attach::BackendKind;
 use crate::bpf::{
     Attached, KernelStats, KernelSupport, Layout, Misses, ObjectStorage, Settings, Sink, Tracer,
+    is_forbidden,
 };
 use crate::cli::Comm;
 use crate::config::{Config, OutputFormat};
@@ -173,12 +174,7 @@ pub(super) fn probe(files: &KernelFiles) -> Result<()> {
 
 /// The kernel's `EPERM` says nothing of why.
 fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
-    let refused = error.chain().any(|cause| {
-        cause
-            .downcast_ref::<libbpf_rs::Error>()
-            .is_some_and(|error| error.kind() == libbpf_rs::ErrorKind::PermissionDenied)
-    });
-    if refused {
+    if is_forbidden(&error) {
         return Failure::hinted(
             format!("{error:#}"),
             "the kernel forbids tracing programs here: a container without privileges, a \

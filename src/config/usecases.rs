@@ -109,10 +109,18 @@ impl UseCases {
         Ok(())
     }
 
-    /// Adds the cases of a directory that need not be there.
+    /// Adds the cases of a directory that nobody named: it need not be there, nor be ours to read
+    /// (`HOME` may be that of whoever called `sudo` or `su`).
     pub(super) fn add_optional_directory(&mut self, directory: &Path) -> Result<(), UsageError> {
-        match fs::metadata(directory) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        match fs::read_dir(directory) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::PermissionDenied
+                ) =>
+            {
+                Ok(())
+            }
             _ => self.add_directory(directory),
         }
     }
@@ -157,13 +165,22 @@ impl UseCases {
     }
 }
 
+/// The parser's message, in one line.
+fn with_line(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().trim().replace('\n', ", ");
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message,
+    }
+}
+
 fn parse(name: &str, text: &str) -> Result<UseCase, String> {
     let File {
         description,
         entry,
         allow,
         deny,
-    } = toml::from_str(text).map_err(|error| error.to_string().trim().replace('\n', " "))?;
+    } = toml::from_str(text).map_err(|error| with_line(text, &error))?;
     if entry.iter().all(|group| group.globs.is_empty()) {
         return Err("it has no `[[entry]]` globs".to_owned());
     }
