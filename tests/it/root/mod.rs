@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Tests that trace a real kernel: run as root in a guest of each kernel (see scripts/test), one
+//! after the other. Each asserts something on every kernel; where kernels differ, it asserts what
+//! is documented for the one it runs on.
+
+mod harness;
+#[allow(unsafe_code)]
+mod sys;
+mod view;
+
+mod main_job;
