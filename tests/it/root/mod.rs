@@ -8,4 +8,8 @@ mod harness;
 mod sys;
 mod view;
 
+mod backends;
+mod environment;
+mod filters;
+mod lifecycle;
 mod main_job;
