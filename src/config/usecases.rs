@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -109,10 +109,11 @@ impl UseCases {
         Ok(())
     }
 
-    /// Adds the cases of a directory that need not be there.
+    /// Adds the cases of a directory that nobody named: it need not be there, nor be ours to read
+    /// (the home of another user, when we run under `setpriv` or `sudo -u`).
     pub(super) fn add_optional_directory(&mut self, directory: &Path) -> Result<(), UsageError> {
         match fs::metadata(directory) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) if is_not_for_us(&error) => Ok(()),
             _ => self.add_directory(directory),
         }
     }
@@ -155,6 +156,13 @@ impl UseCases {
         rows.map(|(name, description)| format!("{name:width$}  {description}\n"))
             .collect()
     }
+}
+
+fn is_not_for_us(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::PermissionDenied
+    )
 }
 
 fn parse(name: &str, text: &str) -> Result<UseCase, String> {

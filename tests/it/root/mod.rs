@@ -6,10 +6,14 @@
 mod harness;
 #[allow(unsafe_code)]
 mod sys;
+mod table;
 mod view;
 
 mod backends;
 mod environment;
+mod faults;
+mod faults_tasks;
 mod filters;
 mod lifecycle;
 mod main_job;
+mod use_cases;

@@ -73,6 +73,19 @@ impl Session {
         handled.iter().map(|h| text(&h["function"])).collect()
     }
 
+    /// What must hold of every session: the chain starts with the entry function, and the stack
+    /// shows the links in the chain's order.
+    pub(super) fn assert_orderly(&self) {
+        assert_eq!(self.chain().first(), Some(&self.entry()), "{self:#?}");
+        let order: Vec<u64> = self
+            .stack()
+            .iter()
+            .filter_map(|row| row["chain_index"].as_u64())
+            .collect();
+        assert!(order.is_sorted(), "{order:?} in {self:#?}");
+        assert!(self.stack().iter().any(|row| row["address"].is_string()));
+    }
+
     pub(super) fn loss(&self, what: &str) -> u64 {
         self.0["losses"][what].as_u64().unwrap()
     }
