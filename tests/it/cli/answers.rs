@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What it answers to command lines that ask for help, make no sense, or cannot be served.
 
-use super::golden::check;
+use std::fs;
+
+use super::golden::{check, repository};
 use super::program::{Stage, transcript};
 
 /// Name of the golden file, and the command line.
@@ -108,8 +110,8 @@ fn an_error_is_told_once_on_stderr_and_by_the_exit_code() {
 
 #[test]
 fn no_golden_file_is_left_over() {
-    let folder = super::golden::repository("tests/golden/cli");
-    for entry in std::fs::read_dir(folder).unwrap() {
+    let folder = repository("tests/golden/cli");
+    for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let known = ANSWERS.iter().any(|(name, _)| *name == stem);
