@@ -43,6 +43,7 @@ impl UsageError {
                 similar.map(|option| format!("a similar option is `{option}`; see `--help`"))
             }
             ErrorKind::InvalidValue => valid_values(error),
+            ErrorKind::ArgumentConflict => Some("give one of them only".to_owned()),
             _ => None,
         };
         let hint = hint.unwrap_or_else(|| "see `--help`".to_owned());

@@ -25,12 +25,20 @@ pub struct Output {
     pub verbose: u8,
 
     /// Stop after showing this many sessions [default: never]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub max_events: Option<u64>,
 
     /// Stop after this time: 30s, 5m; a bare number is seconds [default: never]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
+}
+
+fn at_least_one(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("a number, at least 1".to_owned()),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

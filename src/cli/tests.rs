@@ -126,7 +126,7 @@ fn a_value_that_makes_no_sense_is_told_with_its_option() {
     );
     assert_eq!(
         message("--max-events 0"),
-        "invalid value '0' for '--max-events <N>': 0 is not in 1..18446744073709551615"
+        "invalid value '0' for '--max-events <N>': at least 1"
     );
     assert!(
         message("-M -F").contains("cannot be used with"),

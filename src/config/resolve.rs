@@ -167,10 +167,9 @@ fn globs(targets: Targets, cases: &UseCases) -> Result<Globs, UsageError> {
         .find(|glob| matches!(glob.spec.kind(), GlobKind::Source(_)));
     if let Some(glob) = source {
         return Err(UsageError::new(format!(
-            "choosing functions by source file ({glob}) is not possible yet: it needs the \
-             symbolization engine"
+            "choosing functions by source file ({glob}) is not possible yet"
         ))
-        .hint("name the functions: -a 'bpf_*'"));
+        .hint("name the functions, such as -a 'bpf_*'"));
     }
     Ok(globs)
 }

@@ -153,8 +153,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (
         &["-e", ":kernel/bpf/*.c"],
-        "choosing functions by source file (`:kernel/bpf/*.c`) is not possible yet: it needs the \
-         symbolization engine",
+        "choosing functions by source file (`:kernel/bpf/*.c`) is not possible yet",
     ),
     (
         &["-e", "f", "--backend", "ebpf"],

@@ -2,6 +2,7 @@
 //! What becomes of output that nobody takes.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::process::Stdio;
 
 use super::program::Stage;
@@ -17,7 +18,7 @@ const PRINTING: [&[&str]; 4] = [
 fn a_closed_pipe_ends_it_quietly() {
     let stage = Stage::new();
     for arguments in PRINTING {
-        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let mut command = stage.command(arguments);
         let output = command
