@@ -5,4 +5,5 @@
     reason = "tests: the helpers are no #[test] functions themselves"
 )]
 
+mod replay;
 mod root;
