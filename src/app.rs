@@ -102,6 +102,7 @@ fn run(action: Action) -> ExitCode {
 }
 
 fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<()> {
+    preflight::check_processes(&config.scope.pids, files)?;
     preflight::check(files)?;
     let prepared = gather::prepare(config, files, diag)?;
     report::selection(&prepared, config, diag);

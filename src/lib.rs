@@ -37,3 +37,6 @@ pub mod capture;
 pub mod render;
 
 pub mod app;
+
+#[cfg(test)]
+mod architecture_tests;

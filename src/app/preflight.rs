@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What would stop us is said before anything is tried: privileges, lockdown.
+//! What would stop us, or leave us waiting for nothing, is said before anything is tried:
+//! processes that are not there, privileges, lockdown.
 
 use std::fs;
 
@@ -8,6 +9,36 @@ use anyhow::Result;
 use super::failure::Failure;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::privileges::{Capabilities, Lockdown};
+use crate::spec::Pid;
+
+/// Checks that each of these (`-p`) is a process that exists: no other can ever open a session.
+pub(super) fn check_processes(pids: &[Pid], files: &KernelFiles) -> Result<()> {
+    for &pid in pids {
+        if !files.process_exists(pid) {
+            return Err(Failure::hinted(
+                format!("there is no process {pid} (-p)"),
+                "`pgrep NAME` finds processes; -n NAME traces threads by name, future ones too",
+            ));
+        }
+        let status = fs::read_to_string(files.path(format!("proc/{pid}/status")));
+        match status.as_deref().ok().and_then(thread_group) {
+            Some(leader) if leader != pid => {
+                return Err(Failure::hinted(
+                    format!("{pid} is a thread of process {leader}, and -p takes processes"),
+                    format!("-p {leader} traces all of its threads; -n NAME chooses by name"),
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The id of the process that a `/proc/PID/status` is of.
+fn thread_group(status: &str) -> Option<Pid> {
+    let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
+    line.trim().parse().ok().map(Pid)
+}
 
 /// Checks that this process may trace this kernel.
 pub(super) fn check(files: &KernelFiles) -> Result<()> {
@@ -26,4 +57,41 @@ pub(super) fn check(files: &KernelFiles) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process;
+
+    use super::check_processes;
+    use crate::app::failure::Failure;
+    use crate::kernel::facts::KernelFiles;
+    use crate::spec::Pid;
+
+    #[test]
+    fn a_process_that_is_not_there_is_an_error_with_a_hint() {
+        let files = KernelFiles::default();
+        let this = Pid(process::id());
+        check_processes(&[this], &files).unwrap();
+        // `PID_MAX_LIMIT`: the kernel never gives it out.
+        let error = check_processes(&[this, Pid(4_194_304)], &files).unwrap_err();
+        assert_eq!(error.to_string(), "there is no process 4194304 (-p)");
+        assert!(Failure::hint_of(&error).is_some());
+    }
+
+    #[test]
+    fn a_thread_is_not_taken_for_a_process() {
+        let root = tempfile::tempdir().unwrap();
+        let thread = root.path().join("proc/1235");
+        fs::create_dir_all(&thread).unwrap();
+        fs::write(thread.join("status"), "Name:\tx\nTgid:\t1234\nPid:\t1235\n").unwrap();
+        let files = KernelFiles::below(root.path());
+        assert_eq!(
+            check_processes(&[Pid(1235)], &files)
+                .unwrap_err()
+                .to_string(),
+            "1235 is a thread of process 1234, and -p takes processes"
+        );
+    }
 }

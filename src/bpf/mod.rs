@@ -9,6 +9,8 @@ mod kernel_stats;
 mod object;
 mod patch;
 mod program;
+mod refusal;
+mod rlimit;
 mod settings;
 mod skel;
 mod sys;
@@ -16,6 +18,7 @@ mod tracer;
 pub mod wire;
 
 pub use kernel_stats::{KernelStats, Misses};
+pub use refusal::is_forbidden;
 pub use settings::{Layout, PerCpu, Preempt, Settings};
 pub use sys::{KernelSupport, silence_libbpf};
 pub use tracer::{Attached, ObjectStorage, Sink, Tracer};

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -110,10 +110,17 @@ impl UseCases {
     }
 
     /// Adds the cases of a directory that nobody named: it need not be there, nor be ours to read
-    /// (the home of another user, when we run under `setpriv` or `sudo -u`).
+    /// (`HOME` may be that of whoever called `sudo` or `su`).
     pub(super) fn add_optional_directory(&mut self, directory: &Path) -> Result<(), UsageError> {
-        match fs::metadata(directory) {
-            Err(error) if is_not_for_us(&error) => Ok(()),
+        match fs::read_dir(directory) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::PermissionDenied
+                ) =>
+            {
+                Ok(())
+            }
             _ => self.add_directory(directory),
         }
     }
@@ -158,11 +165,13 @@ impl UseCases {
     }
 }
 
-fn is_not_for_us(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::NotFound | ErrorKind::PermissionDenied
-    )
+/// The parser's message, in one line.
+fn with_line(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().trim().replace('\n', ", ");
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message,
+    }
 }
 
 fn parse(name: &str, text: &str) -> Result<UseCase, String> {
@@ -171,7 +180,7 @@ fn parse(name: &str, text: &str) -> Result<UseCase, String> {
         entry,
         allow,
         deny,
-    } = toml::from_str(text).map_err(|error| error.to_string().trim().replace('\n', " "))?;
+    } = toml::from_str(text).map_err(|error| with_line(text, &error))?;
     if entry.iter().all(|group| group.globs.is_empty()) {
         return Err("it has no `[[entry]]` globs".to_owned());
     }

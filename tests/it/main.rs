@@ -6,4 +6,5 @@
 )]
 
 mod replay;
+mod cli;
 mod root;

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What it answers to command lines that ask for help, make no sense, or cannot be served.
+
+use super::golden::check;
+use super::program::{Stage, transcript};
+
+/// Name of the golden file, and the command line.
+const ANSWERS: &[(&str, &[&str])] = &[
+    // Asked about itself.
+    ("help", &["--help"]),
+    ("version", &["-V"]),
+    ("cases", &["-c", "help"]),
+    ("cases_directory", &["--cases-dir", "cases", "-c", "help"]),
+    // Options.
+    ("nothing", &[]),
+    ("unknown_option", &["--entri", "vfs_*"]),
+    ("unknown_short_option", &["-Z"]),
+    ("argument_without_option", &["vfs_read"]),
+    ("missing_value", &["-e"]),
+    // Use cases.
+    ("unknown_case", &["-c", "bfp"]),
+    ("unknown_case_far", &["-c", "quantum"]),
+    (
+        "missing_cases_directory",
+        &["--cases-dir", "missing", "-c", "bpf"],
+    ),
+    ("broken_case", &["--cases-dir", "cases", "-c", "broken"]),
+    (
+        "case_without_entry",
+        &["--cases-dir", "cases", "-c", "empty"],
+    ),
+    // Globs.
+    ("no_entry", &["-a", "vfs_*"]),
+    ("empty_glob", &["-e", ""]),
+    ("double_star", &["-e", "**"]),
+    ("open_class", &["-e", "vfs_[ab"]),
+    ("impossible_glob", &["-e", "vfs-read"]),
+    ("module_without_brackets", &["-e", "xfs_* xfs"]),
+    ("source_glob", &["-e", "*_sys_bpf", "-a", ":kernel/bpf/*.c"]),
+    ("missing_file", &["-e", "@missing"]),
+    ("unnamed_file", &["-e", "@"]),
+    ("empty_file", &["-e", "f", "-a", "@empty"]),
+    ("bad_file", &["-e", "f", "-d", "@bad"]),
+    ("binary_file", &["-e", "@binary"]),
+    // Processes and threads.
+    ("pid_text", &["-c", "bpf", "-p", "abc"]),
+    ("pid_zero", &["-c", "bpf", "-p", "0"]),
+    ("pid_too_large", &["-c", "bpf", "-p", "4194305"]),
+    ("pid_both", &["-c", "bpf", "-p", "12,34", "-P", "34"]),
+    // `PID_MAX_LIMIT` itself is never given out.
+    ("pid_dead", &["-c", "bpf", "-p", "4194304"]),
+    ("comm_too_long", &["-c", "bpf", "-n", "a-very-long-program"]),
+    ("comm_both", &["-c", "bpf", "-n", "cat", "-N", "cat"]),
+    // What is shown.
+    ("unknown_errno", &["-c", "bpf", "-x", "EINVL"]),
+    ("errno_out_of_range", &["-c", "bpf", "-x", "4096"]),
+    ("errno_both", &["-c", "bpf", "-x", "EPERM,-22", "-X", "22"]),
+    ("longer_text", &["-c", "bpf", "-L", "fast"]),
+    ("longer_unit", &["-c", "bpf", "-L", "5h"]),
+    ("duration_zero", &["-c", "bpf", "--duration", "0"]),
+    ("duration_text", &["-c", "bpf", "--duration", "soon"]),
+    ("symbolize_level", &["-c", "bpf", "-sx"]),
+    ("max_events_zero", &["-c", "bpf", "--max-events", "0"]),
+    ("color", &["-c", "bpf", "--color", "sometimes"]),
+    // How to trace.
+    ("backends", &["-c", "bpf", "-M", "-F"]),
+    ("backend_twice", &["-c", "bpf", "-F", "--backend", "fentry"]),
+    ("backend_unknown", &["-c", "bpf", "--backend", "ebpf"]),
+    ("kprobes", &["-c", "bpf", "-K"]),
+    ("command", &["-c", "bpf", "--", "cat", "/etc/hosts"]),
+    ("ring_buffer", &["-c", "bpf", "--ringbuf-size", "0"]),
+    ("max_depth", &["-c", "bpf", "--max-depth", "65"]),
+    // As a user without privileges.
+    ("no_privileges", &["-c", "bpf"]),
+    ("no_privileges_dry_run", &["-e", "@globs", "--dry-run"]),
+];
+
+#[test]
+fn every_answer_is_the_expected_one() {
+    let stage = Stage::new();
+    for (name, arguments) in ANSWERS {
+        let output = stage.run(arguments);
+        let path = format!("tests/golden/cli/{name}.txt");
+        check(&path, &transcript(arguments, &output));
+    }
+}
+
+#[test]
+fn an_error_is_told_once_on_stderr_and_by_the_exit_code() {
+    let stage = Stage::new();
+    for (name, arguments) in ANSWERS {
+        let output = stage.run(arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let errors = stderr.matches("retsnoop-rs: error: ").count();
+        match output.status.code() {
+            Some(0) => assert_eq!((errors, stderr.as_str()), (0, ""), "{name}"),
+            Some(1 | 2) => {
+                assert_eq!(errors, 1, "{name}: {stderr}");
+                assert!(output.stdout.is_empty(), "{name} wrote to stdout");
+                let lines = stderr.lines().count();
+                assert!(lines <= 2, "{name}: an error and a hint, no more: {stderr}");
+            }
+            other => panic!("{name}: exit {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn no_golden_file_is_left_over() {
+    let folder = super::golden::repository("tests/golden/cli");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let known = ANSWERS.iter().any(|(name, _)| *name == stem);
+        assert!(known, "no command line has the answer `{}`", path.display());
+    }
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! README and manual page are in step with the program.
+
+use std::fmt::Write;
+use std::fs;
+
+use clap::{Arg, ArgAction};
+use retsnoop_rs::cli::{self, Parsed};
+
+use super::golden::{check, repository};
+use super::program::Stage;
+
+const BEGIN: &str = "<!-- options: begin";
+const END: &str = "<!-- options: end -->";
+
+/// The README's table of options, a table for each heading of the help.
+fn option_tables() -> String {
+    let command = cli::command();
+    let mut tables = String::new();
+    let mut heading = None;
+    for argument in command.get_arguments() {
+        if argument.is_hide_set() || argument.is_positional() {
+            continue;
+        }
+        if argument.get_help_heading() != heading {
+            heading = argument.get_help_heading();
+            let _ = write!(tables, "\n| {} | |\n|---|---|\n", heading.unwrap());
+        }
+        let _ = writeln!(tables, "| {} | {} |", names(argument), meaning(argument));
+    }
+    tables.push('\n');
+    tables
+}
+
+fn names(argument: &Arg) -> String {
+    let value = argument
+        .get_value_names()
+        .filter(|_| argument.get_action().takes_values())
+        .map(|names| names[0].to_string());
+    let value = match (value, argument.get_num_args()) {
+        (Some(value), Some(range)) if range.min_values() == 0 => format!("[{value}]"),
+        (Some(value), _) => format!(" {value}"),
+        (None, _) => String::new(),
+    };
+    let long = argument.get_long().unwrap();
+    match argument.get_short() {
+        Some(short) => format!("`-{short}`, `--{long}{value}`"),
+        None => format!("`--{long}{value}`"),
+    }
+}
+
+fn meaning(argument: &Arg) -> String {
+    let mut text = argument.get_help().unwrap().to_string().replace('\n', " ");
+    if argument.get_action().takes_values() {
+        for value in argument.get_possible_values() {
+            let help = value.get_help().map(ToString::to_string);
+            let _ = write!(
+                text,
+                "<br>`{}`: {}",
+                value.get_name(),
+                help.unwrap_or_default()
+            );
+        }
+        if let [default] = argument.get_default_values() {
+            let _ = write!(text, " [default: {}]", default.to_string_lossy());
+        }
+    }
+    text.replace('|', "\\|")
+}
+
+#[test]
+fn the_readme_has_every_option() {
+    let readme = fs::read_to_string(repository("README.md")).unwrap();
+    let (head, rest) = readme.split_once(BEGIN).expect("the begin mark");
+    let (mark, rest) = rest.split_once('\n').unwrap();
+    let (_, tail) = rest.split_once(END).expect("the end mark");
+    check(
+        "README.md",
+        &format!("{head}{BEGIN}{mark}\n{}{END}{tail}", option_tables()),
+    );
+}
+
+#[test]
+fn command_lines_of_the_readme_are_understood() {
+    let readme = fs::read_to_string(repository("README.md")).unwrap();
+    let mut n_commands = 0;
+    for line in readme.lines() {
+        let line = line.trim_start_matches("# ").trim_start_matches("sudo ");
+        let Some(arguments) = line.strip_prefix("retsnoop-rs -") else {
+            continue;
+        };
+        let arguments = format!("-{arguments}");
+        // What follows is for the shell.
+        let end = arguments.find(" | ").or_else(|| arguments.find(" #"));
+        let words = words(&arguments[..end.unwrap_or(arguments.len())]);
+        let parsed = cli::parse(["retsnoop-rs".to_owned()].into_iter().chain(words));
+        assert!(
+            matches!(parsed, Ok(Parsed::Options(_))),
+            "{line}: {parsed:?}"
+        );
+        n_commands += 1;
+    }
+    assert!(n_commands >= 10, "only {n_commands} found");
+}
+
+/// Words as a shell splits them; single quotes are all there is.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![];
+    let mut word = None;
+    let mut is_quoted = false;
+    for c in line.chars() {
+        match c {
+            '\'' => {
+                is_quoted = !is_quoted;
+                word.get_or_insert_with(String::new);
+            }
+            ' ' if !is_quoted => words.extend(word.take()),
+            c => word.get_or_insert_with(String::new).push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[test]
+fn files_that_the_documents_link_to_are_there() {
+    for document in ["README.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(repository(document)).unwrap();
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split(')').next().unwrap();
+            if !target.starts_with("http") && !target.starts_with('#') {
+                assert!(repository(target).exists(), "{document}: {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_use_case_is_told_in_the_readme() {
+    let readme = fs::read_to_string(repository("README.md")).unwrap();
+    for entry in fs::read_dir(repository("usecases")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(readme.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
+fn the_manual_page_is_in_step() {
+    let output = Stage::new().run(&["--generate", "man"]);
+    assert!(output.status.success());
+    check("retsnoop-rs.1", &String::from_utf8(output.stdout).unwrap());
+}
+
+#[test]
+fn completions_can_be_made_for_every_shell() {
+    let stage = Stage::new();
+    for (shell, has) in [
+        ("bash", "complete -F _retsnoop__rs"),
+        ("zsh", "#compdef retsnoop-rs"),
+        ("fish", "complete -c retsnoop-rs"),
+    ] {
+        let output = stage.run(&["--generate", shell]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success() && text.contains(has),
+            "{shell}: {text}"
+        );
+        assert!(text.contains("max-events"), "{shell}");
+    }
+}
+
+#[test]
+fn flags_take_no_values() {
+    // What `names` and `meaning` rely on.
+    let command = cli::command();
+    let flag = command
+        .get_arguments()
+        .find(|argument| argument.get_id() == "json");
+    assert!(matches!(flag.unwrap().get_action(), ArgAction::SetTrue));
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Runs the program in a folder of its own, with nothing of the machine around it: no
+//! environment, no terminal, no privileges.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// The user id that Linux keeps for nobody.
+const NOBODY: u32 = 65534;
+
+/// A folder with the files that command lines name, and the program.
+pub(super) struct Stage {
+    folder: TempDir,
+    program: PathBuf,
+}
+
+impl Stage {
+    /// Files for `@FILE` and `--cases-dir`.
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let open = Permissions::from_mode(0o755);
+        fs::set_permissions(path, open.clone()).unwrap();
+        // Where the build puts it, nobody may be unable to reach it.
+        let program = path.join("retsnoop-rs");
+        fs::copy(env!("CARGO_BIN_EXE_retsnoop-rs"), &program).unwrap();
+        fs::set_permissions(&program, open).unwrap();
+        for (name, text) in [
+            ("empty", &b"# nothing but a remark\n\n"[..]),
+            ("bad", b"vfs_*\nxfs_* xfs\n"),
+            ("binary", b"\x7fELF\xff\xfe\x00"),
+            ("globs", b"vfs_*\n"),
+        ] {
+            fs::write(path.join(name), text).unwrap();
+        }
+        fs::create_dir(path.join("cases")).unwrap();
+        fs::write(
+            path.join("cases/broken.toml"),
+            "description = \"x\"\nentry\n",
+        )
+        .unwrap();
+        fs::write(path.join("cases/empty.toml"), "description = \"x\"\n").unwrap();
+        Self { folder, program }
+    }
+
+    /// The program with these arguments, to be run as it is.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(arguments)
+            .env_clear()
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        if is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    }
+
+    /// What the program answers.
+    pub(super) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// An answer as a golden file shows it.
+pub(super) fn transcript(arguments: &[&str], output: &Output) -> String {
+    let mut text = String::from("$ retsnoop-rs");
+    for argument in arguments {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.,/:@=+".contains(c);
+        if !argument.is_empty() && argument.chars().all(is_plain) {
+            text.push_str(&format!(" {argument}"));
+        } else {
+            text.push_str(&format!(" '{argument}'"));
+        }
+    }
+    let exit = output
+        .status
+        .code()
+        .map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
+    text.push_str(&format!("\nexit {exit}\n"));
+    for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+        if !bytes.is_empty() {
+            text.push_str(&format!("--- {name}\n{}", String::from_utf8_lossy(bytes)));
+        }
+    }
+    text
+}
