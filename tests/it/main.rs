@@ -5,6 +5,6 @@
     reason = "tests: the helpers are no #[test] functions themselves"
 )]
 
-mod replay;
 mod cli;
+mod replay;
 mod root;
