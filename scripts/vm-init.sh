@@ -35,6 +35,11 @@ mount --move /proc /root/proc
 mount --move /sys /root/sys
 mount --move /dev /root/dev
 mkdir -p /root/dev/pts /root/dev/shm
+# devtmpfs has no such links; shells need them for process substitution.
+ln -s /proc/self/fd /root/dev/fd
+ln -s fd/0 /root/dev/stdin
+ln -s fd/1 /root/dev/stdout
+ln -s fd/2 /root/dev/stderr
 mount -t devpts devpts /root/dev/pts
 mount -t tmpfs tmpfs /root/dev/shm
 mount -t tracefs tracefs /root/sys/kernel/tracing || echo "vm-init: no tracefs"

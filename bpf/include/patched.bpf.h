@@ -9,8 +9,8 @@
 /* Becomes the tag of the function that a trampoline program is for. */
 #define TAG_MARK 0x7261736e6f6f7021
 
-/* Becomes the offset of the result behind the function's arguments, in 8-byte slots. */
-#define RESULT_OFFSET_MARK 0x7ff8
+/* Becomes the offset of the result behind the function's arguments, in bytes. */
+#define RESULT_OFFSET_MARK 0x7261736e6f6f7023
 
 /* Becomes the address, by BTF id, of the per-CPU variable that holds preempt_count. */
 #define PREEMPT_VAR_MARK 0x7261736e6f6f7022

@@ -15,10 +15,13 @@ use crate::bpf::{KernelSupport, Layout};
 use crate::cli::BackendChoice;
 use crate::config::{Config, Role};
 use crate::diag::Diag;
-use crate::kernel::btf::{Btf, StructArgs, TrampolineRules};
+use crate::kernel::btf::{Btf, TrampolineRules};
 use crate::kernel::facts::{KernelFacts, KernelFiles};
 use crate::kernel::kallsyms::Kallsyms;
-use crate::select::{Capabilities, GlobReport, Selection, matching_modules, select};
+use crate::kernel::version::KernelVersion;
+use crate::select::{
+    Capabilities, GlobReport, LeftOut, Reason, Selection, matching_modules, select,
+};
 
 /// All that is known before anything is loaded.
 pub(super) struct Prepared {
@@ -56,17 +59,26 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     diag.phase("read symbols, traceable functions, types");
     // The image is read while everything else goes on.
     let image = lines::begin(config, files, &kallsyms, diag)?;
-    let module_btf = module_btfs(config, files, &kallsyms, &btf);
-    let capabilities = capabilities(backend, &btf);
     let layout = layout(&btf, &kallsyms)?;
-    let facts = KernelFacts {
+    let capabilities = capabilities(backend, &btf, files);
+    let modules = matching_modules(&config.globs, &kallsyms);
+    let mut facts = KernelFacts {
         kallsyms,
         traceable: Some(traceable),
         kprobe_blacklist: blacklist,
         kernel_btf: Some(btf),
-        module_btf,
+        module_btf: BTreeMap::new(),
     };
-    let selection = select(&config.globs, &facts, &capabilities);
+    // A module without types just has none: its functions are judged as of unknown type.
+    facts.add_modules(files, modules);
+    let mut selection = select(&config.globs, &facts, &capabilities);
+    let is_ambiguous = |left_out: &LeftOut| left_out.reason == Reason::Ambiguous;
+    if selection.left_out.iter().any(is_ambiguous)
+        && let Ok(traceable) = files.traceable_addresses()
+    {
+        facts.traceable = Some(traceable);
+        selection = select(&config.globs, &facts, &capabilities);
+    }
     diag.phase("selected functions");
     if selection.entries().next().is_none() {
         return Err(no_entry(&selection));
@@ -104,38 +116,18 @@ fn backend(choice: BackendChoice, support: KernelSupport) -> Result<BackendKind>
     }
 }
 
-fn capabilities(backend: BackendKind, btf: &Btf) -> Capabilities {
+fn capabilities(backend: BackendKind, btf: &Btf, files: &KernelFiles) -> Capabilities {
     let trampolines = backend.needs_prototype();
-    // Since 6.1, 720e6a435194 ("bpf: Allow struct argument in trampoline based programs").
-    let struct_args = if btf.has_member("btf_func_model", "arg_flags") {
-        StructArgs::Taken
-    } else {
-        StructArgs::Refused
-    };
+    let version = files
+        .release()
+        .ok()
+        .and_then(|release| KernelVersion::of_release(&release));
     Capabilities {
         kprobe_like: !trampolines,
-        trampolines: trampolines.then_some(TrampolineRules {
-            max_slots: 12,
-            struct_args,
-        }),
+        trampolines: trampolines
+            .then(|| TrampolineRules::of(btf, version.unwrap_or(KernelVersion::OLDEST))),
         max_functions: None,
     }
-}
-
-/// The types of modules that globs may mean; a module without BTF just has none.
-fn module_btfs(
-    config: &Config,
-    files: &KernelFiles,
-    kallsyms: &Kallsyms,
-    base: &Arc<Btf>,
-) -> BTreeMap<String, Btf> {
-    matching_modules(&config.globs, kallsyms)
-        .into_iter()
-        .filter_map(|module| {
-            let btf = files.module_btf(&module, base).ok()?;
-            Some((module, btf))
-        })
-        .collect()
 }
 
 fn no_entry(selection: &Selection) -> anyhow::Error {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What was selected and what was not, in words.
 
+use std::cmp::Reverse;
 use std::fmt::Write;
 
 use super::gather::Prepared;
 use crate::config::Config;
 use crate::diag::Diag;
 use crate::render::escape;
+use crate::select::{Reason, Selection};
 
 /// Names the globs that match nothing, and what was left out.
 pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
@@ -23,19 +25,10 @@ pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
     if n_left_out == 0 || config.run.dry_run {
         return;
     }
-    let reasons: Vec<String> = selection
-        .left_out_by_reason()
-        .iter()
-        .map(|(reason, count)| format!("{count} {reason}"))
-        .collect();
-    diag.info(
-        1,
-        format!(
-            "{} left out: {}",
-            n_functions(n_left_out),
-            reasons.join(", ")
-        ),
-    );
+    diag.info(1, format_args!("{} left out:", n_functions(n_left_out)));
+    for (reason, count) in reasons(selection) {
+        diag.info(1, format_args!("  {count} {reason}"));
+    }
     for left_out in &selection.left_out {
         diag.info(1, format!("  {left_out}"));
     }
@@ -74,7 +67,7 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
     }
     let left_out = n_functions(selection.left_out.len());
     let _infallible = writeln!(text, "{left_out} left out");
-    for (reason, count) in selection.left_out_by_reason() {
+    for (reason, count) in reasons(selection) {
         let _infallible = writeln!(text, "  {count} {reason}");
     }
     if config.run.verbosity > 0 {
@@ -83,6 +76,26 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
         }
     }
     text
+}
+
+/// How many functions were left out for which reason; the many globs of a use case are one.
+fn reasons(selection: &Selection) -> Vec<(String, usize)> {
+    let mut reasons: Vec<(String, usize)> = Vec::new();
+    for (reason, count) in selection.left_out_by_reason() {
+        let text = match &reason {
+            Reason::Denied { glob } => match glob.rsplit_once(" of use case ") {
+                Some((_, case)) => format!("denied by use case {case}"),
+                None => reason.to_string(),
+            },
+            _ => reason.to_string(),
+        };
+        match reasons.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, sum)) => *sum += count,
+            None => reasons.push((text, count)),
+        }
+    }
+    reasons.sort_by_key(|(_, count)| Reverse(*count));
+    reasons
 }
 
 fn n_functions(n: usize) -> String {

@@ -23,7 +23,9 @@ use crate::cli::Comm;
 use crate::config::{Config, OutputFormat};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
-use crate::render::{Drops, RenderContext, Summary, write_summary_json, write_summary_text};
+use crate::render::{
+    Drops, RenderContext, Summary, Withheld, write_summary_json, write_summary_text,
+};
 use crate::select::{BtfOrigin, EntryPoint, Prototype, TracedFunction};
 use crate::session::ErrorFilter;
 use crate::spec::FuncId;
@@ -114,8 +116,9 @@ pub(super) fn trace(
         return Err(error).context("failed to write to stdout");
     }
     let stats = tracer.stats();
-    say_misses(tracer.misses(), &stats, diag);
-    let summary = summary(&stats, counts, attached.n_functions, run_time);
+    let misses = tracer.misses();
+    say_misses(misses, &stats, diag);
+    let summary = summary(&stats, misses, counts, attached.n_functions, run_time);
     write_summary(&summary, config.run.format, &mut out, diag)?;
     detach(tracer, attached.n_functions, backend, diag);
     Ok(())
@@ -252,20 +255,37 @@ fn detach(tracer: Tracer<'_>, n_functions: usize, backend: BackendKind, diag: &D
 }
 
 fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
-    let withheld = misses.recursion + misses.probes;
-    if withheld > 0 {
-        diag.warning(format!(
-            "the kernel withheld {withheld} calls or returns from us ({} by recursion guards, \
-             {} by probes without a free slot): chains may lack them",
-            misses.recursion, misses.probes
+    if misses.probes > 0 {
+        diag.warning(format_args!(
+            "{} probes had no free slot for a return: chains may lack calls",
+            misses.probes
         ));
+        diag.hint(
+            "functions that many tasks sleep in: leave them out (-d), or use --backend fentry",
+        );
+    }
+    if misses.recursion > 0 {
+        diag.info(
+            1,
+            format_args!(
+                "{} calls or returns came while a program of ours ran on that CPU (most are \
+                 traced helpers of our own), or where the kernel allows no kprobe programs",
+                misses.recursion
+            ),
+        );
     }
     if stats.ring_full + stats.stack_ring_full > 0 {
         diag.hint("a larger buffer (--ringbuf-size), fewer functions or -x lose less");
     }
 }
 
-fn summary(stats: &KernelStats, counts: Counts, n_functions: usize, run_time: Duration) -> Summary {
+fn summary(
+    stats: &KernelStats,
+    misses: Misses,
+    counts: Counts,
+    n_functions: usize,
+    run_time: Duration,
+) -> Summary {
     Summary {
         started: stats.started + stats.no_slot,
         shown: counts.shown,
@@ -279,6 +299,11 @@ fn summary(stats: &KernelStats, counts: Counts, n_functions: usize, run_time: Du
             undecodable: counts.undecodable,
         },
         open_at_end: stats.open(),
+        withheld: Withheld {
+            recursion: misses.recursion,
+            probes: misses.probes,
+            stacks: stats.stack_ring_full,
+        },
         functions: n_functions as u64,
         run_time,
     }

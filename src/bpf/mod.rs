@@ -10,6 +10,7 @@ mod object;
 mod patch;
 mod program;
 mod refusal;
+mod rlimit;
 mod settings;
 mod skel;
 mod sys;

@@ -8,15 +8,12 @@ use super::settings::{Layout, Preempt};
 /// The marks, as the header has them.
 const TAG_MARK: u64 = 0x7261_736e_6f6f_7021;
 const PREEMPT_VAR_MARK: u64 = 0x7261_736e_6f6f_7022;
-const RESULT_OFFSET_MARK: i16 = 0x7ff8;
+const RESULT_OFFSET_MARK: u64 = 0x7261_736e_6f6f_7023;
 const IS_RETURN_MARK: i32 = 0x7a5e_5501;
 const COOKIE_MARK: i32 = 0x7a5e_5502;
 
-/// `BPF_LD | BPF_IMM | BPF_DW`, `BPF_LDX | BPF_MEM | BPF_DW`, `BPF_ALU64 | BPF_MOV | BPF_K`,
-/// `BPF_JMP | BPF_CALL`.
+/// `BPF_LD | BPF_IMM | BPF_DW` and `BPF_JMP | BPF_CALL`.
 const LOAD_IMM64: u8 = 0x18;
-const LOAD_MEM64: u8 = 0x79;
-const MOVE_IMM: u8 = 0xb7;
 const CALL: u8 = 0x85;
 
 /// `BPF_PSEUDO_BTF_ID` and `BPF_PSEUDO_KFUNC_CALL`, in the source register's place.
@@ -28,18 +25,8 @@ const PSEUDO_KFUNC_CALL: u8 = 2;
 pub(super) struct Copy {
     /// The tag of its function (trampolines).
     pub(super) tag: u64,
-    /// Where it finds the function's result.
-    pub(super) result: ResultSlot,
-}
-
-/// Where fexit finds the function's result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum ResultSlot {
-    /// There is none: the verifier refuses to read it.
-    #[default]
-    None,
-    /// Behind so many argument slots.
-    Behind(u8),
+    /// How many argument slots of 8 bytes stand before the function's result (trampolines).
+    pub(super) arg_slots: u8,
 }
 
 /// A copy of `template` for this kernel and function.
@@ -49,19 +36,13 @@ pub(super) fn patched(template: &[bpf_insn], layout: &Layout, copy: Copy) -> Vec
         match constant(&insns, index) {
             Some(TAG_MARK) => set_constant(&mut insns, index, copy.tag),
             Some(PREEMPT_VAR_MARK) => set_variable(&mut insns, index, layout.preempt),
-            _ => patch_one(&mut insns[index], layout, copy.result),
+            Some(RESULT_OFFSET_MARK) => {
+                set_constant(&mut insns, index, 8 * u64::from(copy.arg_slots));
+            }
+            _ => set_kfunc(&mut insns[index], layout),
         }
     }
     insns
-}
-
-fn patch_one(insn: &mut bpf_insn, layout: &Layout, result: ResultSlot) {
-    match (insn.code, insn.off, insn.imm) {
-        (LOAD_MEM64, RESULT_OFFSET_MARK, _) => set_result(insn, result),
-        (CALL, _, IS_RETURN_MARK) => set_kfunc(insn, layout.session_is_return),
-        (CALL, _, COOKIE_MARK) => set_kfunc(insn, layout.session_cookie),
-        _ => {}
-    }
 }
 
 /// The 64-bit constant that the two instructions from `index` on load.
@@ -84,21 +65,14 @@ fn set_variable(insns: &mut [bpf_insn], index: usize, preempt: Preempt) {
     }
 }
 
-fn set_result(insn: &mut bpf_insn, result: ResultSlot) {
-    match result {
-        ResultSlot::Behind(arg_slots) => insn.off = 8 * i16::from(arg_slots),
-        ResultSlot::None => {
-            insn.code = MOVE_IMM;
-            insn.off = 0;
-            insn.imm = 0;
-            insn.set_src_reg(0);
-        }
-    }
-}
-
 /// Where the kernel lacks the function the call stays an unknown helper, which the verifier
 /// refuses: such a program is not loaded then.
-fn set_kfunc(insn: &mut bpf_insn, btf_id: Option<u32>) {
+fn set_kfunc(insn: &mut bpf_insn, layout: &Layout) {
+    let btf_id = match (insn.code, insn.imm) {
+        (CALL, IS_RETURN_MARK) => layout.session_is_return,
+        (CALL, COOKIE_MARK) => layout.session_cookie,
+        _ => None,
+    };
     if let Some(btf_id) = btf_id {
         insn.set_src_reg(PSEUDO_KFUNC_CALL);
         insn.imm = btf_id as i32;
@@ -113,7 +87,7 @@ mod tests {
     use libbpf_rs::skel::{OpenSkel, SkelBuilder};
     use libbpf_sys::bpf_insn;
 
-    use super::{Copy, ResultSlot, patched};
+    use super::{Copy, patched};
     use crate::bpf::settings::{Layout, Preempt};
     use crate::bpf::skel::RetsnoopSkelBuilder;
 
@@ -171,19 +145,11 @@ mod tests {
     fn every_mark_of_the_trampoline_programs_is_found_in_the_object() {
         let copy = Copy {
             tag: 0x0000_0102_0000_0007,
-            result: ResultSlot::Behind(4),
+            arg_slots: 4,
         };
         let exit = changed("trampoline_exit", copy);
         assert!(exit.iter().any(|insn| insn.code == 0x18 && insn.imm == 7));
-        assert!(exit.iter().any(|insn| insn.code == 0x79 && insn.off == 32));
-        let void = changed(
-            "trampoline_exit",
-            Copy {
-                result: ResultSlot::None,
-                ..copy
-            },
-        );
-        assert!(void.iter().any(|insn| insn.code == 0xb7 && insn.imm == 0));
+        assert!(exit.iter().any(|insn| insn.code == 0x18 && insn.imm == 32));
         assert!(
             changed("trampoline_entry", copy)
                 .iter()

@@ -9,7 +9,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 
 use anyhow::{Context, Result, bail};
 
@@ -71,26 +70,37 @@ impl KernelFiles {
         Kallsyms::parse(read(&path)?).with_context(|| format!("`{}` is of no use", path.display()))
     }
 
-    /// What ftrace can trace, with addresses where the kernel tells them.
+    /// What ftrace can trace, by name.
     ///
     /// # Errors
     ///
-    /// When neither list can be read: no tracefs, or no right to read it.
+    /// When the list cannot be read: no tracefs, or no right to read it.
     pub fn traceable(&self) -> Result<Traceable> {
+        self.tracefs("available_filter_functions")
+            .map(Traceable::parse)
+    }
+
+    /// The same with addresses, which tell namesakes apart; since 6.5, and half as long again to
+    /// read (b4c8674a2b0f, "ftrace: Add `available_filter_functions_addrs` file").
+    ///
+    /// # Errors
+    ///
+    /// As [`KernelFiles::traceable`].
+    pub fn traceable_addresses(&self) -> Result<Traceable> {
+        self.tracefs("available_filter_functions_addrs")
+            .map(Traceable::parse)
+    }
+
+    fn tracefs(&self, file: &str) -> Result<Vec<u8>> {
         let mut denied = None;
-        for file in [
-            "available_filter_functions_addrs",
-            "available_filter_functions",
-        ] {
-            for directory in TRACEFS {
-                let path = self.path(directory).join(file);
-                match fs::read(&path) {
-                    Ok(bytes) if !bytes.is_empty() => return Ok(Traceable::parse(bytes)),
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        denied.get_or_insert((path, error));
-                    }
-                    _ => {}
+        for directory in TRACEFS {
+            let path = self.path(directory).join(file);
+            match fs::read(&path) {
+                Ok(bytes) if !bytes.is_empty() => return Ok(bytes),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    denied.get_or_insert((path, error));
                 }
+                _ => {}
             }
         }
         match denied {
@@ -98,7 +108,7 @@ impl KernelFiles {
                 Err(error).with_context(|| format!("failed to read `{}`", path.display()))
             }
             None => bail!(
-                "no tracefs: `available_filter_functions` is neither in `/{}` nor in `/{}`",
+                "no tracefs: `{file}` is neither in `/{}` nor in `/{}`",
                 TRACEFS[0],
                 TRACEFS[1]
             ),
@@ -158,43 +168,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("failed to read `{}`", path.display()))
 }
 
-/// What of [`KernelFacts`] is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TraceList {
-    /// ftrace's list is read: what it does not have is left out with a reason.
-    Read,
-    /// It is not: formatting it takes the kernel longer than all the rest, and attaching tells
-    /// the same.
-    LeftToTheKernel,
-}
-
 impl KernelFacts {
-    /// Reads what every selection needs, the slow files in parallel; modules' types come later,
-    /// with [`KernelFacts::add_modules`].
-    ///
-    /// # Errors
-    ///
-    /// When the symbols cannot be had, or ftrace's list where it is asked for. Types that cannot
-    /// be had are an error too: nothing would be judged rightly.
-    pub fn read(files: &KernelFiles, list: TraceList) -> Result<Self> {
-        thread::scope(|scope| {
-            let kallsyms = scope.spawn(|| files.kallsyms());
-            let traceable = scope.spawn(|| match list {
-                TraceList::Read => files.traceable().map(Some),
-                TraceList::LeftToTheKernel => Ok(None),
-            });
-            let kernel_btf = files.kernel_btf();
-            let kprobe_blacklist = files.kprobe_blacklist();
-            Ok(Self {
-                kallsyms: joined(kallsyms)?,
-                traceable: joined(traceable)?,
-                kprobe_blacklist,
-                kernel_btf: Some(kernel_btf?),
-                module_btf: BTreeMap::new(),
-            })
-        })
-    }
-
     /// Reads the types of modules; gives the names of those that have none that can be read.
     pub fn add_modules(
         &mut self,
@@ -213,10 +187,4 @@ impl KernelFacts {
         }
         without
     }
-}
-
-fn joined<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    thread
-        .join()
-        .unwrap_or_else(|_| bail!("a reader of kernel facts came to grief"))
 }

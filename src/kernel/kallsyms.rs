@@ -11,8 +11,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::sync::OnceLock;
+use memchr::memmem;
 
 use crate::spec::Addr;
 
@@ -23,8 +22,6 @@ pub struct Kallsyms {
     text: String,
     /// In ascending order of address, the preferred name of an address first.
     entries: Vec<Entry>,
-    /// (hash of the name, index), sorted; made when a name is first asked for.
-    by_name: OnceLock<Vec<(u32, u32)>>,
 }
 
 /// One symbol.
@@ -72,11 +69,7 @@ impl Kallsyms {
         let text = String::from_utf8(bytes)
             .unwrap_or_else(|err| String::from_utf8_lossy(err.as_bytes()).into_owned());
         let entries = parse::entries(&text)?;
-        Ok(Self {
-            text,
-            entries,
-            by_name: OnceLock::new(),
-        })
+        Ok(Self { text, entries })
     }
 
     /// The number of symbols.
@@ -108,6 +101,17 @@ impl Kallsyms {
         }
     }
 
+    /// The symbols of code, in ascending address order: what is left when most lines, which are
+    /// data, have been passed over by their letter.
+    pub fn functions(&self) -> impl Iterator<Item = Symbol<'_>> {
+        let of_code = |(_, entry): &(usize, &Entry)| entry.is_function();
+        self.entries
+            .iter()
+            .enumerate()
+            .filter(of_code)
+            .map(|(index, _)| self.symbol(index))
+    }
+
     /// The function that an address lies in, and the distance from its start; `None` where the
     /// address is in no known text.
     #[must_use]
@@ -121,24 +125,37 @@ impl Kallsyms {
     }
 
     /// All symbols of a name, in order of address: static functions share names.
+    ///
+    /// Goes through the text, which takes a millisecond: for a handful of names.
     pub fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
-        let index = self.by_name.get_or_init(|| self.index_names());
-        let hash = hash(name);
-        let start = index.partition_point(|(other, _)| *other < hash);
-        let found: Vec<u32> = index[start..]
-            .iter()
-            .take_while(|(other, _)| *other == hash)
-            .filter(|(_, at)| self.name(self.entries[*at as usize]) == name)
-            .map(|(_, at)| *at)
-            .collect();
-        found.into_iter().map(|at| self.symbol(at as usize))
+        let text = self.text.as_bytes();
+        let is_whole = |at: &usize| {
+            let before = at.checked_sub(1).map(|before| text[before]);
+            let behind = text.get(at + name.len());
+            before == Some(b' ') && matches!(behind, None | Some(b'\n' | b'\t' | b' '))
+        };
+        let found = memmem::find_iter(text, name).filter(is_whole);
+        let mut indices: Vec<usize> = found.filter_map(|at| self.index_at(at)).collect();
+        indices.sort_unstable();
+        indices.into_iter().map(|index| self.symbol(index))
     }
 
-    fn index_names(&self) -> Vec<(u32, u32)> {
-        let hashes = self.entries.iter().map(|entry| hash(self.name(*entry)));
-        let mut index: Vec<_> = hashes.zip(0..).collect();
-        index.sort_unstable();
-        index
+    /// The symbol whose name stands at this place of the text.
+    fn index_at(&self, at: usize) -> Option<usize> {
+        let line = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let digits = self.text[line..at].split(' ').next()?;
+        let addr = u64::from_str_radix(digits, 16).ok()?;
+        let first = self.entries.partition_point(|entry| entry.addr < addr);
+        let here = self.entries[first..]
+            .iter()
+            .take_while(|entry| entry.addr == addr);
+        Some(
+            first
+                + here
+                    .zip(0..)
+                    .find(|(entry, _)| entry.name as usize == at)?
+                    .1,
+        )
     }
 
     fn name(&self, entry: Entry) -> &str {
@@ -158,8 +175,4 @@ impl Kallsyms {
         let end = rest.find([']', '\n'])?;
         rest[end..].starts_with(']').then(|| &rest[..end])
     }
-}
-
-fn hash(name: &str) -> u32 {
-    BuildHasherDefault::<DefaultHasher>::new().hash_one(name) as u32
 }

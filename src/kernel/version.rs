@@ -13,6 +13,12 @@ pub struct KernelVersion {
 }
 
 impl KernelVersion {
+    /// The oldest kernel that is supported: what is assumed where a release cannot be read.
+    pub const OLDEST: Self = Self {
+        major: 5,
+        minor: 10,
+    };
+
     /// The version in a release such as `6.12.117+deb12-cloud-amd64`.
     #[must_use]
     pub fn of_release(release: &str) -> Option<Self> {

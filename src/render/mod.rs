@@ -20,7 +20,7 @@ mod view;
 pub use clock::Clock;
 pub use escape::escape;
 pub use json::{write_session as write_session_json, write_summary as write_summary_json};
-pub use summary::{Drops, Summary, write as write_summary_text};
+pub use summary::{Drops, Summary, Withheld, write as write_summary_text};
 pub use text::write_session as write_session_text;
 pub use value::{duration_text, result_text};
 

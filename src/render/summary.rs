@@ -20,10 +20,24 @@ pub struct Summary {
     pub dropped: Drops,
     /// Sessions that had not ended when the run did.
     pub open_at_end: u64,
+    /// What the kernel kept from us: parts of sessions, not sessions.
+    pub withheld: Withheld,
     /// Functions traced.
     pub functions: u64,
     /// From "Receiving data…" to the end.
     pub run_time: Duration,
+}
+
+/// Calls, returns and stacks that the kernel kept from us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Withheld {
+    /// Our programs were not run because one was running on that CPU already, or because the
+    /// kernel had tracing disabled there: mostly traced helpers of our own programs.
+    pub recursion: u64,
+    /// Probes without a free slot for a return.
+    pub probes: u64,
+    /// Kernel stacks for which the ring buffer had no room.
+    pub stacks: u64,
 }
 
 /// Why sessions were lost.
@@ -83,6 +97,7 @@ fn line(summary: &Summary) -> String {
         succeeded,
         dropped,
         open_at_end,
+        withheld: _,
         functions,
         run_time,
     } = summary;
@@ -118,7 +133,7 @@ fn count(number: u64, what: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Drops, Summary, line};
+    use super::{Drops, Summary, Withheld, line};
 
     #[test]
     fn the_summary_names_what_happened_and_nothing_else() {
@@ -143,6 +158,7 @@ mod tests {
                 undecodable: 0,
             },
             open_at_end: 1,
+            withheld: Withheld::default(),
             functions: 1781,
             run_time: Duration::from_millis(61_240),
         };

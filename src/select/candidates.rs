@@ -126,8 +126,9 @@ fn count_namesakes(candidates: &mut [Candidate<'_>]) {
 
 /// The symbols that are functions of the kernel or of a module.
 fn functions(kallsyms: &Kallsyms) -> impl Iterator<Item = Symbol<'_>> {
-    let symbols = (0..kallsyms.len()).map(|index| kallsyms.symbol(index));
-    symbols.filter(|symbol| symbol.is_function && !is_no_function(symbol))
+    kallsyms
+        .functions()
+        .filter(|symbol| !is_no_function(symbol))
 }
 
 /// Symbols of code that no one calls a function: padding before functions, static call

@@ -15,15 +15,18 @@ use anyhow::{Context, Result, bail};
 use libbpf_sys::{bpf_attach_type, bpf_insn};
 
 use super::super::object::{Loaded, Templates};
-use super::super::patch::{Copy, ResultSlot, patched};
+use super::super::patch::{Copy, patched};
 use super::super::program;
+use super::super::rlimit::allow_descriptors;
 use super::super::settings::Layout;
 use super::super::sys::{self, ProgramKind, TRACE_FENTRY, TRACE_FEXIT};
 use super::{Backend, Links, Progress, Refused, tag};
 use crate::select::{BtfOrigin, TracedFunction};
-use crate::spec::ResultType;
 
 pub(super) struct Trampoline;
+
+/// Two programs and two links a function.
+const DESCRIPTORS: u64 = 4;
 
 /// The two programs of one function.
 struct Programs {
@@ -38,6 +41,7 @@ impl Backend for Trampoline {
         functions: &[&TracedFunction],
         progress: Progress<'_>,
     ) -> Result<Links> {
+        allow_descriptors(DESCRIPTORS * functions.len() as u64)?;
         let modules = module_btfs(functions)?;
         let mut links = Links::default();
         let programs = load_all(loaded, functions, &modules);
@@ -119,20 +123,12 @@ fn load_one(
             )
         }
     };
-    let result = if function.result == ResultType::Void {
-        ResultSlot::None
-    } else {
-        ResultSlot::Behind(prototype.arg_slots)
+    let copy = Copy {
+        tag: tag(function),
+        arg_slots: prototype.arg_slots,
     };
     let load = |name: &CStr, template: &[bpf_insn], attach_type| {
-        let insns = patched(
-            template,
-            layout,
-            Copy {
-                tag: tag(function),
-                result,
-            },
-        );
+        let insns = patched(template, layout, copy);
         program::load(
             name,
             &insns,

@@ -104,8 +104,9 @@ impl Btf {
 
     fn named_id(&self, name: &str, kind: Kind) -> Option<u32> {
         let offsets = self.string_offsets(name);
-        let is_it = |typ: Type<'_>| typ.kind == kind && offsets.contains(&typ.name_offset);
-        self.own_ids().find(|id| self.typ(*id).is_some_and(is_it))
+        let is_kind = |id: u32| self.typ(id).is_some_and(|typ| typ.kind == kind);
+        self.own_ids()
+            .find(|id| self.is_named(*id, &offsets) && is_kind(*id))
     }
 
     fn bit_offset(&self, typ: &Type<'_>, member: &str, nesting: u8) -> Option<u32> {
@@ -150,14 +151,21 @@ impl Btf {
         let mut btf = Some(self);
         while let Some(level) = btf {
             if !offsets.is_empty() {
-                let types = level.own_ids().filter_map(|id| level.typ(id));
-                found.extend(types.filter(|typ| offsets.contains(&typ.name_offset)));
+                let ids = level.own_ids().filter(|id| level.is_named(*id, &offsets));
+                found.extend(ids.filter_map(|id| level.typ(id)));
             }
             btf = level.base();
             // A base cannot name the strings of what builds on it.
             offsets.retain(|&offset| btf.is_some_and(|base| offset < base.end_of_strings()));
         }
         found
+    }
+
+    /// Whether a type of this BTF's own carries one of these strings: one comparison for nearly
+    /// all of them.
+    fn is_named(&self, id: u32, offsets: &[u32]) -> bool {
+        self.name_offset(id)
+            .is_some_and(|offset| offsets.contains(&offset))
     }
 
     /// Every offset at which the string section has exactly `name`.

@@ -128,7 +128,11 @@ impl Btf {
     /// The name of a type, empty where it has none or does not exist.
     #[must_use]
     pub fn name(&self, id: u32) -> &str {
-        self.typ(id).map_or("", |typ| self.string(typ.name_offset))
+        let offset = match self.name_offset(id) {
+            Some(offset) => Some(offset),
+            None => self.typ(id).map(|typ| typ.name_offset),
+        };
+        offset.map_or("", |offset| self.string(offset))
     }
 
     pub(super) fn next_id(&self) -> u32 {
@@ -165,6 +169,12 @@ impl Btf {
         let tail = strings.get(own as usize..).unwrap_or_default();
         let end = memchr::memchr(0, tail).unwrap_or(0);
         str::from_utf8(&tail[..end]).unwrap_or_default()
+    }
+
+    /// Where the name of a type of this BTF's own stands; `None` for others.
+    pub(super) fn name_offset(&self, id: u32) -> Option<u32> {
+        let index = id.checked_sub(self.first_id)?;
+        read_u32(&self.bytes, *self.records.get(index as usize)? as usize)
     }
 
     /// The type of an id; `None` for `void` (0) and for ids that do not exist.

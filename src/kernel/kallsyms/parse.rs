@@ -2,6 +2,7 @@
 //! Lines of kallsyms → entries: `address type name [module]`, sorted, preferred names first.
 
 use anyhow::bail;
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::Entry;
 
@@ -26,9 +27,12 @@ pub(super) fn entries(text: &str) -> anyhow::Result<Vec<Entry>> {
     // 40 bytes a line is less than any real kernel's average.
     let mut entries = Vec::with_capacity(text.len() / 40);
     let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        entries.extend(entry(line.trim_end_matches('\n'), start));
-        start += line.len();
+    for end in memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
+        entries.extend(entry(&text[start..end], start));
+        start = end + 1;
+        if start >= text.len() {
+            break;
+        }
     }
     if entries.is_empty() {
         bail!("kallsyms has no line that is a symbol");
@@ -46,7 +50,11 @@ pub(super) fn entries(text: &str) -> anyhow::Result<Vec<Entry>> {
 /// One line; `start` is its place in the text, which fits into 32 bits.
 fn entry(line: &str, start: usize) -> Option<Entry> {
     let bytes = line.as_bytes();
-    let digits = bytes.iter().position(|byte| *byte == b' ')?;
+    // Addresses have 16 digits on every kernel that we run on; elsewhere any number will do.
+    let digits = match bytes.get(16) {
+        Some(b' ') => 16,
+        _ => memchr(b' ', bytes)?,
+    };
     let addr = hex(&bytes[..digits])?;
     let kind = *bytes.get(digits + 1)?;
     if !kind.is_ascii_graphic() || bytes.get(digits + 2) != Some(&b' ') {
@@ -54,10 +62,7 @@ fn entry(line: &str, start: usize) -> Option<Entry> {
     }
     let name_start = digits + 3;
     let rest = &bytes[name_start..];
-    let len = rest
-        .iter()
-        .position(|byte| matches!(byte, b'\t' | b' '))
-        .unwrap_or(rest.len());
+    let len = memchr2(b'\t', b' ', rest).unwrap_or(rest.len());
     if len == 0 {
         return None;
     }
@@ -75,16 +80,30 @@ fn hex(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 16 {
         return None;
     }
-    digits.iter().try_fold(0, |value, digit| {
-        let digit = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            b'A'..=b'F' => digit - b'A' + 10,
-            _ => return None,
-        };
-        Some(value << 4 | u64::from(digit))
-    })
+    // Bad digits are noticed once at the end, by a bit that no good one sets.
+    let mut value = 0;
+    let mut bad = 0;
+    for digit in digits {
+        let digit = DIGITS[usize::from(*digit)];
+        bad |= digit;
+        value = value << 4 | u64::from(digit & 0xf);
+    }
+    (bad & BAD == 0).then_some(value)
 }
+
+const BAD: u8 = 0x80;
+
+/// The value of each hexadecimal digit.
+const DIGITS: [u8; 256] = {
+    let mut digits = [BAD; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value] as usize] = value as u8;
+        digits[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    digits
+};
 
 fn rank(kind: u8, name: &str) -> u8 {
     let by_kind = match kind {

@@ -17,8 +17,16 @@ pub(super) struct SummaryObject {
     succeeded: u64,
     dropped: DropsObject,
     open_at_end: u64,
+    withheld: WithheldObject,
     functions: u64,
     run_time_ns: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct WithheldObject {
+    recursion: u64,
+    probes: u64,
+    stacks: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -48,6 +56,11 @@ impl SummaryObject {
                 undecodable: dropped.undecodable,
             },
             open_at_end: summary.open_at_end,
+            withheld: WithheldObject {
+                recursion: summary.withheld.recursion,
+                probes: summary.withheld.probes,
+                stacks: summary.withheld.stacks,
+            },
             functions: summary.functions,
             run_time_ns: u64::try_from(summary.run_time.as_nanos()).unwrap_or(u64::MAX),
         }

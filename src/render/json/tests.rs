@@ -11,7 +11,7 @@ use crate::render::fixtures::{
     World, hostile, incomplete, long_names, passed_on, succeeded, translated,
 };
 use crate::render::golden::check_golden;
-use crate::render::{Drops, Summary};
+use crate::render::{Drops, Summary, Withheld};
 use crate::session::Session;
 
 const SCHEMA: &str = include_str!(concat!(
@@ -40,6 +40,11 @@ fn summary_line() -> String {
             undecodable: 0,
         },
         open_at_end: 1,
+        withheld: Withheld {
+            recursion: 2,
+            probes: 3,
+            stacks: 4,
+        },
         functions: 1781,
         run_time: Duration::from_millis(1500),
     };

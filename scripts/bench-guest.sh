@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The part of scripts/bench that runs in a guest: `bench-guest.sh RETSNOOP CALLS WHAT…`.
+set -euo pipefail
+
+retsnoop=$1 calls=$2
+shift 2
+work=$(mktemp -d)
+tracer=
+ROUNDS=3
+# The set that the reference was measured with, as far as globs can say it.
+MAP_SET=(-e '*_sys_bpf' -a '*bpf*' -a '*map*')
+
+now_ms() { echo $(($(date +%s%N) / 1000000)); }
+
+# Starts a tracer and waits for it: `start_tracer PROGRAM ARGS…`; sets `started_ms`.
+start_tracer() {
+  local begin
+  begin=$(now_ms)
+  : >"$work/err"
+  "$@" >"$work/out" 2>"$work/err" &
+  tracer=$!
+  until grep -qi 'receiving data' "$work/err" "$work/out"; do
+    kill -0 "$tracer" || { cat "$work/err" >&2 && return 1; }
+    sleep 0.005
+  done
+  started_ms=$(($(now_ms) - begin))
+}
+
+# Ends it as Ctrl-C does; sets `stopped_ms`.
+stop_tracer() {
+  local begin
+  begin=$(now_ms)
+  kill -INT "$tracer"
+  wait "$tracer" || true
+  stopped_ms=$(($(now_ms) - begin))
+}
+
+# `spread NUMBERS…`: median (lowest..highest).
+spread() {
+  printf '%s\n' "$@" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] " (" v[1] ".." v[NR] ")" }'
+}
+
+programs() {
+  echo "$retsnoop"
+  [[ -z ${RETSNOOP_REFERENCE:-} ]] || echo "$RETSNOOP_REFERENCE"
+}
+
+bench_start() {
+  local program args starts stops
+  while read -r program; do
+    for args in '-e __x64_sys_bpf' '-c bpf' '-c bpf -ss'; do
+      # Once for what the kernel caches itself.
+      # shellcheck disable=SC2086
+      start_tracer "$program" $args && stop_tracer
+      starts=() stops=()
+      for _ in $(seq $ROUNDS); do
+        # shellcheck disable=SC2086
+        start_tracer "$program" $args && stop_tracer
+        starts+=("$started_ms") stops+=("$stopped_ms")
+      done
+      echo "start ${program##*/} $args: $(spread "${starts[@]}") ms, stop $(spread "${stops[@]}") ms"
+    done
+  done < <(programs)
+}
+
+# `calls_line LABEL CALL COUNT BASE`: cost of a call as it is now.
+calls_line() {
+  local median low high
+  read -r median low high < <("$calls" "$2" "$3" 5)
+  if [[ $4 -gt 0 ]]; then
+    echo "calls $2, $1: $median instructions ($low..$high), $((median - $4)) added, $(awk "BEGIN { printf \"%.1f\", $median / $4 }") x untraced"
+  else
+    echo "calls $2, $1: $median instructions ($low..$high)"
+  fi
+  measured=$median
+}
+
+bench_calls() {
+  local call count base program
+  while read -r program; do
+    for call in close map-create-fails map-lookup; do
+      count=300
+      calls_line untraced $call $count 0
+      base=$measured
+      if [[ $call == close ]]; then
+        set -- -e __x64_sys_close
+      else
+        set -- "${MAP_SET[@]}"
+      fi
+      start_tracer "$program" "$@" -p 1 -sn
+      calls_line "${program##*/} $*, task out of scope" $call $count "$base"
+      stop_tracer
+      start_tracer "$program" "$@" -sn
+      calls_line "${program##*/} $*, shown" $call $count "$base"
+      stop_tracer
+      tail -n 1 "$work/err"
+    done
+  done < <(programs)
+}
+
+bench_memory() {
+  start_tracer "$retsnoop" -c bpf -ss
+  "$calls" map-create-fails 99 1 >/dev/null
+  sleep 3
+  echo "memory $retsnoop -c bpf -ss after 100 stacks: $(awk '/VmHWM|RssAnon|RssFile/ { printf "%s %s kB  ", $1, $2 }' "/proc/$tracer/status")"
+  stop_tracer
+  tail -n 1 "$work/err"
+}
+
+bench_burst() {
+  local program
+  while read -r program; do
+    start_tracer "$program" -e __x64_sys_close -sn
+    "$calls" close 2999 1 >/dev/null
+    sleep 1
+    stop_tracer
+    echo "burst of 3,000 failures, ${program##*/}: $(tail -n 1 "$work/err")"
+  done < <(programs)
+}
+
+# Files come from the host: waiting for them must not count.
+cat "$retsnoop" "$calls" "/usr/lib/debug/boot/vmlinux-$(uname -r)" >/dev/null
+echo "kernel $(uname -r), $(nproc) CPU, instruction-counted"
+for what in "$@"; do
+  "bench_$what"
+done
+rm -rf "$work"

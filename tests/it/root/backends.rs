@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The back ends: the same answer from each, and an error for those that a kernel has not.
+
+use super::harness::{Trace, kernel, run};
+
+const BACKENDS: [&str; 3] = ["kprobe-session", "kprobe-multi", "fentry"];
+
+/// Whether a kernel of the matrix has a back end. Debian's 6.1 is built without fprobe.
+fn is_offered(backend: &str) -> bool {
+    backend == "fentry" || !matches!(kernel().as_str(), "5.10" | "6.1")
+}
+
+fn traced_with(backend: &str) -> (Vec<String>, String, String) {
+    let trace = Trace::start(&[
+        "-e",
+        "*_sys_bpf",
+        "-a",
+        "map_create",
+        "-a",
+        "array_map_alloc*",
+        "-sn",
+        "-n",
+        "simfail",
+        "--backend",
+        backend,
+    ]);
+    trace.simfail(&["bpf-map-value-size"]);
+    let report = trace.finish();
+    let session = report.only("simfail");
+    (
+        session.chain().iter().map(|&f| f.to_owned()).collect(),
+        session.culprit().to_owned(),
+        session.result().to_owned(),
+    )
+}
+
+#[test]
+fn every_back_end_shows_the_same_chain_and_culprit() {
+    let expected = traced_with("fentry");
+    assert_eq!(expected.1, "array_map_alloc_check");
+    for backend in BACKENDS.into_iter().filter(|b| is_offered(b)) {
+        assert_eq!(traced_with(backend), expected, "{backend}");
+    }
+}
+
+#[test]
+fn a_back_end_that_the_kernel_lacks_is_an_error_with_a_hint() {
+    for backend in BACKENDS {
+        let ended = run(&["-e", "*_sys_bpf", "--backend", backend, "--dry-run"]);
+        if is_offered(backend) {
+            assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+            let said = format!("with back end {backend}");
+            assert!(ended.stdout.contains(&said), "{}", ended.stdout);
+        } else {
+            let stderr = ended.failed(1);
+            assert!(stderr.contains(&format!("`{backend}`")), "{stderr}");
+            assert!(stderr.contains("hint: "), "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn the_feature_report_names_the_back_end_that_is_chosen() {
+    let best = BACKENDS.into_iter().find(|b| is_offered(b)).unwrap();
+    let ended = run(&["-Vv"]);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let said = format!("chosen back end: {best}");
+    assert!(ended.stdout.contains(&said), "{}", ended.stdout);
+}

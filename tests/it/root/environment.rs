@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Surroundings that do not let us work, or only in part: one clear error or warning each.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::harness::{Trace, program, run};
+
+const KPTR_RESTRICT: &str = "/proc/sys/kernel/kptr_restrict";
+
+/// A setting of the kernel, put back in the end.
+struct Setting {
+    path: &'static str,
+    before: String,
+}
+
+impl Setting {
+    fn set(path: &'static str, value: &str) -> Self {
+        let before = fs::read_to_string(path).unwrap();
+        fs::write(path, value).unwrap();
+        Self { path, before }
+    }
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        let _ = fs::write(self.path, &self.before);
+    }
+}
+
+#[test]
+fn hidden_addresses_are_an_error_that_names_the_setting() {
+    let _hidden = Setting::set(KPTR_RESTRICT, "2");
+    let stderr = run(&["-e", "*_sys_bpf"]).failed(1);
+    assert!(stderr.contains("hint: "), "{stderr}");
+    assert!(stderr.contains("kernel.kptr_restrict"), "{stderr}");
+}
+
+#[test]
+fn without_tracefs_the_hint_says_how_to_mount_it() {
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c"]);
+    command.arg("umount /sys/kernel/debug; umount /sys/kernel/tracing; exec \"$@\"");
+    command.args(["sh", program(&[]).get_program().to_str().unwrap()]);
+    command.args(["-e", "*_sys_bpf"]).stdout(Stdio::piped());
+    let stderr = Trace::spawn(command).wait().failed(1);
+    assert!(
+        stderr.contains("hint: mount it: `mount -t tracefs"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_user_without_rights_is_told_the_capabilities() {
+    // Where root's files may be, nobody may not look.
+    let copy = PathBuf::from("/tmp/retsnoop-for-nobody");
+    fs::copy(program(&[]).get_program(), &copy).unwrap();
+    fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.arg(&copy).args(["-e", "*_sys_bpf"]);
+    command.current_dir("/").stdout(Stdio::piped());
+    let stderr = Trace::spawn(command).wait().failed(1);
+    fs::remove_file(copy).unwrap();
+    assert!(
+        stderr.contains("CAP_SYS_ADMIN") || stderr.contains("CAP_BPF"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("hint: "), "{stderr}");
+}
+
+#[test]
+fn an_image_that_is_none_is_an_error() {
+    let garbage = "/tmp/garbage-image";
+    fs::write(garbage, [0x5a; 5000]).unwrap();
+    for path in [garbage, "/tmp/there-is-no-such-image", "/tmp"] {
+        let stderr = run(&["-e", "*_sys_bpf", "-k", path]).failed(1);
+        assert!(stderr.contains(path), "{stderr}");
+        assert!(
+            stderr.contains("hint: `-k` takes the `vmlinux`"),
+            "{stderr}"
+        );
+    }
+}
+
+/// The build id of the running kernel, as `/sys/kernel/notes` has it.
+fn running_build_id() -> String {
+    let notes = fs::read("/sys/kernel/notes").unwrap();
+    let name = b"\x03\0\0\0GNU\0";
+    let at = notes.windows(8).position(|window| window == name).unwrap() + 8;
+    let id = &notes[at..at + 20];
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn another_kernels_image_is_a_warning_with_both_build_ids_and_gives_no_lines() {
+    let image = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/image/dwarf5");
+    let trace = Trace::start(&["-e", "*_sys_bpf", "-ss", "-k", image, "-n", "simfail"]);
+    trace.simfail(&["bpf-cmd"]);
+    let report = trace.finish();
+    let stderr = &report.stderr;
+    assert!(stderr.contains("warning: "), "{stderr}");
+    assert!(stderr.contains(&running_build_id()), "{stderr}");
+    let rows = report.only("simfail").stack();
+    assert!(rows.iter().all(|row| row["line"].is_null()), "{rows:#?}");
+}

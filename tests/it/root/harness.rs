@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Runs the program under test: starts it, waits until it traces, ends it, reads what it said.
+
+use std::env;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::sys;
+use super::view::{Session, Summary};
+
+/// Attaching takes up to 0.3 s a function on old kernels, and more on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is said on stderr once everything is attached.
+const READY: &str = "Receiving data";
+
+/// A traced run that is going on.
+pub(super) struct Trace {
+    child: Child,
+    stderr: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+    stdout: Option<JoinHandle<String>>,
+    what: String,
+}
+
+/// A run that is over.
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+/// A traced run that is over, with what it reported in JSON.
+pub(super) struct Report {
+    pub(super) sessions: Vec<Session>,
+    pub(super) summary: Summary,
+    pub(super) stderr: String,
+}
+
+impl Trace {
+    /// Traces with `--json`, and returns when everything is attached.
+    pub(super) fn start(arguments: &[&str]) -> Self {
+        let mut command = program(arguments);
+        command.arg("--json");
+        Self::spawn(command).ready()
+    }
+
+    /// Traces with text output, and returns when everything is attached.
+    pub(super) fn start_text(arguments: &[&str]) -> Self {
+        Self::spawn(program(arguments)).ready()
+    }
+
+    /// Starts a command whose stdout is read unless it has been redirected.
+    pub(super) fn spawn(mut command: Command) -> Self {
+        let what = format!("{command:?}");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {what}: {error}"));
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let collected = Arc::clone(&stderr);
+        let pipe = child.stderr.take().unwrap();
+        let reader = thread::spawn(move || collect(pipe, &collected));
+        let stdout = child.stdout.take().map(|mut pipe| {
+            thread::spawn(move || {
+                let mut bytes = Vec::new();
+                let _ = pipe.read_to_end(&mut bytes);
+                String::from_utf8_lossy(&bytes).into_owned()
+            })
+        });
+        Self {
+            child,
+            stderr,
+            reader: Some(reader),
+            stdout,
+            what,
+        }
+    }
+
+    /// Waits until everything is attached.
+    pub(super) fn ready(mut self) -> Self {
+        let start = Instant::now();
+        while !self.said(READY) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(
+                ended.is_none() && start.elapsed() < PATIENCE,
+                "not ready after {:?} ({ended:?}): {}\n{}",
+                start.elapsed(),
+                self.what,
+                self.stderr.lock().unwrap()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+        self
+    }
+
+    fn said(&self, text: &str) -> bool {
+        self.stderr.lock().unwrap().contains(text)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Makes the kernel fail in a known way, while tracing.
+    pub(super) fn simfail(&self, arguments: &[&str]) -> &Self {
+        simfail(arguments);
+        self
+    }
+
+    pub(super) fn signal(&self, signal: i32) {
+        sys::kill(self.child.id(), signal);
+    }
+
+    /// Ends it as Ctrl-C does.
+    pub(super) fn interrupt(self) -> Ended {
+        self.signal(sys::SIGINT);
+        self.wait()
+    }
+
+    /// Waits for its end.
+    pub(super) fn wait(mut self) -> Ended {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(
+                start.elapsed() < PATIENCE,
+                "no end: {}\n{}",
+                self.what,
+                self.stderr.lock().unwrap()
+            );
+            thread::sleep(Duration::from_millis(5));
+        };
+        self.reader.take().unwrap().join().unwrap();
+        let stdout = self.stdout.take().map(|reader| reader.join().unwrap());
+        Ended {
+            status,
+            stdout: stdout.unwrap_or_default(),
+            stderr: self.stderr.lock().unwrap().clone(),
+        }
+    }
+
+    /// Ends it as Ctrl-C does; it must have gone well, and every session must be accounted for.
+    pub(super) fn finish(self) -> Report {
+        self.interrupt().report()
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// What was reported in JSON. The sums of the summary must be right in every run.
+    pub(super) fn report(self) -> Report {
+        assert_eq!(self.status.code(), Some(0), "{}", self.stderr);
+        let mut objects: Vec<Value> = self
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect();
+        let summary = objects
+            .pop()
+            .unwrap_or_else(|| panic!("no summary: {}", self.stderr));
+        assert_eq!(summary["kind"], "summary", "{summary}");
+        let report = Report {
+            sessions: objects.into_iter().map(Session).collect(),
+            summary: Summary(summary),
+            stderr: self.stderr,
+        };
+        report.summary.assert_sum();
+        assert_eq!(report.summary.count("shown"), report.sessions.len() as u64);
+        report
+    }
+
+    /// It must have failed with this exit status, an error and a hint; returns stderr.
+    pub(super) fn failed(self, status: i32) -> String {
+        assert_eq!(self.status.code(), Some(status), "{}", self.stderr);
+        assert!(self.stderr.contains("error: "), "{}", self.stderr);
+        self.stderr
+    }
+}
+
+impl Report {
+    /// The only session of the thread with this name.
+    pub(super) fn only(&self, comm: &str) -> &Session {
+        let found = self.of(comm);
+        assert_eq!(found.len(), 1, "sessions of {comm}: {:#?}", self.sessions);
+        found[0]
+    }
+
+    /// The sessions of threads with this name.
+    pub(super) fn of(&self, comm: &str) -> Vec<&Session> {
+        let is_it = |session: &&Session| session.comm() == comm;
+        self.sessions.iter().filter(is_it).collect()
+    }
+}
+
+/// The program under test with these arguments, its stdout to be read.
+pub(super) fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var("RETSNOOP_BIN").expect("RETSNOOP_BIN is not set"));
+    command
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .stdout(Stdio::piped());
+    command
+}
+
+/// Runs the program under test to its end.
+pub(super) fn run(arguments: &[&str]) -> Ended {
+    Trace::spawn(program(arguments)).wait()
+}
+
+pub(super) fn simfail_program() -> String {
+    env::var("SIMFAIL_BIN").expect("SIMFAIL_BIN is not set")
+}
+
+/// Makes the kernel fail in a known way.
+pub(super) fn simfail(arguments: &[&str]) {
+    let output = Command::new(simfail_program())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "simfail {arguments:?}: {said}");
+}
+
+/// The kernel of the matrix that this is.
+pub(super) fn kernel() -> String {
+    env::var("RETSNOOP_KERNEL").expect("RETSNOOP_KERNEL is not set")
+}
+
+/// Whether functions are attached to one by one here, which takes its time.
+pub(super) fn attaches_slowly() -> bool {
+    matches!(kernel().as_str(), "5.10" | "6.1")
+}
+
+/// Redirects stdout to a file that is there.
+pub(super) fn to_file(command: &mut Command, path: &str) {
+    let file = File::options().write(true).open(path).unwrap();
+    command.stdout(file);
+}
+
+fn collect(pipe: impl Read, into: &Mutex<String>) {
+    let mut pipe = BufReader::new(pipe);
+    let mut line = Vec::new();
+    while pipe.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        into.lock()
+            .unwrap()
+            .push_str(&String::from_utf8_lossy(&line));
+        line.clear();
+    }
+}

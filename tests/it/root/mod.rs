@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Tests that trace a real kernel: run as root in a guest of each kernel (see scripts/test), one
+//! after the other. Each asserts something on every kernel; where kernels differ, it asserts what
+//! is documented for the one it runs on.
+
+mod harness;
+#[allow(unsafe_code)]
+mod sys;
+mod table;
+mod view;
+
+mod backends;
+mod environment;
+mod faults;
+mod faults_tasks;
+mod filters;
+mod lifecycle;
+mod main_job;
+mod use_cases;

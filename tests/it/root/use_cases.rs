@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The use cases: each matches on every kernel, and catches real failures. Where attaching is
+//! cheap the whole of it is attached, and every culprit is held to the table of simfail; where
+//! functions are attached one by one, a narrowed set has to do.
+
+use super::harness::{Trace, attaches_slowly, kernel, run};
+use super::table::{self, Case};
+
+/// A use case, and what is expected of it.
+struct UseCase {
+    name: &'static str,
+    /// Beginnings of the names of the cases of simfail that it is for.
+    cases: &'static [&'static str],
+    /// How many of 100 culprits must agree with the table, where all of it is attached.
+    floor: usize,
+    narrowed: Narrowed,
+}
+
+struct Narrowed {
+    arguments: &'static [&'static str],
+    case: &'static str,
+    entry: &'static str,
+}
+
+fn check(use_case: &UseCase) {
+    let dry = run(&["--dry-run", "-c", use_case.name]);
+    assert_eq!(dry.status.code(), Some(0), "{}", dry.stderr);
+    assert!(dry.stdout.contains("\n  entry "), "{}", dry.stdout);
+    if attaches_slowly() {
+        check_narrowed(&use_case.narrowed);
+    } else {
+        check_all(use_case);
+    }
+}
+
+fn check_narrowed(narrowed: &Narrowed) {
+    let arguments = [narrowed.arguments, &["-sn", "-n", "narrowed"]].concat();
+    let trace = Trace::start(&arguments);
+    trace.simfail(&["--comm", "narrowed", narrowed.case]);
+    let report = trace.finish();
+    let case = table::find(narrowed.case);
+    let session = case
+        .session(&report.of("narrowed"))
+        .unwrap_or_else(|| panic!("{} was not caught: {:#?}", case.name, report.sessions));
+    assert_eq!(session.entry(), narrowed.entry);
+    assert!(case.agrees(session), "{case:?}: {session:#?}");
+}
+
+fn check_all(use_case: &UseCase) {
+    let is_for = |case: &Case| {
+        let mut prefixes = use_case.cases.iter();
+        case.fails() && prefixes.any(|prefix| case.name.starts_with(prefix))
+    };
+    let cases: Vec<Case> = table::read().into_iter().filter(is_for).collect();
+    let trace = Trace::start(&["-c", use_case.name, "-sn"]);
+    for (index, case) in cases.iter().enumerate() {
+        trace.simfail(&["--comm", &comm(index), &case.name]);
+    }
+    let report = trace.finish();
+    let mut agree = 0;
+    let mut others = Vec::new();
+    for (index, case) in cases.iter().enumerate() {
+        let sessions = report.of(&comm(index));
+        match case.session(&sessions) {
+            Some(session) if case.agrees(session) => agree += 1,
+            Some(session) => others.push(format!(
+                "{}: {} instead of {}; chain {:?}, handled {:?}",
+                case.name,
+                session.culprit(),
+                case.culprit,
+                session.chain(),
+                session.handled(),
+            )),
+            None => others.push(format!("{}: not caught", case.name)),
+        }
+    }
+    let summary = format!(
+        "{} on {}: {agree} of {} culprits agree\n{}",
+        use_case.name,
+        kernel(),
+        cases.len(),
+        others.join("\n"),
+    );
+    println!("{summary}");
+    assert!(agree * 100 >= use_case.floor * cases.len(), "{summary}");
+    for session in &report.sessions {
+        session.assert_orderly();
+    }
+}
+
+fn comm(index: usize) -> String {
+    format!("case-{index}")
+}
+
+#[test]
+fn bpf_catches_failing_bpf_calls() {
+    check(&UseCase {
+        name: "bpf",
+        cases: &["bpf-"],
+        floor: 70,
+        narrowed: Narrowed {
+            arguments: &[
+                "-e",
+                "__x64_sys_bpf",
+                "-a",
+                "map_create",
+                "-a",
+                "htab_map_alloc_check",
+            ],
+            case: "bpf-map-key-size",
+            entry: "__x64_sys_bpf",
+        },
+    });
+}
+
+#[test]
+fn perf_catches_failing_perf_event_open() {
+    // Before 5.19 the core of perf is built without tracing: what it calls stands in for it.
+    let old = kernel() == "5.10";
+    check(&UseCase {
+        name: "perf",
+        cases: &["perf-"],
+        floor: 60,
+        narrowed: if old {
+            Narrowed {
+                arguments: &["-e", "x86_pmu_event_init"],
+                case: "perf-type",
+                entry: "x86_pmu_event_init",
+            }
+        } else {
+            Narrowed {
+                arguments: &["-e", "__x64_sys_perf_event_open", "-a", "perf_copy_attr"],
+                case: "perf-size",
+                entry: "__x64_sys_perf_event_open",
+            }
+        },
+    });
+}
+
+#[test]
+fn fs_catches_failing_file_and_mount_calls() {
+    check(&UseCase {
+        name: "fs",
+        cases: &[
+            "open-",
+            "read-",
+            "write-",
+            "seek-",
+            "truncate-",
+            "fallocate-",
+            "rename-",
+            "mkdir-",
+            "rmdir-",
+            "setxattr-",
+            "getxattr-",
+            "mount-",
+            "umount-",
+            "fsopen-",
+        ],
+        floor: 75,
+        narrowed: Narrowed {
+            arguments: &[
+                "-e",
+                "__x64_sys_openat",
+                "-a",
+                "do_filp_open",
+                "-a",
+                "path_openat",
+                "-a",
+                "may_open",
+            ],
+            case: "open-dir-write",
+            entry: "__x64_sys_openat",
+        },
+    });
+}
+
+#[test]
+fn net_catches_failing_socket_calls() {
+    check(&UseCase {
+        name: "net",
+        cases: &[
+            "socket-",
+            "bind-",
+            "connect-",
+            "accept-",
+            "setsockopt-",
+            "send-",
+            "recv-",
+            "shutdown-",
+            "not-a-socket",
+            "netlink-",
+        ],
+        floor: 60,
+        narrowed: Narrowed {
+            arguments: &[
+                "-e",
+                "__x64_sys_bind",
+                "-a",
+                "__sys_bind",
+                "-a",
+                "inet_bind",
+                "-a",
+                "__inet_bind",
+            ],
+            case: "bind-foreign",
+            entry: "__x64_sys_bind",
+        },
+    });
+}
+
+#[test]
+fn mm_catches_failing_memory_calls() {
+    check(&UseCase {
+        name: "mm",
+        cases: &[
+            "mmap-",
+            "munmap-",
+            "mprotect-",
+            "mremap-",
+            "madvise-",
+            "mlock-",
+            "memfd-",
+        ],
+        floor: 85,
+        narrowed: Narrowed {
+            arguments: &["-e", "__x64_sys_mprotect", "-a", "do_mprotect_pkey"],
+            case: "mprotect-unmapped",
+            entry: "__x64_sys_mprotect",
+        },
+    });
+}
+
+#[test]
+fn cgroup_catches_failing_writes_to_control_files() {
+    check(&UseCase {
+        name: "cgroup",
+        cases: &["cgroup-"],
+        floor: 50,
+        narrowed: Narrowed {
+            arguments: &[
+                "-e",
+                "cgroup_file_write",
+                "-a",
+                "cgroup_subtree_control_write",
+            ],
+            case: "cgroup-controller",
+            entry: "cgroup_file_write",
+        },
+    });
+}
+
+#[test]
+fn module_catches_modules_that_do_not_load() {
+    check(&UseCase {
+        name: "module",
+        cases: &["module-"],
+        floor: 50,
+        narrowed: Narrowed {
+            arguments: &["-e", "__x64_sys_init_module", "-a", "load_module"],
+            case: "module-garbage",
+            entry: "__x64_sys_init_module",
+        },
+    });
+}
+
+#[test]
+fn io_uring_catches_failing_set_ups() {
+    check(&UseCase {
+        name: "io_uring",
+        cases: &["uring-"],
+        floor: 50,
+        narrowed: Narrowed {
+            arguments: &["-e", "__x64_sys_io_uring_setup", "-a", "io_uring_setup"],
+            case: "uring-flags",
+            entry: "__x64_sys_io_uring_setup",
+        },
+    });
+}
