@@ -12,6 +12,7 @@ mod lines;
 mod live;
 mod preflight;
 mod record;
+mod replay;
 mod report;
 mod roles;
 mod stop;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use self::failure::Failure;
+pub use self::replay::{Replayed, replay};
 use crate::bpf;
 use crate::cli::{self, Parsed, UsageError};
 use crate::config::{Action, Config, Environment};

@@ -50,6 +50,8 @@ fn role_of(name: &str) -> AddrRole {
         AddrRole::Interrupt
     } else if starts(&TRACER_PREFIXES) || is_own_program(name) {
         AddrRole::Tracer
+    } else if name.starts_with("bpf_prog_") {
+        AddrRole::Program
     } else {
         AddrRole::Code
     }
@@ -81,8 +83,10 @@ mod tests {
         );
         assert_eq!(
             role_of("bpf_prog_6deef7357e7b4530_xdp_filter"),
-            AddrRole::Code
+            AddrRole::Program
         );
+        // A function of a program, of ours as well as of others.
+        assert_eq!(role_of("bpf_prog_90ce945de84804c5_F"), AddrRole::Program);
         assert_eq!(role_of("bpf_trampoline_6442488372"), AddrRole::Tracer);
         assert_eq!(role_of("bpf_check"), AddrRole::Code);
     }

@@ -70,7 +70,7 @@ const EXAMPLES: &str = "\
 Examples:
   retsnoop-rs -c bpf -ss                       failing bpf() calls, with source lines
   retsnoop-rs -c fs -n cat -X ENOENT           why cat cannot read a file that is there
-  retsnoop-rs -e '*_sys_bind' -a '*inet*_bind*' -a '*_get_port'    functions of your choice
+  retsnoop-rs -e '*_sys_bind' -a '*_bind*'     why bind() fails, by functions of your choice
   retsnoop-rs -c bpf -x EPERM --json           one JSON object for each failure with EPERM
 
 Quote globs, or the shell expands them.";

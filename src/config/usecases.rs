@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Deserialize;
-use toml::de::Error as TomlError;
+use toml::de::Error as DecodeError;
 
 use super::globs::{GlobOrigin, GlobUse, Globs, Role};
 use crate::cli::UsageError;
@@ -167,7 +167,7 @@ impl UseCases {
 }
 
 /// The parser's message, in one line.
-fn with_line(text: &str, error: &TomlError) -> String {
+fn with_line(text: &str, error: &DecodeError) -> String {
     let message = error.message().trim().replace('\n', ", ");
     match error.span().and_then(|span| text.get(..span.start)) {
         Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),

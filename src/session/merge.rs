@@ -17,6 +17,8 @@ pub enum AddrRole {
     Code,
     /// Ours: a trampoline, a BPF program, the probe machinery.
     Tracer,
+    /// A BPF program that does not say whose it is, such as a part of one of ours.
+    Program,
     /// Where an interrupt or exception enters: the frame outside it was interrupted, its address
     /// is exact.
     Interrupt,
@@ -48,16 +50,24 @@ pub(super) fn merge(
 }
 
 fn rows(addrs: &[Addr], role: &dyn Fn(Addr) -> AddrRole) -> Vec<StackRow> {
+    let roles: Vec<AddrRole> = addrs.iter().map(|addr| role(*addr)).collect();
+    // What our program called to take the stack.
+    let n_parts = roles
+        .iter()
+        .position(|role| *role != AddrRole::Program)
+        .filter(|outside| roles[*outside] == AddrRole::Tracer)
+        .unwrap_or_default();
     let mut interrupted = false;
     let mut rows: Vec<StackRow> = addrs
         .iter()
-        .map(|addr| {
-            let role = role(*addr);
+        .zip(roles)
+        .enumerate()
+        .map(|(index, (addr, role))| {
             let row = StackRow {
                 addr: Some(*addr),
                 is_return: !interrupted,
                 link: None,
-                is_tracer: role == AddrRole::Tracer,
+                is_tracer: role == AddrRole::Tracer || index < n_parts,
             };
             interrupted = role == AddrRole::Interrupt;
             row

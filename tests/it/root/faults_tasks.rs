@@ -120,7 +120,7 @@ fn b18_hundreds_of_waiting_calls_do_not_hide_a_later_failure() {
 
 #[test]
 fn b24_a_module_that_is_loaded_later_has_its_own_name_in_stacks() {
-    let _ = Command::new("rmmod").arg("tun").status();
+    let _ = Command::new("rmmod").arg("tun").output();
     let modules = fs::read_to_string("/proc/modules").unwrap();
     assert!(!modules.contains("tun "), "tun cannot be unloaded");
     let trace = Trace::start(&[

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A recorded run, shown again: the same records through the same stages, with recorded facts in
+//! the place of a kernel.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use super::consumer::Consumer;
+use super::roles;
+use crate::capture::Recording;
+use crate::config::OutputFormat;
+use crate::render::{Clock, RenderContext};
+use crate::session::{AddrRole, ErrorFilter};
+use crate::spec::Addr;
+use crate::symbolize::{Level, LineSource, Symbolizer};
+
+/// What became of a recording's records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Sessions written.
+    pub shown: u64,
+    /// Records that make no sense.
+    pub undecodable: u64,
+}
+
+/// Writes what the recorded run wrote, but for its summary.
+///
+/// # Errors
+/// When the recording contradicts itself, or writing fails. A record that makes no sense is no
+/// error: it is counted, as in the run itself.
+pub fn replay(
+    recording: &Recording,
+    format: OutputFormat,
+    out: &mut dyn Write,
+) -> Result<Replayed> {
+    let functions = recording.functions()?;
+    let kallsyms = Arc::new(recording.kallsyms()?);
+    let lines = LineSource::recorded(recording.answers());
+    let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines));
+    let context = RenderContext {
+        functions: &functions,
+        symbolizer: &symbolizer,
+        clock: Clock {
+            realtime_offset_ns: recording.realtime_offset_ns,
+            utc_offset_seconds: recording.utc_offset_seconds,
+        },
+        width: None,
+        color: false,
+        verbosity: 0,
+    };
+    let role = |addr: Addr| roles::role(&kallsyms, addr).unwrap_or(AddrRole::Code);
+    let filter = ErrorFilter::default();
+    let mut consumer = Consumer::new(&functions, context, filter, format, None, &role, out);
+    for record in recording.records()? {
+        consumer.record(&record);
+    }
+    let counts = consumer.counts();
+    match consumer.take_failure() {
+        Some(error) => Err(error).context("failed to write"),
+        None => Ok(Replayed {
+            shown: counts.shown,
+            undecodable: counts.undecodable,
+        }),
+    }
+}
