@@ -69,7 +69,8 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   retsnoop-rs -c bpf -ss                       failing bpf() calls, with source lines
-  retsnoop-rs -e '*_sys_openat' -a 'vfs_*' -n cat   why cat cannot open its file
+  retsnoop-rs -c fs -n cat -X ENOENT           why cat cannot read a file that is there
+  retsnoop-rs -e '*_sys_bind' -a '*_bind*'     why bind() fails, by functions of your choice
   retsnoop-rs -c bpf -x EPERM --json           one JSON object for each failure with EPERM
 
 Quote globs, or the shell expands them.";
