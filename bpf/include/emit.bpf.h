@@ -26,6 +26,17 @@ static u32 capture_stack(void *ctx, struct session *session)
 	return stack->capture;
 }
 
+/* The stack of the innermost call so far: all that a successful session has to show. */
+static u32 capture_last_stack(void *ctx, struct session *session)
+{
+	struct rec_stack *stack = &session->last_stack;
+	long size = bpf_get_stack(ctx, stack->addrs, sizeof(stack->addrs), 0);
+
+	stack->capture = LAST_CAPTURE;
+	stack->n_addrs = size > 0 ? (u32)size / 8 : 0;
+	return stack->n_addrs ? LAST_CAPTURE : 0;
+}
+
 static long send(struct session *session, struct rec_hdr *hdr, u32 size, u32 max)
 {
 	if (size > max) /* cannot be; the verifier does not know */
@@ -36,26 +47,36 @@ static long send(struct session *session, struct rec_hdr *hdr, u32 size, u32 max
 	return bpf_ringbuf_output(&events, hdr, size, 0);
 }
 
+static void send_stack(struct session *session, struct rec_stack *stack)
+{
+	u32 n_addrs = stack->n_addrs;
+
+	if (n_addrs > MAX_STACK)
+		n_addrs = MAX_STACK;
+	stack->hdr.kind = REC_STACK;
+	if (send(session, &stack->hdr, 32 + 8 * n_addrs, sizeof(*stack))) {
+		COUNT(stack_ring_full);
+		session->out.missing_stacks++;
+	}
+}
+
 static void send_stacks(struct session *session)
 {
 	u32 i;
 
+	if (!(session->out.flags & SESSION_FAILED)) {
+		if (session->last_stack.n_addrs)
+			send_stack(session, &session->last_stack);
+		return;
+	}
 	for (i = 0; i < MAX_STACKS; i++) {
 		struct rec_stack *stack = &session->stacks[i];
 		u32 capture = stack->capture;
-		u32 n_addrs = stack->n_addrs;
 
 		/* Given up again with the successful call it was taken in, or never taken. */
-		if (!capture || capture > session->cap_top ||
-		    capture + MAX_STACKS <= session->cap_top)
-			continue;
-		if (n_addrs > MAX_STACK)
-			n_addrs = MAX_STACK;
-		stack->hdr.kind = REC_STACK;
-		if (send(session, &stack->hdr, 32 + 8 * n_addrs, sizeof(*stack))) {
-			COUNT(stack_ring_full);
-			session->out.missing_stacks++;
-		}
+		if (capture && capture <= session->cap_top &&
+		    capture + MAX_STACKS > session->cap_top)
+			send_stack(session, stack);
 	}
 }
 

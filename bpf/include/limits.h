@@ -34,6 +34,9 @@
 /* CPUs that have a recursion guard of their own; more share one. */
 #define MAX_CPUS 1024
 
+/* The number of the stack that a successful session shows; others count from 1. */
+#define LAST_CAPTURE 0xffffffff
+
 #define COMM_LEN 16
 #define MAX_ERRNO 4095
 

@@ -33,6 +33,7 @@ struct session {
 	u32 reserved;
 	struct frame frames[MAX_DEPTH];
 	struct rec_stack stacks[MAX_STACKS];
+	struct rec_stack last_stack; /* of the last innermost call, for sessions that succeed */
 	struct rec_session out;
 };
 

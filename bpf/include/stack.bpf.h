@@ -285,12 +285,8 @@ static void keep_success(struct session *session, struct frame *frame, u32 depth
 	rec->flags = 0;
 	rec->result = call->result;
 	rec->call_site = call->call_site;
-	/* A stack of the innermost calls is all that a successful session has to show. */
-	if (cfg.show_success && frame->seq + 1 == session->next_seq) {
-		session->cap_top = 0;
-		session->captures = 0;
-		rec->capture = capture_stack(call->ctx, session);
-	}
+	if (cfg.show_success && frame->seq + 1 == session->next_seq)
+		rec->capture = capture_last_stack(call->ctx, session);
 }
 
 static void finish_session(struct session *session, s32 code, bool pending, u32 class, u64 now)

@@ -84,6 +84,12 @@ impl Session {
             .collect();
         assert!(order.is_sorted(), "{order:?} in {self:#?}");
         assert!(self.stack().iter().any(|row| row["address"].is_string()));
+        let ours = |row: &Value| {
+            let name = text(&row["function"]);
+            name.starts_with("bpf_prog_") || name.starts_with("bpf_trampoline_")
+        };
+        let shown = self.stack().iter().filter(|row| row["tracer"] == false);
+        assert!(!shown.into_iter().any(ours), "{:?}", self.stack_functions());
     }
 
     pub(super) fn loss(&self, what: &str) -> u64 {
