@@ -3,10 +3,12 @@
 //! environment, no terminal, no privileges.
 
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use tempfile::TempDir;
 
@@ -64,7 +66,18 @@ impl Stage {
 
     /// What the program answers.
     pub(super) fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+        output(&mut self.command(arguments))
+    }
+}
+
+/// Runs a command. A thread that starts a program while another one copies ours keeps the copy
+/// open for writing for a moment, and until then the kernel does not run it.
+pub(super) fn output(command: &mut Command) -> Output {
+    loop {
+        match command.output() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => thread::yield_now(),
+            output => return output.unwrap(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::process::Stdio;
 
-use super::program::Stage;
+use super::program::{Stage, output};
 
 const PRINTING: [&[&str]; 4] = [
     &["--help"],
@@ -21,11 +21,7 @@ fn a_closed_pipe_ends_it_quietly() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let mut command = stage.command(arguments);
-        let output = command
-            .stdout(writer)
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
+        let output = output(command.stdout(writer).stderr(Stdio::piped()));
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {stderr}");
         assert_eq!(stderr, "", "{arguments:?}");
@@ -38,11 +34,7 @@ fn a_full_disk_is_an_error() {
     for arguments in PRINTING {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let mut command = stage.command(arguments);
-        let output = command
-            .stdout(full)
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
+        let output = output(command.stdout(full).stderr(Stdio::piped()));
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert_eq!(
             String::from_utf8_lossy(&output.stderr),
