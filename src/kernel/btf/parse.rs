@@ -31,7 +31,7 @@ pub struct BtfFunction<'a> {
     pub name: &'a str,
     /// The id of its `FUNC`.
     pub id: u32,
-    /// Whether no other function of the same BTF has this name.
+    /// Whether no other function of the same BTF has this name with another prototype.
     pub unique: bool,
 }
 
@@ -115,7 +115,9 @@ impl Btf {
         for (id, name) in self.functions() {
             by_name
                 .entry(name)
-                .and_modify(|function: &mut BtfFunction<'_>| function.unique = false)
+                .and_modify(|function: &mut BtfFunction<'_>| {
+                    function.unique &= self.has_same_prototype(function.id, id);
+                })
                 .or_insert(BtfFunction {
                     name,
                     id,
@@ -123,6 +125,16 @@ impl Btf {
                 });
         }
         by_name
+    }
+
+    /// Whether two functions of one name take and return the same. System calls stand twice in
+    /// the BTF of some kernels: as they are, and as the weak stub for kernels without them.
+    fn has_same_prototype(&self, one: u32, other: u32) -> bool {
+        let proto = |id| self.typ(id).map(|func| func.size_or_type);
+        let name = self.name(one);
+        proto(one) == proto(other)
+            || (self.shape(one) == self.shape(other)
+                && self.result_type(name, one) == self.result_type(name, other))
     }
 
     /// The name of a type, empty where it has none or does not exist.

@@ -2,7 +2,7 @@
 //! Faults of the reference (B1 and on in its notes) that must not be ours: what its users saw, and
 //! what ours see.
 
-use std::io::Write;
+use std::io::{Write, pipe};
 use std::thread;
 
 use super::harness::{Report, Trace, kernel, run};
@@ -69,7 +69,7 @@ fn in_thread(name: &str, work: impl FnOnce() + Send) {
 
 /// Writes 22 bytes, which succeeds, and 4 to an eventfd, which is -EINVAL.
 fn write_22_bytes_and_fail() {
-    let (_reader, mut writer) = std::io::pipe().unwrap();
+    let (_reader, mut writer) = pipe().unwrap();
     assert_eq!(writer.write(&[0; 22]).unwrap(), 22);
     assert!(sys::eventfd().write(&[0; 4]).is_err());
 }
@@ -80,14 +80,22 @@ fn b5_a_positive_22_is_no_einval() {
     let trace = Trace::start(&[&arguments[..], &["-S"]].concat());
     in_thread("writer", write_22_bytes_and_fail);
     let report = trace.finish();
-    let results: Vec<&str> = report.sessions.iter().map(|s| s.result()).collect();
+    let results: Vec<&str> = report
+        .sessions
+        .iter()
+        .map(super::view::Session::result)
+        .collect();
     assert_eq!(results, ["22", "-EINVAL"]);
 
     for (option, shown) in [("-x", "-EINVAL"), ("-X", "22")] {
         let trace = Trace::start(&[&arguments[..], &["-S", option, "EINVAL"]].concat());
         in_thread("writer", write_22_bytes_and_fail);
         let report = trace.finish();
-        let results: Vec<&str> = report.sessions.iter().map(|s| s.result()).collect();
+        let results: Vec<&str> = report
+            .sessions
+            .iter()
+            .map(super::view::Session::result)
+            .collect();
         assert_eq!(results, [shown], "{option}");
         assert_eq!(report.summary.count("filtered"), 1);
     }

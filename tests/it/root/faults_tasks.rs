@@ -3,7 +3,7 @@
 //! in hundreds; and with modules that come later.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Read, Write, pipe};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::thread;
@@ -81,7 +81,7 @@ fn b18_hundreds_of_waiting_calls_do_not_hide_a_later_failure() {
     let mut writers = Vec::new();
     let mut threads = Vec::new();
     for _ in 0..200 {
-        let (mut reader, writer) = std::io::pipe().unwrap();
+        let (mut reader, writer) = pipe().unwrap();
         writers.push(writer);
         let thread = thread::Builder::new().name("reader".to_owned());
         let read = move || reader.read(&mut [0]).unwrap();

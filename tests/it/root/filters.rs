@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Which sessions are shown: by process, by name, by error, by time; and that the sums are right.
 
-use std::process::Command;
+use std::process::{self, Command};
 
 use super::harness::{Report, Trace, kernel, simfail_program};
 use super::sys;
@@ -19,7 +19,7 @@ fn simfail(arguments: &[&str]) {
 }
 
 fn own_pid() -> String {
-    std::process::id().to_string()
+    process::id().to_string()
 }
 
 fn both() {
@@ -31,7 +31,7 @@ fn both() {
 fn p_shows_only_that_process() {
     let report = traced(&["-p", &own_pid()], both);
     assert_eq!(report.sessions.len(), 1);
-    assert_eq!(report.sessions[0].tgid(), u64::from(std::process::id()));
+    assert_eq!(report.sessions[0].tgid(), u64::from(process::id()));
     // What is out of scope does not even start a session.
     assert_eq!(report.summary.count("started"), 1);
 }
@@ -40,7 +40,7 @@ fn p_shows_only_that_process() {
 fn capital_p_leaves_that_process_out() {
     let report = traced(&["-P", &own_pid()], both);
     assert_eq!(report.of("simfail").len(), 1);
-    let own = u64::from(std::process::id());
+    let own = u64::from(process::id());
     assert!(report.sessions.iter().all(|session| session.tgid() != own));
 }
 
@@ -71,7 +71,11 @@ const THREE_ERRORS: &[&str] = &["bpf-cmd", "bpf-attr-size", "bpf-map-fd"];
 fn x_shows_only_these_errors() {
     for errno in ["E2BIG", "-E2BIG", "7", "-7"] {
         let report = traced(&["-n", "simfail", "-x", errno], || simfail(THREE_ERRORS));
-        let results: Vec<&str> = report.sessions.iter().map(|s| s.result()).collect();
+        let results: Vec<&str> = report
+            .sessions
+            .iter()
+            .map(super::view::Session::result)
+            .collect();
         assert_eq!(results, ["-E2BIG"], "-x {errno}");
         assert!(report.summary.count("filtered") >= 2);
     }
@@ -81,7 +85,11 @@ fn x_shows_only_these_errors() {
 fn capital_x_leaves_these_errors_out() {
     let arguments = ["-n", "simfail", "-X", "E2BIG,EINVAL"];
     let report = traced(&arguments, || simfail(THREE_ERRORS));
-    let results: Vec<&str> = report.sessions.iter().map(|s| s.result()).collect();
+    let results: Vec<&str> = report
+        .sessions
+        .iter()
+        .map(super::view::Session::result)
+        .collect();
     assert_eq!(results, ["-EBADF"]);
     assert_eq!(report.summary.count("filtered"), 2);
 }

@@ -2,8 +2,8 @@
 //! How a run starts and ends, and that nothing of it stays behind.
 
 use std::fs;
-use std::io::Read;
-use std::process::Stdio;
+use std::io::{Read, pipe};
+use std::process::{self, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ const ONE: &[&str] = &["-e", "*_sys_bpf", "-sn"];
 #[test]
 fn what_fails_right_after_receiving_data_is_seen() {
     for _ in 0..5 {
-        let trace = Trace::start(&[ONE, &["-p", &std::process::id().to_string()]].concat());
+        let trace = Trace::start(&[ONE, &["-p", &process::id().to_string()]].concat());
         sys::fail_bpf();
         let report = trace.finish();
         assert_eq!(report.sessions.len(), 1, "{}", report.stderr);
@@ -36,7 +36,7 @@ fn ctrl_c_and_sigterm_end_with_the_summary_and_status_0() {
 #[test]
 fn a_closed_pipe_ends_it_quietly() {
     let mut command = program(&[ONE, &["-n", "simfail"]].concat());
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = pipe().unwrap();
     command.stdout(Stdio::from(writer));
     let trace = Trace::spawn(command);
     let trace = trace.ready();
@@ -131,7 +131,7 @@ fn duration_ends_it_after_so_long() {
 #[test]
 fn a_reader_gets_each_session_at_once() {
     let mut command = program(&[ONE, &["-n", "simfail", "--json"]].concat());
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (mut reader, writer) = pipe().unwrap();
     command.stdout(Stdio::from(writer));
     let trace = Trace::spawn(command);
     let trace = trace.ready();

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
 use std::thread;
 
 pub(super) use libc::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
@@ -22,7 +23,7 @@ pub(super) fn kill(pid: u32, signal: i32) {
 
 /// `bpf()` with a command that there is not: -EINVAL.
 pub(super) fn fail_bpf() {
-    let none: *const u8 = std::ptr::null();
+    let none: *const u8 = ptr::null();
     // SAFETY: an attribute of no size is not read.
     let result = unsafe { libc::syscall(libc::SYS_bpf, 9999_i64, none, 0_i64) };
     assert_eq!(result, -1);
@@ -54,7 +55,7 @@ pub(super) fn in_child(then: impl FnOnce()) {
         unsafe { libc::_exit(0) };
     }
     // SAFETY: the status is not asked for.
-    assert_eq!(unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) }, pid);
+    assert_eq!(unsafe { libc::waitpid(pid, ptr::null_mut(), 0) }, pid);
 }
 
 /// Makes threads that wait until they are killed.
@@ -77,7 +78,7 @@ pub(super) fn exec_from_a_thread() -> io::Result<()> {
     let thread = thread::Builder::new().name("execer".to_owned());
     let thread = thread.spawn(|| {
         let program = c"/bin/true".as_ptr();
-        let arguments = [program, std::ptr::null()];
+        let arguments = [program, ptr::null()];
         // SAFETY: the array ends with a null, and its strings live for ever.
         unsafe { libc::execv(program, arguments.as_ptr()) };
         io::Error::last_os_error()

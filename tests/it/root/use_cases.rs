@@ -85,7 +85,11 @@ fn check_all(use_case: &UseCase) {
         cases.len(),
         others.join("\n"),
     );
-    println!("{summary}");
+    // Shown with the log: which cases the reader should look at.
+    #[expect(clippy::print_stdout, reason = "what the test found, for its log")]
+    {
+        println!("{summary}");
+    }
     assert!(agree * 100 >= use_case.floor * cases.len(), "{summary}");
     for session in &report.sessions {
         session.assert_orderly();
