@@ -105,10 +105,6 @@ impl Trace {
         self.stderr.lock().unwrap().contains(text)
     }
 
-    pub(super) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Makes the kernel fail in a known way, while tracing.
     pub(super) fn simfail(&self, arguments: &[&str]) -> &Self {
         simfail(arguments);
