@@ -5,6 +5,7 @@
 
 #![allow(
     clippy::absolute_paths,
+    clippy::print_stdout,
     clippy::redundant_closure_for_method_calls,
     reason = "tests: what is called once is named in full"
 )]
