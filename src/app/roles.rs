@@ -50,11 +50,19 @@ fn role_of(name: &str) -> AddrRole {
         AddrRole::Interrupt
     } else if starts(&TRACER_PREFIXES) || is_own_program(name) {
         AddrRole::Tracer
-    } else if name.starts_with("bpf_prog_") {
+    } else if is_program(name) {
         AddrRole::Program
     } else {
         AddrRole::Code
     }
+}
+
+/// `bpf_prog_<tag>`, and not `bpf_prog_load`, which is a function of the kernel.
+fn is_program(name: &str) -> bool {
+    let tag = name
+        .strip_prefix("bpf_prog_")
+        .and_then(|rest| rest.split('_').next());
+    tag.is_some_and(|tag| tag.len() == 16 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The kernel cuts program names to 15 bytes.
@@ -89,6 +97,7 @@ mod tests {
         assert_eq!(role_of("bpf_prog_90ce945de84804c5_F"), AddrRole::Program);
         assert_eq!(role_of("bpf_trampoline_6442488372"), AddrRole::Tracer);
         assert_eq!(role_of("bpf_check"), AddrRole::Code);
+        assert_eq!(role_of("bpf_prog_load"), AddrRole::Code);
     }
 
     #[test]

@@ -3,6 +3,13 @@
 //! after the other. Each asserts something on every kernel; where kernels differ, it asserts what
 //! is documented for the one it runs on.
 
+#![allow(
+    clippy::absolute_paths,
+    clippy::print_stdout,
+    clippy::redundant_closure_for_method_calls,
+    reason = "tests: what is called once is named in full"
+)]
+
 mod harness;
 #[allow(unsafe_code)]
 mod sys;

@@ -174,7 +174,7 @@ fn fs_catches_failing_file_and_mount_calls() {
             "umount-",
             "fsopen-",
         ],
-        floor: 75,
+        floor: 60,
         narrowed: Narrowed {
             arguments: &[
                 "-e",

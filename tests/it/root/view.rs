@@ -86,7 +86,7 @@ impl Session {
         assert!(self.stack().iter().any(|row| row["address"].is_string()));
         let ours = |row: &Value| {
             let name = text(&row["function"]);
-            name.starts_with("bpf_prog_") || name.starts_with("bpf_trampoline_")
+            row["module"] == "bpf" || name.starts_with("bpf_trampoline_")
         };
         let shown = self.stack().iter().filter(|row| row["tracer"] == false);
         assert!(!shown.into_iter().any(ours), "{:?}", self.stack_functions());
