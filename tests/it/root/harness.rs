@@ -244,16 +244,6 @@ pub(super) fn attaches_slowly() -> bool {
     matches!(kernel().as_str(), "5.10" | "6.1")
 }
 
-/// The outermost traceable function of `bpf()`. Debian's 6.1 has no types for most system calls'
-/// own functions, and trampolines need types.
-pub(super) fn bpf_entry() -> &'static str {
-    if kernel() == "6.1" {
-        "__sys_bpf"
-    } else {
-        "__x64_sys_bpf"
-    }
-}
-
 /// Redirects stdout to a file that is there.
 pub(super) fn to_file(command: &mut Command, path: &str) {
     let file = File::options().write(true).open(path).unwrap();
