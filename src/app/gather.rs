@@ -45,7 +45,7 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         (kallsyms, join(traceable), blacklist, join(btf))
     });
     let kallsyms = kallsyms.map_err(|error| {
-        let hint = "run it as root, and see `sysctl kernel.kptr_restrict`: 2 hides addresses";
+        let hint = "`sysctl kernel.kptr_restrict=1` shows them to root; 2 hides them from everyone";
         Failure::hinted(format!("{error:#}"), hint)
     })?;
     let traceable = traceable.map_err(|error| {

@@ -235,8 +235,9 @@ fn attach(
     let attached = attached?;
     if !attached.refused.is_empty() {
         let n_refused = attached.refused.len();
+        let plural = if n_refused == 1 { "" } else { "s" };
         diag.warning(format!(
-            "the kernel refused {n_refused} functions (-v lists them)"
+            "the kernel refused {n_refused} function{plural} (-v lists them)"
         ));
         for refused in &attached.refused {
             let name = &functions[refused.func.index()].name;
