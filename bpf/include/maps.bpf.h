@@ -38,7 +38,7 @@ struct session {
 };
 
 /* Exact: started = shown + succeeded + too_short + ring_full + task_exit + abandoned + open;
- * no_slot and nmi never started. */
+ * no_slot never started. */
 struct stats {
 	u64 started;
 	u64 shown;
@@ -48,7 +48,6 @@ struct stats {
 	u64 task_exit;
 	u64 abandoned;
 	u64 no_slot;
-	u64 nmi;
 	u64 stack_ring_full;
 };
 
@@ -115,7 +114,6 @@ volatile u32 ready = 0;
 struct stats stats = {};
 struct task_cache_entry task_cache[1 << TASK_CACHE_BITS] = {};
 u64 guards[MAX_CPUS] = {};
-u64 last_session = 0;
 
 #define COUNT(what) __sync_fetch_and_add(&stats.what, 1)
 

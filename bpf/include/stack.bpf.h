@@ -134,8 +134,10 @@ static void drop_unreturned(struct session *session, u64 now)
 		return;
 	frame = frame_at(session, keep);
 	caller = frame_at(session, keep - 1);
-	caller->child_code = frame->child_code;
-	caller->pending = frame->pending;
+	/* Like a void call: it says nothing itself, what failed below it still counts. */
+	if (frame->child_code)
+		caller->child_code = frame->child_code;
+	caller->pending |= frame->pending;
 }
 
 /* Sets session->keep to the number of calls that are open still when the stack pointer is at
