@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 
 use super::btf::Btf;
 use super::kallsyms::Kallsyms;
+use super::kcore::Kcore;
 use super::traceable::{KprobeBlacklist, Traceable};
 use crate::spec::Pid;
 
@@ -68,6 +69,15 @@ impl KernelFiles {
     pub fn kallsyms(&self) -> Result<Kallsyms> {
         let path = self.path("proc/kallsyms");
         Kallsyms::parse(read(&path)?).with_context(|| format!("`{}` is of no use", path.display()))
+    }
+
+    /// The kernel's memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kcore::open`].
+    pub fn kcore(&self) -> Result<Kcore> {
+        Kcore::open(&self.path("proc/kcore"))
     }
 
     /// What ftrace can trace, by name.

@@ -5,6 +5,7 @@ pub mod btf;
 pub mod facts;
 pub mod images;
 pub mod kallsyms;
+pub mod kcore;
 pub mod privileges;
 pub mod traceable;
 pub mod version;
