@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &["spec"]),
     ("config", &["cli", "spec", "diag"]),
     ("kernel", &["spec", "diag"]),
+    ("code", &["kernel", "spec"]),
     // The globs of a run, with their roles and origins, are what is selected by.
     ("select", &["spec", "config", "kernel", "diag"]),
     // What it attaches to is the selection.
@@ -21,12 +22,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // `bpf::wire` only: the layout of the bytes, which the build generates.
     ("events", &["bpf", "spec"]),
     // The selection says what each function's result means.
-    ("session", &["events", "spec", "select"]),
+    ("session", &["events", "spec", "select", "code"]),
     ("symbolize", &["kernel", "spec", "diag"]),
     // A recording holds the functions and the symbols that its replay needs.
     (
         "capture",
-        &["events", "kernel", "spec", "diag", "select", "symbolize"],
+        &[
+            "events",
+            "kernel",
+            "spec",
+            "diag",
+            "select",
+            "symbolize",
+            "code",
+        ],
     ),
     // Names and types of the functions come with the selection.
     ("render", &["session", "symbolize", "spec", "select"]),
@@ -38,6 +47,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "cli",
             "config",
             "kernel",
+            "code",
             "select",
             "bpf",
             "events",

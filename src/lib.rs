@@ -21,6 +21,8 @@ pub mod config;
 
 pub mod kernel;
 
+pub mod code;
+
 pub mod select;
 
 #[allow(unsafe_code)]

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! One pass over the bytes of a function, in a straight line: who is called, what becomes of the
+//! result, and which errnos are made.
+//!
+//! The kernel's x86-64 text has no data between instructions, so a straight line meets all of
+//! them; what tracers have patched in (a call into a trampoline, `int3`) costs an instruction or
+//! two until the decoder is in step again. Values are not followed through registers: an errno
+//! counts as made where an instruction has it as a constant, or has the constants that compilers
+//! put a choice of two errnos together from.
+
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
+
+use super::errnos::Errnos;
+use crate::spec::Addr;
+
+/// How many instructions behind a call say what becomes of its result.
+const WATCHED: u8 = 6;
+
+/// How many instructions a condition (`setcc`, `sbb`) is remembered for.
+const CONDITION: u8 = 4;
+
+/// What a caller does with a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResultUse {
+    /// Overwritten before anything looked at it.
+    Ignored,
+    /// Not seen within a few instructions.
+    Unknown,
+    /// Compared, or handed on to the caller.
+    Tested,
+}
+
+/// A direct call, or a jump out of the function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Transfer {
+    pub(super) target: Addr,
+    pub(super) is_call: bool,
+    /// Where it stands, from the function's start.
+    pub(super) offset: u64,
+    pub(super) result: ResultUse,
+}
+
+/// What the bytes of one symbol say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Decoded {
+    pub(super) transfers: Vec<Transfer>,
+    /// It calls or jumps to what a register or memory holds.
+    pub(super) has_indirect: bool,
+    /// Errnos that stand in its instructions.
+    pub(super) makes: Errnos,
+    /// It reads constants by an index, which may be errnos.
+    pub(super) has_table: bool,
+}
+
+/// Decodes `bytes`, which lie at `addr`.
+pub(super) fn decode(addr: Addr, bytes: &[u8]) -> Decoded {
+    let mut pass = Pass::default();
+    let end = addr.0.saturating_add(bytes.len() as u64);
+    let mut decoder = Decoder::with_ip(64, bytes, addr.0, DecoderOptions::NONE);
+    let mut insn = Instruction::default();
+    while decoder.can_decode() {
+        decoder.decode_out(&mut insn);
+        if insn.is_invalid() {
+            continue;
+        }
+        pass.result(&insn);
+        pass.errnos(&insn);
+        pass.transfer(&insn, addr.0, end);
+    }
+    pass.found
+}
+
+#[derive(Default)]
+struct Pass {
+    found: Decoded,
+    watched: Option<Watched>,
+    /// Instructions that a condition in a register is still remembered for.
+    condition: u8,
+    /// The mask that a condition was last combined with.
+    mask: Option<i64>,
+}
+
+/// A call whose result is looked for.
+struct Watched {
+    index: usize,
+    left: u8,
+    /// Where the result was copied to.
+    copy: Option<Register>,
+}
+
+impl Pass {
+    fn transfer(&mut self, insn: &Instruction, start: u64, end: u64) {
+        let is_call = match insn.flow_control() {
+            FlowControl::Call => true,
+            FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => false,
+            FlowControl::IndirectCall => {
+                self.found.has_indirect = true;
+                return;
+            }
+            FlowControl::IndirectBranch => {
+                // A jump through an indexed table stays inside of the function.
+                self.found.has_indirect |= insn.memory_index() == Register::None;
+                return;
+            }
+            _ => return,
+        };
+        let target = insn.near_branch_target();
+        if !is_call && (start..end).contains(&target) {
+            return;
+        }
+        let result = if is_call {
+            ResultUse::Unknown
+        } else {
+            ResultUse::Tested
+        };
+        self.found.transfers.push(Transfer {
+            target: Addr(target),
+            is_call,
+            offset: insn.ip().wrapping_sub(start),
+            result,
+        });
+        if is_call {
+            self.watched = Some(Watched {
+                index: self.found.transfers.len() - 1,
+                left: WATCHED,
+                copy: None,
+            });
+        }
+    }
+
+    /// Looks what becomes of the last call's result.
+    fn result(&mut self, insn: &Instruction) {
+        let Some(watched) = &mut self.watched else {
+            return;
+        };
+        let holds = |register: Register| {
+            let full = register.full_register();
+            full == Register::RAX || watched.copy.is_some_and(|copy| copy == full)
+        };
+        let operand = |n| match insn.op_kind(n) {
+            OpKind::Register => insn.op_register(n),
+            _ => Register::None,
+        };
+        let verdict = match insn.mnemonic() {
+            Mnemonic::Test | Mnemonic::Cmp | Mnemonic::Cmove | Mnemonic::Cmovne
+                if holds(operand(0)) || insn.op_count() > 1 && holds(operand(1)) =>
+            {
+                Some(ResultUse::Tested)
+            }
+            Mnemonic::Ret => Some(ResultUse::Tested),
+            Mnemonic::Mov | Mnemonic::Movsxd | Mnemonic::Cdqe if holds(operand(1)) => {
+                let to = operand(0).full_register();
+                if to == Register::None {
+                    Some(ResultUse::Tested) // kept in memory
+                } else {
+                    watched.copy = Some(to);
+                    None
+                }
+            }
+            Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::Lea | Mnemonic::Xor
+                if operand(0).full_register() == Register::RAX =>
+            {
+                match watched.copy {
+                    // `al` alone keeps the rest; `xor` with another register reads it.
+                    _ if insn.mnemonic() == Mnemonic::Xor && operand(1) != operand(0) => {
+                        Some(ResultUse::Tested)
+                    }
+                    _ if uses_result_as_address(insn) => Some(ResultUse::Tested),
+                    Some(_) => None,
+                    None => Some(ResultUse::Ignored),
+                }
+            }
+            Mnemonic::Call => Some(match watched.copy {
+                Some(_) => ResultUse::Tested,
+                None => ResultUse::Ignored,
+            }),
+            Mnemonic::Jmp => Some(ResultUse::Unknown),
+            _ => None,
+        };
+        watched.left -= 1;
+        let verdict = verdict.or_else(|| {
+            (watched.left == 0).then_some(match watched.copy {
+                Some(_) => ResultUse::Tested,
+                None => ResultUse::Unknown,
+            })
+        });
+        if let Some(verdict) = verdict {
+            let index = watched.index;
+            self.found.transfers[index].result = verdict;
+            self.watched = None;
+        }
+    }
+
+    /// Looks for errnos among the constants.
+    fn errnos(&mut self, insn: &Instruction) {
+        self.condition = self.condition.saturating_sub(1);
+        let makes = &mut self.found.makes;
+        match insn.mnemonic() {
+            Mnemonic::Mov => {
+                if let Some(value) = constant(insn) {
+                    makes.insert_value(value);
+                } else if reads_table(insn) {
+                    self.found.has_table = true;
+                }
+            }
+            Mnemonic::Or => makes.insert_value(constant(insn).unwrap_or_default()),
+            Mnemonic::Sbb => {
+                makes.insert_value(-1);
+                self.begin_condition();
+            }
+            Mnemonic::Neg | Mnemonic::Dec | Mnemonic::Not if self.condition > 0 => {
+                makes.insert_value(-1);
+                self.condition = CONDITION;
+            }
+            Mnemonic::And => {
+                if let Some(mask) = constant(insn) {
+                    makes.insert_value(mask);
+                    self.mask = Some(mask);
+                    self.condition = self.condition.max(2);
+                }
+            }
+            Mnemonic::Add | Mnemonic::Sub if self.condition > 0 => {
+                if let Some(value) = constant(insn) {
+                    let value = match insn.mnemonic() {
+                        Mnemonic::Add => value,
+                        _ => value.wrapping_neg(),
+                    };
+                    makes.insert_value(value);
+                    makes.insert_value(value.wrapping_add(self.mask.unwrap_or(1)));
+                }
+            }
+            Mnemonic::Lea if self.condition > 0 => {
+                let displacement = insn.memory_displacement64() as i64;
+                for step in [0, 1, 2, 3, 4, 5, 8, 9] {
+                    makes.insert_value(displacement.wrapping_add(step));
+                }
+            }
+            // A `bool` that arithmetic makes into 0 or an errno.
+            Mnemonic::Movzx => self.begin_condition(),
+            _ if is_setcc(insn.mnemonic()) => self.begin_condition(),
+            _ => {}
+        }
+    }
+
+    fn begin_condition(&mut self) {
+        self.condition = CONDITION;
+        self.mask = None;
+    }
+}
+
+/// The constant that an instruction moves or computes with, of 32 or 64 bits.
+fn constant(insn: &Instruction) -> Option<i64> {
+    let last = insn.op_count().checked_sub(1)?;
+    let value = match insn.op_kind(last) {
+        OpKind::Immediate32 => i64::from(insn.immediate32() as i32),
+        OpKind::Immediate8to32 => i64::from(insn.immediate8to32()),
+        OpKind::Immediate8to64 => insn.immediate8to64(),
+        OpKind::Immediate32to64 => insn.immediate32to64(),
+        OpKind::Immediate64 => insn.immediate64() as i64,
+        _ => return None,
+    };
+    Some(value)
+}
+
+fn uses_result_as_address(insn: &Instruction) -> bool {
+    [insn.memory_base(), insn.memory_index()]
+        .iter()
+        .any(|register| register.full_register() == Register::RAX)
+}
+
+/// `mov eax, [rdi*4 + table]`: a `switch` whose cases are values.
+fn reads_table(insn: &Instruction) -> bool {
+    insn.op1_kind() == OpKind::Memory
+        && insn.memory_base() == Register::None
+        && insn.memory_index() != Register::None
+        && matches!(insn.segment_prefix(), Register::None)
+}
+
+fn is_setcc(mnemonic: Mnemonic) -> bool {
+    matches!(
+        mnemonic,
+        Mnemonic::Sete
+            | Mnemonic::Setne
+            | Mnemonic::Seta
+            | Mnemonic::Setae
+            | Mnemonic::Setb
+            | Mnemonic::Setbe
+            | Mnemonic::Setg
+            | Mnemonic::Setge
+            | Mnemonic::Setl
+            | Mnemonic::Setle
+            | Mnemonic::Sets
+            | Mnemonic::Setns
+    )
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Bytes and symbols → functions and whom they call.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::mem;
+use std::rc::Rc;
+
+use super::decode::{Decoded, ResultUse, Transfer, decode};
+use super::errnos::Errnos;
+use super::text::Text;
+use crate::kernel::kallsyms::{Kallsyms, Symbol};
+use crate::spec::Addr;
+
+/// No function is longer; symbols without a next one may seem to be.
+const MAX_SIZE: u64 = 128 << 10;
+
+/// How far behind its start a function may be called: `endbr64` is skipped by direct calls on
+/// newer kernels.
+const MAX_ENTRY_OFFSET: u64 = 16;
+
+/// How many unlikely parts are followed from one function; it has one.
+const MAX_PARTS: usize = 4;
+
+/// The machine code of a kernel.
+pub struct Code<'a> {
+    kallsyms: &'a Kallsyms,
+    text: &'a dyn Text,
+    known: RefCell<HashMap<Addr, Option<Rc<Function>>>>,
+}
+
+/// What the machine code of a function says, its unlikely part (`.cold`) included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Function {
+    /// Functions that it calls or jumps to, each once, in the order of their first call.
+    pub callees: Vec<Callee>,
+    /// It also calls what a pointer or a static call says.
+    pub has_indirect: bool,
+    /// Errnos that its instructions make.
+    pub makes: Errnos,
+    /// It looks values up in a table of constants.
+    pub has_table: bool,
+}
+
+/// A function that another one calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Callee {
+    /// Its start.
+    pub addr: Addr,
+    /// What becomes of its result, at the call where most becomes of it.
+    pub result: ResultUse,
+}
+
+/// What the target of a call or jump is.
+enum Target {
+    Function(Addr),
+    /// The unlikely part of the function itself.
+    Part(Addr),
+    /// Stands for an indirect call.
+    Indirect,
+    /// Does the caller's work for it: what it makes, the caller makes.
+    Helper(Addr),
+    Nothing,
+}
+
+impl fmt::Debug for Code<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Code")
+            .field("known", &self.known.borrow().len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Code<'a> {
+    /// The code that `text` has for the functions of `kallsyms`.
+    #[must_use]
+    pub fn new(kallsyms: &'a Kallsyms, text: &'a dyn Text) -> Self {
+        Self {
+            kallsyms,
+            text,
+            known: RefCell::default(),
+        }
+    }
+
+    /// The symbols that it goes by.
+    #[must_use]
+    pub fn kallsyms(&self) -> &'a Kallsyms {
+        self.kallsyms
+    }
+
+    /// The function that starts at `addr`; `None` where there is none or it cannot be read.
+    #[must_use]
+    pub fn function(&self, addr: Addr) -> Option<Rc<Function>> {
+        if let Some(known) = self.known.borrow().get(&addr) {
+            return known.clone();
+        }
+        let function = self.read(addr).map(Rc::new);
+        self.known.borrow_mut().insert(addr, function.clone());
+        function
+    }
+
+    fn read(&self, addr: Addr) -> Option<Function> {
+        let mut function = Function::default();
+        let mut parts = vec![self.decode(addr)?];
+        let mut seen = vec![addr];
+        let mut n_done = 0;
+        while let Some(part) = parts.get_mut(n_done) {
+            n_done += 1;
+            function.has_indirect |= part.has_indirect;
+            function.has_table |= part.has_table;
+            function.makes.extend(&part.makes);
+            for transfer in mem::take(&mut part.transfers) {
+                match self.target(&transfer) {
+                    Target::Function(callee) => function.add(callee, transfer.result),
+                    Target::Indirect => function.has_indirect = true,
+                    Target::Helper(helper) => {
+                        if let Some(helper) = self.function(helper) {
+                            function.makes.extend(&helper.makes);
+                        }
+                    }
+                    Target::Part(part) if !seen.contains(&part) && seen.len() <= MAX_PARTS => {
+                        seen.push(part);
+                        parts.extend(self.decode(part));
+                    }
+                    Target::Part(_) | Target::Nothing => {}
+                }
+            }
+        }
+        // Recursion says nothing that the function itself does not.
+        function.callees.retain(|callee| callee.addr != addr);
+        Some(function)
+    }
+
+    fn decode(&self, addr: Addr) -> Option<Decoded> {
+        let (symbol, offset) = self.kallsyms.resolve(addr)?;
+        if offset != 0 || !symbol.is_function {
+            return None;
+        }
+        let mut bytes = vec![0; symbol.size.min(MAX_SIZE) as usize];
+        self.text
+            .read(addr, &mut bytes)
+            .then(|| decode(addr, &bytes))
+    }
+
+    fn target(&self, transfer: &Transfer) -> Target {
+        let Some((symbol, offset)) = self.kallsyms.resolve(transfer.target) else {
+            // A tracer's trampoline, or a thunk that the kernel made at run time.
+            return if transfer.offset <= MAX_ENTRY_OFFSET {
+                Target::Nothing
+            } else {
+                Target::Indirect
+            };
+        };
+        let name = symbol.name;
+        if is_thunk_of_call(name) {
+            Target::Indirect
+        } else if is_nothing(&symbol) {
+            Target::Nothing
+        } else if is_helper(name) {
+            Target::Helper(symbol.addr)
+        } else if !transfer.is_call && is_part(name) {
+            Target::Part(symbol.addr)
+        } else if offset <= MAX_ENTRY_OFFSET {
+            Target::Function(symbol.addr)
+        } else {
+            // Back from the unlikely part, or between labels of assembler code.
+            Target::Nothing
+        }
+    }
+}
+
+impl Function {
+    fn add(&mut self, addr: Addr, result: ResultUse) {
+        match self.callees.iter_mut().find(|callee| callee.addr == addr) {
+            Some(known) => known.result = known.result.max(result),
+            None => self.callees.push(Callee { addr, result }),
+        }
+    }
+}
+
+/// What stands between an indirect call and its target, and static calls, whose target may change
+/// at run time. Those that only offer to be scheduled, and tracepoints, are not worth a thought.
+fn is_thunk_of_call(name: &str) -> bool {
+    if let Some(of) = name.strip_prefix("__SCT__") {
+        let dull = [
+            "might_resched",
+            "cond_resched",
+            "preempt_schedule",
+            "tp_func_",
+        ];
+        return !dull.iter().any(|dull| of.starts_with(dull));
+    }
+    name.starts_with("__x86_indirect_") || name.starts_with("__x86_static_call_")
+}
+
+fn is_nothing(symbol: &Symbol<'_>) -> bool {
+    let of_tracers = symbol.module.is_some_and(|module| {
+        module == "bpf" || module.starts_with("__builtin__") || module == "ftrace"
+    });
+    let begins = [
+        "__SCT__",
+        "__x86_return_",
+        "retbleed_",
+        "srso_",
+        "entry_ibpb",
+        "__fentry__",
+        "ftrace_",
+        "clear_bhb_loop",
+        "__sanitizer_cov_",
+        "write_ibpb",
+    ];
+    of_tracers || begins.iter().any(|prefix| symbol.name.starts_with(prefix))
+}
+
+/// Assembler without a frame of its own, which returns its verdict (`-EFAULT`) to whom it serves.
+fn is_helper(name: &str) -> bool {
+    name.starts_with("__get_user_") || name.starts_with("__put_user_")
+}
+
+/// `f.cold`, `f.cold.3`, `f.part.0.cold`.
+fn is_part(name: &str) -> bool {
+    name.split('.').skip(1).any(|suffix| suffix == "cold")
+}

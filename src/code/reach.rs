@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What is reached from some functions by direct calls and jumps.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::functions::Code;
+use crate::spec::Addr;
+
+/// Functions whose callees no system call's error comes from: the end of the machine, the
+/// scheduler, the log. Without them everything would reach everything.
+const ENDS: [&str; 14] = [
+    "panic",
+    "vpanic",
+    "do_exit",
+    "make_task_dead",
+    "_printk",
+    "printk",
+    "vprintk*",
+    "__warn*",
+    "schedule*",
+    "__schedule*",
+    "preempt_schedule*",
+    "dump_stack*",
+    "__stack_chk_fail",
+    "__ubsan_handle_*",
+];
+
+/// What was reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// The starts of the functions, each with the number of calls between it and an entry.
+    pub functions: HashMap<Addr, u32>,
+    /// Functions whose code could not be read.
+    pub unreadable: usize,
+}
+
+/// Walks from `entries` on, breadth first.
+#[must_use]
+pub fn reachable(code: &Code<'_>, entries: impl IntoIterator<Item = Addr>) -> Reached {
+    let mut reached = Reached::default();
+    let mut waiting: VecDeque<Addr> = VecDeque::new();
+    for entry in entries {
+        if reached.functions.insert(entry, 0).is_none() {
+            waiting.push_back(entry);
+        }
+    }
+    while let Some(addr) = waiting.pop_front() {
+        let depth = reached.functions.get(&addr).map_or(0, |depth| depth + 1);
+        let Some(function) = code.function(addr) else {
+            reached.unreadable += 1;
+            continue;
+        };
+        for callee in &function.callees {
+            if reached.functions.contains_key(&callee.addr) {
+                continue;
+            }
+            reached.functions.insert(callee.addr, depth);
+            if !is_end(code, callee.addr) {
+                waiting.push_back(callee.addr);
+            }
+        }
+    }
+    reached
+}
+
+fn is_end(code: &Code<'_>, addr: Addr) -> bool {
+    let Some((symbol, _)) = code.kallsyms().resolve(addr) else {
+        return true;
+    };
+    ENDS.iter().any(|end| match end.strip_suffix('*') {
+        Some(prefix) => symbol.name.starts_with(prefix),
+        None => symbol.name == *end,
+    })
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Where a failure may have come from, below a function that no traced callee explains: its
+//! callees, by what their code makes and what their type lets them return.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::rc::Rc;
+
+use super::decode::ResultUse;
+use super::errnos::Errnos;
+use super::functions::{Code, Function};
+use crate::spec::{Addr, ResultType};
+
+/// How many calls below a callee its errnos are looked for.
+const MAX_DEPTH: u32 = 4;
+
+/// How many functions are looked at below one callee.
+const MAX_FUNCTIONS: usize = 300;
+
+/// What is known of a function that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrailFacts {
+    /// Errnos that its own instructions make.
+    pub makes: Errnos,
+    /// It looks values up in a table of constants.
+    pub has_table: bool,
+    /// It calls through pointers.
+    pub has_indirect: bool,
+    /// Its direct callees that can fail and whose result is not ignored.
+    pub callees: Vec<TrailCallee>,
+}
+
+/// A direct callee that can fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrailCallee {
+    /// Its name.
+    pub name: String,
+    /// Its module.
+    pub module: Option<String>,
+    /// Its start.
+    pub addr: Addr,
+    /// How its result is judged.
+    pub result: ResultType,
+    /// What the caller does with the result.
+    pub used: ResultUse,
+    /// Errnos that its own instructions make.
+    pub makes: Errnos,
+    /// Errnos that what it calls directly makes, some calls down, where types let them through.
+    pub below: Errnos,
+    /// Something below it calls through a pointer or is not known, so that it may return others.
+    pub is_open: bool,
+}
+
+/// Trails of functions, each worked out once.
+pub struct Trails<'a> {
+    code: Code<'a>,
+    type_of: &'a dyn Fn(&str, Option<&str>) -> Option<ResultType>,
+    known: RefCell<HashMap<Addr, Option<Rc<TrailFacts>>>>,
+}
+
+impl fmt::Debug for Trails<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trails")
+            .field("code", &self.code)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Trails<'a> {
+    /// Trails in `code`; `type_of` tells how a function's result is judged, by name and module,
+    /// and `None` where nothing is known of such a function.
+    #[must_use]
+    pub fn new(
+        code: Code<'a>,
+        type_of: &'a dyn Fn(&str, Option<&str>) -> Option<ResultType>,
+    ) -> Self {
+        Self {
+            code,
+            type_of,
+            known: RefCell::default(),
+        }
+    }
+
+    /// The trail below the function at `addr`; `None` where its code cannot be read.
+    #[must_use]
+    pub fn below(&self, addr: Addr) -> Option<Rc<TrailFacts>> {
+        if let Some(known) = self.known.borrow().get(&addr) {
+            return known.clone();
+        }
+        let facts = self
+            .code
+            .function(addr)
+            .map(|function| Rc::new(self.facts(&function)));
+        self.known.borrow_mut().insert(addr, facts.clone());
+        facts
+    }
+
+    fn facts(&self, function: &Function) -> TrailFacts {
+        let mut facts = TrailFacts {
+            makes: function.makes.clone(),
+            has_table: function.has_table,
+            has_indirect: function.has_indirect,
+            callees: Vec::new(),
+        };
+        for callee in &function.callees {
+            if callee.result == ResultUse::Ignored {
+                continue;
+            }
+            let Some((symbol, _)) = self.code.kallsyms().resolve(callee.addr) else {
+                continue;
+            };
+            let Some(result) = self.can_fail(symbol.name, symbol.module) else {
+                continue;
+            };
+            let (makes, below, is_open) = self.look_below(callee.addr);
+            facts.callees.push(TrailCallee {
+                name: symbol.name.to_owned(),
+                module: symbol.module.map(str::to_owned),
+                addr: callee.addr,
+                result,
+                used: callee.result,
+                makes,
+                below,
+                is_open,
+            });
+        }
+        facts
+    }
+
+    /// The type of a result that can be a failure.
+    fn can_fail(&self, name: &str, module: Option<&str>) -> Option<ResultType> {
+        if is_dull(name) {
+            return None;
+        }
+        let result = (self.type_of)(name, module).unwrap_or(ResultType::Unknown);
+        result.can_fail().then_some(result)
+    }
+
+    /// What a function makes, what is made below it, and whether that may not be all.
+    fn look_below(&self, addr: Addr) -> (Errnos, Errnos, bool) {
+        let Some(top) = self.code.function(addr) else {
+            return (Errnos::default(), Errnos::default(), true);
+        };
+        let mut below = Errnos::default();
+        let mut is_open = top.has_indirect || top.has_table;
+        let mut seen = HashSet::from([addr]);
+        let mut level = vec![Rc::clone(&top)];
+        for depth in 0..MAX_DEPTH {
+            let mut next = Vec::new();
+            for callee in level.iter().flat_map(|function| &function.callees) {
+                if callee.result == ResultUse::Ignored || !seen.insert(callee.addr) {
+                    continue;
+                }
+                let can_fail = self
+                    .code
+                    .kallsyms()
+                    .resolve(callee.addr)
+                    .and_then(|(symbol, _)| self.can_fail(symbol.name, symbol.module));
+                if can_fail.is_none() {
+                    continue;
+                }
+                if depth + 1 == MAX_DEPTH || seen.len() > MAX_FUNCTIONS {
+                    is_open = true;
+                    continue;
+                }
+                match self.code.function(callee.addr) {
+                    Some(function) => {
+                        below.extend(&function.makes);
+                        is_open |= function.has_indirect || function.has_table;
+                        next.push(function);
+                    }
+                    None => is_open = true,
+                }
+            }
+            level = next;
+        }
+        (top.makes.clone(), below, is_open)
+    }
+}
+
+/// Functions that return a number and never fail with it, by the beginnings of their names.
+const DULL: [&str; 37] = [
+    "_raw_spin_",
+    "_raw_read_",
+    "_raw_write_",
+    "__cond_resched",
+    "___ratelimit",
+    "__ratelimit",
+    "__warn",
+    "_printk",
+    "printk",
+    "_dev_",
+    "__dynamic_",
+    "__traceiter_",
+    "__trace_",
+    "trace_",
+    "perf_trace_",
+    "_find_",
+    "__bitmap_",
+    "bitmap_",
+    "mem",
+    "__mem",
+    "str",
+    "snprintf",
+    "sprintf",
+    "scnprintf",
+    "vsnprintf",
+    "hweight",
+    "__sw_hweight",
+    "cpumask_",
+    "ktime_",
+    "refcount_",
+    "__rcu_",
+    "rcu_",
+    "lock_",
+    "rb_",
+    "jiffies_",
+    "hrtimer_",
+    "list_",
+];
+
+/// Those of them that do fail.
+const NOT_DULL: [&str; 5] = [
+    "memdup_",
+    "strndup_",
+    "strncpy_from_user",
+    "strnlen_user",
+    "mem_cgroup_",
+];
+
+fn is_dull(name: &str) -> bool {
+    DULL.iter().any(|dull| name.starts_with(dull))
+        && !NOT_DULL.iter().any(|not| name.starts_with(not))
+}
