@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 done (Ctrl-C and a closed pipe included), 1 something failed, 2 wrong usage.
 
+mod arming;
 mod consumer;
 mod failure;
 mod features;
@@ -104,7 +105,8 @@ fn run(action: Action) -> ExitCode {
 fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<()> {
     preflight::check_processes(&config.scope.pids, files)?;
     preflight::check(files)?;
-    let prepared = gather::prepare(config, files, diag)?;
+    let mut prepared = gather::prepare(config, files, diag)?;
+    arming::narrow(&mut prepared, config, files, diag);
     report::selection(&prepared, config, diag);
     if config.run.dry_run {
         return print(report::dry_run(&prepared, config).as_bytes());

@@ -4,6 +4,7 @@
 
 use std::io::{self, Write};
 
+use super::arming::Arming;
 use crate::config::OutputFormat;
 use crate::events;
 use crate::render::{self, RenderContext};
@@ -21,6 +22,7 @@ pub(super) struct Consumer<'a> {
     role: &'a dyn Fn(Addr) -> AddrRole,
     out: &'a mut dyn Write,
     counts: Counts,
+    arming: Arming,
     failed: Option<io::Error>,
 }
 
@@ -53,8 +55,19 @@ impl<'a> Consumer<'a> {
             role,
             out,
             counts: Counts::default(),
+            arming: Arming::default(),
             failed: None,
         }
+    }
+
+    /// Looks in what is shown for functions that are to be attached to.
+    pub(super) fn arm(&mut self, arming: Arming) {
+        self.arming = arming;
+    }
+
+    /// Functions that are to be attached to, found so far.
+    pub(super) fn arming(&mut self) -> &mut Arming {
+        &mut self.arming
     }
 
     /// Takes one record. A record that makes no sense is counted and costs its session only.
@@ -82,6 +95,7 @@ impl<'a> Consumer<'a> {
             self.counts.filtered += 1;
             return;
         }
+        self.arming.observe(session);
         let written = match self.format {
             OutputFormat::Text => render::write_session_text(session, &self.context, self.out),
             OutputFormat::Json => render::write_session_json(session, &self.context, self.out),

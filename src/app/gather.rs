@@ -32,6 +32,16 @@ pub(super) struct Prepared {
     pub(super) image: PendingImage,
 }
 
+impl Prepared {
+    /// Whether every function more is milliseconds more.
+    pub(super) fn attaches_one_by_one(&self) -> bool {
+        !matches!(
+            self.backend,
+            BackendKind::KprobeSession | BackendKind::KprobeMulti
+        )
+    }
+}
+
 /// Reads the facts and selects.
 pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<Prepared> {
     let support = KernelSupport::probe();

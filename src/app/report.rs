@@ -42,10 +42,10 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
     let _infallible = writeln!(
         text,
         "{} would be traced with back end {}, {n_entries} as entry",
-        n_functions(selection.functions.len()),
+        n_functions(selection.armed().count()),
         prepared.backend
     );
-    for function in &selection.functions {
+    for function in selection.armed() {
         if config.run.verbosity == 0 && function.entry.is_none() {
             continue;
         }

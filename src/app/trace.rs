@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::arming::Arming;
 use super::consumer::{Consumer, Counts};
 use super::failure::Failure;
 use super::gather::Prepared;
@@ -52,12 +53,14 @@ pub(super) fn trace(
         layout,
         image,
     } = prepared;
+    let armed: Vec<TracedFunction> = selection.armed().cloned().collect();
+    let arming = Arming::new(&selection);
     let functions = selection.functions;
     let mut storage = ObjectStorage::new();
     let mut tracer =
         Tracer::load(&mut storage, &settings(config, layout), backend).map_err(explain_refusal)?;
     diag.phase("loaded programs");
-    let attached = attach(&mut tracer, &functions, backend, &stop, diag)?;
+    let attached = attach(&mut tracer, &armed, backend, &stop, diag)?;
     diag.phase("attached");
     let level = image.level();
     let symbolizer = Symbolizer::new(kallsyms.clone(), level, image.join(diag)?);
@@ -97,7 +100,16 @@ pub(super) fn trace(
         deadline: Deadline::after(config.run.duration),
         drain_until: None,
     };
-    tracer.poll(&mut run)?;
+    run.consumer.arm(arming);
+    let mut n_functions = attached.n_functions;
+    loop {
+        tracer.poll(&mut run)?;
+        let wanted = run.consumer.arming().take();
+        if wanted.is_empty() {
+            break;
+        }
+        n_functions += attach_more(&mut tracer, &functions, &wanted, diag);
+    }
     tracer.stop();
     run.drain(&tracer)?;
     let run_time = started.elapsed();
@@ -118,9 +130,9 @@ pub(super) fn trace(
     let stats = tracer.stats();
     let misses = tracer.misses();
     say_misses(misses, &stats, diag);
-    let summary = summary(&stats, misses, counts, attached.n_functions, run_time);
+    let summary = summary(&stats, misses, counts, n_functions, run_time);
     write_summary(&summary, config.run.format, &mut out, diag)?;
-    detach(tracer, attached.n_functions, backend, diag);
+    detach(tracer, n_functions, backend, diag);
     Ok(())
 }
 
@@ -240,11 +252,39 @@ fn attach(
             "the kernel refused {n_refused} function{plural} (-v lists them)"
         ));
         for refused in &attached.refused {
-            let name = &functions[refused.func.index()].name;
+            let of = functions
+                .iter()
+                .find(|function| function.id == refused.func);
+            let name = of.map_or("?", |function| &function.name);
             diag.info(1, format!("  {name}: {}", refused.why));
         }
     }
     Ok(attached)
+}
+
+/// Attaches to functions that were seen in a stack. That this fails is no reason to end.
+fn attach_more(
+    tracer: &mut Tracer<'_>,
+    functions: &[TracedFunction],
+    wanted: &[FuncId],
+    diag: &Diag,
+) -> usize {
+    let wanted: Vec<TracedFunction> = wanted
+        .iter()
+        .filter_map(|id| functions.get(id.index()).cloned())
+        .collect();
+    let names: Vec<&str> = wanted.iter().map(|function| &*function.name).collect();
+    let names = names.join(", ");
+    match tracer.attach_more(&wanted) {
+        Ok(attached) => {
+            diag.note(format!("seen in a stack and traced from now on: {names}"));
+            attached.n_functions
+        }
+        Err(error) => {
+            diag.warning(format!("failed to attach to {names}: {error:#}"));
+            0
+        }
+    }
 }
 
 /// Detaching is slow where attaching is: say that we are at it.
@@ -373,6 +413,7 @@ impl Sink for Run<'_> {
                 Some(Duration::from_millis(1))
             }
             None if self.stop.is_raised() || self.consumer.is_done() => None,
+            None if self.consumer.arming().is_wanted() => None,
             None => self.deadline.wait(),
         }
     }

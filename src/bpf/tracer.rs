@@ -120,6 +120,28 @@ impl<'obj> Tracer<'obj> {
         })
     }
 
+    /// Attaches to more functions, while the trace runs.
+    ///
+    /// # Errors
+    /// When nothing could be attached.
+    pub fn attach_more(&mut self, functions: &[TracedFunction]) -> Result<Attached> {
+        let functions: Vec<&TracedFunction> = functions.iter().collect();
+        let more = self
+            .backend
+            .implementation()
+            .attach(&self.loaded, &functions, &mut |_, _| true)
+            .with_context(|| format!("failed to attach with back end `{}`", self.backend))?;
+        let attached = Attached {
+            n_functions: more.n_attached,
+            refused: more.refused.clone(),
+        };
+        self.links.links.extend(more.links);
+        self.links.programs.extend(more.programs);
+        self.links.refused.extend(more.refused);
+        self.links.n_attached += more.n_attached;
+        Ok(attached)
+    }
+
     fn attach_task_exit(&self) -> Result<[OwnedFd; 2]> {
         let template = &self.loaded.templates.task_exit;
         let insns = patched(template, &self.loaded.layout, Copy::default());

@@ -34,6 +34,11 @@ pub struct Modes {
     #[arg(short = 'K', long, alias = "kprobes", hide = true)]
     pub kprobe: bool,
 
+    /// Attach to all functions that match, even where this is slow; without it only to those that
+    /// the entry functions reach by direct calls, on kernels that attach one by one
+    #[arg(long)]
+    pub all_matching: bool,
+
     /// Select functions and say what would be traced, but attach nothing; -v lists them
     #[arg(long)]
     pub dry_run: bool,

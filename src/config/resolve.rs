@@ -69,6 +69,7 @@ impl Config {
         Ok(Self {
             globs: globs(targets, cases)?,
             backend: backend(&modes)?,
+            all_matching: modes.all_matching,
             scope: checked(scope)?,
             sessions: sessions(filtering)?,
             symbolization: symbolization_of(&symbolization.levels),

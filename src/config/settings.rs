@@ -32,6 +32,8 @@ pub struct Config {
     pub globs: Globs,
     /// How to attach to them.
     pub backend: BackendChoice,
+    /// Also where attaching is slow, attach to functions that the entry functions do not reach.
+    pub all_matching: bool,
     /// Which threads' calls open sessions.
     pub scope: Scope,
     /// Which sessions are shown.

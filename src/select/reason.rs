@@ -45,6 +45,9 @@ pub enum Reason {
     },
     /// More functions match than are traced at once.
     TooMany,
+    /// No entry function calls it directly, not even through others, and attaching costs much
+    /// here.
+    NotReached,
 }
 
 /// As the end of "not traced: …".
@@ -65,6 +68,9 @@ impl fmt::Display for Reason {
                 write!(f, "this kernel has only trampolines, and {}", obstacle.why())
             }
             Self::TooMany => f.write_str("more functions match than are traced at once"),
+            Self::NotReached => f.write_str(
+                "not reached by direct calls from the entry functions (--all-matching adds it)",
+            ),
         }
     }
 }

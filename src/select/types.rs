@@ -64,10 +64,13 @@ pub enum BtfOrigin {
 pub struct Selection {
     /// In ascending order of address; the index is the [`FuncId`].
     pub functions: Vec<TracedFunction>,
-    /// Every function that a glob asked for and that is not traced, in order of address.
+    /// Every function that a glob asked for and that is not traced, in order of address; those
+    /// that are left for later (`deferred`) behind the others.
     pub left_out: Vec<LeftOut>,
     /// What became of each glob: entry globs, allow globs, deny globs, in the order given.
     pub globs: Vec<GlobReport>,
+    /// Of `functions`, those that are not attached to at first, ascending; also in `left_out`.
+    pub deferred: Vec<FuncId>,
     /// Functions that single kprobes may not touch, ascending. kprobe.multi does not care.
     pub kprobe_blacklisted: Vec<FuncId>,
 }
@@ -78,6 +81,30 @@ impl Selection {
         self.functions
             .iter()
             .filter(|function| function.entry.is_some())
+    }
+
+    /// The functions that are attached to from the start.
+    pub fn armed(&self) -> impl Iterator<Item = &TracedFunction> + '_ {
+        self.functions
+            .iter()
+            .filter(|function| self.deferred.binary_search(&function.id).is_err())
+    }
+
+    /// Leaves the functions that `is_wanted` does not want for later. They keep their ids, so
+    /// that they can be attached to while the trace runs.
+    pub fn defer(&mut self, is_wanted: impl Fn(&TracedFunction) -> bool) {
+        for function in self
+            .functions
+            .iter()
+            .filter(|function| !is_wanted(function))
+        {
+            self.deferred.push(function.id);
+            self.left_out.push(LeftOut {
+                name: function.name.clone(),
+                module: function.module.clone(),
+                reason: Reason::NotReached,
+            });
+        }
     }
 
     /// How many functions were left out, by reason, the most frequent first.

@@ -101,6 +101,20 @@ impl Trace {
         self
     }
 
+    /// Waits until it has said this on stderr.
+    pub(super) fn wait_until_said(&self, text: &str) {
+        let start = Instant::now();
+        while !self.said(text) {
+            assert!(
+                start.elapsed() < PATIENCE,
+                "`{text}` was not said: {}\n{}",
+                self.what,
+                self.stderr.lock().unwrap()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn said(&self, text: &str) -> bool {
         self.stderr.lock().unwrap().contains(text)
     }

@@ -23,4 +23,5 @@ mod faults_tasks;
 mod filters;
 mod lifecycle;
 mod main_job;
+mod reach;
 mod use_cases;
