@@ -5,11 +5,13 @@
 
 mod arming;
 mod consumer;
+mod doctor;
 mod failure;
 mod features;
 mod gather;
 mod layout;
 mod lines;
+mod list;
 mod live;
 mod preflight;
 mod record;
@@ -32,7 +34,7 @@ use self::failure::Failure;
 pub use self::replay::{Replayed, replay};
 use crate::bpf;
 use crate::cli::{self, Parsed, UsageError};
-use crate::config::{Action, Config, Environment};
+use crate::config::{Action, Config, DoctorOptions, Environment};
 use crate::diag::{Diag, Paint};
 use crate::kernel::facts::KernelFiles;
 
@@ -80,6 +82,8 @@ fn run(action: Action) -> ExitCode {
     }
     let files = KernelFiles::default();
     let done = match action {
+        Action::List(config) => list::list(&config, &files, &diag),
+        Action::Doctor(options) => return diagnose(&options, &files, &diag),
         Action::Trace(config) => traced(&config, &files, &diag),
         Action::Print(text) => print(text.as_bytes()),
         Action::Version => print(features::version().as_bytes()),
@@ -89,6 +93,10 @@ fn run(action: Action) -> ExitCode {
             cli::generate(what, &mut io::stdout().lock()).context("failed to write to stdout")
         }
     };
+    finish(done, &diag)
+}
+
+fn finish(done: Result<()>, diag: &Diag) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -99,6 +107,26 @@ fn run(action: Action) -> ExitCode {
             }
             ExitCode::from(FAILURE)
         }
+    }
+}
+
+/// Exit code 0 where tracing works.
+fn diagnose(options: &DoctorOptions, files: &KernelFiles, diag: &Diag) -> ExitCode {
+    let image = options.kernel.as_deref();
+    let report = doctor::examine(files, image).and_then(|checkup| {
+        let mut report = Vec::new();
+        if options.json {
+            checkup.write_json(&mut report)?;
+        } else {
+            checkup.write_text(&mut report)?;
+        }
+        print(&report)?;
+        Ok(checkup.can_trace())
+    });
+    match report {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FAILURE),
+        Err(error) => finish(Err(error), diag),
     }
 }
 

@@ -126,7 +126,7 @@ fn backend(choice: BackendChoice, support: KernelSupport) -> Result<BackendKind>
     }
 }
 
-fn capabilities(backend: BackendKind, btf: &Btf, files: &KernelFiles) -> Capabilities {
+pub(super) fn capabilities(backend: BackendKind, btf: &Btf, files: &KernelFiles) -> Capabilities {
     let trampolines = backend.needs_prototype();
     let version = files
         .release()

@@ -58,6 +58,29 @@ pub(super) fn begin(
     Ok(image)
 }
 
+/// Finds the image and begins to open it, to say where functions are defined.
+pub(super) fn of_functions(
+    named: Option<&Path>,
+    files: &KernelFiles,
+    kallsyms: &Kallsyms,
+    diag: &Diag,
+) -> Result<PendingImage> {
+    let found = find(named, files)?;
+    for problem in &found.problems {
+        if found.image.is_none() {
+            diag.warning(format!("no source files: {problem}"));
+        }
+    }
+    let image = found.image.map(|image| image.path);
+    Ok(PendingImage {
+        pending: image
+            .map(|path| Symbolizer::prepare(path, kallsyms))
+            .transpose()?,
+        level: Level::Lines,
+        is_named: named.is_some(),
+    })
+}
+
 fn find(named: Option<&Path>, files: &KernelFiles) -> Result<Found> {
     let kernel = KernelIdentity::read(&files.path(""))?;
     let caches = images::debuginfod_caches(|name| env::var_os(name));

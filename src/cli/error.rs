@@ -36,11 +36,18 @@ impl UsageError {
     pub(super) fn from_clap(error: &clap::Error) -> Self {
         let text = error.render().to_string();
         let first = text.lines().next().unwrap_or_default();
-        let message = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+        let mut message = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+        if error.kind() == ErrorKind::MissingRequiredArgument
+            && let Some(missing) = suggested(error, ContextKind::InvalidArg)
+        {
+            message = format!("`{missing}` is missing");
+        }
         let hint = match error.kind() {
             ErrorKind::UnknownArgument => {
                 let similar = suggested(error, ContextKind::SuggestedArg);
-                similar.map(|option| format!("a similar option is `{option}`; see `--help`"))
+                let similar =
+                    similar.map(|option| format!("a similar option is `{option}`; see `--help`"));
+                similar.or_else(|| command_alone(error))
             }
             ErrorKind::InvalidValue => valid_values(error),
             ErrorKind::ArgumentConflict => Some("give one of them only".to_owned()),
@@ -52,6 +59,16 @@ impl UsageError {
             hint: Some(hint),
         }
     }
+}
+
+/// Commands take options of their own, behind them.
+fn command_alone(error: &clap::Error) -> Option<String> {
+    let argument = suggested(error, ContextKind::InvalidArg)?;
+    let command = super::command();
+    let known = command.find_subcommand(&argument)?.get_name();
+    Some(format!(
+        "a command comes first: `retsnoop-rs {known} --help`"
+    ))
 }
 
 fn suggested(error: &clap::Error, kind: ContextKind) -> Option<String> {

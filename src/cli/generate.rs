@@ -21,26 +21,107 @@ pub fn generate(what: Generated, out: &mut dyn Write) -> io::Result<()> {
     };
     let mut bytes = Vec::new();
     aot::generate(shell, &mut super::command(), "retsnoop-rs", &mut bytes);
-    out.write_all(&bytes)
+    let script = String::from_utf8_lossy(&bytes);
+    out.write_all(with_functions(&script, what).as_bytes())
+}
+
+/// Has the shell offer the kernel's functions where a glob of functions is expected. clap can do
+/// that by itself only where the program is asked at each key; this asks it for functions alone.
+fn with_functions(script: &str, what: Generated) -> String {
+    const ASK: &str = "retsnoop-rs list functions --names";
+    let options = [("e", "entry"), ("a", "allow"), ("d", "deny")];
+    let mut script = script.to_owned();
+    match what {
+        Generated::Man => {}
+        Generated::Bash => {
+            for option in options.map(|(short, long)| [format!("-{short}"), format!("--{long}")]) {
+                for option in option {
+                    let files = "COMPREPLY=($(compgen -f \"${cur}\"))";
+                    let functions = format!("COMPREPLY=($({ASK} \"${{cur}}*\" 2>/dev/null))");
+                    let case =
+                        |with| format!("                {option})\n                    {with}");
+                    script = script.replace(&case(files), &case(&functions));
+                }
+            }
+        }
+        Generated::Zsh => {
+            script = script.replace(":GLOB:_default'", ":GLOB:_retsnoop_rs_functions'");
+            let function = format!(
+                "#compdef retsnoop-rs\n\n_retsnoop_rs_functions() {{\n    \
+                 compadd -- ${{(f)\"$({ASK} \"${{PREFIX}}*\" 2>/dev/null)\"}}\n}}\n"
+            );
+            script = script.replacen("#compdef retsnoop-rs\n", &function, 1);
+        }
+        Generated::Fish => {
+            for (short, long) in options {
+                script.push_str(&format!(
+                    "complete -c retsnoop-rs -s {short} -l {long} -x -a \
+                     '({ASK} (commandline -ct | string replace -r \"^-.\" \"\")\"*\" 2>/dev/null)'\n"
+                ));
+            }
+        }
+    }
+    script
 }
 
 /// The options as everywhere, and what only a manual page has.
 fn manual_page(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, ".\\\" SPDX-License-Identifier: BSD-2-Clause")?;
     writeln!(out, ".\\\" Made by `retsnoop-rs --generate man`.")?;
-    clap_mangen::Man::new(super::command())
-        .section("1")
-        .render(out)?;
+    let mut command = super::command();
+    let page = clap_mangen::Man::new(command.clone()).section("1");
+    let mut head = Vec::new();
+    page.render_title(&mut head)?;
+    page.render_name_section(&mut head)?;
+    page.render_synopsis_section(&mut head)?;
+    page.render_description_section(&mut head)?;
+    page.render_options_section(&mut head)?;
+    command.build();
+    commands(&command, &mut head)?;
+    page.render_extra_section(&mut head)?;
+    out.write_all(without_repeated_preamble(&String::from_utf8_lossy(&head)).as_bytes())?;
     out.write_all(MANUAL_PAGE_END.as_bytes())
+}
+
+/// Each section that is rendered by itself begins with the definition of an apostrophe.
+fn without_repeated_preamble(page: &str) -> String {
+    let preamble = |line: &&str| line.starts_with(".ie ") || line.starts_with(".el ");
+    let first = page.split_inclusive('\n').take(2);
+    let rest = page.split_inclusive('\n').skip(2);
+    first.chain(rest.filter(|line| !preamble(line))).collect()
+}
+
+/// Commands have no pages of their own.
+fn commands(command: &clap::Command, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, ".SH COMMANDS")?;
+    for command in command.get_subcommands() {
+        let about = command.get_about().map(ToString::to_string);
+        writeln!(out, ".SS {}", command.get_name())?;
+        writeln!(out, "{}", roff(&about.unwrap_or_default()))?;
+        let arguments = command.get_arguments();
+        for argument in arguments.filter(|argument| !argument.is_hide_set()) {
+            let help = argument.get_help().map(ToString::to_string);
+            writeln!(out, ".TP\n{}", roff(&argument.to_string()))?;
+            writeln!(out, "{}", roff(&help.unwrap_or_default()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Text whose hyphens can be searched for, and whose lines are no requests.
+fn roff(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('-', "\\-")
+        .replace('\'', "\\(aq")
 }
 
 const MANUAL_PAGE_END: &str = r#".SH EXIT STATUS
 .TP
 0
-Done, Ctrl\-C and a closed pipe included.
+Done, Ctrl\-C and a closed pipe included; for doctor: tracing works here.
 .TP
 1
-Something failed while running.
+Something failed while running; for doctor: tracing does not work here.
 .TP
 2
 The command line makes no sense.

@@ -5,6 +5,7 @@
 //! and only here; what options mean together is decided by `config`.
 
 mod advanced;
+mod commands;
 mod error;
 mod filtering;
 mod generate;
@@ -22,6 +23,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 pub use advanced::{Advanced, RingBufferSize};
+pub use commands::{Command, DoctorOptions, ListOptions, Listed};
 pub use error::UsageError;
 pub use filtering::{Comm, Filtering};
 pub use generate::generate;
@@ -37,9 +39,14 @@ pub use targeting::{GlobArg, Targeting};
     name = "retsnoop-rs",
     disable_help_flag = true,
     disable_version_flag = true,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true,
     after_help = EXAMPLES,
 )]
 pub struct Cli {
+    /// What to do instead of tracing.
+    #[command(subcommand)]
+    pub subcommand: Option<Command>,
     /// Which functions, in which processes.
     #[command(flatten)]
     pub targeting: Targeting,
@@ -72,6 +79,7 @@ Examples:
   retsnoop-rs -c fs -n cat -X ENOENT           why cat cannot read a file that is there
   retsnoop-rs -e '*_sys_bind' -a '*_bind*'     why bind() fails, by functions of your choice
   retsnoop-rs -c bpf -x EPERM --json           one JSON object for each failure with EPERM
+  retsnoop-rs doctor                           does tracing work here? what is missing?
 
 Quote globs, or the shell expands them.";
 

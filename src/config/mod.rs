@@ -5,14 +5,16 @@
 //! Files that are read here are those the user named and the use cases.
 
 mod globs;
+mod listing;
 mod resolve;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod usecases;
 
-pub use crate::cli::{BackendChoice, ColorChoice, Generated, UsageError};
+pub use crate::cli::{BackendChoice, ColorChoice, DoctorOptions, Generated, UsageError};
 pub use globs::{GlobOrigin, GlobUse, Globs, Role};
+pub use listing::{ListConfig, ListFormat};
 pub use settings::{
     Action, Config, Environment, Errors, OutputFormat, Run, Scope, Sessions, Symbolization,
 };

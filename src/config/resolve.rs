@@ -4,12 +4,13 @@
 use std::path::Path;
 
 use super::globs::{Globs, Role};
+use super::listing::ListConfig;
 use super::settings::{
     Action, Config, Environment, Errors, OutputFormat, Run, Scope, Sessions, Symbolization,
 };
 use super::usecases::UseCases;
 use crate::cli::{
-    BackendChoice, Cli, Filtering, GlobArg, Modes, SymbolizeLevel, Targeting, UsageError,
+    BackendChoice, Cli, Command, Filtering, GlobArg, Modes, SymbolizeLevel, Targeting, UsageError,
 };
 use crate::spec::{ErrnoSet, GlobKind};
 
@@ -20,6 +21,13 @@ impl Action {
     ///
     /// When options contradict each other, name what does not exist or leave out what is needed.
     pub fn resolve(cli: Cli, environment: &Environment) -> Result<Self, UsageError> {
+        match cli.subcommand {
+            Some(Command::Doctor(options)) => return Ok(Self::Doctor(options)),
+            Some(Command::List(options)) => {
+                return ListConfig::resolve(options).map(|list| Self::List(Box::new(list)));
+            }
+            None => {}
+        }
         if let Some(what) = cli.help.generate {
             return Ok(Self::Generate(what));
         }
@@ -57,6 +65,7 @@ impl Config {
             advanced,
             command,
             help: _,
+            subcommand: _,
         } = cli;
         if let Some(first) = command.first() {
             let first = first.to_string_lossy();

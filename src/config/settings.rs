@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::globs::Globs;
-use crate::cli::{BackendChoice, ColorChoice, Comm, Generated};
+use super::listing::ListConfig;
+use crate::cli::{BackendChoice, ColorChoice, Comm, DoctorOptions, Generated};
 use crate::spec::{ErrnoSet, Pid};
 
 /// What to do.
@@ -23,6 +24,10 @@ pub enum Action {
     Probe,
     /// Print the manual page or completions.
     Generate(Generated),
+    /// Say what this kernel offers.
+    Doctor(DoctorOptions),
+    /// List functions.
+    List(Box<ListConfig>),
 }
 
 /// Settings of a traced run.

@@ -157,6 +157,17 @@ impl KernelFiles {
         btf.with_context(|| format!("failed to understand `{}`", path.display()))
     }
 
+    /// The names of the modules that have type information, whether it can be understood or not.
+    #[must_use]
+    pub fn modules_with_btf(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.path("sys/kernel/btf")) else {
+            return Vec::new();
+        };
+        let names = entries.flatten().map(|entry| entry.file_name());
+        let names = names.filter_map(|name| name.into_string().ok());
+        names.filter(|name| name != "vmlinux").collect()
+    }
+
     /// Whether a process of this id exists.
     #[must_use]
     pub fn process_exists(&self, pid: Pid) -> bool {

@@ -7,5 +7,6 @@ pub mod images;
 pub mod kallsyms;
 pub mod kcore;
 pub mod privileges;
+pub mod surroundings;
 pub mod traceable;
 pub mod version;

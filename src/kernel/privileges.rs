@@ -3,7 +3,9 @@
 //! from text, so that a test can have any of them.
 
 /// Bits of `CapEff` (include/uapi/linux/capability.h).
+const CAP_DAC_READ_SEARCH: u32 = 2;
 const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SYS_RESOURCE: u32 = 24;
 const CAP_SYSLOG: u32 = 34;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
@@ -48,11 +50,28 @@ impl Capabilities {
         )
     }
 
+    /// The capabilities that matter for tracing, and whether they are there.
+    #[must_use]
+    pub fn relevant(self) -> [(&'static str, bool); 6] {
+        [
+            ("CAP_SYS_ADMIN", CAP_SYS_ADMIN),
+            ("CAP_BPF", CAP_BPF),
+            ("CAP_PERFMON", CAP_PERFMON),
+            ("CAP_SYSLOG", CAP_SYSLOG),
+            ("CAP_DAC_READ_SEARCH", CAP_DAC_READ_SEARCH),
+            ("CAP_SYS_RESOURCE", CAP_SYS_RESOURCE),
+        ]
+        .map(|(name, bit)| (name, self.has(bit)))
+    }
+
+    fn has(self, bit: u32) -> bool {
+        self.0 >> bit & 1 == 1
+    }
+
     /// Names of the capabilities that tracing needs and that are not there.
     #[must_use]
     pub fn missing(self) -> Vec<&'static str> {
-        let has = |bit: u32| self.0 >> bit & 1 == 1;
-        if has(CAP_SYS_ADMIN) {
+        if self.has(CAP_SYS_ADMIN) {
             return Vec::new();
         }
         // CAP_SYSLOG is for the addresses in /proc/kallsyms.
@@ -62,7 +81,7 @@ impl Capabilities {
             ("CAP_SYSLOG", CAP_SYSLOG),
         ]
         .into_iter()
-        .filter(|(_, bit)| !has(*bit))
+        .filter(|(_, bit)| !self.has(*bit))
         .map(|(name, _)| name)
         .collect()
     }
@@ -96,5 +115,8 @@ mod tests {
         assert_eq!(missing("0000000000200000"), Vec::<&str>::new());
         assert_eq!(missing("0000008000000000"), ["CAP_PERFMON", "CAP_SYSLOG"]);
         assert_eq!(Capabilities::parse("").missing().len(), 3);
+        let relevant = Capabilities::parse("CapEff:\t0000008000000000\n").relevant();
+        assert!(relevant.contains(&("CAP_BPF", true)));
+        assert!(relevant.contains(&("CAP_SYS_ADMIN", false)));
     }
 }

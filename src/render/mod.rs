@@ -4,6 +4,7 @@
 //! outputs; `value` is the only place where numbers become text.
 
 mod clock;
+mod doctor;
 mod escape;
 #[cfg(test)]
 mod fixtures;
@@ -11,6 +12,7 @@ mod fixtures;
 mod golden;
 mod json;
 mod layout;
+mod listing;
 mod style;
 mod summary;
 mod text;
@@ -18,8 +20,12 @@ mod value;
 mod view;
 
 pub use clock::Clock;
+pub use doctor::{Check, Checkup, Section, State};
 pub use escape::escape;
 pub use json::{write_session as write_session_json, write_summary as write_summary_json};
+pub use listing::{
+    ListedFunction, write_json as write_functions_json, write_text as write_functions_text,
+};
 pub use summary::{Drops, Summary, Withheld, write as write_summary_text};
 pub use text::write_session as write_session_text;
 pub use value::{duration_text, result_text};

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::kernel::btf::TrampolineObstacle;
+use crate::spec::Addr;
 
 /// A function that a glob asked for and that is not traced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct LeftOut {
     pub name: String,
     /// Its module; `None` for the kernel itself.
     pub module: Option<String>,
+    /// The symbol's address in the running kernel.
+    pub addr: Addr,
     /// Why.
     pub reason: Reason,
 }

@@ -57,6 +57,7 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
             selection.left_out.push(LeftOut {
                 name,
                 module,
+                addr: symbol.addr,
                 reason,
             });
             continue;

@@ -102,6 +102,7 @@ impl Selection {
             self.left_out.push(LeftOut {
                 name: function.name.clone(),
                 module: function.module.clone(),
+                addr: function.addr,
                 reason: Reason::NotReached,
             });
         }

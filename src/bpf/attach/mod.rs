@@ -28,6 +28,15 @@ pub enum BackendKind {
     Trampoline,
 }
 
+/// What a kernel needs to have for a back end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// The first version that has it.
+    pub since: (u16, u16),
+    /// The build option that it depends on, besides those that tracing depends on anyway.
+    pub option: Option<&'static str>,
+}
+
 /// A function that the kernel refused, and its words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -62,6 +71,9 @@ pub(super) trait Backend {
 }
 
 impl BackendKind {
+    /// All of them, the best first.
+    pub const ALL: [Self; 3] = [Self::KprobeSession, Self::KprobeMulti, Self::Trampoline];
+
     /// The best that the kernel offers: cheapest to attach first.
     #[must_use]
     pub fn best(support: KernelSupport) -> Self {
@@ -88,6 +100,30 @@ impl BackendKind {
     #[must_use]
     pub fn needs_prototype(self) -> bool {
         self == Self::Trampoline
+    }
+
+    /// In a few words, for the feature report.
+    #[must_use]
+    pub fn what_it_is(self) -> &'static str {
+        match self {
+            Self::KprobeSession => "one link for calls and returns of all functions",
+            Self::KprobeMulti => "two links for all functions",
+            Self::Trampoline => "two programs for each function: slow to attach",
+        }
+    }
+
+    /// What a kernel needs to have for it.
+    #[must_use]
+    pub fn needs(self) -> Needs {
+        let needs = |major, minor, option| Needs {
+            since: (major, minor),
+            option,
+        };
+        match self {
+            Self::KprobeSession => needs(6, 10, Some("CONFIG_FPROBE")),
+            Self::KprobeMulti => needs(5, 18, Some("CONFIG_FPROBE")),
+            Self::Trampoline => needs(5, 5, None),
+        }
     }
 
     pub(super) fn implementation(self) -> Box<dyn Backend> {

@@ -97,6 +97,26 @@ impl Builder {
         self.raw(12, name, 1, proto)
     }
 
+    /// A function whose parameters have names.
+    pub(crate) fn named_func(
+        &mut self,
+        name: &str,
+        result: u32,
+        parameters: &[(&str, u32)],
+    ) -> u32 {
+        let proto = self.raw(13, "", parameters.len() as u32, result);
+        self.parameters(parameters);
+        self.raw(12, name, 1, proto)
+    }
+
+    /// Parameters of the prototype that was added last.
+    pub(crate) fn parameters(&mut self, parameters: &[(&str, u32)]) {
+        for &(name, parameter) in parameters {
+            let name = self.string(name);
+            self.words(&[name, parameter]);
+        }
+    }
+
     /// The finished bytes.
     pub(crate) fn build(&self) -> Vec<u8> {
         let types = self.types.len() as u32;

@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 pub(crate) mod builder;
+mod declaration;
 mod format;
 mod helpers;
 mod known;

@@ -304,6 +304,7 @@ fn use_all(bytes: Vec<u8>) {
     };
     for (id, name) in btf.functions() {
         black_box((btf.result_type(name, id), btf.shape(id)));
+        black_box(btf.declaration(id));
     }
     black_box(btf.functions_by_name());
     black_box((btf.has_member("pair", "second"), btf.enum_value("e", "B")));

@@ -73,6 +73,22 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("command", &["-c", "bpf", "--", "cat", "/etc/hosts"]),
     ("ring_buffer", &["-c", "bpf", "--ringbuf-size", "0"]),
     ("max_depth", &["-c", "bpf", "--max-depth", "65"]),
+    // Commands.
+    ("doctor_help", &["doctor", "--help"]),
+    ("doctor_argument", &["doctor", "bpf"]),
+    ("doctor_among_options", &["-c", "bpf", "doctor"]),
+    ("unknown_command", &["docter"]),
+    ("list_help", &["list", "--help"]),
+    ("list_nothing", &["list"]),
+    ("list_unknown", &["list", "modules"]),
+    ("list_no_glob", &["list", "functions"]),
+    ("list_bad_glob", &["list", "functions", "vfs_[ab"]),
+    ("list_missing_file", &["list", "functions", "@missing"]),
+    ("list_source_glob", &["list", "functions", ":fs/open.c"]),
+    (
+        "list_image_alone",
+        &["list", "functions", "vfs_*", "-k", "x"],
+    ),
     // As a user without privileges.
     ("no_privileges", &["-c", "bpf"]),
     ("no_privileges_dry_run", &["-e", "@globs", "--dry-run"]),

@@ -15,7 +15,8 @@ const END: &str = "<!-- options: end -->";
 
 /// The README's table of options, a table for each heading of the help.
 fn option_tables() -> String {
-    let command = cli::command();
+    let mut command = cli::command();
+    command.build();
     let mut tables = String::new();
     let mut heading = None;
     for argument in command.get_arguments() {
@@ -27,6 +28,17 @@ fn option_tables() -> String {
             let _ = write!(tables, "\n| {} | |\n|---|---|\n", heading.unwrap());
         }
         let _ = writeln!(tables, "| {} | {} |", names(argument), meaning(argument));
+    }
+    let _ = write!(tables, "\n| Commands | |\n|---|---|\n");
+    for command in command.get_subcommands() {
+        let about = command.get_about().unwrap();
+        let _ = writeln!(tables, "| `{}` | {about} |", command.get_name());
+        for argument in command.get_arguments() {
+            if !argument.is_hide_set() && argument.get_long() != Some("help") {
+                let name = format!("`{} {argument}`", command.get_name());
+                let _ = writeln!(tables, "| {name} | {} |", meaning(argument));
+            }
+        }
     }
     tables.push('\n');
     tables
@@ -86,10 +98,15 @@ fn command_lines_of_the_readme_are_understood() {
     let mut n_commands = 0;
     for line in readme.lines() {
         let line = line.trim_start_matches("# ").trim_start_matches("sudo ");
-        let Some(arguments) = line.strip_prefix("retsnoop-rs -") else {
+        let Some(arguments) = line.strip_prefix("retsnoop-rs ") else {
             continue;
         };
-        let arguments = format!("-{arguments}");
+        let is_ours = ["-", "doctor", "list "]
+            .iter()
+            .any(|start| arguments.starts_with(start));
+        if !is_ours {
+            continue;
+        }
         // What follows is for the shell.
         let end = arguments.find(" | ").or_else(|| arguments.find(" #"));
         let words = words(&arguments[..end.unwrap_or(arguments.len())]);
@@ -167,6 +184,14 @@ fn completions_can_be_made_for_every_shell() {
             "{shell}: {text}"
         );
         assert!(text.contains("max-events"), "{shell}");
+        let asked = text.matches("list functions --names").count();
+        let expected = match shell {
+            // A case for each spelling of -e, -a, -d.
+            "bash" => 6,
+            "zsh" => 1,
+            _ => 3,
+        };
+        assert_eq!(asked, expected, "{shell}");
     }
 }
 

@@ -17,11 +17,13 @@ mod table;
 mod view;
 
 mod backends;
+mod doctor;
 mod environment;
 mod faults;
 mod faults_tasks;
 mod filters;
 mod lifecycle;
+mod listing;
 mod main_job;
 mod reach;
 mod use_cases;

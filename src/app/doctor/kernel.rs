@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the kernel can do: types, symbols, traceable functions, BPF helpers and maps.
+
+use std::sync::Arc;
+
+use crate::kernel::btf::Btf;
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::surroundings::Surroundings;
+use crate::render::{Check, Section, State};
+
+/// The kernel's types, or why there are none.
+pub(super) struct Types(pub(super) Result<Arc<Btf>, String>);
+
+impl Types {
+    pub(super) fn read(files: &KernelFiles) -> Self {
+        Self(files.kernel_btf().map_err(|error| format!("{error:#}")))
+    }
+
+    /// Whether an enum of the kernel has a value of this name; `None` where types do not tell.
+    fn knows(&self, enumeration: &str, value: &str) -> Option<bool> {
+        let btf = self.0.as_ref().ok()?;
+        if btf.enum_value(enumeration, value).is_some() {
+            return Some(true);
+        }
+        // Where the enum itself is missing nothing follows.
+        btf.has_type(enumeration).then_some(false)
+    }
+}
+
+fn check(id: &str, title: &str, state: State, found: impl Into<String>) -> Check {
+    Check::new(Section::Kernel, id, title, state, found)
+}
+
+pub(super) fn checks(
+    files: &KernelFiles,
+    surroundings: &Surroundings,
+    types: &Types,
+) -> Vec<Check> {
+    vec![
+        btf(types, surroundings),
+        symbols(files),
+        traceable(files),
+        ring_buffer(types),
+        cookies(types),
+        jit(surroundings.bpf_jit_enable),
+        lsm(surroundings.security_modules.as_deref()),
+        last_branches(surroundings.last_branches, types),
+    ]
+}
+
+fn btf(types: &Types, surroundings: &Surroundings) -> Check {
+    let (state, found) = match &types.0 {
+        Ok(btf) => (
+            State::Ok,
+            format!(
+                "{} types; {} modules with types of their own",
+                btf.type_count(),
+                surroundings.modules_with_types
+            ),
+        ),
+        Err(why) => (State::Missing, why.clone()),
+    };
+    check("btf", "BTF", state, found)
+        .essential()
+        .cost("nothing can be traced: results are judged by their types")
+        .hint("the kernel must be built with `CONFIG_DEBUG_INFO_BTF`")
+}
+
+fn symbols(files: &KernelFiles) -> Check {
+    let (state, found) = match files.kallsyms() {
+        Ok(symbols) => (State::Ok, format!("{} symbols", symbols.len())),
+        Err(error) => (State::Missing, format!("{error:#}")),
+    };
+    check("symbols", "kallsyms", state, found)
+        .essential()
+        .cost("nothing can be traced: functions are attached to by their addresses")
+        .hint("it takes CAP_SYSLOG and `sysctl kernel.kptr_restrict=1` (or 0)")
+}
+
+fn traceable(files: &KernelFiles) -> Check {
+    let (state, found) = match files.traceable() {
+        Ok(functions) => (
+            State::Ok,
+            format!("{} traceable functions", functions.len()),
+        ),
+        Err(error) => (State::Missing, format!("{error:#}")),
+    };
+    check("tracefs", "tracefs", state, found)
+        .essential()
+        .cost("nothing can be traced: which functions can be is not known")
+        .hint("mount it: `mount -t tracefs tracefs /sys/kernel/tracing`; it is root's to read")
+}
+
+fn by_type(known: Option<bool>, since: &str) -> (State, String) {
+    match known {
+        Some(true) => (State::Ok, "yes".to_owned()),
+        Some(false) => (
+            State::Missing,
+            format!("no: kernels have it from {since} on"),
+        ),
+        None => (State::Unknown, "the kernel's types do not tell".to_owned()),
+    }
+}
+
+fn ring_buffer(types: &Types) -> Check {
+    let known = types.knows("bpf_map_type", "BPF_MAP_TYPE_RINGBUF");
+    let (state, found) = by_type(known, "5.8");
+    check("ring_buffer", "BPF ring buffer", state, found)
+        .essential()
+        .cost("nothing can be traced: there is no way for sessions to reach us")
+        .hint("a kernel from 5.10 on is needed")
+}
+
+/// Only kprobe back ends use them, and kernels that have those have cookies.
+fn cookies(types: &Types) -> Check {
+    let known = types.knows("bpf_func_id", "BPF_FUNC_get_attach_cookie");
+    let (state, found) = by_type(known, "5.15");
+    check("cookies", "BPF cookies", state, found)
+        .cost("nothing where functions are attached one by one: each has programs of its own")
+}
+
+fn jit(enabled: Option<i64>) -> Check {
+    let (state, found) = match enabled {
+        Some(0) => (State::Limited, "off".to_owned()),
+        Some(_) => (State::Ok, "on".to_owned()),
+        // The file is root's.
+        None => (State::Unknown, "not shown".to_owned()),
+    };
+    check("jit", "BPF JIT compiler", state, found)
+        .cost("no back end fentry, and programs that are interpreted cost ten times as much")
+        .hint("`sysctl net.core.bpf_jit_enable=1`")
+}
+
+fn lsm(modules: Option<&[String]>) -> Check {
+    let (state, found) = match modules {
+        Some(modules) if modules.iter().any(|name| name == "bpf") => {
+            (State::Ok, format!("active, of {}", modules.join(", ")))
+        }
+        Some(modules) => (
+            State::Limited,
+            format!("not among the active ones: {}", modules.join(", ")),
+        ),
+        None => (State::Unknown, "securityfs does not show it".to_owned()),
+    };
+    check("bpf_lsm", "BPF LSM", state, found)
+        .cost("nothing: we attach to `security_*` functions, and to no hook by itself")
+}
+
+fn last_branches(recorded: Option<u32>, types: &Types) -> Check {
+    let helper = types.knows("bpf_func_id", "BPF_FUNC_get_branch_snapshot");
+    let (state, found) = match (recorded, helper) {
+        (Some(number), Some(true)) => (State::Ok, format!("the processor keeps {number}")),
+        (Some(_), _) => (
+            State::Missing,
+            "the kernel has no helper for them: from 5.16 on".to_owned(),
+        ),
+        (None, _) => (
+            State::Missing,
+            "neither the processor nor a hypervisor offers them".to_owned(),
+        ),
+    };
+    check("lbr", "last branch records", state, found).cost("nothing yet: they are not used so far")
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What `list functions GLOB…` means.
+
+use std::path::PathBuf;
+
+use super::globs::{Globs, Role};
+use crate::cli::{ListOptions, Listed, UsageError};
+use crate::spec::GlobKind;
+
+/// What to list, and how.
+#[derive(Clone, Debug)]
+pub struct ListConfig {
+    /// The functions, as entry globs.
+    pub globs: Globs,
+    /// How they are printed.
+    pub format: ListFormat,
+    /// Whether to say where they are defined.
+    pub source: bool,
+    /// `-k`.
+    pub kernel_image: Option<PathBuf>,
+}
+
+/// How functions are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListFormat {
+    /// A line each, for people.
+    Text,
+    /// An object each.
+    Json,
+    /// The names of those that can be traced, for completion.
+    Names,
+}
+
+impl ListConfig {
+    /// What these options ask for.
+    ///
+    /// # Errors
+    ///
+    /// When there is no glob, or one of a kind that is not possible yet.
+    pub fn resolve(options: ListOptions) -> Result<Self, UsageError> {
+        let ListOptions {
+            what: Listed::Functions,
+            globs: arguments,
+            json,
+            source,
+            names,
+            kernel,
+            help: _,
+        } = options;
+        if arguments.is_empty() {
+            return Err(
+                UsageError::new("no glob: which functions are to be listed?")
+                    .hint("try `retsnoop-rs list functions 'vfs_*'`; `'*'` lists all"),
+            );
+        }
+        let mut globs = Globs::default();
+        globs.add_arguments(Role::Entry, arguments)?;
+        let by_source = |glob: &&_| is_source(glob);
+        if let Some(glob) = globs.entry.iter().find(by_source) {
+            return Err(UsageError::new(format!(
+                "choosing functions by source file ({glob}) is not possible yet"
+            ))
+            .hint("name the functions, such as 'bpf_*'"));
+        }
+        Ok(Self {
+            globs,
+            format: match (json, names) {
+                (true, _) => ListFormat::Json,
+                (false, true) => ListFormat::Names,
+                (false, false) => ListFormat::Text,
+            },
+            source,
+            kernel_image: kernel,
+        })
+    }
+}
+
+fn is_source(glob: &super::globs::GlobUse) -> bool {
+    matches!(glob.spec.kind(), GlobKind::Source(_))
+}

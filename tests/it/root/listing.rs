@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `list functions` on real kernels.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::harness::{kernel, run};
+
+fn list(arguments: &[&str]) -> Vec<Value> {
+    let ended = run(&[&["list", "functions", "--json"], arguments].concat());
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let lines = ended.stdout.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_function_has_its_prototype_and_back_end() {
+    let functions = list(&["vfs_read", "do_filp_open"]);
+    let names: Vec<_> = functions
+        .iter()
+        .map(|f| f["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["do_filp_open", "vfs_read"]);
+    let open = &functions[0];
+    assert_eq!(
+        open["prototype"],
+        "struct file *do_filp_open(int dfd, struct filename *pathname, const struct open_flags *op)"
+    );
+    assert_eq!(open["traceable"], true);
+    let read = functions[1]["prototype"].as_str().unwrap();
+    assert_eq!(
+        read,
+        "ssize_t vfs_read(struct file *file, char *buf, size_t count, loff_t *pos)"
+    );
+    let backend = if matches!(kernel().as_str(), "5.10" | "6.1") {
+        "fentry"
+    } else {
+        "kprobe-session"
+    };
+    assert_eq!(open["backend"], backend);
+}
+
+#[test]
+fn what_cannot_be_traced_has_its_reason() {
+    let functions = list(&["do_exit", "ftrace_set_filter"]);
+    let of = |name: &str| functions.iter().find(|f| f["name"] == name).unwrap();
+    assert_eq!(of("do_exit")["reason"], "never returns");
+    assert_eq!(of("do_exit")["backend"], Value::Null);
+    let reason = of("ftrace_set_filter")["reason"].as_str().unwrap();
+    assert!(reason.starts_with("never traced: "), "{reason}");
+}
+
+#[test]
+fn the_source_file_comes_when_it_is_asked_for() {
+    let without = list(&["do_filp_open"]);
+    assert_eq!(without[0]["file"], Value::Null);
+    let with = list(&["do_filp_open", "-s"]);
+    assert_eq!(with[0]["file"], "fs/namei.c");
+    assert!(with[0]["line"].as_u64().unwrap() > 100);
+}
+
+#[test]
+fn functions_of_a_module_are_listed_with_it() {
+    // Whichever the guest was started with that has functions enough.
+    let modules = fs::read_to_string("/proc/modules").unwrap();
+    let modules = modules.lines().filter_map(|line| line.split(' ').next());
+    let of_module = |module: &str| {
+        let ended = run(&["list", "functions", "--json", &format!("* [{module}]")]);
+        let lines = ended
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        (module.to_owned(), lines.collect::<Vec<Value>>())
+    };
+    let mut found = modules.map(of_module);
+    let (module, functions) = found.find(|(_, functions)| functions.len() > 20).unwrap();
+    for function in &functions {
+        assert_eq!(function["module"], module);
+    }
+    let typed = functions
+        .iter()
+        .filter(|f| f["prototype"].is_string())
+        .count();
+    // 5.10 has no types of modules.
+    assert!(kernel() == "5.10" || typed > 10, "{typed} of {module}");
+}
+
+#[test]
+fn a_glob_without_match_is_an_error_with_the_nearest_names() {
+    let stderr = run(&["list", "functions", "do_flip_open"]).failed(1);
+    assert!(stderr.contains("similar: "), "{stderr}");
+    assert!(stderr.contains("do_filp_open"), "{stderr}");
+    assert!(stderr.contains("hint: "), "{stderr}");
+    let ended = run(&["list", "functions", "do_flip_open", "do_filp_open"]);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("warning: `do_flip_open`"),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stdout.contains("do_filp_open("), "{}", ended.stdout);
+}
+
+#[test]
+fn names_for_completion_need_no_symbols() {
+    let ended = run(&["list", "functions", "--names", "do_filp_*"]);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.lines().any(|name| name == "do_filp_open"));
+    assert!(
+        ended
+            .stdout
+            .lines()
+            .all(|name| name.starts_with("do_filp_"))
+    );
+}
