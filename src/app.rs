@@ -21,6 +21,7 @@ mod roles;
 mod stop;
 mod terminal;
 mod trace;
+mod trails;
 
 use std::env;
 use std::ffi::OsString;

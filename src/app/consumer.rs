@@ -5,11 +5,12 @@
 use std::io::{self, Write};
 
 use super::arming::Arming;
+use super::trails::Traced;
 use crate::config::OutputFormat;
 use crate::events;
 use crate::render::{self, RenderContext};
 use crate::select::TracedFunction;
-use crate::session::{AddrRole, Assembler, ErrorFilter, Session};
+use crate::session::{AddrRole, Assembler, ErrorFilter, Session, TrailSource};
 use crate::spec::Addr;
 
 /// Where sessions go.
@@ -23,7 +24,19 @@ pub(super) struct Consumer<'a> {
     out: &'a mut dyn Write,
     counts: Counts,
     arming: Arming,
+    traced: &'a Traced,
     failed: Option<io::Error>,
+}
+
+/// What is known of the kernel that the records come from.
+#[derive(Clone, Copy)]
+pub(super) struct Facts<'a> {
+    /// What an address of a stack is.
+    pub(super) role: &'a dyn Fn(Addr) -> AddrRole,
+    /// What the code below culprits says.
+    pub(super) trails: &'a dyn TrailSource,
+    /// Told of every record.
+    pub(super) traced: &'a Traced,
 }
 
 /// What became of the records so far.
@@ -43,11 +56,16 @@ impl<'a> Consumer<'a> {
         filter: ErrorFilter,
         format: OutputFormat,
         limit: Option<u64>,
-        role: &'a dyn Fn(Addr) -> AddrRole,
+        facts: Facts<'a>,
         out: &'a mut dyn Write,
     ) -> Self {
+        let Facts {
+            role,
+            trails,
+            traced,
+        } = facts;
         Self {
-            assembler: Assembler::new(functions),
+            assembler: Assembler::new(functions).with_trails(trails),
             context,
             filter,
             format,
@@ -56,6 +74,7 @@ impl<'a> Consumer<'a> {
             out,
             counts: Counts::default(),
             arming: Arming::default(),
+            traced,
             failed: None,
         }
     }
@@ -72,6 +91,7 @@ impl<'a> Consumer<'a> {
 
     /// Takes one record. A record that makes no sense is counted and costs its session only.
     pub(super) fn record(&mut self, bytes: &[u8]) {
+        self.traced.count();
         let event = match events::decode(bytes) {
             Ok(event) => event,
             Err(_) => {

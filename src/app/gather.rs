@@ -28,6 +28,7 @@ pub(super) struct Prepared {
     pub(super) selection: Selection,
     pub(super) backend: BackendKind,
     pub(super) kallsyms: Arc<Kallsyms>,
+    pub(super) btf: Arc<Btf>,
     pub(super) layout: Layout,
     pub(super) image: PendingImage,
 }
@@ -76,7 +77,7 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         kallsyms,
         traceable: Some(traceable),
         kprobe_blacklist: blacklist,
-        kernel_btf: Some(btf),
+        kernel_btf: Some(Arc::clone(&btf)),
         module_btf: BTreeMap::new(),
     };
     // A module without types just has none: its functions are judged as of unknown type.
@@ -97,6 +98,7 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         selection,
         backend,
         kallsyms: Arc::new(facts.kallsyms),
+        btf,
         layout,
         image,
     })

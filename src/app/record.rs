@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::capture::{RecordedFunction, RecordedLine, RecordedSymbol, Recording};
+use super::trails::LiveTrails;
+use crate::capture::{RecordedFunction, RecordedLine, RecordedSymbol, RecordedTrail, Recording};
 use crate::events::{self, Event};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::render::Clock;
@@ -46,6 +47,7 @@ impl Recorder {
         functions: &[TracedFunction],
         symbolizer: &Symbolizer,
         kallsyms: &Kallsyms,
+        trails: &LiveTrails<'_>,
         clock: Clock,
     ) -> Result<()> {
         let mut recording = Recording::new(release);
@@ -79,6 +81,11 @@ impl Recorder {
             .collect();
         recording.symbols = symbols(kallsyms, &addrs);
         recording.lines = lines(symbolizer, &addrs);
+        let asked = trails.trails.asked();
+        recording.trails = asked
+            .iter()
+            .map(|(addr, facts)| RecordedTrail::of(*addr, facts, |addr| trails.traced.since(addr)))
+            .collect();
         self.file
             .write_all(recording.to_json()?.as_bytes())
             .with_context(|| format!("failed to write `{}`", self.path.display()))

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::consumer::Consumer;
+use super::consumer::{Consumer, Facts};
 use super::roles;
+use super::trails::RecordedTrails;
 use crate::capture::Recording;
 use crate::config::OutputFormat;
 use crate::render::{Clock, RenderContext};
@@ -52,7 +53,13 @@ pub fn replay(
     };
     let role = |addr: Addr| roles::role(&kallsyms, addr).unwrap_or(AddrRole::Code);
     let filter = ErrorFilter::default();
-    let mut consumer = Consumer::new(&functions, context, filter, format, None, &role, out);
+    let trails = RecordedTrails::of(recording)?;
+    let facts = Facts {
+        role: &role,
+        trails: &trails,
+        traced: &trails.traced,
+    };
+    let mut consumer = Consumer::new(&functions, context, filter, format, None, facts, out);
     for record in recording.records()? {
         consumer.record(&record);
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::arming::Arming;
-use super::consumer::{Consumer, Counts};
+use super::consumer::{Consumer, Counts, Facts};
 use super::failure::Failure;
 use super::gather::Prepared;
 use super::layout::layout;
@@ -15,12 +15,14 @@ use super::live::LiveSymbols;
 use super::record::Recorder;
 use super::stop::{Deadline, StopFlag};
 use super::terminal;
+use super::trails::{LiveText, LiveTrails, ResultTypes, Traced};
 use crate::bpf::attach::BackendKind;
 use crate::bpf::{
     Attached, KernelStats, KernelSupport, Layout, Misses, ObjectStorage, Settings, Sink, Tracer,
     is_forbidden,
 };
 use crate::cli::Comm;
+use crate::code::{Code, Trails};
 use crate::config::{Config, OutputFormat};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
@@ -50,6 +52,7 @@ pub(super) fn trace(
         selection,
         backend,
         kallsyms,
+        btf,
         layout,
         image,
     } = prepared;
@@ -80,13 +83,32 @@ pub(super) fn trace(
 
     let mut out = BufWriter::new(io::stdout());
     let role = |addr| live.role(addr);
+    let traced = Traced::default();
+    let is_refused = |function: &&TracedFunction| {
+        let mut refused = attached.refused.iter();
+        refused.any(|refused| refused.func == function.id)
+    };
+    for function in armed.iter().filter(|function| !is_refused(function)) {
+        traced.add(function.addr);
+    }
+    let (symbols, text) = (live.kallsyms(), LiveText::new(files));
+    let types = ResultTypes::new(&btf, files);
+    let type_of = |name: &str, module: Option<&str>| types.of(name, module);
+    let trails = LiveTrails {
+        trails: Trails::new(Code::new(&symbols, &text), &type_of),
+        traced: &traced,
+    };
     let consumer = Consumer::new(
         &functions,
         context,
         filter(config),
         config.run.format,
         config.run.max_events,
-        &role,
+        Facts {
+            role: &role,
+            trails: &trails,
+            traced: &traced,
+        },
         &mut out,
     );
     let mut run = Run {
@@ -108,7 +130,10 @@ pub(super) fn trace(
         if wanted.is_empty() {
             break;
         }
-        n_functions += attach_more(&mut tracer, &functions, &wanted, diag);
+        let wanted = wanted
+            .iter()
+            .filter_map(|id| functions.get(id.index()).cloned());
+        n_functions += attach_more(&mut tracer, &wanted.collect::<Vec<_>>(), &traced, diag);
     }
     tracer.stop();
     run.drain(&tracer)?;
@@ -121,6 +146,7 @@ pub(super) fn trace(
             &functions,
             &symbolizer,
             &live.kallsyms(),
+            &trails,
             context.clock,
         )?;
     }
@@ -265,18 +291,17 @@ fn attach(
 /// Attaches to functions that were seen in a stack. That this fails is no reason to end.
 fn attach_more(
     tracer: &mut Tracer<'_>,
-    functions: &[TracedFunction],
-    wanted: &[FuncId],
+    wanted: &[TracedFunction],
+    traced: &Traced,
     diag: &Diag,
 ) -> usize {
-    let wanted: Vec<TracedFunction> = wanted
-        .iter()
-        .filter_map(|id| functions.get(id.index()).cloned())
-        .collect();
     let names: Vec<&str> = wanted.iter().map(|function| &*function.name).collect();
     let names = names.join(", ");
-    match tracer.attach_more(&wanted) {
+    match tracer.attach_more(wanted) {
         Ok(attached) => {
+            for function in wanted {
+                traced.add(function.addr);
+            }
             diag.note(format!("seen in a stack and traced from now on: {names}"));
             attached.n_functions
         }

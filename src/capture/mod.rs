@@ -5,8 +5,10 @@
 //! symbols and lines of addresses that occur in its records are kept.
 
 mod recording;
+mod trail;
 
 #[cfg(test)]
 mod tests;
 
 pub use recording::{RecordedFunction, RecordedInline, RecordedLine, RecordedSymbol, Recording};
+pub use trail::{RecordedCallee, RecordedTrail};

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::trail::RecordedTrail;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{EntryPoint, TracedFunction};
 use crate::spec::{Addr, FuncId, ResultType};
@@ -33,6 +34,9 @@ pub struct Recording {
     pub symbols: Vec<RecordedSymbol>,
     /// What is known about the lines of these addresses.
     pub lines: Vec<RecordedLine>,
+    /// What the machine code says below functions that were culprits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trails: Vec<RecordedTrail>,
     /// The records of the ring buffer in hexadecimal, in the order in which they came.
     pub records: Vec<String>,
 }
@@ -201,10 +205,7 @@ impl RecordedFunction {
     }
 
     fn function(&self) -> Result<TracedFunction> {
-        let result = ALL_TYPES
-            .iter()
-            .find(|result| format!("{result:?}") == self.result)
-            .with_context(|| format!("`{}` is no type of a result", self.result))?;
+        let result = result_type(&self.result)?;
         Ok(TracedFunction {
             id: FuncId(self.id),
             name: self.name.clone(),
@@ -212,7 +213,7 @@ impl RecordedFunction {
             addr: Addr(self.addr),
             size: self.size,
             entry: self.entry.then_some(EntryPoint::KernelFunction),
-            result: *result,
+            result,
             prototype: None,
         })
     }
@@ -268,6 +269,16 @@ const ALL_TYPES: [ResultType; 15] = [
     ResultType::VmFault,
     ResultType::Unknown,
 ];
+
+/// The type that was printed for debugging.
+pub(super) fn result_type(text: &str) -> Result<ResultType> {
+    let known = ALL_TYPES
+        .iter()
+        .find(|result| format!("{result:?}") == text);
+    known
+        .copied()
+        .with_context(|| format!("`{text}` is no type of a result"))
+}
 
 fn unused(id: u32) -> TracedFunction {
     TracedFunction {

@@ -1,10 +1,29 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Recordings survive writing and reading, and hostile ones are errors.
 
-use super::{RecordedFunction, RecordedLine, RecordedSymbol, Recording};
+use super::{RecordedFunction, RecordedLine, RecordedSymbol, RecordedTrail, Recording};
+use crate::code::{Errnos, ResultUse, TrailCallee, TrailFacts};
 use crate::select::{EntryPoint, TracedFunction};
 use crate::spec::{Addr, FuncId, ResultType};
 use crate::symbolize::{Inlined, SourceLine};
+
+fn trail() -> TrailFacts {
+    TrailFacts {
+        makes: Errnos::of([22]),
+        has_table: false,
+        has_indirect: true,
+        callees: vec![TrailCallee {
+            name: "callee".to_owned(),
+            module: Some("ext4".to_owned()),
+            addr: Addr(0x2000),
+            result: ResultType::Pointer,
+            used: ResultUse::Unknown,
+            makes: Errnos::of([2]),
+            below: Errnos::of([12, 14]),
+            is_open: true,
+        }],
+    }
+}
 
 fn recording() -> Recording {
     let function = TracedFunction {
@@ -33,6 +52,7 @@ fn recording() -> Recording {
         module: None,
     }];
     recording.lines = vec![RecordedLine::of(Addr(0x1004), Some(&source), &[inlined])];
+    recording.trails = vec![RecordedTrail::of(Addr(0x1000), &trail(), |_| Some(3))];
     recording.push_record(&[0, 1, 0xff]);
     recording
 }
@@ -48,6 +68,8 @@ fn a_recording_is_read_back_as_it_was_written() {
     let answer = &read.answers()[&Addr(0x1004)];
     assert_eq!(answer.source.as_ref().unwrap().line, 7);
     assert_eq!(&*answer.inlined[0].function, "helper");
+    assert_eq!(read.trails[0].facts().unwrap(), trail());
+    assert_eq!(read.trails[0].callees[0].traced_since, Some(3));
 }
 
 #[test]
@@ -64,6 +86,8 @@ fn hostile_recordings_are_errors() {
     assert!(bad.records().is_err());
     bad.records = vec!["é".to_owned()];
     assert!(bad.records().is_err());
+    bad.trails[0].callees[0].used = "Tasted".to_owned();
+    assert!(bad.trails[0].facts().is_err());
     bad.functions[0].id = u32::MAX;
     assert!(bad.functions().is_err());
 }

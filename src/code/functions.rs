@@ -55,7 +55,7 @@ pub struct Callee {
 /// What the target of a call or jump is.
 enum Target {
     Function(Addr),
-    /// The unlikely part of the function itself.
+    /// A part of the function itself.
     Part(Addr),
     /// Stands for an indirect call.
     Indirect,
@@ -159,7 +159,7 @@ impl<'a> Code<'a> {
             Target::Nothing
         } else if is_helper(name) {
             Target::Helper(symbol.addr)
-        } else if !transfer.is_call && is_part(name) {
+        } else if is_body_of_system_call(name) || !transfer.is_call && is_part(name) {
             Target::Part(symbol.addr)
         } else if offset <= MAX_ENTRY_OFFSET {
             Target::Function(symbol.addr)
@@ -216,6 +216,19 @@ fn is_nothing(symbol: &Symbol<'_>) -> bool {
 /// Assembler without a frame of its own, which returns its verdict (`-EFAULT`) to whom it serves.
 fn is_helper(name: &str) -> bool {
     name.starts_with("__get_user_") || name.starts_with("__put_user_")
+}
+
+/// Copies of inline functions that stand alone and are notrace: to a reader, the system call's
+/// function itself.
+fn is_body_of_system_call(name: &str) -> bool {
+    [
+        "__do_sys_",
+        "__se_sys_",
+        "__do_compat_sys_",
+        "__se_compat_sys_",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
 }
 
 /// `f.cold`, `f.cold.3`, `f.part.0.cold`.

@@ -16,7 +16,7 @@ use crate::spec::{Addr, ResultType};
 const MAX_DEPTH: u32 = 4;
 
 /// How many functions are looked at below one callee.
-const MAX_FUNCTIONS: usize = 300;
+const MAX_FUNCTIONS: usize = 120;
 
 /// What is known of a function that failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,6 +96,18 @@ impl<'a> Trails<'a> {
         facts
     }
 
+    /// The trails that were asked for so far.
+    #[must_use]
+    pub fn asked(&self) -> Vec<(Addr, Rc<TrailFacts>)> {
+        let known = self.known.borrow();
+        let mut asked: Vec<_> = known
+            .iter()
+            .filter_map(|(addr, facts)| Some((*addr, Rc::clone(facts.as_ref()?))))
+            .collect();
+        asked.sort_by_key(|(addr, _)| *addr);
+        asked
+    }
+
     fn facts(&self, function: &Function) -> TrailFacts {
         let mut facts = TrailFacts {
             makes: function.makes.clone(),
@@ -113,7 +125,10 @@ impl<'a> Trails<'a> {
             let Some(result) = self.can_fail(symbol.name, symbol.module) else {
                 continue;
             };
-            let (makes, below, is_open) = self.look_below(callee.addr);
+            let (makes, below, is_open) = match known_errnos(symbol.name) {
+                Some(makes) => (Errnos::of(makes.iter().copied()), Errnos::default(), false),
+                None => self.look_below(callee.addr),
+            };
             facts.callees.push(TrailCallee {
                 name: symbol.name.to_owned(),
                 module: symbol.module.map(str::to_owned),
@@ -152,12 +167,14 @@ impl<'a> Trails<'a> {
                 if callee.result == ResultUse::Ignored || !seen.insert(callee.addr) {
                     continue;
                 }
-                let can_fail = self
-                    .code
-                    .kallsyms()
-                    .resolve(callee.addr)
-                    .and_then(|(symbol, _)| self.can_fail(symbol.name, symbol.module));
-                if can_fail.is_none() {
+                let Some((symbol, _)) = self.code.kallsyms().resolve(callee.addr) else {
+                    continue;
+                };
+                if self.can_fail(symbol.name, symbol.module).is_none() {
+                    continue;
+                }
+                if let Some(makes) = known_errnos(symbol.name) {
+                    below.extend(&Errnos::of(makes.iter().copied()));
                     continue;
                 }
                 if depth + 1 == MAX_DEPTH || seen.len() > MAX_FUNCTIONS {
@@ -177,6 +194,39 @@ impl<'a> Trails<'a> {
         }
         (top.makes.clone(), below, is_open)
     }
+}
+
+/// Functions below which nothing needs to be looked for, by the beginnings of their names, with
+/// the errnos that they return: allocators (`NULL`), locks that give up on a signal.
+const KNOWN: [(&str, &[u16]); 20] = [
+    ("kmalloc", &[]),
+    ("__kmalloc", &[]),
+    ("kmem_cache_alloc", &[]),
+    ("__kmem_cache_alloc", &[]),
+    ("kvmalloc", &[]),
+    ("__kvmalloc", &[]),
+    ("vmalloc", &[]),
+    ("vzalloc", &[]),
+    ("__vmalloc", &[]),
+    ("krealloc", &[]),
+    ("alloc_pages", &[]),
+    ("__alloc_pages", &[]),
+    ("__alloc_percpu", &[]),
+    ("get_zeroed_page", &[]),
+    ("mutex_lock_", &[EINTR, EDEADLK]),
+    ("ww_mutex_lock", &[EINTR, EDEADLK, EALREADY]),
+    ("down_", &[EINTR]),
+    ("rwsem_down_", &[EINTR]),
+    ("rt_mutex_lock", &[EINTR, EDEADLK]),
+    ("__mutex_lock", &[EINTR, EDEADLK]),
+];
+const EINTR: u16 = 4;
+const EDEADLK: u16 = 35;
+const EALREADY: u16 = 114;
+
+fn known_errnos(name: &str) -> Option<&'static [u16]> {
+    let known = KNOWN.iter().find(|(start, _)| name.starts_with(start));
+    known.map(|(_, errnos)| *errnos)
 }
 
 /// Functions that return a number and never fail with it, by the beginnings of their names.

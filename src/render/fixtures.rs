@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::{Clock, RenderContext};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::TracedFunction;
-use crate::session::{Call, ChainLink, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow};
+use crate::session::{
+    Call, ChainLink, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow, Trail, Untraced,
+};
 use crate::spec::{Addr, FuncId, Outcome, Pid, ResultType};
 use crate::symbolize::{Answer, Inlined, Level, LineSource, SourceLine, Symbolizer};
 
@@ -261,6 +263,7 @@ fn session(calls: Vec<Call>, chain: Vec<ChainLink>, stack: Vec<StackRow>) -> Ses
         calls,
         chain,
         certain: true,
+        trail: None,
         handled: Vec::new(),
         stack,
         losses: SessionLosses::default(),
@@ -291,6 +294,26 @@ pub(super) fn passed_on() -> Session {
             tracer(0xffff_ffff_c010_1063),
         ],
     )
+}
+
+/// The same, where functions below the culprit were not traced.
+pub(super) fn untraced(
+    made_here: Option<bool>,
+    callees: &[&str],
+    through_pointers: bool,
+) -> Session {
+    let mut session = passed_on();
+    session.certain = false;
+    let callees = callees.iter().map(|name| Untraced {
+        name: (*name).to_owned(),
+        module: None,
+    });
+    session.trail = Some(Trail {
+        made_here,
+        callees: callees.collect(),
+        through_pointers,
+    });
+    session
 }
 
 /// A failure that its caller turned into another, after others had been handled.

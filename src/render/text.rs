@@ -6,10 +6,12 @@
 //! follow `<-`, or `^` on a line of their own. All marks are ASCII and none depends on colour.
 
 mod phrases;
+mod trail;
 
 use std::io::{self, Write};
 
 use self::phrases::{handled_line, losses_text, place_text, result, returned, source_text};
+use self::trail::trail_text;
 
 use super::RenderContext;
 use super::escape::escape;
@@ -113,6 +115,9 @@ impl Page<'_> {
         pieces.extend(returned(&link.of));
         pieces.extend(place_text(row).into_iter().map(|text| (Style::Plain, text)));
         self.flow(pieces)?;
+        if let Some(trail) = session.trail.as_ref().filter(|trail| !trail.ends_here()) {
+            self.flow(trail_text(trail, link.of.call.outcome))?;
+        }
         let entry = session
             .entry()
             .filter(|entry| entry.outcome != link.of.call.outcome);

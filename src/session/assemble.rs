@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::merge::{self, AddrRole};
 use super::provenance;
+use super::trail::{self, TrailFound, TrailSource};
 use super::types::{Call, ChainLink, Lane, MonotonicNs, Session, SessionLosses};
 use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
 use crate::select::TracedFunction;
@@ -20,12 +21,21 @@ const MAX_WAITING: usize = 256;
 const MAX_STACKS: usize = 4;
 
 /// Collects records until a session is complete.
-#[derive(Debug)]
 pub struct Assembler<'f> {
     functions: &'f [TracedFunction],
     waiting: HashMap<u64, Vec<StackRecord>>,
     order: VecDeque<u64>,
     n_sessions: u64,
+    trails: Option<&'f dyn TrailSource>,
+}
+
+impl fmt::Debug for Assembler<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assembler")
+            .field("waiting", &self.waiting.len())
+            .field("n_sessions", &self.n_sessions)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A session record that cannot be: its bytes decode, its parts do not fit together.
@@ -49,7 +59,15 @@ impl<'f> Assembler<'f> {
             waiting: HashMap::new(),
             order: VecDeque::new(),
             n_sessions: 0,
+            trails: None,
         }
+    }
+
+    /// Has culprits checked against their machine code.
+    #[must_use]
+    pub fn with_trails(mut self, trails: &'f dyn TrailSource) -> Self {
+        self.trails = Some(trails);
+        self
     }
 
     /// Takes one event; gives the session that it completes.
@@ -96,6 +114,15 @@ impl<'f> Assembler<'f> {
         self.order.retain(|session| *session != record.session);
         let calls = self.calls(&record.calls)?;
         let verdict = provenance::explain(&calls, self.functions);
+        let trail = self
+            .trails
+            .map(|source| trail::trail(&verdict.chain, &calls, self.functions, source));
+        // Without the machine code nobody knows what is below.
+        let ends_here = match &trail {
+            None | Some(TrailFound::NoCulprit) => true,
+            Some(TrailFound::NoCode) => false,
+            Some(TrailFound::Trail(trail)) => trail.ends_here(),
+        };
         let stack = self.stack(&verdict.chain, &calls, &record.calls, &stacks, role);
         self.n_sessions += 1;
         Ok(Session {
@@ -109,7 +136,11 @@ impl<'f> Assembler<'f> {
             lane: lane(record.lane),
             calls,
             chain: verdict.chain,
-            certain: verdict.certain,
+            certain: verdict.certain && ends_here,
+            trail: match trail {
+                Some(TrailFound::Trail(trail)) => Some(trail),
+                _ => None,
+            },
             handled: verdict.handled,
             stack,
             losses: losses(record),

@@ -7,6 +7,7 @@ mod assemble;
 mod filter;
 mod merge;
 mod provenance;
+mod trail;
 mod types;
 
 #[cfg(test)]
@@ -15,4 +16,7 @@ mod tests;
 pub use assemble::{Assembler, Malformed};
 pub use filter::ErrorFilter;
 pub use merge::AddrRole;
-pub use types::{Call, ChainLink, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow};
+pub use trail::TrailSource;
+pub use types::{
+    Call, ChainLink, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow, Trail, Untraced,
+};

@@ -95,6 +95,36 @@ pub struct SessionLosses {
     pub missing_stacks: u32,
 }
 
+/// Where the culprit's failure may have come from, beside the culprit itself: what it calls and
+/// this run does not trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trail {
+    /// Whether its own instructions make this very error; `None` where that cannot be told.
+    pub made_here: Option<bool>,
+    /// Functions that it calls directly, not traced, which may have returned the error; the
+    /// likeliest first.
+    pub callees: Vec<Untraced>,
+    /// It calls through pointers, too.
+    pub through_pointers: bool,
+}
+
+/// A function that is not traced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untraced {
+    /// Its name.
+    pub name: String,
+    /// Its module.
+    pub module: Option<String>,
+}
+
+impl Trail {
+    /// Whether only the culprit itself can have made the error.
+    #[must_use]
+    pub fn ends_here(&self) -> bool {
+        self.made_here != Some(false) && self.callees.is_empty() && !self.through_pointers
+    }
+}
+
 /// A finished session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -119,8 +149,11 @@ pub struct Session {
     /// From the entry function down to the culprit; never empty.
     pub chain: Vec<ChainLink>,
     /// Whether the last link of `chain` is sure to be the culprit: its failure has no other
-    /// explanation among what was traced.
+    /// explanation among what was traced, nor below it among what was not.
     pub certain: bool,
+    /// What the culprit's machine code says about where its failure may have come from; `None`
+    /// where nothing failed or the code is not known.
+    pub trail: Option<Trail>,
     /// Failing calls that do not explain the result, in the order in which they were made.
     pub handled: Vec<usize>,
     /// Kernel stack and chain, merged.

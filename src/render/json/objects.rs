@@ -7,7 +7,7 @@ use super::SCHEMA;
 use crate::render::RenderContext;
 use crate::render::value::result_text;
 use crate::render::view::{self, CallView, HandledView, RowView};
-use crate::session::{Lane, Link, Session, SessionLosses};
+use crate::session::{Lane, Link, Session, SessionLosses, Trail};
 use crate::spec::{Addr, Outcome};
 use crate::symbolize::{Frame, SourceLine};
 
@@ -65,6 +65,22 @@ struct CulpritObject {
     #[serde(flatten)]
     place: PlaceObject,
     certain: bool,
+    untraced: Option<UntracedObject>,
+}
+
+/// Where the culprit's failure may have come from, below it.
+#[derive(Debug, Serialize)]
+struct UntracedObject {
+    /// Whether the culprit's own instructions make this error; `null`: cannot be told.
+    made_here: Option<bool>,
+    callees: Vec<FunctionObject>,
+    through_pointers: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct FunctionObject {
+    function: String,
+    module: Option<String>,
 }
 
 /// A link of the chain, from the entry function to the culprit.
@@ -151,9 +167,7 @@ impl SessionObject {
             leader_comm: String::from_utf8_lossy(&session.leader_comm).into_owned(),
             lane: lane(session.lane),
             entry: entry.as_ref().map(CallObject::new),
-            culprit: rows
-                .iter()
-                .find_map(|row| CulpritObject::new(row, session.certain)),
+            culprit: rows.iter().find_map(|row| CulpritObject::new(row, session)),
             chain: chain(&rows),
             stack: rows.iter().map(RowObject::new).collect(),
             handled: handled.iter().map(HandledObject::new).collect(),
@@ -199,7 +213,7 @@ impl PlaceObject {
 }
 
 impl CulpritObject {
-    fn new(row: &RowView<'_>, certain: bool) -> Option<Self> {
+    fn new(row: &RowView<'_>, session: &Session) -> Option<Self> {
         let link = row.link.as_ref().filter(|link| link.is_culprit)?;
         let place = match &row.frame {
             Some(frame) => PlaceObject::new(view::innermost(frame).0.as_ref(), false),
@@ -208,8 +222,28 @@ impl CulpritObject {
         Some(Self {
             call: CallObject::new(&link.of),
             place,
-            certain,
+            certain: session.certain,
+            untraced: session.trail.as_ref().map(UntracedObject::new),
         })
+    }
+}
+
+impl UntracedObject {
+    fn new(trail: &Trail) -> Self {
+        let Trail {
+            made_here,
+            callees,
+            through_pointers,
+        } = trail;
+        let callees = callees.iter().map(|callee| FunctionObject {
+            function: callee.name.clone(),
+            module: callee.module.clone(),
+        });
+        Self {
+            made_here: *made_here,
+            callees: callees.collect(),
+            through_pointers: *through_pointers,
+        }
     }
 }
 

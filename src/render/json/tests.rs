@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::schema::violations;
 use super::{write_session, write_summary};
 use crate::render::fixtures::{
-    World, hostile, incomplete, long_names, passed_on, succeeded, translated,
+    World, hostile, incomplete, long_names, passed_on, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{Drops, Summary, Withheld};
@@ -58,6 +58,8 @@ fn every_object_is_one_line_that_its_schema_describes() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let sessions = [
         passed_on(),
+        untraced(Some(true), &["kstrtouint"], true),
+        untraced(None, &[], false),
         translated(),
         incomplete(),
         hostile(),
@@ -103,6 +105,16 @@ fn sessions_as_json() {
     };
     check("translated.json", &translated());
     check("passed_on.json", &passed_on());
+    let untraced = untraced(Some(false), &["kstrtouint"], false);
+    let value: Value = serde_json::from_str(&line(&untraced)).unwrap();
+    assert_eq!(
+        value["culprit"]["untraced"],
+        json!({
+            "made_here": false,
+            "callees": [{"function": "kstrtouint", "module": null}],
+            "through_pointers": false,
+        })
+    );
     check("incomplete.json", &incomplete());
 }
 

@@ -4,7 +4,7 @@
 use super::write_session;
 use crate::render::RenderContext;
 use crate::render::fixtures::{
-    World, hostile, incomplete, long_names, passed_on, succeeded, translated,
+    World, hostile, incomplete, long_names, passed_on, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
 use crate::session::Session;
@@ -85,6 +85,7 @@ fn lines_fit_the_terminal_whatever_its_width() {
         incomplete(),
         hostile(),
         long_names(),
+        untraced(Some(false), &["bpf_obj_name_cpy", "memdup_user"], true),
     ] {
         for width in (0..140).chain([1000]) {
             let text = render(&session, |context| context.width = Some(width));
@@ -92,6 +93,42 @@ fn lines_fit_the_terminal_whatever_its_width() {
             assert!(longest <= Some(width), "{longest:?} > {width}\n{text}");
         }
     }
+}
+
+#[test]
+fn where_the_trail_ends_it_says_who_else_it_may_be() {
+    let said = |made_here, callees: &[&str], through_pointers| {
+        let text = render(&untraced(made_here, callees, through_pointers), |_| {});
+        let (_, behind) = text.split_once("culprit (probably): ").unwrap();
+        behind.lines().nth(1).unwrap().to_owned()
+    };
+    assert_eq!(
+        said(Some(true), &["kstrtouint"], false),
+        "  or an untraced callee: kstrtouint (trace it: -a kstrtouint)"
+    );
+    assert_eq!(
+        said(None, &["a", "b", "c", "d", "e", "f"], true),
+        "  or an untraced callee: a, b, c, d, 2 more, or one called through a pointer \
+         (trace them: -a a -a b -a c -a d)"
+    );
+    assert_eq!(
+        said(Some(true), &[], true),
+        "  or what it calls through a pointer"
+    );
+    assert_eq!(
+        said(Some(false), &["a", "\x1b[1m"], false),
+        "  its own code does not make -EINVAL: an untraced callee does: a, \\x1b[1m \
+         (trace them: -a a -a \\x1b[1m)"
+    );
+    assert_eq!(
+        said(Some(false), &[], true),
+        "  its own code does not make -EINVAL: what it calls through a pointer does"
+    );
+    assert_eq!(
+        said(Some(false), &[], false),
+        "  its own code does not make -EINVAL: it was handed one, in an argument or in memory"
+    );
+    assert_eq!(said(Some(true), &[], false), ""); // the blank line behind the session
 }
 
 #[test]

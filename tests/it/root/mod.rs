@@ -26,4 +26,5 @@ mod lifecycle;
 mod listing;
 mod main_job;
 mod reach;
+mod trail;
 mod use_cases;

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Where the trail ends: what the culprit calls, is not traced, and may have returned the error.
+
+use std::cmp::Reverse;
+use std::rc::Rc;
+
+use super::types::{Call, ChainLink, Trail, Untraced};
+use crate::code::{ResultUse, TrailCallee, TrailFacts};
+use crate::select::TracedFunction;
+use crate::spec::{Addr, Outcome, ResultType};
+
+const ENOMEM: u16 = 12;
+
+/// What is known of the code below culprits.
+pub trait TrailSource {
+    /// The trail below a function; `None` where its code is not known.
+    fn below(&self, function: &TracedFunction) -> Option<Rc<TrailFacts>>;
+
+    /// Whether the function at this address is traced, so that a failure of it would have been
+    /// seen.
+    fn is_traced(&self, addr: Addr) -> bool;
+}
+
+/// What came of looking for a trail.
+pub(super) enum TrailFound {
+    NoCulprit,
+    NoCode,
+    Trail(Trail),
+}
+
+/// The trail below the last link that failed.
+pub(super) fn trail(
+    chain: &[ChainLink],
+    calls: &[Call],
+    functions: &[TracedFunction],
+    source: &dyn TrailSource,
+) -> TrailFound {
+    let culprit = chain
+        .iter()
+        .rev()
+        .filter_map(|link| calls.get(link.call))
+        .find(|call| call.returned && call.outcome.is_failure());
+    let Some((call, function)) =
+        culprit.and_then(|call| Some((call, functions.get(call.func.index())?)))
+    else {
+        return TrailFound::NoCulprit;
+    };
+    match source.below(function) {
+        Some(facts) => {
+            TrailFound::Trail(judge(call.outcome, &facts, &|addr| source.is_traced(addr)))
+        }
+        None => TrailFound::NoCode,
+    }
+}
+
+fn judge(outcome: Outcome, facts: &TrailFacts, is_traced: &dyn Fn(Addr) -> bool) -> Trail {
+    let made_here = match outcome {
+        Outcome::Errno(errno) if facts.makes.contains(errno) => Some(true),
+        Outcome::Errno(_) if facts.has_table => None,
+        Outcome::Errno(_) => Some(false),
+        // Zero and small numbers are everywhere.
+        Outcome::Null | Outcome::Status(_) | Outcome::Success => None,
+    };
+    let mut suspects: Vec<(u8, &TrailCallee)> = facts
+        .callees
+        .iter()
+        .filter(|callee| !is_traced(callee.addr))
+        .filter_map(|callee| Some((suspicion(outcome, callee)?, callee)))
+        .collect();
+    // The order of the calls stays among equals.
+    suspects.sort_by_key(|(suspicion, _)| Reverse(*suspicion));
+    Trail {
+        made_here,
+        callees: suspects
+            .into_iter()
+            .map(|(_, callee)| Untraced {
+                name: callee.name.clone(),
+                module: callee.module.clone(),
+            })
+            .collect(),
+        through_pointers: facts.has_indirect,
+    }
+}
+
+/// How likely this callee returned what makes `outcome`; `None` where it cannot have.
+fn suspicion(outcome: Outcome, callee: &TrailCallee) -> Option<u8> {
+    let evidence = match (outcome, callee.result) {
+        (Outcome::Errno(errno), ResultType::Pointer) => {
+            let is_allocator = errno == ENOMEM && callee.name.contains("alloc");
+            of_errno(errno, callee)
+                .filter(|evidence| *evidence > OPEN)
+                .or(is_allocator.then_some(MADE))
+        }
+        (Outcome::Errno(errno), ResultType::Signed(_) | ResultType::UlongErrno) => {
+            of_errno(errno, callee)
+        }
+        // Without a type, only what it makes says that it fails at all.
+        (Outcome::Errno(errno), ResultType::Unknown) => {
+            of_errno(errno, callee).filter(|evidence| *evidence > OPEN)
+        }
+        (Outcome::Null, ResultType::Pointer) => Some(BELOW),
+        (Outcome::Status(_), ResultType::BlkStatus | ResultType::VmFault) => Some(BELOW),
+        _ => None,
+    }?;
+    Some(evidence + u8::from(callee.used == ResultUse::Tested))
+}
+
+const MADE: u8 = 6;
+const BELOW: u8 = 4;
+const OPEN: u8 = 2;
+
+fn of_errno(errno: u16, callee: &TrailCallee) -> Option<u8> {
+    if callee.makes.contains(errno) {
+        Some(MADE)
+    } else if callee.below.contains(errno) {
+        Some(BELOW)
+    } else {
+        callee.is_open.then_some(OPEN)
+    }
+}
+
+#[cfg(test)]
+mod tests;
