@@ -20,6 +20,8 @@ const MAX_SIZE: u64 = 128 << 10;
 /// newer kernels.
 const MAX_ENTRY_OFFSET: u64 = 16;
 
+const EFAULT: i64 = 14;
+
 /// How many unlikely parts are followed from one function; it has one.
 const MAX_PARTS: usize = 4;
 
@@ -59,8 +61,8 @@ enum Target {
     Part(Addr),
     /// Stands for an indirect call.
     Indirect,
-    /// Does the caller's work for it: what it makes, the caller makes.
-    Helper(Addr),
+    /// Reads or writes a word of user memory: as good as inlined.
+    UserAccess,
     Nothing,
 }
 
@@ -114,11 +116,7 @@ impl<'a> Code<'a> {
                 match self.target(&transfer) {
                     Target::Function(callee) => function.add(callee, transfer.result),
                     Target::Indirect => function.has_indirect = true,
-                    Target::Helper(helper) => {
-                        if let Some(helper) = self.function(helper) {
-                            function.makes.extend(&helper.makes);
-                        }
-                    }
+                    Target::UserAccess => function.makes.insert_value(-EFAULT),
                     Target::Part(part) if !seen.contains(&part) && seen.len() <= MAX_PARTS => {
                         seen.push(part);
                         parts.extend(self.decode(part));
@@ -157,8 +155,8 @@ impl<'a> Code<'a> {
             Target::Indirect
         } else if is_nothing(&symbol) {
             Target::Nothing
-        } else if is_helper(name) {
-            Target::Helper(symbol.addr)
+        } else if is_user_access(name) {
+            Target::UserAccess
         } else if is_body_of_system_call(name) || !transfer.is_call && is_part(name) {
             Target::Part(symbol.addr)
         } else if offset <= MAX_ENTRY_OFFSET {
@@ -214,7 +212,7 @@ fn is_nothing(symbol: &Symbol<'_>) -> bool {
 }
 
 /// Assembler without a frame of its own, which returns its verdict (`-EFAULT`) to whom it serves.
-fn is_helper(name: &str) -> bool {
+fn is_user_access(name: &str) -> bool {
     name.starts_with("__get_user_") || name.starts_with("__put_user_")
 }
 

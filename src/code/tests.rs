@@ -12,6 +12,13 @@ use crate::spec::{Addr, ResultType};
 const V5_10: &str = include_str!("../../tests/data/code/5.10.txt");
 const V6_12: &str = include_str!("../../tests/data/code/6.12.txt");
 
+/// `__get_user_1` and `caller`, which call each other and themselves, as code that was patched
+/// while it was read may seem to.
+const CIRCLE: &str = "\
+ffffffff81001000 16 __get_user_1 e8fbffffffe8f6fffffff4f4f4f4f4f4
+ffffffff81001010 16 caller e8ebffffffe8f6fffffff4f4f4f4f4f4
+";
+
 /// A kernel of a few functions.
 struct Few {
     kallsyms: Kallsyms,
@@ -180,6 +187,18 @@ fn a_trail_has_the_callees_that_can_fail() {
     // It calls through `inode->i_op->permission`.
     assert!(callee.is_open);
     assert!(trails.below(Addr(1)).is_none());
+}
+
+#[test]
+fn circles_of_calls_end() {
+    let few = Few::new(CIRCLE);
+    let code = Code::new(&few.kallsyms, &few);
+    let caller = code.function(few.addr("caller")).unwrap();
+    // Access to user memory is the caller's own: EFAULT.
+    assert_eq!(caller.makes.as_slice(), [14]);
+    assert_eq!(few.callees(&caller), [] as [&str; 0]);
+    let reached = reachable(&code, [few.addr("__get_user_1"), few.addr("caller")]);
+    assert_eq!(reached.functions.len(), 2);
 }
 
 fn makes(bytes: &[u8]) -> Vec<u16> {
