@@ -103,7 +103,7 @@ fn finish(done: Result<()>, diag: &Diag) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             diag.error(format!("{error:#}"));
-            if let Some(hint) = Failure::hint_of(&error) {
+            if let Some(hint) = Failure::hint_of(&error).or_else(|| bpf::hint_of(&error)) {
                 diag.hint(hint);
             }
             ExitCode::from(FAILURE)

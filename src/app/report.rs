@@ -21,6 +21,12 @@ pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
             diag.warning(&why);
         }
     }
+    for (id, reason) in &selection.forced {
+        if let Some(function) = selection.functions.get(id.index()) {
+            let name = &function.name;
+            diag.warning(format!("tracing `{name}` by force, although: {reason}"));
+        }
+    }
     let n_left_out = selection.left_out.len();
     if n_left_out == 0 || config.run.dry_run {
         return;

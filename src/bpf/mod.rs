@@ -18,7 +18,7 @@ mod tracer;
 pub mod wire;
 
 pub use kernel_stats::{KernelStats, Misses};
-pub use refusal::is_forbidden;
+pub use refusal::{hint_of, is_forbidden};
 pub use settings::{Layout, PerCpu, Preempt, Settings};
 pub use sys::{KernelSupport, silence_libbpf};
 pub use tracer::{Attached, ObjectStorage, Sink, Tracer};

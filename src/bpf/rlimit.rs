@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Descriptors: fentry/fexit take four a function, and the usual limit is 1,024.
 
-use anyhow::{Context, Result};
+use std::error::Error;
+use std::fmt;
+
+use anyhow::Result;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// What the process needs besides.
@@ -21,7 +24,27 @@ pub(super) fn allow_descriptors(wanted: u64) -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted))
         .or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, hard, hard))?;
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    (soft >= wanted).then_some(()).with_context(|| {
-        format!("the limit of {soft} descriptors is too low: {wanted} are needed (ulimit -n)")
-    })
+    if soft < wanted {
+        return Err(TooFewDescriptors { soft, wanted }.into());
+    }
+    Ok(())
 }
+
+/// The limit stands, and more descriptors are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooFewDescriptors {
+    soft: u64,
+    wanted: u64,
+}
+
+impl fmt::Display for TooFewDescriptors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { soft, wanted } = self;
+        write!(
+            f,
+            "the limit of {soft} descriptors is too low: {wanted} are needed"
+        )
+    }
+}
+
+impl Error for TooFewDescriptors {}

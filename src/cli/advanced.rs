@@ -24,6 +24,11 @@ pub struct Advanced {
           value_parser = clap::value_parser!(u32).range(1..=64))]
     pub max_depth: u32,
 
+    /// Trace functions that -e or -a name in full (no globs) even where we never do otherwise: the
+    /// machinery of tracing itself, functions that do not return. The machine may hang
+    #[arg(long)]
+    pub force: bool,
+
     /// Write the raw event stream to FILE as well
     #[arg(long, value_name = "FILE", hide = true)]
     pub record_raw: Option<PathBuf>,

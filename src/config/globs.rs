@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{GlobArg, UsageError};
-use crate::spec::GlobSpec;
+use crate::spec::{GlobKind, GlobSpec};
 
 /// What a glob is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +56,18 @@ pub struct GlobUse {
     pub origin: GlobOrigin,
 }
 
+impl GlobUse {
+    /// Whether the user named one function in full: the only thing that `--force` is for.
+    #[must_use]
+    pub fn names_a_function(&self) -> bool {
+        let is_literal = match self.spec.kind() {
+            GlobKind::Function { name, .. } => name.is_literal(),
+            GlobKind::Source(_) => false,
+        };
+        is_literal && !matches!(self.origin, GlobOrigin::Case { .. })
+    }
+}
+
 /// `-e 'tcp_*'`, `'tcp_*' of @FILE`, `'tcp_*' of use case net`: for messages.
 impl fmt::Display for GlobUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,6 +88,8 @@ pub struct Globs {
     pub allow: Vec<GlobUse>,
     /// Functions never to trace.
     pub deny: Vec<GlobUse>,
+    /// Functions that the user names in full are traced although we advise against it.
+    pub force: bool,
 }
 
 impl Globs {

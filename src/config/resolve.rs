@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::globs::{Globs, Role};
+use super::globs::{GlobUse, Globs, Role};
 use super::listing::ListConfig;
 use super::settings::{
     Action, Config, Environment, Errors, OutputFormat, Run, Scope, Sessions, Symbolization,
@@ -76,7 +76,7 @@ impl Config {
         }
         let (targets, scope) = split(targeting);
         Ok(Self {
-            globs: globs(targets, cases)?,
+            globs: forced(globs(targets, cases)?, advanced.force)?,
             backend: backend(&modes)?,
             all_matching: modes.all_matching,
             scope: checked(scope)?,
@@ -147,6 +147,19 @@ fn split(targeting: Targeting) -> (Targets, Scope) {
     )
 }
 
+/// `--force` is for functions that are named, not for whatever a glob happens to match.
+fn forced(mut globs: Globs, force: bool) -> Result<Globs, UsageError> {
+    let mut all = globs.entry.iter().chain(&globs.allow);
+    if force && !all.any(GlobUse::names_a_function) {
+        return Err(UsageError::new(
+            "--force is for functions that -e or -a name in full, not for globs",
+        )
+        .hint("name the function, such as `-a migrate_disable --force`"));
+    }
+    globs.force = force;
+    Ok(globs)
+}
+
 fn globs(targets: Targets, cases: &UseCases) -> Result<Globs, UsageError> {
     let Targets {
         cases: names,
@@ -159,7 +172,12 @@ fn globs(targets: Targets, cases: &UseCases) -> Result<Globs, UsageError> {
     globs.add_arguments(Role::Allow, allow)?;
     globs.add_arguments(Role::Deny, deny)?;
     for name in &names {
-        let Globs { entry, allow, deny } = cases.find(name)?.globs;
+        let Globs {
+            entry,
+            allow,
+            deny,
+            force: _,
+        } = cases.find(name)?.globs;
         globs.entry.extend(entry);
         globs.allow.extend(allow);
         globs.deny.extend(deny);

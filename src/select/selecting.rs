@@ -39,7 +39,13 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
 
     let mut verdicts: Vec<Verdict> = candidates
         .iter()
-        .map(|candidate| judge(candidate, &types, &traces, capabilities, &denied_by))
+        .map(|candidate| {
+            let mut verdict = judge(candidate, &types, &traces, capabilities, &denied_by);
+            if is_forced(globs, candidate) {
+                force(&mut verdict, capabilities);
+            }
+            verdict
+        })
         .collect();
     if let Some(max) = capabilities.max_functions {
         leave_out_beyond(max, &candidates, &mut verdicts);
@@ -63,6 +69,9 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
             continue;
         }
         let id = FuncId(selection.functions.len() as u32);
+        if let Some(overridden) = verdict.overridden {
+            selection.forced.push((id, overridden));
+        }
         if facts.kprobe_blacklist.contains(symbol.addr) {
             selection.kprobe_blacklisted.push(id);
         }
@@ -84,6 +93,8 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
 struct Verdict {
     /// Why it is not traced; `None` where it is.
     reason: Option<Reason>,
+    /// What spoke against it, and the user forces it.
+    overridden: Option<Reason>,
     traceable: bool,
     typed: Typed,
 }
@@ -125,9 +136,41 @@ fn judge<'a>(
     };
     Verdict {
         reason,
+        overridden: None,
         traceable: tracing == Tracing::Possible,
         typed,
     }
+}
+
+/// Whether the user named this very function and insists.
+fn is_forced(globs: &Globs, candidate: &Candidate<'_>) -> bool {
+    let named = |of: &[GlobUse], by: &[u16]| {
+        let mut by = by.iter().filter_map(|&glob| of.get(usize::from(glob)));
+        by.any(GlobUse::names_a_function)
+    };
+    globs.force && (named(&globs.entry, &candidate.entry) || named(&globs.allow, &candidate.allow))
+}
+
+/// Takes back what is our own advice; what the kernel cannot do stays.
+fn force(verdict: &mut Verdict, capabilities: &Capabilities) {
+    let is_advice = matches!(
+        verdict.reason,
+        Some(Reason::BuiltIn { .. } | Reason::NoReturn | Reason::ColdPart)
+    );
+    if !is_advice {
+        return;
+    }
+    verdict.overridden = verdict.reason.take();
+    verdict.reason = if !verdict.traceable {
+        Some(Reason::NotTraceable)
+    } else if capabilities.kprobe_like {
+        None
+    } else {
+        verdict
+            .typed
+            .obstacle
+            .map(|obstacle| Reason::NoBackend { obstacle })
+    };
 }
 
 /// Keeps entry functions before others, and lower addresses before higher ones.

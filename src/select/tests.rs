@@ -416,3 +416,56 @@ fn built_in_lists_are_well_formed() {
         assert!(NameGlob::function(glob).is_ok(), "{glob}");
     }
 }
+
+fn forced(entry: &[&str], allow: &[&str], capabilities: &Capabilities) -> Selection {
+    let mut globs = globs(entry, allow, &[]);
+    globs.force = true;
+    select(&globs, &facts(Some(NAMES)), capabilities)
+}
+
+#[test]
+fn force_overrides_our_advice_for_functions_that_are_named() {
+    let selection = forced(&["__x64_sys_open"], &["migrate_disable", "do_ex*"], &ALL);
+    let names: Vec<_> = selection
+        .functions
+        .iter()
+        .map(|f| f.name.as_str())
+        .collect();
+    assert_eq!(names, ["migrate_disable", "__x64_sys_open"]);
+    let [(id, reason)] = selection.forced.as_slice() else {
+        panic!("{:?}", selection.forced);
+    };
+    assert_eq!(selection.functions[id.index()].name, "migrate_disable");
+    assert!(matches!(reason, Reason::BuiltIn { .. }));
+    // A glob is no name.
+    assert_eq!(selection.left_out[0].name, "do_exit");
+    assert_eq!(selection.left_out[0].reason, Reason::NoReturn);
+}
+
+#[test]
+fn force_does_not_override_what_the_kernel_cannot_do() {
+    let selection = forced(
+        &["__x64_sys_open"],
+        &["vfs_small.isra.0.cold", "vfs_notrace"],
+        &ALL,
+    );
+    assert!(selection.forced.len() <= 1);
+    let reasons: Vec<_> = selection.left_out.iter().map(|l| &l.reason).collect();
+    assert_eq!(reasons, [&Reason::NotTraceable, &Reason::NotTraceable]);
+    let trampolines = Capabilities {
+        kprobe_like: false,
+        ..ALL
+    };
+    let selection = forced(&["vfs_open"], &["migrate_disable"], &trampolines);
+    assert!(matches!(
+        selection.left_out[0].reason,
+        Reason::NoBackend { .. }
+    ));
+    let plain = select(
+        &globs(&["vfs_open"], &["migrate_disable"], &[]),
+        &facts(Some(NAMES)),
+        &ALL,
+    );
+    assert!(plain.forced.is_empty());
+    assert!(matches!(plain.left_out[0].reason, Reason::BuiltIn { .. }));
+}

@@ -67,6 +67,8 @@ pub struct Selection {
     /// Every function that a glob asked for and that is not traced, in order of address; those
     /// that are left for later (`deferred`) behind the others.
     pub left_out: Vec<LeftOut>,
+    /// Functions that are traced because the user forces it, and what speaks against them.
+    pub forced: Vec<(FuncId, Reason)>,
     /// What became of each glob: entry globs, allow globs, deny globs, in the order given.
     pub globs: Vec<GlobReport>,
     /// Of `functions`, those that are not attached to at first, ascending; also in `left_out`.

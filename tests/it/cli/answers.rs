@@ -73,6 +73,11 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("command", &["-c", "bpf", "--", "cat", "/etc/hosts"]),
     ("ring_buffer", &["-c", "bpf", "--ringbuf-size", "0"]),
     ("max_depth", &["-c", "bpf", "--max-depth", "65"]),
+    ("force_case", &["-c", "bpf", "--force"]),
+    (
+        "force_glob",
+        &["-e", "*_sys_bpf", "-a", "migrate_*", "--force"],
+    ),
     // Commands.
     ("doctor_help", &["doctor", "--help"]),
     ("doctor_argument", &["doctor", "bpf"]),
