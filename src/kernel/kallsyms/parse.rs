@@ -40,11 +40,16 @@ pub(super) fn entries(text: &str) -> anyhow::Result<Vec<Entry>> {
     if entries.iter().all(|entry| entry.addr == 0) {
         bail!("the kernel hides the addresses of its symbols (kptr_restrict)");
     }
-    // Stable, so that the kernel's own order decides among equals; and quick, because the file
-    // consists of a few sorted runs.
-    entries.sort_by_key(|entry| (entry.addr, entry.rank));
+    sort(&mut entries);
     entries.shrink_to_fit();
     Ok(entries)
+}
+
+/// By address, the preferred name of an address first.
+pub(super) fn sort(entries: &mut [Entry]) {
+    // Stable, so that the kernel's own order decides among equals; and quick, because there are a
+    // few sorted runs.
+    entries.sort_by_key(|entry| (entry.addr, entry.rank));
 }
 
 /// One line; `start` is its place in the text, which fits into 32 bits.
@@ -105,7 +110,7 @@ const DIGITS: [u8; 256] = {
     digits
 };
 
-fn rank(kind: u8, name: &str) -> u8 {
+pub(super) fn rank(kind: u8, name: &str) -> u8 {
     let by_kind = match kind {
         b'T' => 0,
         b'W' => 1,

@@ -28,5 +28,6 @@ mod listing;
 mod main_job;
 mod reach;
 mod trail;
+mod symbols;
 mod use_cases;
 mod zz_lockdown;

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Symbols of what a kernel has loaded, read from its memory: modules, BPF programs, trampolines.
+//!
+//! The lists are walked while the kernel may change them, without its locks: what is read may be
+//! half gone. So every number is bounded, every name checked, and what makes no sense ends the
+//! walk with an error; the caller reads `/proc/kallsyms` then.
+
+use anyhow::{Context, Result, ensure};
+
+use super::parse::{self, rank};
+use super::{Entry, Kallsyms};
+use crate::kernel::btf::Btf;
+use crate::kernel::kcore::Kcore;
+use crate::spec::Addr;
+
+/// `enum module_state`: its memory is not set up yet.
+const MODULE_STATE_UNFORMED: u32 = 3;
+
+/// Machines have some hundred.
+const MAX_MODULES: usize = 1 << 13;
+
+/// The largest modules have some ten thousand.
+const MAX_MODULE_SYMBOLS: u32 = 1 << 20;
+
+/// Programs with their functions, and trampolines.
+const MAX_PROGRAMS: usize = 1 << 17;
+
+/// `MODULE_NAME_LEN`, `KSYM_NAME_LEN`.
+const MODULE_NAME: usize = 56;
+const MAX_NAME: usize = 512;
+
+/// `Elf64_Sym`: name (4), info, other, section (2), value (8), size (8).
+const ELF_SYMBOL: usize = 24;
+const LIST_HEAD: usize = 16;
+
+/// Where the members of the kernel's structures stand, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadedLayout {
+    module_list: u64,
+    module_name: u64,
+    module_state: u64,
+    module_kallsyms: u64,
+    symtab: u64,
+    num_symtab: u64,
+    strtab: u64,
+    typetab: u64,
+    ksym_start: u64,
+    ksym_end: u64,
+    ksym_name: u64,
+    ksym_list: u64,
+}
+
+impl LoadedLayout {
+    /// Reads it from the kernel's types; `None` where they are not of the known form.
+    #[must_use]
+    pub fn of(btf: &Btf) -> Option<Self> {
+        let member = |of: &str, name: &str| btf.member_offset(of, name).map(u64::from);
+        Some(Self {
+            module_list: member("module", "list")?,
+            module_name: member("module", "name")?,
+            module_state: member("module", "state")?,
+            module_kallsyms: member("module", "kallsyms")?,
+            symtab: member("mod_kallsyms", "symtab")?,
+            num_symtab: member("mod_kallsyms", "num_symtab")?,
+            strtab: member("mod_kallsyms", "strtab")?,
+            typetab: member("mod_kallsyms", "typetab")?,
+            ksym_start: member("bpf_ksym", "start")?,
+            ksym_end: member("bpf_ksym", "end")?,
+            ksym_name: member("bpf_ksym", "name")?,
+            ksym_list: member("bpf_ksym", "lnode")?,
+        })
+    }
+}
+
+impl Kallsyms {
+    /// These symbols of the kernel itself, with those of what it has loaded now; what it had
+    /// loaded when these were read is gone.
+    ///
+    /// # Errors
+    ///
+    /// When the lists are not where they should be, or changed while they were read.
+    pub fn with_loaded(&self, kcore: &Kcore, layout: &LoadedLayout) -> Result<Self> {
+        let kernel_text_len = self.kernel_text_len;
+        let kernel = |entry: &&Entry| (entry.name as usize) < kernel_text_len;
+        let memory = Memory { kcore, layout };
+        let mut loaded = Loaded {
+            text: self.text[..kernel_text_len].to_owned(),
+            entries: self.entries.iter().filter(kernel).copied().collect(),
+        };
+        let list = |name: &str| {
+            let symbol = self.named(name).next();
+            symbol.with_context(|| format!("no symbol `{name}`"))
+        };
+        memory.add_modules(list("modules")?.addr, &mut loaded)?;
+        if let Ok(programs) = list("bpf_kallsyms") {
+            memory.add_programs(programs.addr, &mut loaded)?;
+        }
+        parse::sort(&mut loaded.entries);
+        let mut symbols = Self::from_parts(loaded.text, loaded.entries);
+        symbols.kernel_text_len = kernel_text_len;
+        Ok(symbols)
+    }
+}
+
+/// What is being put together.
+struct Loaded {
+    text: String,
+    entries: Vec<Entry>,
+}
+
+impl Loaded {
+    /// Adds a symbol as `/proc/kallsyms` prints it: `name<tab>[module]`.
+    fn add(&mut self, addr: u64, kind: u8, name: &[u8], module: &str) -> Result<()> {
+        let is_name = name.iter().all(u8::is_ascii_graphic);
+        let (true, Ok(name)) = (is_name, str::from_utf8(name)) else {
+            return Ok(());
+        };
+        self.entries.push(Entry {
+            addr,
+            name: u32::try_from(self.text.len() + 1)?,
+            name_len: u16::try_from(name.len())?,
+            kind,
+            rank: rank(kind, name),
+        });
+        for piece in [" ", name, "\t[", module, "]\n"] {
+            self.text.push_str(piece);
+        }
+        Ok(())
+    }
+}
+
+struct Memory<'a> {
+    kcore: &'a Kcore,
+    layout: &'a LoadedLayout,
+}
+
+impl Memory<'_> {
+    fn bytes<const N: usize>(&self, addr: u64) -> Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.kcore
+            .read(Addr(addr), &mut bytes)
+            .context("failed to read the kernel's lists")?;
+        Ok(bytes)
+    }
+
+    fn pointer(&self, addr: u64) -> Result<u64> {
+        self.bytes(addr).map(u64::from_le_bytes)
+    }
+
+    fn many(&self, addr: u64, len: usize) -> Result<Vec<u8>> {
+        let bytes = self.kcore.bytes(Addr(addr), len);
+        bytes.context("failed to read the kernel's lists")
+    }
+
+    /// The nodes of a list, each checked to be linked both ways as far as it is passed.
+    fn list(&self, head: u64, max: usize) -> Result<Vec<u64>> {
+        let mut nodes = Vec::new();
+        let mut before = head;
+        let mut node = self.pointer(head)?;
+        while node != head {
+            let [next, back] = words(&self.bytes::<LIST_HEAD>(node)?);
+            ensure!(
+                back == before && nodes.len() < max,
+                "a list of the kernel changed meanwhile"
+            );
+            nodes.push(node);
+            (before, node) = (node, next);
+        }
+        Ok(nodes)
+    }
+
+    fn add_modules(&self, head: Addr, loaded: &mut Loaded) -> Result<()> {
+        for node in self.list(head.0, MAX_MODULES)? {
+            let module = node.wrapping_sub(self.layout.module_list);
+            let state = self.bytes(module.wrapping_add(self.layout.module_state))?;
+            if u32::from_le_bytes(state) == MODULE_STATE_UNFORMED {
+                continue;
+            }
+            let name: [u8; MODULE_NAME] =
+                self.bytes(module.wrapping_add(self.layout.module_name))?;
+            let name = until_nul(&name);
+            let is_name = |name: &&str| {
+                let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+                !name.is_empty() && name.bytes().all(is_part)
+            };
+            let name = str::from_utf8(name).ok().filter(is_name);
+            let name = name.context("a module without a name")?;
+            let kallsyms = self.pointer(module.wrapping_add(self.layout.module_kallsyms))?;
+            if kallsyms != 0 {
+                self.add_module(kallsyms, name, loaded)
+                    .with_context(|| format!("the symbols of module `{name}`"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_module(&self, kallsyms: u64, module: &str, loaded: &mut Loaded) -> Result<()> {
+        let layout = self.layout;
+        let count = u32::from_le_bytes(self.bytes(kallsyms.wrapping_add(layout.num_symtab))?);
+        ensure!(count <= MAX_MODULE_SYMBOLS, "{count} symbols");
+        let count = count as usize;
+        let table = |member: u64| self.pointer(kallsyms.wrapping_add(member));
+        let symbols = self.many(table(layout.symtab)?, ELF_SYMBOL * count)?;
+        let kinds = self.many(table(layout.typetab)?, count)?;
+        let symbols = symbols.as_chunks::<ELF_SYMBOL>().0;
+        let name_of = |symbol: &[u8; ELF_SYMBOL]| {
+            u32::from_le_bytes([symbol[0], symbol[1], symbol[2], symbol[3]]) as usize
+        };
+        let last_name = symbols.iter().map(name_of).max().unwrap_or_default();
+        ensure!(last_name <= count * MAX_NAME, "names lie apart");
+        let names = self.many(table(layout.strtab)?, last_name + MAX_NAME)?;
+        for (symbol, &kind) in symbols.iter().zip(&kinds) {
+            let name = until_nul(names.get(name_of(symbol)..).unwrap_or_default());
+            let [_, value, _] = words::<3>(symbol);
+            if !name.is_empty() && kind.is_ascii_graphic() {
+                loaded.add(value, kind, name, module)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_programs(&self, head: Addr, loaded: &mut Loaded) -> Result<()> {
+        for node in self.list(head.0, MAX_PROGRAMS)? {
+            let ksym = node.wrapping_sub(self.layout.ksym_list);
+            let start = self.pointer(ksym.wrapping_add(self.layout.ksym_start))?;
+            let end = self.pointer(ksym.wrapping_add(self.layout.ksym_end))?;
+            ensure!(start < end, "a BPF program without text");
+            let name: [u8; MAX_NAME] = self.bytes(ksym.wrapping_add(self.layout.ksym_name))?;
+            loaded.add(start, b't', until_nul(&name), "bpf")?;
+        }
+        Ok(())
+    }
+}
+
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
+    &bytes[..end]
+}
+
+/// The little-endian words that bytes begin with.
+fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
+    let mut words = [0; N];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
+}

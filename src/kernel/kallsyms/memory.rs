@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The kernel's own symbol tables, read from its memory.
+//!
+//! For `/proc/kallsyms` the kernel unpacks and prints every symbol, which takes longer than all
+//! the rest of a start. The tables that it unpacks lie in its read-only data, and since 6.0
+//! (5fd8fea935a1, "vmcoreinfo: include kallsyms symbols") it says where. What is read is checked
+//! against symbols that the same note names: a kernel whose tables look otherwise is refused
+//! here and read as text.
+
+use std::mem;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::parse::{self, rank};
+use super::{Entry, Kallsyms};
+use crate::kernel::kcore::Kcore;
+use crate::spec::Addr;
+
+/// Ten times what kernels have.
+const MAX_SYMBOLS: usize = 4 << 20;
+
+/// The names of a kernel with some hundred thousand symbols are a few MiB.
+const MAX_TABLE: u64 = 256 << 20;
+
+const TOKENS: usize = 256;
+
+/// Symbols that the note names as well.
+const ANCHORS: [&str; 3] = ["_stext", "init_uts_ns", "init_top_pgt"];
+
+impl Kallsyms {
+    /// The symbols of the kernel itself, without modules.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not say where its tables are (before 6.0) or they are not understood.
+    pub fn of_memory(kcore: &Kcore) -> Result<Self> {
+        let tables = Tables::read(kcore)?;
+        let addrs = tables.addresses()?;
+        let mut symbols = Self::decode(&tables, &addrs)?;
+        for anchor in ANCHORS {
+            let Some(expected) = kcore.symbol(anchor) else {
+                continue;
+            };
+            ensure!(
+                symbols.named(anchor).any(|symbol| symbol.addr == expected),
+                "the kernel's symbol table is of an unknown form: `{anchor}` is not where it is"
+            );
+        }
+        symbols.kernel_text_len = symbols.text.len();
+        Ok(symbols)
+    }
+
+    fn decode(tables: &Tables, addrs: &[u64]) -> Result<Self> {
+        let tokens = tables.tokens()?;
+        let mut text = Text::with_capacity(addrs.len() * 24);
+        let mut entries = Vec::with_capacity(addrs.len());
+        let mut at = 0;
+        for &addr in addrs {
+            let (len, start) = tables.name_len(at).context("the names are cut short")?;
+            let packed = tables.names.get(start..start + len);
+            let packed = packed.context("the names are cut short")?;
+            at = start + len;
+            let begin = text.len();
+            for &token in packed {
+                text.push_token(&tokens[usize::from(token)]);
+            }
+            let name_len = text.len().saturating_sub(begin + 1);
+            if name_len == 0 {
+                bail!("a symbol without a name");
+            }
+            // The first letter is the type; a blank stands in its place, as in the file.
+            let kind = text.replace(begin, b' ');
+            text.push(b'\n');
+            entries.push(Entry {
+                addr,
+                name: u32::try_from(begin + 1)?,
+                name_len: u16::try_from(name_len)?,
+                kind,
+                rank: 0,
+            });
+        }
+        let text = text.into_string();
+        for entry in &mut entries {
+            let name = entry.name as usize..entry.name as usize + usize::from(entry.name_len);
+            entry.rank = rank(entry.kind, &text[name]);
+        }
+        parse::sort(&mut entries);
+        Ok(Self::from_parts(text, entries))
+    }
+}
+
+/// The tables as they lie in memory.
+struct Tables {
+    names: Vec<u8>,
+    offsets: Vec<i32>,
+    token_table: Vec<u8>,
+    token_index: Vec<u16>,
+    base: Base,
+}
+
+/// What offsets are relative to.
+#[derive(Clone, Copy)]
+enum Base {
+    /// One address; negative offsets count from it, others are absolute where there are any
+    /// negative ones (`CONFIG_KALLSYMS_ABSOLUTE_PERCPU`, up to 6.14).
+    One(u64),
+    /// Where each offset itself stands: the base is gone from newer kernels.
+    Own(u64),
+}
+
+impl Tables {
+    fn read(kcore: &Kcore) -> Result<Self> {
+        let table = |name: &str| {
+            let symbol = kcore.symbol(&format!("kallsyms_{name}"));
+            symbol.with_context(|| format!("the kernel does not say where `kallsyms_{name}` is"))
+        };
+        let word = |addr: Addr, bytes: &mut [u8]| {
+            kcore
+                .read(addr, bytes)
+                .context("failed to read the kernel's symbol tables")
+        };
+        let names = table("names")?;
+        let token_table = table("token_table")?;
+        let token_index = table("token_index")?;
+        let offsets = table("offsets")?;
+        let mut n_symbols = [0; 4];
+        word(table("num_syms")?, &mut n_symbols)?;
+        let n_symbols = u32::from_le_bytes(n_symbols) as usize;
+        ensure!(
+            (1..=MAX_SYMBOLS).contains(&n_symbols),
+            "the kernel says it has {n_symbols} symbols"
+        );
+        let base = match table("relative_base") {
+            Ok(addr) => {
+                let mut base = [0; 8];
+                word(addr, &mut base)?;
+                Base::One(u64::from_le_bytes(base))
+            }
+            Err(_) => Base::Own(offsets.0),
+        };
+        let read = |addr: Addr, len: u64| {
+            ensure!(len <= MAX_TABLE, "the kernel's symbol tables lie apart");
+            let bytes = kcore.bytes(addr, len as usize);
+            bytes.context("failed to read the kernel's symbol tables")
+        };
+        let token_index_bytes = read(token_index, 2 * TOKENS as u64)?;
+        let offset_bytes = read(offsets, 4 * n_symbols as u64)?;
+        Ok(Self {
+            // The names end before the tokens begin; what lies between is smaller than they are.
+            names: read(names, token_table.0.saturating_sub(names.0))?,
+            offsets: offset_bytes
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|bytes| i32::from_le_bytes(*bytes))
+                .collect(),
+            token_table: read(token_table, token_index.0.saturating_sub(token_table.0))?,
+            token_index: token_index_bytes
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|bytes| u16::from_le_bytes(*bytes))
+                .collect(),
+            base,
+        })
+    }
+
+    fn addresses(&self) -> Result<Vec<u64>> {
+        let offsets = &self.offsets;
+        Ok(match self.base {
+            Base::Own(table) => (table..)
+                .step_by(4)
+                .zip(offsets)
+                .map(|(at, &offset)| at.wrapping_add_signed(offset.into()))
+                .collect(),
+            Base::One(base) if offsets.iter().any(|&offset| offset < 0) => offsets
+                .iter()
+                .map(|&offset| match u64::try_from(offset) {
+                    Ok(absolute) => absolute,
+                    Err(_) => base.wrapping_sub(1).wrapping_add_signed(-i64::from(offset)),
+                })
+                .collect(),
+            Base::One(base) => offsets
+                .iter()
+                .map(|&offset| base.wrapping_add(u64::from(offset as u32)))
+                .collect(),
+        })
+    }
+
+    /// How many tokens the name at `at` has, and where they begin: one byte, or two since 6.1
+    /// (73bbb94466fd, "kallsyms: support "big" kernel symbols").
+    fn name_len(&self, at: usize) -> Option<(usize, usize)> {
+        let first = usize::from(*self.names.get(at)?);
+        if first & 0x80 == 0 {
+            return Some((first, at + 1));
+        }
+        let second = usize::from(*self.names.get(at + 1)?);
+        Some((first & 0x7f | second << 7, at + 2))
+    }
+
+    fn tokens(&self) -> Result<Vec<Token>> {
+        let token = |&start: &u16| {
+            let rest = self.token_table.get(usize::from(start)..)?;
+            let end = rest.iter().position(|&byte| byte == 0)?;
+            Token::new(&rest[..end])
+        };
+        let tokens: Option<Vec<Token>> = self.token_index.iter().map(token).collect();
+        tokens.context("the kernel's symbol tables have odd tokens")
+    }
+}
+
+/// What a byte of a packed name stands for. Copying a fixed number of bytes and going on behind
+/// those that count takes a fraction of the time of a copy of the right length.
+struct Token {
+    start: [u8; TOKEN_START],
+    /// What does not fit: nearly always nothing. (Rust's mangled names have tokens of 50 letters.)
+    rest: Vec<u8>,
+    start_len: u8,
+}
+
+const TOKEN_START: usize = 16;
+
+impl Token {
+    fn new(text: &[u8]) -> Option<Self> {
+        let (first, rest) = text.split_at(text.len().min(TOKEN_START));
+        let mut start = [0; TOKEN_START];
+        start[..first.len()].copy_from_slice(first);
+        // What is printed later must be text: names are ASCII.
+        let is_name = text.iter().all(u8::is_ascii_graphic);
+        is_name.then_some(Self {
+            start,
+            rest: rest.to_vec(),
+            start_len: first.len() as u8,
+        })
+    }
+}
+
+/// A growing text with room behind its end.
+struct Text {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl Text {
+    fn with_capacity(len: usize) -> Self {
+        Self {
+            bytes: vec![0; len + TOKEN_START],
+            len: 0,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn push_token(&mut self, token: &Token) {
+        self.push_start(&token.start, token.start_len);
+        if !token.rest.is_empty() {
+            for &byte in &token.rest {
+                self.push(byte);
+            }
+        }
+    }
+
+    fn push_start(&mut self, bytes: &[u8; TOKEN_START], len: u8) {
+        if self.bytes.len() < self.len + TOKEN_START {
+            self.bytes.resize(2 * self.bytes.len(), 0);
+        }
+        self.bytes[self.len..self.len + TOKEN_START].copy_from_slice(bytes);
+        self.len += usize::from(len);
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.push_start(&[byte; TOKEN_START], 1);
+    }
+
+    fn replace(&mut self, at: usize, byte: u8) -> u8 {
+        mem::replace(&mut self.bytes[at], byte)
+    }
+
+    fn into_string(mut self) -> String {
+        self.bytes.truncate(self.len);
+        String::from_utf8(self.bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+}
