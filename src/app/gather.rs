@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use super::failure::Failure;
 use super::layout::layout;
@@ -13,11 +13,13 @@ use super::lines::{self, PendingImage};
 use crate::bpf::attach::BackendKind;
 use crate::bpf::{KernelSupport, Layout};
 use crate::cli::BackendChoice;
-use crate::config::{Config, Role};
+use crate::config::{Config, Globs, Role};
 use crate::diag::Diag;
 use crate::kernel::btf::{Btf, TrampolineRules};
 use crate::kernel::facts::{KernelFacts, KernelFiles};
 use crate::kernel::kallsyms::Kallsyms;
+use crate::kernel::symbols::SymbolReader;
+use crate::kernel::traceable::{KprobeBlacklist, Traceable};
 use crate::kernel::version::KernelVersion;
 use crate::select::{
     Capabilities, GlobReport, LeftOut, Reason, Selection, matching_modules, select,
@@ -29,6 +31,7 @@ pub(super) struct Prepared {
     pub(super) backend: BackendKind,
     pub(super) kallsyms: Arc<Kallsyms>,
     pub(super) btf: Arc<Btf>,
+    pub(super) symbols: SymbolReader,
     pub(super) layout: Layout,
     pub(super) image: PendingImage,
 }
@@ -48,40 +51,12 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     let support = KernelSupport::probe();
     let backend = backend(config.backend, support)?;
     diag.phase("asked the kernel for back ends");
-    let (kallsyms, traceable, blacklist, btf) = thread::scope(|scope| {
-        let traceable = scope.spawn(|| files.traceable());
-        let btf = scope.spawn(|| files.kernel_btf());
-        let kallsyms = files.kallsyms();
-        let blacklist = files.kprobe_blacklist();
-        (kallsyms, join(traceable), blacklist, join(btf))
-    });
-    let kallsyms = kallsyms.map_err(|error| {
-        let hint = "`sysctl kernel.kptr_restrict=1` shows them to root; 2 hides them from everyone";
-        Failure::hinted(format!("{error:#}"), hint)
-    })?;
-    let traceable = traceable.map_err(|error| {
-        let hint = "mount it: `mount -t tracefs tracefs /sys/kernel/tracing`";
-        Failure::hinted(format!("{error:#}"), hint)
-    })?;
-    let btf = btf.map_err(|error| {
-        let hint = "the kernel must be built with `CONFIG_DEBUG_INFO_BTF`";
-        Failure::hinted(format!("{error:#}"), hint)
-    })?;
-    diag.phase("read symbols, traceable functions, types");
-    // The image is read while everything else goes on.
-    let image = lines::begin(config, files, &kallsyms, diag)?;
-    let layout = layout(&btf, &kallsyms)?;
+    let Facts { mut facts, symbols } = read_facts(&config.globs, files, diag)?;
+    let mut image = lines::look_for(config, files, diag)?;
+    image.begin(&facts.kallsyms, false)?;
+    let btf = facts.kernel_btf.clone().context("no types")?;
+    let layout = layout(&btf, &facts.kallsyms)?;
     let capabilities = capabilities(backend, &btf, files);
-    let modules = matching_modules(&config.globs, &kallsyms);
-    let mut facts = KernelFacts {
-        kallsyms,
-        traceable: Some(traceable),
-        kprobe_blacklist: blacklist,
-        kernel_btf: Some(Arc::clone(&btf)),
-        module_btf: BTreeMap::new(),
-    };
-    // A module without types just has none: its functions are judged as of unknown type.
-    facts.add_modules(files, modules);
     let mut selection = select(&config.globs, &facts, &capabilities);
     let is_ambiguous = |left_out: &LeftOut| left_out.reason == Reason::Ambiguous;
     if selection.left_out.iter().any(is_ambiguous)
@@ -99,8 +74,67 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         backend,
         kallsyms: Arc::new(facts.kallsyms),
         btf,
+        symbols,
         layout,
         image,
+    })
+}
+
+/// The facts of a running kernel, and the means to read its symbols again.
+pub(super) struct Facts {
+    pub(super) facts: KernelFacts,
+    pub(super) symbols: SymbolReader,
+}
+
+/// Reads what a selection by these globs needs to know.
+pub(super) fn read_facts(globs: &Globs, files: &KernelFiles, diag: &Diag) -> Result<Facts> {
+    let kcore = files.kcore().map(Arc::new);
+    let text = kcore.as_ref().ok().map(Arc::clone);
+    let mut symbols = SymbolReader::new(files, kcore);
+    let (kernel, btf) = thread::scope(|scope| {
+        let btf = scope.spawn(|| files.kernel_btf());
+        (symbols.of_kernel(), join(btf))
+    });
+    let btf = btf.map_err(|error| {
+        let hint = "the kernel must be built with `CONFIG_DEBUG_INFO_BTF`";
+        Failure::hinted(format!("{error:#}"), hint)
+    })?;
+    let kallsyms = kernel
+        .and_then(|kernel| symbols.with_loaded(kernel, &btf))
+        .map_err(|error| {
+            let hint =
+                "`sysctl kernel.kptr_restrict=1` shows them to root; 2 hides them from everyone";
+            Failure::hinted(format!("{error:#}"), hint)
+        })?;
+    if let Some(why) = symbols.why_text() {
+        diag.info(1, format!("symbols from `/proc/kallsyms`: {why}"));
+    }
+    diag.phase("read symbols and types");
+    let traceable = if text.is_some() {
+        None
+    } else {
+        Some(listed(files)?)
+    };
+    let modules = matching_modules(globs, &kallsyms);
+    let mut facts = KernelFacts {
+        kallsyms,
+        traceable,
+        text,
+        // Only single kprobes care.
+        kprobe_blacklist: KprobeBlacklist::default(),
+        kernel_btf: Some(btf),
+        module_btf: BTreeMap::new(),
+    };
+    // A module without types just has none: its functions are judged as of unknown type.
+    facts.add_modules(files, modules);
+    Ok(Facts { facts, symbols })
+}
+
+/// ftrace's own list, where the kernel's text cannot be read.
+fn listed(files: &KernelFiles) -> Result<Traceable> {
+    files.traceable().map_err(|error| {
+        let hint = "mount it: `mount -t tracefs tracefs /sys/kernel/tracing`";
+        Failure::hinted(format!("{error:#}"), hint)
     })
 }
 

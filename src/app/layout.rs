@@ -9,13 +9,12 @@ use crate::kernel::kallsyms::Kallsyms;
 
 /// Reads it.
 pub(super) fn layout(btf: &Btf, kallsyms: &Kallsyms) -> Result<Layout> {
-    let task = |member: &str| {
-        btf.member_offset("task_struct", member)
-            .with_context(|| format!("the kernel's BTF has no `{member}` in `task_struct`"))
-    };
+    let [task_comm, task_group_leader] = btf
+        .member_offsets("task_struct", ["comm", "group_leader"])
+        .context("the kernel's BTF has no `comm` or no `group_leader` in `task_struct`")?;
     Ok(Layout {
-        task_comm: task("comm")?,
-        task_group_leader: task("group_leader")?,
+        task_comm,
+        task_group_leader,
         preempt: preempt(btf, kallsyms),
         session_is_return: btf.func_id("bpf_session_is_return"),
         session_cookie: btf.func_id("bpf_session_cookie"),

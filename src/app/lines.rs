@@ -2,7 +2,8 @@
 //! Which image gives source lines, opened in the background; why none does.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
 
 use anyhow::Result;
 
@@ -16,19 +17,15 @@ use crate::symbolize::{Level, LineSource, PendingLines, Symbolizer};
 
 /// An image that is being opened, if there is one, and how much of it is wanted.
 pub(super) struct PendingImage {
+    found: Option<PathBuf>,
     pending: Option<PendingLines>,
     level: Level,
     /// The user named the image: that it cannot be used is an error.
     is_named: bool,
 }
 
-/// Finds the image and begins to open it.
-pub(super) fn begin(
-    config: &Config,
-    files: &KernelFiles,
-    kallsyms: &Kallsyms,
-    diag: &Diag,
-) -> Result<PendingImage> {
+/// Finds the image.
+pub(super) fn look_for(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<PendingImage> {
     let level = match config.symbolization {
         Symbolization::NamesOnly => Level::Names,
         Symbolization::Lines => Level::Lines,
@@ -36,6 +33,7 @@ pub(super) fn begin(
     };
     let is_named = config.kernel_image.is_some();
     let mut image = PendingImage {
+        found: None,
         pending: None,
         level,
         is_named,
@@ -53,7 +51,7 @@ pub(super) fn begin(
                 found.path.display()
             ));
         }
-        image.pending = Some(Symbolizer::prepare(found.path, kallsyms)?);
+        image.found = Some(found.path);
     }
     Ok(image)
 }
@@ -71,14 +69,14 @@ pub(super) fn of_functions(
             diag.warning(format!("no source files: {problem}"));
         }
     }
-    let image = found.image.map(|image| image.path);
-    Ok(PendingImage {
-        pending: image
-            .map(|path| Symbolizer::prepare(path, kallsyms))
-            .transpose()?,
+    let mut image = PendingImage {
+        found: found.image.map(|image| image.path),
+        pending: None,
         level: Level::Lines,
         is_named: named.is_some(),
-    })
+    };
+    image.begin(kallsyms, true)?;
+    Ok(image)
 }
 
 fn find(named: Option<&Path>, files: &KernelFiles) -> Result<Found> {
@@ -115,6 +113,23 @@ impl PendingImage {
     /// How much is shown.
     pub(super) fn level(&self) -> Level {
         self.level
+    }
+
+    /// Begins to open the image in the background. On a machine with one processor only
+    /// `at_last`: there it would delay what comes first, attaching.
+    pub(super) fn begin(&mut self, kallsyms: &Kallsyms, at_last: bool) -> Result<()> {
+        let has_room = thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
+        if (at_last || has_room)
+            && let Some(path) = self.found.take()
+        {
+            self.pending = Some(Symbolizer::prepare(path, kallsyms)?);
+        }
+        Ok(())
+    }
+
+    /// Whether the user named it: then it is waited for before tracing begins.
+    pub(super) fn is_named(&self) -> bool {
+        self.is_named
     }
 
     /// Waits for the image.

@@ -4,23 +4,22 @@
 //! The same facts and the same selection as a run's, but nothing is loaded beyond the question
 //! which back ends there are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::thread;
 
-use anyhow::{Context, Error, Result, anyhow};
+use anyhow::{Context, Result};
 
 use super::failure::Failure;
-use super::gather::capabilities;
+use super::gather::{Facts, capabilities, read_facts};
 use super::lines;
 use crate::bpf::KernelSupport;
 use crate::bpf::attach::BackendKind;
 use crate::config::{ListConfig, ListFormat};
 use crate::diag::Diag;
-use crate::kernel::btf::{Btf, BtfFunction};
+use crate::kernel::btf::{Btf, BtfFunction, NameSet};
 use crate::kernel::facts::{KernelFacts, KernelFiles};
 use crate::render::{ListedFunction, write_functions_json, write_functions_text};
-use crate::select::{GlobReport, Selection, matching_modules, select};
+use crate::select::{GlobReport, Selection, select};
 use crate::spec::{Addr, base_name};
 use crate::symbolize::{Level, Symbolizer};
 
@@ -34,7 +33,7 @@ pub(super) fn list(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Res
         }
         return super::print(&out);
     }
-    let gathered = gather(config, files)?;
+    let gathered = gather(config, files, diag)?;
     complain(&gathered.selection.globs, diag)?;
     let mut functions = functions(&gathered);
     if config.source {
@@ -59,33 +58,9 @@ struct Gathered {
     backend: BackendKind,
 }
 
-fn gather(config: &ListConfig, files: &KernelFiles) -> Result<Gathered> {
+fn gather(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Result<Gathered> {
     let backend = BackendKind::best(KernelSupport::probe());
-    let (kallsyms, traceable, btf) = thread::scope(|scope| {
-        // Addresses tell namesakes apart; kernels before 6.5 have no list with them.
-        let traceable = scope.spawn(|| {
-            let with_addresses = files.traceable_addresses();
-            with_addresses.or_else(|_| files.traceable())
-        });
-        let btf = scope.spawn(|| files.kernel_btf());
-        (files.kallsyms(), traceable.join(), btf.join())
-    });
-    let panicked = |_| anyhow!("a reading thread panicked");
-    let hinted = |error: Error| {
-        let hint = "run it as root; `retsnoop-rs doctor` tells what is missing";
-        Failure::hinted(format!("{error:#}"), hint)
-    };
-    let kernel_btf = btf.map_err(panicked)?.map_err(hinted)?;
-    let kallsyms = kallsyms.map_err(hinted)?;
-    let modules = matching_modules(&config.globs, &kallsyms);
-    let mut facts = KernelFacts {
-        kallsyms,
-        traceable: Some(traceable.map_err(panicked)?.map_err(hinted)?),
-        kprobe_blacklist: files.kprobe_blacklist(),
-        kernel_btf: Some(kernel_btf),
-        module_btf: BTreeMap::new(),
-    };
-    facts.add_modules(files, modules);
+    let Facts { facts, .. } = read_facts(&config.globs, files, diag)?;
     let btf = facts.kernel_btf.as_ref().context("no types")?;
     let capabilities = capabilities(backend, btf, files);
     let selection = select(&config.globs, &facts, &capabilities);
@@ -116,7 +91,12 @@ fn functions(gathered: &Gathered) -> Vec<(Addr, ListedFunction)> {
     let Gathered {
         facts, selection, ..
     } = gathered;
-    let types = Types::of(facts);
+    let names = selection.functions.iter().map(|function| &function.name);
+    let names = names.chain(selection.left_out.iter().map(|left_out| &left_out.name));
+    let names: NameSet<'_> = names
+        .flat_map(|name| [name.as_str(), base_name(name)])
+        .collect();
+    let types = Types::of(facts, &names);
     let backend = gathered.backend.to_string();
     let traced = selection.functions.iter().map(|function| {
         let (name, module) = (&function.name, function.module.as_deref());
@@ -151,8 +131,8 @@ struct Types<'a> {
 }
 
 impl<'a> Types<'a> {
-    fn of(facts: &'a KernelFacts) -> Self {
-        let by_name = |btf: &'a Btf| (btf, btf.functions_by_name());
+    fn of(facts: &'a KernelFacts, names: &NameSet<'_>) -> Self {
+        let by_name = |btf: &'a Btf| (btf, btf.functions_of_names(names));
         Self {
             kernel: facts.kernel_btf.as_deref().map(by_name),
             modules: facts

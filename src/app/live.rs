@@ -7,18 +7,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::roles;
-use crate::kernel::facts::KernelFiles;
 use crate::kernel::kallsyms::Kallsyms;
+use crate::kernel::symbols::SymbolReader;
 use crate::session::AddrRole;
 use crate::spec::Addr;
 use crate::symbolize::Symbolizer;
 
-/// Reading all symbols takes tens of milliseconds.
+/// Reading all symbols may take tens of milliseconds.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// The symbols as they were last read.
 pub(super) struct LiveSymbols<'a> {
-    files: &'a KernelFiles,
+    reader: &'a SymbolReader,
     symbolizer: &'a Symbolizer,
     kallsyms: RefCell<Arc<Kallsyms>>,
     read_at: Cell<Option<Instant>>,
@@ -26,12 +26,12 @@ pub(super) struct LiveSymbols<'a> {
 
 impl<'a> LiveSymbols<'a> {
     pub(super) fn new(
-        files: &'a KernelFiles,
+        reader: &'a SymbolReader,
         symbolizer: &'a Symbolizer,
         kallsyms: Arc<Kallsyms>,
     ) -> Self {
         Self {
-            files,
+            reader,
             symbolizer,
             kallsyms: RefCell::new(kallsyms),
             read_at: Cell::new(None),
@@ -51,7 +51,8 @@ impl<'a> LiveSymbols<'a> {
         }
         if self.read_at.get().is_none_or(|at| at.elapsed() >= PAUSE) {
             self.read_at.set(Some(Instant::now()));
-            if let Ok(fresh) = self.files.kallsyms() {
+            let fresh = self.reader.read_again(&self.kallsyms.borrow());
+            if let Ok(fresh) = fresh {
                 let fresh = Arc::new(fresh);
                 self.symbolizer.replace_kallsyms(Arc::clone(&fresh));
                 self.kallsyms.replace(fresh);

@@ -11,6 +11,7 @@ use super::consumer::{Consumer, Counts, Facts};
 use super::failure::Failure;
 use super::gather::Prepared;
 use super::layout::layout;
+use super::lines::PendingImage;
 use super::live::LiveSymbols;
 use super::record::Recorder;
 use super::stop::{Deadline, StopFlag};
@@ -53,8 +54,9 @@ pub(super) fn trace(
         backend,
         kallsyms,
         btf,
+        symbols,
         layout,
-        image,
+        mut image,
     } = prepared;
     let armed: Vec<TracedFunction> = selection.armed().cloned().collect();
     let arming = Arming::new(&selection);
@@ -65,10 +67,13 @@ pub(super) fn trace(
     diag.phase("loaded programs");
     let attached = attach(&mut tracer, &armed, backend, &stop, diag)?;
     diag.phase("attached");
-    let level = image.level();
-    let symbolizer = Symbolizer::new(kallsyms.clone(), level, image.join(diag)?);
-    diag.phase("opened the kernel image");
-    let live = LiveSymbols::new(files, &symbolizer, kallsyms);
+    image.begin(&kallsyms, true)?;
+    let symbolizer = Symbolizer::new(kallsyms.clone(), image.level(), None);
+    let mut image = Some(image);
+    if image.as_ref().is_some_and(PendingImage::is_named) {
+        open_image(&mut image, &symbolizer, diag)?;
+    }
+    let live = LiveSymbols::new(&symbols, &symbolizer, kallsyms);
     let context = RenderContext {
         functions: &functions,
         symbolizer: &symbolizer,
@@ -118,6 +123,9 @@ pub(super) fn trace(
             .as_deref()
             .map(Recorder::create)
             .transpose()?,
+        image,
+        symbolizer: &symbolizer,
+        diag,
         stop: &stop,
         deadline: Deadline::after(config.run.duration),
         drain_until: None,
@@ -172,7 +180,7 @@ pub(super) fn probe(files: &KernelFiles) -> Result<()> {
         .next()
         .context("no symbol to try with")?;
     let btf = files.kernel_btf()?;
-    let by_name = btf.functions_by_name();
+    let by_name = btf.functions_of_names(&[FUNCTION].into_iter().collect());
     let func = by_name
         .get(FUNCTION)
         .context("no BTF function to try with")?;
@@ -395,9 +403,28 @@ fn write_summary(
     }
 }
 
+/// Waits for the lines of the image, once.
+fn open_image(
+    image: &mut Option<PendingImage>,
+    symbolizer: &Symbolizer,
+    diag: &Diag,
+) -> Result<()> {
+    if let Some(image) = image.take()
+        && let Some(lines) = image.join(diag)?
+    {
+        symbolizer.set_lines(lines);
+        diag.phase("opened the kernel image");
+    }
+    Ok(())
+}
+
 /// What the ring buffer is read into, and until when.
 struct Run<'a> {
     consumer: Consumer<'a>,
+    /// The image that lines are read from: nobody waits for it before there is something to show.
+    image: Option<PendingImage>,
+    symbolizer: &'a Symbolizer,
+    diag: &'a Diag,
     recorder: Option<Recorder>,
     stop: &'a StopFlag,
     deadline: Deadline,
@@ -425,6 +452,9 @@ impl Sink for Run<'_> {
     fn record(&mut self, bytes: &[u8]) {
         if let Some(recorder) = &mut self.recorder {
             recorder.record(bytes);
+        }
+        if let Err(error) = open_image(&mut self.image, self.symbolizer, self.diag) {
+            self.diag.warning(format!("no source lines: {error:#}"));
         }
         self.consumer.record(bytes);
     }

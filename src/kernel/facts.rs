@@ -23,8 +23,11 @@ use crate::spec::Pid;
 pub struct KernelFacts {
     /// All symbols.
     pub kallsyms: Kallsyms,
-    /// What ftrace can trace; `None` where that is left to the kernel to say when attaching.
+    /// The functions that ftrace lists; `None` where the text tells what can be traced, or where
+    /// that is left to the kernel to say when attaching.
     pub traceable: Option<Traceable>,
+    /// The kernel's text.
+    pub text: Option<Arc<Kcore>>,
     /// What kprobes may not touch.
     pub kprobe_blacklist: KprobeBlacklist,
     /// The kernel's types; without them no result is judged by its type.

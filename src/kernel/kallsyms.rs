@@ -15,7 +15,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use std::sync::OnceLock;
+use std::ops::Range;
 
 use memchr::memmem;
 
@@ -30,10 +30,8 @@ pub struct Kallsyms {
     text: String,
     /// In ascending order of address, the preferred name of an address first.
     entries: Vec<Entry>,
-    /// How much of the text belongs to the kernel itself; all of it for symbols read as text.
+    /// How much of the text belongs to the kernel itself.
     kernel_text_len: usize,
-    /// The entries in the order of their names' places, made when a name is looked for.
-    by_place: OnceLock<Vec<u32>>,
 }
 
 /// One symbol.
@@ -81,7 +79,13 @@ impl Kallsyms {
         let text = String::from_utf8(bytes)
             .unwrap_or_else(|err| String::from_utf8_lossy(err.as_bytes()).into_owned());
         let entries = parse::entries(&text)?;
-        Ok(Self::from_parts(text, entries))
+        let mut symbols = Self::from_parts(text, entries);
+        // Modules and all else that was loaded come behind the kernel itself.
+        if let Some(first) = memmem::find(symbols.text.as_bytes(), b"\t[") {
+            let line = symbols.text[..first].rfind('\n');
+            symbols.kernel_text_len = line.map_or(0, |end| end + 1);
+        }
+        Ok(symbols)
     }
 
     fn from_parts(text: String, entries: Vec<Entry>) -> Self {
@@ -89,7 +93,6 @@ impl Kallsyms {
             kernel_text_len: text.len(),
             text,
             entries,
-            by_place: OnceLock::new(),
         }
     }
 
@@ -122,15 +125,26 @@ impl Kallsyms {
         }
     }
 
-    /// The symbols of code, in ascending address order: what is left when most lines, which are
-    /// data, have been passed over by their letter.
-    pub fn functions(&self) -> impl Iterator<Item = Symbol<'_>> {
-        let of_code = |(_, entry): &(usize, &Entry)| entry.is_function();
-        self.entries
-            .iter()
-            .enumerate()
-            .filter(of_code)
-            .map(|(index, _)| self.symbol(index))
+    /// The places of all symbols that have the address of the symbol at `index`.
+    #[must_use]
+    pub fn namesakes_of_address(&self, index: usize) -> Range<usize> {
+        let addr = self.entries[index].addr;
+        let same = |entry: &&Entry| entry.addr == addr;
+        let before = self.entries[..index].iter().rev().take_while(same).count();
+        let behind = self.entries[index..].iter().take_while(same).count();
+        index - before..index + behind
+    }
+
+    /// The names of modules that have symbols, in the order in which they were loaded.
+    pub fn modules(&self) -> impl Iterator<Item = &str> + '_ {
+        let text = &self.text[self.kernel_text_len..];
+        let mut last = "";
+        text.lines().filter_map(move |line| {
+            let module = line.rsplit_once('[')?.1.strip_suffix(']')?;
+            let is_new = module != last;
+            last = module;
+            is_new.then_some(module)
+        })
     }
 
     /// The function that an address lies in, and the distance from its start; `None` where the
@@ -161,36 +175,19 @@ impl Kallsyms {
         indices.into_iter().map(|index| self.symbol(index))
     }
 
-    /// The places of the symbols whose names contain `literal`, ascending: one fast search
-    /// through a few megabytes instead of a look at each of two hundred thousand names.
-    #[must_use]
-    pub fn containing(&self, literal: &str) -> Vec<usize> {
-        let mut indices: Vec<usize> = memmem::find_iter(self.text.as_bytes(), literal)
-            .filter_map(|at| {
-                let index = self.index_at(at)?;
-                let entry = self.entries[index];
-                let end = entry.name as usize + usize::from(entry.name_len);
-                (at + literal.len() <= end).then_some(index)
-            })
-            .collect();
-        indices.sort_unstable();
-        indices.dedup();
-        indices
+    /// The symbol whose name stands at this place of the text.
+    fn index_at(&self, at: usize) -> Option<usize> {
+        let place = u32::try_from(at).ok()?;
+        self.entries.iter().position(|entry| entry.name == place)
     }
 
-    /// The symbol in whose line, from its name on, this place of the text lies.
-    fn index_at(&self, at: usize) -> Option<usize> {
-        let by_place = self.by_place.get_or_init(|| {
-            let mut places: Vec<u32> = (0..self.entries.len() as u32).collect();
-            // Nearly sorted: addresses ascend in the text as well.
-            places.sort_by_key(|&index| self.entries[index as usize].name);
-            places
-        });
-        let behind =
-            by_place.partition_point(|&index| self.entries[index as usize].name as usize <= at);
-        by_place
-            .get(behind.checked_sub(1)?)
-            .map(|&index| index as usize)
+    /// The places and names of the symbols of code, in ascending address order: what is left when
+    /// most symbols, which are data, have been passed over by their letter.
+    pub fn function_names(&self) -> impl Iterator<Item = (usize, &str)> {
+        let entries = self.entries.iter().enumerate();
+        entries
+            .filter(|(_, entry)| entry.is_function())
+            .map(|(index, entry)| (index, self.name(*entry)))
     }
 
     fn name(&self, entry: Entry) -> &str {

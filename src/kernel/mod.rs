@@ -8,5 +8,6 @@ pub mod kallsyms;
 pub mod kcore;
 pub mod privileges;
 pub mod surroundings;
+pub mod symbols;
 pub mod traceable;
 pub mod version;

@@ -127,6 +127,58 @@ fn entry(line: &str, start: usize, has_addresses: bool) -> Option<Entry> {
     })
 }
 
+/// What stands where ftrace patches a function, if it can: compilers put a call there, which the
+/// kernel has turned into a no-op or into a call of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchSite {
+    /// Nobody traces the function.
+    Nop,
+    /// It is traced: a call of this address.
+    Call(Addr),
+    /// It is being changed right now.
+    Changing,
+}
+
+impl PatchSite {
+    /// How many bytes from a function's start [`PatchSite::find`] looks at.
+    pub const REACH: usize = 9;
+
+    /// Finds it in the first bytes of the function at `addr`, behind the landing pad for indirect
+    /// calls where there is one; `None` where the function was built without.
+    #[must_use]
+    pub fn find(addr: Addr, bytes: &[u8; Self::REACH]) -> Option<Self> {
+        const LEN: usize = 5;
+        // `endbr64`, or what the kernel puts in the place of those that it does not need (IBT's
+        // sealing, 5.18): `osp nop3`, lately a four-byte no-op with a recognizable operand.
+        let pads: [&[u8]; 3] = [
+            &[0xf3, 0x0f, 0x1e, 0xfa],
+            &[0x66, 0x0f, 0x1f, 0x00],
+            &[0x0f, 0x1f, 0x40],
+        ];
+        // The second is the choice of kernels before 5.13 on some processors.
+        let nops: [[u8; LEN]; 2] = [[0x0f, 0x1f, 0x44, 0, 0], [0x66, 0x66, 0x66, 0x66, 0x90]];
+        let has_pad = pads.iter().any(|pad| bytes.starts_with(pad));
+        let start = if has_pad { 4 } else { 0 };
+        let site: [u8; LEN] = bytes.get(start..start + LEN)?.try_into().ok()?;
+        if nops.contains(&site) {
+            return Some(Self::Nop);
+        }
+        let [opcode, displacement @ ..] = site;
+        match opcode {
+            0xe8 => {
+                let behind = addr.0.wrapping_add((start + LEN) as u64);
+                let displacement = i32::from_le_bytes(displacement);
+                Some(Self::Call(Addr(
+                    behind.wrapping_add_signed(displacement.into()),
+                )))
+            }
+            // `int3` comes first and goes last. Start-up code that was freed is full of it.
+            0xcc if displacement != [0xcc; 4] => Some(Self::Changing),
+            _ => None,
+        }
+    }
+}
+
 /// The address ranges that kprobes may not touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KprobeBlacklist {
@@ -179,7 +231,7 @@ fn range(line: &str) -> Option<(Addr, Addr)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Addr, KprobeBlacklist, Traceable, TraceableFunction};
+    use super::{Addr, KprobeBlacklist, PatchSite, Traceable, TraceableFunction};
 
     fn function<'a>(
         name: &'a str,
@@ -243,6 +295,36 @@ mod tests {
                 "{text:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_patch_site_is_found_with_and_without_a_landing_pad() {
+        let find = |bytes: [u8; 9]| PatchSite::find(Addr(0x1000), &bytes);
+        let behind_pad = |site: [u8; 5]| {
+            let mut bytes = [0xf3, 0x0f, 0x1e, 0xfa, 0, 0, 0, 0, 0];
+            bytes[4..].copy_from_slice(&site);
+            find(bytes)
+        };
+        let nop = [0x0f, 0x1f, 0x44, 0, 0];
+        assert_eq!(behind_pad(nop), Some(PatchSite::Nop));
+        assert_eq!(
+            find([0x0f, 0x1f, 0x44, 0, 0, 0x55, 0x48, 0x89, 0xe5]),
+            Some(PatchSite::Nop)
+        );
+        assert_eq!(
+            find([0x66, 0x0f, 0x1f, 0, 0x0f, 0x1f, 0x44, 0, 0]),
+            Some(PatchSite::Nop)
+        );
+        assert_eq!(
+            behind_pad([0xe8, 0xf7, 0xff, 0xff, 0xff]),
+            Some(PatchSite::Call(Addr(0x1000)))
+        );
+        assert_eq!(
+            behind_pad([0xcc, 0x1f, 0x44, 0, 0]),
+            Some(PatchSite::Changing)
+        );
+        assert_eq!(behind_pad([0x55, 0x48, 0x89, 0xe5, 0x53]), None);
+        assert_eq!(find([0xcc; 9]), None);
     }
 
     #[test]

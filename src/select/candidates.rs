@@ -2,11 +2,14 @@
 //! The functions that the globs ask for, one for each address, and whether ftrace knows them.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
-use super::matching::GlobIndex;
+use super::matching::{GlobIndex, is_function, matching};
 use crate::config::Globs;
+use crate::kernel::facts::KernelFacts;
 use crate::kernel::kallsyms::{Kallsyms, Symbol};
-use crate::kernel::traceable::Traceable;
+use crate::kernel::kcore::Kcore;
+use crate::kernel::traceable::PatchSite;
 use crate::spec::{Addr, FunctionName};
 
 /// How far behind a function's start ftrace patches it at most: `endbr64` on x86-64, `bti` and
@@ -31,22 +34,14 @@ pub(super) struct Candidate<'a> {
 /// The modules that have functions the globs ask for: whose BTF a selection needs.
 #[must_use]
 pub fn matching_modules(globs: &Globs, kallsyms: &Kallsyms) -> BTreeSet<String> {
-    let wanted = [GlobIndex::new(&globs.entry), GlobIndex::new(&globs.allow)];
-    let mut modules = BTreeSet::new();
-    for symbol in functions(kallsyms) {
-        if let Some(module) = symbol.module
-            && !modules.contains(module)
-            && wanted.iter().any(|globs| {
-                globs
-                    .matches(FunctionName::new(symbol.name, Some(module)))
-                    .next()
-                    .is_some()
-            })
-        {
-            modules.insert(module.to_owned());
-        }
+    if kallsyms.modules().next().is_none() {
+        return BTreeSet::new();
     }
-    modules
+    [&globs.entry, &globs.allow]
+        .into_iter()
+        .flat_map(|globs| matching(globs, kallsyms))
+        .filter_map(|(index, _)| kallsyms.symbol(index).module.map(str::to_owned))
+        .collect()
 }
 
 /// What the globs ask for, in ascending order of address.
@@ -54,60 +49,65 @@ pub fn matching_modules(globs: &Globs, kallsyms: &Kallsyms) -> BTreeSet<String> 
 /// Several names of one address are one function: asked for or denied by any of them, and called
 /// by the first that is asked for.
 pub(super) fn candidates<'a>(globs: &Globs, kallsyms: &'a Kallsyms) -> Vec<Candidate<'a>> {
-    let entry = GlobIndex::new(&globs.entry);
-    let allow = GlobIndex::new(&globs.allow);
+    let entry = matching(&globs.entry, kallsyms);
+    let allow = matching(&globs.allow, kallsyms);
     let deny = GlobIndex::new(&globs.deny);
-    let mut found: Vec<Candidate<'a>> = Vec::new();
-    let mut here: Vec<Symbol<'a>> = Vec::new();
-    for symbol in functions(kallsyms) {
-        if here.first().is_some_and(|first| first.addr != symbol.addr) {
-            here.clear();
+    let mut asked: Vec<usize> = entry
+        .iter()
+        .chain(&allow)
+        .map(|&(index, _)| index)
+        .collect();
+    asked.sort_unstable();
+    asked.dedup();
+    let mut found: Vec<Candidate<'a>> = Vec::with_capacity(asked.len());
+    for index in asked {
+        let symbol = kallsyms.symbol(index);
+        if found
+            .last()
+            .is_some_and(|last| last.symbol.addr == symbol.addr)
+        {
+            continue; // a second name that is asked for
         }
-        here.push(symbol);
-        let (name, module) = (symbol.name, symbol.module);
-        let function = FunctionName::new(name, module);
-        let by_entry: Vec<u16> = entry.matches(function).collect();
-        let by_allow: Vec<u16> = allow.matches(function).collect();
-        let known = found
-            .last_mut()
-            .filter(|last| last.symbol.addr == symbol.addr);
-        match known {
-            Some(known) => {
-                known.aliases.push(name);
-                merge(&mut known.entry, by_entry);
-                merge(&mut known.allow, by_allow);
-                merge(&mut known.deny, deny.matches(function).collect());
-            }
-            None if by_entry.is_empty() && by_allow.is_empty() => {}
-            None => {
-                let denied = here
-                    .iter()
-                    .flat_map(|symbol| deny.matches(FunctionName::new(symbol.name, module)));
-                let mut by_deny = Vec::new();
-                merge(&mut by_deny, denied.collect());
-                found.push(Candidate {
-                    symbol,
-                    aliases: here
-                        .iter()
-                        .map(|symbol| symbol.name)
-                        .filter(|&n| n != name)
-                        .collect(),
-                    entry: by_entry,
-                    allow: by_allow,
-                    deny: by_deny,
-                    namesakes: 1,
-                });
-            }
-        }
+        let all = kallsyms.namesakes_of_address(index);
+        let here: Vec<Symbol<'a>> = all
+            .clone()
+            .map(|index| kallsyms.symbol(index))
+            .filter(is_function)
+            .collect();
+        let denied = here
+            .iter()
+            .flat_map(|symbol| deny.matches(FunctionName::new(symbol.name, symbol.module)));
+        found.push(Candidate {
+            symbol,
+            aliases: here
+                .iter()
+                .map(|symbol| symbol.name)
+                .filter(|&name| name != symbol.name)
+                .collect(),
+            entry: unique(globs_of(&entry, &all)),
+            allow: unique(globs_of(&allow, &all)),
+            deny: unique(denied.collect()),
+            namesakes: 1,
+        });
     }
     count_namesakes(&mut found);
     found
 }
 
-fn merge(into: &mut Vec<u16>, more: Vec<u16>) {
-    into.extend(more);
-    into.sort_unstable();
-    into.dedup();
+/// The globs that match one of the symbols at `indices`.
+fn globs_of(matching: &[(usize, u16)], indices: &Range<usize>) -> Vec<u16> {
+    let first = matching.partition_point(|&(index, _)| index < indices.start);
+    matching[first..]
+        .iter()
+        .take_while(|&&(index, _)| index < indices.end)
+        .map(|&(_, glob)| glob)
+        .collect()
+}
+
+fn unique(mut globs: Vec<u16>) -> Vec<u16> {
+    globs.sort_unstable();
+    globs.dedup();
+    globs
 }
 
 /// A name matches the globs wherever it occurs, so all namesakes are candidates.
@@ -122,25 +122,6 @@ fn count_namesakes(candidates: &mut [Candidate<'_>]) {
         let key = (candidate.symbol.name, candidate.symbol.module);
         candidate.namesakes = counts.get(&key).copied().unwrap_or(1);
     }
-}
-
-/// The symbols that are functions of the kernel or of a module.
-fn functions(kallsyms: &Kallsyms) -> impl Iterator<Item = Symbol<'_>> {
-    kallsyms
-        .functions()
-        .filter(|symbol| !is_no_function(symbol))
-}
-
-/// Symbols of code that no one calls a function: padding before functions, static call
-/// trampolines, BPF programs, ftrace's and kprobes' own code pages.
-fn is_no_function(symbol: &Symbol<'_>) -> bool {
-    let name = symbol.name;
-    let module = symbol.module.unwrap_or_default();
-    ["__pfx_", "__cfi_", "__SCT__", "__SCK__"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
-        || module == "bpf"
-        || module.starts_with("__builtin__")
 }
 
 /// Whether ftrace can trace a function.
@@ -160,12 +141,15 @@ pub(super) enum TraceIndex<'a> {
     Sites(Vec<Addr>),
     /// How many functions of each name and module are traceable.
     Names(HashMap<(&'a str, Option<&'a str>), usize>),
+    /// The kernel's text: where compilers and ftrace left their marks.
+    Text(&'a Kcore, &'a Kallsyms),
 }
 
 impl<'a> TraceIndex<'a> {
-    pub(super) fn new(traceable: Option<&'a Traceable>) -> Self {
-        let Some(traceable) = traceable else {
-            return Self::Unknown;
+    pub(super) fn new(facts: &'a KernelFacts) -> Self {
+        let Some(traceable) = facts.traceable.as_ref() else {
+            let text = facts.text.as_deref();
+            return text.map_or(Self::Unknown, |kcore| Self::Text(kcore, &facts.kallsyms));
         };
         if traceable.has_addresses() {
             let mut sites: Vec<Addr> = traceable.iter().filter_map(|f| f.patch_site).collect();
@@ -180,9 +164,10 @@ impl<'a> TraceIndex<'a> {
     }
 
     pub(super) fn tracing(&self, candidate: &Candidate<'a>) -> Tracing {
-        let symbol = &candidate.symbol;
+        let symbol = candidate.symbol;
         match self {
             Self::Unknown => Tracing::Possible,
+            Self::Text(kcore, kallsyms) => text_tracing(kcore, kallsyms, symbol.addr),
             Self::Sites(sites) => {
                 let reach = symbol.size.clamp(1, MAX_PATCH_OFFSET);
                 let next = sites.partition_point(|&site| site < symbol.addr);
@@ -209,5 +194,27 @@ impl<'a> TraceIndex<'a> {
                 }
             }
         }
+    }
+}
+
+fn text_tracing(kcore: &Kcore, kallsyms: &Kallsyms, addr: Addr) -> Tracing {
+    let mut bytes = [0; PatchSite::REACH];
+    if kcore.read(addr, &mut bytes).is_err() {
+        return Tracing::Impossible;
+    }
+    let is_possible = match PatchSite::find(addr, &bytes) {
+        None => false,
+        Some(PatchSite::Nop | PatchSite::Changing) => true,
+        // A call that the function begins with on its own account goes to a function of the
+        // kernel; ftrace's go to ftrace's, or to code that was made for this function.
+        Some(PatchSite::Call(target)) => match kallsyms.resolve(target) {
+            Some((callee, _)) => callee.name.starts_with("ftrace_") || callee.module.is_some(),
+            None => true,
+        },
+    };
+    if is_possible {
+        Tracing::Possible
+    } else {
+        Tracing::Impossible
     }
 }

@@ -15,7 +15,7 @@ pub struct GlobReport {
     pub in_kallsyms: usize,
     /// Of these (or, where there are none, of all that BTF has), those that BTF describes.
     pub in_btf: usize,
-    /// Of these, those that ftrace can trace; all where its list was not read.
+    /// Of these and not denied, those that ftrace can trace.
     pub attachable: usize,
     /// Of these, those that are traced.
     pub selected: usize,

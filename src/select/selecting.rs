@@ -29,8 +29,8 @@ pub struct Capabilities {
 #[must_use]
 pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -> Selection {
     let candidates = candidates(globs, &facts.kallsyms);
-    let types = Types::new(facts);
-    let traces = TraceIndex::new(facts.traceable.as_ref());
+    let types = Types::new(facts, &candidates);
+    let traces = TraceIndex::new(facts);
     let denied_by: Vec<Arc<str>> = globs
         .deny
         .iter()
@@ -107,13 +107,12 @@ fn judge<'a>(
     denied_by: &[Arc<str>],
 ) -> Verdict {
     let typed = types.of(candidate, capabilities.trampolines);
-    let tracing = traces.tracing(candidate);
     let name = candidate.symbol.name;
     let denied = candidate
         .deny
         .first()
         .and_then(|&glob| denied_by.get(usize::from(glob)));
-    let reason = if let Some(glob) = denied {
+    let never = if let Some(glob) = denied {
         Some(Reason::Denied {
             glob: Arc::clone(glob),
         })
@@ -123,7 +122,18 @@ fn judge<'a>(
         Some(Reason::BuiltIn { why })
     } else if never_returns(name) {
         Some(Reason::NoReturn)
-    } else if tracing == Tracing::Impossible {
+    } else {
+        None
+    };
+    if let Some(reason) = never {
+        return Verdict {
+            reason: Some(reason),
+            traceable: false,
+            typed,
+        };
+    }
+    let tracing = traces.tracing(candidate);
+    let reason = if tracing == Tracing::Impossible {
         Some(Reason::NotTraceable)
     } else if tracing == Tracing::Unclear {
         Some(Reason::Ambiguous)
@@ -262,9 +272,10 @@ fn explain(report: &mut GlobReport, types: &Types<'_>, facts: &KernelFacts) {
     let GlobKind::Function { name, module } = spec.kind() else {
         return;
     };
-    let symbols = (0..facts.kallsyms.len()).map(|index| facts.kallsyms.symbol(index));
-    let functions =
-        symbols.filter(|symbol| symbol.is_function && !symbol.name.starts_with("__pfx_"));
+    let functions = facts.kallsyms.function_names();
+    let functions = functions
+        .map(|(index, _)| facts.kallsyms.symbol(index))
+        .filter(|symbol| !symbol.name.starts_with("__pfx_"));
     let in_module = |of: Option<&str>| match module {
         Some(module) => of.is_some_and(|of| module.matches(of)),
         None => true,

@@ -80,6 +80,7 @@ fn facts(traceable: Option<&str>) -> KernelFacts {
     KernelFacts {
         kallsyms: Kallsyms::parse(SYMBOLS.into()).unwrap(),
         traceable: traceable.map(|text| Traceable::parse(text.into())),
+        text: None,
         kprobe_blacklist: KprobeBlacklist::parse(b"0xffffffff81001000-0xffffffff81001080\tx\n"),
         kernel_btf: Some(kernel),
         module_btf: BTreeMap::from([("xfs".to_owned(), module)]),
@@ -405,7 +406,7 @@ fn a_glob_report_counts_at_each_step() {
             report.attachable,
             report.selected
         ),
-        (10, 9, 8, 7)
+        (10, 9, 7, 7)
     );
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::candidates::Candidate;
 use super::types::{BtfOrigin, Prototype};
-use crate::kernel::btf::{Btf, BtfFunction, TrampolineObstacle, TrampolineRules};
+use crate::kernel::btf::{Btf, BtfFunction, NameSet, TrampolineObstacle, TrampolineRules};
 use crate::kernel::facts::KernelFacts;
 use crate::spec::{ResultType, base_name};
 
@@ -31,25 +31,38 @@ struct TypeIndex<'a> {
 }
 
 impl<'a> TypeIndex<'a> {
-    fn new(btf: &'a Btf, origin: BtfOrigin) -> Self {
+    fn new(btf: &'a Btf, origin: BtfOrigin, names: &NameSet<'_>) -> Self {
         Self {
             btf,
-            functions: btf.functions_by_name(),
+            functions: btf.functions_of_names(names),
             origin,
         }
     }
 }
 
 impl<'a> Types<'a> {
-    pub(super) fn new(facts: &'a KernelFacts) -> Self {
+    /// What is known of the candidates.
+    pub(super) fn new(facts: &'a KernelFacts, candidates: &[Candidate<'a>]) -> Self {
         let modules = facts.module_btf.iter();
+        let names: NameSet<'_> = candidates
+            .iter()
+            .flat_map(|candidate| {
+                let name = candidate.symbol.name;
+                [name, base_name(name)]
+                    .into_iter()
+                    .chain(candidate.aliases.iter().copied())
+            })
+            .collect();
         Self {
             kernel: facts
                 .kernel_btf
                 .as_deref()
-                .map(|btf| TypeIndex::new(btf, BtfOrigin::Vmlinux)),
+                .map(|btf| TypeIndex::new(btf, BtfOrigin::Vmlinux, &names)),
             modules: modules
-                .map(|(name, btf)| (name.as_str(), TypeIndex::new(btf, BtfOrigin::Module)))
+                .map(|(name, btf)| {
+                    let index = TypeIndex::new(btf, BtfOrigin::Module, &names);
+                    (name.as_str(), index)
+                })
                 .collect(),
         }
     }
@@ -104,16 +117,15 @@ impl<'a> Types<'a> {
 
     /// All function names.
     pub(super) fn names(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + '_ {
+        let names = |index: &TypeIndex<'a>| index.btf.functions().map(|(_, name)| name);
         let kernel = self
             .kernel
             .iter()
-            .flat_map(|index| index.functions.keys().map(|&n| (n, None)));
-        let modules = self.modules.iter().flat_map(|(&module, index)| {
-            index
-                .functions
-                .keys()
-                .map(move |&name| (name, Some(module)))
-        });
+            .flat_map(move |index| names(index).map(|name| (name, None)));
+        let modules = self
+            .modules
+            .iter()
+            .flat_map(move |(&module, index)| names(index).map(move |name| (name, Some(module))));
         kernel.chain(modules)
     }
 }

@@ -98,6 +98,15 @@ impl NameGlob {
         }
     }
 
+    /// A literal that every matching name contains; empty where there is none for certain.
+    #[must_use]
+    pub fn required_literal(&self) -> &str {
+        match self.matcher {
+            Matcher::Literal | Matcher::Parts(_) => self.longest_literal(),
+            Matcher::Compiled(_) => "",
+        }
+    }
+
     /// The longest run of literal characters: what "nearest names" are looked up by.
     #[must_use]
     pub fn longest_literal(&self) -> &str {

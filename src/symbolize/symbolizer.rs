@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::lines::{LineSource, Missing, PendingLines};
 use super::sections::OpenError;
@@ -19,7 +19,8 @@ const MEMO: usize = 1 << 16;
 pub struct Symbolizer {
     kallsyms: RwLock<Arc<Kallsyms>>,
     level: Level,
-    lines: Option<LineSource>,
+    /// Not set as long as the image is being opened.
+    lines: OnceLock<LineSource>,
     memo: Mutex<Memo>,
 }
 
@@ -49,8 +50,16 @@ impl Symbolizer {
         Self {
             kallsyms: RwLock::new(kallsyms),
             level,
-            lines,
+            lines: lines.map_or_else(OnceLock::new, OnceLock::from),
             memo: Mutex::default(),
+        }
+    }
+
+    /// Gives it lines that were not there when it was made; the first ones stay.
+    pub fn set_lines(&self, lines: LineSource) {
+        if self.lines.set(lines).is_ok() {
+            let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
+            memo.frames.clear();
         }
     }
 
@@ -118,7 +127,7 @@ impl Symbolizer {
         if symbol.is_none() {
             unresolved.no_symbol += 1;
         }
-        let answer = match (&self.lines, self.level) {
+        let answer = match (self.lines.get(), self.level) {
             (None, _) | (_, Level::Names) => None,
             (Some(lines), _) => lines
                 .answer(meant)

@@ -83,11 +83,26 @@ impl Btf {
     /// Where a member stands in a struct, in bytes, be it in an anonymous part of it.
     #[must_use]
     pub fn member_offset(&self, structure: &str, member: &str) -> Option<u32> {
+        self.member_offsets(structure, [member])
+            .map(|[offset]| offset)
+    }
+
+    /// The same of several members: one look-up of the struct.
+    #[must_use]
+    pub fn member_offsets<const N: usize>(
+        &self,
+        structure: &str,
+        members: [&str; N],
+    ) -> Option<[u32; N]> {
         let types = self.named(structure);
-        let bits = types
-            .iter()
-            .find_map(|typ| self.bit_offset(typ, member, MAX_NESTING))?;
-        Some(bits / 8)
+        let mut offsets = [0; N];
+        for (offset, member) in offsets.iter_mut().zip(members) {
+            let bits = types
+                .iter()
+                .find_map(|typ| self.bit_offset(typ, member, MAX_NESTING))?;
+            *offset = bits / 8;
+        }
+        Some(offsets)
     }
 
     /// The id of a function.
@@ -105,8 +120,7 @@ impl Btf {
     fn named_id(&self, name: &str, kind: Kind) -> Option<u32> {
         let offsets = self.string_offsets(name);
         let is_kind = |id: u32| self.typ(id).is_some_and(|typ| typ.kind == kind);
-        self.own_ids()
-            .find(|id| self.is_named(*id, &offsets) && is_kind(*id))
+        self.ids_named(&offsets).find(|id| is_kind(*id))
     }
 
     fn bit_offset(&self, typ: &Type<'_>, member: &str, nesting: u8) -> Option<u32> {
@@ -151,7 +165,7 @@ impl Btf {
         let mut btf = Some(self);
         while let Some(level) = btf {
             if !offsets.is_empty() {
-                let ids = level.own_ids().filter(|id| level.is_named(*id, &offsets));
+                let ids = level.ids_named(&offsets);
                 found.extend(ids.filter_map(|id| level.typ(id)));
             }
             btf = level.base();
@@ -159,13 +173,6 @@ impl Btf {
             offsets.retain(|&offset| btf.is_some_and(|base| offset < base.end_of_strings()));
         }
         found
-    }
-
-    /// Whether a type of this BTF's own carries one of these strings: one comparison for nearly
-    /// all of them.
-    fn is_named(&self, id: u32, offsets: &[u32]) -> bool {
-        self.name_offset(id)
-            .is_some_and(|offset| offsets.contains(&offset))
     }
 
     /// Every offset at which the string section has exactly `name`.

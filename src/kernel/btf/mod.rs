@@ -12,11 +12,13 @@ mod format;
 mod helpers;
 mod known;
 mod lookup;
+mod names;
 mod parse;
 mod prototype;
 mod result;
 #[cfg(test)]
 mod tests;
 
+pub use names::NameSet;
 pub use parse::{Btf, BtfFunction};
 pub use prototype::{ArgKind, FunctionShape, StructArgs, TrampolineObstacle, TrampolineRules};

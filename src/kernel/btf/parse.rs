@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 
 use super::format::{Kind, RECORD, kind_flag, read_u32, sections, vlen};
+use super::names::NameSet;
 
 /// Parsed type information: of the kernel, or of a module on top of the kernel's.
 pub struct Btf {
@@ -108,11 +109,27 @@ impl Btf {
         self.functions.iter().map(|&id| (id, self.name(id)))
     }
 
-    /// The functions by name: built once and asked often.
+    /// All functions by name: for those who ask often.
     #[must_use]
     pub fn functions_by_name(&self) -> HashMap<&str, BtfFunction<'_>> {
-        let mut by_name = HashMap::with_capacity(self.functions.len());
-        for (id, name) in self.functions() {
+        self.by_name(|_| true)
+    }
+
+    /// The functions of these names: a fraction of the time that all of them take.
+    #[must_use]
+    pub fn functions_of_names(&self, names: &NameSet<'_>) -> HashMap<&str, BtfFunction<'_>> {
+        self.by_name(|name| {
+            names.may_contain(name) && str::from_utf8(name).is_ok_and(|name| names.contains(name))
+        })
+    }
+
+    fn by_name(&self, wanted: impl Fn(&[u8]) -> bool) -> HashMap<&str, BtfFunction<'_>> {
+        let mut by_name = HashMap::new();
+        for &id in &self.functions {
+            if !wanted(self.name_bytes(id)) {
+                continue;
+            }
+            let name = self.name(id);
             by_name
                 .entry(name)
                 .and_modify(|function: &mut BtfFunction<'_>| {
@@ -159,17 +176,23 @@ impl Btf {
         self.base.as_deref()
     }
 
-    /// The ids of this BTF's own types.
-    pub(super) fn own_ids(&self) -> Range<u32> {
-        self.first_id..self.next_id()
-    }
-
     /// This BTF's own string bytes, and the offset that the first of them has in type records.
     pub(super) fn own_strings(&self) -> (&[u8], u32) {
         (
             self.bytes.get(self.strings.clone()).unwrap_or_default(),
             self.first_string,
         )
+    }
+
+    /// The name of a type of this BTF's own, as bytes.
+    fn name_bytes(&self, id: u32) -> &[u8] {
+        let offset = self.name_offset(id).unwrap_or_default();
+        let Some(own) = offset.checked_sub(self.first_string) else {
+            return self.string(offset).as_bytes();
+        };
+        let (strings, _) = self.own_strings();
+        let tail = strings.get(own as usize..).unwrap_or_default();
+        &tail[..memchr::memchr(0, tail).unwrap_or(0)]
     }
 
     /// The string at an offset, empty where there is none.
@@ -181,6 +204,21 @@ impl Btf {
         let tail = strings.get(own as usize..).unwrap_or_default();
         let end = memchr::memchr(0, tail).unwrap_or(0);
         str::from_utf8(&tail[..end]).unwrap_or_default()
+    }
+
+    /// The ids of this BTF's own types that carry one of these strings: a few instructions for
+    /// each of a hundred thousand that do not.
+    pub(super) fn ids_named<'a>(&'a self, offsets: &'a [u32]) -> impl Iterator<Item = u32> + 'a {
+        let of = |&at: &u32| read_u32(&self.bytes, at as usize).unwrap_or_default();
+        let is_named = move |offset: u32| match *offsets {
+            [] => false,
+            [only] => offset == only,
+            _ => offsets.contains(&offset),
+        };
+        (self.first_id..)
+            .zip(&self.records)
+            .filter(move |(_, at)| is_named(of(at)))
+            .map(|(id, _)| id)
     }
 
     /// Where the name of a type of this BTF's own stands; `None` for others.

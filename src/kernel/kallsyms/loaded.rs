@@ -54,20 +54,28 @@ impl LoadedLayout {
     /// Reads it from the kernel's types; `None` where they are not of the known form.
     #[must_use]
     pub fn of(btf: &Btf) -> Option<Self> {
-        let member = |of: &str, name: &str| btf.member_offset(of, name).map(u64::from);
+        let module = ["list", "name", "state", "kallsyms"];
+        let kallsyms = ["symtab", "num_symtab", "strtab", "typetab"];
+        let program = ["start", "end", "name", "lnode"];
+        let [module_list, module_name, module_state, module_kallsyms] =
+            btf.member_offsets("module", module)?.map(u64::from);
+        let [symtab, num_symtab, strtab, typetab] =
+            btf.member_offsets("mod_kallsyms", kallsyms)?.map(u64::from);
+        let [ksym_start, ksym_end, ksym_name, ksym_list] =
+            btf.member_offsets("bpf_ksym", program)?.map(u64::from);
         Some(Self {
-            module_list: member("module", "list")?,
-            module_name: member("module", "name")?,
-            module_state: member("module", "state")?,
-            module_kallsyms: member("module", "kallsyms")?,
-            symtab: member("mod_kallsyms", "symtab")?,
-            num_symtab: member("mod_kallsyms", "num_symtab")?,
-            strtab: member("mod_kallsyms", "strtab")?,
-            typetab: member("mod_kallsyms", "typetab")?,
-            ksym_start: member("bpf_ksym", "start")?,
-            ksym_end: member("bpf_ksym", "end")?,
-            ksym_name: member("bpf_ksym", "name")?,
-            ksym_list: member("bpf_ksym", "lnode")?,
+            module_list,
+            module_name,
+            module_state,
+            module_kallsyms,
+            symtab,
+            num_symtab,
+            strtab,
+            typetab,
+            ksym_start,
+            ksym_end,
+            ksym_name,
+            ksym_list,
         })
     }
 }
@@ -81,20 +89,21 @@ impl Kallsyms {
     /// When the lists are not where they should be, or changed while they were read.
     pub fn with_loaded(&self, kcore: &Kcore, layout: &LoadedLayout) -> Result<Self> {
         let kernel_text_len = self.kernel_text_len;
-        let kernel = |entry: &&Entry| (entry.name as usize) < kernel_text_len;
         let memory = Memory { kcore, layout };
-        let mut loaded = Loaded {
-            text: self.text[..kernel_text_len].to_owned(),
-            entries: self.entries.iter().filter(kernel).copied().collect(),
-        };
+        let mut loaded = Loaded::default();
         let list = |name: &str| {
             let symbol = self.named(name).next();
             symbol.with_context(|| format!("no symbol `{name}`"))
         };
+        loaded.text.push_str(&self.text[..kernel_text_len]);
         memory.add_modules(list("modules")?.addr, &mut loaded)?;
         if let Ok(programs) = list("bpf_kallsyms") {
             memory.add_programs(programs.addr, &mut loaded)?;
         }
+        let kernel = |entry: &&Entry| (entry.name as usize) < kernel_text_len;
+        loaded
+            .entries
+            .splice(0..0, self.entries.iter().filter(kernel).copied());
         parse::sort(&mut loaded.entries);
         let mut symbols = Self::from_parts(loaded.text, loaded.entries);
         symbols.kernel_text_len = kernel_text_len;
@@ -103,6 +112,7 @@ impl Kallsyms {
 }
 
 /// What is being put together.
+#[derive(Default)]
 struct Loaded {
     text: String,
     entries: Vec<Entry>,

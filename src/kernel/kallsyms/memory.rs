@@ -42,12 +42,19 @@ impl Kallsyms {
                 continue;
             };
             ensure!(
-                symbols.named(anchor).any(|symbol| symbol.addr == expected),
+                symbols.is_named(expected, anchor),
                 "the kernel's symbol table is of an unknown form: `{anchor}` is not where it is"
             );
         }
         symbols.kernel_text_len = symbols.text.len();
         Ok(symbols)
+    }
+
+    fn is_named(&self, addr: Addr, name: &str) -> bool {
+        let first = self.entries.partition_point(|entry| entry.addr < addr.0);
+        let here = self.entries[first..].iter();
+        here.take_while(|entry| entry.addr == addr.0)
+            .any(|&entry| self.name(entry) == name)
     }
 
     fn decode(tables: &Tables, addrs: &[u64]) -> Result<Self> {
@@ -61,16 +68,14 @@ impl Kallsyms {
             let packed = packed.context("the names are cut short")?;
             at = start + len;
             let begin = text.len();
-            for &token in packed {
-                text.push_token(&tokens[usize::from(token)]);
-            }
+            text.push_tokens(packed, &tokens);
             let name_len = text.len().saturating_sub(begin + 1);
             if name_len == 0 {
                 bail!("a symbol without a name");
             }
             // The first letter is the type; a blank stands in its place, as in the file.
             let kind = text.replace(begin, b' ');
-            text.push(b'\n');
+            text.push_bytes(b"\n");
             entries.push(Entry {
                 addr,
                 name: u32::try_from(begin + 1)?,
@@ -198,14 +203,16 @@ impl Tables {
         Some((first & 0x7f | second << 7, at + 2))
     }
 
-    fn tokens(&self) -> Result<Vec<Token>> {
+    fn tokens(&self) -> Result<Box<[Token; TOKENS]>> {
         let token = |&start: &u16| {
             let rest = self.token_table.get(usize::from(start)..)?;
             let end = rest.iter().position(|&byte| byte == 0)?;
             Token::new(&rest[..end])
         };
         let tokens: Option<Vec<Token>> = self.token_index.iter().map(token).collect();
-        tokens.context("the kernel's symbol tables have odd tokens")
+        tokens
+            .and_then(|tokens| tokens.try_into().ok())
+            .context("the kernel's symbol tables have odd tokens")
     }
 }
 
@@ -253,25 +260,32 @@ impl Text {
         self.len
     }
 
-    fn push_token(&mut self, token: &Token) {
-        self.push_start(&token.start, token.start_len);
-        if !token.rest.is_empty() {
-            for &byte in &token.rest {
-                self.push(byte);
+    fn push_tokens(&mut self, packed: &[u8], tokens: &[Token; TOKENS]) {
+        self.reserve(TOKEN_START * (packed.len() + 1));
+        for &token in packed {
+            let token = &tokens[usize::from(token)];
+            // In one piece, or each byte is checked for having room.
+            if let Some(room) = self.bytes[self.len..].first_chunk_mut::<TOKEN_START>() {
+                *room = token.start;
+            }
+            self.len += usize::from(token.start_len);
+            if !token.rest.is_empty() {
+                self.push_bytes(&token.rest);
+                self.reserve(TOKEN_START * (packed.len() + 1));
             }
         }
     }
 
-    fn push_start(&mut self, bytes: &[u8; TOKEN_START], len: u8) {
-        if self.bytes.len() < self.len + TOKEN_START {
-            self.bytes.resize(2 * self.bytes.len(), 0);
-        }
-        self.bytes[self.len..self.len + TOKEN_START].copy_from_slice(bytes);
-        self.len += usize::from(len);
+    fn push_bytes(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
     }
 
-    fn push(&mut self, byte: u8) {
-        self.push_start(&[byte; TOKEN_START], 1);
+    fn reserve(&mut self, len: usize) {
+        if self.bytes.len() < self.len + len {
+            self.bytes.resize(2 * (self.len + len), 0);
+        }
     }
 
     fn replace(&mut self, at: usize, byte: u8) -> u8 {

@@ -27,7 +27,7 @@ mod lifecycle;
 mod listing;
 mod main_job;
 mod reach;
-mod trail;
 mod symbols;
+mod trail;
 mod use_cases;
 mod zz_lockdown;

@@ -6,6 +6,7 @@ use std::fs;
 
 use retsnoop_rs::kernel::facts::KernelFiles;
 use retsnoop_rs::kernel::kallsyms::{Kallsyms, LoadedLayout};
+use retsnoop_rs::kernel::traceable::PatchSite;
 
 use super::harness::kernel;
 
@@ -66,4 +67,43 @@ fn modules_and_programs_in_memory_are_what_kallsyms_prints() {
     let read = lines(&read, loaded);
     let differing: Vec<_> = read.symmetric_difference(&expected).take(10).collect();
     assert!(differing.is_empty(), "{differing:?}");
+}
+
+#[test]
+fn the_text_tells_what_ftrace_can_trace() {
+    let files = KernelFiles::default();
+    let kcore = files.kcore().unwrap();
+    let symbols = printed();
+    let listed = files.traceable().unwrap();
+    let listed: BTreeSet<(&str, Option<&str>)> = listed
+        .iter()
+        .map(|function| (function.name, function.module))
+        .collect();
+    let (mut n_traceable, mut differing) = (0, Vec::new());
+    for (index, name) in symbols.function_names() {
+        let symbol = symbols.symbol(index);
+        let mut start = [0; PatchSite::REACH];
+        if name.starts_with("__pfx_") || kcore.read(symbol.addr, &mut start).is_err() {
+            continue;
+        }
+        let has_site = matches!(PatchSite::find(symbol.addr, &start), Some(PatchSite::Nop));
+        let mut names = symbols
+            .namesakes_of_address(index)
+            .map(|index| symbols.symbol(index));
+        let is_listed = names.any(|symbol| listed.contains(&(symbol.name, symbol.module)));
+        if has_site && is_listed {
+            n_traceable += 1;
+        } else if has_site {
+            differing.push(format!("{name} is not listed"));
+        } else if is_listed && symbols.named(name).count() == 1 {
+            // (The list has names only: of several functions of one name any may be meant.)
+            differing.push(format!("{name} is listed: {start:x?}"));
+        }
+    }
+    assert!(n_traceable > 20_000, "{n_traceable}");
+    assert!(
+        differing.len() <= n_traceable / 1000,
+        "{}: {differing:?}",
+        differing.len()
+    );
 }
