@@ -112,28 +112,25 @@ fn judge<'a>(
         .deny
         .first()
         .and_then(|&glob| denied_by.get(usize::from(glob)));
-    let never = if let Some(glob) = denied {
-        Some(Reason::Denied {
-            glob: Arc::clone(glob),
-        })
-    } else if is_cold_part(name) {
-        Some(Reason::ColdPart)
-    } else if let Some(why) = built_in(name) {
-        Some(Reason::BuiltIn { why })
-    } else if never_returns(name) {
-        Some(Reason::NoReturn)
-    } else {
-        None
-    };
-    if let Some(reason) = never {
+    if let Some(glob) = denied {
+        // Most of what wide globs ask for is denied again: not worth a look at the text.
         return Verdict {
-            reason: Some(reason),
+            reason: Some(Reason::Denied {
+                glob: Arc::clone(glob),
+            }),
+            overridden: None,
             traceable: false,
             typed,
         };
     }
     let tracing = traces.tracing(candidate);
-    let reason = if tracing == Tracing::Impossible {
+    let reason = if is_cold_part(name) {
+        Some(Reason::ColdPart)
+    } else if let Some(why) = built_in(name) {
+        Some(Reason::BuiltIn { why })
+    } else if never_returns(name) {
+        Some(Reason::NoReturn)
+    } else if tracing == Tracing::Impossible {
         Some(Reason::NotTraceable)
     } else if tracing == Tracing::Unclear {
         Some(Reason::Ambiguous)
