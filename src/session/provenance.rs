@@ -14,6 +14,9 @@ use crate::spec::{Outcome, ResultType};
 const NOT_FOUND: [u16; 6] = [2, 3, 6, 9, 19, 126];
 const ENOMEM: u16 = 12;
 
+/// "Not mine, ask the next": what it is turned into when nobody is left was made by whom asked.
+const ENOPARAM: u16 = 519;
+
 /// Parts of names of functions whose `NULL` means "there is none".
 const LOOKUPS: [&str; 10] = [
     "lookup", "find", "search", "get", "peek", "next", "first", "prev", "match", "cached",
@@ -56,17 +59,32 @@ struct Reason {
     link: Link,
     callee: Option<usize>,
     certain: bool,
+    /// A callee that returned the error because it was handed it: no culprit, nor handled.
+    bearer: Option<usize>,
+}
+
+impl Reason {
+    fn origin(certain: bool) -> Self {
+        Self {
+            link: Link::Origin,
+            callee: None,
+            certain,
+            bearer: None,
+        }
+    }
 }
 
 /// Follows the failure from the entry function (`calls[0]`) down.
 pub(super) fn explain(calls: &[Call], functions: &[TracedFunction]) -> Verdict {
     let tree = Tree { calls, functions };
     let mut chain = Vec::new();
+    let mut bearers = Vec::new();
     let mut certain = true;
     let mut next = Some(0);
     while let Some(call) = next {
         let reason = tree.reason(call);
         certain &= reason.certain;
+        bearers.extend(reason.bearer);
         chain.push(ChainLink {
             call,
             link: reason.link,
@@ -74,7 +92,7 @@ pub(super) fn explain(calls: &[Call], functions: &[TracedFunction]) -> Verdict {
         // A callee always has a higher index than its caller, so this ends.
         next = reason.callee.filter(|callee| *callee > call);
     }
-    let handled = tree.handled(&chain);
+    let handled = tree.handled(&chain, &bearers);
     Verdict {
         chain,
         certain,
@@ -94,10 +112,15 @@ impl Tree<'_> {
             return self.reason_of_success(call);
         }
         if let Some(callee) = self.last_callee(call, |callee| self.carries(callee, outcome)) {
+            if self.asks_around(call, callee) {
+                return Reason::origin(false);
+            }
+            let maker = self.maker_of_argument(callee, outcome);
             return Reason {
                 link: Link::PassedOn,
-                callee: Some(callee),
-                certain: true,
+                callee: Some(maker.unwrap_or(callee)),
+                certain: maker.is_none(),
+                bearer: maker.is_some().then_some(callee),
             };
         }
         match self.last_decisive_callee(call) {
@@ -105,19 +128,50 @@ impl Tree<'_> {
                 link: Link::Translated,
                 callee: Some(callee),
                 certain: false,
+                bearer: None,
             },
             // A failure that was handled just before leaves room for doubt.
-            Some(callee) => Reason {
-                link: Link::Origin,
-                callee: None,
-                certain: !self.calls[callee].outcome.is_failure(),
-            },
-            None => Reason {
-                link: Link::Origin,
-                callee: None,
-                certain: true,
-            },
+            Some(callee) => Reason::origin(!self.calls[callee].outcome.is_failure()),
+            None => Reason::origin(true),
         }
+    }
+
+    /// Whether the caller asked one after the other, and `refusal` is only the last of them to
+    /// refuse: the same function failed in the same way before, because of another function. That
+    /// nobody took it is the caller's to say.
+    fn asks_around(&self, call: usize, refusal: usize) -> bool {
+        let reason = |callee: usize| {
+            let outcome = self.calls[callee].outcome;
+            let below = self.last_callee(callee, |below| self.carries(below, outcome));
+            below.map(|below| self.calls[below].func)
+        };
+        let Some(last) = reason(refusal) else {
+            return false;
+        };
+        let (func, outcome) = (self.calls[refusal].func, self.calls[refusal].outcome);
+        self.callees(call)
+            .filter(|callee| *callee != refusal)
+            .filter(|callee| self.calls[*callee].func == func)
+            .filter(|callee| self.calls[*callee].outcome == outcome)
+            .any(|callee| reason(callee).is_some_and(|other| other != last))
+    }
+
+    /// Who made the error that `bearer` was handed as an argument and returned at once: since 7.0
+    /// `link_path_walk` and `do_file_open` take names that may be an `ERR_PTR`. It called nothing
+    /// itself, and what failed last before it returned the same error as a pointer.
+    fn maker_of_argument(&self, bearer: usize, outcome: Outcome) -> Option<usize> {
+        if !matches!(outcome, Outcome::Errno(_)) || self.callees(bearer).next().is_some() {
+            return None;
+        }
+        let parent = self.calls[bearer].parent?;
+        let before = self
+            .callees(parent)
+            .take_while(|callee| *callee < bearer)
+            .filter(|callee| self.effective(*callee).is_some())
+            .last()?;
+        let is_error_pointer = self.result_type(before) == ResultType::Pointer
+            && self.calls[before].outcome == outcome;
+        is_error_pointer.then_some(before)
     }
 
     /// The call says nothing itself (void, bool, did not return, or a success that is shown):
@@ -130,6 +184,7 @@ impl Tree<'_> {
             link: Link::Transparent,
             callee,
             certain: callee.is_some(),
+            bearer: None,
         }
     }
 
@@ -169,13 +224,15 @@ impl Tree<'_> {
     fn last_decisive_callee(&self, call: usize) -> Option<usize> {
         self.last_callee(call, |callee| {
             let silent = self.effective(callee).is_none() && !self.says_something(callee);
+            // A number says something, but not by failing: what failed below was taken into it.
+            let counts = matches!(self.result_type(callee), ResultType::Unsigned(_));
             let weak = self.result_type(callee) == ResultType::Unknown;
             let cleans_up = self.effective(callee).is_none()
                 && name_has(
                     &self.functions[self.calls[callee].func.index()].name,
                     &CLEANUPS,
                 );
-            !silent && !weak && !cleans_up
+            !silent && !weak && !cleans_up && !counts
         })
     }
 
@@ -183,7 +240,7 @@ impl Tree<'_> {
     fn may_translate(&self, callee: usize, outcome: Outcome) -> bool {
         let name = &self.functions[self.calls[callee].func.index()].name;
         match (self.effective(callee), outcome) {
-            (None, _) => false,
+            (None, _) | (Some(Outcome::Errno(ENOPARAM)), _) => false,
             (Some(Outcome::Null), Outcome::Errno(errno)) => {
                 if errno == ENOMEM {
                     name_has(name, &ALLOCATORS) || !name_has(name, &LOOKUPS)
@@ -201,8 +258,9 @@ impl Tree<'_> {
     }
 
     /// Failures that are no part of the chain; of one that was passed on only its last bearer.
-    fn handled(&self, chain: &[ChainLink]) -> Vec<usize> {
-        let in_chain = |call: usize| chain.iter().any(|link| link.call == call);
+    fn handled(&self, chain: &[ChainLink], bearers: &[usize]) -> Vec<usize> {
+        let in_chain =
+            |call: usize| chain.iter().any(|link| link.call == call) || bearers.contains(&call);
         let counts = |call: usize| {
             self.calls[call].outcome.is_failure()
                 && self.result_type(call) != ResultType::Unknown

@@ -16,6 +16,7 @@ const TYPES: &[(&str, ResultType)] = &[
     ("free_thing", ResultType::Void),
     ("do_void", ResultType::Void),
     ("may_use", ResultType::Bool),
+    ("addr_type", ResultType::Unsigned(4)),
     ("no_type", ResultType::Unknown),
 ];
 
@@ -228,6 +229,74 @@ fn void_and_bool_calls_pass_on_what_failed_below_them() {
             capable = -1
     ";
     assert_eq!(chain(tree), "sys_test> may_use~ capable!");
+}
+
+#[test]
+fn an_error_handed_over_as_an_argument_is_blamed_on_who_made_it() {
+    let tree = "
+        sys_test = -2
+          open_it = -2
+            lookup_dentry = -2
+              check_it = 0
+            walk_it = -2
+    ";
+    assert_eq!(chain(tree), "sys_test> open_it> lookup_dentry! ?");
+    let between = tree.replace("walk_it", "other = 0\n            walk_it");
+    assert_eq!(chain(&between), chain(tree));
+    // It looked itself; something else failed since; the other error is another.
+    let looked = tree.replace("walk_it = -2", "walk_it = -2\n              check_it = 0");
+    assert_eq!(
+        chain(&looked),
+        "sys_test> open_it> walk_it! [lookup_dentry]"
+    );
+    let since = tree.replace("walk_it", "other = -2\n            walk_it");
+    assert_eq!(
+        chain(&since),
+        "sys_test> open_it> walk_it! [lookup_dentry other]"
+    );
+    let other = tree.replace("lookup_dentry = -2", "lookup_dentry = -13");
+    assert_eq!(chain(&other), "sys_test> open_it> walk_it! [lookup_dentry]");
+}
+
+#[test]
+fn the_last_of_those_asked_in_turn_is_not_to_blame() {
+    let tree = "
+        sys_test = -2
+          find_driver = -2
+            try_driver = -2
+              one_init = -2
+            try_driver = -2
+              other_init = -2
+    ";
+    assert_eq!(
+        chain(tree),
+        "sys_test> find_driver! ? [try_driver try_driver]"
+    );
+    // The same one again is a second attempt.
+    assert_eq!(
+        chain(&tree.replace("other_init", "one_init")),
+        "sys_test> find_driver> try_driver> one_init! [try_driver]"
+    );
+}
+
+#[test]
+fn not_mine_is_no_reason() {
+    let tree = "
+        sys_test = -22
+          parse_mine = -519
+          parse_source = -519
+    ";
+    assert_eq!(chain(tree), "sys_test! ? [parse_mine parse_source]");
+}
+
+#[test]
+fn what_failed_below_a_number_is_no_translation() {
+    let tree = "
+        sys_test = -99
+          addr_type = 0
+            table_lookup = -11
+    ";
+    assert_eq!(chain(tree), "sys_test! [table_lookup]");
 }
 
 #[test]

@@ -70,7 +70,7 @@ pub(crate) const CASES: &[Case] = &[
     case(
         "bpf-map-huge",
         libc::ENOMEM,
-        "array_map_alloc",
+        "array_map_alloc|__bpf_map_area_alloc",
         "an array larger than memory",
         |_| Ok(map_create(ARRAY, 4, 4096, 0x8000_0000)),
     )

@@ -32,7 +32,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::fails(
         ("mount-no-target", "mount"),
         libc::ENOENT,
-        "step_into|link_path_walk",
+        "step_into|step_into_slowpath|link_path_walk",
         "on a folder that is not there",
         |_| {
             Ok(call!(
@@ -58,7 +58,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::fails(
         ("mount-overlay-lower", "mount"),
         libc::ENOENT,
-        "step_into|link_path_walk",
+        "step_into|step_into_slowpath|link_path_walk",
         "an overlay of a missing folder (in a module)",
         |scratch| {
             require_overlay()?;

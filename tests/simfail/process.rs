@@ -35,7 +35,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::fails(
         ("exec-no-interpreter", "execve"),
         libc::ENOENT,
-        "step_into|link_path_walk",
+        "step_into|step_into_slowpath|link_path_walk",
         "a script whose interpreter is not there",
         |scratch| {
             let path = scratch.path("script");

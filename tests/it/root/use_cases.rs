@@ -105,7 +105,7 @@ fn bpf_catches_failing_bpf_calls() {
     check(&UseCase {
         name: "bpf",
         cases: &["bpf-"],
-        floor: 70,
+        floor: 80,
         narrowed: Narrowed {
             arguments: &[
                 "-e",
@@ -130,7 +130,7 @@ fn perf_catches_failing_perf_event_open() {
     check(&UseCase {
         name: "perf",
         cases: &["perf-"],
-        floor: 60,
+        floor: 100,
         narrowed: if old {
             Narrowed {
                 arguments: &["-e", "hw_breakpoint_event_init"],
@@ -174,7 +174,7 @@ fn fs_catches_failing_file_and_mount_calls() {
             "umount-",
             "fsopen-",
         ],
-        floor: 60,
+        floor: 95,
         narrowed: Narrowed {
             arguments: &[
                 "-e",
@@ -208,7 +208,7 @@ fn net_catches_failing_socket_calls() {
             "not-a-socket",
             "netlink-",
         ],
-        floor: 60,
+        floor: 70,
         narrowed: Narrowed {
             arguments: &[
                 "-e",
