@@ -27,6 +27,9 @@ enum result_class {
 	CLASS_BLK_STATUS = 6, /* any u8 but 0 */
 	CLASS_VM_FAULT = 7, /* VM_FAULT_ERROR bits */
 	CLASS_UNKNOWN = 8, /* no type: errno-like in 64 or in 32 bits */
+	/* With any of them: a request's handler. Its failure is an answer to read, so it counts
+	 * though its callers succeed. */
+	CLASS_ANSWERS = 0x80,
 };
 
 enum lane {

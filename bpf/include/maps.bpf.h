@@ -16,7 +16,12 @@ struct frame {
 	u32 run_base; /* run of successful callees: first record, length */
 	u32 run_len;
 	u32 class;
-	u32 reserved;
+	u32 flags; /* enum frame_flags */
+};
+
+enum frame_flags {
+	FRAME_ANSWERS = 1, /* its failure counts though its callers succeed */
+	FRAME_ANSWERED = 2, /* such a failure was made below it */
 };
 
 /* One session: one entry function's call in one task (or one CPU's interrupt lane). It is only

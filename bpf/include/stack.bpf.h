@@ -138,6 +138,7 @@ static void drop_unreturned(struct session *session, u64 now)
 	if (frame->child_code)
 		caller->child_code = frame->child_code;
 	caller->pending |= frame->pending;
+	caller->flags |= frame->flags & FRAME_ANSWERED;
 }
 
 /* Sets session->keep to the number of calls that are open still when the stack pointer is at
@@ -174,7 +175,8 @@ static void push_call(struct session *session, const struct call *call, u64 now)
 	frame->child_code = 0;
 	frame->pending = 0;
 	frame->run_len = 0;
-	frame->class = call->class;
+	frame->class = call->class & ~CLASS_ANSWERS;
+	frame->flags = call->class & CLASS_ANSWERS ? FRAME_ANSWERS : 0;
 }
 
 /* Sets session->keep to the number of open calls down to the one that returns, or to 0 where its
@@ -236,6 +238,8 @@ static void tell_caller(struct session *session, u32 depth, const struct frame *
 	if (!depth)
 		return;
 	caller = frame_at(session, depth - 1);
+	if (frame->flags & FRAME_ANSWERED || (code && frame->flags & FRAME_ANSWERS))
+		caller->flags |= FRAME_ANSWERED;
 	if (frame->class == CLASS_NEVER) {
 		/* Says nothing itself: what failed below it may still be the caller's reason. */
 		if (frame->child_code)
@@ -278,7 +282,7 @@ static void keep_success(struct session *session, struct frame *frame, u32 depth
 	bool transparent = frame->class == CLASS_NEVER && frame->pending;
 	struct call_rec *rec;
 
-	if (!transparent && !cfg.show_success) {
+	if (!transparent && !cfg.show_success && !(frame->flags & FRAME_ANSWERED)) {
 		truncate_records(&session->out, frame->rec_top);
 		session->cap_top = frame->cap_top;
 	}
@@ -369,7 +373,8 @@ static void on_exit(const struct call *call, u64 key)
 	tell_caller(session, depth, frame, code);
 	session->depth = depth;
 	if (!depth)
-		finish_session(session, code, frame->pending, frame->class, now);
+		finish_session(session, code | (frame->flags & FRAME_ANSWERED), frame->pending,
+			       frame->class, now);
 }
 
 #endif

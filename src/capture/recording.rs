@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::ops::Not;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,9 @@ pub struct RecordedFunction {
     pub size: u64,
     /// Whether it opens sessions.
     pub entry: bool,
+    /// Whether its failure counts though its callers succeed.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub request: bool,
     /// The type of its result, as [`ResultType`] prints for debugging.
     pub result: String,
 }
@@ -200,6 +204,7 @@ impl RecordedFunction {
             addr: function.addr.0,
             size: function.size,
             entry: function.entry.is_some(),
+            request: function.entry == Some(EntryPoint::Request),
             result: format!("{:?}", function.result),
         }
     }
@@ -212,7 +217,11 @@ impl RecordedFunction {
             module: self.module.clone(),
             addr: Addr(self.addr),
             size: self.size,
-            entry: self.entry.then_some(EntryPoint::KernelFunction),
+            entry: self.entry.then_some(if self.request {
+                EntryPoint::Request
+            } else {
+                EntryPoint::KernelFunction
+            }),
             result,
             prototype: None,
         })

@@ -81,12 +81,31 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
             module,
             addr: symbol.addr,
             size: symbol.size,
-            entry: (!candidate.entry.is_empty()).then_some(EntryPoint::KernelFunction),
+            entry: (!candidate.entry.is_empty()).then(|| entry_point(symbol.name)),
             result: verdict.typed.result,
             prototype: verdict.typed.prototype,
         });
     }
     selection
+}
+
+/// Handlers of netlink requests: the `sendmsg()` that brought the request succeeds, and what they
+/// return is sent back.
+const REQUESTS: [&str; 6] = [
+    "rtnetlink_rcv_msg",
+    "genl_rcv_msg",
+    "nfnetlink_rcv_msg",
+    "sock_diag_rcv_msg",
+    "xfrm_user_rcv_msg",
+    "crypto_user_rcv_msg",
+];
+
+fn entry_point(name: &str) -> EntryPoint {
+    if REQUESTS.contains(&name) {
+        EntryPoint::Request
+    } else {
+        EntryPoint::KernelFunction
+    }
 }
 
 /// What becomes of a candidate.

@@ -35,6 +35,9 @@ pub struct TracedFunction {
 pub enum EntryPoint {
     /// A call of a kernel function.
     KernelFunction,
+    /// A call of a function that handles a request: its failure is an answer that someone reads,
+    /// so it counts though its callers succeed.
+    Request,
 }
 
 /// The part of a BTF function prototype that attaching by BTF id depends on.

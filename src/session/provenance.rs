@@ -7,7 +7,7 @@
 //! and a `NULL` from a look-up is too common to be taken for a reason without more.
 
 use super::types::{Call, ChainLink, Link};
-use crate::select::TracedFunction;
+use crate::select::{EntryPoint, TracedFunction};
 use crate::spec::{Outcome, ResultType};
 
 /// `ENOENT`, `ESRCH`, `ENXIO`, `EBADF`, `ENODEV`, `ENOKEY`: what a failed look-up is made into.
@@ -80,7 +80,12 @@ pub(super) fn explain(calls: &[Call], functions: &[TracedFunction]) -> Verdict {
     let mut chain = Vec::new();
     let mut bearers = Vec::new();
     let mut certain = true;
-    let mut next = Some(0);
+    let root = tree.failed_request().unwrap_or_default();
+    let mut next = Some(root);
+    chain.extend(tree.callers(root).into_iter().map(|call| ChainLink {
+        call,
+        link: Link::Transparent,
+    }));
     while let Some(call) = next {
         let reason = tree.reason(call);
         certain &= reason.certain;
@@ -106,6 +111,30 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
+    /// In a session that succeeded: the last request that failed in it.
+    fn failed_request(&self) -> Option<usize> {
+        if self.calls.first()?.outcome.is_failure() {
+            return None;
+        }
+        (0..self.calls.len()).rev().find(|call| {
+            let function = &self.functions[self.calls[*call].func.index()];
+            function.entry == Some(EntryPoint::Request) && self.calls[*call].outcome.is_failure()
+        })
+    }
+
+    /// The open calls above a call, outermost first.
+    fn callers(&self, call: usize) -> Vec<usize> {
+        let mut callers = Vec::new();
+        let mut next = self.calls[call].parent;
+        while let Some(caller) = next {
+            callers.push(caller);
+            // A caller always has a lower index than its callee, so this ends.
+            next = self.calls[caller].parent.filter(|parent| *parent < caller);
+        }
+        callers.reverse();
+        callers
+    }
+
     fn reason(&self, call: usize) -> Reason {
         let outcome = self.calls[call].outcome;
         if !outcome.is_failure() {

@@ -2,6 +2,8 @@
 //! Chains, provenance and merging, told as call trees: one line a call, indented by depth,
 //! `name = result`. Names say what they return (see `TYPES`).
 
+mod reasons;
+
 use super::{AddrRole, Assembler, Link, Malformed, Session};
 use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
 use crate::select::{EntryPoint, TracedFunction};
@@ -33,7 +35,11 @@ fn functions(names: &[&str]) -> Vec<TracedFunction> {
             module: None,
             addr: func_addr(index),
             size: FUNC_SIZE,
-            entry: (index == 0).then_some(EntryPoint::KernelFunction),
+            entry: match (index, *name) {
+                (_, "handle_request") => Some(EntryPoint::Request),
+                (0, _) => Some(EntryPoint::KernelFunction),
+                _ => None,
+            },
             result: TYPES
                 .iter()
                 .find(|(typed, _)| typed == name)
@@ -229,74 +235,6 @@ fn void_and_bool_calls_pass_on_what_failed_below_them() {
             capable = -1
     ";
     assert_eq!(chain(tree), "sys_test> may_use~ capable!");
-}
-
-#[test]
-fn an_error_handed_over_as_an_argument_is_blamed_on_who_made_it() {
-    let tree = "
-        sys_test = -2
-          open_it = -2
-            lookup_dentry = -2
-              check_it = 0
-            walk_it = -2
-    ";
-    assert_eq!(chain(tree), "sys_test> open_it> lookup_dentry! ?");
-    let between = tree.replace("walk_it", "other = 0\n            walk_it");
-    assert_eq!(chain(&between), chain(tree));
-    // It looked itself; something else failed since; the other error is another.
-    let looked = tree.replace("walk_it = -2", "walk_it = -2\n              check_it = 0");
-    assert_eq!(
-        chain(&looked),
-        "sys_test> open_it> walk_it! [lookup_dentry]"
-    );
-    let since = tree.replace("walk_it", "other = -2\n            walk_it");
-    assert_eq!(
-        chain(&since),
-        "sys_test> open_it> walk_it! [lookup_dentry other]"
-    );
-    let other = tree.replace("lookup_dentry = -2", "lookup_dentry = -13");
-    assert_eq!(chain(&other), "sys_test> open_it> walk_it! [lookup_dentry]");
-}
-
-#[test]
-fn the_last_of_those_asked_in_turn_is_not_to_blame() {
-    let tree = "
-        sys_test = -2
-          find_driver = -2
-            try_driver = -2
-              one_init = -2
-            try_driver = -2
-              other_init = -2
-    ";
-    assert_eq!(
-        chain(tree),
-        "sys_test> find_driver! ? [try_driver try_driver]"
-    );
-    // The same one again is a second attempt.
-    assert_eq!(
-        chain(&tree.replace("other_init", "one_init")),
-        "sys_test> find_driver> try_driver> one_init! [try_driver]"
-    );
-}
-
-#[test]
-fn not_mine_is_no_reason() {
-    let tree = "
-        sys_test = -22
-          parse_mine = -519
-          parse_source = -519
-    ";
-    assert_eq!(chain(tree), "sys_test! ? [parse_mine parse_source]");
-}
-
-#[test]
-fn what_failed_below_a_number_is_no_translation() {
-    let tree = "
-        sys_test = -99
-          addr_type = 0
-            table_lookup = -11
-    ";
-    assert_eq!(chain(tree), "sys_test! [table_lookup]");
 }
 
 #[test]

@@ -136,7 +136,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::fails(
         ("module-missing", "delete_module"),
         libc::ENOENT,
-        "__x64_sys_delete_module",
+        "__x64_sys_delete_module|find_module_all",
         "a module that is not loaded",
         |_| Ok(call!(libc::SYS_delete_module, c"simfail", libc::O_NONBLOCK)),
     ),

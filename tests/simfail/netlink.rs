@@ -33,7 +33,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::fails(
         ("netlink-link-missing", "sendto"),
         libc::ENODEV,
-        "rtnl_getlink",
+        "rtnl_getlink|__dev_get_by_index|dev_get_by_index_rcu",
         "a device that is not there",
         |_| request(NETLINK_ROUTE, RTM_GETLINK, 0, &link(0x7fff_0000)),
     ),
@@ -50,7 +50,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::fails(
         ("netlink-addr-device", "sendto"),
         libc::ENODEV,
-        "inet_rtm_newaddr|rtm_to_ifaddr",
+        "inet_rtm_newaddr|rtm_to_ifaddr|__dev_get_by_index",
         "an address for a device that is not there",
         |_| {
             let body = [address(0x7fff_0000), attribute(2, &[192, 0, 2, 1])].concat();
@@ -60,7 +60,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::fails(
         ("netlink-route-missing", "sendto"),
         libc::ESRCH,
-        "fib_table_delete",
+        "fib_table_delete|fib_find_node",
         "a route that is not there",
         |_| {
             // IPv4, 32 bits of destination, table main.

@@ -14,7 +14,7 @@ use anyhow::Result;
 
 use super::object::Loaded;
 use super::sys::KernelSupport;
-use crate::select::TracedFunction;
+use crate::select::{EntryPoint, TracedFunction};
 use crate::spec::{FuncId, ResultType};
 
 /// A way to attach.
@@ -150,10 +150,12 @@ impl fmt::Display for BackendKind {
 /// `read_tag` and `OPENS_SHIFT` of `retsnoop.bpf.c` take it apart.
 fn tag(function: &TracedFunction) -> u64 {
     let opens = u64::from(function.entry.is_some());
-    u64::from(function.id.0) | u64::from(result_class(function.result)) << 32 | opens << 40
+    let answers = u64::from(function.entry == Some(EntryPoint::Request)) << 7;
+    let class = u64::from(result_class(function.result)) | answers;
+    u64::from(function.id.0) | class << 32 | opens << 40
 }
 
-/// `enum result_class` of `events.h`.
+/// `enum result_class` of `events.h`, without `CLASS_ANSWERS`.
 fn result_class(result: ResultType) -> u8 {
     match result {
         ResultType::Void | ResultType::Bool | ResultType::Unsigned(_) => 0,

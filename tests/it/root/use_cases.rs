@@ -208,7 +208,7 @@ fn net_catches_failing_socket_calls() {
             "not-a-socket",
             "netlink-",
         ],
-        floor: 70,
+        floor: 95,
         narrowed: Narrowed {
             arguments: &[
                 "-e",
@@ -281,7 +281,7 @@ fn module_catches_modules_that_do_not_load() {
     check(&UseCase {
         name: "module",
         cases: &["module-"],
-        floor: 50,
+        floor: 100,
         narrowed: Narrowed {
             arguments: &[
                 "-e",

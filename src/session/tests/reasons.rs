@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Errors that did not just travel up: handed over, asked around for, sent as an answer.
+
+use super::chain;
+
+#[test]
+fn an_error_handed_over_as_an_argument_is_blamed_on_who_made_it() {
+    let tree = "
+        sys_test = -2
+          open_it = -2
+            lookup_dentry = -2
+              check_it = 0
+            walk_it = -2
+    ";
+    assert_eq!(chain(tree), "sys_test> open_it> lookup_dentry! ?");
+    let between = tree.replace("walk_it", "other = 0\n            walk_it");
+    assert_eq!(chain(&between), chain(tree));
+    // It looked itself; something else failed since; the other error is another.
+    let looked = tree.replace("walk_it = -2", "walk_it = -2\n              check_it = 0");
+    assert_eq!(
+        chain(&looked),
+        "sys_test> open_it> walk_it! [lookup_dentry]"
+    );
+    let since = tree.replace("walk_it", "other = -2\n            walk_it");
+    assert_eq!(
+        chain(&since),
+        "sys_test> open_it> walk_it! [lookup_dentry other]"
+    );
+    let other = tree.replace("lookup_dentry = -2", "lookup_dentry = -13");
+    assert_eq!(chain(&other), "sys_test> open_it> walk_it! [lookup_dentry]");
+}
+
+#[test]
+fn the_last_of_those_asked_in_turn_is_not_to_blame() {
+    let tree = "
+        sys_test = -2
+          find_driver = -2
+            try_driver = -2
+              one_init = -2
+            try_driver = -2
+              other_init = -2
+    ";
+    assert_eq!(
+        chain(tree),
+        "sys_test> find_driver! ? [try_driver try_driver]"
+    );
+    // The same one again is a second attempt.
+    assert_eq!(
+        chain(&tree.replace("other_init", "one_init")),
+        "sys_test> find_driver> try_driver> one_init! [try_driver]"
+    );
+}
+
+#[test]
+fn not_mine_is_no_reason() {
+    let tree = "
+        sys_test = -22
+          parse_mine = -519
+          parse_source = -519
+    ";
+    assert_eq!(chain(tree), "sys_test! ? [parse_mine parse_source]");
+}
+
+#[test]
+fn what_failed_below_a_number_is_no_translation() {
+    let tree = "
+        sys_test = -99
+          addr_type = 0
+            table_lookup = -11
+    ";
+    assert_eq!(chain(tree), "sys_test! [table_lookup]");
+}
+
+#[test]
+fn a_request_that_failed_is_the_reason_though_its_callers_succeeded() {
+    let tree = "
+        sys_test = 36
+          send_it = 36
+            check_it = -13
+            receive_it = 0
+              handle_request = -95
+                do_request = -95
+            free_it = 0
+    ";
+    assert_eq!(
+        chain(tree),
+        "sys_test~ send_it~ receive_it~ handle_request> do_request! [check_it]"
+    );
+    // Whoever fails itself has a reason of its own; who is no request may fail unseen.
+    assert_eq!(
+        chain(&tree.replace("36", "-13")),
+        "sys_test> send_it> check_it! [handle_request]"
+    );
+    assert_eq!(
+        chain(&tree.replace("handle_request", "other")),
+        "sys_test~ send_it~ check_it! [other]"
+    );
+}
