@@ -135,18 +135,6 @@ impl Kallsyms {
         index - before..index + behind
     }
 
-    /// The names of modules that have symbols, in the order in which they were loaded.
-    pub fn modules(&self) -> impl Iterator<Item = &str> + '_ {
-        let text = &self.text[self.kernel_text_len..];
-        let mut last = "";
-        text.lines().filter_map(move |line| {
-            let module = line.rsplit_once('[')?.1.strip_suffix(']')?;
-            let is_new = module != last;
-            last = module;
-            is_new.then_some(module)
-        })
-    }
-
     /// The function that an address lies in, and the distance from its start; `None` where the
     /// address is in no known text.
     #[must_use]
@@ -187,6 +175,15 @@ impl Kallsyms {
         let entries = self.entries.iter().enumerate();
         entries
             .filter(|(_, entry)| entry.is_function())
+            .map(|(index, entry)| (index, self.name(*entry)))
+    }
+
+    /// The same of modules only.
+    pub fn module_function_names(&self) -> impl Iterator<Item = (usize, &str)> {
+        let entries = self.entries.iter().enumerate();
+        let of_module = |entry: &Entry| entry.name as usize >= self.kernel_text_len;
+        entries
+            .filter(move |(_, entry)| of_module(entry) && entry.is_function())
             .map(|(index, entry)| (index, self.name(*entry)))
     }
 

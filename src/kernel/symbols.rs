@@ -63,7 +63,12 @@ impl SymbolReader {
             // The text has all of them.
             return Ok(kernel);
         }
-        self.read_again(&kernel)
+        if let (Some(kcore), Some(layout)) = (&self.kcore, &self.layout)
+            && let Ok(symbols) = kernel.add_loaded(kcore, layout)
+        {
+            return Ok(symbols);
+        }
+        self.files.kallsyms()
     }
 
     /// The symbols as they are now; `known` are older ones.

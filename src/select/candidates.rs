@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-use super::matching::{GlobIndex, is_function, matching};
+use super::matching::{GlobIndex, is_function, matching, matching_in_modules};
 use crate::config::Globs;
 use crate::kernel::facts::KernelFacts;
 use crate::kernel::kallsyms::{Kallsyms, Symbol};
@@ -34,12 +34,9 @@ pub(super) struct Candidate<'a> {
 /// The modules that have functions the globs ask for: whose BTF a selection needs.
 #[must_use]
 pub fn matching_modules(globs: &Globs, kallsyms: &Kallsyms) -> BTreeSet<String> {
-    if kallsyms.modules().next().is_none() {
-        return BTreeSet::new();
-    }
     [&globs.entry, &globs.allow]
         .into_iter()
-        .flat_map(|globs| matching(globs, kallsyms))
+        .flat_map(|globs| matching_in_modules(globs, kallsyms))
         .filter_map(|(index, _)| kallsyms.symbol(index).module.map(str::to_owned))
         .collect()
 }

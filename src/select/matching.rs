@@ -1,103 +1,128 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Many globs against many names: which globs of a run does each name match?
 //!
-//! A run has up to some hundred globs and a kernel 70,000 functions. So the literals of all globs
-//! are looked for together, once in each name, and only globs whose literal is there are tried.
-//! For the others, and for names that are asked one by one, most globs are passed over without a
-//! look: they are kept by the byte that a matching name begins or ends with.
-
-use std::collections::BTreeSet;
-
-use aho_corasick::automaton::Automaton;
-use aho_corasick::dfa::DFA;
-use aho_corasick::{Anchored, MatchKind};
+//! A run has up to some hundred globs and a kernel 70,000 functions. So three letters of each
+//! glob are looked for, those of all globs at once, and only globs whose letters are in a name are
+//! tried on it. For the others, and for names that are asked one by one, most globs are passed
+//! over without a look: they are kept by the byte that a matching name begins or ends with.
 
 use crate::config::GlobUse;
 use crate::kernel::kallsyms::{Kallsyms, Symbol};
 use crate::spec::{FunctionName, GlobKind, GlobSpec};
 
-/// Shorter literals stand in so many names that looking for them saves nothing.
-const SHORTEST_LITERAL: usize = 2;
-
 /// The functions that each glob matches: place in [`Kallsyms`] and number of the glob, ascending.
 pub(super) fn matching(globs: &[GlobUse], kallsyms: &Kallsyms) -> Vec<(usize, u16)> {
-    let mut with_literal = Vec::new();
+    matching_of(globs, kallsyms, kallsyms.function_names())
+}
+
+/// The same for functions of modules only.
+pub(super) fn matching_in_modules(globs: &[GlobUse], kallsyms: &Kallsyms) -> Vec<(usize, u16)> {
+    matching_of(globs, kallsyms, kallsyms.module_function_names())
+}
+
+fn matching_of<'k>(
+    globs: &[GlobUse],
+    kallsyms: &'k Kallsyms,
+    names: impl Iterator<Item = (usize, &'k str)>,
+) -> Vec<(usize, u16)> {
+    let mut letters = Letters::default();
     let mut others = GlobIndex::new(&[]);
     for (number, glob) in (0..).zip(globs) {
-        match required_literal(&glob.spec) {
-            Some(literal) => with_literal.push((number, &glob.spec, literal)),
+        match three_letters(&glob.spec) {
+            Some(three) => letters.add(three, number, &glob.spec),
             None => others.add(number, &glob.spec),
         }
     }
-    let literals = Literals::new(with_literal.iter().map(|&(_, _, literal)| literal));
-    if literals.is_none() {
-        for &(number, spec, _) in &with_literal {
-            others.add(number, spec);
-        }
-    }
     let mut found = Vec::new();
-    let mut possible = BTreeSet::new();
-    for (index, name) in kallsyms.function_names() {
-        if let Some(literals) = &literals {
-            literals.find(name, &mut possible);
+    let mut possible = Vec::new();
+    for (index, name) in names {
+        if name.starts_with("__pfx_") {
+            continue;
         }
+        possible.clear();
+        letters.find(name, &mut possible);
         if possible.is_empty() && others.is_empty() {
             continue;
         }
         let symbol = kallsyms.symbol(index);
+        if !is_function(&symbol) {
+            continue;
+        }
         let function = FunctionName::new(symbol.name, symbol.module);
+        possible.sort_unstable();
+        possible.dedup();
         let first = found.len();
-        while let Some(place) = possible.pop_first() {
-            let (number, spec, _) = with_literal[place];
+        for &place in &possible {
+            let (_, number, spec) = letters.globs[place];
             if spec.matches_function(&function) {
                 found.push((index, number));
             }
         }
         found.extend(others.matches(function).map(|number| (index, number)));
-        if !is_function(&symbol) {
-            found.truncate(first);
-        }
         found[first..].sort_unstable();
     }
     found
 }
 
-fn required_literal(glob: &GlobSpec) -> Option<&str> {
+/// Three letters that every name has that the glob matches: not around an underscore if there
+/// are others, for those stand in nearly every name.
+fn three_letters(glob: &GlobSpec) -> Option<u32> {
     let GlobKind::Function { name, .. } = glob.kind() else {
         return None;
     };
-    let literal = name.required_literal();
-    (literal.len() >= SHORTEST_LITERAL).then_some(literal)
+    let literal = name.required_literal().as_bytes();
+    let all = literal.windows(3);
+    let best = all.min_by_key(|three| three.iter().filter(|&&byte| byte == b'_').count())?;
+    Some(
+        best.iter()
+            .fold(0, |word, &byte| word << 8 | u32::from(byte)),
+    )
 }
 
-/// Many literals that are looked for at once.
-struct Literals(DFA);
+/// Bits of the filter in front of the letters.
+const FILTER_BITS: u32 = 12;
 
-impl Literals {
-    /// `None` where there are none, or too many for one automaton.
-    fn new<'a>(literals: impl ExactSizeIterator<Item = &'a str>) -> Option<Self> {
-        if literals.len() == 0 {
-            return None;
+/// The letters of many globs, looked for at once.
+struct Letters<'a> {
+    globs: Vec<(u32, u16, &'a GlobSpec)>,
+    filter: [u64; 1 << (FILTER_BITS - 6)],
+}
+
+impl Default for Letters<'_> {
+    fn default() -> Self {
+        Self {
+            globs: Vec::new(),
+            filter: [0; 1 << (FILTER_BITS - 6)],
         }
-        let dfa = DFA::builder()
-            .match_kind(MatchKind::Standard)
-            .build(literals);
-        dfa.ok().map(Self)
+    }
+}
+
+impl<'a> Letters<'a> {
+    fn add(&mut self, three: u32, number: u16, glob: &'a GlobSpec) {
+        let bit = Self::bit(three);
+        self.filter[bit / 64] |= 1 << (bit % 64);
+        self.globs.push((three, number, glob));
     }
 
-    /// Adds the places of the literals that `name` contains.
-    fn find(&self, name: &str, places: &mut BTreeSet<usize>) {
-        let Self(dfa) = self;
-        let Ok(mut state) = dfa.start_state(Anchored::No) else {
-            return;
-        };
+    /// Adds the places of the globs whose letters stand in `name`; a place may come twice.
+    fn find(&self, name: &str, places: &mut Vec<usize>) {
+        let mut three = 0;
         for &byte in name.as_bytes() {
-            state = dfa.next_state(Anchored::No, state, byte);
-            if dfa.is_special(state) && dfa.is_match(state) {
-                let matches = 0..dfa.match_len(state);
-                places.extend(matches.map(|index| dfa.match_pattern(state, index).as_usize()));
+            three = (three << 8 | u32::from(byte)) & 0x00ff_ffff;
+            let bit = Self::bit(three);
+            if self.filter[bit / 64] >> (bit % 64) & 1 == 1 {
+                let globs = self.globs.iter().enumerate();
+                places.extend(
+                    globs
+                        .filter(|(_, (of_glob, ..))| *of_glob == three)
+                        .map(|(place, _)| place),
+                );
             }
         }
+    }
+
+    fn bit(three: u32) -> usize {
+        (three.wrapping_mul(0x9e37_79b1) >> (32 - FILTER_BITS)) as usize
     }
 }
 

@@ -88,31 +88,44 @@ impl Kallsyms {
     ///
     /// When the lists are not where they should be, or changed while they were read.
     pub fn with_loaded(&self, kcore: &Kcore, layout: &LoadedLayout) -> Result<Self> {
-        let kernel_text_len = self.kernel_text_len;
+        let kernel = |entry: &&Entry| (entry.name as usize) < self.kernel_text_len;
+        let of_kernel = Self {
+            text: self.text[..self.kernel_text_len].to_owned(),
+            entries: self.entries.iter().filter(kernel).copied().collect(),
+            kernel_text_len: self.kernel_text_len,
+        };
+        of_kernel.add_loaded(kcore, layout)
+    }
+
+    /// Adds the symbols of what the kernel has loaded to those of the kernel itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kallsyms::with_loaded`].
+    pub fn add_loaded(mut self, kcore: &Kcore, layout: &LoadedLayout) -> Result<Self> {
         let memory = Memory { kcore, layout };
-        let mut loaded = Loaded::default();
         let list = |name: &str| {
             let symbol = self.named(name).next();
             symbol.with_context(|| format!("no symbol `{name}`"))
         };
-        loaded.text.push_str(&self.text[..kernel_text_len]);
-        memory.add_modules(list("modules")?.addr, &mut loaded)?;
-        if let Ok(programs) = list("bpf_kallsyms") {
-            memory.add_programs(programs.addr, &mut loaded)?;
+        let modules = list("modules")?.addr;
+        let programs = list("bpf_kallsyms").ok().map(|list| list.addr);
+        let mut loaded = Loaded {
+            text: self.text,
+            entries: self.entries,
+        };
+        memory.add_modules(modules, &mut loaded)?;
+        if let Some(programs) = programs {
+            memory.add_programs(programs, &mut loaded)?;
         }
-        let kernel = |entry: &&Entry| (entry.name as usize) < kernel_text_len;
-        loaded
-            .entries
-            .splice(0..0, self.entries.iter().filter(kernel).copied());
         parse::sort(&mut loaded.entries);
-        let mut symbols = Self::from_parts(loaded.text, loaded.entries);
-        symbols.kernel_text_len = kernel_text_len;
-        Ok(symbols)
+        self.text = loaded.text;
+        self.entries = loaded.entries;
+        Ok(self)
     }
 }
 
 /// What is being put together.
-#[derive(Default)]
 struct Loaded {
     text: String,
     entries: Vec<Entry>,

@@ -24,6 +24,12 @@ const MAX_TABLE: u64 = 256 << 20;
 
 const TOKENS: usize = 256;
 
+/// The room for an offset.
+const OFFSET: usize = 4;
+
+/// Room for so much per name is never used up; what is not used costs nothing.
+const LONG_NAME: usize = 48;
+
 /// Symbols that the note names as well.
 const ANCHORS: [&str; 3] = ["_stext", "init_uts_ns", "init_top_pgt"];
 
@@ -35,8 +41,7 @@ impl Kallsyms {
     /// When the kernel does not say where its tables are (before 6.0) or they are not understood.
     pub fn of_memory(kcore: &Kcore) -> Result<Self> {
         let tables = Tables::read(kcore)?;
-        let addrs = tables.addresses()?;
-        let mut symbols = Self::decode(&tables, &addrs)?;
+        let mut symbols = Self::decode(&tables)?;
         for anchor in ANCHORS {
             let Some(expected) = kcore.symbol(anchor) else {
                 continue;
@@ -57,12 +62,13 @@ impl Kallsyms {
             .any(|&entry| self.name(entry) == name)
     }
 
-    fn decode(tables: &Tables, addrs: &[u64]) -> Result<Self> {
+    fn decode(tables: &Tables) -> Result<Self> {
         let tokens = tables.tokens()?;
-        let mut text = Text::with_capacity(addrs.len() * 24);
-        let mut entries = Vec::with_capacity(addrs.len());
+        let count = tables.offsets.len() / OFFSET;
+        let mut text = Text::with_capacity(count * LONG_NAME);
+        let mut entries = Vec::with_capacity(count);
         let mut at = 0;
-        for &addr in addrs {
+        for addr in tables.addresses() {
             let (len, start) = tables.name_len(at).context("the names are cut short")?;
             let packed = tables.names.get(start..start + len);
             let packed = packed.context("the names are cut short")?;
@@ -97,7 +103,7 @@ impl Kallsyms {
 /// The tables as they lie in memory.
 struct Tables {
     names: Vec<u8>,
-    offsets: Vec<i32>,
+    offsets: Vec<u8>,
     token_table: Vec<u8>,
     token_index: Vec<u16>,
     base: Base,
@@ -149,16 +155,10 @@ impl Tables {
             bytes.context("failed to read the kernel's symbol tables")
         };
         let token_index_bytes = read(token_index, 2 * TOKENS as u64)?;
-        let offset_bytes = read(offsets, 4 * n_symbols as u64)?;
         Ok(Self {
             // The names end before the tokens begin; what lies between is smaller than they are.
             names: read(names, token_table.0.saturating_sub(names.0))?,
-            offsets: offset_bytes
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|bytes| i32::from_le_bytes(*bytes))
-                .collect(),
+            offsets: read(offsets, (OFFSET * n_symbols) as u64)?,
             token_table: read(token_table, token_index.0.saturating_sub(token_table.0))?,
             token_index: token_index_bytes
                 .as_chunks::<2>()
@@ -170,26 +170,27 @@ impl Tables {
         })
     }
 
-    fn addresses(&self) -> Result<Vec<u64>> {
-        let offsets = &self.offsets;
-        Ok(match self.base {
-            Base::Own(table) => (table..)
-                .step_by(4)
-                .zip(offsets)
-                .map(|(at, &offset)| at.wrapping_add_signed(offset.into()))
-                .collect(),
-            Base::One(base) if offsets.iter().any(|&offset| offset < 0) => offsets
+    fn addresses(&self) -> impl Iterator<Item = u64> {
+        let offsets = || {
+            self.offsets
+                .as_chunks::<OFFSET>()
+                .0
                 .iter()
-                .map(|&offset| match u64::try_from(offset) {
-                    Ok(absolute) => absolute,
-                    Err(_) => base.wrapping_sub(1).wrapping_add_signed(-i64::from(offset)),
-                })
-                .collect(),
-            Base::One(base) => offsets
-                .iter()
-                .map(|&offset| base.wrapping_add(u64::from(offset as u32)))
-                .collect(),
-        })
+                .map(|bytes| i32::from_le_bytes(*bytes))
+        };
+        let has_absolute = offsets().any(|offset| offset < 0);
+        offsets()
+            .zip(0..)
+            .map(move |(offset, index)| match self.base {
+                Base::Own(table) => {
+                    (table + index * OFFSET as u64).wrapping_add_signed(offset.into())
+                }
+                Base::One(base) if offset < 0 => {
+                    base.wrapping_sub(1).wrapping_add_signed(-i64::from(offset))
+                }
+                Base::One(_) if has_absolute => offset as u64,
+                Base::One(base) => base.wrapping_add(u64::from(offset as u32)),
+            })
     }
 
     /// How many tokens the name at `at` has, and where they begin: one byte, or two since 6.1
