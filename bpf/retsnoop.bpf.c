@@ -13,6 +13,7 @@
 #include "maps.bpf.h"
 #include "arch.bpf.h"
 #include "lane.bpf.h"
+#include "hits.bpf.h"
 #include "classify.bpf.h"
 #include "filter.bpf.h"
 #include "session.bpf.h"
@@ -37,14 +38,20 @@ static __always_inline int session_program(struct pt_regs *ctx, bool opens)
 {
 	struct call call = {.ctx = ctx};
 	enum lane lane;
+	bool sampled;
 	u64 *cookie;
 	u64 key;
 
 	if (!ready)
 		return 1;
+	sampled = is_sampled() && !(session_is_return(ctx) & 0xff);
+	if (sampled)
+		count_call(bpf_get_attach_cookie(ctx));
 	key = session_key(&lane);
 	if (!key || (!opens && !may_have_session(key)))
 		return 1;
+	if (sampled)
+		count_inside(bpf_get_attach_cookie(ctx));
 	cookie = session_cookie(ctx);
 	read_tag(&call, bpf_get_attach_cookie(ctx));
 	if (session_is_return(ctx) & 0xff) {
@@ -75,13 +82,19 @@ static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens)
 {
 	struct call call = {.ctx = ctx};
 	enum lane lane;
+	bool sampled;
 	u64 key;
 
 	if (!ready)
 		return 0;
+	sampled = is_sampled();
+	if (sampled)
+		count_call(bpf_get_attach_cookie(ctx));
 	key = session_key(&lane);
 	if (!key || (!opens && !may_have_session(key)))
 		return 0;
+	if (sampled)
+		count_inside(bpf_get_attach_cookie(ctx));
 	read_tag(&call, bpf_get_attach_cookie(ctx));
 	call.sp = regs_stack_pointer(ctx);
 	on_entry(&call, key, lane, opens);
@@ -152,13 +165,19 @@ int trampoline_entry(u64 *ctx)
 	struct call call = {.ctx = ctx};
 	u64 *guard, saved;
 	enum lane lane;
+	bool sampled;
 	u64 key;
 
 	if (!ready)
 		return 0;
+	sampled = is_sampled();
+	if (sampled)
+		count_call(tag);
 	key = session_key(&lane);
 	if (!key || (!opens && !may_have_session(key)))
 		return 0;
+	if (sampled)
+		count_inside(tag);
 	if (!enter_guard(key, &guard, &saved))
 		return 0;
 	read_tag(&call, tag);

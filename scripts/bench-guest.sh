@@ -26,7 +26,8 @@ start_tracer() {
   now_ms && begin=$echo_ms
   # The reference says on stdout that it is ready.
   if [[ $1 == "$retsnoop" ]]; then
-    "$@" >"$work/out" 2>&"$talk" &
+    # Calls in a loop are what is measured: nothing may be detached for that.
+    "$@" --max-rate 0 >"$work/out" 2>&"$talk" &
   else
     stdbuf -oL "$@" >&"$talk" 2>&1 &
   fi

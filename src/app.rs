@@ -9,6 +9,7 @@ mod doctor;
 mod failure;
 mod features;
 mod gather;
+mod governor;
 mod layout;
 mod lines;
 mod list;
@@ -22,6 +23,7 @@ mod stop;
 mod terminal;
 mod trace;
 mod trails;
+mod watch;
 
 use std::env;
 use std::ffi::OsString;

@@ -54,6 +54,7 @@ struct stats {
 	u64 abandoned;
 	u64 no_slot;
 	u64 stack_ring_full;
+	u64 stalled; /* not opened, because user space has stopped to read */
 };
 
 /* Wire key in the cache: the low 48 bits of the task pointer (or a lane and CPU), then the slot. */

@@ -74,6 +74,10 @@ static struct session *open_session(u64 key, enum lane lane, u64 now)
 	struct session *session;
 	u32 slot;
 
+	if (!is_read(now)) {
+		COUNT(stalled);
+		return NULL;
+	}
 	if (bpf_map_pop_elem(&free_slots, &slot)) {
 		COUNT(no_slot);
 		return NULL;

@@ -17,6 +17,7 @@ use super::record::Recorder;
 use super::stop::{Deadline, StopFlag};
 use super::terminal;
 use super::trails::{LiveText, LiveTrails, ResultTypes, Traced};
+use super::watch::{BUSY, Watch};
 use crate::bpf::attach::BackendKind;
 use crate::bpf::{
     Attached, KernelStats, KernelSupport, Layout, Misses, ObjectStorage, Settings, Sink, Tracer,
@@ -62,8 +63,12 @@ pub(super) fn trace(
     let arming = Arming::new(&selection);
     let functions = selection.functions;
     let mut storage = ObjectStorage::new();
-    let mut tracer =
-        Tracer::load(&mut storage, &settings(config, layout), backend).map_err(explain_refusal)?;
+    let mut tracer = Tracer::load(
+        &mut storage,
+        &settings(config, layout, functions.len()),
+        backend,
+    )
+    .map_err(explain_refusal)?;
     diag.phase("loaded programs");
     let attached = attach(&mut tracer, &armed, backend, &stop, diag)?;
     diag.phase("attached");
@@ -129,15 +134,23 @@ pub(super) fn trace(
         stop: &stop,
         deadline: Deadline::after(config.run.duration),
         drain_until: None,
+        look_at: None,
     };
+    let mut watch = Watch::new(config, &functions);
     run.consumer.arm(arming);
     let mut n_functions = attached.n_functions;
     loop {
+        run.look_at = watch.due();
         tracer.poll(&mut run)?;
-        let wanted = run.consumer.arming().take();
-        if wanted.is_empty() {
+        if run.is_over() {
             break;
         }
+        watch.look(&mut tracer, &traced, diag)?;
+        let wanted = run.consumer.arming().take();
+        if wanted.is_empty() {
+            continue;
+        }
+        tracer.keep_alive(BUSY)?;
         let wanted = wanted
             .iter()
             .filter_map(|id| functions.get(id.index()).cloned());
@@ -164,7 +177,8 @@ pub(super) fn trace(
     let stats = tracer.stats();
     let misses = tracer.misses();
     say_misses(misses, &stats, diag);
-    let summary = summary(&stats, misses, counts, n_functions, run_time);
+    let mut summary = summary(&stats, misses, counts, n_functions, run_time);
+    summary.detached = watch.detached();
     write_summary(&summary, config.run.format, &mut out, diag)?;
     detach(tracer, n_functions, backend, diag);
     Ok(())
@@ -211,6 +225,7 @@ pub(super) fn probe(files: &KernelFiles) -> Result<()> {
         ring_bytes: 4096,
         max_sessions: 1,
         max_depth: 64,
+        n_functions: 1,
         layout: layout(&btf, &kallsyms)?,
     };
     let mut tracer = Tracer::load(&mut storage, &settings, backend)?;
@@ -230,7 +245,7 @@ fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
     error
 }
 
-fn settings(config: &Config, layout: Layout) -> Settings {
+fn settings(config: &Config, layout: Layout, n_functions: usize) -> Settings {
     let names = |comms: &[Comm]| comms.iter().map(|comm| comm.as_str().to_owned()).collect();
     Settings {
         longer_ns: config.sessions.longer.map_or(0, |longer| {
@@ -244,6 +259,7 @@ fn settings(config: &Config, layout: Layout) -> Settings {
         ring_bytes: config.ringbuf_bytes,
         max_sessions: MAX_SESSIONS,
         max_depth: config.max_depth,
+        n_functions: n_functions as u32,
         layout,
     }
 }
@@ -361,13 +377,14 @@ fn summary(
     run_time: Duration,
 ) -> Summary {
     Summary {
-        started: stats.started + stats.no_slot,
+        started: stats.started + stats.no_slot + stats.stalled,
         shown: counts.shown,
         filtered: counts.filtered + stats.too_short,
         succeeded: stats.succeeded,
         dropped: Drops {
             ring_full: stats.ring_full,
             no_slot: stats.no_slot,
+            stalled: stats.stalled,
             task_exited: stats.task_exit,
             abandoned: stats.abandoned,
             undecodable: counts.undecodable,
@@ -380,6 +397,7 @@ fn summary(
         },
         functions: n_functions as u64,
         run_time,
+        detached: Vec::new(),
     }
 }
 
@@ -430,9 +448,16 @@ struct Run<'a> {
     deadline: Deadline,
     /// Set once tracing has stopped: read until so many session records are there.
     drain_until: Option<u64>,
+    /// When the governor wants to look.
+    look_at: Option<Instant>,
 }
 
 impl Run<'_> {
+    /// Whether nothing more is to be read.
+    fn is_over(&self) -> bool {
+        self.stop.is_raised() || self.consumer.is_done() || self.deadline.wait().is_none()
+    }
+
     /// Reads what is in the buffer still; a program that was running when tracing stopped may
     /// send its record a moment later.
     fn drain(&mut self, tracer: &Tracer<'_>) -> Result<()> {
@@ -467,8 +492,8 @@ impl Sink for Run<'_> {
                 self.drain_until = Some(0);
                 Some(Duration::from_millis(1))
             }
-            None if self.stop.is_raised() || self.consumer.is_done() => None,
-            None if self.consumer.arming().is_wanted() => None,
+            None if self.is_over() || self.consumer.arming().is_wanted() => None,
+            None if self.look_at.is_some_and(|at| Instant::now() >= at) => None,
             None => self.deadline.wait(),
         }
     }

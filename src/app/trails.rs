@@ -102,6 +102,10 @@ impl Traced {
         self.since.borrow_mut().insert(addr, self.n_records.get());
     }
 
+    pub(super) fn remove(&self, addr: Addr) {
+        self.since.borrow_mut().remove(&addr);
+    }
+
     fn add_since(&self, addr: Addr, n_records: u64) {
         self.since.borrow_mut().insert(addr, n_records);
     }

@@ -22,6 +22,17 @@ pub struct KernelStats {
     pub no_slot: u64,
     /// Kernel stacks lost because the ring buffer was full.
     pub stack_ring_full: u64,
+    /// Calls of entry functions that opened no session because user space had stopped to read.
+    pub stalled: u64,
+}
+
+/// How often a function was called so far: numbers that wrap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hits {
+    /// Calls, by whomever.
+    pub calls: u32,
+    /// Those in tasks that had a session or opened one.
+    pub inside: u32,
 }
 
 impl KernelStats {

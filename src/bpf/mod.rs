@@ -5,6 +5,7 @@
 //! generated skeleton).
 
 pub mod attach;
+mod detach;
 mod kernel_stats;
 mod object;
 mod patch;
@@ -17,7 +18,7 @@ mod sys;
 mod tracer;
 pub mod wire;
 
-pub use kernel_stats::{KernelStats, Misses};
+pub use kernel_stats::{Hits, KernelStats, Misses};
 pub use refusal::{hint_of, is_forbidden};
 pub use settings::{Layout, PerCpu, Preempt, Settings};
 pub use sys::{KernelSupport, silence_libbpf};

@@ -91,6 +91,7 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
     maps.slots.set_max_entries(settings.max_sessions)?;
     maps.sessions.set_max_entries(settings.max_sessions)?;
     maps.free_slots.set_max_entries(settings.max_sessions)?;
+    maps.hits.set_max_entries(settings.n_functions.max(1))?;
     let n_pids = settings.pids_allowed.len() + settings.pids_denied.len();
     maps.pids.set_max_entries(n_pids.max(1) as u32)?;
     let n_comms = settings.comms_allowed.len() + settings.comms_denied.len();

@@ -133,7 +133,7 @@ mod tests {
             .filter(|insn| insn.code == 0x85)
             .map(|insn| insn.imm)
             .collect();
-        assert_eq!(kfuncs, [99, 88]);
+        assert!(kfuncs.contains(&99) && kfuncs.contains(&88), "{kfuncs:?}");
         assert!(
             changed
                 .iter()

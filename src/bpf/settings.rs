@@ -64,6 +64,8 @@ pub struct Settings {
     pub max_sessions: u32,
     /// Traced calls that are recorded in depth: 1..=64. Deeper ones are counted.
     pub max_depth: u32,
+    /// Functions that are or may be traced: all ids are below it.
+    pub n_functions: u32,
     /// What this kernel's types look like.
     pub layout: Layout,
 }

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use libbpf_rs::{ErrorKind, OpenObject, RingBufferBuilder};
 
 use super::attach::{BackendKind, Links, Progress, Refused};
+use super::detach::STALLED_AFTER;
 use super::kernel_stats::{KernelStats, Misses};
 use super::object::{self, Loaded};
 use super::patch::{Copy, patched};
@@ -25,9 +26,9 @@ pub struct ObjectStorage(MaybeUninit<OpenObject>);
 
 /// A loaded and, after [`Tracer::attach`], attached set of programs.
 pub struct Tracer<'obj> {
-    loaded: Loaded<'obj>,
-    backend: BackendKind,
-    links: Links,
+    pub(super) loaded: Loaded<'obj>,
+    pub(super) backend: BackendKind,
+    pub(super) links: Links,
     /// The link and program that end sessions with their tasks.
     task_exit: Option<[OwnedFd; 2]>,
 }
@@ -187,6 +188,7 @@ impl<'obj> Tracer<'obj> {
             // Two statements, or the borrow would last through the poll.
             let wait = sink.borrow_mut().wait();
             let Some(timeout) = wait else { return Ok(()) };
+            self.keep_alive(STALLED_AFTER)?;
             match ring.poll(timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -235,6 +237,7 @@ impl<'obj> Tracer<'obj> {
             abandoned: stats.abandoned,
             no_slot: stats.no_slot,
             stack_ring_full: stats.stack_ring_full,
+            stalled: stats.stalled,
         }
     }
 
@@ -251,7 +254,7 @@ impl<'obj> Tracer<'obj> {
                 .links
                 .links
                 .iter()
-                .map(|link| sys::link_misses(link.as_fd()))
+                .map(|link| sys::link_misses(link.fd.as_fd()))
                 .sum(),
         };
         Misses { recursion, probes }

@@ -24,6 +24,16 @@ pub struct Advanced {
           value_parser = clap::value_parser!(u32).range(1..=64))]
     pub max_depth: u32,
 
+    /// Detach from a function that is called more often than N times a second, by whomever, and
+    /// say so; counted by sampling. 0: never
+    #[arg(long, value_name = "N", default_value = "200000")]
+    pub max_rate: u32,
+
+    /// Where all traced functions together take more than this part of one CPU, as far as it can be
+    /// estimated, detach from the dearest until they fit: `5%` [default: no limit]
+    #[arg(long, value_name = "PERCENT", value_parser = budget)]
+    pub budget: Option<Budget>,
+
     /// Trace functions that -e or -a name in full (no globs) even where we never do otherwise: the
     /// machinery of tracing itself, functions that do not return. The machine may hang
     #[arg(long)]
@@ -47,5 +57,22 @@ fn ring_buffer(text: &str) -> Result<RingBufferSize, String> {
             bytes: mib.next_power_of_two() << 20,
         }),
         _ => Err("a number of MiB, 1 to 1024".to_owned()),
+    }
+}
+
+/// A part of one CPU.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    /// 1.0 is all of it.
+    pub share: f64,
+}
+
+fn budget(text: &str) -> Result<Budget, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    match number.parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(Budget {
+            share: percent / 100.0,
+        }),
+        _ => Err("a percentage of one CPU, more than 0 and at most 100: `5%`".to_owned()),
     }
 }

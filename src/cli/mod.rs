@@ -22,7 +22,7 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-pub use advanced::{Advanced, RingBufferSize};
+pub use advanced::{Advanced, Budget, RingBufferSize};
 pub use commands::{Command, DoctorOptions, ListOptions, Listed};
 pub use error::UsageError;
 pub use filtering::{Comm, Filtering};

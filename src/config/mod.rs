@@ -16,6 +16,6 @@ pub use crate::cli::{BackendChoice, ColorChoice, DoctorOptions, Generated, Usage
 pub use globs::{GlobOrigin, GlobUse, Globs, Role};
 pub use listing::{ListConfig, ListFormat};
 pub use settings::{
-    Action, Config, Environment, Errors, OutputFormat, Run, Scope, Sessions, Symbolization,
+    Action, Config, Environment, Errors, Limits, OutputFormat, Run, Scope, Sessions, Symbolization,
 };
 pub use usecases::{UseCase, UseCases};

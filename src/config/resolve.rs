@@ -6,7 +6,7 @@ use std::path::Path;
 use super::globs::{GlobUse, Globs, Role};
 use super::listing::ListConfig;
 use super::settings::{
-    Action, Config, Environment, Errors, OutputFormat, Run, Scope, Sessions, Symbolization,
+    Action, Config, Environment, Errors, Limits, OutputFormat, Run, Scope, Sessions, Symbolization,
 };
 use super::usecases::UseCases;
 use crate::cli::{
@@ -94,6 +94,10 @@ impl Config {
                 dry_run: modes.dry_run,
                 max_events: output.max_events,
                 duration: output.duration,
+            },
+            limits: Limits {
+                max_rate: (advanced.max_rate > 0).then_some(advanced.max_rate),
+                budget: advanced.budget.map(|budget| budget.share),
             },
             max_depth: advanced.max_depth,
             ringbuf_bytes: advanced.ringbuf_size.bytes,

@@ -45,6 +45,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// How much stacks show.
     pub symbolization: Symbolization,
+    /// What the trace may cost.
+    pub limits: Limits,
     /// `-k`.
     pub kernel_image: Option<PathBuf>,
     /// What is printed, and for how long.
@@ -55,6 +57,15 @@ pub struct Config {
     pub ringbuf_bytes: u32,
     /// Where the raw event stream goes as well.
     pub record_raw: Option<PathBuf>,
+}
+
+/// What the trace may cost, before functions are taken out of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Calls of one function a second; `None`: any number.
+    pub max_rate: Option<u32>,
+    /// Share of one CPU, 1.0 all of it; `None`: any.
+    pub budget: Option<f64>,
 }
 
 /// Which threads' calls open sessions; an empty allow list allows all.

@@ -4,9 +4,11 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use super::escape;
+
 /// What became of the sessions of a run:
 /// `started == shown + filtered + succeeded + drops.total() + open_at_end`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Sessions opened in the kernel.
     pub started: u64,
@@ -26,6 +28,21 @@ pub struct Summary {
     pub functions: u64,
     /// From "Receiving data…" to the end.
     pub run_time: Duration,
+    /// Functions that the governor took out of the trace, in that order.
+    pub detached: Vec<Detached>,
+}
+
+/// A function that was called too often or cost too much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detached {
+    /// Its name.
+    pub function: String,
+    /// Its module.
+    pub module: Option<String>,
+    /// Calls a second, when it was taken out.
+    pub rate: u64,
+    /// The option whose limit was exceeded: `max-rate`, `budget`.
+    pub option: &'static str,
 }
 
 /// Calls, returns and stacks that the kernel kept from us.
@@ -47,6 +64,8 @@ pub struct Drops {
     pub ring_full: u64,
     /// No slot was free when their entry function was called.
     pub no_slot: u64,
+    /// When their entry function was called, we had not read for ten seconds.
+    pub stalled: u64,
     /// Their task exited or called `exec` before the entry function returned.
     pub task_exited: u64,
     /// The return of their entry function was never reported.
@@ -62,10 +81,11 @@ impl Drops {
         self.by_cause().iter().map(|(_, count)| count).sum()
     }
 
-    fn by_cause(&self) -> [(&'static str, u64); 5] {
+    fn by_cause(&self) -> [(&'static str, u64); 6] {
         let Self {
             ring_full,
             no_slot,
+            stalled,
             task_exited,
             abandoned,
             undecodable,
@@ -73,6 +93,7 @@ impl Drops {
         [
             ("ring full", ring_full),
             ("no slot", no_slot),
+            ("nobody read", stalled),
             ("task exited", task_exited),
             ("return never seen", abandoned),
             ("undecodable", undecodable),
@@ -100,6 +121,7 @@ fn line(summary: &Summary) -> String {
         withheld: _,
         functions,
         run_time,
+        detached,
     } = summary;
     let mut parts = vec![count(*shown, "session") + " shown"];
     let mut add = |number: u64, what: &str| {
@@ -118,11 +140,25 @@ fn line(summary: &Summary) -> String {
     add(dropped.total(), &format!("dropped ({})", causes.join(", ")));
     add(*open_at_end, "still open");
     let seconds = run_time.as_secs_f64();
-    format!(
+    let mut line = format!(
         "{}; {} traced for {seconds:.1} s",
         parts.join(", "),
         count(*functions, "function")
-    )
+    );
+    if !detached.is_empty() {
+        let detached = detached.iter().map(|of| {
+            format!(
+                "{} ({} calls a second)",
+                escape(of.function.as_bytes()),
+                of.rate
+            )
+        });
+        line += &format!(
+            ", detached from {}",
+            detached.collect::<Vec<_>>().join(", ")
+        );
+    }
+    line
 }
 
 fn count(number: u64, what: &str) -> String {
@@ -133,7 +169,7 @@ fn count(number: u64, what: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Drops, Summary, Withheld, line};
+    use super::{Detached, Drops, Summary, Withheld, line};
 
     #[test]
     fn the_summary_names_what_happened_and_nothing_else() {
@@ -153,6 +189,7 @@ mod tests {
             dropped: Drops {
                 ring_full: 4,
                 no_slot: 0,
+                stalled: 0,
                 task_exited: 3,
                 abandoned: 0,
                 undecodable: 0,
@@ -161,12 +198,18 @@ mod tests {
             withheld: Withheld::default(),
             functions: 1781,
             run_time: Duration::from_millis(61_240),
+            detached: vec![Detached {
+                function: "__fdget\x1b".to_owned(),
+                module: None,
+                rate: 250_000,
+                option: "max-rate",
+            }],
         };
         assert_eq!(
             line(&summary),
             "3 sessions shown, 2 filtered out, 100 succeeded, \
              7 dropped (ring full 4, task exited 3), 1 still open; \
-             1781 functions traced for 61.2 s"
+             1781 functions traced for 61.2 s, detached from __fdget\\x1b (250000 calls a second)"
         );
         let Summary {
             started,

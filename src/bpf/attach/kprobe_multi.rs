@@ -135,8 +135,7 @@ fn attach_all(attach: &Attach<'_>, functions: &[&TracedFunction], links: &mut Li
     let cookies: Vec<u64> = functions.iter().map(|function| tag(function)).collect();
     match attach(&addrs, &cookies) {
         Ok(new) => {
-            links.links.extend(new);
-            links.n_attached += functions.len();
+            links.hold(new, functions);
             return Ok(());
         }
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => return Err(error.into()),

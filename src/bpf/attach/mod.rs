@@ -52,11 +52,30 @@ pub type Progress<'a> = &'a mut dyn FnMut(usize, usize) -> bool;
 /// What a back end has attached. Dropping it detaches.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    pub(super) links: Vec<OwnedFd>,
+    pub(super) links: Vec<Link>,
     /// Programs that are not part of the skeleton.
     pub(super) programs: Vec<OwnedFd>,
     pub(super) refused: Vec<Refused>,
     pub(super) n_attached: usize,
+}
+
+/// A link, and the functions that it is for: they come and go together.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) fd: OwnedFd,
+    pub(super) functions: Vec<FuncId>,
+}
+
+impl Links {
+    /// Adds the links of these functions.
+    fn hold(&mut self, links: impl IntoIterator<Item = OwnedFd>, functions: &[&TracedFunction]) {
+        let ids: Vec<FuncId> = functions.iter().map(|function| function.id).collect();
+        self.links.extend(links.into_iter().map(|fd| Link {
+            fd,
+            functions: ids.clone(),
+        }));
+        self.n_attached += functions.len();
+    }
 }
 
 /// One way to attach.

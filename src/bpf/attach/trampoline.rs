@@ -48,9 +48,8 @@ impl Backend for Trampoline {
         for (n_done, (function, programs)) in functions.iter().zip(programs).enumerate() {
             match programs.and_then(|programs| attach_one(&programs).map(|new| (programs, new))) {
                 Ok((programs, new)) => {
-                    links.links.extend(new);
+                    links.hold(new, &[*function]);
                     links.programs.extend([programs.entry, programs.exit]);
-                    links.n_attached += 1;
                 }
                 Err(error) => {
                     links.refused.push(Refused {

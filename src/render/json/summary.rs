@@ -20,6 +20,15 @@ pub(super) struct SummaryObject {
     withheld: WithheldObject,
     functions: u64,
     run_time_ns: u64,
+    detached: Vec<DetachedObject>,
+}
+
+#[derive(Debug, Serialize)]
+struct DetachedObject {
+    function: String,
+    module: Option<String>,
+    calls_per_second: u64,
+    option: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -33,6 +42,7 @@ struct WithheldObject {
 struct DropsObject {
     ring_full: u64,
     no_slot: u64,
+    stalled: u64,
     task_exited: u64,
     abandoned: u64,
     undecodable: u64,
@@ -51,6 +61,7 @@ impl SummaryObject {
             dropped: DropsObject {
                 ring_full: dropped.ring_full,
                 no_slot: dropped.no_slot,
+                stalled: dropped.stalled,
                 task_exited: dropped.task_exited,
                 abandoned: dropped.abandoned,
                 undecodable: dropped.undecodable,
@@ -63,6 +74,16 @@ impl SummaryObject {
             },
             functions: summary.functions,
             run_time_ns: u64::try_from(summary.run_time.as_nanos()).unwrap_or(u64::MAX),
+            detached: summary
+                .detached
+                .iter()
+                .map(|of| DetachedObject {
+                    function: of.function.clone(),
+                    module: of.module.clone(),
+                    calls_per_second: of.rate,
+                    option: of.option,
+                })
+                .collect(),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::render::fixtures::{
     World, hostile, incomplete, long_names, passed_on, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
-use crate::render::{Drops, Summary, Withheld};
+use crate::render::{Detached, Drops, Summary, Withheld};
 use crate::session::Session;
 
 const SCHEMA: &str = include_str!(concat!(
@@ -35,6 +35,7 @@ fn summary_line() -> String {
         dropped: Drops {
             ring_full: 1,
             no_slot: 1,
+            stalled: 0,
             task_exited: 1,
             abandoned: 0,
             undecodable: 0,
@@ -47,6 +48,12 @@ fn summary_line() -> String {
         },
         functions: 1781,
         run_time: Duration::from_millis(1500),
+        detached: vec![Detached {
+            function: "__fdget".to_owned(),
+            module: None,
+            rate: 250_000,
+            option: "max-rate",
+        }],
     };
     let mut out = Vec::new();
     write_summary(&summary, &mut out).unwrap();

@@ -73,6 +73,10 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("command", &["-c", "bpf", "--", "cat", "/etc/hosts"]),
     ("ring_buffer", &["-c", "bpf", "--ringbuf-size", "0"]),
     ("max_depth", &["-c", "bpf", "--max-depth", "65"]),
+    ("max_rate_text", &["-c", "bpf", "--max-rate", "often"]),
+    ("budget_text", &["-c", "bpf", "--budget", "little"]),
+    ("budget_zero", &["-c", "bpf", "--budget", "0%"]),
+    ("budget_too_large", &["-c", "bpf", "--budget", "101%"]),
     ("force_case", &["-c", "bpf", "--force"]),
     (
         "force_glob",

@@ -19,7 +19,7 @@ const ONE: &[&str] = &["-e", "*_sys_bpf", "-sn", "-n", "simfail"];
 /// Enough that attaching takes a while everywhere.
 fn many() -> &'static [&'static str] {
     if attaches_slowly() {
-        &["-a", "vfs_*"]
+        &["-a", "vfs_*", "--all-matching"]
     } else {
         &[
             "-a",

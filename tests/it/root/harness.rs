@@ -115,7 +115,7 @@ impl Trace {
         }
     }
 
-    fn said(&self, text: &str) -> bool {
+    pub(super) fn said(&self, text: &str) -> bool {
         self.stderr.lock().unwrap().contains(text)
     }
 

@@ -23,6 +23,7 @@ mod faults;
 mod faults_attach;
 mod faults_tasks;
 mod filters;
+mod governor;
 mod lifecycle;
 mod listing;
 mod main_job;

@@ -29,6 +29,12 @@ pub(super) fn fail_bpf() {
     assert_eq!(result, -1);
 }
 
+/// `close()` of no descriptor: -EBADF.
+pub(super) fn fail_close() -> i32 {
+    // SAFETY: closing no descriptor touches nothing.
+    unsafe { libc::close(-1) }
+}
+
 /// Changes the name of this thread.
 pub(super) fn rename_thread(name: &CStr) {
     // SAFETY: the name is a string, and only read.

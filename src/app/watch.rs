@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The governor at work: looks once a second, takes out who has to go, says so.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::governor::{Cause, Governor, Limits, PERIOD, Verdict};
+use super::trails::Traced;
+use crate::bpf::Tracer;
+use crate::config::Config;
+use crate::diag::Diag;
+use crate::render::Detached;
+use crate::select::TracedFunction;
+
+/// Attaching and detaching take long on old kernels; meanwhile we are alive, too.
+pub(super) const BUSY: Duration = Duration::from_secs(600);
+
+/// The governor of a run, and when it looked last.
+pub(super) struct Watch<'a> {
+    governor: Governor,
+    limits: Limits,
+    functions: &'a [TracedFunction],
+    looked: Instant,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(config: &Config, functions: &'a [TracedFunction]) -> Self {
+        let limits = Limits {
+            max_rate: config.limits.max_rate,
+            budget: config.limits.budget,
+        };
+        Self {
+            governor: Governor::new(limits),
+            limits,
+            functions,
+            looked: Instant::now(),
+        }
+    }
+
+    /// When it wants to look next; `None` where there is nothing to look after.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.governor.is_on().then(|| self.looked + PERIOD)
+    }
+
+    /// Looks, if it is time to.
+    ///
+    /// # Errors
+    /// When no entry function is left, or the counters cannot be read.
+    pub(super) fn look(
+        &mut self,
+        tracer: &mut Tracer<'_>,
+        traced: &Traced,
+        diag: &Diag,
+    ) -> Result<()> {
+        if self.due().is_none_or(|due| Instant::now() < due) {
+            return Ok(());
+        }
+        let elapsed = self.looked.elapsed();
+        self.looked = Instant::now();
+        let verdicts = self.governor.look(tracer.hits()?, elapsed);
+        if verdicts.is_empty() {
+            return Ok(());
+        }
+        tracer.keep_alive(BUSY)?;
+        let gone: BTreeSet<_> = verdicts.iter().map(|verdict| verdict.func).collect();
+        for verdict in &verdicts {
+            self.report(verdict, diag);
+        }
+        let attached = tracer.detach_functions(&gone, self.functions)?;
+        for id in &gone {
+            if let Some(function) = self.functions.get(id.index()) {
+                traced.remove(function.addr);
+            }
+        }
+        if attached.n_functions > 0 {
+            diag.info(
+                1,
+                format!(
+                    "{} other functions were not traced for a moment meanwhile",
+                    attached.n_functions
+                ),
+            );
+        }
+        let mut entries = self
+            .functions
+            .iter()
+            .filter(|function| function.entry.is_some());
+        if entries.all(|function| self.governor.has_detached(function.id)) {
+            bail!("no entry function is left: each was called too often");
+        }
+        Ok(())
+    }
+
+    fn report(&self, verdict: &Verdict, diag: &Diag) {
+        let Some(function) = self.functions.get(verdict.func.index()) else {
+            return;
+        };
+        let (name, rate) = (&function.name, verdict.rate);
+        let why = match verdict.cause {
+            Cause::MaxRate => {
+                let max = self.limits.max_rate.unwrap_or_default();
+                format!("{rate} calls a second exceed --max-rate {max}")
+            }
+            Cause::Budget { share } => format!(
+                "all functions together take about {:.0} % of a CPU, more than --budget {}, and \
+                 its {rate} calls a second most of that",
+                share * 100.0,
+                self.limits.budget.unwrap_or_default() * 100.0
+            ),
+        };
+        diag.warning(format!("detached from {name}: {why}"));
+        if function.entry.is_some() {
+            diag.note(format!("no session opens at {name} any more"));
+        }
+    }
+
+    /// For the summary.
+    pub(super) fn detached(&self) -> Vec<Detached> {
+        let verdicts = self.governor.verdicts().iter();
+        let detached = verdicts.filter_map(|verdict| {
+            let function = self.functions.get(verdict.func.index())?;
+            Some(Detached {
+                function: function.name.clone(),
+                module: function.module.clone(),
+                rate: verdict.rate,
+                option: match verdict.cause {
+                    Cause::MaxRate => "max-rate",
+                    Cause::Budget { .. } => "budget",
+                },
+            })
+        });
+        detached.collect()
+    }
+}

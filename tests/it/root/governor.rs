@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What a trace may cost: functions that are called too often go, the others stay; nobody who
+//! reads, nothing that is done.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::harness::Trace;
+use super::sys;
+
+/// A thread that calls `close(-1)` as fast as it can.
+struct Busy {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Busy {
+    fn start() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            sys::rename_thread(c"busy");
+            while !stopped.load(Ordering::Relaxed) {
+                black_box(sys::fail_close());
+            }
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+const BOTH: &[&str] = &[
+    "-e",
+    "*_sys_bpf",
+    "-e",
+    "__x64_sys_close",
+    "-a",
+    "map_create",
+    "-a",
+    "bpf_prog_load",
+    "-sn",
+    "-n",
+    "simfail",
+];
+
+fn detached(summary: &Value) -> Vec<(&str, &str)> {
+    let detached = summary["detached"].as_array().unwrap();
+    detached
+        .iter()
+        .map(|one| {
+            assert!(one["calls_per_second"].as_u64().unwrap() > 1000, "{one}");
+            (
+                one["function"].as_str().unwrap(),
+                one["option"].as_str().unwrap(),
+            )
+        })
+        .collect()
+}
+
+/// Waits until it says that it has detached.
+fn wait_for_detached(trace: &Trace) {
+    let start = Instant::now();
+    while !trace.said("warning: detached from __x64_sys_close: ") {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "nothing was detached"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    // The others are attached to anew.
+    thread::sleep(Duration::from_secs(2));
+}
+
+#[test]
+fn a_function_that_is_called_too_often_is_detached_and_the_others_go_on() {
+    let trace = Trace::start(&[BOTH, &["--max-rate", "2000"]].concat());
+    trace.simfail(&["bpf-cmd"]);
+    let busy = Busy::start();
+    wait_for_detached(&trace);
+    drop(busy);
+    trace.simfail(&["bpf-cmd"]);
+    let report = trace.finish();
+    assert_eq!(report.of("simfail").len(), 2, "{}", report.stderr);
+    assert_eq!(
+        detached(&report.summary.0),
+        [("__x64_sys_close", "max-rate")]
+    );
+    assert!(
+        report.stderr.contains("exceed --max-rate 2000"),
+        "{}",
+        report.stderr
+    );
+    let note = "no session opens at __x64_sys_close any more";
+    assert!(report.stderr.contains(note), "{}", report.stderr);
+}
+
+#[test]
+fn the_dearest_function_is_detached_when_all_exceed_the_budget() {
+    let trace = Trace::start(&[BOTH, &["--max-rate", "0", "--budget", "0.5%"]].concat());
+    let busy = Busy::start();
+    wait_for_detached(&trace);
+    drop(busy);
+    trace.simfail(&["bpf-cmd"]);
+    let report = trace.finish();
+    assert_eq!(report.of("simfail").len(), 1, "{}", report.stderr);
+    assert_eq!(detached(&report.summary.0), [("__x64_sys_close", "budget")]);
+    assert!(
+        report.stderr.contains("more than --budget 0.5"),
+        "{}",
+        report.stderr
+    );
+}
+
+#[test]
+fn without_a_limit_nothing_is_detached() {
+    let trace = Trace::start(&[BOTH, &["--max-rate", "0"]].concat());
+    let busy = Busy::start();
+    thread::sleep(Duration::from_secs(4));
+    drop(busy);
+    let report = trace.finish();
+    assert!(detached(&report.summary.0).is_empty(), "{}", report.stderr);
+}
+
+#[test]
+fn where_no_entry_function_is_left_it_ends_with_an_error() {
+    let arguments = [
+        "-e",
+        "__x64_sys_close",
+        "-n",
+        "simfail",
+        "--max-rate",
+        "2000",
+        "-sn",
+    ];
+    let trace = Trace::start(&arguments);
+    let _busy = Busy::start();
+    let stderr = trace.wait().failed(1);
+    assert!(stderr.contains("no entry function is left"), "{stderr}");
+}
+
+#[test]
+fn while_nobody_reads_no_session_opens_and_that_is_counted() {
+    let trace = Trace::start(&["-e", "__x64_sys_bpf", "-n", "simfail", "-sn"]);
+    trace.simfail(&["bpf-cmd"]);
+    trace.signal(sys::SIGSTOP);
+    // Longer than it may be silent.
+    thread::sleep(Duration::from_secs(12));
+    trace.simfail(&["--repeat", "5", "bpf-cmd"]);
+    trace.signal(sys::SIGCONT);
+    thread::sleep(Duration::from_secs(1));
+    trace.simfail(&["bpf-cmd"]);
+    let report = trace.finish();
+    assert_eq!(report.of("simfail").len(), 2, "{}", report.stderr);
+    assert_eq!(report.summary.count("dropped.stalled"), 5);
+}
