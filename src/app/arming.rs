@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 use std::mem;
 
+use super::behind::Behind;
 use super::gather::Prepared;
+use super::trails::Traced;
+use crate::bpf::Tracer;
 use crate::code::{Code, FromFn, Reached, reachable};
 use crate::config::{Config, GlobOrigin, GlobUse};
 use crate::diag::Diag;
@@ -103,14 +106,15 @@ fn entries_text(selection: &Selection) -> String {
 }
 
 /// The functions that may be attached to later.
-#[derive(Debug, Default)]
-pub(super) struct Arming {
+#[derive(Default)]
+pub(super) struct Arming<'a> {
     /// By start: end and id.
     deferred: BTreeMap<u64, (u64, FuncId)>,
     wanted: Vec<FuncId>,
+    behind: Option<&'a Behind<'a>>,
 }
 
-impl Arming {
+impl<'a> Arming<'a> {
     pub(super) fn new(selection: &Selection) -> Self {
         let deferred = selection.deferred.iter().filter_map(|id| {
             let function = selection.functions.get(id.index())?;
@@ -120,13 +124,26 @@ impl Arming {
         Self {
             deferred: deferred.collect(),
             wanted: Vec::new(),
+            behind: None,
         }
     }
 
-    /// Looks for functions in the stack of a session, from its entry function on.
+    /// Has culprits asked whom they call through pointers.
+    pub(super) fn look_behind(&mut self, behind: &'a Behind<'a>) {
+        self.behind = Some(behind);
+    }
+
+    /// Looks for functions in the stack of a session, from its entry function on, and behind the
+    /// pointers of its culprit.
     pub(super) fn observe(&mut self, session: &Session) {
         if self.deferred.is_empty() {
             return;
+        }
+        let suspects = self.behind.map(|behind| behind.suspects(session));
+        for addr in suspects.unwrap_or_default() {
+            if let Some((_, id)) = self.deferred.remove(&addr.0) {
+                self.wanted.push(id);
+            }
         }
         let below_entry = session.stack.iter().skip_while(|row| row.link.is_none());
         for addr in below_entry.filter_map(|row| row.addr) {
@@ -151,5 +168,31 @@ impl Arming {
     /// What is to be attached to now.
     pub(super) fn take(&mut self) -> Vec<FuncId> {
         mem::take(&mut self.wanted)
+    }
+}
+
+/// Attaches to functions that were seen in a stack. That this fails is no reason to end.
+pub(super) fn attach_more(
+    tracer: &mut Tracer<'_>,
+    wanted: &[TracedFunction],
+    traced: &Traced,
+    diag: &Diag,
+) -> usize {
+    let names: Vec<&str> = wanted.iter().map(|function| &*function.name).collect();
+    let names = names.join(", ");
+    match tracer.attach_more(wanted) {
+        Ok(attached) => {
+            for function in wanted {
+                traced.add(function.addr);
+            }
+            diag.note(format!(
+                "part of a shown failure, and traced from now on: {names}"
+            ));
+            attached.n_functions
+        }
+        Err(error) => {
+            diag.warning(format!("failed to attach to {names}: {error:#}"));
+            0
+        }
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Consumer<'a> {
     role: &'a dyn Fn(Addr) -> AddrRole,
     out: &'a mut dyn Write,
     counts: Counts,
-    arming: Arming,
+    arming: Arming<'a>,
     traced: &'a Traced,
     failed: Option<io::Error>,
 }
@@ -80,12 +80,12 @@ impl<'a> Consumer<'a> {
     }
 
     /// Looks in what is shown for functions that are to be attached to.
-    pub(super) fn arm(&mut self, arming: Arming) {
+    pub(super) fn arm(&mut self, arming: Arming<'a>) {
         self.arming = arming;
     }
 
     /// Functions that are to be attached to, found so far.
-    pub(super) fn arming(&mut self) -> &mut Arming {
+    pub(super) fn arming(&mut self) -> &mut Arming<'a> {
         &mut self.arming
     }
 

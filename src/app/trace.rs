@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::arming::Arming;
+use super::arming::{Arming, attach_more};
+use super::behind::{self, Behind};
 use super::consumer::{Consumer, Counts, Facts};
 use super::failure::Failure;
 use super::gather::Prepared;
@@ -60,7 +61,8 @@ pub(super) fn trace(
         mut image,
     } = prepared;
     let armed: Vec<TracedFunction> = selection.armed().cloned().collect();
-    let arming = Arming::new(&selection);
+    let mut arming = Arming::new(&selection);
+    let deferred = behind::deferred(&selection);
     let functions = selection.functions;
     let mut storage = ObjectStorage::new();
     let mut tracer = Tracer::load(
@@ -108,6 +110,7 @@ pub(super) fn trace(
         trails: Trails::new(Code::new(&symbols, &text), &type_of),
         traced: &traced,
     };
+    let behind = Behind::new(&trails, &text, &functions, deferred);
     let consumer = Consumer::new(
         &functions,
         context,
@@ -137,6 +140,7 @@ pub(super) fn trace(
         look_at: None,
     };
     let mut watch = Watch::new(config, &functions);
+    arming.look_behind(&behind);
     run.consumer.arm(arming);
     let mut n_functions = attached.n_functions;
     loop {
@@ -310,30 +314,6 @@ fn attach(
         }
     }
     Ok(attached)
-}
-
-/// Attaches to functions that were seen in a stack. That this fails is no reason to end.
-fn attach_more(
-    tracer: &mut Tracer<'_>,
-    wanted: &[TracedFunction],
-    traced: &Traced,
-    diag: &Diag,
-) -> usize {
-    let names: Vec<&str> = wanted.iter().map(|function| &*function.name).collect();
-    let names = names.join(", ");
-    match tracer.attach_more(wanted) {
-        Ok(attached) => {
-            for function in wanted {
-                traced.add(function.addr);
-            }
-            diag.note(format!("seen in a stack and traced from now on: {names}"));
-            attached.n_functions
-        }
-        Err(error) => {
-            diag.warning(format!("failed to attach to {names}: {error:#}"));
-            0
-        }
-    }
 }
 
 /// Detaching is slow where attaching is: say that we are at it.

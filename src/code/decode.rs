@@ -30,6 +30,9 @@ pub enum ResultUse {
     Tested,
 }
 
+/// For each of the sixteen registers: the offset that it was last loaded from, behind a pointer.
+pub(super) type Loads = [Option<u16>; 16];
+
 /// A direct call, or a jump out of the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Transfer {
@@ -38,6 +41,8 @@ pub(super) struct Transfer {
     /// Where it stands, from the function's start.
     pub(super) offset: u64,
     pub(super) result: ResultUse,
+    /// What registers hold there: for calls of thunks, which call what a register holds.
+    pub(super) loads: Loads,
 }
 
 /// What the bytes of one symbol say.
@@ -46,6 +51,8 @@ pub(super) struct Decoded {
     pub(super) transfers: Vec<Transfer>,
     /// It calls or jumps to what a register or memory holds.
     pub(super) has_indirect: bool,
+    /// Where, behind a pointer, it found the functions that it called so.
+    pub(super) slots: Vec<u16>,
     /// Errnos that stand in its instructions.
     pub(super) makes: Errnos,
     /// It reads constants by an index, which may be errnos.
@@ -66,6 +73,7 @@ pub(super) fn decode(addr: Addr, bytes: &[u8]) -> Decoded {
         pass.result(&insn);
         pass.errnos(&insn);
         pass.transfer(&insn, addr.0, end);
+        pass.load(&insn);
     }
     pass.found
 }
@@ -78,6 +86,7 @@ struct Pass {
     condition: u8,
     /// The mask that a condition was last combined with.
     mask: Option<i64>,
+    loads: Loads,
 }
 
 /// A call whose result is looked for.
@@ -95,9 +104,11 @@ impl Pass {
             FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => false,
             FlowControl::IndirectCall => {
                 self.found.has_indirect = true;
+                self.found.slots.extend(self.slot(insn));
                 return;
             }
             FlowControl::IndirectBranch => {
+                self.found.slots.extend(self.slot(insn));
                 // A jump through an indexed table stays inside of the function.
                 self.found.has_indirect |= insn.memory_index() == Register::None;
                 return;
@@ -118,6 +129,7 @@ impl Pass {
             is_call,
             offset: insn.ip().wrapping_sub(start),
             result,
+            loads: self.loads,
         });
         if is_call {
             self.watched = Some(Watched {
@@ -125,6 +137,37 @@ impl Pass {
                 left: WATCHED,
                 copy: None,
             });
+        }
+    }
+
+    /// Where the function called by an indirect call was found.
+    fn slot(&self, insn: &Instruction) -> Option<u16> {
+        match insn.op0_kind() {
+            OpKind::Register => self.loads[general(insn.op0_register())?],
+            OpKind::Memory => offset_behind_pointer(insn),
+            _ => None,
+        }
+    }
+
+    /// Notes which registers are loaded from behind a pointer.
+    fn load(&mut self, insn: &Instruction) {
+        if insn.flow_control() == FlowControl::Call {
+            for (register, load) in self.loads.iter_mut().enumerate() {
+                // `rbx`, `rbp` and `r12` to `r15` survive calls.
+                if !matches!(register, 3 | 5 | 12..=15) {
+                    *load = None;
+                }
+            }
+        } else if insn.op_count() > 0
+            && insn.op0_kind() == OpKind::Register
+            && !matches!(
+                insn.mnemonic(),
+                Mnemonic::Test | Mnemonic::Cmp | Mnemonic::Push
+            )
+            && let Some(register) = general(insn.op0_register())
+        {
+            let is_pointer = insn.mnemonic() == Mnemonic::Mov && insn.op0_register().size() == 8;
+            self.loads[register] = is_pointer.then(|| offset_behind_pointer(insn)).flatten();
         }
     }
 
@@ -245,6 +288,25 @@ impl Pass {
     fn begin_condition(&mut self) {
         self.condition = CONDITION;
         self.mask = None;
+    }
+}
+
+/// The number of a general register, 0 for `rax` to 15 for `r15`.
+fn general(register: Register) -> Option<usize> {
+    let is_general = register.is_gpr();
+    is_general.then(|| register.full_register().number())
+}
+
+/// `[rax+0x18]` → 0x18.
+fn offset_behind_pointer(insn: &Instruction) -> Option<u16> {
+    let is_pointer = general(insn.memory_base()).is_some()
+        && insn.memory_index() == Register::None
+        && insn.segment_prefix() == Register::None;
+    let has_memory = (0..insn.op_count()).any(|n| insn.op_kind(n) == OpKind::Memory);
+    if is_pointer && has_memory {
+        u16::try_from(insn.memory_displacement64()).ok()
+    } else {
+        None
     }
 }
 

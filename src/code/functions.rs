@@ -39,6 +39,9 @@ pub struct Function {
     pub callees: Vec<Callee>,
     /// It also calls what a pointer or a static call says.
     pub has_indirect: bool,
+    /// Where, behind a pointer, it finds functions that it calls so: offsets in tables of
+    /// operations, ascending.
+    pub slots: Vec<u16>,
     /// Errnos that its instructions make.
     pub makes: Errnos,
     /// It looks values up in a table of constants.
@@ -60,7 +63,7 @@ enum Target {
     /// A part of the function itself.
     Part(Addr),
     /// Stands for an indirect call.
-    Indirect,
+    Indirect(Option<u16>),
     /// Reads or writes a word of user memory: as good as inlined.
     UserAccess,
     Nothing,
@@ -112,10 +115,14 @@ impl<'a> Code<'a> {
             function.has_indirect |= part.has_indirect;
             function.has_table |= part.has_table;
             function.makes.extend(&part.makes);
+            function.slots.append(&mut part.slots);
             for transfer in mem::take(&mut part.transfers) {
                 match self.target(&transfer) {
                     Target::Function(callee) => function.add(callee, transfer.result),
-                    Target::Indirect => function.has_indirect = true,
+                    Target::Indirect(slot) => {
+                        function.has_indirect = true;
+                        function.slots.extend(slot);
+                    }
                     Target::UserAccess => function.makes.insert_value(-EFAULT),
                     Target::Part(part) if !seen.contains(&part) && seen.len() <= MAX_PARTS => {
                         seen.push(part);
@@ -127,6 +134,8 @@ impl<'a> Code<'a> {
         }
         // Recursion says nothing that the function itself does not.
         function.callees.retain(|callee| callee.addr != addr);
+        function.slots.sort_unstable();
+        function.slots.dedup();
         Some(function)
     }
 
@@ -147,12 +156,13 @@ impl<'a> Code<'a> {
             return if transfer.offset <= MAX_ENTRY_OFFSET {
                 Target::Nothing
             } else {
-                Target::Indirect
+                Target::Indirect(None)
             };
         };
         let name = symbol.name;
         if is_thunk_of_call(name) {
-            Target::Indirect
+            let register = register_of_thunk(name);
+            Target::Indirect(register.and_then(|register| transfer.loads[register]))
         } else if is_nothing(&symbol) {
             Target::Nothing
         } else if is_user_access(name) {
@@ -190,6 +200,23 @@ fn is_thunk_of_call(name: &str) -> bool {
         return !dull.iter().any(|dull| of.starts_with(dull));
     }
     name.starts_with("__x86_indirect_") || name.starts_with("__x86_static_call_")
+}
+
+/// The number of the register that a thunk calls; that of `rax` shares its address with the table
+/// of thunks.
+fn register_of_thunk(name: &str) -> Option<usize> {
+    const REGISTERS: [&str; 16] = [
+        "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
+        "r13", "r14", "r15",
+    ];
+    let (thunk, register) = name.rsplit_once('_')?;
+    if !thunk.starts_with("__x86_indirect_") {
+        return None;
+    }
+    match register {
+        "array" => Some(0),
+        register => REGISTERS.iter().position(|known| *known == register),
+    }
 }
 
 fn is_nothing(symbol: &Symbol<'_>) -> bool {

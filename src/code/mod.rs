@@ -7,6 +7,7 @@
 mod decode;
 mod errnos;
 mod functions;
+mod pointers;
 mod reach;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod trail;
 pub use decode::ResultUse;
 pub use errnos::Errnos;
 pub use functions::{Callee, Code, Function};
+pub use pointers::{Pointer, pointers};
 pub use reach::{Reached, reachable};
 pub use text::{FromFn, Text};
 pub use trail::{TrailCallee, TrailFacts, Trails};

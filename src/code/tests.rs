@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::{Code, Errnos, Function, Reached, ResultUse, Trails, decode, reachable};
+use super::{Code, Errnos, Function, Reached, ResultUse, Trails, decode, pointers, reachable};
 use super::{FromFn, Text};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, ResultType};
@@ -123,6 +123,9 @@ fn calls_through_pointers_are_seen_behind_thunks_too() {
             callees.iter().all(|name| !name.contains("thunk")),
             "{callees:?}"
         );
+        // Of `struct file_operations`, of this kernel; nothing else is called so.
+        let slot = if table == V5_10 { 0xd8 } else { 0xd0 };
+        assert_eq!(function.slots, [slot]);
         // EBADF, ENODEV, EOPNOTSUPP.
         for errno in [9, 19, 95] {
             assert!(
@@ -199,6 +202,32 @@ fn circles_of_calls_end() {
     assert_eq!(few.callees(&caller), [] as [&str; 0]);
     let reached = reachable(&code, [few.addr("__get_user_1"), few.addr("caller")]);
     assert_eq!(reached.functions.len(), 2);
+}
+
+#[test]
+fn pointers_in_tables_are_known_by_their_place() {
+    let symbols = "\
+ffffffff81000000 T _stext
+ffffffff81001000 t one
+ffffffff81002000 t two
+ffffffff81003000 T _etext
+ffffffff82000000 d first_ops
+ffffffff82000020 d second_ops
+";
+    let kallsyms = Kallsyms::parse(symbols.as_bytes().to_vec()).unwrap();
+    let (one, two) = (Addr(0xffff_ffff_8100_1000), Addr(0xffff_ffff_8100_2000));
+    let words = [0, one.0, 7, two.0, two.0, one.0 + 1];
+    let data: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let found = |wanted: &[Addr]| {
+        let wanted = wanted.iter().copied().collect();
+        let found = pointers(&kallsyms, Addr(0xffff_ffff_8200_0000), &data, &wanted);
+        let found = found.iter();
+        found
+            .map(|pointer| (pointer.slot, pointer.function))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found(&[one, two]), [(8, one), (24, two), (0, two)]);
+    assert_eq!(found(&[one]), [(8, one)]);
 }
 
 fn makes(bytes: &[u8]) -> Vec<u16> {

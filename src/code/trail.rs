@@ -96,6 +96,12 @@ impl<'a> Trails<'a> {
         facts
     }
 
+    /// The code that they are in.
+    #[must_use]
+    pub fn code(&self) -> &Code<'a> {
+        &self.code
+    }
+
     /// The trails that were asked for so far.
     #[must_use]
     pub fn asked(&self) -> Vec<(Addr, Rc<TrailFacts>)> {

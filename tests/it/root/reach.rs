@@ -86,3 +86,37 @@ fn what_is_seen_in_a_stack_is_traced_from_then_on() {
         second.chain()
     );
 }
+
+#[test]
+fn what_made_an_error_behind_a_pointer_is_traced_from_then_on() {
+    // More than 64 match; `array_map_alloc_check` is called through `map->ops`.
+    let trace = Trace::start(&[
+        "-e",
+        "__x64_sys_bpf",
+        "-e",
+        "__sys_bpf",
+        "-a",
+        "map_create",
+        "-a",
+        "*_map_alloc*",
+        "-a",
+        "*_map_free",
+        "-a",
+        "*_map_lookup_elem",
+        "-a",
+        "*_map_get_next_key",
+        "-sn",
+        "-n",
+        "first,second",
+    ]);
+    trace.simfail(&["--comm", "first", "bpf-map-value-size"]);
+    if attaches_slowly() {
+        trace.wait_until_said("traced from now on");
+    }
+    trace.simfail(&["--comm", "second", "bpf-map-value-size"]);
+    let report = trace.finish();
+    let first = report.only("first").culprit();
+    assert_eq!(first != "array_map_alloc_check", attaches_slowly());
+    let second = report.only("second").culprit();
+    assert_eq!(second, "array_map_alloc_check", "{}", report.stderr);
+}
