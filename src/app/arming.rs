@@ -39,7 +39,8 @@ pub(super) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
     let is_wanted = |function: &TracedFunction| {
         let module = function.module.as_deref();
         function.entry.is_some()
-            || reached.functions.contains_key(&function.addr)
+            // What cannot fail is only a step on the way, and costs as much as what can.
+            || (function.result.can_fail() && reached.functions.contains_key(&function.addr))
             || named
                 .iter()
                 .any(|glob| glob.spec.matches(&function.name, module))
@@ -50,7 +51,7 @@ pub(super) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
         return;
     }
     let text = format!(
-        "{} {} of {n_matching} matching functions reachable from {}; --all-matching for the rest",
+        "{} {} of {n_matching} matching functions: those that can fail, reachable from {}; --all-matching for the rest",
         if config.run.dry_run { "arms" } else { "arming" },
         selection.armed().count(),
         entries_text(selection),

@@ -34,8 +34,8 @@ pub struct Modes {
     #[arg(short = 'K', long, alias = "kprobes", hide = true)]
     pub kprobe: bool,
 
-    /// Attach to all functions that match, even where this is slow; without it only to those that
-    /// the entry functions reach by direct calls, on kernels that attach one by one
+    /// Attach to all functions that match, even where this is slow; without it only to those that can
+    /// fail and that the entry functions reach by direct calls, on kernels that attach one by one
     #[arg(long)]
     pub all_matching: bool,
 

@@ -48,8 +48,8 @@ pub enum Reason {
     },
     /// More functions match than are traced at once.
     TooMany,
-    /// No entry function calls it directly, not even through others, and attaching costs much
-    /// here.
+    /// No entry function calls it directly, not even through others, or it cannot fail, and
+    /// attaching costs much here.
     NotReached,
 }
 
@@ -72,7 +72,8 @@ impl fmt::Display for Reason {
             }
             Self::TooMany => f.write_str("more functions match than are traced at once"),
             Self::NotReached => f.write_str(
-                "not reached by direct calls from the entry functions (--all-matching adds it)",
+                "not reached by direct calls from the entry functions, or unable to fail \
+                 (--all-matching adds it)",
             ),
         }
     }
