@@ -14,8 +14,9 @@ use super::tracer::{Attached, Tracer};
 use crate::select::TracedFunction;
 use crate::spec::FuncId;
 
-/// Where we have not read for so long, no session opens any more.
-pub(super) const STALLED_AFTER: Duration = Duration::from_secs(10);
+/// Where we have not read for so long, no session opens any more. Opening a large image of the
+/// kernel, which happens when there is a first stack to show, must not look like that.
+pub(super) const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 impl Tracer<'_> {
     /// Tells the programs that sessions will be read for so long at least.

@@ -12,6 +12,7 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, OpenObject};
 use libbpf_sys::bpf_insn;
 
+use super::refusal::NoMaps;
 use super::settings::{Layout, Preempt, Settings};
 use super::skel::{OpenRetsnoopProgs, OpenRetsnoopSkel, RetsnoopSkel, RetsnoopSkelBuilder, types};
 use super::sys;
@@ -50,7 +51,7 @@ pub(super) fn load<'obj>(
         .open(storage)
         .context("failed to open the BPF object")?;
     configure(&mut open, settings)?;
-    sys::prepare(open.open_object_mut()).context("failed to make the BPF maps")?;
+    sys::prepare(open.open_object_mut()).map_err(NoMaps)?;
     let templates = Templates::of(&open.progs);
     for mut program in open.open_object_mut().progs_mut() {
         program.set_autoload(false);

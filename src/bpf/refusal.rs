@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What an error of the kernel side was about, for those who do not know libbpf.
 
+use std::error::Error as StdError;
+use std::{fmt, io};
+
 use anyhow::Error;
 use libbpf_rs::ErrorKind;
 
@@ -15,13 +18,40 @@ pub fn is_forbidden(error: &Error) -> bool {
         .any(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
+/// The maps could not be made.
+#[derive(Debug)]
+pub(super) struct NoMaps(pub(super) io::Error);
+
+impl fmt::Display for NoMaps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("failed to make the BPF maps")
+    }
+}
+
+impl StdError for NoMaps {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
+}
+
 /// What to do about an error of the kernel side, where that is known.
 #[must_use]
 pub fn hint_of(error: &Error) -> Option<&'static str> {
     let is_limit = error
         .chain()
         .any(|cause| cause.downcast_ref::<TooFewDescriptors>().is_some());
-    is_limit.then_some(
-        "raise it (`ulimit -n`, as root), choose fewer functions, or leave out `--backend fentry`",
+    if is_limit {
+        return Some(
+            "raise it (`ulimit -n`, as root), choose fewer functions, or leave out `--backend fentry`",
+        );
+    }
+    // Before 5.11 the kernel says EPERM where the limit of locked memory is too low.
+    let is_memory = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<NoMaps>())
+        .any(|NoMaps(error)| error.raw_os_error() == Some(libc::EPERM));
+    is_memory.then_some(
+        "before 5.11 maps count as locked memory: raise that limit (`ulimit -l`, as root) or take a \
+         smaller --ringbuf-size; later kernels forbid it in containers or by a security module",
     )
 }

@@ -202,6 +202,8 @@ impl<'obj> Tracer<'obj> {
     /// # Errors
     /// Never in practice: the programs' data is always mapped.
     pub fn start(&mut self) -> Result<()> {
+        // Before the first look at the buffer, too.
+        self.keep_alive(STALLED_AFTER)?;
         let bss = self
             .loaded
             .skel

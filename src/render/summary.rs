@@ -64,7 +64,7 @@ pub struct Drops {
     pub ring_full: u64,
     /// No slot was free when their entry function was called.
     pub no_slot: u64,
-    /// When their entry function was called, we had not read for ten seconds.
+    /// When their entry function was called, we had not read for half a minute.
     pub stalled: u64,
     /// Their task exited or called `exec` before the entry function returned.
     pub task_exited: u64,

@@ -86,7 +86,16 @@ fn a_low_limit_of_descriptors_is_raised_where_that_is_allowed() {
 fn a_low_limit_of_descriptors_that_stands_is_an_error_that_names_it() {
     let drop = "--bounding-set=-sys_resource";
     let arguments = [ONE, &["--backend", "fentry", "-a", "vfs_{read,write,open}"]].concat();
-    let trace = within(&["prlimit", "--nofile=64:64", "setpriv", drop], &arguments);
+    let trace = within(
+        &[
+            "prlimit",
+            "--nofile=64:64",
+            "--memlock=unlimited",
+            "setpriv",
+            drop,
+        ],
+        &arguments,
+    );
     let stderr = trace.wait().failed(1);
     assert!(stderr.contains("64 descriptors"), "{stderr}");
     assert!(stderr.contains("hint: "), "{stderr}");
@@ -96,6 +105,26 @@ fn a_low_limit_of_descriptors_that_stands_is_an_error_that_names_it() {
 fn a_low_limit_of_locked_memory_is_raised_where_it_counts() {
     let arguments = [ONE, &["--json"]].concat();
     let trace = within(&["prlimit", "--memlock=65536:65536"], &arguments).ready();
+    trace.simfail(&["bpf-cmd"]);
+    assert_eq!(trace.finish().of("simfail").len(), 1);
+}
+
+#[test]
+fn a_low_limit_of_locked_memory_that_stands_is_an_error_where_it_counts() {
+    let wrapper = [
+        "prlimit",
+        "--memlock=65536:65536",
+        "setpriv",
+        "--bounding-set=-sys_resource",
+    ];
+    let trace = within(&wrapper, &[ONE, &["--json"]].concat());
+    if kernel() == "5.10" {
+        let stderr = trace.wait().failed(1);
+        assert!(stderr.contains("failed to make the BPF maps"), "{stderr}");
+        assert!(stderr.contains("`ulimit -l`"), "{stderr}");
+        return;
+    }
+    let trace = trace.ready();
     trace.simfail(&["bpf-cmd"]);
     assert_eq!(trace.finish().of("simfail").len(), 1);
 }

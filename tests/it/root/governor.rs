@@ -158,7 +158,7 @@ fn while_nobody_reads_no_session_opens_and_that_is_counted() {
     trace.simfail(&["bpf-cmd"]);
     trace.signal(sys::SIGSTOP);
     // Longer than it may be silent.
-    thread::sleep(Duration::from_secs(12));
+    thread::sleep(Duration::from_secs(32));
     trace.simfail(&["--repeat", "5", "bpf-cmd"]);
     trace.signal(sys::SIGCONT);
     thread::sleep(Duration::from_secs(1));

@@ -27,6 +27,7 @@ mod governor;
 mod lifecycle;
 mod listing;
 mod main_job;
+mod modules;
 mod reach;
 mod symbols;
 mod trail;
