@@ -16,6 +16,7 @@
 #include "hits.bpf.h"
 #include "classify.bpf.h"
 #include "filter.bpf.h"
+#include "guard.bpf.h"
 #include "session.bpf.h"
 #include "emit.bpf.h"
 #include "stack.bpf.h"
@@ -26,44 +27,100 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 struct rec_stack rec_stack_root = {};
 struct rec_session rec_session_root = {};
 
-/* What user space says about a function: id, class of its result. */
+/* What user space says about a function: id, class of its result, whether it opens sessions. */
+#define OPENS_SHIFT 40
+
 static __always_inline void read_tag(struct call *call, u64 tag)
 {
 	call->func = (u32)tag;
 	call->class = (tag >> 32) & 0xff;
 }
 
+/* Which function this is: by cookie, or where those do not exist (before 5.15) by a constant in
+ * a copy of the program. */
+static __always_inline u64 probe_tag(void *ctx)
+{
+	return cfg.has_cookies ? bpf_get_attach_cookie(ctx) : patched_constant(TAG_MARK);
+}
+
+static __always_inline bool may_open(void)
+{
+	return ready && in_scope();
+}
+
+/* A call that may be of interest. Returns what its return has to bring along, 0 if it is not. */
+static __always_inline u64 call_starts(struct call *call, u64 task, bool may_open)
+{
+	struct guard guard;
+	enum lane lane;
+	u64 token = 0;
+	u64 key = session_key(task, &lane);
+
+	if (!key || !ready || !enter_guard(&guard, key))
+		return 0;
+	token = on_entry(call, key, lane, may_open);
+	leave_guard(&guard);
+	return token;
+}
+
+/* A return that says which call it belongs to. */
+static __always_inline void call_with_token_ends(struct call *call, u64 token)
+{
+	struct session *session = session_of_token(token);
+	struct guard guard;
+
+	if (!session || !ready || !enter_guard(&guard, session->key))
+		return;
+	recall(call, session, token);
+	on_exit(call, session);
+	leave_guard(&guard);
+}
+
+/* A return that does not: its stack pointer and function tell. */
+static __always_inline void call_ends(struct call *call, u64 task)
+{
+	struct session *session;
+	struct guard guard;
+	enum lane lane;
+	u64 key = session_key(task, &lane);
+
+	if (!key || !ready || !enter_guard(&guard, key))
+		return;
+	session = find_session(key);
+	if (session)
+		on_exit(call, session);
+	leave_guard(&guard);
+}
+
 /* kprobe.session: one program for call and return. Returning 1 skips the return. */
 static __always_inline int session_program(struct pt_regs *ctx, bool opens)
 {
 	struct call call = {.ctx = ctx};
-	enum lane lane;
-	bool sampled;
-	u64 *cookie;
-	u64 key;
+	bool opening, sampled;
+	u64 task, token;
 
-	if (!ready)
-		return 1;
-	sampled = is_sampled() && !(session_is_return(ctx) & 0xff);
+	if (session_is_return(ctx) & 0xff) {
+		call.result = regs_result(ctx);
+		call.call_site = regs_instruction_pointer(ctx);
+		call_with_token_ends(&call, *session_cookie(ctx));
+		return 0;
+	}
+	sampled = is_sampled();
 	if (sampled)
 		count_call(bpf_get_attach_cookie(ctx));
-	key = session_key(&lane);
-	if (!key || (!opens && !may_have_session(key)))
+	opening = opens && may_open();
+	task = task_key();
+	if (!opening && has_no_session(task))
 		return 1;
 	if (sampled)
 		count_inside(bpf_get_attach_cookie(ctx));
-	cookie = session_cookie(ctx);
 	read_tag(&call, bpf_get_attach_cookie(ctx));
-	if (session_is_return(ctx) & 0xff) {
-		call.sp = *cookie;
-		call.result = regs_result(ctx);
-		call.call_site = regs_instruction_pointer(ctx);
-		on_exit(&call, key);
-		return 0;
-	}
 	call.sp = regs_stack_pointer(ctx);
-	*cookie = call.sp;
-	return on_entry(&call, key, lane, opens) ? 0 : 1;
+	token = call_starts(&call, task, opening);
+	if (!token)
+		return 1;
+	*session_cookie(ctx) = token;
+	return 0;
 }
 
 SEC("kprobe")
@@ -81,23 +138,19 @@ int session_inner(struct pt_regs *ctx)
 static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens)
 {
 	struct call call = {.ctx = ctx};
-	enum lane lane;
-	bool sampled;
-	u64 key;
+	bool sampled = is_sampled();
+	bool opening = opens && may_open();
+	u64 task = task_key();
 
-	if (!ready)
-		return 0;
-	sampled = is_sampled();
 	if (sampled)
-		count_call(bpf_get_attach_cookie(ctx));
-	key = session_key(&lane);
-	if (!key || (!opens && !may_have_session(key)))
+		count_call(probe_tag(ctx));
+	if (!opening && has_no_session(task))
 		return 0;
 	if (sampled)
-		count_inside(bpf_get_attach_cookie(ctx));
-	read_tag(&call, bpf_get_attach_cookie(ctx));
+		count_inside(probe_tag(ctx));
+	read_tag(&call, probe_tag(ctx));
 	call.sp = regs_stack_pointer(ctx);
-	on_entry(&call, key, lane, opens);
+	call_starts(&call, task, opening);
 	return 0;
 }
 
@@ -117,20 +170,18 @@ SEC("kprobe")
 int kprobe_return(struct pt_regs *ctx)
 {
 	struct call call = {.ctx = ctx};
-	enum lane lane;
-	u64 key;
+	u64 task = task_key();
 
-	if (!ready)
+	if (has_no_session(task))
 		return 0;
-	key = session_key(&lane);
-	if (!key || !may_have_session(key))
-		return 0;
-	read_tag(&call, bpf_get_attach_cookie(ctx));
+	read_tag(&call, probe_tag(ctx));
 	/* The return address has been popped by then. */
 	call.sp = regs_stack_pointer(ctx) - 8;
 	call.result = regs_result(ctx);
-	call.call_site = regs_instruction_pointer(ctx);
-	on_exit(&call, key);
+	/* Before 5.16 it is the address of the kretprobe's own trampoline; cookies are from 5.15. */
+	if (cfg.has_cookies)
+		call.call_site = regs_instruction_pointer(ctx);
+	call_ends(&call, task);
 	return 0;
 }
 
@@ -142,75 +193,85 @@ int kprobe_return(struct pt_regs *ctx)
  * The context lives in the trampoline's stack frame: its address is as good as the function's
  * stack pointer, and the same for entry and exit of one call.
  */
-#define OPENS_SHIFT 40
-
-/* Programs of a trampoline may run inside helpers that our own programs call (kprobe programs
- * are kept apart by the kernel; 5.10 does not even stop a program from entering itself). */
-static __always_inline bool enter_guard(u64 key, u64 **guard, u64 *saved)
-{
-	*guard = &guards[bpf_get_smp_processor_id() & (MAX_CPUS - 1)];
-	*saved = **guard;
-	if (*saved == key)
-		return false;
-	*(volatile u64 *)*guard = key;
-	return true;
-}
 
 /* The section's type is of no matter: only patched copies are loaded, with their own. */
 SEC("raw_tracepoint/trampoline")
 int trampoline_entry(u64 *ctx)
 {
 	u64 tag = patched_constant(TAG_MARK);
-	bool opens = (tag >> OPENS_SHIFT) & 1;
 	struct call call = {.ctx = ctx};
-	u64 *guard, saved;
-	enum lane lane;
-	bool sampled;
-	u64 key;
+	bool opening = ((tag >> OPENS_SHIFT) & 1) && may_open();
+	bool sampled = is_sampled();
+	u64 task = task_key();
 
-	if (!ready)
-		return 0;
-	sampled = is_sampled();
 	if (sampled)
 		count_call(tag);
-	key = session_key(&lane);
-	if (!key || (!opens && !may_have_session(key)))
+	if (!opening && has_no_session(task))
 		return 0;
 	if (sampled)
 		count_inside(tag);
-	if (!enter_guard(key, &guard, &saved))
-		return 0;
 	read_tag(&call, tag);
 	call.sp = (u64)ctx;
-	on_entry(&call, key, lane, opens);
-	*(volatile u64 *)guard = saved;
+	call_starts(&call, task, opening);
 	return 0;
 }
 
 SEC("raw_tracepoint/trampoline")
 int trampoline_exit(u64 *ctx)
 {
-	u64 tag = patched_constant(TAG_MARK);
 	struct call call = {.ctx = ctx};
-	u64 *guard, saved;
-	enum lane lane;
-	u64 key;
+	u64 task = task_key();
+	u64 offset;
 
-	if (!ready)
+	if (has_no_session(task))
 		return 0;
-	key = session_key(&lane);
-	if (!key || !may_have_session(key))
-		return 0;
-	if (!enter_guard(key, &guard, &saved))
-		return 0;
-	read_tag(&call, tag);
+	read_tag(&call, patched_constant(TAG_MARK));
 	call.sp = (u64)ctx;
+	offset = patched_constant(RESULT_OFFSET_MARK);
 	/* Not by a plain load: a result that is a pointer would be one to the verifier, and no
 	 * number that can be compared. */
-	bpf_probe_read_kernel(&call.result, sizeof(call.result),
-			      (void *)ctx + patched_constant(RESULT_OFFSET_MARK));
-	on_exit(&call, key);
-	*(volatile u64 *)guard = saved;
+	bpf_probe_read_kernel(&call.result, sizeof(call.result), (void *)ctx + offset);
+	call.call_site_offset = offset + TRAMPOLINE_CALL_SITE;
+	if (cfg.has_cookies)
+		call.ip = bpf_get_func_ip(ctx);
+	call_ends(&call, task);
+	return 0;
+}
+
+/* fsession.multi: one program and link for call and return of all functions. It cannot skip the
+ * return: its entry has to return 0. The cookie is 0 unless we set it. */
+SEC("raw_tracepoint/trampoline")
+int tracing_session(u64 *ctx)
+{
+	struct call call = {.ctx = ctx};
+	bool opening, sampled;
+	u64 tag, task, token;
+
+	if (session_is_return(ctx) & 0xff) {
+		token = *session_cookie(ctx);
+		if (!token)
+			return 0;
+		bpf_get_func_ret(ctx, &call.result);
+		call.call_site_offset = 8 * bpf_get_func_arg_cnt(ctx) + TRAMPOLINE_CALL_SITE;
+		call.ip = bpf_get_func_ip(ctx);
+		call_with_token_ends(&call, token);
+		return 0;
+	}
+	task = task_key();
+	tag = bpf_get_attach_cookie(ctx);
+	sampled = is_sampled();
+	if (sampled)
+		count_call(tag);
+	opening = ((tag >> OPENS_SHIFT) & 1) && may_open();
+	if (!opening && has_no_session(task))
+		return 0;
+	if (sampled)
+		count_inside(tag);
+	read_tag(&call, tag);
+	call.sp = (u64)ctx;
+	token = call_starts(&call, task, opening);
+	if (token)
+		*session_cookie(ctx) = token;
 	return 0;
 }
 
@@ -222,8 +283,8 @@ int task_exit(void *ctx)
 	enum lane lane;
 	u64 key;
 
-	key = session_key(&lane);
-	if (!key || lane != LANE_TASK || !may_have_session(key))
+	key = session_key(task_key(), &lane);
+	if (!key || lane != LANE_TASK)
 		return 0;
 	session = find_session(key);
 	if (session) {

@@ -4,6 +4,7 @@
 //! Exit codes: 0 done (Ctrl-C and a closed pipe included), 1 something failed, 2 wrong usage.
 
 mod arming;
+mod attaching;
 mod behind;
 mod consumer;
 mod doctor;

@@ -18,6 +18,21 @@ static __always_inline u64 regs_result(const struct pt_regs *regs)
 	return regs->ax;
 }
 
+/* Where a function's return address stands in its trampoline's frame, seen from the result: that is
+ * followed by the saved frame pointer and, where the function calls its trampoline, by an address in
+ * the function itself. (It jumps there instead since 7.0, where it can.) */
+#define TRAMPOLINE_CALL_SITE 16
+
+static __always_inline u64 trampoline_call_site(u64 at, u64 ip)
+{
+	u64 addrs[2] = {};
+
+	if (bpf_probe_read_kernel(addrs, sizeof(addrs), (void *)at))
+		return 0;
+	/* Before 5.15 the function's address is not known, and no one jumps. */
+	return !ip || addrs[0] - ip < 32 ? addrs[1] : addrs[0];
+}
+
 /* Where it is: __preempt_count before 6.2 and again from 6.15, a member of pcpu_hot between
  * (7443b296e699, "x86/percpu: Move cpu_number next to current_task"). 5.10's BTF has no
  * variables at all: there its address comes from kallsyms. */

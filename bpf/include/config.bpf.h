@@ -22,7 +22,7 @@ struct config {
 	__u32 pids_denied;
 	__u32 comms_allowed;
 	__u32 comms_denied;
-	__u32 reserved;
+	__u32 has_cookies; /* bpf_get_attach_cookie() exists */
 };
 
 const volatile struct config cfg = {};

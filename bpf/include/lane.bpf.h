@@ -24,16 +24,23 @@ static enum lane lane_of(u32 count)
 	return LANE_SOFTIRQ;
 }
 
-/* The session key: a task's pointer, because an exec by a thread changes its tid, and the idle
- * tasks all have tid 0. Interrupt lanes are keyed by lane and CPU: numbers too small to be the
- * low bits of a kernel pointer. Returns 0 where no session may be (NMI: its locks could hang). */
-static u64 session_key(enum lane *lane)
+/* The session key of a task: its pointer, because an exec by a thread changes its tid, and the idle
+ * tasks all have tid 0. */
+static __always_inline u64 task_key(void)
+{
+	return (u64)bpf_get_current_task() & KEY_MASK;
+}
+
+/* The session key of what runs on top of this task, if anything does. Interrupt lanes are keyed by
+ * lane and CPU: numbers too small to be the low bits of a kernel pointer. Returns 0 where no
+ * session may be (NMI: its locks could hang). */
+static u64 session_key(u64 task, enum lane *lane)
 {
 	u32 count = preempt_count();
 
 	if (!(count & (SOFTIRQ_SERVED | HARDIRQ_MASK | NMI_MASK))) {
 		*lane = LANE_TASK;
-		return (u64)bpf_get_current_task() & KEY_MASK;
+		return task;
 	}
 	*lane = lane_of(count);
 	if (*lane == LANE_NMI)

@@ -31,6 +31,9 @@
 /* Slots of the cache "has this task a session". */
 #define TASK_CACHE_BITS 12
 
+/* Bits that say whether a rule names a process or a thread's name (hashed): 8 KB each. */
+#define SCOPE_BITS 65536
+
 /* CPUs that have a recursion guard of their own; more share one. */
 #define MAX_CPUS 1024
 

@@ -35,7 +35,7 @@ struct session {
 	u32 emitted; /* records sent */
 	u32 slot;
 	u32 keep; /* see drop_unreturned() */
-	u32 reserved;
+	u32 generation; /* sessions that this slot has had */
 	struct frame frames[MAX_DEPTH];
 	struct rec_stack stacks[MAX_STACKS];
 	struct rec_stack last_stack; /* of the last innermost call, for sessions that succeed */
@@ -104,7 +104,10 @@ struct {
 } pids SEC(".maps");
 
 struct comm_key {
-	u8 comm[COMM_LEN];
+	union {
+		u8 comm[COMM_LEN];
+		u64 words[COMM_LEN / 8];
+	};
 };
 
 struct {
@@ -117,9 +120,17 @@ struct {
 /* Set when every link is attached: until then nothing opens a session. */
 volatile u32 ready = 0;
 
+/* Whether our programs can run inside of one another: see enter_guard(). Set with `ready`. */
+volatile u32 guarded = 0;
+
 struct stats stats = {};
 struct task_cache_entry task_cache[1 << TASK_CACHE_BITS] = {};
 u64 guards[MAX_CPUS] = {};
+/* Sessions that are open in interrupt lanes, on all CPUs: nearly always none. */
+u32 interrupt_sessions = 0;
+/* What the maps `pids` and `comms` have rules for. Written by user space before tracing starts. */
+u64 pid_bits[SCOPE_BITS / 64] = {};
+u64 comm_bits[SCOPE_BITS / 64] = {};
 
 #define COUNT(what) __sync_fetch_and_add(&stats.what, 1)
 

@@ -10,10 +10,11 @@ static struct task_cache_entry *cache_entry(u64 key)
 	return &task_cache[hash >> (32 - TASK_CACHE_BITS)];
 }
 
-/* Twenty instructions that spare nearly every call of a task without a session all the rest. */
-static bool may_have_session(u64 key)
+/* A dozen instructions that spare nearly every call of a task without a session all the rest: it
+ * has none, nor has any interrupt that may run on top of it. Which lane this is need not be known. */
+static __always_inline bool has_no_session(u64 task)
 {
-	return cache_entry(key)->n_sessions != 0;
+	return !cache_entry(task)->n_sessions && !interrupt_sessions;
 }
 
 static struct session *session_in(u32 slot, u64 key)
@@ -65,6 +66,7 @@ static void reset_session(struct session *session, u64 key, u32 slot, enum lane 
 	out->top = 0;
 	/* The name at the start: an exec or prctl inside the session changes it. */
 	bpf_get_current_comm(out->comm, sizeof(out->comm));
+	session->generation++;
 	session->key = key;
 }
 
@@ -90,6 +92,8 @@ static struct session *open_session(u64 key, enum lane lane, u64 now)
 	}
 	reset_session(session, key, slot, lane, now);
 	__sync_fetch_and_add(&entry->n_sessions, 1);
+	if (lane != LANE_TASK)
+		__sync_fetch_and_add(&interrupt_sessions, 1);
 	*(volatile u64 *)&entry->packed = key << 16 | slot;
 	COUNT(started);
 	return session;
@@ -106,6 +110,8 @@ static void close_session(struct session *session)
 	if (entry->packed >> 16 == key)
 		*(volatile u64 *)&entry->packed = 0;
 	__sync_fetch_and_add(&entry->n_sessions, -1);
+	if (session->out.lane != LANE_TASK)
+		__sync_fetch_and_add(&interrupt_sessions, -1);
 	bpf_map_push_elem(&free_slots, &slot, BPF_ANY);
 }
 

@@ -21,13 +21,65 @@ struct call {
 	u64 call_site;
 	u32 func;
 	u32 class;
+	u32 call_site_offset; /* from `sp` to where it can be read, unless it is known */
+	u64 ip; /* of the function, with the above; 0: unknown */
 };
+
+/*
+ * A token names an open call: what back ends with a word of memory for each call hand from the call
+ * to its return. From the top: a set bit, 15 bits of the session's generation in its slot, the slot
+ * (16), the call's depth (8), its sequence number (24).
+ */
+#define TOKEN_SEQ_MASK 0xffffffU
+#define TOKEN_GENERATION_MASK 0x7fffU
+#define TOKEN_BEYOND_DEPTH 255
+
+static __always_inline u64 token_of(const struct session *session, u32 depth, u32 seq)
+{
+	u64 upper = (1U << 31) | (session->generation & TOKEN_GENERATION_MASK) << 16 | session->slot;
+
+	return upper << 32 | depth << 24 | (seq & TOKEN_SEQ_MASK);
+}
+
+/* The session that a token's call belongs to, if it is open still. */
+static __always_inline struct session *session_of_token(u64 token)
+{
+	u32 slot = (token >> 32) & 0xffff;
+	u32 generation = (token >> 48) & TOKEN_GENERATION_MASK;
+	struct session *session;
+
+	if (!token)
+		return NULL;
+	session = bpf_map_lookup_elem(&slots, &slot);
+	if (!session || (session->generation & TOKEN_GENERATION_MASK) != generation)
+		return NULL;
+	/* A slot has thousands of generations, but not without end. */
+	if (session->key != task_key() && session->out.lane == LANE_TASK)
+		return NULL;
+	return session->key ? session : NULL;
+}
 
 static struct frame *frame_at(struct session *session, u32 depth)
 {
 	/* Or the compiler proves the mask useless and the verifier misses it. */
 	barrier_var(depth);
 	return &session->frames[depth & (MAX_DEPTH - 1)];
+}
+
+/* Stack pointer and function of the call that a token names; of one that is not recorded, or was
+ * given up: a stack pointer below all others. */
+static __always_inline void recall(struct call *call, struct session *session, u64 token)
+{
+	u32 depth = (token >> 24) & 0xff;
+	struct frame *frame = frame_at(session, depth);
+
+	if (depth < session->depth && depth < cfg.max_depth &&
+	    !((frame->seq ^ (u32)token) & TOKEN_SEQ_MASK)) {
+		call->sp = frame->sp;
+		call->func = frame->func;
+	} else {
+		call->sp = 0;
+	}
 }
 
 /* The innermost open call that is recorded; the session has open calls. */
@@ -156,14 +208,15 @@ static void count_open_calls(struct session *session, u64 sp)
 	session->keep = depth;
 }
 
-static void push_call(struct session *session, const struct call *call, u64 now)
+/* Returns the call's token. */
+static u64 push_call(struct session *session, const struct call *call, u64 now)
 {
 	u32 depth = session->depth++;
 	struct frame *frame;
 
 	if (depth >= cfg.max_depth) {
 		session->out.beyond_depth++;
-		return;
+		return token_of(session, TOKEN_BEYOND_DEPTH, 0);
 	}
 	frame = frame_at(session, depth);
 	frame->started_ns = now;
@@ -177,6 +230,7 @@ static void push_call(struct session *session, const struct call *call, u64 now)
 	frame->run_len = 0;
 	frame->class = call->class & ~CLASS_ANSWERS;
 	frame->flags = call->class & CLASS_ANSWERS ? FRAME_ANSWERS : 0;
+	return token_of(session, depth, frame->seq);
 }
 
 /* Sets session->keep to the number of open calls down to the one that returns, or to 0 where its
@@ -273,6 +327,8 @@ static void keep_failure(struct session *session, struct frame *frame, u32 depth
 	rec->flags = CALL_FAILED;
 	rec->result = call->result;
 	rec->call_site = call->call_site;
+	if (call->call_site_offset)
+		rec->call_site = trampoline_call_site(frame->sp + call->call_site_offset, call->ip);
 	rec->capture = capture;
 }
 
@@ -313,14 +369,15 @@ static void finish_session(struct session *session, s32 code, bool pending, u32 
 	close_session(session);
 }
 
-/* A traced function was called. Returns whether its return is of interest. */
-static bool on_entry(const struct call *call, u64 key, enum lane lane, bool opens)
+/* A traced function was called, one that opens sessions in this scope or not. Returns the call's
+ * token, 0 if its return is of no interest. */
+static u64 on_entry(const struct call *call, u64 key, enum lane lane, bool may_open)
 {
 	struct session *session = find_session(key);
 	u64 now;
 
-	if (!session && !(opens && in_scope()))
-		return false;
+	if (!session && !may_open)
+		return 0;
 	now = bpf_ktime_get_ns();
 	if (session && top_frame(session)->sp < call->sp) {
 		count_open_calls(session, call->sp);
@@ -330,28 +387,26 @@ static bool on_entry(const struct call *call, u64 key, enum lane lane, bool open
 			COUNT(abandoned);
 			close_session(session);
 			session = NULL;
-			if (!(opens && in_scope()))
-				return false;
+			if (!may_open)
+				return 0;
 		}
 	}
 	if (!session)
 		session = open_session(key, lane, now);
 	if (!session)
-		return false;
-	push_call(session, call, now);
-	return true;
+		return 0;
+	return push_call(session, call, now);
 }
 
 /* A traced function returned. */
-static void on_exit(const struct call *call, u64 key)
+static void on_exit(const struct call *call, struct session *session)
 {
-	struct session *session = find_session(key);
 	struct frame *frame;
 	u32 depth;
 	s32 code;
 	u64 now;
 
-	if (!session || !session->depth)
+	if (!session->depth)
 		return;
 	now = bpf_ktime_get_ns();
 	frame = returning_frame(session, call, now);

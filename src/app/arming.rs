@@ -14,7 +14,7 @@ use crate::config::{Config, GlobOrigin, GlobUse};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::kcore::Kcore;
-use crate::select::{Selection, TracedFunction};
+use crate::select::{BackendPolicy, Selection, TracedFunction, assign};
 use crate::session::Session;
 use crate::spec::{Addr, FuncId, GlobKind};
 
@@ -176,24 +176,21 @@ impl<'a> Arming<'a> {
 pub(super) fn attach_more(
     tracer: &mut Tracer<'_>,
     wanted: &[TracedFunction],
+    policy: &BackendPolicy,
     traced: &Traced,
     diag: &Diag,
-) -> usize {
+) {
     let names: Vec<&str> = wanted.iter().map(|function| &*function.name).collect();
     let names = names.join(", ");
-    match tracer.attach_more(wanted) {
-        Ok(attached) => {
+    match tracer.attach(wanted, &assign(wanted, policy), &mut |_, _| true) {
+        Ok(_) => {
             for function in wanted {
                 traced.add(function.addr);
             }
             diag.note(format!(
                 "part of a shown failure, and traced from now on: {names}"
             ));
-            attached.n_functions
         }
-        Err(error) => {
-            diag.warning(format!("failed to attach to {names}: {error:#}"));
-            0
-        }
+        Err(error) => diag.warning(format!("failed to attach to {names}: {error:#}")),
     }
 }

@@ -18,7 +18,7 @@ use anyhow::Result;
 
 use self::backends::Tried;
 use self::kernel::Types;
-use super::trace;
+use super::{layout, trace};
 use crate::bpf::KernelSupport;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::surroundings::Surroundings;
@@ -29,7 +29,11 @@ pub(super) fn examine(files: &KernelFiles, image: Option<&Path>) -> Result<Check
     let may_load = permissions::capabilities(files).missing().is_empty();
     let tried = Tried {
         may_load,
-        support: may_load.then(KernelSupport::probe).unwrap_or_default(),
+        support: if may_load {
+            support_of(files)
+        } else {
+            KernelSupport::default()
+        },
     };
     let mut checkup = look(files, image, tried)?;
     if checkup.can_trace() {
@@ -37,6 +41,10 @@ pub(super) fn examine(files: &KernelFiles, image: Option<&Path>) -> Result<Check
         checkup.checks.push(check);
     }
     Ok(checkup)
+}
+
+fn support_of(files: &KernelFiles) -> KernelSupport {
+    layout::support(files.kernel_btf().as_deref().ok(), files)
 }
 
 /// All that can be said without attaching.

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `-V` and `-Vv`: the version, and what this kernel offers.
 
+use super::gather::offered;
+use super::layout::support;
 use crate::bpf::KernelSupport;
-use crate::bpf::attach::BackendKind;
 use crate::kernel::facts::KernelFiles;
+use crate::select::BackendPolicy;
+use crate::spec::BackendKind;
 
 /// The version line.
 pub(super) fn version() -> String {
@@ -12,7 +15,8 @@ pub(super) fn version() -> String {
 
 /// The version and what matters of this kernel, each with yes, no or a word.
 pub(super) fn report(files: &KernelFiles) -> String {
-    let support = KernelSupport::probe();
+    let btf = files.kernel_btf();
+    let support = support(btf.as_deref().ok(), files);
     let yes = |offered: bool| if offered { "yes" } else { "no" }.to_owned();
     let or_why = |result: anyhow::Result<String>| match result {
         Ok(text) => text,
@@ -22,11 +26,7 @@ pub(super) fn report(files: &KernelFiles) -> String {
         ("kernel", or_why(files.release())),
         (
             "BTF",
-            or_why(
-                files
-                    .kernel_btf()
-                    .map(|btf| format!("{} types", btf.type_count())),
-            ),
+            or_why(btf.map(|btf| format!("{} types", btf.type_count()))),
         ),
         (
             "symbols",
@@ -40,13 +40,28 @@ pub(super) fn report(files: &KernelFiles) -> String {
                     .map(|functions| functions.len().to_string()),
             ),
         ),
+        ("tracing-multi", yes(support.tracing_multi)),
         ("kprobe-session", yes(support.kprobe_session)),
         ("kprobe-multi", yes(support.kprobe_multi)),
-        ("chosen back end", BackendKind::best(support).to_string()),
+        ("kprobe", yes(support.kprobe)),
+        ("chosen back end", chosen(support)),
     ];
     let mut text = version();
     for (what, fact) in facts {
         text.push_str(&format!("{what:>20}: {fact}\n"));
     }
     text
+}
+
+/// The best back end, for few functions and for many.
+pub(super) fn chosen(support: KernelSupport) -> String {
+    let policy = BackendPolicy::Auto(offered(support));
+    let best = |n_functions| {
+        let first = policy.order(n_functions).first().copied();
+        first.unwrap_or(BackendKind::Trampoline)
+    };
+    match (best(1), best(1000)) {
+        (few, many) if few == many => few.to_string(),
+        (few, many) => format!("{few}, for many functions {many}"),
+    }
 }

@@ -8,9 +8,8 @@ use std::thread;
 use anyhow::{Context, Result, anyhow};
 
 use super::failure::Failure;
-use super::layout::layout;
+use super::layout::{layout, support};
 use super::lines::{self, PendingImage};
-use crate::bpf::attach::BackendKind;
 use crate::bpf::{KernelSupport, Layout};
 use crate::cli::BackendChoice;
 use crate::config::{Config, Globs, Role};
@@ -22,13 +21,16 @@ use crate::kernel::symbols::SymbolReader;
 use crate::kernel::traceable::{KprobeBlacklist, Traceable};
 use crate::kernel::version::KernelVersion;
 use crate::select::{
-    Capabilities, GlobReport, LeftOut, Reason, Selection, matching_modules, select,
+    BackendPolicy, Capabilities, GlobReport, LeftOut, Offered, Reason, Selection, matching_modules,
+    select,
 };
+use crate::spec::BackendKind;
 
 /// All that is known before anything is loaded.
 pub(super) struct Prepared {
     pub(super) selection: Selection,
-    pub(super) backend: BackendKind,
+    /// What there is to attach with.
+    pub(super) policy: BackendPolicy,
     pub(super) kallsyms: Arc<Kallsyms>,
     pub(super) btf: Arc<Btf>,
     pub(super) symbols: SymbolReader,
@@ -39,24 +41,22 @@ pub(super) struct Prepared {
 impl Prepared {
     /// Whether every function more is milliseconds more.
     pub(super) fn attaches_one_by_one(&self) -> bool {
-        !matches!(
-            self.backend,
-            BackendKind::KprobeSession | BackendKind::KprobeMulti
-        )
+        let order = self.policy.order(self.selection.functions.len());
+        order.first().is_some_and(|backend| backend.is_one_by_one())
     }
 }
 
 /// Reads the facts and selects.
 pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<Prepared> {
-    let support = KernelSupport::probe();
-    let backend = backend(config.backend, support)?;
-    diag.phase("asked the kernel for back ends");
     let Facts { mut facts, symbols } = read_facts(&config.globs, files, diag)?;
     let mut image = lines::look_for(config, files, diag)?;
     image.begin(&facts.kallsyms, false)?;
     let btf = facts.kernel_btf.clone().context("no types")?;
-    let layout = layout(&btf, &facts.kallsyms)?;
-    let capabilities = capabilities(backend, &btf, files);
+    let support = support(Some(&btf), files);
+    let policy = policy(config.backend, support)?;
+    diag.phase("asked the kernel for back ends");
+    let layout = layout(&btf, &facts.kallsyms, files, support)?;
+    let capabilities = capabilities(&policy, &btf, files);
     let mut selection = select(&config.globs, &facts, &capabilities);
     let is_ambiguous = |left_out: &LeftOut| left_out.reason == Reason::Ambiguous;
     if selection.left_out.iter().any(is_ambiguous)
@@ -71,7 +71,7 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     }
     Ok(Prepared {
         selection,
-        backend,
+        policy,
         kallsyms: Arc::new(facts.kallsyms),
         btf,
         symbols,
@@ -144,34 +144,55 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
         .unwrap_or_else(|_| Err(anyhow!("a reading thread panicked")))
 }
 
-fn backend(choice: BackendChoice, support: KernelSupport) -> Result<BackendKind> {
-    let kind = match choice {
-        BackendChoice::Auto => return Ok(BackendKind::best(support)),
-        BackendChoice::Fentry => BackendKind::Trampoline,
-        BackendChoice::KprobeMulti => BackendKind::KprobeMulti,
-        BackendChoice::KprobeSession => BackendKind::KprobeSession,
-    };
-    if kind.is_offered(support) {
-        Ok(kind)
-    } else {
-        let best = BackendKind::best(support);
-        Err(Failure::hinted(
-            format!("this kernel does not offer back end `{kind}`"),
-            format!("leave the choice to us, or use `--backend {best}`"),
-        ))
+/// What the kernel offers.
+pub(super) fn offered(support: KernelSupport) -> Offered {
+    Offered {
+        backends: BackendKind::ALL
+            .into_iter()
+            .filter(|backend| support.offers(*backend))
+            .collect(),
+        shared_kprobes: support.cookies,
     }
 }
 
-pub(super) fn capabilities(backend: BackendKind, btf: &Btf, files: &KernelFiles) -> Capabilities {
-    let trampolines = backend.needs_prototype();
+fn policy(choice: BackendChoice, support: KernelSupport) -> Result<BackendPolicy> {
+    let auto = BackendPolicy::Auto(offered(support));
+    let kind = match choice {
+        BackendChoice::Auto => return Ok(auto),
+        BackendChoice::TracingMulti => BackendKind::TracingMulti,
+        BackendChoice::KprobeSession => BackendKind::KprobeSession,
+        BackendChoice::KprobeMulti => BackendKind::KprobeMulti,
+        BackendChoice::Fentry => BackendKind::Trampoline,
+        BackendChoice::Kprobe => BackendKind::Kprobe,
+    };
+    if support.offers(kind) {
+        return Ok(BackendPolicy::Only(kind));
+    }
+    let offered: Vec<String> = offered(support)
+        .backends
+        .iter()
+        .map(|backend| format!("`{backend}`"))
+        .collect();
+    Err(Failure::hinted(
+        format!("this kernel does not offer back end `{kind}`"),
+        format!(
+            "leave the choice to us, or use --backend with one of {}",
+            offered.join(", ")
+        ),
+    ))
+}
+
+pub(super) fn capabilities(policy: &BackendPolicy, btf: &Btf, files: &KernelFiles) -> Capabilities {
     let version = files
         .release()
         .ok()
         .and_then(|release| KernelVersion::of_release(&release));
     Capabilities {
-        kprobe_like: !trampolines,
-        trampolines: trampolines
-            .then(|| TrampolineRules::of(btf, version.unwrap_or(KernelVersion::OLDEST))),
+        kprobe_like: policy.takes_any_symbol(),
+        trampolines: Some(TrampolineRules::of(
+            btf,
+            version.unwrap_or(KernelVersion::OLDEST),
+        )),
         max_functions: None,
     }
 }

@@ -3,12 +3,30 @@
 
 use anyhow::{Context, Result};
 
-use crate::bpf::{Layout, PerCpu, Preempt};
+use crate::bpf::{KernelSupport, KprobePmu, Layout, PerCpu, Preempt};
 use crate::kernel::btf::Btf;
+use crate::kernel::facts::KernelFiles;
 use crate::kernel::kallsyms::Kallsyms;
 
+/// The number of the attach type for fsession.multi: newer than libbpf, so the kernel's own types
+/// tell it.
+pub(super) fn fsession_multi(btf: &Btf) -> Option<u32> {
+    btf.enum_value("bpf_attach_type", "BPF_TRACE_FSESSION_MULTI")
+        .and_then(|value| u32::try_from(value).ok())
+}
+
+/// Asks the kernel for its back ends.
+pub(super) fn support(btf: Option<&Btf>, files: &KernelFiles) -> KernelSupport {
+    KernelSupport::probe(btf.and_then(fsession_multi), files.kprobe_pmu().is_some())
+}
+
 /// Reads it.
-pub(super) fn layout(btf: &Btf, kallsyms: &Kallsyms) -> Result<Layout> {
+pub(super) fn layout(
+    btf: &Btf,
+    kallsyms: &Kallsyms,
+    files: &KernelFiles,
+    support: KernelSupport,
+) -> Result<Layout> {
     let [task_comm, task_group_leader] = btf
         .member_offsets("task_struct", ["comm", "group_leader"])
         .context("the kernel's BTF has no `comm` or no `group_leader` in `task_struct`")?;
@@ -18,6 +36,11 @@ pub(super) fn layout(btf: &Btf, kallsyms: &Kallsyms) -> Result<Layout> {
         preempt: preempt(btf, kallsyms),
         session_is_return: btf.func_id("bpf_session_is_return"),
         session_cookie: btf.func_id("bpf_session_cookie"),
+        fsession_multi: fsession_multi(btf),
+        kprobe_pmu: files
+            .kprobe_pmu()
+            .map(|(kind, return_bit)| KprobePmu { kind, return_bit }),
+        has_cookies: support.cookies,
     })
 }
 

@@ -10,16 +10,15 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::failure::Failure;
-use super::gather::{Facts, capabilities, read_facts};
+use super::gather::{Facts, capabilities, offered, read_facts};
+use super::layout::support;
 use super::lines;
-use crate::bpf::KernelSupport;
-use crate::bpf::attach::BackendKind;
 use crate::config::{ListConfig, ListFormat};
 use crate::diag::Diag;
 use crate::kernel::btf::{Btf, BtfFunction, NameSet};
 use crate::kernel::facts::{KernelFacts, KernelFiles};
 use crate::render::{ListedFunction, write_functions_json, write_functions_text};
-use crate::select::{GlobReport, Selection, select};
+use crate::select::{BackendPolicy, GlobReport, Selection, assign, select};
 use crate::spec::{Addr, base_name};
 use crate::symbolize::{Level, Symbolizer};
 
@@ -55,19 +54,19 @@ pub(super) fn list(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Res
 struct Gathered {
     facts: KernelFacts,
     selection: Selection,
-    backend: BackendKind,
+    policy: BackendPolicy,
 }
 
 fn gather(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Result<Gathered> {
-    let backend = BackendKind::best(KernelSupport::probe());
     let Facts { facts, .. } = read_facts(&config.globs, files, diag)?;
     let btf = facts.kernel_btf.as_ref().context("no types")?;
-    let capabilities = capabilities(backend, btf, files);
+    let policy = BackendPolicy::Auto(offered(support(Some(btf), files)));
+    let capabilities = capabilities(&policy, btf, files);
     let selection = select(&config.globs, &facts, &capabilities);
     Ok(Gathered {
         facts,
         selection,
-        backend,
+        policy,
     })
 }
 
@@ -97,11 +96,19 @@ fn functions(gathered: &Gathered) -> Vec<(Addr, ListedFunction)> {
         .flat_map(|name| [name.as_str(), base_name(name)])
         .collect();
     let types = Types::of(facts, &names);
-    let backend = gathered.backend.to_string();
-    let traced = selection.functions.iter().map(|function| {
-        let (name, module) = (&function.name, function.module.as_deref());
-        (function.addr, name, module, Ok(backend.clone()))
-    });
+    let assigned = assign(&selection.functions, &gathered.policy);
+    let traced = selection
+        .functions
+        .iter()
+        .zip(assigned)
+        .map(|(function, assigned)| {
+            let backend = assigned
+                .backends
+                .first()
+                .map_or_else(String::new, ToString::to_string);
+            let (name, module) = (&function.name, function.module.as_deref());
+            (function.addr, name, module, Ok(backend))
+        });
     let left_out = selection.left_out.iter().map(|left_out| {
         let (name, module) = (&left_out.name, left_out.module.as_deref());
         (

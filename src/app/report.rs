@@ -2,13 +2,14 @@
 //! What was selected and what was not, in words.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::gather::Prepared;
 use crate::config::Config;
 use crate::diag::Diag;
 use crate::render::escape;
-use crate::select::{Reason, Selection};
+use crate::select::{Reason, Selection, TracedFunction, assign, counts};
 
 /// Names the globs that match nothing, and what was left out.
 pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
@@ -27,6 +28,7 @@ pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
             diag.warning(format!("tracing `{name}` by force, although: {reason}"));
         }
     }
+    backends(prepared, diag);
     let n_left_out = selection.left_out.len();
     if n_left_out == 0 || config.run.dry_run {
         return;
@@ -47,9 +49,9 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
     let n_entries = selection.entries().count();
     let _infallible = writeln!(
         text,
-        "{} would be traced with back end {}, {n_entries} as entry",
+        "{} would be traced with {}, {n_entries} as entry",
         n_functions(selection.armed().count()),
-        prepared.backend
+        used(prepared)
     );
     for function in selection.armed() {
         if config.run.verbosity == 0 && function.entry.is_none() {
@@ -82,6 +84,34 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
         }
     }
     text
+}
+
+/// `back end A` or `back ends A and B`.
+fn used(prepared: &Prepared) -> String {
+    let armed: Vec<TracedFunction> = prepared.selection.armed().cloned().collect();
+    let assigned = assign(&armed, &prepared.policy);
+    let used: BTreeSet<_> = assigned
+        .iter()
+        .filter_map(|assigned| assigned.backends.first())
+        .collect();
+    let names: Vec<String> = used.iter().map(ToString::to_string).collect();
+    let plural = if names.len() == 1 { "" } else { "s" };
+    format!("back end{plural} {}", names.join(" and "))
+}
+
+/// Which back end attaches to how many functions, and why; with -vv each function.
+fn backends(prepared: &Prepared, diag: &Diag) {
+    let armed: Vec<TracedFunction> = prepared.selection.armed().cloned().collect();
+    let assigned = assign(&armed, &prepared.policy);
+    for (backend, why, n) in counts(&assigned) {
+        diag.info(1, format!("{} by {backend}: {why}", n_functions(n)));
+    }
+    for (function, assigned) in armed.iter().zip(&assigned) {
+        if let Some(backend) = assigned.backends.first() {
+            let name = escape(function.name.as_bytes());
+            diag.info(2, format!("  {name}: {backend}, {}", assigned.why));
+        }
+    }
 }
 
 /// How many functions were left out for which reason; the many globs of a use case are one.

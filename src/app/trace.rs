@@ -4,14 +4,15 @@
 use std::io::{self, BufWriter, Write};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::arming::{Arming, attach_more};
+use super::attaching::{attach, detach};
 use super::behind::{self, Behind};
 use super::consumer::{Consumer, Counts, Facts};
 use super::failure::Failure;
-use super::gather::Prepared;
-use super::layout::layout;
+use super::gather::{Prepared, offered};
+use super::layout::{layout, support};
 use super::lines::PendingImage;
 use super::live::LiveSymbols;
 use super::record::Recorder;
@@ -19,10 +20,8 @@ use super::stop::{Deadline, StopFlag};
 use super::terminal;
 use super::trails::{LiveText, LiveTrails, ResultTypes, Traced};
 use super::watch::{BUSY, Watch};
-use crate::bpf::attach::BackendKind;
 use crate::bpf::{
-    Attached, KernelStats, KernelSupport, Layout, Misses, ObjectStorage, Settings, Sink, Tracer,
-    is_forbidden,
+    KernelStats, Layout, Misses, ObjectStorage, Settings, Sink, Tracer, is_forbidden,
 };
 use crate::cli::Comm;
 use crate::code::{Code, Trails};
@@ -32,16 +31,13 @@ use crate::kernel::facts::KernelFiles;
 use crate::render::{
     Drops, RenderContext, Summary, Withheld, write_summary_json, write_summary_text,
 };
-use crate::select::{BtfOrigin, EntryPoint, Prototype, TracedFunction};
+use crate::select::{BackendPolicy, BtfOrigin, EntryPoint, Prototype, TracedFunction, assign};
 use crate::session::ErrorFilter;
 use crate::spec::FuncId;
 use crate::symbolize::Symbolizer;
 
 /// Sessions that can be open at once. One takes 11 KB of the kernel's memory.
 const MAX_SESSIONS: u32 = 2048;
-
-/// Attaching this many functions one by one takes long enough to say so.
-const MANY_FOR_TRAMPOLINES: usize = 100;
 
 /// Traces until something ends it.
 pub(super) fn trace(
@@ -53,7 +49,7 @@ pub(super) fn trace(
     let stop = StopFlag::on_signals()?;
     let Prepared {
         selection,
-        backend,
+        policy,
         kallsyms,
         btf,
         symbols,
@@ -63,16 +59,13 @@ pub(super) fn trace(
     let armed: Vec<TracedFunction> = selection.armed().cloned().collect();
     let mut arming = Arming::new(&selection);
     let deferred = behind::deferred(&selection);
+    let assigned = assign(&armed, &policy);
     let functions = selection.functions;
     let mut storage = ObjectStorage::new();
-    let mut tracer = Tracer::load(
-        &mut storage,
-        &settings(config, layout, functions.len()),
-        backend,
-    )
-    .map_err(explain_refusal)?;
+    let settings = settings(config, layout, functions.len());
+    let mut tracer = Tracer::load(&mut storage, &settings).map_err(explain_refusal)?;
     diag.phase("loaded programs");
-    let attached = attach(&mut tracer, &armed, backend, &stop, diag)?;
+    let attached = attach(&mut tracer, &armed, &assigned, &stop, diag)?;
     diag.phase("attached");
     image.begin(&kallsyms, true)?;
     let symbolizer = Symbolizer::new(kallsyms.clone(), image.level(), None);
@@ -142,7 +135,6 @@ pub(super) fn trace(
     let mut watch = Watch::new(config, &functions);
     arming.look_behind(&behind);
     run.consumer.arm(arming);
-    let mut n_functions = attached.n_functions;
     loop {
         run.look_at = watch.due();
         tracer.poll(&mut run)?;
@@ -158,7 +150,8 @@ pub(super) fn trace(
         let wanted = wanted
             .iter()
             .filter_map(|id| functions.get(id.index()).cloned());
-        n_functions += attach_more(&mut tracer, &wanted.collect::<Vec<_>>(), &traced, diag);
+        let wanted: Vec<TracedFunction> = wanted.collect();
+        attach_more(&mut tracer, &wanted, &policy, &traced, diag);
     }
     tracer.stop();
     run.drain(&tracer)?;
@@ -181,10 +174,10 @@ pub(super) fn trace(
     let stats = tracer.stats();
     let misses = tracer.misses();
     say_misses(misses, &stats, diag);
-    let mut summary = summary(&stats, misses, counts, n_functions, run_time);
+    let mut summary = summary(&stats, misses, counts, tracer.n_functions(), run_time);
     summary.detached = watch.detached();
     write_summary(&summary, config.run.format, &mut out, diag)?;
-    detach(tracer, n_functions, backend, diag);
+    detach(tracer, diag);
     Ok(())
 }
 
@@ -217,7 +210,9 @@ pub(super) fn probe(files: &KernelFiles) -> Result<()> {
             trampoline_ok: true,
         }),
     };
-    let backend = BackendKind::best(KernelSupport::probe());
+    let support = support(Some(&btf), files);
+    let functions = [function];
+    let assigned = assign(&functions, &BackendPolicy::Auto(offered(support)));
     let mut storage = ObjectStorage::new();
     let settings = Settings {
         longer_ns: 0,
@@ -230,10 +225,10 @@ pub(super) fn probe(files: &KernelFiles) -> Result<()> {
         max_sessions: 1,
         max_depth: 64,
         n_functions: 1,
-        layout: layout(&btf, &kallsyms)?,
+        layout: layout(&btf, &kallsyms, files, support)?,
     };
-    let mut tracer = Tracer::load(&mut storage, &settings, backend)?;
-    tracer.attach(&[function], &mut |_, _| true)?;
+    let mut tracer = Tracer::load(&mut storage, &settings)?;
+    tracer.attach(&functions, &assigned, &mut |_, _| true)?;
     Ok(())
 }
 
@@ -274,54 +269,6 @@ fn filter(config: &Config) -> ErrorFilter {
         only: errors.allow.clone(),
         never: errors.deny.clone(),
     }
-}
-
-fn attach(
-    tracer: &mut Tracer<'_>,
-    functions: &[TracedFunction],
-    backend: BackendKind,
-    stop: &StopFlag,
-    diag: &Diag,
-) -> Result<Attached> {
-    if backend == BackendKind::Trampoline && functions.len() > MANY_FOR_TRAMPOLINES {
-        diag.note(format!(
-            "this kernel attaches functions one by one, and {} match: this takes long",
-            functions.len()
-        ));
-        diag.hint("narrow the selection: -d leaves functions out, -e and -a instead of -c choose");
-    }
-    let attached = tracer.attach(functions, &mut |done, all| {
-        diag.progress(format!("attached to {done} of {all} functions"));
-        !stop.is_raised()
-    });
-    diag.end_progress();
-    if stop.is_raised() {
-        bail!("interrupted while attaching");
-    }
-    let attached = attached?;
-    if !attached.refused.is_empty() {
-        let n_refused = attached.refused.len();
-        let plural = if n_refused == 1 { "" } else { "s" };
-        diag.warning(format!(
-            "the kernel refused {n_refused} function{plural} (-v lists them)"
-        ));
-        for refused in &attached.refused {
-            let of = functions
-                .iter()
-                .find(|function| function.id == refused.func);
-            let name = of.map_or("?", |function| &function.name);
-            diag.info(1, format!("  {name}: {}", refused.why));
-        }
-    }
-    Ok(attached)
-}
-
-/// Detaching is slow where attaching is: say that we are at it.
-fn detach(tracer: Tracer<'_>, n_functions: usize, backend: BackendKind, diag: &Diag) {
-    if backend == BackendKind::Trampoline && n_functions > MANY_FOR_TRAMPOLINES {
-        diag.note(format!("detaching from {n_functions} functions"));
-    }
-    drop(tracer);
 }
 
 fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {

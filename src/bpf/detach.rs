@@ -11,7 +11,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::kernel_stats::Hits;
 use super::tracer::{Attached, Tracer};
-use crate::select::TracedFunction;
+use crate::select::{Assigned, TracedFunction, Why};
 use crate::spec::FuncId;
 
 /// Where we have not read for so long, no session opens any more. Opening a large image of the
@@ -68,28 +68,31 @@ impl Tracer<'_> {
         functions: &[TracedFunction],
     ) -> Result<Attached> {
         let is_hit = |function: &FuncId| gone.contains(function);
-        let (hit, kept): (Vec<_>, Vec<_>) = self
-            .links
-            .links
-            .drain(..)
-            .partition(|link| link.functions.iter().any(is_hit));
-        self.links.links = kept;
-        let affected: BTreeSet<FuncId> = hit
-            .iter()
-            .flat_map(|link| link.functions.iter().copied())
-            .collect();
-        drop(hit);
-        self.links.n_attached = self.links.n_attached.saturating_sub(affected.len());
-        let again: Vec<TracedFunction> = affected
-            .difference(gone)
-            .filter_map(|id| functions.get(id.index()).cloned())
-            .collect();
-        if again.is_empty() {
-            return Ok(Attached {
-                n_functions: 0,
-                refused: Vec::new(),
-            });
+        let mut again = Vec::new();
+        for (backend, links) in &mut self.links {
+            let (hit, kept): (Vec<_>, Vec<_>) = links
+                .links
+                .drain(..)
+                .partition(|link| link.functions.iter().any(is_hit));
+            links.links = kept;
+            let affected: BTreeSet<FuncId> = hit
+                .iter()
+                .flat_map(|link| link.functions.iter().copied())
+                .collect();
+            drop(hit);
+            links.n_attached = links.n_attached.saturating_sub(affected.len());
+            again.extend(affected.difference(gone).map(|id| (*id, *backend)));
         }
-        self.attach_more(&again)
+        let (again, assigned): (Vec<TracedFunction>, Vec<Assigned>) = again
+            .into_iter()
+            .filter_map(|(id, backend)| {
+                let assigned = Assigned {
+                    backends: vec![backend],
+                    why: Why::Asked,
+                };
+                Some((functions.get(id.index())?.clone(), assigned))
+            })
+            .unzip();
+        self.attach(&again, &assigned, &mut |_, _| true)
     }
 }

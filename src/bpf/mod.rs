@@ -12,6 +12,7 @@ mod patch;
 mod program;
 mod refusal;
 mod rlimit;
+mod scope;
 mod settings;
 mod skel;
 mod sys;
@@ -20,6 +21,6 @@ pub mod wire;
 
 pub use kernel_stats::{Hits, KernelStats, Misses};
 pub use refusal::{hint_of, is_forbidden};
-pub use settings::{Layout, PerCpu, Preempt, Settings};
+pub use settings::{KprobePmu, Layout, PerCpu, Preempt, Settings};
 pub use sys::{KernelSupport, silence_libbpf};
-pub use tracer::{Attached, ObjectStorage, Sink, Tracer};
+pub use tracer::{Attached, Moved, ObjectStorage, Sink, Tracer};

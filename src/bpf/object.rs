@@ -13,6 +13,7 @@ use libbpf_rs::{MapCore, MapFlags, OpenObject};
 use libbpf_sys::bpf_insn;
 
 use super::refusal::NoMaps;
+use super::scope::{Bits, CommKey};
 use super::settings::{Layout, Preempt, Settings};
 use super::skel::{OpenRetsnoopProgs, OpenRetsnoopSkel, RetsnoopSkel, RetsnoopSkelBuilder, types};
 use super::sys;
@@ -39,6 +40,7 @@ pub(super) struct Templates {
     pub(super) kprobe_return: Vec<bpf_insn>,
     pub(super) trampoline_entry: Vec<bpf_insn>,
     pub(super) trampoline_exit: Vec<bpf_insn>,
+    pub(super) tracing_session: Vec<bpf_insn>,
     pub(super) task_exit: Vec<bpf_insn>,
 }
 
@@ -56,8 +58,9 @@ pub(super) fn load<'obj>(
     for mut program in open.open_object_mut().progs_mut() {
         program.set_autoload(false);
     }
-    let skel = open.load().context("failed to load the BPF object")?;
+    let mut skel = open.load().context("failed to load the BPF object")?;
     fill_maps(&skel, settings)?;
+    fill_scope_bits(&mut skel, settings)?;
     Ok(Loaded {
         skel,
         templates,
@@ -75,6 +78,7 @@ impl Templates {
             kprobe_return: progs.kprobe_return.insns().to_vec(),
             trampoline_entry: progs.trampoline_entry.insns().to_vec(),
             trampoline_exit: progs.trampoline_exit.insns().to_vec(),
+            tracing_session: progs.tracing_session.insns().to_vec(),
             task_exit: progs.task_exit.insns().to_vec(),
         }
     }
@@ -125,7 +129,7 @@ fn config(settings: &Settings) -> types::config {
         pids_denied: settings.pids_denied.len() as u32,
         comms_allowed: settings.comms_allowed.len() as u32,
         comms_denied: settings.comms_denied.len() as u32,
-        reserved: 0,
+        has_cookies: u32::from(layout.has_cookies),
     }
 }
 
@@ -159,8 +163,17 @@ fn fill_maps(skel: &RetsnoopSkel<'_>, settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+fn fill_scope_bits(skel: &mut RetsnoopSkel<'_>, settings: &Settings) -> Result<()> {
+    let pids = settings.pids_allowed.iter().chain(&settings.pids_denied);
+    let comms = settings.comms_allowed.iter().chain(&settings.comms_denied);
+    let bss = skel.maps.bss_data.as_deref_mut().context("no .bss")?;
+    bss.pid_bits = *Bits::of_pids(pids).words();
+    bss.comm_bits = *Bits::of_comms(comms.map(|comm| comm_key(comm))).words();
+    Ok(())
+}
+
 /// A name as the kernel keeps it: at most 15 bytes, padded with zeroes.
-fn comm_key(comm: &str) -> [u8; COMM_LEN] {
+fn comm_key(comm: &str) -> CommKey {
     let mut key = [0; COMM_LEN];
     for (to, from) in key[..COMM_LEN - 1].iter_mut().zip(comm.bytes()) {
         *to = from;

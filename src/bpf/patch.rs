@@ -100,6 +100,9 @@ mod tests {
         },
         session_is_return: Some(88),
         session_cookie: Some(99),
+        fsession_multi: None,
+        kprobe_pmu: None,
+        has_cookies: true,
     };
 
     /// Instructions that `patched` changes in the program of this name.

@@ -27,7 +27,11 @@ fn words(log: &[u8]) -> String {
     let text = CStr::from_bytes_until_nul(log)
         .map(CStr::to_string_lossy)
         .unwrap_or_default();
-    let mut lines: Vec<&str> = text
+    // 7.3 adds a page of explanations and suggestions to what it minds.
+    let (verdict, _) = text
+        .split_once("\nVerification failed:")
+        .unwrap_or((&text, ""));
+    let mut lines: Vec<&str> = verdict
         .lines()
         .rev()
         .filter(|line| !line.is_empty() && !line.starts_with("processed "))

@@ -28,6 +28,15 @@ pub enum Preempt {
     Unknown,
 }
 
+/// How single kprobes are asked for by `perf_event_open`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KprobePmu {
+    /// The type of its events.
+    pub kind: u32,
+    /// The bit of `config` that asks for a function's return.
+    pub return_bit: u8,
+}
+
 /// What the programs have to know of this kernel's types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -41,6 +50,12 @@ pub struct Layout {
     pub session_is_return: Option<u32>,
     /// BTF id of `bpf_session_cookie`, where the kernel has it.
     pub session_cookie: Option<u32>,
+    /// `BPF_TRACE_FSESSION_MULTI`, where the kernel has it.
+    pub fsession_multi: Option<u32>,
+    /// Single kprobes, where the kernel has them.
+    pub kprobe_pmu: Option<KprobePmu>,
+    /// Whether kprobe programs can ask for cookies.
+    pub has_cookies: bool,
 }
 
 /// Settings of the kernel side.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use libbpf_rs::{ErrorKind, OpenObject, RingBufferBuilder};
 
-use super::attach::{BackendKind, Links, Progress, Refused};
+use super::attach::{Links, Progress, Refused, implementation};
 use super::detach::STALLED_AFTER;
 use super::kernel_stats::{KernelStats, Misses};
 use super::object::{self, Loaded};
@@ -18,7 +18,8 @@ use super::patch::{Copy, patched};
 use super::program;
 use super::settings::Settings;
 use super::sys::{self, ProgramKind};
-use crate::select::TracedFunction;
+use crate::select::{Assigned, TracedFunction};
+use crate::spec::{BackendKind, FuncId};
 
 /// Where the BPF object lives: a local of whoever runs the trace, so that nothing has to be
 /// leaked or to refer to itself.
@@ -27,8 +28,7 @@ pub struct ObjectStorage(MaybeUninit<OpenObject>);
 /// A loaded and, after [`Tracer::attach`], attached set of programs.
 pub struct Tracer<'obj> {
     pub(super) loaded: Loaded<'obj>,
-    pub(super) backend: BackendKind,
-    pub(super) links: Links,
+    pub(super) links: Vec<(BackendKind, Links)>,
     /// The link and program that end sessions with their tasks.
     task_exit: Option<[OwnedFd; 2]>,
 }
@@ -45,10 +45,23 @@ pub trait Sink {
 /// What attaching came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached {
-    /// Functions that are traced.
+    /// How many functions are traced since.
     pub n_functions: usize,
-    /// Functions that the kernel refused.
+    /// Functions that the kernel refused at every back end that could take them.
     pub refused: Vec<Refused>,
+    /// Functions that a back end refused and another took.
+    pub moved: Vec<Moved>,
+}
+
+/// A function that a back end refused and another took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The function, and why it was refused.
+    pub refused: Refused,
+    /// By whom.
+    pub from: BackendKind,
+    /// Who was asked next.
+    pub to: BackendKind,
 }
 
 impl ObjectStorage {
@@ -74,73 +87,103 @@ impl fmt::Debug for ObjectStorage {
 impl fmt::Debug for Tracer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tracer")
-            .field("backend", &self.backend)
+            .field("n_back_ends", &self.links.len())
             .finish_non_exhaustive()
     }
 }
 
 impl<'obj> Tracer<'obj> {
-    /// Makes the maps; `backend` says how [`Self::attach`] will attach.
+    /// Makes the maps.
     ///
     /// # Errors
     /// When the kernel refuses the maps or programs (permission, lockdown, verifier).
-    pub fn load(
-        storage: &'obj mut ObjectStorage,
-        settings: &Settings,
-        backend: BackendKind,
-    ) -> Result<Self> {
+    pub fn load(storage: &'obj mut ObjectStorage, settings: &Settings) -> Result<Self> {
         let loaded = object::load(&mut storage.0, settings)?;
         Ok(Self {
             loaded,
-            backend,
-            links: Links::default(),
+            links: Vec::new(),
             task_exit: None,
         })
     }
 
-    /// Attaches to all functions that the kernel lets us.
+    /// Attaches to all functions that the kernel lets us, each by the first of its back ends that
+    /// takes it; `assigned` is parallel to `functions`. May be called again, for more of them.
     ///
     /// # Errors
     /// When nothing could be attached, or no entry function, or when `progress` says to stop.
     pub fn attach(
         &mut self,
         functions: &[TracedFunction],
+        assigned: &[Assigned],
         progress: Progress<'_>,
     ) -> Result<Attached> {
-        self.task_exit = Some(self.attach_task_exit()?);
-        let functions: Vec<&TracedFunction> = functions.iter().collect();
-        self.links = self
-            .backend
-            .implementation()
-            .attach(&self.loaded, &functions, progress)
-            .with_context(|| format!("failed to attach with back end `{}`", self.backend))?;
-        self.check_entries(&functions)?;
-        Ok(Attached {
-            n_functions: self.links.n_attached,
-            refused: self.links.refused.clone(),
-        })
+        let is_first = self.task_exit.is_none();
+        if is_first {
+            self.task_exit = Some(self.attach_task_exit()?);
+        }
+        let mut attached = Attached {
+            n_functions: 0,
+            refused: Vec::new(),
+            moved: Vec::new(),
+        };
+        let mut waiting: Vec<Waiting<'_>> = functions
+            .iter()
+            .zip(assigned)
+            .map(|(function, assigned)| Waiting {
+                function,
+                backends: &assigned.backends,
+            })
+            .collect();
+        while let Some(backend) = next_backend(&waiting) {
+            let (now, later): (Vec<_>, Vec<_>) = waiting
+                .into_iter()
+                .partition(|waiting| waiting.backends.first() == Some(&backend));
+            waiting = later;
+            let batch: Vec<&TracedFunction> = now.iter().map(|now| now.function).collect();
+            let links = implementation(backend)
+                .attach(&self.loaded, &batch, &mut *progress)
+                .with_context(|| format!("failed to attach with back end `{backend}`"))?;
+            attached.n_functions += links.n_attached;
+            for refused in &links.refused {
+                let rest = now
+                    .iter()
+                    .find(|now| now.function.id == refused.func)
+                    .and_then(|now| Some((now.function, now.backends.get(1..)?)));
+                match rest {
+                    Some((function, backends @ [to, ..])) => {
+                        attached.moved.push(Moved {
+                            refused: refused.clone(),
+                            from: backend,
+                            to: *to,
+                        });
+                        waiting.push(Waiting { function, backends });
+                    }
+                    _ => attached.refused.push(refused.clone()),
+                }
+            }
+            self.links.push((backend, links));
+        }
+        if is_first {
+            check_entries(functions, &attached.refused)?;
+        }
+        self.tell_guard()?;
+        Ok(attached)
     }
 
-    /// Attaches to more functions, while the trace runs.
-    ///
-    /// # Errors
-    /// When nothing could be attached.
-    pub fn attach_more(&mut self, functions: &[TracedFunction]) -> Result<Attached> {
-        let functions: Vec<&TracedFunction> = functions.iter().collect();
-        let more = self
-            .backend
-            .implementation()
-            .attach(&self.loaded, &functions, &mut |_, _| true)
-            .with_context(|| format!("failed to attach with back end `{}`", self.backend))?;
-        let attached = Attached {
-            n_functions: more.n_attached,
-            refused: more.refused.clone(),
-        };
-        self.links.links.extend(more.links);
-        self.links.programs.extend(more.programs);
-        self.links.refused.extend(more.refused);
-        self.links.n_attached += more.n_attached;
-        Ok(attached)
+    /// How many functions are traced.
+    #[must_use]
+    pub fn n_functions(&self) -> usize {
+        self.links.iter().map(|(_, links)| links.n_attached).sum()
+    }
+
+    /// How many of them were attached to one by one, and will be detached from so.
+    #[must_use]
+    pub fn n_one_by_one(&self) -> usize {
+        let one_by_one = self
+            .links
+            .iter()
+            .filter(|(backend, _)| backend.is_one_by_one());
+        one_by_one.map(|(_, links)| links.n_attached).sum()
     }
 
     fn attach_task_exit(&self) -> Result<[OwnedFd; 2]> {
@@ -150,26 +193,6 @@ impl<'obj> Tracer<'obj> {
         let link = sys::attach_raw_tracepoint(c"sched_process_exit", program.as_fd())
             .context("failed to attach to the tracepoint `sched_process_exit`")?;
         Ok([link, program])
-    }
-
-    fn check_entries(&self, functions: &[&TracedFunction]) -> Result<()> {
-        let refused = |function: &TracedFunction| {
-            self.links
-                .refused
-                .iter()
-                .any(|refused| refused.func == function.id)
-        };
-        let opens = |function: &&&TracedFunction| function.entry.is_some();
-        if functions
-            .iter()
-            .filter(opens)
-            .all(|function| refused(function))
-        {
-            let first = self.links.refused.first();
-            let why = first.map_or("none was selected", |refused| refused.why.as_str());
-            bail!("the kernel lets us attach to none of the entry functions: {why}");
-        }
-        Ok(())
     }
 
     /// Hands records to `sink` until it has enough.
@@ -215,6 +238,24 @@ impl<'obj> Tracer<'obj> {
         Ok(())
     }
 
+    fn tell_guard(&mut self) -> Result<()> {
+        let guarded = self.is_guarded();
+        let bss = self.loaded.skel.maps.bss_data.as_deref_mut();
+        bss.context("no .bss")?.guarded = u32::from(guarded);
+        Ok(())
+    }
+
+    /// Whether our programs can run inside of one another. Programs of kprobes never run inside of
+    /// each other, and one program for all functions never inside of itself.
+    fn is_guarded(&self) -> bool {
+        let mut used = self.links.iter().filter(|(_, links)| links.n_attached > 0);
+        match (used.next(), used.next()) {
+            (Some((only, _)), None) => *only == BackendKind::Trampoline,
+            (None, _) => false,
+            _ => true,
+        }
+    }
+
     /// Stops tracing: no session opens any more; open ones are left to the counters.
     pub fn stop(&mut self) {
         if let Some(bss) = self.loaded.skel.maps.bss_data.as_deref_mut() {
@@ -246,19 +287,44 @@ impl<'obj> Tracer<'obj> {
     /// Events that the kernel withheld from our programs so far.
     #[must_use]
     pub fn misses(&self) -> Misses {
-        let programs = self.links.programs.iter();
-        let recursion = programs
-            .map(|program| sys::recursion_misses(program.as_fd()))
-            .sum();
-        let probes = match self.backend {
-            BackendKind::Trampoline => 0,
-            _ => self
-                .links
+        let mut misses = Misses::default();
+        for (backend, links) in &self.links {
+            let programs = links.programs.iter();
+            misses.recursion += programs
+                .map(|program| sys::recursion_misses(program.as_fd()))
+                .sum::<u64>();
+            misses.probes += links
                 .links
                 .iter()
-                .map(|link| sys::link_misses(link.fd.as_fd()))
-                .sum(),
-        };
-        Misses { recursion, probes }
+                .map(|link| sys::link_misses(*backend, link.fd.as_fd()))
+                .sum::<u64>();
+        }
+        misses
     }
+}
+
+/// A function that is not attached to yet, and the back ends that are left to try.
+struct Waiting<'a> {
+    function: &'a TracedFunction,
+    backends: &'a [BackendKind],
+}
+
+/// The back end that is asked next: those for all at once before those for one by one.
+fn next_backend(waiting: &[Waiting<'_>]) -> Option<BackendKind> {
+    waiting
+        .iter()
+        .filter_map(|waiting| waiting.backends.first().copied())
+        .min()
+}
+
+fn check_entries(functions: &[TracedFunction], refused: &[Refused]) -> Result<()> {
+    let is_refused = |id: FuncId| refused.iter().any(|refused| refused.func == id);
+    let mut entries = functions.iter().filter(|function| function.entry.is_some());
+    if entries.all(|function| is_refused(function.id)) {
+        let why = refused
+            .first()
+            .map_or("none was selected", |refused| refused.why.as_str());
+        bail!("the kernel lets us attach to none of the entry functions: {why}");
+    }
+    Ok(())
 }

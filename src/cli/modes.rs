@@ -17,21 +17,21 @@ pub struct Modes {
         value_name = "NAME",
         value_enum,
         default_value = "auto",
-        conflicts_with_all = ["kprobe_multi", "fentry"],
+        conflicts_with_all = ["kprobe_multi", "fentry", "kprobe"],
         hide_possible_values = false
     )]
     pub backend: BackendChoice,
 
     /// Same as --backend kprobe-multi
-    #[arg(short = 'M', long, alias = "kprobes-multi", conflicts_with = "fentry")]
+    #[arg(short = 'M', long, alias = "kprobes-multi", conflicts_with_all = ["fentry", "kprobe"])]
     pub kprobe_multi: bool,
 
     /// Same as --backend fentry
-    #[arg(short = 'F', long)]
+    #[arg(short = 'F', long, conflicts_with = "kprobe")]
     pub fentry: bool,
 
-    /// Single kprobes: not available yet
-    #[arg(short = 'K', long, alias = "kprobes", hide = true)]
+    /// Same as --backend kprobe
+    #[arg(short = 'K', long, alias = "kprobes")]
     pub kprobe: bool,
 
     /// Attach to all functions that match, even where this is slow; without it only to those that can
@@ -50,10 +50,14 @@ pub enum BackendChoice {
     /// The best that this kernel has for these functions
     #[default]
     Auto,
-    /// A pair of fentry and fexit programs for each function: any kernel, slow to attach
-    Fentry,
-    /// Two kprobe.multi links for all functions: needs fprobe (`CONFIG_FPROBE`)
-    KprobeMulti,
+    /// One fsession.multi link for all functions, cheap to run and blind nowhere: newest kernels
+    TracingMulti,
     /// One kprobe.session link for all functions: needs 6.10 and fprobe
     KprobeSession,
+    /// Two kprobe.multi links for all functions: needs fprobe (`CONFIG_FPROBE`)
+    KprobeMulti,
+    /// A pair of fentry and fexit programs for each function: any kernel, slow to attach
+    Fentry,
+    /// A kprobe and a kretprobe for each function: any kernel and any symbol, slow to attach
+    Kprobe,
 }

@@ -77,7 +77,7 @@ impl Config {
         let (targets, scope) = split(targeting);
         Ok(Self {
             globs: forced(globs(targets, cases)?, advanced.force)?,
-            backend: backend(&modes)?,
+            backend: backend(&modes),
             all_matching: modes.all_matching,
             scope: checked(scope)?,
             sessions: sessions(filtering)?,
@@ -206,18 +206,16 @@ fn globs(targets: Targets, cases: &UseCases) -> Result<Globs, UsageError> {
     Ok(globs)
 }
 
-fn backend(modes: &Modes) -> Result<BackendChoice, UsageError> {
-    if modes.kprobe {
-        return Err(UsageError::new("single kprobes (-K) are not available yet")
-            .hint("leave it to --backend auto"));
-    }
-    Ok(if modes.kprobe_multi {
+fn backend(modes: &Modes) -> BackendChoice {
+    if modes.kprobe_multi {
         BackendChoice::KprobeMulti
     } else if modes.fentry {
         BackendChoice::Fentry
+    } else if modes.kprobe {
+        BackendChoice::Kprobe
     } else {
         modes.backend
-    })
+    }
 }
 
 /// Refuses to both want and not want the same thing.

@@ -144,10 +144,6 @@ const REFUSED: &[(&[&str], &str)] = &[
         "EIO is both wanted (-x) and not (-X)",
     ),
     (
-        &["-e", "f", "-K"],
-        "single kprobes (-K) are not available yet",
-    ),
-    (
         &["-e", "f", "--", "ls", "-l"],
         "starting `ls` is not possible yet",
     ),

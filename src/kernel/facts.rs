@@ -171,6 +171,17 @@ impl KernelFiles {
         names.filter(|name| name != "vmlinux").collect()
     }
 
+    /// The type of perf's events for single kprobes, and the bit of their configuration that asks
+    /// for returns; nothing where the kernel has none (`CONFIG_KPROBE_EVENTS`).
+    #[must_use]
+    pub fn kprobe_pmu(&self) -> Option<(u32, u8)> {
+        let pmu = self.path("sys/bus/event_source/devices/kprobe");
+        let kind = fs::read_to_string(pmu.join("type")).ok()?;
+        let bit = fs::read_to_string(pmu.join("format/retprobe")).ok()?;
+        let bit = bit.trim().strip_prefix("config:")?.parse().ok()?;
+        (bit < 64).then_some((kind.trim().parse().ok()?, bit))
+    }
+
     /// Whether a process of this id exists.
     #[must_use]
     pub fn process_exists(&self, pid: Pid) -> bool {

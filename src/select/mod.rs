@@ -4,6 +4,8 @@
 //! Pure: nothing is read here. Symbols decide what there is, ftrace's list what can be traced,
 //! BTF how results are judged and what trampolines can take.
 
+mod assign;
+mod blind;
 mod candidates;
 mod deny;
 mod matching;
@@ -15,6 +17,7 @@ mod tests;
 mod types;
 mod typing;
 
+pub use assign::{Assigned, BackendPolicy, Offered, Why, assign, counts};
 pub use candidates::matching_modules;
 pub use reason::{LeftOut, Reason};
 pub use report::GlobReport;

@@ -68,7 +68,7 @@ impl fmt::Display for Reason {
                 "several functions share the name, and this kernel does not tell which are traceable",
             ),
             Self::NoBackend { obstacle } => {
-                write!(f, "this kernel has only trampolines, and {}", obstacle.why())
+                write!(f, "the back end cannot take it: {}", obstacle.why())
             }
             Self::TooMany => f.write_str("more functions match than are traced at once"),
             Self::NotReached => f.write_str(

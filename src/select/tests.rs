@@ -293,7 +293,7 @@ fn with_trampolines_alone_what_they_cannot_take_is_left_out() {
     );
     assert_eq!(
         reason(&selection, "vfs_printf").to_string(),
-        "this kernel has only trampolines, and it takes a variable number of arguments"
+        "the back end cannot take it: it takes a variable number of arguments"
     );
 }
 

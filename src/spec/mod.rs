@@ -4,6 +4,7 @@
 //! Nothing here reads a file, knows libbpf or prints; a type is here when more than one
 //! stage needs it and it means the same thing in each.
 
+mod backend;
 mod duration;
 mod errno;
 mod errno_table;
@@ -15,6 +16,7 @@ mod result;
 #[cfg(test)]
 mod tests;
 
+pub use backend::{BackendKind, Needs};
 pub use duration::{BareUnit, parse_duration};
 pub use errno::{Errno, ErrnoSet};
 pub use glob::{FunctionName, GlobKind, GlobSpec};

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Each back end: whether the kernel has it, and why not.
 
+use super::super::features::chosen;
 use super::kernel::Types;
 use crate::bpf::KernelSupport;
-use crate::bpf::attach::BackendKind;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::version::KernelVersion;
 use crate::render::{Check, Section, State};
+use crate::spec::BackendKind;
 
 /// What trying came to.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +24,7 @@ pub(super) fn checks(
     tried: Tried,
 ) -> (Option<String>, Vec<Check>) {
     let has_types = types.0.is_ok();
-    let chosen =
-        (tried.may_load && has_types).then(|| BackendKind::best(tried.support).to_string());
+    let chosen = (tried.may_load && has_types).then(|| chosen(tried.support));
     let checks = BackendKind::ALL.into_iter().map(|kind| {
         let title = kind.to_string();
         let id = format!("backend_{}", title.replace('-', "_"));
@@ -33,7 +33,7 @@ pub(super) fn checks(
             (State::Unknown, found.to_owned())
         } else if !has_types && kind.needs_prototype() {
             (State::Missing, "it needs the kernel's types".to_owned())
-        } else if kind.is_offered(tried.support) {
+        } else if tried.support.offers(kind) {
             (State::Ok, kind.what_it_is().to_owned())
         } else {
             (State::Missing, why_not(kind, files))

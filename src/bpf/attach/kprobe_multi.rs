@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! kprobe.session and kprobe.multi: one link for thousands of functions, by address.
-//!
-//! The kernel takes all addresses of a link or none and does not say which one it minds, so a
-//! refused batch is halved until the culprits stand alone. (6.7 to 6.11 refuse large batches
-//! with `ENOMEM`, an objpool bug; halving is the answer to that, too.)
 
 use std::ffi::CStr;
 use std::io;
@@ -16,12 +12,9 @@ use super::super::object::Loaded;
 use super::super::patch::{Copy, patched};
 use super::super::program;
 use super::super::sys::{self, ProgramKind, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION};
-use super::{Backend, Links, Progress, Refused, tag};
+use super::bisect::attach_all;
+use super::{Backend, Links, Progress, tag};
 use crate::select::TracedFunction;
-
-/// Batches of one link that are refused alone may be many where something is wrong with all of
-/// them (lockdown, no permission): then the first error is the answer.
-const MAX_REFUSED: usize = 256;
 
 /// kprobe.session: one program, one link, call and return.
 pub(super) struct Session;
@@ -43,10 +36,14 @@ impl Backend for Session {
             (c"session_inner", &templates.session_inner, inner),
             (c"session_opening", &templates.session_opening, opening),
         ] {
+            if functions.is_empty() {
+                continue;
+            }
             let program = program(loaded, name, template, TRACE_KPROBE_SESSION)?;
-            let attach = |addrs: &[u64], cookies: &[u64]| {
+            let attach = |batch: &[&TracedFunction]| {
+                let (addrs, cookies) = addrs_and_cookies(batch);
                 let kind = TRACE_KPROBE_SESSION;
-                sys::attach_kprobe_multi(program.as_fd(), kind, false, addrs, cookies)
+                sys::attach_kprobe_multi(program.as_fd(), kind, false, &addrs, &cookies)
                     .map(|link| vec![link])
             };
             attach_all(&attach, &functions, &mut links)?;
@@ -73,9 +70,13 @@ impl Backend for Pair {
             (c"kprobe_inner", &templates.kprobe_inner, inner),
             (c"kprobe_opening", &templates.kprobe_opening, opening),
         ] {
+            if functions.is_empty() {
+                continue;
+            }
             let entry = load(name, template)?;
-            let attach = |addrs: &[u64], cookies: &[u64]| {
-                pair(entry.as_fd(), returns.as_fd(), addrs, cookies)
+            let attach = |batch: &[&TracedFunction]| {
+                let (addrs, cookies) = addrs_and_cookies(batch);
+                pair(entry.as_fd(), returns.as_fd(), &addrs, &cookies)
             };
             attach_all(&attach, &functions, &mut links)?;
             links.programs.push(entry);
@@ -125,33 +126,9 @@ fn split<'f>(
         .partition(|function| function.entry.is_some())
 }
 
-type Attach<'a> = dyn Fn(&[u64], &[u64]) -> io::Result<Vec<OwnedFd>> + 'a;
-
-fn attach_all(attach: &Attach<'_>, functions: &[&TracedFunction], links: &mut Links) -> Result<()> {
-    if functions.is_empty() {
-        return Ok(());
-    }
-    let addrs: Vec<u64> = functions.iter().map(|function| function.addr.0).collect();
-    let cookies: Vec<u64> = functions.iter().map(|function| tag(function)).collect();
-    match attach(&addrs, &cookies) {
-        Ok(new) => {
-            links.hold(new, functions);
-            return Ok(());
-        }
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => return Err(error.into()),
-        Err(error) if functions.len() == 1 => {
-            links.refused.push(Refused {
-                func: functions[0].id,
-                why: error.to_string(),
-            });
-            if links.refused.len() > MAX_REFUSED {
-                return Err(error.into());
-            }
-            return Ok(());
-        }
-        Err(_) => {}
-    }
-    let (left, right) = functions.split_at(functions.len() / 2);
-    attach_all(attach, left, links)?;
-    attach_all(attach, right, links)
+fn addrs_and_cookies(batch: &[&TracedFunction]) -> (Vec<u64>, Vec<u64>) {
+    batch
+        .iter()
+        .map(|function| (function.addr.0, tag(function)))
+        .unzip()
 }

@@ -4,38 +4,19 @@
 //! Each takes the same functions and feeds the same algorithm; they differ in what they cost and
 //! in what they cannot take. One file a back end.
 
+mod bisect;
+mod kprobe;
 mod kprobe_multi;
+mod tracing_multi;
 mod trampoline;
 
-use std::fmt;
 use std::os::fd::OwnedFd;
 
 use anyhow::Result;
 
 use super::object::Loaded;
-use super::sys::KernelSupport;
 use crate::select::{EntryPoint, TracedFunction};
-use crate::spec::{FuncId, ResultType};
-
-/// A way to attach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BackendKind {
-    /// One `kprobe.session` link for call and return of all functions (6.10).
-    KprobeSession,
-    /// A `kprobe.multi` and a `kretprobe.multi` link (5.18).
-    KprobeMulti,
-    /// fentry/fexit: two programs for each function (5.5).
-    Trampoline,
-}
-
-/// What a kernel needs to have for a back end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Needs {
-    /// The first version that has it.
-    pub since: (u16, u16),
-    /// The build option that it depends on, besides those that tracing depends on anyway.
-    pub option: Option<&'static str>,
-}
+use crate::spec::{BackendKind, FuncId, ResultType};
 
 /// A function that the kernel refused, and its words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,78 +70,13 @@ pub(super) trait Backend {
     ) -> Result<Links>;
 }
 
-impl BackendKind {
-    /// All of them, the best first.
-    pub const ALL: [Self; 3] = [Self::KprobeSession, Self::KprobeMulti, Self::Trampoline];
-
-    /// The best that the kernel offers: cheapest to attach first.
-    #[must_use]
-    pub fn best(support: KernelSupport) -> Self {
-        if support.kprobe_session {
-            Self::KprobeSession
-        } else if support.kprobe_multi {
-            Self::KprobeMulti
-        } else {
-            Self::Trampoline
-        }
-    }
-
-    /// Whether the kernel offers it at all.
-    #[must_use]
-    pub fn is_offered(self, support: KernelSupport) -> bool {
-        match self {
-            Self::KprobeSession => support.kprobe_session,
-            Self::KprobeMulti => support.kprobe_multi,
-            Self::Trampoline => true,
-        }
-    }
-
-    /// Whether it can take functions that have no BTF prototype of their own.
-    #[must_use]
-    pub fn needs_prototype(self) -> bool {
-        self == Self::Trampoline
-    }
-
-    /// In a few words, for the feature report.
-    #[must_use]
-    pub fn what_it_is(self) -> &'static str {
-        match self {
-            Self::KprobeSession => "one link for calls and returns of all functions",
-            Self::KprobeMulti => "two links for all functions",
-            Self::Trampoline => "two programs for each function: slow to attach",
-        }
-    }
-
-    /// What a kernel needs to have for it.
-    #[must_use]
-    pub fn needs(self) -> Needs {
-        let needs = |major, minor, option| Needs {
-            since: (major, minor),
-            option,
-        };
-        match self {
-            Self::KprobeSession => needs(6, 10, Some("CONFIG_FPROBE")),
-            Self::KprobeMulti => needs(5, 18, Some("CONFIG_FPROBE")),
-            Self::Trampoline => needs(5, 5, None),
-        }
-    }
-
-    pub(super) fn implementation(self) -> Box<dyn Backend> {
-        match self {
-            Self::KprobeSession => Box::new(kprobe_multi::Session),
-            Self::KprobeMulti => Box::new(kprobe_multi::Pair),
-            Self::Trampoline => Box::new(trampoline::Trampoline),
-        }
-    }
-}
-
-impl fmt::Display for BackendKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::KprobeSession => "kprobe-session",
-            Self::KprobeMulti => "kprobe-multi",
-            Self::Trampoline => "fentry",
-        })
+pub(super) fn implementation(backend: BackendKind) -> Box<dyn Backend> {
+    match backend {
+        BackendKind::TracingMulti => Box::new(tracing_multi::TracingMulti),
+        BackendKind::KprobeSession => Box::new(kprobe_multi::Session),
+        BackendKind::KprobeMulti => Box::new(kprobe_multi::Pair),
+        BackendKind::Trampoline => Box::new(trampoline::Trampoline),
+        BackendKind::Kprobe => Box::new(kprobe::Kprobe),
     }
 }
 

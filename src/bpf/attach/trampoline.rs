@@ -158,19 +158,22 @@ fn attach_one(programs: &Programs) -> Result<[OwnedFd; 2]> {
     Ok([exit, entry])
 }
 
+/// The module whose BTF describes a function; `None` for the kernel's own.
+pub(super) fn btf_module(function: &TracedFunction) -> Option<&str> {
+    let of_module = function
+        .prototype
+        .is_some_and(|prototype| prototype.origin == BtfOrigin::Module);
+    function.module.as_deref().filter(|_| of_module)
+}
+
 /// The BTF objects of the modules that functions belong to.
 fn module_btfs(functions: &[&TracedFunction]) -> Result<HashMap<String, OwnedFd>> {
     let mut btfs = HashMap::new();
-    for function in functions {
-        let of_module = function
-            .prototype
-            .is_some_and(|prototype| prototype.origin == BtfOrigin::Module);
-        if let (true, Some(module)) = (of_module, &function.module)
-            && !btfs.contains_key(module)
-        {
+    for module in functions.iter().filter_map(|function| btf_module(function)) {
+        if !btfs.contains_key(module) {
             let btf = sys::module_btf(module)
                 .with_context(|| format!("failed to open the BTF of module `{module}`"))?;
-            btfs.insert(module.clone(), btf);
+            btfs.insert(module.to_owned(), btf);
         }
     }
     Ok(btfs)

@@ -69,7 +69,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("backends", &["-c", "bpf", "-M", "-F"]),
     ("backend_twice", &["-c", "bpf", "-F", "--backend", "fentry"]),
     ("backend_unknown", &["-c", "bpf", "--backend", "ebpf"]),
-    ("kprobes", &["-c", "bpf", "-K"]),
+    ("kprobes", &["-c", "bpf", "-K", "--backend", "kprobe"]),
     ("command", &["-c", "bpf", "--", "cat", "/etc/hosts"]),
     ("ring_buffer", &["-c", "bpf", "--ringbuf-size", "0"]),
     ("max_depth", &["-c", "bpf", "--max-depth", "65"]),

@@ -3,11 +3,21 @@
 
 use super::harness::{Trace, kernel, run};
 
-const BACKENDS: [&str; 3] = ["kprobe-session", "kprobe-multi", "fentry"];
+const BACKENDS: [&str; 5] = [
+    "tracing-multi",
+    "kprobe-session",
+    "kprobe-multi",
+    "fentry",
+    "kprobe",
+];
 
 /// Whether a kernel of the matrix has a back end. Debian's 6.1 is built without fprobe.
 fn is_offered(backend: &str) -> bool {
-    backend == "fentry" || !matches!(kernel().as_str(), "5.10" | "6.1")
+    match backend {
+        "tracing-multi" => kernel() == "newest",
+        "kprobe-session" | "kprobe-multi" => !matches!(kernel().as_str(), "5.10" | "6.1"),
+        _ => true,
+    }
 }
 
 fn traced_with(backend: &str) -> (Vec<String>, String, String) {
@@ -40,6 +50,40 @@ fn every_back_end_shows_the_same_chain_and_culprit() {
     assert_eq!(expected.1, "array_map_alloc_check");
     for backend in BACKENDS.into_iter().filter(|b| is_offered(b)) {
         assert_eq!(traced_with(backend), expected, "{backend}");
+    }
+}
+
+/// The line of a call whose failure was handled: from the return address, which each back end
+/// finds in another place.
+#[test]
+fn every_back_end_knows_where_a_handled_failure_was_called() {
+    let called_at = |backend: &str| {
+        let functions = [
+            "-e",
+            "do_fil*_open",
+            "-a",
+            "d_lookup",
+            "-a",
+            "d_alloc_parallel",
+        ];
+        let trace =
+            Trace::start(&[&functions[..], &["-n", "simfail", "--backend", backend]].concat());
+        trace.simfail(&["open-missing"]);
+        let report = trace.finish();
+        let sessions = report.of("simfail");
+        let failed = sessions.iter().find(|s| s.result() == "-ENOENT").unwrap();
+        failed.handled_places()
+    };
+    let expected = called_at("fentry");
+    assert!(
+        expected.iter().any(|place| place.contains("fs/")),
+        "{expected:?}"
+    );
+    for backend in BACKENDS.into_iter().filter(|b| is_offered(b)) {
+        // Before 5.16 the trampoline of kretprobes hides the address.
+        if (backend, kernel().as_str()) != ("kprobe", "5.10") {
+            assert_eq!(called_at(backend), expected, "{backend}");
+        }
     }
 }
 

@@ -73,6 +73,13 @@ impl Session {
         handled.iter().map(|h| text(&h["function"])).collect()
     }
 
+    /// Where the calls whose failures were handled were made: `dcache.c:2345`.
+    pub(super) fn handled_places(&self) -> Vec<String> {
+        let handled = self.0["handled"].as_array().unwrap();
+        let place = |h: &Value| format!("{}:{}", text(&h["file"]), h["line"]);
+        handled.iter().map(place).collect()
+    }
+
     /// What must hold of every session: the chain starts with the entry function, and the stack
     /// shows the links in the chain's order.
     pub(super) fn assert_orderly(&self) {

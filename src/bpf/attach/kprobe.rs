@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Single kprobes and kretprobes, by perf events: what every kernel has.
+//!
+//! By address, so names that several functions share are no matter. The events have no names in
+//! tracefs: whatever ends us, the kernel removes them with our last descriptor.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use anyhow::{Context, Result, bail};
+use libbpf_sys::bpf_insn;
+
+use super::super::object::Loaded;
+use super::super::patch::{Copy, patched};
+use super::super::program;
+use super::super::rlimit::allow_descriptors;
+use super::super::settings::KprobePmu;
+use super::super::sys::{self, ProgramKind};
+use super::{Backend, Links, Progress, Refused, tag};
+use crate::select::TracedFunction;
+
+pub(super) struct Kprobe;
+
+/// Two events and two links a function; where links do not exist, two programs.
+const DESCRIPTORS: u64 = 4;
+
+/// Before 5.15 a probe cannot tell its program which function it is at: each function has copies
+/// of the programs with its tag in them.
+enum Programs {
+    Shared {
+        opening: OwnedFd,
+        inner: OwnedFd,
+        returns: OwnedFd,
+    },
+    Copied,
+}
+
+impl Backend for Kprobe {
+    fn attach(
+        &self,
+        loaded: &Loaded<'_>,
+        functions: &[&TracedFunction],
+        progress: Progress<'_>,
+    ) -> Result<Links> {
+        allow_descriptors(DESCRIPTORS * functions.len() as u64)?;
+        let pmu = loaded.layout.kprobe_pmu.context("no PMU for kprobes")?;
+        let programs = Programs::load(loaded)?;
+        let mut links = Links::default();
+        for (n_done, function) in functions.iter().enumerate() {
+            match attach_one(loaded, pmu, &programs, function, &mut links) {
+                Ok(()) => {}
+                Err(error) => links.refused.push(Refused {
+                    func: function.id,
+                    why: format!("{error:#}"),
+                }),
+            }
+            if !progress(n_done + 1, functions.len()) {
+                bail!("interrupted");
+            }
+        }
+        if let Programs::Shared {
+            opening,
+            inner,
+            returns,
+        } = programs
+        {
+            links.programs.extend([opening, inner, returns]);
+        }
+        Ok(links)
+    }
+}
+
+impl Programs {
+    fn load(loaded: &Loaded<'_>) -> Result<Self> {
+        if !loaded.layout.has_cookies {
+            return Ok(Self::Copied);
+        }
+        let templates = &loaded.templates;
+        Ok(Self::Shared {
+            opening: load(loaded, c"kprobe_opening", &templates.kprobe_opening, 0)?,
+            inner: load(loaded, c"kprobe_inner", &templates.kprobe_inner, 0)?,
+            returns: load(loaded, c"kprobe_return", &templates.kprobe_return, 0)?,
+        })
+    }
+}
+
+fn load(loaded: &Loaded<'_>, name: &CStr, template: &[bpf_insn], tag: u64) -> Result<OwnedFd> {
+    let copy = Copy {
+        tag,
+        ..Copy::default()
+    };
+    let insns = patched(template, &loaded.layout, copy);
+    program::load(name, &insns, ProgramKind::Kprobe(0))
+}
+
+fn attach_one(
+    loaded: &Loaded<'_>,
+    pmu: KprobePmu,
+    programs: &Programs,
+    function: &TracedFunction,
+    links: &mut Links,
+) -> Result<()> {
+    let (tag, addr) = (tag(function), function.addr.0);
+    // Returns first: a call that is seen must have its return seen.
+    let new = match programs {
+        Programs::Shared {
+            opening,
+            inner,
+            returns,
+        } => {
+            let entry = if function.entry.is_some() {
+                opening
+            } else {
+                inner
+            };
+            let mut new = attach(pmu, true, addr, returns.as_fd(), Some(tag))?;
+            new.extend(attach(pmu, false, addr, entry.as_fd(), Some(tag))?);
+            new
+        }
+        Programs::Copied => {
+            let templates = &loaded.templates;
+            let (name, entry) = if function.entry.is_some() {
+                (c"kprobe_opening", &templates.kprobe_opening)
+            } else {
+                (c"kprobe_inner", &templates.kprobe_inner)
+            };
+            let returns = load(loaded, c"kprobe_return", &templates.kprobe_return, tag)?;
+            let entry = load(loaded, name, entry, tag)?;
+            let mut new = attach(pmu, true, addr, returns.as_fd(), None)?;
+            new.extend(attach(pmu, false, addr, entry.as_fd(), None)?);
+            links.programs.extend([entry, returns]);
+            new
+        }
+    };
+    links.hold(new, &[function]);
+    Ok(())
+}
+
+fn attach(
+    pmu: KprobePmu,
+    is_return: bool,
+    addr: u64,
+    program: BorrowedFd<'_>,
+    cookie: Option<u64>,
+) -> Result<Vec<OwnedFd>> {
+    let what = if is_return { "kretprobe" } else { "kprobe" };
+    let event = sys::open_kprobe(pmu, is_return, addr)
+        .with_context(|| format!("failed to open a {what}"))?;
+    let link = sys::run_at_kprobe(program, event.as_fd(), cookie)
+        .with_context(|| format!("failed to attach to a {what}"))?;
+    // The link goes first when both are dropped: it holds the event.
+    Ok(link.into_iter().chain([event]).collect())
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Attaching: every kind of link, and what a link has missed.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr;
+
+use libbpf_sys::{
+    BPF_F_KPROBE_MULTI_RETURN, BPF_LINK_CREATE, bpf_attach_type, bpf_link_create,
+    bpf_link_create_opts, bpf_link_info, bpf_obj_get_info_by_fd, bpf_prog_info,
+    bpf_raw_tracepoint_open, perf_event_attr,
+};
+
+use super::own;
+use crate::bpf::settings::KprobePmu;
+use crate::spec::BackendKind;
+
+/// `BPF_PERF_EVENT` of `enum bpf_attach_type`.
+const PERF_EVENT: bpf_attach_type = 41;
+
+/// `_IOW('$', 8, __u32)` and `_IO('$', 0)` of `linux/perf_event.h`.
+const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
+const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
+const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
+
+/// Attaches a trampoline program to the function it was loaded for.
+pub(in crate::bpf) fn attach_tracing(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // SAFETY: a null name is what BPF_RAW_TRACEPOINT_OPEN takes for tracing programs.
+    own(unsafe { bpf_raw_tracepoint_open(ptr::null(), program.as_raw_fd()) })
+}
+
+/// Attaches a program to a raw tracepoint.
+pub(in crate::bpf) fn attach_raw_tracepoint(
+    name: &CStr,
+    program: BorrowedFd<'_>,
+) -> io::Result<OwnedFd> {
+    // SAFETY: the name lives through the call.
+    own(unsafe { bpf_raw_tracepoint_open(name.as_ptr(), program.as_raw_fd()) })
+}
+
+/// Attaches a program to many addresses at once; `cookies` belong to `addrs` one by one.
+pub(in crate::bpf) fn attach_kprobe_multi(
+    program: BorrowedFd<'_>,
+    attach_type: bpf_attach_type,
+    is_return: bool,
+    addrs: &[u64],
+    cookies: &[u64],
+) -> io::Result<OwnedFd> {
+    assert_eq!(addrs.len(), cookies.len(), "one cookie for each address");
+    let mut opts = bpf_link_create_opts {
+        sz: size_of::<bpf_link_create_opts>() as _,
+        ..Default::default()
+    };
+    opts.__bindgen_anon_1.kprobe_multi.flags = if is_return {
+        BPF_F_KPROBE_MULTI_RETURN
+    } else {
+        0
+    };
+    opts.__bindgen_anon_1.kprobe_multi.cnt = addrs.len() as u32;
+    opts.__bindgen_anon_1.kprobe_multi.addrs = addrs.as_ptr();
+    opts.__bindgen_anon_1.kprobe_multi.cookies = cookies.as_ptr();
+    // SAFETY: `opts` holds pointers to slices that live through the call.
+    own(unsafe { bpf_link_create(program.as_raw_fd(), 0, attach_type, &raw const opts) })
+}
+
+/// The attributes of `BPF_LINK_CREATE` for `*_MULTI` tracing links, which libbpf does not know yet.
+#[repr(C)]
+struct TracingMultiAttr {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
+    ids: u64,
+    cookies: u64,
+    cnt: u32,
+    padding: u32,
+}
+
+/// Attaches a program to many functions at once, by their BTF ids, ascending and each once;
+/// `cookies` belong to `ids` one by one.
+pub(in crate::bpf) fn attach_tracing_multi(
+    program: BorrowedFd<'_>,
+    attach_type: bpf_attach_type,
+    ids: &[u32],
+    cookies: &[u64],
+) -> io::Result<OwnedFd> {
+    assert_eq!(ids.len(), cookies.len(), "one cookie for each id");
+    let n = ids.len() as u32;
+    // SAFETY: the slices are of this length and live through the call.
+    unsafe { tracing_multi_link(program, attach_type, ids.as_ptr(), cookies.as_ptr(), n) }
+}
+
+/// # Safety
+/// `ids` and `cookies` are as long as `cnt` says, or null, or no address of this process at all.
+pub(super) unsafe fn tracing_multi_link(
+    program: BorrowedFd<'_>,
+    attach_type: bpf_attach_type,
+    ids: *const u32,
+    cookies: *const u64,
+    cnt: u32,
+) -> io::Result<OwnedFd> {
+    let attr = TracingMultiAttr {
+        prog_fd: program.as_raw_fd() as u32,
+        target_fd: 0,
+        attach_type,
+        flags: 0,
+        ids: ids.addr() as u64,
+        cookies: cookies.addr() as u64,
+        cnt,
+        padding: 0,
+    };
+    let size = size_of::<TracingMultiAttr>();
+    // SAFETY: the attributes live through the call; the caller vouches for what they point to.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_CREATE, &raw const attr, size) };
+    own_syscall(fd)
+}
+
+/// Opens a kprobe (or a kretprobe) at a function's address. It goes when it is closed, however our
+/// process ends: unlike probes of tracefs it has no name.
+pub(in crate::bpf) fn open_kprobe(
+    pmu: KprobePmu,
+    is_return: bool,
+    addr: u64,
+) -> io::Result<OwnedFd> {
+    let mut attr = perf_event_attr {
+        type_: pmu.kind,
+        size: size_of::<perf_event_attr>() as u32,
+        config: u64::from(is_return) << pmu.return_bit,
+        ..Default::default()
+    };
+    // As libbpf does: a single event that wakes nobody.
+    attr.__bindgen_anon_1.sample_period = 1;
+    attr.__bindgen_anon_2.wakeup_events = 1;
+    // No name: the address says which function.
+    attr.__bindgen_anon_4.kprobe_addr = addr;
+    // SAFETY: the attributes are as long as they say and live through the call.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attr,
+            -1,
+            0,
+            -1,
+            PERF_FLAG_FD_CLOEXEC,
+        )
+    };
+    own_syscall(fd)
+}
+
+/// Has a program run at an open kprobe. With a cookie: by a link, which is to be kept as well.
+pub(in crate::bpf) fn run_at_kprobe(
+    program: BorrowedFd<'_>,
+    event: BorrowedFd<'_>,
+    cookie: Option<u64>,
+) -> io::Result<Option<OwnedFd>> {
+    let link = match cookie {
+        Some(cookie) => {
+            let mut opts = bpf_link_create_opts {
+                sz: size_of::<bpf_link_create_opts>() as _,
+                ..Default::default()
+            };
+            opts.__bindgen_anon_1.perf_event.bpf_cookie = cookie;
+            // SAFETY: `opts` lives through the call and holds no pointers.
+            let link = unsafe {
+                bpf_link_create(
+                    program.as_raw_fd(),
+                    event.as_raw_fd(),
+                    PERF_EVENT,
+                    &raw const opts,
+                )
+            };
+            Some(own(link)?)
+        }
+        None => {
+            control(event, PERF_EVENT_IOC_SET_BPF, program.as_raw_fd())?;
+            None
+        }
+    };
+    control(event, PERF_EVENT_IOC_ENABLE, 0)?;
+    Ok(link)
+}
+
+fn control(event: BorrowedFd<'_>, request: libc::c_ulong, argument: i32) -> io::Result<()> {
+    // SAFETY: both requests take a number, no pointer.
+    let ret = unsafe { libc::ioctl(event.as_raw_fd(), request as _, argument) };
+    if ret < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// What a system call of libc returned: a descriptor, or -1 with `errno`.
+fn own_syscall(ret: libc::c_long) -> io::Result<OwnedFd> {
+    if ret < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    own(ret as i32)
+}
+
+/// `recursion_misses` of a program; 0 where the kernel does not count them (before 5.12).
+pub(in crate::bpf) fn recursion_misses(program: BorrowedFd<'_>) -> u64 {
+    let mut info = bpf_prog_info::default();
+    let mut len = size_of::<bpf_prog_info>() as u32;
+    // SAFETY: `info` is as long as `len` says and has no pointers set.
+    let err = unsafe {
+        bpf_obj_get_info_by_fd(program.as_raw_fd(), (&raw mut info).cast(), &raw mut len)
+    };
+    if err == 0 { info.recursion_misses } else { 0 }
+}
+
+/// Calls that a link has missed (no free slot for the return, recursion); 0 where the kernel does
+/// not say: before 6.7, and for links that cannot miss but by recursion, which programs count.
+pub(in crate::bpf) fn link_misses(backend: BackendKind, link: BorrowedFd<'_>) -> u64 {
+    if backend.needs_prototype() {
+        return 0;
+    }
+    let mut info = bpf_link_info::default();
+    let mut len = size_of::<bpf_link_info>() as u32;
+    // SAFETY: `info` is as long as `len` says and has no pointers set.
+    let err =
+        unsafe { bpf_obj_get_info_by_fd(link.as_raw_fd(), (&raw mut info).cast(), &raw mut len) };
+    if err != 0 {
+        return 0; // a perf event is no link
+    }
+    if backend == BackendKind::Kprobe {
+        // SAFETY: the kernel fills the member of the link's kind; all bits are valid integers.
+        let event = unsafe { info.__bindgen_anon_1.perf_event };
+        // SAFETY: as above.
+        unsafe { event.__bindgen_anon_1.kprobe }.missed
+    } else {
+        // SAFETY: as above.
+        unsafe { info.__bindgen_anon_1.kprobe_multi }.missed
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Thin wrappers of the bpf(2) calls that libbpf-rs does not offer. All `unsafe` of the crate's
+//! own BPF code stands here; a raw descriptor becomes an `OwnedFd` in the same statement.
+
+#![allow(unsafe_code)]
+
+mod links;
+mod support;
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use libbpf_rs::{AsRawLibbpf, OpenObject};
+use libbpf_sys::{
+    BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_TRACING, bpf_attach_type,
+    bpf_btf_get_fd_by_id, bpf_btf_get_next_id, bpf_btf_info, bpf_insn, bpf_obj_get_info_by_fd,
+    bpf_object__prepare, bpf_prog_load, bpf_prog_load_opts, bpf_prog_type, libbpf_set_print,
+};
+
+pub(super) use self::links::{
+    attach_kprobe_multi, attach_raw_tracepoint, attach_tracing, attach_tracing_multi, link_misses,
+    open_kprobe, recursion_misses, run_at_kprobe,
+};
+pub use self::support::KernelSupport;
+
+/// `BPF_TRACE_*` as the kernel's ABI numbers them.
+pub(super) const TRACE_FENTRY: bpf_attach_type = 24;
+pub(super) const TRACE_FEXIT: bpf_attach_type = 25;
+pub(super) const TRACE_KPROBE_MULTI: bpf_attach_type = 42;
+pub(super) const TRACE_KPROBE_SESSION: bpf_attach_type = 56;
+
+const LICENSE: &CStr = c"Dual BSD/GPL";
+
+/// What a program is loaded for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ProgramKind<'fd> {
+    /// kprobe.multi, kprobe.session.
+    Kprobe(bpf_attach_type),
+    /// A raw tracepoint.
+    RawTracepoint,
+    /// fsession.multi of functions of one BTF object.
+    TracingMulti {
+        attach_type: bpf_attach_type,
+        /// The BTF object of a module; `None` for vmlinux.
+        module_btf: Option<BorrowedFd<'fd>>,
+    },
+    /// fentry or fexit of one function.
+    Trampoline {
+        attach_type: bpf_attach_type,
+        btf_id: u32,
+        /// The BTF object of a module; `None` for vmlinux.
+        module_btf: Option<BorrowedFd<'fd>>,
+    },
+}
+
+/// Keeps libbpf from writing to stderr: what it says is in the errors it returns.
+pub fn silence_libbpf() {
+    // SAFETY: a null callback is documented to turn printing off.
+    let _previous = unsafe { libbpf_set_print(None) };
+}
+
+/// Relocates programs and creates maps, without loading programs.
+pub(super) fn prepare(object: &mut OpenObject) -> io::Result<()> {
+    // SAFETY: the pointer comes from a live, opened and not yet loaded object.
+    check(unsafe { bpf_object__prepare(object.as_libbpf_object().as_ptr()) }).map(drop)
+}
+
+/// Loads one program; `log` receives the verifier's words when it is refused.
+pub(super) fn load_program(
+    name: &CStr,
+    insns: &[bpf_insn],
+    kind: ProgramKind<'_>,
+    log: Option<&mut [u8]>,
+) -> io::Result<OwnedFd> {
+    let mut opts = bpf_prog_load_opts {
+        sz: size_of::<bpf_prog_load_opts>() as _,
+        attempts: 1,
+        ..Default::default()
+    };
+    let program_type = match kind {
+        ProgramKind::Kprobe(attach_type) => {
+            opts.expected_attach_type = attach_type;
+            BPF_PROG_TYPE_KPROBE
+        }
+        ProgramKind::RawTracepoint => BPF_PROG_TYPE_RAW_TRACEPOINT,
+        ProgramKind::TracingMulti {
+            attach_type,
+            module_btf,
+        } => {
+            opts.expected_attach_type = attach_type;
+            opts.attach_btf_obj_fd = module_btf.map_or(0, |fd| fd.as_raw_fd() as u32);
+            BPF_PROG_TYPE_TRACING
+        }
+        ProgramKind::Trampoline {
+            attach_type,
+            btf_id,
+            module_btf,
+        } => {
+            opts.expected_attach_type = attach_type;
+            opts.attach_btf_id = btf_id;
+            opts.attach_btf_obj_fd = module_btf.map_or(0, |fd| fd.as_raw_fd() as u32);
+            BPF_PROG_TYPE_TRACING
+        }
+    };
+    if let Some(log) = log {
+        opts.log_level = 1;
+        opts.log_size = log.len() as u32;
+        opts.log_buf = log.as_mut_ptr().cast();
+    }
+    load(program_type, name, insns, &mut opts)
+}
+
+fn load(
+    kind: bpf_prog_type,
+    name: &CStr,
+    insns: &[bpf_insn],
+    opts: &mut bpf_prog_load_opts,
+) -> io::Result<OwnedFd> {
+    // SAFETY: all pointers are to live slices and strings for the duration of the call.
+    let fd = unsafe {
+        bpf_prog_load(
+            kind,
+            name.as_ptr(),
+            LICENSE.as_ptr(),
+            insns.as_ptr(),
+            insns.len() as _,
+            opts,
+        )
+    };
+    own(fd)
+}
+
+/// The BTF object of a module, by name.
+pub(super) fn module_btf(module: &str) -> io::Result<OwnedFd> {
+    let wanted = CString::new(module)?;
+    let mut id = 0;
+    loop {
+        let start = id;
+        // SAFETY: `id` is a live u32 that the call writes.
+        check(unsafe { bpf_btf_get_next_id(start, &raw mut id) })?;
+        // SAFETY: the call takes no pointer.
+        let Ok(btf) = own(unsafe { bpf_btf_get_fd_by_id(id) }) else {
+            continue; // unloaded meanwhile
+        };
+        if btf_name(&btf)? == wanted {
+            return Ok(btf);
+        }
+    }
+}
+
+fn btf_name(btf: &OwnedFd) -> io::Result<CString> {
+    let mut name = [0_u8; 128];
+    let mut info = bpf_btf_info {
+        name: name.as_mut_ptr() as u64,
+        name_len: name.len() as u32,
+        ..Default::default()
+    };
+    let mut len = size_of::<bpf_btf_info>() as u32;
+    // SAFETY: `info` points to `name`, which is as long as it says and lives through the call.
+    check(unsafe {
+        bpf_obj_get_info_by_fd(btf.as_raw_fd(), (&raw mut info).cast(), &raw mut len)
+    })?;
+    Ok(CStr::from_bytes_until_nul(&name)
+        .map(CStr::to_owned)
+        .unwrap_or_default())
+}
+
+/// libbpf's calls return `-errno`.
+fn check(ret: i32) -> io::Result<i32> {
+    if ret < 0 {
+        Err(io::Error::from_raw_os_error(-ret))
+    } else {
+        Ok(ret)
+    }
+}
+
+fn own(fd: RawFd) -> io::Result<OwnedFd> {
+    let fd = check(fd)?;
+    // SAFETY: the kernel just handed out this descriptor to us and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What this kernel offers, found out by asking for it.
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::ptr;
+
+use libbpf_sys::{bpf_attach_type, bpf_insn, bpf_link_create, bpf_link_create_opts};
+
+use super::links::tracing_multi_link;
+use super::{ProgramKind, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION, load_program, own};
+use crate::spec::BackendKind;
+
+/// `r0 = 0`, `exit`, `call bpf_get_attach_cookie` (the context is in r1 from the start).
+const RETURN_0: (u8, i32) = (0xb7, 0);
+const EXIT: (u8, i32) = (0x95, 0);
+const CALL_GET_ATTACH_COOKIE: (u8, i32) = (0x85, 174);
+
+/// What of the ways to attach this kernel offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct KernelSupport {
+    /// `fsession.multi` links (7.2).
+    pub tracing_multi: bool,
+    /// `kprobe.session` links (6.10, with `CONFIG_FPROBE`).
+    pub kprobe_session: bool,
+    /// `kprobe.multi` links (5.18, with `CONFIG_FPROBE`).
+    pub kprobe_multi: bool,
+    /// Cookies of single kprobes (5.15).
+    pub cookies: bool,
+    /// The PMU of single kprobes (4.17, with `CONFIG_KPROBE_EVENTS`).
+    pub kprobe: bool,
+}
+
+impl KernelSupport {
+    /// Asks the kernel, without attaching anything. What it cannot be asked is in its BTF and in
+    /// sysfs: the number of the attach type `BPF_TRACE_FSESSION_MULTI`, and whether single kprobes
+    /// have a PMU.
+    #[must_use]
+    pub fn probe(fsession_multi: Option<u32>, kprobe: bool) -> Self {
+        Self {
+            tracing_multi: fsession_multi.is_some_and(probe_tracing_multi),
+            kprobe_session: probe_kprobe_multi(TRACE_KPROBE_SESSION),
+            kprobe_multi: probe_kprobe_multi(TRACE_KPROBE_MULTI),
+            cookies: probe_cookies(),
+            kprobe,
+        }
+    }
+
+    /// Whether the kernel offers a back end. All that we support offer trampolines.
+    #[must_use]
+    pub fn offers(self, backend: BackendKind) -> bool {
+        match backend {
+            BackendKind::TracingMulti => self.tracing_multi,
+            BackendKind::KprobeSession => self.kprobe_session,
+            BackendKind::KprobeMulti => self.kprobe_multi,
+            BackendKind::Trampoline => true,
+            BackendKind::Kprobe => self.kprobe,
+        }
+    }
+}
+
+/// Whether the kernel knows such links: it reads the addresses only after it has accepted the
+/// program and the kind of link, so addresses that cannot be read answer `EFAULT` where links
+/// exist. (Asking for an unknown symbol would do as well, but has the kernel go through all.)
+fn probe_kprobe_multi(attach_type: bpf_attach_type) -> bool {
+    let Ok(program) = program(ProgramKind::Kprobe(attach_type), &[RETURN_0, EXIT]) else {
+        return false;
+    };
+    let mut opts = bpf_link_create_opts {
+        sz: size_of::<bpf_link_create_opts>() as _,
+        ..Default::default()
+    };
+    opts.__bindgen_anon_1.kprobe_multi.cnt = 1;
+    opts.__bindgen_anon_1.kprobe_multi.addrs = ptr::without_provenance(usize::MAX);
+    // SAFETY: the kernel checks the pointer that is meant to be bad before it reads through it.
+    let link =
+        own(unsafe { bpf_link_create(program.as_raw_fd(), 0, attach_type, &raw const opts) });
+    link.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
+}
+
+/// Whether the kernel knows fsession.multi links, by the same trick.
+fn probe_tracing_multi(attach_type: bpf_attach_type) -> bool {
+    let kind = ProgramKind::TracingMulti {
+        attach_type,
+        module_btf: None,
+    };
+    let Ok(program) = program(kind, &[RETURN_0, EXIT]) else {
+        return false;
+    };
+    let nowhere = ptr::without_provenance::<u32>(usize::MAX);
+    // SAFETY: the kernel checks the pointer that is meant to be bad before it reads through it.
+    let link = unsafe { tracing_multi_link(program.as_fd(), attach_type, nowhere, ptr::null(), 1) };
+    link.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
+}
+
+/// Whether programs of kprobes may ask for the cookie of their link (5.15, with links of perf
+/// events).
+fn probe_cookies() -> bool {
+    program(ProgramKind::Kprobe(0), &[CALL_GET_ATTACH_COOKIE, EXIT]).is_ok()
+}
+
+fn program(kind: ProgramKind<'_>, insns: &[(u8, i32)]) -> io::Result<OwnedFd> {
+    let insns: Vec<bpf_insn> = insns
+        .iter()
+        .map(|&(code, imm)| bpf_insn {
+            code,
+            imm,
+            ..Default::default()
+        })
+        .collect();
+    load_program(c"retsnoop_probe", &insns, kind, None)
+}

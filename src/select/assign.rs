@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Which function goes to which back end, and why: decided here, carried out by `bpf::attach`.
+//!
+//! Each function has a list of back ends to try in turn. The first is the cheapest of the run that
+//! can take it and that sees its calls; the rest are for what the kernel refuses after all.
+
+use std::fmt;
+
+use super::blind::blind_region;
+use super::types::TracedFunction;
+use crate::spec::BackendKind;
+
+/// Up to so many functions, trampolines are worth their slow detaching where functions are attached
+/// one by one: a call costs a third of a kprobe's. Measured on 6.1, a function: fentry and fexit 20
+/// ms to attach and 126 ms to detach, kprobes 13 and (closed from many threads) 36.
+const FEW: usize = 16;
+
+/// Up to so many functions go to `tracing-multi` where that is offered; of more, those that need
+/// it. Measured on 7.3: it attaches 1,000 functions in 93 ms, `kprobe-session` in 16.
+const MANY_AT_ONCE: usize = 3000;
+
+/// The back ends of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackendPolicy {
+    /// The best that the kernel offers for each function.
+    Auto(Offered),
+    /// This one only.
+    Only(BackendKind),
+}
+
+/// What the kernel offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// Its back ends.
+    pub backends: Vec<BackendKind>,
+    /// Whether single kprobes can share programs, because there are cookies (5.15). Otherwise each
+    /// needs copies of its own, and loading those takes as long as everything else.
+    pub shared_kprobes: bool,
+}
+
+/// What is to be done about one function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assigned {
+    /// Back ends to try, in this order; never empty.
+    pub backends: Vec<BackendKind>,
+    /// Why the first of them.
+    pub why: Why,
+}
+
+/// Why a function has its back end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Why {
+    /// It was asked for.
+    Asked,
+    /// It is the best for so many functions.
+    Best,
+    /// Few functions are attached one by one.
+    Few,
+    /// Many functions are attached one by one.
+    Many,
+    /// Programs of kprobes are not run there.
+    Blind(&'static str),
+    /// Better ones attach by type, and this symbol has none or one they cannot take.
+    NoTrampoline,
+}
+
+/// As the end of "… functions by BACKEND: ".
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => f.write_str("asked for"),
+            Self::Best => f.write_str("the best that this kernel has"),
+            Self::Few => write!(f, "cheapest to run, and no more than {FEW} functions"),
+            Self::Many => write!(f, "quickest to detach from more than {FEW} functions"),
+            Self::Blind(region) => write!(f, "kprobe programs do not run {region}"),
+            Self::NoTrampoline => f.write_str("trampolines cannot take them"),
+        }
+    }
+}
+
+impl Offered {
+    /// The best of them for so many functions.
+    #[must_use]
+    pub fn best(&self, n_functions: usize) -> Option<BackendKind> {
+        BackendPolicy::Auto(self.clone())
+            .order(n_functions)
+            .first()
+            .copied()
+    }
+}
+
+impl BackendPolicy {
+    /// The back ends in the order of their merit for so many functions.
+    #[must_use]
+    pub fn order(&self, n_functions: usize) -> Vec<BackendKind> {
+        let offered = match self {
+            Self::Only(backend) => return vec![*backend],
+            Self::Auto(offered) => offered,
+        };
+        let mut order = if n_functions > MANY_AT_ONCE {
+            vec![
+                BackendKind::KprobeSession,
+                BackendKind::KprobeMulti,
+                BackendKind::TracingMulti,
+            ]
+        } else {
+            vec![
+                BackendKind::TracingMulti,
+                BackendKind::KprobeSession,
+                BackendKind::KprobeMulti,
+            ]
+        };
+        if n_functions > FEW && offered.shared_kprobes {
+            order.extend([BackendKind::Kprobe, BackendKind::Trampoline]);
+        } else {
+            order.extend([BackendKind::Trampoline, BackendKind::Kprobe]);
+        }
+        order.retain(|backend| offered.backends.contains(backend));
+        order
+    }
+
+    /// Whether the run can take functions that have no prototype.
+    #[must_use]
+    pub fn takes_any_symbol(&self) -> bool {
+        self.order(0)
+            .iter()
+            .any(|backend| !backend.needs_prototype())
+    }
+}
+
+/// Assigns each of `functions`, in their order.
+#[must_use]
+pub fn assign(functions: &[TracedFunction], policy: &BackendPolicy) -> Vec<Assigned> {
+    let order = policy.order(functions.len());
+    functions
+        .iter()
+        .map(|function| assign_one(function, policy, &order, functions.len() <= FEW))
+        .collect()
+}
+
+fn assign_one(
+    function: &TracedFunction,
+    policy: &BackendPolicy,
+    order: &[BackendKind],
+    functions_are_few: bool,
+) -> Assigned {
+    let by_type = function
+        .prototype
+        .is_some_and(|prototype| prototype.trampoline_ok);
+    let mut backends: Vec<BackendKind> = order
+        .iter()
+        .copied()
+        .filter(|backend| by_type || !backend.needs_prototype())
+        .collect();
+    let blind = blind_region(&function.name);
+    if blind.is_some() {
+        backends.sort_by_key(|backend| !backend.sees_blind_regions());
+    }
+    let first = backends.first().copied().or(order.first().copied());
+    let best = order.first().copied();
+    let why = match (policy, blind) {
+        (BackendPolicy::Only(_), _) => Why::Asked,
+        (_, Some(region)) if first != best => Why::Blind(region),
+        _ if first != best => Why::NoTrampoline,
+        _ => match best {
+            Some(BackendKind::Kprobe) => Why::Many,
+            Some(BackendKind::Trampoline) if functions_are_few => Why::Few,
+            _ => Why::Best,
+        },
+    };
+    if backends.is_empty() {
+        // A back end that was asked for: the kernel says what it minds.
+        backends.extend(first);
+    }
+    Assigned { backends, why }
+}
+
+/// How many functions go to each back end for which reason, the most first.
+#[must_use]
+pub fn counts(assigned: &[Assigned]) -> Vec<(BackendKind, Why, usize)> {
+    let mut counts: Vec<(BackendKind, Why, usize)> = Vec::new();
+    for one in assigned {
+        let Some(&backend) = one.backends.first() else {
+            continue;
+        };
+        let known =
+            |(kind, why, _): &&mut (BackendKind, Why, usize)| (*kind, *why) == (backend, one.why);
+        match counts.iter_mut().find(known) {
+            Some((_, _, n)) => *n += 1,
+            None => counts.push((backend, one.why, 1)),
+        }
+    }
+    counts.sort_by_key(|&(backend, why, n)| (usize::MAX - n, backend, why));
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BackendPolicy, Offered, Why, assign, counts};
+    use crate::select::{BtfOrigin, Prototype, TracedFunction};
+    use crate::spec::BackendKind::{
+        self, Kprobe, KprobeMulti, KprobeSession, TracingMulti, Trampoline,
+    };
+    use crate::spec::{Addr, FuncId, ResultType};
+
+    fn function(name: &str, trampoline_ok: bool) -> TracedFunction {
+        TracedFunction {
+            id: FuncId(0),
+            name: name.to_owned(),
+            module: None,
+            addr: Addr(0),
+            size: 1,
+            entry: None,
+            result: ResultType::Signed(4),
+            prototype: Some(Prototype {
+                origin: BtfOrigin::Vmlinux,
+                btf_id: 1,
+                arg_slots: 1,
+                trampoline_ok,
+            }),
+        }
+    }
+
+    /// As a kernel of 7.3, 6.12, 6.1.
+    fn newest() -> BackendPolicy {
+        auto(&[TracingMulti, KprobeSession, KprobeMulti, Trampoline, Kprobe])
+    }
+
+    fn auto(backends: &[BackendKind]) -> BackendPolicy {
+        BackendPolicy::Auto(Offered {
+            backends: backends.to_vec(),
+            shared_kprobes: true,
+        })
+    }
+
+    fn with_fprobe() -> BackendPolicy {
+        auto(&[KprobeSession, KprobeMulti, Trampoline, Kprobe])
+    }
+
+    fn without_fprobe() -> BackendPolicy {
+        auto(&[Trampoline, Kprobe])
+    }
+
+    #[test]
+    fn what_a_back_end_cannot_take_goes_to_the_next_alone() {
+        let functions = [function("f", true), function("printk", false)];
+        let assigned = assign(&functions, &newest());
+        assert_eq!(assigned[0].backends[..2], [TracingMulti, KprobeSession]);
+        assert_eq!(assigned[0].why, Why::Best);
+        assert_eq!(assigned[1].backends, [KprobeSession, KprobeMulti, Kprobe]);
+        assert_eq!(assigned[1].why, Why::NoTrampoline);
+        assert_eq!(counts(&assigned).len(), 2);
+    }
+
+    #[test]
+    fn what_kprobes_do_not_see_goes_to_trampolines() {
+        let functions = [
+            function("bpf_map_update_value", true),
+            function("htab_map_update_elem", true),
+            function("htab_map_update_elem", false),
+        ];
+        let assigned = assign(&functions, &with_fprobe());
+        assert_eq!(assigned[0].backends[0], KprobeSession);
+        assert_eq!(assigned[1].backends[0], Trampoline);
+        assert!(matches!(assigned[1].why, Why::Blind(_)));
+        assert_eq!(assigned[2].backends[0], KprobeSession);
+        assert_eq!(assign(&functions, &newest())[1].why, Why::Best);
+    }
+
+    #[test]
+    fn where_functions_are_attached_one_by_one_their_number_decides() {
+        let many: Vec<_> = (0..17).map(|n| function(&format!("f{n}"), true)).collect();
+        let few = assign(&many[..16], &without_fprobe());
+        assert_eq!((few[0].backends[0], few[0].why), (Trampoline, Why::Few));
+        let by_kprobe = assign(&many, &without_fprobe());
+        let first = &by_kprobe[0];
+        assert_eq!((first.backends[0], first.why), (Kprobe, Why::Many));
+        let without_cookies = BackendPolicy::Auto(Offered {
+            backends: vec![Trampoline, Kprobe],
+            shared_kprobes: false,
+        });
+        let first = &assign(&many, &without_cookies)[0];
+        assert_eq!((first.backends[0], first.why), (Trampoline, Why::Best));
+    }
+
+    #[test]
+    fn a_back_end_that_was_asked_for_is_the_only_one() {
+        let functions = [function("f", true), function("htab_map_update_elem", true)];
+        let assigned = assign(&functions, &BackendPolicy::Only(KprobeSession));
+        assert!(assigned.iter().all(|one| one.backends == [KprobeSession]));
+        assert_eq!(assigned[0].why, Why::Asked);
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Where kprobe programs are blind: functions that run between `bpf_disable_instrumentation()` and
+//! `bpf_enable_instrumentation()`.
+//!
+//! The kernel keeps programs of kprobes and tracepoints out of there (b6e5dae15a61, "bpf: Replace
+//! open coded recursion prevention", 5.7), because they might touch the same map; programs of
+//! trampolines run. It is a table, not derived: the callees stand behind `map->ops`, where direct
+//! calls do not lead.
+
+use std::sync::LazyLock;
+
+use crate::spec::NameGlob;
+
+/// A region in words that follow "kprobe programs do not run …", the functions in there, and those
+/// that share their names but run elsewhere (helpers of BPF programs).
+struct Region {
+    name: &'static str,
+    functions: &'static [&'static str],
+    others: &'static [&'static str],
+}
+
+const REGIONS: &[Region] = &[
+    Region {
+        name: "while elements of BPF maps are updated",
+        functions: &[
+            "*_map_update_elem",
+            "*_map_push_elem",
+            "*_map_pop_elem",
+            "trie_update_elem",
+            "alloc_htab_elem",
+            "bpf_percpu_*_update",
+            "bpf_fd_*_update_elem",
+            "bpf_pid_task_storage_update_elem",
+            "bpf_fd_*_storage_update_elem",
+            "bpf_local_storage_update",
+        ],
+        others: &["bpf_map_*"],
+    },
+    Region {
+        name: "while elements of BPF maps are deleted",
+        functions: &[
+            "*_map_delete_elem",
+            "trie_delete_elem",
+            "bpf_fd_*_delete_elem",
+            "bpf_pid_task_storage_delete_elem",
+        ],
+        others: &["bpf_map_*"],
+    },
+];
+
+/// A region with its globs ready to match.
+struct Compiled {
+    name: &'static str,
+    functions: Vec<NameGlob>,
+    others: Vec<NameGlob>,
+}
+
+static COMPILED: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
+    let compile = |globs: &[&str]| {
+        globs
+            .iter()
+            .filter_map(|glob| NameGlob::function(glob).ok())
+            .collect()
+    };
+    REGIONS
+        .iter()
+        .map(|region| Compiled {
+            name: region.name,
+            functions: compile(region.functions),
+            others: compile(region.others),
+        })
+        .collect()
+});
+
+/// The blind region that a function runs in; `None` where kprobe programs see it.
+pub(super) fn blind_region(name: &str) -> Option<&'static str> {
+    let any = |globs: &[NameGlob]| globs.iter().any(|glob| glob.matches(name));
+    COMPILED
+        .iter()
+        .find(|region| any(&region.functions) && !any(&region.others))
+        .map(|region| region.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COMPILED, REGIONS, blind_region};
+
+    #[test]
+    fn every_glob_can_match() {
+        for (region, compiled) in REGIONS.iter().zip(COMPILED.iter()) {
+            assert_eq!(region.functions.len(), compiled.functions.len());
+            assert_eq!(region.others.len(), compiled.others.len());
+        }
+    }
+
+    #[test]
+    fn what_a_system_call_does_to_an_element_is_blind_and_the_helpers_are_not() {
+        assert!(blind_region("htab_map_update_elem").is_some());
+        assert!(blind_region("alloc_htab_elem").is_some());
+        assert!(blind_region("trie_delete_elem").is_some());
+        assert!(blind_region("bpf_map_update_elem").is_none());
+        assert!(blind_region("map_update_elem").is_none());
+        assert!(blind_region("bpf_map_update_value").is_none());
+    }
+}
