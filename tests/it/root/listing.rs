@@ -18,16 +18,16 @@ fn list(arguments: &[&str]) -> Vec<Value> {
 
 #[test]
 fn a_function_has_its_prototype_and_back_end() {
-    let functions = list(&["vfs_read", "do_filp_open"]);
+    let functions = list(&["vfs_read", "vfs_open"]);
     let names: Vec<_> = functions
         .iter()
         .map(|f| f["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["do_filp_open", "vfs_read"]);
+    assert_eq!(names, ["vfs_open", "vfs_read"]);
     let open = &functions[0];
     assert_eq!(
         open["prototype"],
-        "struct file *do_filp_open(int dfd, struct filename *pathname, const struct open_flags *op)"
+        "int vfs_open(const struct path *path, struct file *file)"
     );
     assert_eq!(open["traceable"], true);
     let read = functions[1]["prototype"].as_str().unwrap();
@@ -55,10 +55,10 @@ fn what_cannot_be_traced_has_its_reason() {
 
 #[test]
 fn the_source_file_comes_when_it_is_asked_for() {
-    let without = list(&["do_filp_open"]);
+    let without = list(&["vfs_open"]);
     assert_eq!(without[0]["file"], Value::Null);
-    let with = list(&["do_filp_open", "-s"]);
-    assert_eq!(with[0]["file"], "fs/namei.c");
+    let with = list(&["vfs_open", "-s"]);
+    assert_eq!(with[0]["file"], "fs/open.c");
     assert!(with[0]["line"].as_u64().unwrap() > 100);
 }
 
@@ -90,29 +90,24 @@ fn functions_of_a_module_are_listed_with_it() {
 
 #[test]
 fn a_glob_without_match_is_an_error_with_the_nearest_names() {
-    let stderr = run(&["list", "functions", "do_flip_open"]).failed(1);
+    let stderr = run(&["list", "functions", "vfs_opne"]).failed(1);
     assert!(stderr.contains("similar: "), "{stderr}");
-    assert!(stderr.contains("do_filp_open"), "{stderr}");
+    assert!(stderr.contains("vfs_open"), "{stderr}");
     assert!(stderr.contains("hint: "), "{stderr}");
-    let ended = run(&["list", "functions", "do_flip_open", "do_filp_open"]);
+    let ended = run(&["list", "functions", "vfs_opne", "vfs_open"]);
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("warning: `do_flip_open`"),
+        ended.stderr.contains("warning: `vfs_opne`"),
         "{}",
         ended.stderr
     );
-    assert!(ended.stdout.contains("do_filp_open("), "{}", ended.stdout);
+    assert!(ended.stdout.contains("vfs_open("), "{}", ended.stdout);
 }
 
 #[test]
 fn names_for_completion_need_no_symbols() {
-    let ended = run(&["list", "functions", "--names", "do_filp_*"]);
+    let ended = run(&["list", "functions", "--names", "vfs_op*"]);
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
-    assert!(ended.stdout.lines().any(|name| name == "do_filp_open"));
-    assert!(
-        ended
-            .stdout
-            .lines()
-            .all(|name| name.starts_with("do_filp_"))
-    );
+    assert!(ended.stdout.lines().any(|name| name == "vfs_open"));
+    assert!(ended.stdout.lines().all(|name| name.starts_with("vfs_op")));
 }
