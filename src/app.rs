@@ -16,6 +16,7 @@ mod layout;
 mod lines;
 mod list;
 mod live;
+mod places;
 mod preflight;
 mod record;
 mod replay;
@@ -88,6 +89,7 @@ fn run(action: Action) -> ExitCode {
     let files = KernelFiles::default();
     let done = match action {
         Action::List(config) => list::list(&config, &files, &diag),
+        Action::Symbolize(options) => places::symbolize(&options, &files, &diag),
         Action::Doctor(options) => return diagnose(&options, &files, &diag),
         Action::Trace(config) => traced(&config, &files, &diag),
         Action::Print(text) => print(text.as_bytes()),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use super::targeting::GlobArg;
+use crate::spec::{CodePlace, parse_hex};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -15,6 +16,9 @@ pub enum Command {
     Doctor(DoctorOptions),
     /// List what could be traced: `list functions GLOB`
     List(ListOptions),
+    /// Say which function, line and inlined functions an address or `symbol+0x1/0x2` is; without
+    /// one, do so for all in a text on stdin: `dmesg | retsnoop-rs symbolize`
+    Symbolize(PlacesOptions),
 }
 
 /// Options of `doctor`.
@@ -70,4 +74,40 @@ pub struct ListOptions {
 pub enum Listed {
     /// Kernel functions: back end, prototype, and why one cannot be traced
     Functions,
+}
+
+/// Options of `symbolize`.
+#[derive(Args, Clone, Debug)]
+pub struct PlacesOptions {
+    /// Addresses in hex, or symbols with an offset: `0xffffffff81234567`, `vfs_read+0x1b/0x340`,
+    /// `ext4_sync_fs+0x10/0x50 [ext4]` [default: what a text on stdin has of them]
+    #[arg(value_name = "ADDR")]
+    pub places: Vec<CodePlace>,
+
+    /// Take addresses as they are [default: they are return addresses, behind the call that is
+    /// meant]
+    #[arg(long)]
+    pub exact: bool,
+
+    /// The kernel image with debug information [default: that of the running kernel]. If it is
+    /// another kernel's, addresses are the image's own
+    #[arg(short = 'k', long, value_name = "IMAGE")]
+    pub kernel: Option<PathBuf>,
+
+    /// Where the kernel's text (`_text`) began when the addresses were printed, or the `Kernel
+    /// Offset` that an oops tells
+    #[arg(long, value_name = "ADDR", value_parser = base, requires = "kernel")]
+    pub base: Option<u64>,
+
+    /// Print JSON: one object a line for each address
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print help
+    #[arg(short = 'h', long, action = ArgAction::Help)]
+    pub help: Option<bool>,
+}
+
+fn base(text: &str) -> Result<u64, String> {
+    parse_hex(text).ok_or_else(|| "an address in hex: 0xffffffff9a000000".to_owned())
 }

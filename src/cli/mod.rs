@@ -23,7 +23,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 pub use advanced::{Advanced, Budget, RingBufferSize};
-pub use commands::{Command, DoctorOptions, ListOptions, Listed};
+pub use commands::{Command, DoctorOptions, ListOptions, Listed, PlacesOptions};
 pub use error::UsageError;
 pub use filtering::{Comm, Filtering};
 pub use generate::generate;
@@ -80,6 +80,7 @@ Examples:
   retsnoop-rs -e '*_sys_bind' -a '*_bind*'     why bind() fails, by functions of your choice
   retsnoop-rs -c bpf -x EPERM --json           one JSON object for each failure with EPERM
   retsnoop-rs doctor                           does tracing work here? what is missing?
+  dmesg | retsnoop-rs symbolize                source lines and inlined functions for an oops
 
 Quote globs, or the shell expands them.";
 

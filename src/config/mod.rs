@@ -12,7 +12,9 @@ mod settings;
 mod tests;
 mod usecases;
 
-pub use crate::cli::{BackendChoice, ColorChoice, DoctorOptions, Generated, UsageError};
+pub use crate::cli::{
+    BackendChoice, ColorChoice, DoctorOptions, Generated, PlacesOptions, UsageError,
+};
 pub use globs::{GlobOrigin, GlobUse, Globs, Role};
 pub use listing::{ListConfig, ListFormat};
 pub use settings::{

@@ -26,6 +26,7 @@ impl Action {
             Some(Command::List(options)) => {
                 return ListConfig::resolve(options).map(|list| Self::List(Box::new(list)));
             }
+            Some(Command::Symbolize(options)) => return Ok(Self::Symbolize(options)),
             None => {}
         }
         if let Some(what) = cli.help.generate {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::globs::Globs;
 use super::listing::ListConfig;
-use crate::cli::{BackendChoice, ColorChoice, Comm, DoctorOptions, Generated};
+use crate::cli::{BackendChoice, ColorChoice, Comm, DoctorOptions, Generated, PlacesOptions};
 use crate::spec::{ErrnoSet, Pid};
 
 /// What to do.
@@ -28,6 +28,8 @@ pub enum Action {
     Doctor(DoctorOptions),
     /// List functions.
     List(Box<ListConfig>),
+    /// Say what addresses are.
+    Symbolize(PlacesOptions),
 }
 
 /// Settings of a traced run.

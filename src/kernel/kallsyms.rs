@@ -88,6 +88,38 @@ impl Kallsyms {
         Ok(symbols)
     }
 
+    /// The symbols of an image: address, type letter as `nm` has it, name.
+    ///
+    /// # Errors
+    ///
+    /// When there are none.
+    pub fn of_image<'a>(symbols: impl Iterator<Item = (u64, u8, &'a str)>) -> anyhow::Result<Self> {
+        let mut text = String::new();
+        let mut entries = Vec::new();
+        for (addr, kind, name) in symbols {
+            let (Ok(start), Ok(name_len)) = (u32::try_from(text.len()), name.len().try_into())
+            else {
+                continue;
+            };
+            // `named` tells whole names by what surrounds them.
+            text.push(' ');
+            text.push_str(name);
+            text.push('\n');
+            entries.push(Entry {
+                addr,
+                name: start + 1,
+                name_len,
+                kind,
+                rank: parse::rank(kind, name),
+            });
+        }
+        if entries.is_empty() {
+            anyhow::bail!("the image has no symbols");
+        }
+        parse::sort(&mut entries);
+        Ok(Self::from_parts(text, entries))
+    }
+
     fn from_parts(text: String, entries: Vec<Entry>) -> Self {
         Self {
             kernel_text_len: text.len(),

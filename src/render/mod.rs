@@ -4,6 +4,7 @@
 //! outputs; `value` is the only place where numbers become text.
 
 mod clock;
+mod code_place;
 mod doctor;
 mod escape;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod value;
 mod view;
 
 pub use clock::Clock;
+pub use code_place::{write_json as write_place_json, write_rows as write_place_rows};
 pub use doctor::{Check, Checkup, Section, State};
 pub use escape::escape;
 pub use json::{write_session as write_session_json, write_summary as write_summary_json};

@@ -12,6 +12,7 @@ mod glob;
 mod ids;
 mod name_glob;
 mod nearest;
+mod place;
 mod result;
 #[cfg(test)]
 mod tests;
@@ -23,4 +24,5 @@ pub use glob::{FunctionName, GlobKind, GlobSpec};
 pub use ids::{Addr, FuncId, Pid};
 pub use name_glob::{NameGlob, base_name};
 pub use nearest::nearest;
+pub use place::{CodePlace, SymbolPlace, parse_hex};
 pub use result::{Outcome, ResultType};

@@ -7,6 +7,7 @@
 //! other units (LTO) cannot be had alone: the whole image is read once then.
 
 use std::cell::{OnceCell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use addr2line::{Context, FunctionName, LookupResult};
@@ -47,6 +48,19 @@ impl<'data> Engine<'data> {
             recent,
             whole: OnceCell::new(),
         }
+    }
+
+    /// What the image says about some of its addresses: unit by unit, so that each is read once.
+    pub(super) fn answers(&self, addrs: &[u64]) -> Vec<Result<Answer, Missing>> {
+        let mut order: Vec<usize> = (0..addrs.len()).collect();
+        order.sort_unstable_by_key(|at| addrs[*at]);
+        let mut answers = vec![Err(Missing::Damaged); addrs.len()];
+        for at in order {
+            // Damaged DWARF may end a parser; it shall not end us.
+            let answer = catch_unwind(AssertUnwindSafe(|| self.answer(addrs[at])));
+            answers[at] = answer.unwrap_or(Err(Missing::Damaged));
+        }
+        answers
     }
 
     /// What the image says about one of its addresses.

@@ -6,7 +6,6 @@
 //! damaged DWARF may do to a parser.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,7 +14,7 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::inflate::temporary_directories;
-use super::sections::{ANCHORS, Image, OpenError};
+use super::sections::{ANCHORS, Image, OpenError, Sections};
 use super::types::{Inlined, SourceLine};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::Addr;
@@ -46,8 +45,28 @@ pub enum Missing {
 #[derive(Debug)]
 pub struct PendingLines {
     questions: Sender<Question>,
-    opened: Receiver<Result<(), OpenError>>,
+    opened: Receiver<Result<Opened, OpenError>>,
 }
+
+/// What is known as soon as an image is open.
+#[derive(Debug)]
+struct Opened {
+    /// The image's own symbols, at the addresses that it is asked for.
+    symbols: Option<Kallsyms>,
+}
+
+/// Which addresses an image will be asked for.
+#[derive(Clone, Copy, Debug)]
+enum Lies {
+    /// The running kernel's, which has [`ANCHORS`] there.
+    AsKernel([Option<Addr>; ANCHORS.len()]),
+    /// Those of a kernel whose text begins there, or which was moved by so much; by default the
+    /// image's own.
+    At(Option<u64>),
+}
+
+/// What is below is a distance, as `Kernel Offset` of an oops; what is not is an address.
+const LARGEST_OFFSET: u64 = 1 << 32;
 
 /// Something to be asked for lines.
 #[derive(Debug)]
@@ -66,8 +85,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 struct Question {
-    addr: Addr,
-    answer: Sender<Result<Answer, Missing>>,
+    addrs: Vec<Addr>,
+    answers: Sender<Vec<Result<Answer, Missing>>>,
 }
 
 impl PendingLines {
@@ -78,11 +97,32 @@ impl PendingLines {
     /// When no thread can be started.
     pub fn open(path: PathBuf, kallsyms: &Kallsyms) -> Result<Self, OpenError> {
         let anchors = ANCHORS.map(|anchor| kallsyms.named(anchor).next().map(|symbol| symbol.addr));
+        Self::start(path, Lies::AsKernel(anchors))
+    }
+
+    /// Opens an image to ask it for its own addresses, or those of a kernel whose text (`_text`)
+    /// began at `base`, or which was moved by that; its symbols stand for kallsyms.
+    ///
+    /// # Errors
+    ///
+    /// When the image cannot be used.
+    pub fn open_alone(
+        path: PathBuf,
+        base: Option<u64>,
+    ) -> Result<(LineSource, Kallsyms), OpenError> {
+        let pending = Self::start(path.clone(), Lies::At(base))?;
+        let opened = pending.opened.recv().map_err(|_| OpenError::Thread)??;
+        let symbols = opened.symbols.ok_or(OpenError::NoSymbols(path))?;
+        let lines = LineSource(Source::Image(Mutex::new(pending.questions)));
+        Ok((lines, symbols))
+    }
+
+    fn start(path: PathBuf, lies: Lies) -> Result<Self, OpenError> {
         let (questions, asked) = channel();
         let (opening, opened) = channel();
         thread::Builder::new()
             .name("lines".to_owned())
-            .spawn(move || serve(path, anchors, &opening, &asked))
+            .spawn(move || serve(path, lies, &opening, &asked))
             .map_err(|_| OpenError::Thread)?;
         Ok(Self { questions, opened })
     }
@@ -112,30 +152,43 @@ impl LineSource {
     ///
     /// When nothing is.
     pub fn answer(&self, addr: Addr) -> Result<Answer, Missing> {
+        let mut answers = self.answers(vec![addr]);
+        answers.pop().unwrap_or(Err(Missing::Damaged))
+    }
+
+    /// What is known about each of some addresses: cheaper than one by one.
+    #[must_use]
+    pub fn answers(&self, addrs: Vec<Addr>) -> Vec<Result<Answer, Missing>> {
         match &self.0 {
-            Source::Image(questions) => ask(questions, addr),
-            Source::Recorded(answers) => answers.get(&addr).cloned().ok_or(Missing::NoLine),
+            Source::Image(questions) => {
+                let n_addrs = addrs.len();
+                ask(questions, addrs).unwrap_or_else(|| vec![Err(Missing::Damaged); n_addrs])
+            }
+            Source::Recorded(answers) => {
+                let recorded = |addr| answers.get(&addr).cloned().ok_or(Missing::NoLine);
+                addrs.into_iter().map(recorded).collect()
+            }
         }
     }
 }
 
-fn ask(questions: &Mutex<Sender<Question>>, addr: Addr) -> Result<Answer, Missing> {
-    let (answer, answered) = channel();
-    let questions = questions.lock().map_err(|_| Missing::Damaged)?;
-    questions
-        .send(Question { addr, answer })
-        .map_err(|_| Missing::Damaged)?;
+fn ask(
+    questions: &Mutex<Sender<Question>>,
+    addrs: Vec<Addr>,
+) -> Option<Vec<Result<Answer, Missing>>> {
+    let (answers, answered) = channel();
+    let patience = PATIENCE + Duration::from_millis(addrs.len() as u64);
+    let questions = questions.lock().ok()?;
+    questions.send(Question { addrs, answers }).ok()?;
     drop(questions);
-    answered
-        .recv_timeout(PATIENCE)
-        .map_err(|_| Missing::Damaged)?
+    answered.recv_timeout(patience).ok()
 }
 
 /// The thread's function: it ends when nobody can ask any more.
 fn serve(
     path: PathBuf,
-    anchors: [Option<Addr>; ANCHORS.len()],
-    opening: &Sender<Result<(), OpenError>>,
+    lies: Lies,
+    opening: &Sender<Result<Opened, OpenError>>,
     asked: &Receiver<Question>,
 ) {
     let image = match Image::open(&path, &temporary_directories()) {
@@ -146,20 +199,39 @@ fn serve(
         Ok(sections) => sections,
         Err(error) => return drop(opening.send(Err(error))),
     };
-    let pairs = anchors.iter().zip(sections.anchors);
-    let mut moved =
-        pairs.filter_map(|(kernel, image)| Some(kernel.as_ref()?.0.wrapping_sub(image?)));
-    let Some(moved) = moved.next() else {
+    let Some(moved) = moved(lies, &sections) else {
         return drop(opening.send(Err(OpenError::NoAnchor(path))));
     };
+    let symbols = match lies {
+        Lies::AsKernel(_) => None,
+        Lies::At(_) => image.symbols(moved),
+    };
     let engine = Engine::new(sections);
-    if opening.send(Ok(())).is_err() {
+    if opening.send(Ok(Opened { symbols })).is_err() {
         return;
     }
-    while let Ok(Question { addr, answer }) = asked.recv() {
-        let in_image = addr.0.wrapping_sub(moved);
-        let result = catch_unwind(AssertUnwindSafe(|| engine.answer(in_image)));
+    while let Ok(Question { addrs, answers }) = asked.recv() {
+        let in_image: Vec<u64> = addrs
+            .iter()
+            .map(|addr| addr.0.wrapping_sub(moved))
+            .collect();
         // Nobody waits any more where this fails.
-        let _ = answer.send(result.unwrap_or(Err(Missing::Damaged)));
+        let _ = answers.send(engine.answers(&in_image));
+    }
+}
+
+/// How far the addresses that will be asked for are from the image's own.
+fn moved(lies: Lies, sections: &Sections<'_>) -> Option<u64> {
+    match lies {
+        Lies::AsKernel(anchors) => {
+            let mut pairs = anchors.iter().zip(sections.anchors);
+            pairs.find_map(|(kernel, image)| Some(kernel.as_ref()?.0.wrapping_sub(image?)))
+        }
+        Lies::At(None) => Some(0),
+        Lies::At(Some(offset)) if offset < LARGEST_OFFSET => Some(offset),
+        Lies::At(Some(base)) => {
+            let begin = sections.anchors.into_iter().flatten().min()?;
+            Some(base.wrapping_sub(begin))
+        }
     }
 }

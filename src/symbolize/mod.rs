@@ -6,6 +6,7 @@
 //! into it (`engine`); what it cannot answer is a missing line and a count, never an error.
 
 mod engine;
+mod found;
 mod inflate;
 mod lines;
 mod map;
@@ -17,6 +18,7 @@ mod tests;
 mod types;
 mod units;
 
+pub use found::{FoundPlace, find_places};
 pub use lines::{Answer, LineSource, Missing, PendingLines};
 pub use sections::OpenError;
 pub use symbolizer::{Symbolizer, Unresolved};

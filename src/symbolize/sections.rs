@@ -14,10 +14,13 @@ use gimli::{EndianSlice, LittleEndian, SectionId};
 use memmap2::Mmap;
 use object::read::elf::ElfFile64;
 use object::read::{CompressedData, CompressionFormat};
-use object::{Endianness, Object, ObjectSection, ObjectSymbol, SectionFlags, elf};
+use object::{
+    Endianness, Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind, SymbolSection, elf,
+};
 
 use super::inflate::inflate;
 use super::map::map;
+use crate::kernel::kallsyms::Kallsyms;
 
 /// The reader of all DWARF here.
 pub(super) type Slice<'data> = EndianSlice<'data, LittleEndian>;
@@ -52,6 +55,8 @@ pub enum OpenError {
     Compressed(PathBuf, &'static str, io::Error),
     /// Neither `_stext` nor `_text` is known both in the image and in the running kernel.
     NoAnchor(PathBuf),
+    /// It has no symbols.
+    NoSymbols(PathBuf),
     /// The thread that reads the image could not be started, or ended.
     Thread,
 }
@@ -84,6 +89,7 @@ impl fmt::Display for OpenError {
                 "neither `_stext` nor `_text` is known both in `{}` and in the kernel",
                 path.display()
             ),
+            Self::NoSymbols(path) => write!(f, "`{}` has no symbols", path.display()),
             Self::Thread => write!(f, "the thread that reads the kernel image ended"),
         }
     }
@@ -126,6 +132,32 @@ impl Image {
             file,
             inflated,
         })
+    }
+
+    /// The symbols of its code, moved by so much; `None` where it has none.
+    pub(super) fn symbols(&self, moved: u64) -> Option<Kallsyms> {
+        let elf = parse(&self.file, &self.path).ok()?;
+        let code: Vec<bool> = elf
+            .sections()
+            .map(|section| is_code(section.flags()))
+            .collect();
+        let symbols = elf.symbols().filter_map(|symbol| {
+            let SymbolSection::Section(index) = symbol.section() else {
+                return None;
+            };
+            // Sections are counted from 1; the first is none.
+            if !*code.get(index.0.checked_sub(1)?)? || symbol.kind() == SymbolKind::Section {
+                return None;
+            }
+            let name = symbol.name().ok().filter(|name| !name.is_empty())?;
+            let kind = match (symbol.is_weak(), symbol.is_local()) {
+                (true, _) => b'W',
+                (_, true) => b't',
+                _ => b'T',
+            };
+            Some((symbol.address().wrapping_add(moved), kind, name))
+        });
+        Kallsyms::of_image(symbols).ok()
     }
 
     pub(super) fn sections(&self) -> Result<Sections<'_>, OpenError> {
@@ -231,11 +263,14 @@ fn inflate_all(
     })
 }
 
-fn code(elf: &Elf<'_>) -> Vec<Range<u64>> {
-    let is_code = |flags| match flags {
+fn is_code(flags: SectionFlags) -> bool {
+    match flags {
         SectionFlags::Elf { sh_flags, .. } => sh_flags.contains(elf::SHF_EXECINSTR),
         _ => false,
-    };
+    }
+}
+
+fn code(elf: &Elf<'_>) -> Vec<Range<u64>> {
     elf.sections()
         .filter(|section| is_code(section.flags()))
         .map(|section| section.address()..section.address().saturating_add(section.size()))

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use super::lines::{LineSource, Missing, PendingLines};
+use super::lines::{Answer, LineSource, Missing, PendingLines};
 use super::sections::OpenError;
 use super::types::{Frame, Level, SymbolAt};
 use crate::kernel::kallsyms::Kallsyms;
@@ -76,16 +76,44 @@ impl Symbolizer {
     /// meant, which may be the next statement's or the next function's first byte.
     #[must_use]
     pub fn frame(&self, addr: Addr, is_return: bool) -> Arc<Frame> {
-        let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
+        let memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(frame) = memo.frames.get(&(addr, is_return)) {
             return Arc::clone(frame);
         }
-        if memo.frames.len() >= MEMO {
+        drop(memo);
+        let mut frames = self.frames(&[(addr, is_return)]);
+        frames.pop().unwrap_or_default()
+    }
+
+    /// What is at each of some addresses: for many at once, cheaper than one by one.
+    #[must_use]
+    pub fn frames(&self, addrs: &[(Addr, bool)]) -> Vec<Arc<Frame>> {
+        let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |asked| memo.frames.get(asked).map(Arc::clone);
+        let mut frames: Vec<Option<Arc<Frame>>> = addrs.iter().map(known).collect();
+        let mut new: Vec<(Addr, bool)> = addrs
+            .iter()
+            .zip(&frames)
+            .filter(|(_, frame)| frame.is_none())
+            .map(|(asked, _)| *asked)
+            .collect();
+        new.sort_unstable();
+        new.dedup();
+        let worked_out = self.work_out(&new, &mut memo.unresolved);
+        let worked_out: HashMap<_, _> = new
+            .into_iter()
+            .zip(worked_out.into_iter().map(Arc::new))
+            .collect();
+        for (asked, frame) in addrs.iter().zip(&mut frames) {
+            if frame.is_none() {
+                *frame = worked_out.get(asked).map(Arc::clone);
+            }
+        }
+        if memo.frames.len() + worked_out.len() > MEMO {
             memo.frames.clear();
         }
-        let frame = Arc::new(self.work_out(addr, is_return, &mut memo.unresolved));
-        memo.frames.insert((addr, is_return), Arc::clone(&frame));
-        frame
+        memo.frames.extend(worked_out.into_iter().take(MEMO));
+        frames.into_iter().map(Option::unwrap_or_default).collect()
     }
 
     /// The symbols as they are after modules or BPF programs came or went.
@@ -110,41 +138,43 @@ impl Symbolizer {
             .unresolved
     }
 
-    fn work_out(&self, addr: Addr, is_return: bool, unresolved: &mut Unresolved) -> Frame {
-        let meant = if is_return {
-            Addr(addr.0.wrapping_sub(1))
-        } else {
-            addr
+    fn work_out(&self, addrs: &[(Addr, bool)], unresolved: &mut Unresolved) -> Vec<Frame> {
+        let meant = |(addr, is_return): (Addr, bool)| Addr(addr.0.wrapping_sub(is_return.into()));
+        let answers = match (self.lines.get(), self.level) {
+            (None, _) | (_, Level::Names) => vec![None; addrs.len()],
+            (Some(lines), _) => {
+                let answers = lines.answers(addrs.iter().copied().map(meant).collect());
+                let known = answers.into_iter();
+                known
+                    .map(|answer| answer.map_err(|why| unresolved.count(why)).ok())
+                    .collect()
+            }
         };
         let kallsyms = self.kallsyms.read().unwrap_or_else(PoisonError::into_inner);
-        let symbol = kallsyms.resolve(meant).map(|(symbol, offset)| SymbolAt {
-            name: symbol.name.into(),
-            module: symbol.module.map(Into::into),
-            // The offset shown is that of the address itself, as everywhere in the kernel.
-            offset: offset + (addr.0.wrapping_sub(meant.0)),
-            size: symbol.size,
-        });
-        if symbol.is_none() {
-            unresolved.no_symbol += 1;
-        }
-        let answer = match (self.lines.get(), self.level) {
-            (None, _) | (_, Level::Names) => None,
-            (Some(lines), _) => lines
-                .answer(meant)
-                .map_err(|why| unresolved.count(why))
-                .ok(),
+        let frame = |(asked, answer): (&(Addr, bool), Option<Answer>)| {
+            let (addr, meant) = (asked.0, meant(*asked));
+            let symbol = kallsyms.resolve(meant).map(|(symbol, offset)| SymbolAt {
+                name: symbol.name.into(),
+                module: symbol.module.map(Into::into),
+                // The offset shown is that of the address itself, as everywhere in the kernel.
+                offset: offset + (addr.0.wrapping_sub(meant.0)),
+                size: symbol.size,
+            });
+            if symbol.is_none() {
+                unresolved.no_symbol += 1;
+            }
+            let answer = answer.unwrap_or_default();
+            Frame {
+                symbol,
+                source: answer.source,
+                inlined: if self.level == Level::Inlines {
+                    answer.inlined
+                } else {
+                    Vec::new()
+                },
+            }
         };
-        let answer = answer.unwrap_or_default();
-        let inlined = if self.level == Level::Inlines {
-            answer.inlined
-        } else {
-            Vec::new()
-        };
-        Frame {
-            symbol,
-            source: answer.source,
-            inlined,
-        }
+        addrs.iter().zip(answers).map(frame).collect()
     }
 }
 

@@ -11,3 +11,4 @@ mod golden;
 mod hints;
 mod program;
 mod streams;
+mod symbolize;

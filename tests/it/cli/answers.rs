@@ -98,7 +98,27 @@ const ANSWERS: &[(&str, &[&str])] = &[
         "list_image_alone",
         &["list", "functions", "vfs_*", "-k", "x"],
     ),
+    ("symbolize_help", &["symbolize", "--help"]),
+    ("symbolize_bad_address", &["symbolize", "12g"]),
+    ("symbolize_bad_place", &["symbolize", "-k", "x", "a+x"]),
+    (
+        "symbolize_bad_base",
+        &["symbolize", "-k", "x", "--base", "text", "0"],
+    ),
+    ("symbolize_base_alone", &["symbolize", "--base", "0", "0"]),
+    (
+        "symbolize_missing_image",
+        &["symbolize", "-k", "missing", "ffffffff81000000"],
+    ),
+    (
+        "symbolize_no_image",
+        &["symbolize", "-k", "binary", "ffffffff81000000"],
+    ),
     // As a user without privileges.
+    (
+        "symbolize_no_privileges",
+        &["symbolize", "ffffffff81000000"],
+    ),
     ("no_privileges", &["-c", "bpf"]),
     ("no_privileges_dry_run", &["-e", "@globs", "--dry-run"]),
 ];

@@ -50,6 +50,11 @@ impl Stage {
         Self { folder, program }
     }
 
+    /// A file of the folder.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// The program with these arguments, to be run as it is.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What `symbolize` knows: the running kernel with its image, or an image alone.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::env;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::app::failure::Failure;
+use crate::config::PlacesOptions;
+use crate::diag::Diag;
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::images::{self, Found, ImageProblem, KernelIdentity};
+use crate::kernel::kallsyms::Kallsyms;
+use crate::spec::{Addr, SymbolPlace};
+use crate::symbolize::{Frame, Level, PendingLines, Symbolizer};
+
+/// Symbols and lines to answer from.
+pub(super) struct Known {
+    kallsyms: Arc<Kallsyms>,
+    symbolizer: Symbolizer,
+    /// Symbols by name, once looked for.
+    named: RefCell<HashMap<String, Vec<Candidate>>>,
+}
+
+/// A symbol of some name.
+#[derive(Clone)]
+struct Candidate {
+    addr: Addr,
+    size: u64,
+    module: Option<String>,
+}
+
+/// Why a symbol with an offset is no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unplaced {
+    /// No symbol has the name.
+    NoSymbol,
+    /// Those that have the name are of another size.
+    OtherSize(u64),
+    /// The offset is outside of the symbol.
+    Outside(u64),
+}
+
+impl fmt::Display for Unplaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSymbol => write!(f, "no symbol of this name"),
+            Self::OtherSize(size) => write!(f, "its size is {size:#x} here"),
+            Self::Outside(size) => write!(f, "its size is {size:#x} only"),
+        }
+    }
+}
+
+impl Known {
+    /// Opens what the options name.
+    pub(super) fn open(options: &PlacesOptions, files: &KernelFiles, diag: &Diag) -> Result<Self> {
+        match &options.kernel {
+            None => Self::of_running(None, files, diag),
+            Some(image) if options.base.is_none() && is_running(image, files) => {
+                Self::of_running(Some(image), files, diag).or_else(|error| {
+                    diag.warning(format!("{error:#}: addresses are taken as the image's own"));
+                    Self::of_image(image, None)
+                })
+            }
+            Some(image) => Self::of_image(image, options.base),
+        }
+    }
+
+    fn of_image(image: &Path, base: Option<u64>) -> Result<Self> {
+        let opened = PendingLines::open_alone(image.to_owned(), base);
+        let (lines, symbols) = opened.map_err(|error| {
+            let hint = "-k takes a `vmlinux` with debug information";
+            Failure::hinted(error.to_string(), hint)
+        })?;
+        let kallsyms = Arc::new(symbols);
+        let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines));
+        Ok(Self::new(kallsyms, symbolizer))
+    }
+
+    fn of_running(named: Option<&Path>, files: &KernelFiles, diag: &Diag) -> Result<Self> {
+        let kallsyms = files.kallsyms().map_err(|error| {
+            let hint = "run as root, or name an image with -k IMAGE";
+            Failure::hinted(format!("{error:#}"), hint)
+        })?;
+        let kernel = KernelIdentity::read(&files.path(""))?;
+        let caches = images::debuginfod_caches(|name| env::var_os(name));
+        let found = match named {
+            Some(path) => images::named(path, &kernel)?,
+            None => images::find(&files.path(""), &caches, &kernel),
+        };
+        let lines = match found {
+            Found {
+                image: Some(image), ..
+            } => match Symbolizer::prepare(image.path, &kallsyms).and_then(PendingLines::join) {
+                Ok(lines) => Some(lines),
+                Err(error) => {
+                    diag.warning(format!("no source lines: {error}"));
+                    None
+                }
+            },
+            Found { problems, .. } => {
+                for problem in problems {
+                    diag.warning(format!("no source lines: {problem}"));
+                }
+                diag.hint("install the kernel's debug package, or name its `vmlinux` with -k");
+                None
+            }
+        };
+        let kallsyms = Arc::new(kallsyms);
+        let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, lines);
+        Ok(Self::new(kallsyms, symbolizer))
+    }
+
+    fn new(kallsyms: Arc<Kallsyms>, symbolizer: Symbolizer) -> Self {
+        Self {
+            kallsyms,
+            symbolizer,
+            named: RefCell::default(),
+        }
+    }
+
+    /// What is at each of some addresses, return addresses or not.
+    pub(super) fn frames(&self, asked: &[(Addr, bool)]) -> Vec<Arc<Frame>> {
+        self.symbolizer.frames(asked)
+    }
+
+    /// Whether an address is in code that we know.
+    pub(super) fn is_code(&self, addr: Addr) -> bool {
+        self.kallsyms.resolve(addr).is_some()
+    }
+
+    /// The addresses that a symbol with an offset may mean.
+    pub(super) fn addresses(&self, place: &SymbolPlace) -> Result<Vec<Addr>, Unplaced> {
+        let mut named = self.named.borrow_mut();
+        let candidates = named
+            .entry(place.name.clone())
+            .or_insert_with(|| self.candidates(&place.name));
+        let of_module = |candidate: &&Candidate| candidate.module == place.module;
+        let candidates: Vec<&Candidate> = candidates.iter().filter(of_module).collect();
+        let Some(first) = candidates.first() else {
+            return Err(Unplaced::NoSymbol);
+        };
+        let of_size =
+            |candidate: &&&Candidate| place.size.is_none_or(|size| size == candidate.size);
+        let sized: Vec<_> = candidates.iter().filter(of_size).collect();
+        if sized.is_empty() {
+            return Err(Unplaced::OtherSize(first.size));
+        }
+        // A return address may be the first byte behind a call that does not return.
+        let inside = sized
+            .iter()
+            .filter(|candidate| place.offset <= candidate.size);
+        let addrs: Vec<_> = inside
+            .map(|candidate| Addr(candidate.addr.0.wrapping_add(place.offset)))
+            .collect();
+        if addrs.is_empty() {
+            return Err(Unplaced::Outside(sized[0].size));
+        }
+        Ok(addrs)
+    }
+
+    fn candidates(&self, name: &str) -> Vec<Candidate> {
+        let symbols = self
+            .kallsyms
+            .named(name)
+            .filter(|symbol| symbol.is_function);
+        symbols
+            .map(|symbol| Candidate {
+                addr: symbol.addr,
+                size: symbol.size,
+                module: symbol.module.map(str::to_owned),
+            })
+            .collect()
+    }
+
+    /// Says what could not be told.
+    pub(super) fn complain(&self, diag: &Diag) {
+        let unresolved = self.symbolizer.unresolved();
+        if unresolved.damaged > 0 {
+            let n_damaged = unresolved.damaged;
+            diag.warning(format!(
+                "{n_damaged} addresses have no line because the image's debug information is damaged there"
+            ));
+        }
+    }
+}
+
+/// Whether an image is known to be the running kernel's.
+fn is_running(image: &Path, files: &KernelFiles) -> bool {
+    let kernel = KernelIdentity::read(&files.path(""));
+    let Ok(kernel) = kernel else { return false };
+    match images::named(image, &kernel) {
+        Ok(found) => found.image.is_some_and(|image| image.is_verified),
+        Err(ImageProblem::NoDwarf(_)) => false,
+        Err(_) => false,
+    }
+}
