@@ -150,7 +150,7 @@ impl<'obj> Tracer<'obj> {
                     .find(|now| now.function.id == refused.func)
                     .and_then(|now| Some((now.function, now.backends.get(1..)?)));
                 match rest {
-                    Some((function, backends @ [to, ..])) => {
+                    Some((function, backends @ [to, ..])) if !refused.is_final => {
                         attached.moved.push(Moved {
                             refused: refused.clone(),
                             from: backend,

@@ -92,7 +92,7 @@ pub(crate) const CASES: &[Case] = &[
     case(
         "bpf-lookup-missing",
         libc::ENOENT,
-        "bpf_map_copy_value",
+        "bpf_map_copy_value|__htab_map_lookup_elem",
         "a key that is not in the map",
         |_| {
             let map = hash_map()?;

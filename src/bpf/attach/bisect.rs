@@ -38,6 +38,7 @@ pub(super) fn attach_all(
             links.refused.push(Refused {
                 func: functions[0].id,
                 why: error.to_string(),
+                is_final: error.raw_os_error() == Some(libc::ENOENT),
             });
             if links.refused.len() > MAX_REFUSED {
                 return Err(error.into());

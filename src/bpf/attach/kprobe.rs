@@ -52,6 +52,7 @@ impl Backend for Kprobe {
                 Err(error) => links.refused.push(Refused {
                     func: function.id,
                     why: format!("{error:#}"),
+                    is_final: false,
                 }),
             }
             if !progress(n_done + 1, functions.len()) {

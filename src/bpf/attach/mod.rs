@@ -25,6 +25,8 @@ pub struct Refused {
     pub func: FuncId,
     /// Why, as the kernel puts it.
     pub why: String,
+    /// No other back end takes it either: ftrace does not know it.
+    pub is_final: bool,
 }
 
 /// Told how many functions of how many are attached; answers whether to go on.

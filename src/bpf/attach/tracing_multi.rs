@@ -47,6 +47,7 @@ impl Backend for TracingMulti {
                     .extend(functions.iter().map(|function| Refused {
                         func: function.id,
                         why: format!("{error:#}"),
+                        is_final: false,
                     })),
             }
             let n_done = links.n_attached + links.refused.len();
@@ -107,6 +108,7 @@ fn attach_ids(
             links.refused.push(Refused {
                 func: function.id,
                 why: "no BTF prototype".to_owned(),
+                is_final: false,
             });
         }
         has_id

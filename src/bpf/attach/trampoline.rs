@@ -55,6 +55,7 @@ impl Backend for Trampoline {
                     links.refused.push(Refused {
                         func: function.id,
                         why: format!("{error:#}"),
+                        is_final: false,
                     });
                 }
             }
