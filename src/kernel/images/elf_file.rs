@@ -7,8 +7,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use object::elf::{self, EM_AARCH64, EM_X86_64, FileHeader64, Machine};
+use object::read::elf::{FileHeader, NoteIterator, SectionHeader};
 use object::read::{FileKind, ReadCache};
-use object::{Architecture, Object, ObjectSection};
+use object::{Endian, Endianness, Object};
 
 use super::BuildId;
 
@@ -36,34 +38,62 @@ impl Facts {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error),
         }
-        let data = ReadCache::new(file);
-        Ok(Self::of_object(&data))
+        Ok(Self::of_object(&ReadCache::new(file)))
     }
 
     fn of_object(data: &ReadCache<File>) -> Option<Self> {
-        if !matches!(FileKind::parse(data), Ok(FileKind::Elf32 | FileKind::Elf64)) {
-            return None;
+        let foreign = |architecture: String| Self {
+            foreign_architecture: Some(architecture),
+            build_id: None,
+            has_dwarf: false,
+        };
+        match FileKind::parse(data).ok()? {
+            FileKind::Elf32 => return Some(foreign("a 32-bit architecture".to_owned())),
+            FileKind::Elf64 => {}
+            _ => return None,
         }
-        let elf = object::File::parse(data).ok()?;
-        let found = elf.architecture();
-        let is_ours = Some(found) == ours() && elf.is_little_endian() && elf.is_64();
+        // `object::File` would read the symbol table: megabytes that nobody asks for here.
+        let header = FileHeader64::<Endianness>::parse(data).ok()?;
+        let endian = header.endian().ok()?;
+        if !(endian.is_little_endian() && Some(header.e_machine(endian)) == ours()) {
+            let elf = object::File::parse(data).ok();
+            let found =
+                elf.map_or_else(|| "?".to_owned(), |elf| format!("{:?}", elf.architecture()));
+            return Some(foreign(found));
+        }
+        let sections = header.sections(endian, data).ok()?;
         // Sizes come from section headers: what was compressed has one as well.
-        let has = |name| {
-            elf.section_by_name(name)
-                .is_some_and(|section| section.size() > 0)
+        let has = |name: &[u8]| {
+            let section = sections.section_by_name(endian, name);
+            section.is_some_and(|(_, section)| section.sh_size(endian) > 0)
         };
         Some(Self {
-            foreign_architecture: (!is_ours).then(|| format!("{found:?}")),
-            build_id: elf.build_id().ok().flatten().map(|id| BuildId(id.to_vec())),
-            has_dwarf: has(".debug_info") && has(".debug_line"),
+            foreign_architecture: None,
+            build_id: sections
+                .iter()
+                .find_map(|section| build_id(section.notes(endian, data).ok()??, endian)),
+            has_dwarf: has(b".debug_info") && has(b".debug_line"),
         })
     }
 }
 
-fn ours() -> Option<Architecture> {
+fn build_id(
+    mut notes: NoteIterator<'_, FileHeader64<Endianness>>,
+    endian: Endianness,
+) -> Option<BuildId> {
+    while let Ok(Some(note)) = notes.next() {
+        if note.name() == b"GNU" && note.n_type(endian) == elf::NT_GNU_BUILD_ID {
+            return Some(BuildId(note.desc().to_vec()));
+        }
+    }
+    None
+}
+
+/// `e_machine` of what we run on.
+fn ours() -> Option<Machine> {
     match ARCH {
-        "x86_64" => Some(Architecture::X86_64),
-        "aarch64" => Some(Architecture::Aarch64),
+        "x86_64" => Some(EM_X86_64),
+        "aarch64" => Some(EM_AARCH64),
         _ => None,
     }
 }
