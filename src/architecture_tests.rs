@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("spec", &[]),
     ("diag", &[]),
+    ("cache", &[]),
     ("cli", &["spec"]),
     ("config", &["cli", "spec", "diag"]),
     ("kernel", &["spec", "diag"]),
@@ -23,7 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("events", &["bpf", "spec"]),
     // The selection says what each function's result means.
     ("session", &["events", "spec", "select", "code"]),
-    ("symbolize", &["kernel", "spec", "diag"]),
+    ("symbolize", &["kernel", "spec", "diag", "cache"]),
     // A recording holds the functions and the symbols that its replay needs.
     (
         "capture",
@@ -44,6 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "spec",
             "diag",
+            "cache",
             "cli",
             "config",
             "kernel",

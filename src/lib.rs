@@ -15,6 +15,8 @@ pub mod spec;
 
 pub mod diag;
 
+pub mod cache;
+
 pub mod cli;
 
 pub mod config;

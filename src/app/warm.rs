@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What an earlier run with the same globs on the same kernel found out: kept, so that the next
+//! one attaches at once and reads symbols and types when there is something to show.
+//!
+//! Kept is only what depends on nothing but the kernel's and the modules' build ids, the globs
+//! and this program. Addresses are kept as distances from the start of the text that they lie in.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bpf::{Layout, PerCpu, Preempt};
+use crate::cache::Cache;
+use crate::config::Config;
+use crate::diag::Diag;
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::images::KernelIdentity;
+use crate::select::{GlobReport, Selection, TracedFunction};
+use crate::spec::{Addr, FuncId};
+
+/// The start of the kernel's text: where addresses are counted from.
+const START: &str = "_stext";
+
+/// What is kept.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    functions: Vec<TracedFunction>,
+    kprobe_blacklisted: Vec<FuncId>,
+    layout: Layout,
+    /// The build ids of the modules that functions belong to.
+    modules: BTreeMap<String, Vec<u8>>,
+}
+
+/// A selection that was not made anew.
+pub(super) struct Remembered {
+    pub(super) selection: Selection,
+    pub(super) layout: Layout,
+}
+
+/// The memory of earlier runs; what is asked of it may be forgotten.
+pub(super) struct Memory {
+    cache: Cache,
+    key: Vec<u8>,
+    start: u64,
+    modules: BTreeMap<String, u64>,
+}
+
+impl Memory {
+    /// `None` where nothing can be or shall be remembered.
+    pub(super) fn open(config: &Config, files: &KernelFiles, diag: &Diag) -> Option<Self> {
+        // Who wants to know why which function is left out wants it worked out.
+        if !config.cache || config.run.dry_run || config.run.verbosity > 0 {
+            return None;
+        }
+        let start = files.kcore().ok()?.symbol(START)?.0;
+        let modules = loaded_modules(files)?;
+        let key = key(config, files, &modules)?;
+        match Cache::open(&directory()?) {
+            Ok(cache) => Some(Self {
+                cache,
+                key,
+                start,
+                modules,
+            }),
+            Err(error) => {
+                diag.info(1, format!("nothing is kept for the next run: {error:#}"));
+                None
+            }
+        }
+    }
+
+    /// What was kept, where it still holds.
+    pub(super) fn recall(&self, files: &KernelFiles) -> Option<Remembered> {
+        let kept: Kept = serde_json::from_slice(&self.cache.get(&self.key)?).ok()?;
+        let holds = |(module, id): (&String, &Vec<u8>)| build_id(files, module).as_ref() == Some(id);
+        if !kept.modules.iter().all(holds) {
+            return None;
+        }
+        let mut functions = kept.functions;
+        for function in &mut functions {
+            let base = self.base(function)?;
+            function.addr = Addr(base.wrapping_add(function.addr.0));
+        }
+        Some(Remembered {
+            selection: Selection {
+                functions,
+                kprobe_blacklisted: kept.kprobe_blacklisted,
+                ..Selection::default()
+            },
+            layout: moved(kept.layout, self.start),
+        })
+    }
+
+    /// Keeps a selection that left nothing to be said.
+    pub(super) fn keep(&self, selection: &Selection, layout: Layout, files: &KernelFiles) {
+        let is_plain = selection.deferred.is_empty() && selection.forced.is_empty();
+        let all_matched = selection.globs.iter().all(|glob| {
+            !GlobReport::is_users(glob) || GlobReport::why_nothing(glob).is_none()
+        });
+        if is_plain && all_matched {
+            // It only costs the next run its head start.
+            let _ = self.try_keep(selection, layout, files);
+        }
+    }
+
+    fn try_keep(&self, selection: &Selection, layout: Layout, files: &KernelFiles) -> Option<()> {
+        let mut functions = selection.functions.clone();
+        let mut modules = BTreeMap::new();
+        for function in &mut functions {
+            let base = self.base(function)?;
+            function.addr = Addr(function.addr.0.wrapping_sub(base));
+            if let Some(module) = &function.module
+                && !modules.contains_key(module)
+            {
+                modules.insert(module.clone(), build_id(files, module)?);
+            }
+        }
+        let kept = Kept {
+            functions,
+            kprobe_blacklisted: selection.kprobe_blacklisted.clone(),
+            layout: moved(layout, self.start.wrapping_neg()),
+            modules,
+        };
+        let value = serde_json::to_vec(&kept).ok()?;
+        self.cache.put(&self.key, &value).ok()
+    }
+
+    /// Where the text that a function lies in begins.
+    fn base(&self, function: &TracedFunction) -> Option<u64> {
+        match &function.module {
+            None => Some(self.start),
+            Some(module) => self.modules.get(module).copied(),
+        }
+    }
+}
+
+/// The layout of a kernel whose text lies `distance` further.
+fn moved(layout: Layout, distance: u64) -> Layout {
+    let preempt = match layout.preempt {
+        Preempt::Address(per_cpu) => Preempt::Address(PerCpu {
+            // The other is an offset from each CPU's base, which does not move.
+            per_cpu_offset: Addr(per_cpu.per_cpu_offset.0.wrapping_add(distance)),
+            ..per_cpu
+        }),
+        other => other,
+    };
+    Layout { preempt, ..layout }
+}
+
+/// Everything that a selection depends on.
+fn key(config: &Config, files: &KernelFiles, modules: &BTreeMap<String, u64>) -> Option<Vec<u8>> {
+    let kernel = KernelIdentity::read(&files.path("")).ok()?;
+    let build_id = kernel.build_id?;
+    // This very program: another build may select otherwise.
+    let program = fs::metadata(env::current_exe().ok()?).ok()?;
+    let program = (program.dev(), program.ino(), program.size(), program.mtime());
+    let modules: Vec<&String> = modules.keys().collect();
+    let what = (&config.globs, config.backend, config.all_matching);
+    Some(format!("selection {program:?} {build_id:?} {modules:?} {what:?}").into_bytes())
+}
+
+/// The modules and where their texts begin.
+fn loaded_modules(files: &KernelFiles) -> Option<BTreeMap<String, u64>> {
+    let text = fs::read_to_string(files.path("proc/modules")).ok()?;
+    text.lines().map(module_of_line).collect()
+}
+
+/// `name size references users state 0xaddress`.
+fn module_of_line(line: &str) -> Option<(String, u64)> {
+    let mut words = line.split(' ');
+    let name = words.next()?;
+    let address = words.find_map(|word| word.strip_prefix("0x"))?;
+    Some((name.to_owned(), u64::from_str_radix(address, 16).ok()?))
+}
+
+fn build_id(files: &KernelFiles, module: &str) -> Option<Vec<u8>> {
+    let path = format!("sys/module/{module}/notes/.note.gnu.build-id");
+    fs::read(files.path(path)).ok()
+}
+
+fn directory() -> Option<PathBuf> {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    cache.filter(|path| path.is_absolute()).or_else(home)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::module_of_line;
+
+    #[test]
+    fn a_module_is_read_with_its_address() {
+        assert_eq!(
+            module_of_line("overlay 229376 1 - Live 0xffffffffc0800000"),
+            Some(("overlay".to_owned(), 0xffff_ffff_c080_0000))
+        );
+        assert_eq!(
+            module_of_line("xt 1 2 a,b, Live 0x0000000000000010 (OE)"),
+            Some(("xt".to_owned(), 0x10))
+        );
+        assert_eq!(module_of_line("xt 1 2"), None);
+        assert_eq!(module_of_line(""), None);
+    }
+}
