@@ -39,6 +39,10 @@ pub struct Advanced {
     #[arg(long)]
     pub force: bool,
 
+    /// Keep nothing for the next run, and use nothing that was kept
+    #[arg(long)]
+    pub no_cache: bool,
+
     /// Write the raw event stream to FILE as well
     #[arg(long, value_name = "FILE", hide = true)]
     pub record_raw: Option<PathBuf>,

@@ -80,6 +80,7 @@ impl Config {
             globs: forced(globs(targets, cases)?, advanced.force)?,
             backend: backend(&modes),
             all_matching: modes.all_matching,
+            cache: !advanced.no_cache,
             scope: checked(scope)?,
             sessions: sessions(filtering)?,
             symbolization: symbolization_of(&symbolization.levels),

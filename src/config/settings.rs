@@ -41,6 +41,8 @@ pub struct Config {
     pub backend: BackendChoice,
     /// Also where attaching is slow, attach to functions that the entry functions do not reach.
     pub all_matching: bool,
+    /// Whether results are kept in the user's cache directory for the next run.
+    pub cache: bool,
     /// Which threads' calls open sessions.
     pub scope: Scope,
     /// Which sessions are shown.
