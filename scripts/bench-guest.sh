@@ -3,6 +3,8 @@
 #
 # The part of scripts/bench that runs in a guest: `bench-guest.sh RETSNOOP CALLS WHAT…`.
 set -euo pipefail
+# Globs are for the tracer.
+set -f
 
 retsnoop=$1 calls=$2
 shift 2

@@ -12,6 +12,7 @@ mod failure;
 mod features;
 mod gather;
 mod governor;
+mod known;
 mod layout;
 mod lines;
 mod list;
@@ -26,6 +27,7 @@ mod stop;
 mod terminal;
 mod trace;
 mod trails;
+mod warm;
 mod watch;
 
 use std::env;
@@ -38,6 +40,7 @@ use anyhow::{Context, Result};
 
 use self::failure::Failure;
 pub use self::replay::{Replayed, replay};
+use self::warm::Memory;
 use crate::bpf;
 use crate::cli::{self, Parsed, UsageError};
 use crate::config::{Action, Config, DoctorOptions, Environment};
@@ -142,6 +145,9 @@ fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<()> {
     preflight::check(files)?;
     let mut prepared = gather::prepare(config, files, diag)?;
     arming::narrow(&mut prepared, config, files, diag);
+    prepared
+        .memory
+        .take_if(|_| !Memory::is_worth(&prepared.selection));
     report::selection(&prepared, config, diag);
     if config.run.dry_run {
         return print(report::dry_run(&prepared, config).as_bytes());

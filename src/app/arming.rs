@@ -69,6 +69,7 @@ fn is_name(glob: &GlobUse) -> bool {
 }
 
 fn reached(prepared: &Prepared, files: &KernelFiles, diag: &Diag) -> Option<Reached> {
+    let known = prepared.known.as_ref()?;
     let kcore = match Kcore::open(&files.path("proc/kcore")) {
         Ok(kcore) => kcore,
         Err(error) => {
@@ -80,7 +81,7 @@ fn reached(prepared: &Prepared, files: &KernelFiles, diag: &Diag) -> Option<Reac
         }
     };
     let text = FromFn(|addr, bytes: &mut [u8]| kcore.read(addr, bytes).is_ok());
-    let code = Code::new(&prepared.kallsyms, &text);
+    let code = Code::new(&known.kallsyms, &text);
     let entries = || prepared.selection.entries().map(|function| function.addr);
     // An entry that cannot be read makes everything unreached.
     if entries().any(|entry| code.function(entry).is_none()) {

@@ -3,20 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use super::failure::Failure;
+use super::known::{Known, Read, read};
 use super::layout::{layout, support};
 use super::lines::{self, PendingImage};
+use super::warm::{Memory, Remembered};
 use crate::bpf::{KernelSupport, Layout};
 use crate::cli::BackendChoice;
 use crate::config::{Config, Globs, Role};
 use crate::diag::Diag;
 use crate::kernel::btf::{Btf, TrampolineRules};
 use crate::kernel::facts::{KernelFacts, KernelFiles};
-use crate::kernel::kallsyms::Kallsyms;
 use crate::kernel::symbols::SymbolReader;
 use crate::kernel::traceable::{KprobeBlacklist, Traceable};
 use crate::kernel::version::KernelVersion;
@@ -31,11 +31,12 @@ pub(super) struct Prepared {
     pub(super) selection: Selection,
     /// What there is to attach with.
     pub(super) policy: BackendPolicy,
-    pub(super) kallsyms: Arc<Kallsyms>,
-    pub(super) btf: Arc<Btf>,
-    pub(super) symbols: SymbolReader,
     pub(super) layout: Layout,
     pub(super) image: PendingImage,
+    /// `None` where an earlier run's selection is taken, which needs none of it.
+    pub(super) known: Option<Known>,
+    /// Where the next run may find this selection.
+    pub(super) memory: Option<Memory>,
 }
 
 impl Prepared {
@@ -48,6 +49,20 @@ impl Prepared {
 
 /// Reads the facts and selects.
 pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<Prepared> {
+    let memory = Memory::open(config, files, diag);
+    if let Some(remembered) = memory.as_ref().and_then(|memory| memory.recall(files)) {
+        diag.phase("remembered the selection");
+        let Remembered { selection, layout } = remembered;
+        let support = KernelSupport::probe(layout.fsession_multi, layout.kprobe_pmu.is_some());
+        return Ok(Prepared {
+            selection,
+            policy: policy(config.backend, support)?,
+            layout,
+            image: lines::look_for(config, files, diag)?,
+            known: None,
+            memory: None,
+        });
+    }
     let Facts { mut facts, symbols } = read_facts(&config.globs, files, diag)?;
     let mut image = lines::look_for(config, files, diag)?;
     image.begin(&facts.kallsyms, false)?;
@@ -72,11 +87,14 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     Ok(Prepared {
         selection,
         policy,
-        kallsyms: Arc::new(facts.kallsyms),
-        btf,
-        symbols,
         layout,
         image,
+        known: Some(Known {
+            kallsyms: Arc::new(facts.kallsyms),
+            btf,
+            symbols,
+        }),
+        memory,
     })
 }
 
@@ -88,28 +106,12 @@ pub(super) struct Facts {
 
 /// Reads what a selection by these globs needs to know.
 pub(super) fn read_facts(globs: &Globs, files: &KernelFiles, diag: &Diag) -> Result<Facts> {
-    let kcore = files.kcore().map(Arc::new);
-    let text = kcore.as_ref().ok().map(Arc::clone);
-    let mut symbols = SymbolReader::new(files, kcore);
-    let (kernel, btf) = thread::scope(|scope| {
-        let btf = scope.spawn(|| files.kernel_btf());
-        (symbols.of_kernel(), join(btf))
-    });
-    let btf = btf.map_err(|error| {
-        let hint = "the kernel must be built with `CONFIG_DEBUG_INFO_BTF`";
-        Failure::hinted(format!("{error:#}"), hint)
-    })?;
-    let kallsyms = kernel
-        .and_then(|kernel| symbols.with_loaded(kernel, &btf))
-        .map_err(|error| {
-            let hint =
-                "`sysctl kernel.kptr_restrict=1` shows them to root; 2 hides them from everyone";
-            Failure::hinted(format!("{error:#}"), hint)
-        })?;
-    if let Some(why) = symbols.why_text() {
-        diag.info(1, format!("symbols from `/proc/kallsyms`: {why}"));
-    }
-    diag.phase("read symbols and types");
+    let Read {
+        kallsyms,
+        btf,
+        symbols,
+        text,
+    } = read(files, diag)?;
     let traceable = if text.is_some() {
         None
     } else {
@@ -136,12 +138,6 @@ fn listed(files: &KernelFiles) -> Result<Traceable> {
         let hint = "mount it: `mount -t tracefs tracefs /sys/kernel/tracing`";
         Failure::hinted(format!("{error:#}"), hint)
     })
-}
-
-fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    thread
-        .join()
-        .unwrap_or_else(|_| Err(anyhow!("a reading thread panicked")))
 }
 
 /// What the kernel offers.

@@ -133,8 +133,8 @@ impl PendingImage {
     }
 
     /// Waits for the image.
-    pub(super) fn join(self, diag: &Diag) -> Result<Option<LineSource>> {
-        match self.pending.map(PendingLines::join) {
+    pub(super) fn join(&mut self, diag: &Diag) -> Result<Option<LineSource>> {
+        match self.pending.take().map(PendingLines::join) {
             None => Ok(None),
             Some(Ok(lines)) => Ok(Some(lines)),
             Some(Err(error)) if self.is_named => Err(error.into()),

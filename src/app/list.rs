@@ -169,7 +169,7 @@ fn add_sources(
     functions: &mut [(Addr, ListedFunction)],
     diag: &Diag,
 ) -> Result<()> {
-    let image = lines::of_functions(
+    let mut image = lines::of_functions(
         config.kernel_image.as_deref(),
         files,
         &gathered.facts.kallsyms,

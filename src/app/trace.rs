@@ -12,6 +12,7 @@ use super::behind::{self, Behind};
 use super::consumer::{Consumer, Counts, Facts};
 use super::failure::Failure;
 use super::gather::{Prepared, offered};
+use super::known::{Knowing, Known};
 use super::layout::{layout, support};
 use super::lines::PendingImage;
 use super::live::LiveSymbols;
@@ -50,11 +51,10 @@ pub(super) fn trace(
     let Prepared {
         selection,
         policy,
-        kallsyms,
-        btf,
-        symbols,
         layout,
-        mut image,
+        image,
+        known,
+        memory,
     } = prepared;
     let armed: Vec<TracedFunction> = selection.armed().cloned().collect();
     let mut arming = Arming::new(&selection);
@@ -67,12 +67,26 @@ pub(super) fn trace(
     diag.phase("loaded programs");
     let attached = attach(&mut tracer, &armed, &assigned, &stop, diag)?;
     diag.phase("attached");
-    image.begin(&kallsyms, true)?;
-    let symbolizer = Symbolizer::new(kallsyms.clone(), image.level(), None);
-    let mut image = Some(image);
-    if image.as_ref().is_some_and(PendingImage::is_named) {
-        open_image(&mut image, &symbolizer, diag)?;
+    let knowing = Knowing::before_start(known, image, files, diag)?;
+    tracer.start()?;
+    let started = Instant::now();
+    diag.info(0, "Receiving data...");
+
+    // What comes meanwhile waits in the buffer.
+    if let Some(memory) = memory {
+        memory.keep(&functions, layout, files);
     }
+    let (
+        Known {
+            kallsyms,
+            btf,
+            symbols,
+        },
+        mut image,
+        lines,
+    ) = knowing.after_start(files, diag)?;
+    let symbolizer = Symbolizer::new(kallsyms.clone(), image.level(), lines);
+    image.begin(&kallsyms, true)?;
     let live = LiveSymbols::new(&symbols, &symbolizer, kallsyms);
     let context = RenderContext {
         functions: &functions,
@@ -82,10 +96,6 @@ pub(super) fn trace(
         color: terminal::color(config.run.color),
         verbosity: config.run.verbosity,
     };
-    tracer.start()?;
-    let started = Instant::now();
-    diag.info(0, "Receiving data...");
-
     let mut out = BufWriter::new(io::stdout());
     let role = |addr| live.role(addr);
     let traced = Traced::default();
@@ -124,7 +134,7 @@ pub(super) fn trace(
             .as_deref()
             .map(Recorder::create)
             .transpose()?,
-        image,
+        image: Some(image),
         symbolizer: &symbolizer,
         diag,
         stop: &stop,
@@ -354,7 +364,7 @@ fn open_image(
     symbolizer: &Symbolizer,
     diag: &Diag,
 ) -> Result<()> {
-    if let Some(image) = image.take()
+    if let Some(mut image) = image.take()
         && let Some(lines) = image.join(diag)?
     {
         symbolizer.set_lines(lines);

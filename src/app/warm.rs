@@ -19,8 +19,8 @@ use crate::config::Config;
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::images::KernelIdentity;
-use crate::select::{GlobReport, Selection, TracedFunction};
-use crate::spec::{Addr, FuncId};
+use crate::select::{Selection, TracedFunction};
+use crate::spec::Addr;
 
 /// The start of the kernel's text: where addresses are counted from.
 const START: &str = "_stext";
@@ -29,7 +29,6 @@ const START: &str = "_stext";
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     functions: Vec<TracedFunction>,
-    kprobe_blacklisted: Vec<FuncId>,
     layout: Layout,
     /// The build ids of the modules that functions belong to.
     modules: BTreeMap<String, Vec<u8>>,
@@ -76,7 +75,8 @@ impl Memory {
     /// What was kept, where it still holds.
     pub(super) fn recall(&self, files: &KernelFiles) -> Option<Remembered> {
         let kept: Kept = serde_json::from_slice(&self.cache.get(&self.key)?).ok()?;
-        let holds = |(module, id): (&String, &Vec<u8>)| build_id(files, module).as_ref() == Some(id);
+        let holds =
+            |(module, id): (&String, &Vec<u8>)| build_id(files, module).as_ref() == Some(id);
         if !kept.modules.iter().all(holds) {
             return None;
         }
@@ -88,27 +88,32 @@ impl Memory {
         Some(Remembered {
             selection: Selection {
                 functions,
-                kprobe_blacklisted: kept.kprobe_blacklisted,
                 ..Selection::default()
             },
             layout: moved(kept.layout, self.start),
         })
     }
 
-    /// Keeps a selection that left nothing to be said.
-    pub(super) fn keep(&self, selection: &Selection, layout: Layout, files: &KernelFiles) {
-        let is_plain = selection.deferred.is_empty() && selection.forced.is_empty();
-        let all_matched = selection.globs.iter().all(|glob| {
-            !GlobReport::is_users(glob) || GlobReport::why_nothing(glob).is_none()
-        });
-        if is_plain && all_matched {
-            // It only costs the next run its head start.
-            let _ = self.try_keep(selection, layout, files);
-        }
+    /// Keeps a selection: only one that [`Self::is_worth`] it.
+    pub(super) fn keep(&self, functions: &[TracedFunction], layout: Layout, files: &KernelFiles) {
+        // It only costs the next run its head start.
+        let _ = self.try_keep(functions, layout, files);
     }
 
-    fn try_keep(&self, selection: &Selection, layout: Layout, files: &KernelFiles) -> Option<()> {
-        let mut functions = selection.functions.clone();
+    /// Whether nothing would have to be said of this selection again.
+    pub(super) fn is_worth(selection: &Selection) -> bool {
+        let is_plain = selection.deferred.is_empty() && selection.forced.is_empty();
+        let mut globs = selection.globs.iter();
+        is_plain && globs.all(|glob| !glob.is_users() || glob.why_nothing().is_none())
+    }
+
+    fn try_keep(
+        &self,
+        functions: &[TracedFunction],
+        layout: Layout,
+        files: &KernelFiles,
+    ) -> Option<()> {
+        let mut functions = functions.to_vec();
         let mut modules = BTreeMap::new();
         for function in &mut functions {
             let base = self.base(function)?;
@@ -121,7 +126,6 @@ impl Memory {
         }
         let kept = Kept {
             functions,
-            kprobe_blacklisted: selection.kprobe_blacklisted.clone(),
             layout: moved(layout, self.start.wrapping_neg()),
             modules,
         };
@@ -157,7 +161,12 @@ fn key(config: &Config, files: &KernelFiles, modules: &BTreeMap<String, u64>) ->
     let build_id = kernel.build_id?;
     // This very program: another build may select otherwise.
     let program = fs::metadata(env::current_exe().ok()?).ok()?;
-    let program = (program.dev(), program.ino(), program.size(), program.mtime());
+    let program = (
+        program.dev(),
+        program.ino(),
+        program.size(),
+        program.mtime(),
+    );
     let modules: Vec<&String> = modules.keys().collect();
     let what = (&config.globs, config.backend, config.all_matching);
     Some(format!("selection {program:?} {build_id:?} {modules:?} {what:?}").into_bytes())

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What user space decides before the programs are loaded.
 
+use serde::{Deserialize, Serialize};
+
 use crate::spec::{Addr, Pid};
 
 /// Where `preempt_count` is, for kernels whose BTF has no per-CPU variables (5.10).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PerCpu {
     /// Address (per-CPU offset) of `__preempt_count`.
     pub preempt_count: Addr,
@@ -13,7 +15,7 @@ pub struct PerCpu {
 }
 
 /// How a program finds out whether it runs in an interrupt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Preempt {
     /// A per-CPU variable that BTF has, and where in it the count stands (bytes).
     Variable {
@@ -29,7 +31,7 @@ pub enum Preempt {
 }
 
 /// How single kprobes are asked for by `perf_event_open`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KprobePmu {
     /// The type of its events.
     pub kind: u32,
@@ -38,7 +40,7 @@ pub struct KprobePmu {
 }
 
 /// What the programs have to know of this kernel's types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// Offset of `comm` in `struct task_struct`, in bytes.
     pub task_comm: u32,

@@ -4,12 +4,14 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::reason::{LeftOut, Reason};
 use super::report::GlobReport;
 use crate::spec::{Addr, FuncId, ResultType};
 
 /// A function that this run traces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TracedFunction {
     /// Its id in this run: its index in [`Selection::functions`].
     pub id: FuncId,
@@ -31,7 +33,7 @@ pub struct TracedFunction {
 }
 
 /// What opens a session: a kind, because uprobes, USDT and LSM hooks will be entry points too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EntryPoint {
     /// A call of a kernel function.
     KernelFunction,
@@ -41,7 +43,7 @@ pub enum EntryPoint {
 }
 
 /// The part of a BTF function prototype that attaching by BTF id depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prototype {
     /// Which BTF the id belongs to.
     pub origin: BtfOrigin,
@@ -54,7 +56,7 @@ pub struct Prototype {
 }
 
 /// Where a BTF id comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum BtfOrigin {
     /// The kernel's own BTF.
     Vmlinux,

@@ -3,8 +3,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// An address in the kernel's (or an image's) address space.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Addr(pub u64);
 
 /// A process (thread group) or thread id, as the initial pid namespace numbers it.
@@ -14,7 +18,9 @@ pub struct Pid(pub u32);
 /// The index of a traced function in the selection of this run; dense, from 0.
 ///
 /// 32 bits: 16 are too few for `-a '*'` with modules (the reference aliases there).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct FuncId(pub u32);
 
 impl FuncId {

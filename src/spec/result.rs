@@ -4,6 +4,8 @@
 //! The kernel side judges with the same classes (`enum result_class` in
 //! `bpf/include/events.h`); a test holds the two together.
 
+use serde::{Deserialize, Serialize};
+
 /// The largest errno that the kernel encodes in a return value (`MAX_ERRNO`).
 const MAX_ERRNO: i64 = 4095;
 
@@ -13,7 +15,7 @@ const MAX_ERRNO: i64 = 4095;
 const VM_FAULT_ERROR: u64 = 0x1 | 0x2 | 0x40 | 0x10 | 0x20;
 
 /// How a function's result is to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ResultType {
     /// Returns nothing.
     Void,

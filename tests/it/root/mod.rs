@@ -32,4 +32,5 @@ mod reach;
 mod symbols;
 mod trail;
 mod use_cases;
+mod warm;
 mod zz_lockdown;
