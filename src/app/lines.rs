@@ -13,7 +13,7 @@ use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::images::{self, Found, ImageProblem, KernelIdentity};
 use crate::kernel::kallsyms::Kallsyms;
-use crate::symbolize::{Level, LineSource, PendingLines, Symbolizer};
+use crate::symbolize::{Level, LineSource, ModuleLines, PendingLines, Symbolizer};
 
 /// An image that is being opened, if there is one, and how much of it is wanted.
 pub(super) struct PendingImage {
@@ -91,6 +91,14 @@ fn find(named: Option<&Path>, files: &KernelFiles) -> Result<Found> {
         }),
         None => Ok(images::find(&files.path(""), &caches, &kernel)),
     }
+}
+
+/// The modules of the running kernel.
+pub(super) fn of_modules(files: &KernelFiles) -> Result<ModuleLines> {
+    let root = files.path("");
+    let kernel = KernelIdentity::read(&root)?;
+    let caches = images::debuginfod_caches(|name| env::var_os(name));
+    Ok(ModuleLines::new(root, caches, kernel))
 }
 
 /// What was asked for and cannot be had is a warning; what was not is a remark.

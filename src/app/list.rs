@@ -180,6 +180,7 @@ fn add_sources(
     };
     let kallsyms = files.kallsyms().context("the symbols went away")?;
     let symbolizer = Symbolizer::new(Arc::new(kallsyms), Level::Lines, Some(lines));
+    symbolizer.set_modules(lines::of_modules(files)?);
     for (addr, function) in functions {
         let frame = symbolizer.frame(*addr, false);
         function.source = frame

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::gather::{Prepared, offered};
 use super::known::{Knowing, Known};
 use super::layout::{layout, support};
-use super::lines::PendingImage;
+use super::lines::{PendingImage, of_modules};
 use super::live::LiveSymbols;
 use super::record::Recorder;
 use super::stop::{Deadline, StopFlag};
@@ -86,6 +86,9 @@ pub(super) fn trace(
         lines,
     ) = knowing.after_start(files, diag)?;
     let symbolizer = Symbolizer::new(kallsyms.clone(), image.level(), lines);
+    if let Ok(modules) = of_modules(files) {
+        symbolizer.set_modules(modules);
+    }
     image.begin(&kallsyms, true)?;
     let live = LiveSymbols::new(&symbols, &symbolizer, kallsyms);
     let context = RenderContext {

@@ -6,6 +6,7 @@
 //! the reason why there are no lines.
 
 mod elf_file;
+mod modules;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
 use self::elf_file::Facts;
+pub use self::modules::{ModuleImage, find_module, module_section};
 
 /// A GNU build id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +65,15 @@ pub enum ImageProblem {
         /// The running kernel's.
         running: BuildId,
     },
+    /// In none of the standard places is there a file of a module.
+    ModuleNotFound {
+        /// The module looked for.
+        module: String,
+        /// The places.
+        places: Vec<PathBuf>,
+    },
+    /// The kernel does not tell where the sections of a module lie.
+    ModuleHidden(String),
     /// In none of the standard places is there a file.
     NotFound {
         /// The release looked for.
@@ -163,14 +174,7 @@ pub fn debuginfod_caches(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Pat
 #[must_use]
 pub fn places(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Vec<PathBuf> {
     let release = &kernel.release;
-    let mut places = Vec::new();
-    if let Some(id) = &kernel.build_id {
-        let id = id.to_string();
-        if let Some((first, rest)) = id.split_at_checked(2) {
-            places.push(root.join(format!("usr/lib/debug/.build-id/{first}/{rest}.debug")));
-        }
-        places.extend(caches.iter().map(|cache| cache.join(&id).join("debuginfo")));
-    }
+    let mut places = by_build_id(root, caches, kernel);
     places.extend(
         [
             format!("usr/lib/debug/boot/vmlinux-{release}"),
@@ -186,6 +190,19 @@ pub fn places(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Vec<P
     places
 }
 
+/// Where files are called by their build id.
+fn by_build_id(root: &Path, caches: &[PathBuf], identity: &KernelIdentity) -> Vec<PathBuf> {
+    let mut places = Vec::new();
+    if let Some(id) = &identity.build_id {
+        let id = id.to_string();
+        if let Some((first, rest)) = id.split_at_checked(2) {
+            places.push(root.join(format!("usr/lib/debug/.build-id/{first}/{rest}.debug")));
+        }
+        places.extend(caches.iter().map(|cache| cache.join(&id).join("debuginfo")));
+    }
+    places
+}
+
 fn judge(path: &Path, kernel: &KernelIdentity) -> Result<KernelImage, ImageProblem> {
     let own = || path.to_owned();
     let facts = match Facts::read(path) {
@@ -193,6 +210,15 @@ fn judge(path: &Path, kernel: &KernelIdentity) -> Result<KernelImage, ImageProbl
         Ok(None) => return Err(ImageProblem::NotElf(own())),
         Err(error) => return Err(ImageProblem::Unreadable(own(), error)),
     };
+    judge_facts(path, facts, kernel)
+}
+
+fn judge_facts(
+    path: &Path,
+    facts: Facts,
+    kernel: &KernelIdentity,
+) -> Result<KernelImage, ImageProblem> {
+    let own = || path.to_owned();
     if let Some(found) = facts.foreign_architecture {
         return Err(ImageProblem::ForeignArchitecture { path: own(), found });
     }
@@ -248,6 +274,15 @@ impl fmt::Display for ImageProblem {
                 "`{}` is another kernel's image: its build id is {image}, \
                  the running kernel's {running}",
                 path.display()
+            ),
+            Self::ModuleNotFound { module, places } => write!(
+                f,
+                "no file of module `{module}` found, looked in {} places",
+                places.len()
+            ),
+            Self::ModuleHidden(module) => write!(
+                f,
+                "the kernel does not tell where the sections of module `{module}` lie"
             ),
             Self::NotFound { release, places } => write!(
                 f,

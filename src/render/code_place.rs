@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `symbolize`: an address as a block of rows or a JSON object, the innermost function first.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
 use super::escape;
 use crate::spec::Addr;
-use crate::symbolize::{Frame, SourceLine};
+use crate::symbolize::{Frame, SourceLine, SymbolAt};
 
 const SCHEMA: u32 = 1;
 
 /// One function at an address.
 struct Row<'a> {
-    function: &'a str,
+    function: Cow<'a, str>,
     source: Option<&'a SourceLine>,
 }
 
 fn rows(frame: &Frame) -> impl Iterator<Item = Row<'_>> {
     let inlined = frame.inlined.iter().rev().map(|inlined| Row {
-        function: &inlined.function,
+        function: Cow::Borrowed(&inlined.function),
         source: inlined.source.as_ref(),
     });
     let symbol = frame.symbol.as_ref();
     let outermost = Row {
-        function: symbol.map_or("??", |symbol| &symbol.name),
+        function: symbol.map_or(Cow::Borrowed("??"), SymbolAt::written_name),
         source: frame.source.as_ref(),
     };
     inlined.chain([outermost])
@@ -72,7 +73,7 @@ struct PlaceObject<'a> {
 
 #[derive(Serialize)]
 struct RowObject<'a> {
-    function: Option<&'a str>,
+    function: Option<Cow<'a, str>>,
     file: Option<&'a str>,
     line: Option<u32>,
     inlined: bool,

@@ -6,12 +6,14 @@
 //! millisecond, and units that were not asked for lately can go. A unit whose entries refer to
 //! other units (LTO) cannot be had alone: the whole image is read once then.
 
+use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use addr2line::{Context, FunctionName, LookupResult};
 use gimli::{DwForm, Dwarf};
+use rustc_demangle::try_demangle;
 
 use super::lines::{Answer, Missing};
 use super::paths::Paths;
@@ -139,7 +141,9 @@ impl<'data> Engine<'data> {
         let mut rows = Vec::new();
         while let Some(frame) = frames.next()? {
             let name = frame.function.as_ref().map(FunctionName::raw_name);
-            let name = name.transpose()?.map(|name| name.as_ref().into());
+            let name = name
+                .transpose()?
+                .map(|name| demangled(name.as_ref()).into());
             let source = frame.location.and_then(|location| {
                 let path = self.paths.trim(location.file?);
                 Some(SourceLine {
@@ -161,5 +165,14 @@ impl<'data> Engine<'data> {
             source,
             inlined: inlined.collect(),
         }))
+    }
+}
+
+/// Rust's names as they were written; all others as they are.
+pub(super) fn demangled(name: &str) -> Cow<'_, str> {
+    // C names begin with `_R` as well: only what makes sense as a mangled name is taken for one.
+    match try_demangle(name) {
+        Ok(name) => Cow::Owned(format!("{name:#}")),
+        Err(_) => Cow::Borrowed(name),
     }
 }

@@ -40,6 +40,22 @@ pub(super) fn inflate(section: &CompressedData<'_>, directory: &Path) -> io::Res
     map(&file.into_inner().map_err(io::IntoInnerError::into_error)?)
 }
 
+/// Keeps bytes in a temporary file below the first directory that can be written to.
+pub(super) fn keep(bytes: &[u8], directories: &[PathBuf]) -> io::Result<Mmap> {
+    let mut last = io::Error::other("no directory for temporary files");
+    for directory in directories {
+        let kept = unlinked_file(directory).and_then(|mut file| {
+            file.write_all(bytes)?;
+            map(&file)
+        });
+        match kept {
+            Ok(mapping) => return Ok(mapping),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 /// Copies no more than one byte too many: enough to see that the header lies.
 fn copy(from: impl Read, size: u64, to: &mut impl Write) -> io::Result<u64> {
     io::copy(&mut from.take(size + 1), to)

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::inflate::temporary_directories;
+use super::relocate::{FIRST, Placement};
 use super::sections::{ANCHORS, Image, OpenError, Sections};
 use super::types::{Inlined, SourceLine};
 use crate::kernel::kallsyms::Kallsyms;
@@ -56,13 +57,15 @@ struct Opened {
 }
 
 /// Which addresses an image will be asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Lies {
     /// The running kernel's, which has [`ANCHORS`] there.
     AsKernel([Option<Addr>; ANCHORS.len()]),
     /// Those of a kernel whose text begins there, or which was moved by so much; by default the
     /// image's own.
     At(Option<u64>),
+    /// Those of a module whose sections were loaded there.
+    Loaded(Vec<(String, u64)>),
 }
 
 /// What is below is a distance, as `Kernel Offset` of an oops; what is not is an address.
@@ -117,12 +120,24 @@ impl PendingLines {
         Ok((lines, symbols))
     }
 
+    /// Opens the file of a module whose sections were loaded to these addresses.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be used.
+    pub fn open_module(
+        path: PathBuf,
+        sections: Vec<(String, u64)>,
+    ) -> Result<LineSource, OpenError> {
+        Self::start(path, Lies::Loaded(sections))?.join()
+    }
+
     fn start(path: PathBuf, lies: Lies) -> Result<Self, OpenError> {
         let (questions, asked) = channel();
         let (opening, opened) = channel();
         thread::Builder::new()
             .name("lines".to_owned())
-            .spawn(move || serve(path, lies, &opening, &asked))
+            .spawn(move || serve(path, &lies, &opening, &asked))
             .map_err(|_| OpenError::Thread)?;
         Ok(Self { questions, opened })
     }
@@ -187,11 +202,15 @@ fn ask(
 /// The thread's function: it ends when nobody can ask any more.
 fn serve(
     path: PathBuf,
-    lies: Lies,
+    lies: &Lies,
     opening: &Sender<Result<Opened, OpenError>>,
     asked: &Receiver<Question>,
 ) {
-    let image = match Image::open(&path, &temporary_directories()) {
+    let placement = match lies {
+        Lies::Loaded(sections) => Placement::Loaded(sections.clone()),
+        _ => Placement::Alone,
+    };
+    let image = match Image::open(&path, &temporary_directories(), &placement) {
         Ok(image) => image,
         Err(error) => return drop(opening.send(Err(error))),
     };
@@ -199,11 +218,11 @@ fn serve(
         Ok(sections) => sections,
         Err(error) => return drop(opening.send(Err(error))),
     };
-    let Some(moved) = moved(lies, &sections) else {
+    let Some(moved) = moved(lies, &image, &sections) else {
         return drop(opening.send(Err(OpenError::NoAnchor(path))));
     };
     let symbols = match lies {
-        Lies::AsKernel(_) => None,
+        Lies::AsKernel(_) | Lies::Loaded(_) => None,
         Lies::At(_) => image.symbols(moved),
     };
     let engine = Engine::new(sections);
@@ -221,14 +240,17 @@ fn serve(
 }
 
 /// How far the addresses that will be asked for are from the image's own.
-fn moved(lies: Lies, sections: &Sections<'_>) -> Option<u64> {
+fn moved(lies: &Lies, image: &Image, sections: &Sections<'_>) -> Option<u64> {
     match lies {
+        Lies::Loaded(_) => Some(0),
+        // A module's own addresses are those of its text.
+        Lies::At(base) if image.is_relocatable() => Some(base.unwrap_or(0).wrapping_sub(FIRST)),
         Lies::AsKernel(anchors) => {
             let mut pairs = anchors.iter().zip(sections.anchors);
             pairs.find_map(|(kernel, image)| Some(kernel.as_ref()?.0.wrapping_sub(image?)))
         }
         Lies::At(None) => Some(0),
-        Lies::At(Some(offset)) if offset < LARGEST_OFFSET => Some(offset),
+        Lies::At(Some(offset)) if *offset < LARGEST_OFFSET => Some(*offset),
         Lies::At(Some(base)) => {
             let begin = sections.anchors.into_iter().flatten().min()?;
             Some(base.wrapping_sub(begin))

@@ -10,7 +10,9 @@ mod found;
 mod inflate;
 mod lines;
 mod map;
+mod modules;
 mod paths;
+mod relocate;
 mod sections;
 mod symbolizer;
 #[cfg(test)]
@@ -20,6 +22,7 @@ mod units;
 
 pub use found::{FoundPlace, find_places};
 pub use lines::{Answer, LineSource, Missing, PendingLines};
+pub use modules::ModuleLines;
 pub use sections::OpenError;
 pub use symbolizer::{Symbolizer, Unresolved};
 pub use types::{Frame, Inlined, Level, SourceLine, SymbolAt};

@@ -14,12 +14,11 @@ use gimli::{EndianSlice, LittleEndian, SectionId};
 use memmap2::Mmap;
 use object::read::elf::ElfFile64;
 use object::read::{CompressedData, CompressionFormat};
-use object::{
-    Endianness, Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind, SymbolSection, elf,
-};
+use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolKind, SymbolSection};
 
-use super::inflate::inflate;
+use super::inflate::{inflate, keep};
 use super::map::map;
+use super::relocate::{Bases, Placement, is_code, relocate};
 use crate::kernel::kallsyms::Kallsyms;
 
 /// The reader of all DWARF here.
@@ -41,6 +40,9 @@ const WANTED: [SectionId; 10] = [
 
 /// The symbols whose distance between image and kernel is the KASLR offset, in order of trust.
 pub(super) const ANCHORS: [&str; 2] = ["_stext", "_text"];
+
+/// What a section of a module may have, whatever its header says: it is in memory for a moment.
+const LARGEST_RELOCATED: u64 = 1 << 30;
 
 /// Why an image gives no lines.
 #[derive(Debug)]
@@ -103,6 +105,8 @@ pub(super) struct Image {
     path: PathBuf,
     file: Mmap,
     inflated: Vec<(SectionId, Mmap)>,
+    /// Of a file that is not linked.
+    bases: Option<Bases>,
 }
 
 /// What was found in an image.
@@ -118,10 +122,23 @@ pub(super) struct Sections<'data> {
 impl Image {
     /// Maps an image and inflates what is compressed in it below the first directory that can
     /// be written to.
-    pub(super) fn open(path: &Path, directories: &[PathBuf]) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        path: &Path,
+        directories: &[PathBuf],
+        placement: &Placement,
+    ) -> Result<Self, OpenError> {
         let unreadable = |error| OpenError::Unreadable(path.to_owned(), error);
         let file = map(&File::open(path).map_err(unreadable)?).map_err(unreadable)?;
         let elf = parse(&file, path)?;
+        if let Some(bases) = Bases::of(&elf, placement) {
+            let inflated = relocate_all(&elf, &bases, directories, path)?;
+            return Ok(Self {
+                path: path.to_owned(),
+                file,
+                inflated,
+                bases: Some(bases),
+            });
+        }
         let compressed = WANTED.iter().filter_map(|id| {
             let data = compressed(&elf, *id)?;
             (data.format != CompressionFormat::None).then_some((*id, data))
@@ -131,7 +148,13 @@ impl Image {
             path: path.to_owned(),
             file,
             inflated,
+            bases: None,
         })
+    }
+
+    /// Whether it is not linked: its addresses are those that it was placed at.
+    pub(super) fn is_relocatable(&self) -> bool {
+        self.bases.is_some()
     }
 
     /// The symbols of its code, moved by so much; `None` where it has none.
@@ -155,7 +178,9 @@ impl Image {
                 (_, true) => b't',
                 _ => b'T',
             };
-            Some((symbol.address().wrapping_add(moved), kind, name))
+            let base = self.bases.as_ref().map_or(0, |bases| bases.section(index));
+            let addr = symbol.address().wrapping_add(base).wrapping_add(moved);
+            Some((addr, kind, name))
         });
         Kallsyms::of_image(symbols).ok()
     }
@@ -172,8 +197,12 @@ impl Image {
             .collect();
         let sections = Sections {
             dwarf,
-            code: code(&elf),
-            anchors: anchors(&elf),
+            code: code(&elf, self.bases.as_ref()),
+            anchors: if self.is_relocatable() {
+                [None; ANCHORS.len()]
+            } else {
+                anchors(&elf)
+            },
         };
         let has = |id| !sections.get(id).is_empty();
         if has(SectionId::DebugInfo) && has(SectionId::DebugAbbrev) && has(SectionId::DebugLine) {
@@ -263,18 +292,38 @@ fn inflate_all(
     })
 }
 
-fn is_code(flags: SectionFlags) -> bool {
-    match flags {
-        SectionFlags::Elf { sh_flags, .. } => sh_flags.contains(elf::SHF_EXECINSTR),
-        _ => false,
-    }
+fn code(elf: &Elf<'_>, bases: Option<&Bases>) -> Vec<Range<u64>> {
+    let sections = elf.sections().filter(|section| is_code(section.flags()));
+    let ranges = sections.map(|section| {
+        let base = bases.map_or(section.address(), |bases| bases.section(section.index()));
+        base..base.saturating_add(section.size())
+    });
+    // What was freed after a module's start is nowhere.
+    ranges.filter(|range| range.start != 0).collect()
 }
 
-fn code(elf: &Elf<'_>) -> Vec<Range<u64>> {
-    elf.sections()
-        .filter(|section| is_code(section.flags()))
-        .map(|section| section.address()..section.address().saturating_add(section.size()))
-        .collect()
+/// The sections of a file that is not linked, inflated and relocated.
+fn relocate_all(
+    elf: &Elf<'_>,
+    bases: &Bases,
+    directories: &[PathBuf],
+    path: &Path,
+) -> Result<Vec<(SectionId, Mmap)>, OpenError> {
+    let mut sections = Vec::new();
+    for id in WANTED {
+        let Some(data) = compressed(elf, id) else {
+            continue;
+        };
+        let failed = |error| OpenError::Compressed(path.to_owned(), id.name(), error);
+        if data.uncompressed_size > LARGEST_RELOCATED {
+            return Err(failed(io::Error::other("it is larger than 1 GiB")));
+        }
+        let damaged = |error| failed(io::Error::other(error));
+        let mut bytes = data.decompress().map_err(damaged)?.into_owned();
+        relocate(elf, id.name(), &mut bytes, bases);
+        sections.push((id, keep(&bytes, directories).map_err(failed)?));
+    }
+    Ok(sections)
 }
 
 fn anchors(elf: &Elf<'_>) -> [Option<u64>; ANCHORS.len()] {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::lines::{Answer, LineSource, Missing, PendingLines};
+use super::modules::ModuleLines;
 use super::sections::OpenError;
 use super::types::{Frame, Level, SymbolAt};
 use crate::kernel::kallsyms::Kallsyms;
@@ -21,6 +22,8 @@ pub struct Symbolizer {
     level: Level,
     /// Not set as long as the image is being opened.
     lines: OnceLock<LineSource>,
+    /// Not set where lines of modules are not wanted, or come from the recording.
+    modules: OnceLock<ModuleLines>,
     memo: Mutex<Memo>,
 }
 
@@ -51,8 +54,22 @@ impl Symbolizer {
             kallsyms: RwLock::new(kallsyms),
             level,
             lines: lines.map_or_else(OnceLock::new, OnceLock::from),
+            modules: OnceLock::new(),
             memo: Mutex::default(),
         }
+    }
+
+    /// Gives it the modules of the running kernel.
+    pub fn set_modules(&self, modules: ModuleLines) {
+        // The first ones stay.
+        let _ = self.modules.set(modules);
+    }
+
+    /// Why modules that were asked for have no lines: each told once.
+    #[must_use]
+    pub fn take_module_problems(&self) -> Vec<String> {
+        let problems = self.modules.get().map(ModuleLines::take_problems);
+        problems.unwrap_or_default()
     }
 
     /// Gives it lines that were not there when it was made; the first ones stay.
@@ -122,6 +139,9 @@ impl Symbolizer {
             .kallsyms
             .write()
             .unwrap_or_else(PoisonError::into_inner) = kallsyms;
+        if let Some(modules) = self.modules.get() {
+            modules.forget_moved();
+        }
         self.memo
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -140,42 +160,76 @@ impl Symbolizer {
 
     fn work_out(&self, addrs: &[(Addr, bool)], unresolved: &mut Unresolved) -> Vec<Frame> {
         let meant = |(addr, is_return): (Addr, bool)| Addr(addr.0.wrapping_sub(is_return.into()));
-        let answers = match (self.lines.get(), self.level) {
-            (None, _) | (_, Level::Names) => vec![None; addrs.len()],
-            (Some(lines), _) => {
-                let answers = lines.answers(addrs.iter().copied().map(meant).collect());
-                let known = answers.into_iter();
-                known
-                    .map(|answer| answer.map_err(|why| unresolved.count(why)).ok())
-                    .collect()
-            }
-        };
         let kallsyms = self.kallsyms.read().unwrap_or_else(PoisonError::into_inner);
-        let frame = |(asked, answer): (&(Addr, bool), Option<Answer>)| {
-            let (addr, meant) = (asked.0, meant(*asked));
-            let symbol = kallsyms.resolve(meant).map(|(symbol, offset)| SymbolAt {
-                name: symbol.name.into(),
-                module: symbol.module.map(Into::into),
-                // The offset shown is that of the address itself, as everywhere in the kernel.
-                offset: offset + (addr.0.wrapping_sub(meant.0)),
-                size: symbol.size,
-            });
-            if symbol.is_none() {
-                unresolved.no_symbol += 1;
+        let symbols: Vec<Option<SymbolAt>> = addrs
+            .iter()
+            .map(|asked| symbol_at(&kallsyms, asked.0, meant(*asked)))
+            .collect();
+        drop(kallsyms);
+        unresolved.no_symbol += symbols.iter().filter(|symbol| symbol.is_none()).count() as u64;
+        let meant: Vec<Addr> = addrs.iter().copied().map(meant).collect();
+        let answers = self.answers(&meant, &symbols, unresolved);
+        let frame = |(symbol, answer): (Option<SymbolAt>, Answer)| Frame {
+            symbol,
+            source: answer.source,
+            inlined: if self.level == Level::Inlines {
+                answer.inlined
+            } else {
+                Vec::new()
+            },
+        };
+        symbols.into_iter().zip(answers).map(frame).collect()
+    }
+
+    /// Lines from the image, and from the files of the modules that addresses are in.
+    fn answers(
+        &self,
+        meant: &[Addr],
+        symbols: &[Option<SymbolAt>],
+        unresolved: &mut Unresolved,
+    ) -> Vec<Answer> {
+        let mut answers = vec![Answer::default(); meant.len()];
+        if self.level == Level::Names {
+            return answers;
+        }
+        let mut of_kernel = Vec::new();
+        let mut of_modules: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, symbol) in symbols.iter().enumerate() {
+            let module = symbol.as_ref().and_then(|symbol| symbol.module.as_deref());
+            match module.filter(|module| self.modules.get().is_some() && *module != "bpf") {
+                Some(module) => of_modules.entry(module).or_default().push(at),
+                None => of_kernel.push(at),
             }
-            let answer = answer.unwrap_or_default();
-            Frame {
-                symbol,
-                source: answer.source,
-                inlined: if self.level == Level::Inlines {
-                    answer.inlined
-                } else {
-                    Vec::new()
-                },
+        }
+        let addrs = |places: &[usize]| places.iter().map(|at| meant[*at]).collect();
+        let mut told = |places: &[usize], found: Vec<Result<Answer, Missing>>| {
+            for (at, answer) in places.iter().zip(found) {
+                match answer {
+                    Ok(answer) => answers[*at] = answer,
+                    Err(why) => unresolved.count(why),
+                }
             }
         };
-        addrs.iter().zip(answers).map(frame).collect()
+        if let Some(lines) = self.lines.get() {
+            told(&of_kernel, lines.answers(addrs(&of_kernel)));
+        }
+        if let Some(modules) = self.modules.get() {
+            for (module, places) in of_modules {
+                told(&places, modules.answers(module, addrs(&places)));
+            }
+        }
+        answers
     }
+}
+
+fn symbol_at(kallsyms: &Kallsyms, addr: Addr, meant: Addr) -> Option<SymbolAt> {
+    kallsyms.resolve(meant).map(|(symbol, offset)| SymbolAt {
+        name: symbol.name.into(),
+        module: symbol.module.map(Into::into),
+        // The offset shown is that of the address itself, as everywhere in the kernel.
+        offset: offset + (addr.0.wrapping_sub(meant.0)),
+        size: symbol.size,
+    })
 }
 
 impl Unresolved {

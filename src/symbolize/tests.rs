@@ -6,7 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Frame, Level, OpenError, SourceLine, Symbolizer};
+use object::Object;
+use tempfile::TempDir;
+
+use super::{Frame, Level, ModuleLines, OpenError, PendingLines, SourceLine, Symbolizer};
+use crate::kernel::images::KernelIdentity;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::Addr;
 
@@ -65,6 +69,10 @@ fn chain(frame: &Frame) -> Vec<String> {
 fn check(image: &str, expected: &str, by: u64) {
     let kallsyms = moved_kallsyms(expected, by);
     let symbolizer = symbolizer(&data(image), &kallsyms, Level::Inlines);
+    check_all(&symbolizer, expected, by, image);
+}
+
+fn check_all(symbolizer: &Symbolizer, expected: &str, by: u64, image: &str) {
     let text = fs::read_to_string(data(&format!("{expected}.expected"))).unwrap();
     let mut compared = 0;
     for block in text.split("0xffff").skip(1) {
@@ -117,6 +125,104 @@ fn units_that_refer_to_each_other_are_read_together() {
 #[test]
 fn a_kernel_that_kaslr_moved_has_the_lines_of_its_image() {
     check("dwarf5", "dwarf5", 0x1e20_0000);
+}
+
+/// The files of a kernel with one module, `mod`, loaded to `text`.
+fn loaded_module(build_id: &[u8], text: u64) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let write = |path: &str, bytes: &[u8]| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    let note = [
+        &[4, 0, 0, 0, build_id.len() as u8, 0, 0, 0, 3, 0, 0, 0],
+        &b"GNU\0"[..],
+        build_id,
+    ];
+    write("sys/module/mod/notes/.note.gnu.build-id", &note.concat());
+    write(
+        "sys/module/mod/sections/.text",
+        format!("{text:#018x}\n").as_bytes(),
+    );
+    write(
+        "sys/module/mod/sections/.init.text",
+        b"0x0000000000000000\n",
+    );
+    write(
+        "lib/modules/6.12/modules.dep",
+        b"kernel/other.ko:\nkernel/mm/mod.ko.xz: kernel/other.ko\n",
+    );
+    write(
+        "usr/lib/debug/lib/modules/6.12/kernel/mm/mod.ko",
+        &fs::read(data("relocatable")).unwrap(),
+    );
+    root
+}
+
+/// A symbolizer of a kernel whose only symbols are those of `mod`.
+fn module_symbolizer(root: &Path, by: u64) -> Symbolizer {
+    let text = fs::read_to_string(data("dwarf5.kallsyms")).unwrap();
+    let moved = text
+        .lines()
+        .filter(|line| !line.contains(" _"))
+        .map(|line| {
+            let (addr, rest) = line.split_once(' ').unwrap();
+            let addr = u64::from_str_radix(addr, 16).unwrap() + by;
+            format!("{addr:016x} {rest}\t[mod]\n")
+        });
+    let kallsyms = Kallsyms::parse(moved.collect::<String>().into_bytes()).unwrap();
+    let symbolizer = Symbolizer::new(Arc::new(kallsyms), Level::Inlines, None);
+    let kernel = KernelIdentity {
+        release: "6.12".to_owned(),
+        build_id: None,
+    };
+    symbolizer.set_modules(ModuleLines::new(root.to_owned(), Vec::new(), kernel));
+    symbolizer
+}
+
+#[test]
+fn a_module_has_the_lines_of_its_file_where_it_was_loaded() {
+    let by = 0x4000_0000;
+    let id = build_id_of("relocatable");
+    let root = loaded_module(&id, 0xffff_ffff_8100_0000 + by);
+    let symbolizer = module_symbolizer(root.path(), by);
+    check_all(&symbolizer, "dwarf5", by, "relocatable");
+    assert_eq!(symbolizer.take_module_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn a_module_that_is_loaded_anew_has_its_lines_where_it_is_then() {
+    let id = build_id_of("relocatable");
+    let root = loaded_module(&id, 0xffff_ffff_9100_0000);
+    let symbolizer = module_symbolizer(root.path(), 0x1000_0000);
+    let plain = Addr(0xffff_ffff_9100_0030);
+    assert!(symbolizer.frame(plain, false).source.is_some());
+    let again = loaded_module(&id, 0xffff_ffff_9200_0000);
+    let section = "sys/module/mod/sections/.text";
+    fs::copy(again.path().join(section), root.path().join(section)).unwrap();
+    let kallsyms = b"ffffffff92000030 t plain\t[mod]\nffffffff92000050 t die\t[mod]\n";
+    symbolizer.replace_kallsyms(Arc::new(Kallsyms::parse(kallsyms.to_vec()).unwrap()));
+    let frame = symbolizer.frame(Addr(0xffff_ffff_9200_0039), false);
+    assert_eq!(line_text(frame.source.as_ref()), "kernel/main.c:18");
+}
+
+#[test]
+fn the_file_of_another_build_of_a_module_is_not_used() {
+    let root = loaded_module(&[7; 20], 0xffff_ffff_8100_0000);
+    let symbolizer = module_symbolizer(root.path(), 0);
+    let frame = symbolizer.frame(Addr(0xffff_ffff_8100_0039), false);
+    assert_eq!((frame.source.is_none(), frame.inlined.len()), (true, 0));
+    assert_eq!(symbolizer.unresolved().outside_image, 1);
+    let problems = symbolizer.take_module_problems();
+    assert!(problems[0].contains("build id"), "{problems:?}");
+    assert_eq!(symbolizer.take_module_problems(), Vec::<String>::new());
+}
+
+fn build_id_of(image: &str) -> Vec<u8> {
+    let bytes = fs::read(data(image)).unwrap();
+    let elf = object::File::parse(&bytes[..]).unwrap();
+    elf.build_id().unwrap().unwrap().to_vec()
 }
 
 #[test]
@@ -241,7 +347,15 @@ fn damaged_images_cost_lines_and_nothing_else() {
     let path = directory.path().join("damaged");
     let kallsyms = kallsyms("dwarf5");
     let mut seed = 11;
-    for image in ["dwarf5", "dwarf4", "zlib", "zstd", "lto", "no-aranges"] {
+    for image in [
+        "dwarf5",
+        "dwarf4",
+        "zlib",
+        "zstd",
+        "lto",
+        "no-aranges",
+        "relocatable",
+    ] {
         let good = fs::read(data(image)).unwrap();
         for round in 0..60 {
             let mut bytes = good.clone();
@@ -253,8 +367,14 @@ fn damaged_images_cost_lines_and_nothing_else() {
                 bytes.truncate(random(&mut seed) % bytes.len());
             }
             fs::write(&path, &bytes).unwrap();
-            let pending = Symbolizer::prepare(path.clone(), &kallsyms).unwrap();
-            let Ok(lines) = pending.join() else { continue };
+            let opened = if image == "relocatable" {
+                let text = vec![(".text".to_owned(), 0xffff_ffff_8100_0000)];
+                PendingLines::open_module(path.clone(), text)
+            } else {
+                Symbolizer::prepare(path.clone(), &kallsyms).unwrap().join()
+            };
+            let _ = PendingLines::open_alone(path.clone(), None);
+            let Ok(lines) = opened else { continue };
             let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines));
             for offset in (0..0xe0).step_by(3) {
                 let _ = symbolizer.frame(Addr(0xffff_ffff_8100_0000 + offset), true);

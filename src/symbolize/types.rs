@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What an address turns into.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+
+use super::engine::demangled;
 
 /// A line of source code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +46,14 @@ pub struct Frame {
     pub source: Option<SourceLine>,
     /// Functions inlined there, outermost first.
     pub inlined: Vec<Inlined>,
+}
+
+impl SymbolAt {
+    /// The name as it was written in Rust; that of C code is its own.
+    #[must_use]
+    pub fn written_name(&self) -> Cow<'_, str> {
+        demangled(&self.name)
+    }
 }
 
 /// How much is told about an address.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::app::failure::Failure;
+use crate::app::lines::of_modules;
 use crate::config::PlacesOptions;
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
@@ -113,6 +114,7 @@ impl Known {
         };
         let kallsyms = Arc::new(kallsyms);
         let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, lines);
+        symbolizer.set_modules(of_modules(files)?);
         Ok(Self::new(kallsyms, symbolizer))
     }
 
@@ -180,6 +182,9 @@ impl Known {
 
     /// Says what could not be told.
     pub(super) fn complain(&self, diag: &Diag) {
+        for problem in self.symbolizer.take_module_problems() {
+            diag.warning(format!("no source lines of module {problem}"));
+        }
         let unresolved = self.symbolizer.unresolved();
         if unresolved.damaged > 0 {
             let n_damaged = unresolved.damaged;

@@ -15,8 +15,10 @@ use super::program::Stage;
 fn symbolize(arguments: &[&str], input: &str) -> Output {
     let stage = Stage::new();
     let mut command = stage.command(&[&["symbolize"], arguments].concat());
-    let image = fs::read(repository("tests/data/image/dwarf5")).unwrap();
-    fs::write(stage.path("vmlinux"), image).unwrap();
+    for (name, image) in [("vmlinux", "dwarf5"), ("module.ko", "relocatable")] {
+        let image = fs::read(repository("tests/data/image").join(image)).unwrap();
+        fs::write(stage.path(name), image).unwrap();
+    }
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -64,6 +66,17 @@ fn a_base_moves_the_addresses() {
         let arguments = ["-k", "vmlinux", "--base", base, "0xffffffff9a000039"];
         assert_eq!(stdout(&arguments, ""), expected);
     }
+}
+
+#[test]
+fn the_file_of_a_module_is_an_image_too() {
+    assert_eq!(
+        stdout(
+            &["-k", "module.ko", "plain+0x9/0x20", "0x39", "--exact"],
+            ""
+        ),
+        "0x39\nplain kernel/main.c:18\n".repeat(2)
+    );
 }
 
 #[test]

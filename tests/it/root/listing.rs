@@ -63,6 +63,20 @@ fn the_source_file_comes_when_it_is_asked_for() {
 }
 
 #[test]
+fn functions_of_a_module_are_told_with_their_source_line() {
+    // The guest's root is an overlay, so that it is loaded; its debug file is at hand.
+    let listed = list(&["ovl_lookup", "-s"]);
+    assert_eq!(listed[0]["module"], "overlay");
+    assert_eq!(listed[0]["file"], "fs/overlayfs/namei.c");
+    assert!(listed[0]["line"].as_u64().unwrap() > 100);
+    let ended = run(&["symbolize", "--exact", "ovl_lookup+0x0 [overlay]"]);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let line = listed[0]["line"].as_u64().unwrap();
+    let expected = format!("\novl_lookup fs/overlayfs/namei.c:{line} [overlay]\n");
+    assert!(ended.stdout.ends_with(&expected), "{}", ended.stdout);
+}
+
+#[test]
 fn functions_of_a_module_are_listed_with_it() {
     // Whichever the guest was started with that has functions enough.
     let modules = fs::read_to_string("/proc/modules").unwrap();

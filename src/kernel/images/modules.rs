@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Where the debug information of a loaded module is, and where its sections lie.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::elf_file::{Facts, build_id_of_notes};
+use super::{ImageProblem, KernelIdentity, by_build_id, judge_facts};
+use crate::spec::parse_hex;
+
+/// The file of a loaded module that has its debug information.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleImage {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its sections, with the addresses that they were loaded to.
+    pub sections: Vec<(String, u64)>,
+}
+
+/// Looks for the file of a module of the kernel whose files lie below `root`. `caches` are the
+/// directories where debuginfod clients keep what they fetched.
+///
+/// # Errors
+///
+/// When there is none, or when the kernel does not tell where the module lies.
+pub fn find_module(
+    root: &Path,
+    caches: &[PathBuf],
+    kernel: &KernelIdentity,
+    name: &str,
+) -> Result<ModuleImage, ImageProblem> {
+    let hidden = || ImageProblem::ModuleHidden(name.to_owned());
+    let loaded = loaded(root, name).ok_or_else(hidden)?;
+    let notes = fs::read(loaded.join("notes/.note.gnu.build-id")).unwrap_or_default();
+    let identity = KernelIdentity {
+        release: kernel.release.clone(),
+        build_id: build_id_of_notes(&notes),
+    };
+    let sections = sections(&loaded);
+    if sections.is_empty() {
+        return Err(hidden());
+    }
+    let places = places(root, caches, &identity, name);
+    let mut problem = None;
+    for place in &places {
+        let Ok(Some(facts)) = Facts::read(place) else {
+            continue;
+        };
+        match judge_facts(place, facts, &identity) {
+            Ok(image) => {
+                let path = image.path;
+                return Ok(ModuleImage { path, sections });
+            }
+            // The likeliest place is told.
+            Err(found) => problem = problem.or(Some(found)),
+        }
+    }
+    Err(problem.unwrap_or_else(|| ImageProblem::ModuleNotFound {
+        module: name.to_owned(),
+        places,
+    }))
+}
+
+/// The address that a section of a loaded module lies at.
+#[must_use]
+pub fn module_section(root: &Path, module: &str, section: &str) -> Option<u64> {
+    address(&loaded(root, module)?.join("sections").join(section))
+}
+
+/// The directory of a loaded module.
+fn loaded(root: &Path, name: &str) -> Option<PathBuf> {
+    // The name comes from a table of symbols.
+    let is_name = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    is_name.then(|| root.join("sys/module").join(name))
+}
+
+fn sections(loaded: &Path) -> Vec<(String, u64)> {
+    let Ok(entries) = fs::read_dir(loaded.join("sections")) else {
+        return Vec::new();
+    };
+    let sections = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let addr = address(&entry.path())?;
+        Some((entry.file_name().into_string().ok()?, addr))
+    });
+    sections.collect()
+}
+
+/// `None` where it is hidden.
+fn address(file: &Path) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    parse_hex(text.trim()).filter(|addr| *addr != 0)
+}
+
+/// Where the file may be, the likeliest first.
+fn places(root: &Path, caches: &[PathBuf], identity: &KernelIdentity, name: &str) -> Vec<PathBuf> {
+    let release = &identity.release;
+    let mut places = by_build_id(root, caches, identity);
+    let modules = root.join("lib/modules").join(release);
+    if let Some(relative) = relative_path(&modules, name) {
+        let build = relative.strip_prefix("kernel/").unwrap_or(&relative);
+        places.extend(
+            [
+                format!("usr/lib/debug/lib/modules/{release}/{relative}"),
+                format!("usr/lib/debug/lib/modules/{release}/{relative}.debug"),
+                format!("usr/lib/debug/usr/lib/modules/{release}/{relative}"),
+                format!("usr/lib/debug/usr/lib/modules/{release}/{relative}.debug"),
+                format!("lib/modules/{release}/{relative}"),
+                format!("lib/modules/{release}/build/{build}"),
+            ]
+            .map(|place| root.join(place)),
+        );
+    }
+    places
+}
+
+/// `kernel/fs/xfs/xfs.ko`: where `modules.dep` has a module, without what says how it is
+/// compressed.
+fn relative_path(modules: &Path, name: &str) -> Option<String> {
+    let text = fs::read_to_string(modules.join("modules.dep")).ok()?;
+    text.lines().find_map(|line| {
+        let path = line.split_once(':')?.0;
+        let end = path.rfind(".ko")? + ".ko".len();
+        let path = path.get(..end)?;
+        let stem = Path::new(path).file_stem()?.to_str()?;
+        // Files may have dashes where the kernel has underscores. Nobody climbs out.
+        let is_it = stem.replace('-', "_") == name && !path.split('/').any(|part| part == "..");
+        (is_it && !path.starts_with('/')).then(|| path.to_owned())
+    })
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Lines of loaded modules: the file of each is looked for when one of its addresses is first
+//! asked for.
+
+use std::collections::HashMap;
+use std::mem;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use super::lines::{Answer, LineSource, Missing, PendingLines};
+use crate::kernel::images::{KernelIdentity, find_module, module_section};
+use crate::spec::Addr;
+
+/// The section that tells whether a module was loaded anew.
+const TEXT: &str = ".text";
+
+/// Modules of a kernel, with those that were asked for.
+#[derive(Debug)]
+pub struct ModuleLines {
+    /// What `/sys`, `/lib` and `/usr` lie below.
+    root: PathBuf,
+    caches: Vec<PathBuf>,
+    kernel: KernelIdentity,
+    opened: Mutex<Opened>,
+}
+
+#[derive(Debug, Default)]
+struct Opened {
+    modules: HashMap<String, Module>,
+    problems: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Module {
+    text: Option<u64>,
+    lines: Option<LineSource>,
+}
+
+impl ModuleLines {
+    /// The modules of the kernel whose files lie below `root`; `caches` are the directories where
+    /// debuginfod clients keep what they fetched.
+    #[must_use]
+    pub fn new(root: PathBuf, caches: Vec<PathBuf>, kernel: KernelIdentity) -> Self {
+        Self {
+            root,
+            caches,
+            kernel,
+            opened: Mutex::default(),
+        }
+    }
+
+    /// Why modules that were asked for have no lines: told once.
+    #[must_use]
+    pub fn take_problems(&self) -> Vec<String> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        mem::take(&mut opened.problems)
+    }
+
+    /// What is known about addresses in a module.
+    pub(super) fn answers(&self, module: &str, addrs: Vec<Addr>) -> Vec<Result<Answer, Missing>> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if !opened.modules.contains_key(module) {
+            let lines = self.open(module);
+            let lines = lines.map_err(|why| opened.problems.push(format!("`{module}`: {why}")));
+            let text = module_section(&self.root, module, TEXT);
+            let lines = lines.ok();
+            opened
+                .modules
+                .insert(module.to_owned(), Module { text, lines });
+        }
+        match opened.modules.get(module).map(|module| &module.lines) {
+            Some(Some(lines)) => lines.answers(addrs),
+            _ => vec![Err(Missing::OutsideImage); addrs.len()],
+        }
+    }
+
+    /// Forgets what was unloaded, or loaded to elsewhere.
+    pub(super) fn forget_moved(&self) {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_there =
+            |name: &str, module: &Module| module.text == module_section(&self.root, name, TEXT);
+        opened
+            .modules
+            .retain(|name, module| module.text.is_some() && is_there(name, module));
+    }
+
+    fn open(&self, module: &str) -> Result<LineSource, String> {
+        let found = find_module(&self.root, &self.caches, &self.kernel, module);
+        let image = found.map_err(|problem| problem.to_string())?;
+        let opened = PendingLines::open_module(image.path, image.sections);
+        opened.map_err(|error| error.to_string())
+    }
+}
