@@ -23,6 +23,7 @@ mod record;
 mod replay;
 mod report;
 mod roles;
+mod sources;
 mod stop;
 mod terminal;
 mod trace;

@@ -2,6 +2,7 @@
 //! Facts about the running kernel, read side by side, and the selection made from them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -10,6 +11,7 @@ use super::failure::Failure;
 use super::known::{Known, Read, read};
 use super::layout::{layout, support};
 use super::lines::{self, PendingImage};
+use super::sources;
 use super::warm::{Memory, Remembered};
 use crate::bpf::{KernelSupport, Layout};
 use crate::cli::BackendChoice;
@@ -63,7 +65,11 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
             memory: None,
         });
     }
-    let Facts { mut facts, symbols } = read_facts(&config.globs, files, diag)?;
+    let Facts {
+        mut facts,
+        symbols,
+        globs,
+    } = read_facts(&config.globs, config.kernel_image.as_deref(), files, diag)?;
     let mut image = lines::look_for(config, files, diag)?;
     image.begin(&facts.kallsyms, false)?;
     let btf = facts.kernel_btf.clone().context("no types")?;
@@ -72,13 +78,13 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     diag.phase("asked the kernel for back ends");
     let layout = layout(&btf, &facts.kallsyms, files, support)?;
     let capabilities = capabilities(&policy, &btf, files);
-    let mut selection = select(&config.globs, &facts, &capabilities);
+    let mut selection = select(&globs, &facts, &capabilities);
     let is_ambiguous = |left_out: &LeftOut| left_out.reason == Reason::Ambiguous;
     if selection.left_out.iter().any(is_ambiguous)
         && let Ok(traceable) = files.traceable_addresses()
     {
         facts.traceable = Some(traceable);
-        selection = select(&config.globs, &facts, &capabilities);
+        selection = select(&globs, &facts, &capabilities);
     }
     diag.phase("selected functions");
     if selection.entries().next().is_none() {
@@ -102,10 +108,17 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
 pub(super) struct Facts {
     pub(super) facts: KernelFacts,
     pub(super) symbols: SymbolReader,
+    /// The globs, those by source with their functions.
+    pub(super) globs: Globs,
 }
 
 /// Reads what a selection by these globs needs to know.
-pub(super) fn read_facts(globs: &Globs, files: &KernelFiles, diag: &Diag) -> Result<Facts> {
+pub(super) fn read_facts(
+    globs: &Globs,
+    image: Option<&Path>,
+    files: &KernelFiles,
+    diag: &Diag,
+) -> Result<Facts> {
     let Read {
         kallsyms,
         btf,
@@ -117,7 +130,8 @@ pub(super) fn read_facts(globs: &Globs, files: &KernelFiles, diag: &Diag) -> Res
     } else {
         Some(listed(files)?)
     };
-    let modules = matching_modules(globs, &kallsyms);
+    let globs = sources::resolve(globs, image, files, &kallsyms, diag)?;
+    let modules = matching_modules(&globs, &kallsyms);
     let mut facts = KernelFacts {
         kallsyms,
         traceable,
@@ -129,7 +143,11 @@ pub(super) fn read_facts(globs: &Globs, files: &KernelFiles, diag: &Diag) -> Res
     };
     // A module without types just has none: its functions are judged as of unknown type.
     facts.add_modules(files, modules);
-    Ok(Facts { facts, symbols })
+    Ok(Facts {
+        facts,
+        symbols,
+        globs,
+    })
 }
 
 /// ftrace's own list, where the kernel's text cannot be read.

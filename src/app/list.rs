@@ -58,11 +58,12 @@ struct Gathered {
 }
 
 fn gather(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Result<Gathered> {
-    let Facts { facts, .. } = read_facts(&config.globs, files, diag)?;
+    let image = config.kernel_image.as_deref();
+    let Facts { facts, globs, .. } = read_facts(&config.globs, image, files, diag)?;
     let btf = facts.kernel_btf.as_ref().context("no types")?;
     let policy = BackendPolicy::Auto(offered(support(Some(btf), files)));
     let capabilities = capabilities(&policy, btf, files);
-    let selection = select(&config.globs, &facts, &capabilities);
+    let selection = select(&globs, &facts, &capabilities);
     Ok(Gathered {
         facts,
         selection,

@@ -19,7 +19,7 @@ pub struct Targeting {
 
     /// Entry functions: a session opens when one is called and is shown when it fails.
     /// GLOB is a function name with `*`, `?`, `[a-z]`; `GLOB [MODULE]` means functions of
-    /// modules only; `@FILE` reads globs from a file, one a line. Repeatable
+    /// modules only; `:kernel/bpf/*.c` means what such source files define; `@FILE` reads globs from a file, one a line. Repeatable
     #[arg(short = 'e', long = "entry", value_name = "GLOB")]
     pub entry: Vec<GlobArg>,
 

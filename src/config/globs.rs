@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{GlobArg, UsageError};
-use crate::spec::{GlobKind, GlobSpec};
+use crate::spec::{Addr, GlobKind, GlobSpec};
 
 /// What a glob is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,9 +54,27 @@ pub struct GlobUse {
     pub spec: GlobSpec,
     /// Where it came from.
     pub origin: GlobOrigin,
+    /// Of a source glob: where the functions begin that it turned out to mean.
+    pub functions: Vec<Addr>,
 }
 
 impl GlobUse {
+    /// A glob as it was written.
+    #[must_use]
+    pub fn new(spec: GlobSpec, origin: GlobOrigin) -> Self {
+        Self {
+            spec,
+            origin,
+            functions: Vec::new(),
+        }
+    }
+
+    /// Whether it selects by source file.
+    #[must_use]
+    pub fn is_source(&self) -> bool {
+        matches!(self.spec.kind(), GlobKind::Source(_))
+    }
+
     /// Whether the user named one function in full: the only thing that `--force` is for.
     #[must_use]
     pub fn names_a_function(&self) -> bool {
@@ -120,13 +138,7 @@ impl Globs {
     ) -> Result<(), UsageError> {
         for argument in arguments {
             match argument {
-                GlobArg::Glob(spec) => self.add(
-                    role,
-                    GlobUse {
-                        spec,
-                        origin: GlobOrigin::Option,
-                    },
-                ),
+                GlobArg::Glob(spec) => self.add(role, GlobUse::new(spec, GlobOrigin::Option)),
                 GlobArg::File(path) => self.add_file(role, &path)?,
             }
         }
@@ -153,13 +165,7 @@ impl Globs {
             let spec = glob.parse().map_err(|why: String| {
                 UsageError::new(format!("`{shown}`, line {}: {why}", number + 1))
             })?;
-            self.add(
-                role,
-                GlobUse {
-                    spec,
-                    origin: GlobOrigin::File(path.to_owned()),
-                },
-            );
+            self.add(role, GlobUse::new(spec, GlobOrigin::File(path.to_owned())));
         }
         if self.of(role).len() == before {
             return Err(UsageError::new(format!("`{shown}` has no glob in it"))

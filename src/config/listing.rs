@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use super::globs::{Globs, Role};
 use crate::cli::{ListOptions, Listed, UsageError};
-use crate::spec::GlobKind;
 
 /// What to list, and how.
 #[derive(Clone, Debug)]
@@ -55,13 +54,6 @@ impl ListConfig {
         }
         let mut globs = Globs::default();
         globs.add_arguments(Role::Entry, arguments)?;
-        let by_source = |glob: &&_| is_source(glob);
-        if let Some(glob) = globs.entry.iter().find(by_source) {
-            return Err(UsageError::new(format!(
-                "choosing functions by source file ({glob}) is not possible yet"
-            ))
-            .hint("name the functions, such as 'bpf_*'"));
-        }
         Ok(Self {
             globs,
             format: match (json, names) {
@@ -73,8 +65,4 @@ impl ListConfig {
             kernel_image: kernel,
         })
     }
-}
-
-fn is_source(glob: &super::globs::GlobUse) -> bool {
-    matches!(glob.spec.kind(), GlobKind::Source(_))
 }

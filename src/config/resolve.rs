@@ -12,7 +12,7 @@ use super::usecases::UseCases;
 use crate::cli::{
     BackendChoice, Cli, Command, Filtering, GlobArg, Modes, SymbolizeLevel, Targeting, UsageError,
 };
-use crate::spec::{ErrnoSet, GlobKind};
+use crate::spec::ErrnoSet;
 
 impl Action {
     /// What a command line asks for.
@@ -193,17 +193,6 @@ fn globs(targets: Targets, cases: &UseCases) -> Result<Globs, UsageError> {
             UsageError::new("no entry function and no use case: nothing to trace")
                 .hint("try `retsnoop-rs -c bpf`, or `retsnoop-rs -e '*_sys_openat' -a 'vfs_*'`"),
         );
-    }
-    let all = [&globs.entry, &globs.allow, &globs.deny];
-    let source = all
-        .into_iter()
-        .flatten()
-        .find(|glob| matches!(glob.spec.kind(), GlobKind::Source(_)));
-    if let Some(glob) = source {
-        return Err(UsageError::new(format!(
-            "choosing functions by source file ({glob}) is not possible yet"
-        ))
-        .hint("name the functions, such as -a 'bpf_*'"));
     }
     Ok(globs)
 }

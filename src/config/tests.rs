@@ -148,10 +148,6 @@ const REFUSED: &[(&[&str], &str)] = &[
         "starting `ls` is not possible yet",
     ),
     (
-        &["-e", ":kernel/bpf/*.c"],
-        "choosing functions by source file (`:kernel/bpf/*.c`) is not possible yet",
-    ),
-    (
         &["-e", "f", "--backend", "ebpf"],
         "invalid value 'ebpf' for '--backend <NAME>'",
     ),

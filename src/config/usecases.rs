@@ -200,7 +200,7 @@ fn parse(name: &str, text: &str) -> Result<UseCase, String> {
                     name: name.to_owned(),
                     why: why.clone(),
                 };
-                globs.add(role, GlobUse { spec, origin });
+                globs.add(role, GlobUse::new(spec, origin));
             }
         }
     }

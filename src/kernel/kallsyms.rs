@@ -167,6 +167,18 @@ impl Kallsyms {
         index - before..index + behind
     }
 
+    /// The place of the preferred function that begins at an address.
+    #[must_use]
+    pub fn starts_at(&self, addr: Addr) -> Option<usize> {
+        let first = self.entries.partition_point(|entry| entry.addr < addr.0);
+        let here = self.entries[first..]
+            .iter()
+            .take_while(|entry| entry.addr == addr.0);
+        here.zip(first..)
+            .find(|(entry, _)| entry.is_function())
+            .map(|(_, index)| index)
+    }
+
     /// The function that an address lies in, and the distance from its start; `None` where the
     /// address is in no known text.
     #[must_use]

@@ -71,6 +71,10 @@ pub(super) fn candidates<'a>(globs: &Globs, kallsyms: &'a Kallsyms) -> Vec<Candi
             .map(|index| kallsyms.symbol(index))
             .filter(is_function)
             .collect();
+        let by_source = (0..)
+            .zip(&globs.deny)
+            .filter(|(_, glob)| glob.functions.binary_search(&symbol.addr).is_ok());
+        let by_source = by_source.map(|(number, _)| number);
         let denied = here
             .iter()
             .flat_map(|symbol| deny.matches(FunctionName::new(symbol.name, symbol.module)));
@@ -83,7 +87,7 @@ pub(super) fn candidates<'a>(globs: &Globs, kallsyms: &'a Kallsyms) -> Vec<Candi
                 .collect(),
             entry: unique(globs_of(&entry, &all)),
             allow: unique(globs_of(&allow, &all)),
-            deny: unique(denied.collect()),
+            deny: unique(denied.chain(by_source).collect()),
             namesakes: 1,
         });
     }

@@ -12,12 +12,35 @@ use crate::spec::{FunctionName, GlobKind, GlobSpec};
 
 /// The functions that each glob matches: place in [`Kallsyms`] and number of the glob, ascending.
 pub(super) fn matching(globs: &[GlobUse], kallsyms: &Kallsyms) -> Vec<(usize, u16)> {
-    matching_of(globs, kallsyms, kallsyms.function_names())
+    let mut found = matching_of(globs, kallsyms, kallsyms.function_names());
+    found.extend(by_source(globs, kallsyms));
+    found.sort_unstable();
+    found
 }
 
 /// The same for functions of modules only.
 pub(super) fn matching_in_modules(globs: &[GlobUse], kallsyms: &Kallsyms) -> Vec<(usize, u16)> {
-    matching_of(globs, kallsyms, kallsyms.module_function_names())
+    let mut found = matching_of(globs, kallsyms, kallsyms.module_function_names());
+    let in_module = |(index, _): &(usize, u16)| kallsyms.symbol(*index).module.is_some();
+    found.extend(by_source(globs, kallsyms).filter(in_module));
+    found.sort_unstable();
+    found
+}
+
+/// The functions that source globs mean, which know them by address.
+fn by_source<'a>(
+    globs: &'a [GlobUse],
+    kallsyms: &'a Kallsyms,
+) -> impl Iterator<Item = (usize, u16)> + 'a {
+    let all = (0..).zip(globs).flat_map(move |(number, glob)| {
+        let functions = glob.functions.iter();
+        functions.filter_map(move |addr| Some((kallsyms.starts_at(*addr)?, number)))
+    });
+    // The unlikely part of a function is listed with it.
+    all.filter(|(index, _)| {
+        let symbol = kallsyms.symbol(*index);
+        is_function(&symbol) && !symbol.name.contains(".cold")
+    })
 }
 
 fn matching_of<'k>(

@@ -96,13 +96,7 @@ fn globs(entry: &[&str], allow: &[&str], deny: &[&str]) -> Globs {
     ] {
         for text in texts {
             let spec = text.parse().unwrap();
-            globs.add(
-                role,
-                GlobUse {
-                    spec,
-                    origin: GlobOrigin::Option,
-                },
-            );
+            globs.add(role, GlobUse::new(spec, GlobOrigin::Option));
         }
     }
     globs

@@ -4,6 +4,8 @@
 //! Globs of literals and `*` are matched by hand, because a selection tries hundreds of them on
 //! 190,000 names; `?`, classes and alternatives go through globset.
 
+use std::fmt;
+
 use globset::{Glob, GlobMatcher};
 use memchr::memmem::Finder;
 
@@ -16,10 +18,17 @@ pub(super) enum Subject {
 }
 
 /// A glob over one name.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NameGlob {
     text: String,
     matcher: Matcher,
+}
+
+/// Its text says all; a compiled one is thousands of lines long.
+impl fmt::Debug for NameGlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("NameGlob").field(&self.text).finish()
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -15,11 +15,13 @@ use addr2line::{Context, FunctionName, LookupResult};
 use gimli::{DwForm, Dwarf};
 use rustc_demangle::try_demangle;
 
+use super::functions::{self, SourceFunctions, Where};
 use super::lines::{Answer, Missing};
 use super::paths::Paths;
 use super::sections::{Sections, Slice};
 use super::types::{Inlined, SourceLine};
 use super::units::{self, UnitAt, UnitIndex};
+use crate::spec::NameGlob;
 
 /// Units kept: more than a hundred different stacks touch.
 const UNITS_KEPT: usize = 64;
@@ -63,6 +65,16 @@ impl<'data> Engine<'data> {
             answers[at] = answer.unwrap_or(Err(Missing::Damaged));
         }
         answers
+    }
+
+    /// The functions that files of such a path define.
+    pub(super) fn functions(&self, path: &NameGlob, units: Where) -> SourceFunctions {
+        let find = || functions::find(&self.dwarf, &self.paths, path, units);
+        // Damaged DWARF may end a parser; it shall not end us.
+        catch_unwind(AssertUnwindSafe(find)).unwrap_or(SourceFunctions {
+            n_damaged: 1,
+            ..SourceFunctions::default()
+        })
     }
 
     /// What the image says about one of its addresses.

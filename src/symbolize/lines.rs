@@ -13,12 +13,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::engine::Engine;
+use super::functions::{SourceFunctions, Where};
 use super::inflate::temporary_directories;
 use super::relocate::{FIRST, Placement};
 use super::sections::{ANCHORS, Image, OpenError, Sections};
 use super::types::{Inlined, SourceLine};
 use crate::kernel::kallsyms::Kallsyms;
-use crate::spec::Addr;
+use crate::spec::{Addr, NameGlob};
 
 /// What an image says about an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,10 +87,15 @@ enum Source {
 /// How long one answer may take: damaged DWARF costs lines, never the run.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long it may take to go through a whole image: a second or two, under emulation a minute.
+const SEARCH_PATIENCE: Duration = Duration::from_secs(300);
+
 #[derive(Debug)]
-struct Question {
-    addrs: Vec<Addr>,
-    answers: Sender<Vec<Result<Answer, Missing>>>,
+enum Question {
+    /// What is at these addresses?
+    Addresses(Vec<Addr>, Sender<Vec<Result<Answer, Missing>>>),
+    /// Which functions do files of such a path define?
+    Functions(Box<NameGlob>, Where, Sender<SourceFunctions>),
 }
 
 impl PendingLines {
@@ -171,6 +177,24 @@ impl LineSource {
         answers.pop().unwrap_or(Err(Missing::Damaged))
     }
 
+    /// The functions that files of such a path define, sorted by address.
+    #[must_use]
+    pub fn functions(&self, path: &NameGlob, units: Where) -> SourceFunctions {
+        let Source::Image(questions) = &self.0 else {
+            return SourceFunctions::default();
+        };
+        let (answer, answered) = channel();
+        let asked = questions.lock().ok().and_then(|questions| {
+            let question = Question::Functions(Box::new(path.clone()), units, answer);
+            questions.send(question).ok()
+        });
+        let found = asked.and_then(|()| answered.recv_timeout(SEARCH_PATIENCE).ok());
+        found.unwrap_or(SourceFunctions {
+            n_damaged: 1,
+            ..SourceFunctions::default()
+        })
+    }
+
     /// What is known about each of some addresses: cheaper than one by one.
     #[must_use]
     pub fn answers(&self, addrs: Vec<Addr>) -> Vec<Result<Answer, Missing>> {
@@ -194,7 +218,7 @@ fn ask(
     let (answers, answered) = channel();
     let patience = PATIENCE + Duration::from_millis(addrs.len() as u64);
     let questions = questions.lock().ok()?;
-    questions.send(Question { addrs, answers }).ok()?;
+    questions.send(Question::Addresses(addrs, answers)).ok()?;
     drop(questions);
     answered.recv_timeout(patience).ok()
 }
@@ -229,13 +253,24 @@ fn serve(
     if opening.send(Ok(Opened { symbols })).is_err() {
         return;
     }
-    while let Ok(Question { addrs, answers }) = asked.recv() {
-        let in_image: Vec<u64> = addrs
-            .iter()
-            .map(|addr| addr.0.wrapping_sub(moved))
-            .collect();
-        // Nobody waits any more where this fails.
-        let _ = answers.send(engine.answers(&in_image));
+    while let Ok(question) = asked.recv() {
+        // Nobody waits any more where an answer cannot be sent.
+        match question {
+            Question::Addresses(addrs, answers) => {
+                let in_image: Vec<u64> = addrs
+                    .iter()
+                    .map(|addr| addr.0.wrapping_sub(moved))
+                    .collect();
+                let _ = answers.send(engine.answers(&in_image));
+            }
+            Question::Functions(path, units, answer) => {
+                let mut found = engine.functions(&path, units);
+                for addr in &mut found.addrs {
+                    *addr = addr.wrapping_add(moved);
+                }
+                let _ = answer.send(found);
+            }
+        }
     }
 }
 

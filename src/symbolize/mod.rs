@@ -7,6 +7,7 @@
 
 mod engine;
 mod found;
+mod functions;
 mod inflate;
 mod lines;
 mod map;
@@ -21,6 +22,7 @@ mod types;
 mod units;
 
 pub use found::{FoundPlace, find_places};
+pub use functions::{SourceFunctions, Where};
 pub use lines::{Answer, LineSource, Missing, PendingLines};
 pub use modules::ModuleLines;
 pub use sections::OpenError;

@@ -7,9 +7,10 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use super::functions::{SourceFunctions, Where};
 use super::lines::{Answer, LineSource, Missing, PendingLines};
 use crate::kernel::images::{KernelIdentity, find_module, module_section};
-use crate::spec::Addr;
+use crate::spec::{Addr, NameGlob};
 
 /// The section that tells whether a module was loaded anew.
 const TEXT: &str = ".text";
@@ -56,8 +57,21 @@ impl ModuleLines {
         mem::take(&mut opened.problems)
     }
 
+    /// The functions of a module that files of such a path define.
+    #[must_use]
+    pub fn functions(&self, module: &str, path: &NameGlob, units: Where) -> SourceFunctions {
+        self.with(module, |lines| lines.functions(path, units))
+            .unwrap_or_default()
+    }
+
     /// What is known about addresses in a module.
     pub(super) fn answers(&self, module: &str, addrs: Vec<Addr>) -> Vec<Result<Answer, Missing>> {
+        let n_addrs = addrs.len();
+        self.with(module, |lines| lines.answers(addrs))
+            .unwrap_or_else(|| vec![Err(Missing::OutsideImage); n_addrs])
+    }
+
+    fn with<T>(&self, module: &str, ask: impl FnOnce(&LineSource) -> T) -> Option<T> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if !opened.modules.contains_key(module) {
             let lines = self.open(module);
@@ -68,10 +82,7 @@ impl ModuleLines {
                 .modules
                 .insert(module.to_owned(), Module { text, lines });
         }
-        match opened.modules.get(module).map(|module| &module.lines) {
-            Some(Some(lines)) => lines.answers(addrs),
-            _ => vec![Err(Missing::OutsideImage); addrs.len()],
-        }
+        opened.modules.get(module)?.lines.as_ref().map(ask)
     }
 
     /// Forgets what was unloaded, or loaded to elsewhere.

@@ -94,7 +94,7 @@ fn place(dwarf: &Dwarf<Slice<'_>>, unit: UnitAt) -> Option<(String, String)> {
     Some((directory, unit.name?.to_string_lossy().into()))
 }
 
-fn join(directory: &str, name: &str) -> String {
+pub(super) fn join(directory: &str, name: &str) -> String {
     if name.starts_with('/') {
         name.to_owned()
     } else {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use object::Object;
 use tempfile::TempDir;
 
-use super::{Frame, Level, ModuleLines, OpenError, PendingLines, SourceLine, Symbolizer};
+use super::{Frame, Level, ModuleLines, OpenError, PendingLines, SourceLine, Symbolizer, Where};
 use crate::kernel::images::KernelIdentity;
 use crate::kernel::kallsyms::Kallsyms;
-use crate::spec::Addr;
+use crate::spec::{Addr, GlobKind, GlobSpec};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -125,6 +125,48 @@ fn units_that_refer_to_each_other_are_read_together() {
 #[test]
 fn a_kernel_that_kaslr_moved_has_the_lines_of_its_image() {
     check("dwarf5", "dwarf5", 0x1e20_0000);
+}
+
+/// The functions that such files define, by name, and how many are inlined everywhere.
+fn defined(image: &str, symbols: &str, glob: &str, units: Where) -> (Vec<String>, usize) {
+    let kallsyms = moved_kallsyms(symbols, 0x1000_0000);
+    let lines = Symbolizer::prepare(data(image), &kallsyms).unwrap();
+    let spec: GlobSpec = glob.parse().unwrap();
+    let GlobKind::Source(path) = spec.kind() else {
+        panic!("{glob}")
+    };
+    let found = lines.join().unwrap().functions(path, units);
+    assert_eq!(found.n_damaged, 0);
+    let name = |addr: &u64| {
+        let index = kallsyms.starts_at(Addr(*addr)).unwrap();
+        kallsyms.symbol(index).name.to_owned()
+    };
+    (found.addrs.iter().map(name).collect(), found.n_inlined)
+}
+
+#[test]
+fn functions_are_found_by_the_file_that_defines_them() {
+    for image in ["dwarf5", "dwarf4", "zstd", "no-aranges"] {
+        let symbols = if image == "dwarf4" { image } else { "dwarf5" };
+        let defined = |glob, units| defined(image, symbols, glob, units);
+        let (names, _) = defined(":kernel/*.c", Where::NamedUnits);
+        assert_eq!(
+            names,
+            ["entry", "plain", "die", "doomed", "behind"],
+            "{image}"
+        );
+        assert_eq!(
+            defined(":mm/alloc.c", Where::NamedUnits),
+            (vec!["alloc".to_owned()], 1),
+            "{image}"
+        );
+        assert_eq!(
+            defined(":include/*.h", Where::AllUnits),
+            (vec![], 2),
+            "{image}"
+        );
+        assert_eq!(defined(":fs/*.c", Where::AllUnits), (vec![], 0), "{image}");
+    }
 }
 
 /// The files of a kernel with one module, `mod`, loaded to `text`.
@@ -375,6 +417,10 @@ fn damaged_images_cost_lines_and_nothing_else() {
             };
             let _ = PendingLines::open_alone(path.clone(), None);
             let Ok(lines) = opened else { continue };
+            let spec: GlobSpec = ":*.c".parse().unwrap();
+            if let GlobKind::Source(path) = spec.kind() {
+                let _ = lines.functions(path, Where::AllUnits);
+            }
             let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines));
             for offset in (0..0xe0).step_by(3) {
                 let _ = symbolizer.frame(Addr(0xffff_ffff_8100_0000 + offset), true);

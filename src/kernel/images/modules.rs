@@ -116,6 +116,12 @@ fn places(root: &Path, caches: &[PathBuf], identity: &KernelIdentity, name: &str
     places
 }
 
+/// Where a module's file lies below the modules of its kernel: `kernel/fs/xfs/xfs.ko`.
+#[must_use]
+pub fn module_path(root: &Path, release: &str, name: &str) -> Option<String> {
+    relative_path(&root.join("lib/modules").join(release), name)
+}
+
 /// `kernel/fs/xfs/xfs.ko`: where `modules.dep` has a module, without what says how it is
 /// compressed.
 fn relative_path(modules: &Path, name: &str) -> Option<String> {

@@ -63,6 +63,29 @@ fn the_source_file_comes_when_it_is_asked_for() {
 }
 
 #[test]
+fn functions_are_chosen_by_the_file_that_defines_them() {
+    let listed = list(&[":kernel/bpf/syscall.c"]);
+    let has = |name: &str| listed.iter().any(|function| function["name"] == name);
+    assert!(has("__sys_bpf") && has("bpf_prog_load") && !has("vfs_read"));
+    assert!(listed.len() > 50, "{}", listed.len());
+    // Each is where it was looked for, clones and copies of other files' functions apart.
+    for function in list(&[":kernel/bpf/syscall.c", "-s"]) {
+        assert_eq!(function["file"], "kernel/bpf/syscall.c", "{function}");
+    }
+    let of_module = list(&[":fs/overlayfs/namei.c"]);
+    assert!(
+        of_module
+            .iter()
+            .all(|function| function["module"] == "overlay")
+    );
+    assert!(
+        of_module
+            .iter()
+            .any(|function| function["name"] == "ovl_lookup")
+    );
+}
+
+#[test]
 fn functions_of_a_module_are_told_with_their_source_line() {
     // The guest's root is an overlay, so that it is loaded; its debug file is at hand.
     let listed = list(&["ovl_lookup", "-s"]);
