@@ -43,9 +43,13 @@ static __always_inline u64 probe_tag(void *ctx)
 	return cfg.has_cookies ? bpf_get_attach_cookie(ctx) : patched_constant(TAG_MARK);
 }
 
+/* Its answer is kept where the verifier forgets it, which would go through all of on_entry()
+ * for each of both. */
 static __always_inline bool may_open(void)
 {
-	return ready && in_scope();
+	volatile bool may = ready && in_scope();
+
+	return may;
 }
 
 /* A call that may be of interest. Returns what its return has to bring along, 0 if it is not. */

@@ -9,29 +9,35 @@
 #define RETSNOOP_GUARD_H
 
 struct guard {
-	u64 *of_cpu;
 	u64 saved;
 };
 
-/* Who runs on a CPU's top: an interrupt on top of our program is another one, and may enter. */
+static __always_inline u64 *guard_of_cpu(void)
+{
+	return &guards[bpf_get_smp_processor_id() & (MAX_CPUS - 1)];
+}
+
+/* Who runs on a CPU's top: an interrupt on top of our program is another one, and may enter. What
+ * is kept until the guard is left is a number that the verifier knows nothing of, whether there is
+ * a guard or not: else it goes through all that lies between twice. */
 static __always_inline bool enter_guard(struct guard *guard, u64 key)
 {
-	guard->of_cpu = NULL;
-	guard->saved = 0; /* never used then, but read: 5.10's verifier minds */
+	u64 *of_cpu = guard_of_cpu();
+
+	*(volatile u64 *)&guard->saved = *of_cpu;
 	if (!guarded)
 		return true;
-	guard->of_cpu = &guards[bpf_get_smp_processor_id() & (MAX_CPUS - 1)];
-	guard->saved = *guard->of_cpu;
-	if (guard->saved == key)
+	if (*(volatile u64 *)&guard->saved == key)
 		return false;
-	*(volatile u64 *)guard->of_cpu = key;
+	*(volatile u64 *)of_cpu = key;
 	return true;
 }
 
+/* `guarded` is set before tracing starts, and never changes after. */
 static __always_inline void leave_guard(struct guard *guard)
 {
-	if (guard->of_cpu)
-		*(volatile u64 *)guard->of_cpu = guard->saved;
+	if (guarded)
+		*(volatile u64 *)guard_of_cpu() = *(volatile u64 *)&guard->saved;
 }
 
 #endif
