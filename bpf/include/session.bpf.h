@@ -11,7 +11,8 @@ static struct task_cache_entry *cache_entry(u64 key)
 }
 
 /* A dozen instructions that spare nearly every call of a task without a session all the rest: it
- * has none, nor has any interrupt that may run on top of it. Which lane this is need not be known. */
+ * has none, nor has any interrupt that may run on top of it. Which lane this is need not be known.
+ */
 static __always_inline bool has_no_session(u64 task)
 {
 	return !cache_entry(task)->n_sessions && !interrupt_sessions;

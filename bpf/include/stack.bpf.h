@@ -36,7 +36,8 @@ struct call {
 
 static __always_inline u64 token_of(const struct session *session, u32 depth, u32 seq)
 {
-	u64 upper = (1U << 31) | (session->generation & TOKEN_GENERATION_MASK) << 16 | session->slot;
+	u64 upper =
+		(1U << 31) | (session->generation & TOKEN_GENERATION_MASK) << 16 | session->slot;
 
 	return upper << 32 | depth << 24 | (seq & TOKEN_SEQ_MASK);
 }
