@@ -32,14 +32,18 @@ impl Backend for Session {
         let templates = &loaded.templates;
         let (opening, inner) = split(functions);
         let mut links = Links::default();
+        let mut programs = Vec::new();
         for (name, template, functions) in [
             (c"session_inner", &templates.session_inner, inner),
             (c"session_opening", &templates.session_opening, opening),
         ] {
-            if functions.is_empty() {
-                continue;
+            if !functions.is_empty() {
+                let program = program(loaded, name, template, TRACE_KPROBE_SESSION)?;
+                programs.push((program, functions));
             }
-            let program = program(loaded, name, template, TRACE_KPROBE_SESSION)?;
+        }
+        // All are loaded before any is attached: the verifier may be among what is traced.
+        for (program, functions) in programs {
             let attach = |batch: &[&TracedFunction]| {
                 let (addrs, cookies) = addrs_and_cookies(batch);
                 let kind = TRACE_KPROBE_SESSION;
