@@ -56,6 +56,9 @@ fn matching_of<'k>(
             None => others.add(number, &glob.spec),
         }
     }
+    letters
+        .globs
+        .sort_by_key(|&(three, number, _)| (three, number));
     let mut found = Vec::new();
     let mut possible = Vec::new();
     for (index, name) in names {
@@ -103,19 +106,20 @@ fn three_letters(glob: &GlobSpec) -> Option<u32> {
 }
 
 /// Bits of the filter in front of the letters.
-const FILTER_BITS: u32 = 12;
+const FILTER_BITS: u32 = 16;
 
 /// The letters of many globs, looked for at once.
 struct Letters<'a> {
+    /// In the order of their letters.
     globs: Vec<(u32, u16, &'a GlobSpec)>,
-    filter: [u64; 1 << (FILTER_BITS - 6)],
+    filter: Vec<u64>,
 }
 
 impl Default for Letters<'_> {
     fn default() -> Self {
         Self {
             globs: Vec::new(),
-            filter: [0; 1 << (FILTER_BITS - 6)],
+            filter: vec![0; 1 << (FILTER_BITS - 6)],
         }
     }
 }
@@ -134,12 +138,11 @@ impl<'a> Letters<'a> {
             three = (three << 8 | u32::from(byte)) & 0x00ff_ffff;
             let bit = Self::bit(three);
             if self.filter[bit / 64] >> (bit % 64) & 1 == 1 {
-                let globs = self.globs.iter().enumerate();
-                places.extend(
-                    globs
-                        .filter(|(_, (of_glob, ..))| *of_glob == three)
-                        .map(|(place, _)| place),
-                );
+                let first = self.globs.partition_point(|(of_glob, ..)| *of_glob < three);
+                let same = self.globs[first..]
+                    .iter()
+                    .take_while(|(of_glob, ..)| *of_glob == three);
+                places.extend(first..first + same.count());
             }
         }
     }

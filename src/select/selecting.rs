@@ -229,20 +229,18 @@ fn reports(
 ) -> Vec<GlobReport> {
     let mut reports = Vec::new();
     for role in [Role::Entry, Role::Allow, Role::Deny] {
-        for (number, glob) in (0u16..).zip(globs.of(role)) {
-            let matching = |candidate: &Candidate<'_>| {
-                let by = match role {
-                    Role::Entry => &candidate.entry,
-                    Role::Allow => &candidate.allow,
-                    Role::Deny => &candidate.deny,
-                };
-                by.contains(&number)
-            };
-            let all = candidates
-                .iter()
-                .zip(verdicts)
-                .filter(|(candidate, _)| matching(candidate));
-            let verdicts: Vec<&Verdict> = all.map(|(_, verdict)| verdict).collect();
+        let by = |candidate: &Candidate<'_>| match role {
+            Role::Entry => candidate.entry.clone(),
+            Role::Allow => candidate.allow.clone(),
+            Role::Deny => candidate.deny.clone(),
+        };
+        let mut matching: Vec<Vec<&Verdict>> = vec![Vec::new(); globs.of(role).len()];
+        for (candidate, verdict) in candidates.iter().zip(verdicts) {
+            for glob in by(candidate) {
+                matching[usize::from(glob)].push(verdict);
+            }
+        }
+        for (glob, verdicts) in globs.of(role).iter().zip(matching) {
             reports.push(report(role, glob, &verdicts));
         }
     }
