@@ -126,8 +126,10 @@ impl Filter<'_> {
         let mut asked = Vec::new();
         for found in find_places(line) {
             let addrs = match &found.place {
-                // Registers hold addresses of data, too.
-                CodePlace::Address(addr) if self.known.is_code(*addr) => vec![*addr],
+                // Registers hold addresses of data, too; who asks for one address gets an answer.
+                CodePlace::Address(addr) if self.known.is_code(*addr) || is_alone(line, &found) => {
+                    vec![*addr]
+                }
                 CodePlace::Address(_) => continue,
                 CodePlace::Symbol(symbol) => match self.known.addresses(symbol) {
                     Ok(addrs) => addrs,

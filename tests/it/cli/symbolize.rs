@@ -101,6 +101,7 @@ fn a_log_passes_with_lines_behind_its_places() {
 [    0.1]  other+0x9/0x20
 [    0.1] RSP: 0018:ffffc90000013d38
 ffffffff81000039
+ffffffffdeadbeef
 no end";
     let expected = log
         .replace(
@@ -115,12 +116,13 @@ no end";
         .replace(
             "\nffffffff81000039\n",
             "\nffffffff81000039\nplain kernel/main.c:17\n",
-        );
+        )
+        .replace("deadbeef\n", "deadbeef\n?? ??:0\n");
     let output = symbolize(&["-k", "vmlinux"], log);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        "retsnoop-rs: warning: 1 of 5 places are not in the image; the first is \
+        "retsnoop-rs: warning: 1 of 6 places are not in the image; the first is \
          `other+0x9/0x20`: no symbol of this name\n\
          hint: the image must be the one of the kernel that printed the text: -k IMAGE names it\n"
     );
