@@ -59,10 +59,11 @@ pub(super) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
     diag.note(text);
 }
 
-/// A name that the user wrote out is wanted, reached or not.
+/// A name that the user wrote out is wanted, reached or not, and so are a module's functions: a
+/// module's are called through pointers.
 fn is_name(glob: &GlobUse) -> bool {
     let is_literal = match glob.spec.kind() {
-        GlobKind::Function { name, .. } => name.is_literal(),
+        GlobKind::Function { name, module } => name.is_literal() || module.is_some(),
         _ => false,
     };
     is_literal && !matches!(glob.origin, GlobOrigin::Case { .. })

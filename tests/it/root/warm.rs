@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::harness::{Trace, program};
 
-const ARGUMENTS: [&str; 9] = [
+const ARGUMENTS: [&str; 7] = [
     "-e",
     "*_sys_bpf",
-    "-a",
-    "map_create",
     "-a",
     "array_map_alloc*",
     "-sn",
