@@ -65,7 +65,13 @@ fn modules_and_programs_in_memory_are_what_kallsyms_prints() {
         assert!(expected.iter().any(|line| line.2 == module), "{module}");
     }
     let read = lines(&read, loaded);
-    let differing: Vec<_> = read.symmetric_difference(&expected).take(10).collect();
+    // ftrace prints a module's start-up functions that it traced when they are gone already.
+    let is_gone = |line: &&Line| line.1.ends_with("_init") || line.1 == "init_module";
+    let differing: Vec<_> = read
+        .symmetric_difference(&expected)
+        .filter(|line| !is_gone(line) || read.contains(*line))
+        .take(10)
+        .collect();
     assert!(differing.is_empty(), "{differing:?}");
 }
 
