@@ -182,8 +182,7 @@ int kprobe_return(struct pt_regs *ctx)
 	/* The return address has been popped by then. */
 	call.sp = regs_stack_pointer(ctx) - 8;
 	call.result = regs_result(ctx);
-	/* Before 5.16 it is the address of the kretprobe's own trampoline; cookies are from 5.15.
-	 */
+	/* Kernels without cookies (before 5.15) have the kretprobe's own trampoline there. */
 	if (cfg.has_cookies)
 		call.call_site = regs_instruction_pointer(ctx);
 	call_ends(&call, task);

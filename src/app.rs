@@ -19,6 +19,7 @@ mod list;
 mod live;
 mod places;
 mod preflight;
+mod reading;
 mod record;
 mod replay;
 mod report;
@@ -26,6 +27,7 @@ mod roles;
 mod sources;
 mod stop;
 mod terminal;
+mod totals;
 mod trace;
 mod trails;
 mod warm;
@@ -99,7 +101,7 @@ fn run(action: Action) -> ExitCode {
         Action::Print(text) => print(text.as_bytes()),
         Action::Version => print(features::version().as_bytes()),
         Action::Features => print(features::report(&files).as_bytes()),
-        Action::Probe => trace::probe(&files),
+        Action::Probe => doctor::attach_for_a_moment(&files),
         Action::Generate(what) => {
             cli::generate(what, &mut io::stdout().lock()).context("failed to write to stdout")
         }

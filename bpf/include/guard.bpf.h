@@ -33,7 +33,8 @@ static __always_inline bool enter_guard(struct guard *guard, u64 key)
 	return true;
 }
 
-/* `guarded` is set before tracing starts, and never changes after. */
+/* `guarded` is set before programs are attached that need it, and stays: who entered without puts
+ * back what was there. */
 static __always_inline void leave_guard(struct guard *guard)
 {
 	if (guarded)

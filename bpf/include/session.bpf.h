@@ -10,9 +10,8 @@ static struct task_cache_entry *cache_entry(u64 key)
 	return &task_cache[hash >> (32 - TASK_CACHE_BITS)];
 }
 
-/* A dozen instructions that spare nearly every call of a task without a session all the rest: it
- * has none, nor has any interrupt that may run on top of it. Which lane this is need not be known.
- */
+/* A dozen instructions that spare nearly every call of a task without a session all the rest:
+ * neither it nor any interrupt on top of it has one. Which lane this is need not be known. */
 static __always_inline bool has_no_session(u64 task)
 {
 	return !cache_entry(task)->n_sessions && !interrupt_sessions;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::mem;
 
+use super::attaching;
 use super::behind::Behind;
 use super::gather::Prepared;
 use super::trails::Traced;
@@ -182,17 +183,30 @@ pub(super) fn attach_more(
     traced: &Traced,
     diag: &Diag,
 ) {
-    let names: Vec<&str> = wanted.iter().map(|function| &*function.name).collect();
-    let names = names.join(", ");
-    match tracer.attach(wanted, &assign(wanted, policy), &mut |_, _| true) {
-        Ok(_) => {
-            for function in wanted {
-                traced.add(function.addr);
-            }
-            diag.note(format!(
-                "part of a shown failure, and traced from now on: {names}"
-            ));
+    let attached = match tracer.attach(wanted, &assign(wanted, policy), &mut |_, _| true) {
+        Ok(attached) => attached,
+        Err(error) => {
+            let names = names(wanted.iter());
+            diag.warning(format!("failed to attach to {names}: {error:#}"));
+            return;
         }
-        Err(error) => diag.warning(format!("failed to attach to {names}: {error:#}")),
+    };
+    attaching::report(&attached, wanted, diag);
+    let new = wanted
+        .iter()
+        .filter(|function| !attached.has_refused(function.id));
+    for function in new.clone() {
+        traced.add(function.addr);
     }
+    if new.clone().next().is_some() {
+        diag.note(format!(
+            "part of a shown failure, and traced from now on: {}",
+            names(new)
+        ));
+    }
+}
+
+fn names<'f>(functions: impl Iterator<Item = &'f TracedFunction>) -> String {
+    let names: Vec<&str> = functions.map(|function| &*function.name).collect();
+    names.join(", ")
 }

@@ -4,6 +4,7 @@
 use anyhow::{Result, bail};
 
 use super::stop::StopFlag;
+use crate::bpf::attach::Refused;
 use crate::bpf::{Attached, Moved, Tracer};
 use crate::diag::Diag;
 use crate::select::{Assigned, TracedFunction};
@@ -39,32 +40,38 @@ pub(super) fn attach(
         bail!("interrupted while attaching");
     }
     let attached = attached?;
-    for moved in &attached.moved {
-        let Moved { refused, from, to } = moved;
-        let name = &functions[refused.func.index()].name;
+    report(&attached, functions, diag);
+    Ok(attached)
+}
+
+/// Says which functions the kernel refused; `functions` are those that were to be attached to.
+pub(super) fn report(attached: &Attached, functions: &[TracedFunction], diag: &Diag) {
+    for Moved { refused, from, to } in &attached.moved {
+        let (name, why) = (name_of(refused, functions), &refused.why);
         diag.info(
             1,
-            format!(
-                "  {name}: {from} refused it ({}), {to} is next",
-                refused.why
-            ),
+            format!("  {name}: {from} refused it ({why}), {to} is next"),
         );
     }
-    if !attached.refused.is_empty() {
-        let n_refused = attached.refused.len();
-        let plural = if n_refused == 1 { "" } else { "s" };
-        diag.warning(format!(
-            "the kernel refused {n_refused} function{plural} (-v lists them)"
-        ));
-        for refused in &attached.refused {
-            let of = functions
-                .iter()
-                .find(|function| function.id == refused.func);
-            let name = of.map_or("?", |function| &function.name);
-            diag.info(1, format!("  {name}: {}", refused.why));
-        }
+    if attached.refused.is_empty() {
+        return;
     }
-    Ok(attached)
+    let n_refused = attached.refused.len();
+    let plural = if n_refused == 1 { "" } else { "s" };
+    diag.warning(format!(
+        "the kernel refused {n_refused} function{plural} (-v lists them)"
+    ));
+    for refused in &attached.refused {
+        let name = name_of(refused, functions);
+        diag.info(1, format!("  {name}: {}", refused.why));
+    }
+}
+
+/// Ids count all selected functions, of which these may be a few.
+fn name_of<'f>(refused: &Refused, functions: &'f [TracedFunction]) -> &'f str {
+    let mut functions = functions.iter();
+    let found = functions.find(|function| function.id == refused.func);
+    found.map_or("?", |function| &function.name)
 }
 
 /// Detaching is slow where attaching is: say that we are at it.
@@ -74,4 +81,35 @@ pub(super) fn detach(tracer: Tracer<'_>, diag: &Diag) {
         diag.note(format!("detaching from {n_one_by_one} functions"));
     }
     drop(tracer);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_of;
+    use crate::bpf::attach::Refused;
+    use crate::select::TracedFunction;
+    use crate::spec::{Addr, FuncId, ResultType};
+
+    #[test]
+    fn a_refused_function_is_named_by_its_id_where_others_are_left_for_later() {
+        let function = |id: u32, name: &str| TracedFunction {
+            id: FuncId(id),
+            name: name.to_owned(),
+            module: None,
+            addr: Addr(0),
+            size: 1,
+            entry: None,
+            result: ResultType::Unknown,
+            prototype: None,
+        };
+        let armed = [function(7, "map_create"), function(900, "bpf_map_kzalloc")];
+        let refused = |id: u32| Refused {
+            func: FuncId(id),
+            why: "Invalid argument".to_owned(),
+            is_final: false,
+        };
+        assert_eq!(name_of(&refused(7), &armed), "map_create");
+        assert_eq!(name_of(&refused(900), &armed), "bpf_map_kzalloc");
+        assert_eq!(name_of(&refused(1), &armed), "?");
+    }
 }

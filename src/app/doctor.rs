@@ -11,14 +11,16 @@ mod permissions;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::path::Path;
 
 use anyhow::Result;
 
 use self::backends::Tried;
-use self::kernel::Types;
-use super::{layout, trace};
+use self::kernel::{Symbols, Types};
+pub(super) use self::trial::attach_for_a_moment;
+use super::layout;
 use crate::bpf::KernelSupport;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::surroundings::Surroundings;
@@ -37,7 +39,7 @@ pub(super) fn examine(files: &KernelFiles, image: Option<&Path>) -> Result<Check
     };
     let mut checkup = look(files, image, tried)?;
     if checkup.can_trace() {
-        let check = trial(&trace::probe(files));
+        let check = trial_of(&attach_for_a_moment(files));
         checkup.checks.push(check);
     }
     Ok(checkup)
@@ -51,8 +53,9 @@ fn support_of(files: &KernelFiles) -> KernelSupport {
 fn look(files: &KernelFiles, image: Option<&Path>, tried: Tried) -> Result<Checkup> {
     let surroundings = Surroundings::read(files);
     let types = Types::read(files);
-    let mut checks = permissions::checks(files, &surroundings);
-    checks.extend(kernel::checks(files, &surroundings, &types));
+    let symbols = Symbols::read(files);
+    let mut checks = permissions::checks(files, &surroundings, &symbols);
+    checks.extend(kernel::checks(files, &surroundings, &types, &symbols));
     let (backend, of_backends) = backends::checks(files, &types, tried);
     checks.extend(of_backends);
     checks.extend(sources::checks(files, image, &surroundings)?);
@@ -67,7 +70,7 @@ fn look(files: &KernelFiles, image: Option<&Path>, tried: Tried) -> Result<Check
 }
 
 /// The proof: a function was attached to for a moment.
-fn trial(outcome: &Result<()>) -> Check {
+fn trial_of(outcome: &Result<()>) -> Check {
     let (state, found) = match outcome {
         Ok(()) => (
             State::Ok,

@@ -19,9 +19,10 @@ const TRACER_PREFIXES: [&str; 9] = [
 ];
 
 /// Our own programs, as kallsyms names them: `bpf_prog_<tag>_<name>`.
-const OWN_PROGRAMS: [&str; 8] = [
+const OWN_PROGRAMS: [&str; 9] = [
     "_retsnoop_entry",
     "_retsnoop_exit",
+    "_retsnoop_sess",
     "_session_opening",
     "_session_inner",
     "_kprobe_opening",

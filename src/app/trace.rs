@@ -1,40 +1,36 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A traced run: load, attach, read until it ends, sum up.
 
-use std::io::{self, BufWriter, Write};
-use std::time::{Duration, Instant};
+use std::io::{self, BufWriter};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
 use super::arming::{Arming, attach_more};
 use super::attaching::{attach, detach};
 use super::behind::{self, Behind};
-use super::consumer::{Consumer, Counts, Facts};
+use super::consumer::{Consumer, Facts};
 use super::failure::Failure;
-use super::gather::{Prepared, offered};
+use super::gather::Prepared;
 use super::known::{Knowing, Known};
-use super::layout::{layout, support};
-use super::lines::{PendingImage, of_modules};
+use super::lines::of_modules;
 use super::live::LiveSymbols;
+use super::reading::Run;
 use super::record::Recorder;
 use super::stop::{Deadline, StopFlag};
 use super::terminal;
+use super::totals::{say_misses, summary, write_summary};
 use super::trails::{LiveText, LiveTrails, ResultTypes, Traced};
 use super::watch::{BUSY, Watch};
-use crate::bpf::{
-    KernelStats, Layout, Misses, ObjectStorage, Settings, Sink, Tracer, is_forbidden,
-};
+use crate::bpf::{Layout, ObjectStorage, Settings, Tracer, is_forbidden};
 use crate::cli::Comm;
 use crate::code::{Code, Trails};
-use crate::config::{Config, OutputFormat};
+use crate::config::Config;
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
-use crate::render::{
-    Drops, RenderContext, Summary, Withheld, write_summary_json, write_summary_text,
-};
-use crate::select::{BackendPolicy, BtfOrigin, EntryPoint, Prototype, TracedFunction, assign};
+use crate::render::RenderContext;
+use crate::select::{TracedFunction, assign};
 use crate::session::ErrorFilter;
-use crate::spec::FuncId;
 use crate::symbolize::Symbolizer;
 
 /// Sessions that can be open at once. One takes 11 KB of the kernel's memory.
@@ -102,12 +98,10 @@ pub(super) fn trace(
     let mut out = BufWriter::new(io::stdout());
     let role = |addr| live.role(addr);
     let traced = Traced::default();
-    let is_refused = |function: &&TracedFunction| {
-        let mut refused = attached.refused.iter();
-        refused.any(|refused| refused.func == function.id)
-    };
-    for function in armed.iter().filter(|function| !is_refused(function)) {
-        traced.add(function.addr);
+    for function in &armed {
+        if !attached.has_refused(function.id) {
+            traced.add(function.addr);
+        }
     }
     let (symbols, text) = (live.kallsyms(), LiveText::new(files));
     let types = ResultTypes::new(&btf, files);
@@ -143,18 +137,16 @@ pub(super) fn trace(
         stop: &stop,
         deadline: Deadline::after(config.run.duration),
         drain_until: None,
-        look_at: None,
+        watch: Watch::new(config, &functions),
     };
-    let mut watch = Watch::new(config, &functions);
     arming.look_behind(&behind);
     run.consumer.arm(arming);
     loop {
-        run.look_at = watch.due();
         tracer.poll(&mut run)?;
         if run.is_over() {
             break;
         }
-        watch.look(&mut tracer, &traced, diag)?;
+        run.watch.act(&mut tracer, &traced, diag)?;
         let wanted = run.consumer.arming().take();
         if wanted.is_empty() {
             continue;
@@ -184,64 +176,16 @@ pub(super) fn trace(
     if let Some(error) = failure {
         return Err(error).context("failed to write to stdout");
     }
+    for problem in symbolizer.take_module_problems() {
+        diag.info(1, format!("no source lines of module {problem}"));
+    }
     let stats = tracer.stats();
     let misses = tracer.misses();
     say_misses(misses, &stats, diag);
     let mut summary = summary(&stats, misses, counts, tracer.n_functions(), run_time);
-    summary.detached = watch.detached();
+    summary.detached = run.watch.detached();
     write_summary(&summary, config.run.format, &mut out, diag)?;
     detach(tracer, diag);
-    Ok(())
-}
-
-/// Whether this kernel lets us trace: attaches to one function, for a moment.
-pub(super) fn probe(files: &KernelFiles) -> Result<()> {
-    const FUNCTION: &str = "__x64_sys_bpf";
-    super::preflight::check(files)?;
-    let kallsyms = files.kallsyms()?;
-    let symbol = kallsyms
-        .named(FUNCTION)
-        .next()
-        .context("no symbol to try with")?;
-    let btf = files.kernel_btf()?;
-    let by_name = btf.functions_of_names(&[FUNCTION].into_iter().collect());
-    let func = by_name
-        .get(FUNCTION)
-        .context("no BTF function to try with")?;
-    let function = TracedFunction {
-        id: FuncId(0),
-        name: FUNCTION.to_owned(),
-        module: None,
-        addr: symbol.addr,
-        size: symbol.size,
-        entry: Some(EntryPoint::KernelFunction),
-        result: btf.result_type(FUNCTION, func.id),
-        prototype: Some(Prototype {
-            origin: BtfOrigin::Vmlinux,
-            btf_id: func.id,
-            arg_slots: 1,
-            trampoline_ok: true,
-        }),
-    };
-    let support = support(Some(&btf), files);
-    let functions = [function];
-    let assigned = assign(&functions, &BackendPolicy::Auto(offered(support)));
-    let mut storage = ObjectStorage::new();
-    let settings = Settings {
-        longer_ns: 0,
-        show_success: false,
-        pids_allowed: Vec::new(),
-        pids_denied: Vec::new(),
-        comms_allowed: Vec::new(),
-        comms_denied: Vec::new(),
-        ring_bytes: 4096,
-        max_sessions: 1,
-        max_depth: 64,
-        n_functions: 1,
-        layout: layout(&btf, &kallsyms, files, support)?,
-    };
-    let mut tracer = Tracer::load(&mut storage, &settings)?;
-    tracer.attach(&functions, &assigned, &mut |_, _| true)?;
     Ok(())
 }
 
@@ -281,160 +225,5 @@ fn filter(config: &Config) -> ErrorFilter {
     ErrorFilter {
         only: errors.allow.clone(),
         never: errors.deny.clone(),
-    }
-}
-
-fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
-    if misses.probes > 0 {
-        diag.warning(format_args!(
-            "{} probes had no free slot for a return: chains may lack calls",
-            misses.probes
-        ));
-        diag.hint(
-            "functions that many tasks sleep in: leave them out (-d), or use --backend fentry",
-        );
-    }
-    if misses.recursion > 0 {
-        diag.info(
-            1,
-            format_args!(
-                "{} calls or returns came while a program of ours ran on that CPU (most are \
-                 traced helpers of our own), or where the kernel allows no kprobe programs",
-                misses.recursion
-            ),
-        );
-    }
-    if stats.ring_full + stats.stack_ring_full > 0 {
-        diag.hint("a larger buffer (--ringbuf-size), fewer functions or -x lose less");
-    }
-}
-
-fn summary(
-    stats: &KernelStats,
-    misses: Misses,
-    counts: Counts,
-    n_functions: usize,
-    run_time: Duration,
-) -> Summary {
-    Summary {
-        started: stats.started + stats.no_slot + stats.stalled,
-        shown: counts.shown,
-        filtered: counts.filtered + stats.too_short,
-        succeeded: stats.succeeded,
-        dropped: Drops {
-            ring_full: stats.ring_full,
-            no_slot: stats.no_slot,
-            stalled: stats.stalled,
-            task_exited: stats.task_exit,
-            abandoned: stats.abandoned,
-            undecodable: counts.undecodable,
-        },
-        open_at_end: stats.open(),
-        withheld: Withheld {
-            recursion: misses.recursion,
-            probes: misses.probes,
-            stacks: stats.stack_ring_full,
-        },
-        functions: n_functions as u64,
-        run_time,
-        detached: Vec::new(),
-    }
-}
-
-/// The JSON summary is data; the text one is talk.
-fn write_summary(
-    summary: &Summary,
-    format: OutputFormat,
-    out: &mut dyn Write,
-    diag: &Diag,
-) -> Result<()> {
-    match format {
-        OutputFormat::Json => write_summary_json(summary, out)
-            .and_then(|()| out.flush())
-            .context("failed to write to stdout"),
-        OutputFormat::Text => {
-            let mut line = Vec::new();
-            write_summary_text(summary, &mut line)?;
-            diag.info(0, String::from_utf8_lossy(&line).trim_end());
-            Ok(())
-        }
-    }
-}
-
-/// Waits for the lines of the image, once.
-fn open_image(
-    image: &mut Option<PendingImage>,
-    symbolizer: &Symbolizer,
-    diag: &Diag,
-) -> Result<()> {
-    if let Some(mut image) = image.take()
-        && let Some(lines) = image.join(diag)?
-    {
-        symbolizer.set_lines(lines);
-        diag.phase("opened the kernel image");
-    }
-    Ok(())
-}
-
-/// What the ring buffer is read into, and until when.
-struct Run<'a> {
-    consumer: Consumer<'a>,
-    /// The image that lines are read from: nobody waits for it before there is something to show.
-    image: Option<PendingImage>,
-    symbolizer: &'a Symbolizer,
-    diag: &'a Diag,
-    recorder: Option<Recorder>,
-    stop: &'a StopFlag,
-    deadline: Deadline,
-    /// Set once tracing has stopped: read until so many session records are there.
-    drain_until: Option<u64>,
-    /// When the governor wants to look.
-    look_at: Option<Instant>,
-}
-
-impl Run<'_> {
-    /// Whether nothing more is to be read.
-    fn is_over(&self) -> bool {
-        self.stop.is_raised() || self.consumer.is_done() || self.deadline.wait().is_none()
-    }
-
-    /// Reads what is in the buffer still; a program that was running when tracing stopped may
-    /// send its record a moment later.
-    fn drain(&mut self, tracer: &Tracer<'_>) -> Result<()> {
-        for _ in 0..10 {
-            let sent = tracer.stats().shown;
-            if self.consumer.counts().received >= sent {
-                break;
-            }
-            self.drain_until = Some(sent);
-            tracer.poll(self)?;
-        }
-        Ok(())
-    }
-}
-
-impl Sink for Run<'_> {
-    fn record(&mut self, bytes: &[u8]) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.record(bytes);
-        }
-        if let Err(error) = open_image(&mut self.image, self.symbolizer, self.diag) {
-            self.diag.warning(format!("no source lines: {error:#}"));
-        }
-        self.consumer.record(bytes);
-    }
-
-    fn wait(&mut self) -> Option<Duration> {
-        match self.drain_until {
-            Some(0) => None,
-            Some(_) => {
-                // One turn that does not wait, then none.
-                self.drain_until = Some(0);
-                Some(Duration::from_millis(1))
-            }
-            None if self.is_over() || self.consumer.arming().is_wanted() => None,
-            None if self.look_at.is_some_and(|at| Instant::now() >= at) => None,
-            None => self.deadline.wait(),
-        }
     }
 }

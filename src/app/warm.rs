@@ -55,6 +55,10 @@ impl Memory {
         if !config.cache || config.run.dry_run || config.run.verbosity > 0 {
             return None;
         }
+        // What a source file defines depends on the image and the modules' debug files.
+        if config.globs.name_sources() {
+            return None;
+        }
         let start = files.kcore().ok()?.symbol(START)?.0;
         let modules = loaded_modules(files)?;
         let key = key(config, files, &modules)?;

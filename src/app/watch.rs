@@ -2,10 +2,12 @@
 //! The governor at work: looks once a second, takes out who has to go, says so.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use super::attaching;
 use super::governor::{Cause, Governor, Limits, PERIOD, Verdict};
 use super::trails::Traced;
 use crate::bpf::Tracer;
@@ -23,6 +25,8 @@ pub(super) struct Watch<'a> {
     limits: Limits,
     functions: &'a [TracedFunction],
     looked: Instant,
+    /// What the last look found, until it is acted upon.
+    verdicts: Vec<Verdict>,
 }
 
 impl<'a> Watch<'a> {
@@ -36,30 +40,34 @@ impl<'a> Watch<'a> {
             limits,
             functions,
             looked: Instant::now(),
+            verdicts: Vec::new(),
         }
     }
 
-    /// When it wants to look next; `None` where there is nothing to look after.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.governor.is_on().then(|| self.looked + PERIOD)
-    }
-
-    /// Looks, if it is time to.
+    /// Looks at what was called how often, if it is time to: whether something has to go.
     ///
     /// # Errors
-    /// When no entry function is left, or the counters cannot be read.
-    pub(super) fn look(
+    /// When the counters cannot be read.
+    pub(super) fn has_to_act(&mut self, tracer: &Tracer<'_>) -> Result<bool> {
+        let elapsed = self.looked.elapsed();
+        if self.governor.is_on() && elapsed >= PERIOD {
+            self.looked = Instant::now();
+            self.verdicts = self.governor.look(tracer.hits()?, elapsed);
+        }
+        Ok(!self.verdicts.is_empty())
+    }
+
+    /// Takes out what has to go.
+    ///
+    /// # Errors
+    /// When no entry function is left, or the others cannot be attached to again.
+    pub(super) fn act(
         &mut self,
         tracer: &mut Tracer<'_>,
         traced: &Traced,
         diag: &Diag,
     ) -> Result<()> {
-        if self.due().is_none_or(|due| Instant::now() < due) {
-            return Ok(());
-        }
-        let elapsed = self.looked.elapsed();
-        self.looked = Instant::now();
-        let verdicts = self.governor.look(tracer.hits()?, elapsed);
+        let verdicts = mem::take(&mut self.verdicts);
         if verdicts.is_empty() {
             return Ok(());
         }
@@ -69,7 +77,9 @@ impl<'a> Watch<'a> {
             self.report(verdict, diag);
         }
         let attached = tracer.detach_functions(&gone, self.functions)?;
-        for id in &gone {
+        attaching::report(&attached, self.functions, diag);
+        let refused = attached.refused.iter().map(|refused| &refused.func);
+        for id in gone.iter().chain(refused) {
             if let Some(function) = self.functions.get(id.index()) {
                 traced.remove(function.addr);
             }

@@ -3,6 +3,7 @@
 //! functions out, and the sign of life.
 
 use std::collections::BTreeSet;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,6 +11,7 @@ use libbpf_rs::{MapCore, MapFlags};
 use nix::time::{ClockId, clock_gettime};
 
 use super::kernel_stats::Hits;
+use super::sys;
 use super::tracer::{Attached, Tracer};
 use crate::select::{Assigned, TracedFunction, Why};
 use crate::spec::FuncId;
@@ -79,6 +81,10 @@ impl Tracer<'_> {
                 .iter()
                 .flat_map(|link| link.functions.iter().copied())
                 .collect();
+            let missed = hit
+                .iter()
+                .map(|link| sys::link_misses(*backend, link.fd.as_fd()));
+            self.missed_by_closed += missed.sum::<u64>();
             drop(hit);
             links.n_attached = links.n_attached.saturating_sub(affected.len());
             again.extend(affected.difference(gone).map(|id| (*id, *backend)));

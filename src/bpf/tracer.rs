@@ -16,6 +16,7 @@ use super::kernel_stats::{KernelStats, Misses};
 use super::object::{self, Loaded};
 use super::patch::{Copy, patched};
 use super::program;
+use super::refusal::is_forbidden;
 use super::settings::Settings;
 use super::sys::{self, ProgramKind};
 use crate::select::{Assigned, TracedFunction};
@@ -31,6 +32,8 @@ pub struct Tracer<'obj> {
     pub(super) links: Vec<(BackendKind, Links)>,
     /// The link and program that end sessions with their tasks.
     task_exit: Option<[OwnedFd; 2]>,
+    /// What links had missed that are closed by now.
+    pub(super) missed_by_closed: u64,
 }
 
 /// Takes the records of a run.
@@ -39,7 +42,10 @@ pub trait Sink {
     fn record(&mut self, bytes: &[u8]);
 
     /// How long to wait for the next ones; `None` ends the reading.
-    fn wait(&mut self) -> Option<Duration>;
+    ///
+    /// # Errors
+    /// What ends the reading, and the run.
+    fn wait(&mut self, tracer: &Tracer<'_>) -> Result<Option<Duration>>;
 }
 
 /// What attaching came to.
@@ -62,6 +68,14 @@ pub struct Moved {
     pub from: BackendKind,
     /// Who was asked next.
     pub to: BackendKind,
+}
+
+impl Attached {
+    /// Whether the kernel refused this function.
+    #[must_use]
+    pub fn has_refused(&self, func: FuncId) -> bool {
+        self.refused.iter().any(|refused| refused.func == func)
+    }
 }
 
 impl ObjectStorage {
@@ -103,6 +117,7 @@ impl<'obj> Tracer<'obj> {
             loaded,
             links: Vec::new(),
             task_exit: None,
+            missed_by_closed: 0,
         })
     }
 
@@ -126,6 +141,9 @@ impl<'obj> Tracer<'obj> {
             refused: Vec::new(),
             moved: Vec::new(),
         };
+        if !is_first {
+            self.expect(assigned)?;
+        }
         let mut waiting: Vec<Waiting<'_>> = functions
             .iter()
             .zip(assigned)
@@ -140,9 +158,27 @@ impl<'obj> Tracer<'obj> {
                 .partition(|waiting| waiting.backends.first() == Some(&backend));
             waiting = later;
             let batch: Vec<&TracedFunction> = now.iter().map(|now| now.function).collect();
-            let links = implementation(backend)
-                .attach(&self.loaded, &batch, &mut *progress)
-                .with_context(|| format!("failed to attach with back end `{backend}`"))?;
+            let mut is_interrupted = false;
+            let links = implementation(backend).attach(&self.loaded, &batch, &mut |done, all| {
+                let goes_on = progress(done, all);
+                is_interrupted |= !goes_on;
+                goes_on
+            });
+            let links = match links {
+                Ok(links) => links,
+                // What is forbidden is forbidden in every way.
+                Err(error)
+                    if !is_interrupted
+                        && !is_forbidden(&error)
+                        && now.iter().any(|now| now.backends.len() > 1) =>
+                {
+                    Links::refused_all(&batch, &error)
+                }
+                Err(error) => {
+                    let context = format!("failed to attach with back end `{backend}`");
+                    return Err(error.context(context));
+                }
+            };
             attached.n_functions += links.n_attached;
             for refused in &links.refused {
                 let rest = now
@@ -166,7 +202,9 @@ impl<'obj> Tracer<'obj> {
         if is_first {
             check_entries(functions, &attached.refused)?;
         }
-        self.tell_guard()?;
+        if self.needs_guard() {
+            self.raise_guard()?;
+        }
         Ok(attached)
     }
 
@@ -198,7 +236,7 @@ impl<'obj> Tracer<'obj> {
     /// Hands records to `sink` until it has enough.
     ///
     /// # Errors
-    /// When the ring buffer cannot be read.
+    /// When the ring buffer cannot be read; those of the sink.
     pub fn poll(&self, sink: &mut dyn Sink) -> Result<()> {
         let sink = RefCell::new(sink);
         let mut builder = RingBufferBuilder::new();
@@ -209,7 +247,7 @@ impl<'obj> Tracer<'obj> {
         let ring = builder.build().context("failed to open the ring buffer")?;
         loop {
             // Two statements, or the borrow would last through the poll.
-            let wait = sink.borrow_mut().wait();
+            let wait = sink.borrow_mut().wait(self)?;
             let Some(timeout) = wait else { return Ok(()) };
             self.keep_alive(STALLED_AFTER)?;
             match ring.poll(timeout) {
@@ -238,22 +276,35 @@ impl<'obj> Tracer<'obj> {
         Ok(())
     }
 
-    fn tell_guard(&mut self) -> Result<()> {
-        let guarded = self.is_guarded();
+    /// Before functions are added to a running trace: the guard is up when their programs run.
+    fn expect(&mut self, assigned: &[Assigned]) -> Result<()> {
+        let backends = assigned.iter().flat_map(|assigned| &assigned.backends);
+        let only_kprobes = backends.copied().all(BackendKind::is_of_kprobes)
+            && self.used().all(|(backend, _)| backend.is_of_kprobes());
+        if only_kprobes {
+            return Ok(());
+        }
+        self.raise_guard()
+    }
+
+    fn used(&self) -> impl Iterator<Item = &(BackendKind, Links)> {
+        let links = self.links.iter();
+        links.filter(|(_, links)| links.n_attached > 0)
+    }
+
+    /// Never taken down again: a program that has entered would not leave it.
+    fn raise_guard(&mut self) -> Result<()> {
         let bss = self.loaded.skel.maps.bss_data.as_deref_mut();
-        bss.context("no .bss")?.guarded = u32::from(guarded);
+        bss.context("no .bss")?.guarded = 1;
         Ok(())
     }
 
     /// Whether our programs can run inside of one another. Programs of kprobes never run inside of
-    /// each other, and one program for all functions never inside of itself.
-    fn is_guarded(&self) -> bool {
-        let mut used = self.links.iter().filter(|(_, links)| links.n_attached > 0);
-        match (used.next(), used.next()) {
-            (Some((only, _)), None) => *only == BackendKind::Trampoline,
-            (None, _) => false,
-            _ => true,
-        }
+    /// each other, and a program of trampolines never inside of itself: but inside of any other.
+    fn needs_guard(&self) -> bool {
+        let n_programs: usize = self.used().map(|(_, links)| links.programs.len()).sum();
+        let of_trampolines = self.used().any(|(backend, _)| !backend.is_of_kprobes());
+        of_trampolines && n_programs > 1
     }
 
     /// Stops tracing: no session opens any more; open ones are left to the counters.
@@ -287,7 +338,10 @@ impl<'obj> Tracer<'obj> {
     /// Events that the kernel withheld from our programs so far.
     #[must_use]
     pub fn misses(&self) -> Misses {
-        let mut misses = Misses::default();
+        let mut misses = Misses {
+            recursion: 0,
+            probes: self.missed_by_closed,
+        };
         for (backend, links) in &self.links {
             let programs = links.programs.iter();
             misses.recursion += programs

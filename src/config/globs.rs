@@ -111,6 +111,14 @@ pub struct Globs {
 }
 
 impl Globs {
+    /// Whether any chooses by source file.
+    #[must_use]
+    pub fn name_sources(&self) -> bool {
+        let all = [&self.entry, &self.allow, &self.deny];
+        let is_source = |glob: &GlobUse| matches!(glob.spec.kind(), GlobKind::Source(_));
+        all.into_iter().flatten().any(is_source)
+    }
+
     /// The globs of one role.
     #[must_use]
     pub fn of(&self, role: Role) -> &[GlobUse] {

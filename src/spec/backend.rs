@@ -37,6 +37,12 @@ impl BackendKind {
         Self::Kprobe,
     ];
 
+    /// Whether its programs are those of kprobes, of which the kernel runs one at a time on a CPU.
+    #[must_use]
+    pub fn is_of_kprobes(self) -> bool {
+        !matches!(self, Self::TracingMulti | Self::Trampoline)
+    }
+
     /// Whether it is attached by BTF id, so that it takes only functions with a prototype.
     #[must_use]
     pub fn needs_prototype(self) -> bool {

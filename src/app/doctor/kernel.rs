@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::kernel::btf::Btf;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::surroundings::Surroundings;
+use crate::kernel::symbols::SymbolReader;
 use crate::render::{Check, Section, State};
 
 /// The kernel's types, or why there are none.
@@ -31,15 +32,46 @@ fn check(id: &str, title: &str, state: State, found: impl Into<String>) -> Check
     Check::new(Section::Kernel, id, title, state, found)
 }
 
+/// The kernel's symbols, and by which of the two ways they are read.
+pub(super) struct Symbols {
+    number: Result<usize, String>,
+    /// Why the text of `/proc/kallsyms` has to do; `None` where the kernel's memory has them.
+    why_text: Option<String>,
+    /// Whether the kernel's text can be read, which tells what is traceable.
+    reads_memory: bool,
+}
+
+impl Symbols {
+    pub(super) fn read(files: &KernelFiles) -> Self {
+        let kcore = files.kcore().map(Arc::new);
+        let reads_memory = kcore.is_ok();
+        let mut reader = SymbolReader::new(files, kcore);
+        let symbols = reader.of_kernel();
+        Self {
+            number: symbols
+                .map(|symbols| symbols.len())
+                .map_err(|error| format!("{error:#}")),
+            why_text: reader.why_text().map(str::to_owned),
+            reads_memory,
+        }
+    }
+
+    /// Whether it matters who may read `/proc/kallsyms`.
+    pub(super) fn needs_text(&self) -> bool {
+        self.why_text.is_some()
+    }
+}
+
 pub(super) fn checks(
     files: &KernelFiles,
     surroundings: &Surroundings,
     types: &Types,
+    read: &Symbols,
 ) -> Vec<Check> {
     vec![
         btf(types, surroundings),
-        symbols(files),
-        traceable(files),
+        symbols(read),
+        traceable(files, read.reads_memory),
         ring_buffer(types),
         cookies(types),
         jit(surroundings.bpf_jit_enable),
@@ -66,29 +98,43 @@ fn btf(types: &Types, surroundings: &Surroundings) -> Check {
         .hint("the kernel must be built with `CONFIG_DEBUG_INFO_BTF`")
 }
 
-fn symbols(files: &KernelFiles) -> Check {
-    let (state, found) = match files.kallsyms() {
-        Ok(symbols) => (State::Ok, format!("{} symbols", symbols.len())),
-        Err(error) => (State::Missing, format!("{error:#}")),
+fn symbols(read: &Symbols) -> Check {
+    let (state, found) = match (&read.number, &read.why_text) {
+        (Ok(number), None) => (
+            State::Ok,
+            format!("{number} symbols, from the kernel's memory"),
+        ),
+        (Ok(number), Some(why)) => (
+            State::Ok,
+            format!("{number} symbols, from `/proc/kallsyms` ({why})"),
+        ),
+        (Err(error), _) => (State::Missing, error.clone()),
     };
-    check("symbols", "kallsyms", state, found)
+    check("symbols", "symbols", state, found)
         .essential()
         .cost("nothing can be traced: functions are attached to by their addresses")
         .hint("it takes CAP_SYSLOG and `sysctl kernel.kptr_restrict=1` (or 0)")
 }
 
-fn traceable(files: &KernelFiles) -> Check {
+/// ftrace's list: needed only where the text itself does not show what is traceable.
+fn traceable(files: &KernelFiles, reads_text: bool) -> Check {
     let (state, found) = match files.traceable() {
         Ok(functions) => (
             State::Ok,
             format!("{} traceable functions", functions.len()),
         ),
+        Err(error) if reads_text => (State::Limited, format!("{error:#}")),
         Err(error) => (State::Missing, format!("{error:#}")),
     };
-    check("tracefs", "tracefs", state, found)
-        .essential()
-        .cost("nothing can be traced: which functions can be is not known")
-        .hint("mount it: `mount -t tracefs tracefs /sys/kernel/tracing`; it is root's to read")
+    let check = check("tracefs", "tracefs", state, found)
+        .hint("mount it: `mount -t tracefs tracefs /sys/kernel/tracing`; it is root's to read");
+    if reads_text {
+        check.cost("functions that share their name are left out")
+    } else {
+        check
+            .essential()
+            .cost("nothing can be traced: which functions can be is not known")
+    }
 }
 
 fn by_type(known: Option<bool>, since: &str) -> (State, String) {

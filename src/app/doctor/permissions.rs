@@ -5,6 +5,7 @@ use std::fs;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
+use super::kernel::Symbols;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::privileges::{Capabilities, Lockdown};
 use crate::kernel::surroundings::Surroundings;
@@ -21,11 +22,15 @@ pub(super) fn capabilities(files: &KernelFiles) -> Capabilities {
     Capabilities::parse(&status)
 }
 
-pub(super) fn checks(files: &KernelFiles, surroundings: &Surroundings) -> Vec<Check> {
+pub(super) fn checks(
+    files: &KernelFiles,
+    surroundings: &Surroundings,
+    symbols: &Symbols,
+) -> Vec<Check> {
     vec![
         granted(capabilities(files)),
         lockdown(files),
-        kptr_restrict(surroundings.kptr_restrict),
+        kptr_restrict(surroundings.kptr_restrict, symbols.needs_text()),
         paranoid(surroundings.perf_event_paranoid),
         unprivileged(surroundings.unprivileged_bpf_disabled),
     ]
@@ -75,11 +80,15 @@ fn lockdown(files: &KernelFiles) -> Check {
         .hint("boot with `lockdown=integrity` or without lockdown; secure boot may enforce it")
 }
 
-fn kptr_restrict(value: Option<i64>) -> Check {
+fn kptr_restrict(value: Option<i64>, matters: bool) -> Check {
     let (state, found) = match value {
         Some(0) => (State::Ok, "0".to_owned()),
         Some(1) => (State::Ok, "1: shown to CAP_SYSLOG".to_owned()),
-        Some(value) => (State::Limited, format!("{value}: hidden from everyone")),
+        Some(value) if matters => (State::Limited, format!("{value}: hidden from everyone")),
+        Some(value) => (
+            State::Ok,
+            format!("{value}: of no matter, symbols are read from the kernel's memory"),
+        ),
         None => (State::Unknown, "not shown".to_owned()),
     };
     check("kptr_restrict", "kptr_restrict", state, found)

@@ -82,6 +82,8 @@ fn kcore(surroundings: &Surroundings) -> Check {
         None => (State::Ok, "readable".to_owned()),
         Some(why) => (State::Limited, why.clone()),
     };
-    Check::new(Section::Symbols, "kcore", "/proc/kcore", state, found)
-        .cost("the running kernel's machine code can be read from its image only")
+    Check::new(Section::Symbols, "kcore", "/proc/kcore", state, found).cost(
+        "slower starts: symbols come from `/proc/kallsyms`, what is traceable from tracefs; \
+             and no word on where an error's trail ends",
+    )
 }

@@ -15,7 +15,7 @@ use crate::app::lines::of_modules;
 use crate::config::PlacesOptions;
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
-use crate::kernel::images::{self, Found, ImageProblem, KernelIdentity};
+use crate::kernel::images::{self, Found, KernelIdentity};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, SymbolPlace};
 use crate::symbolize::{Frame, Level, PendingLines, Symbolizer};
@@ -201,7 +201,6 @@ fn is_running(image: &Path, files: &KernelFiles) -> bool {
     let Ok(kernel) = kernel else { return false };
     match images::named(image, &kernel) {
         Ok(found) => found.image.is_some_and(|image| image.is_verified),
-        Err(ImageProblem::NoDwarf(_)) => false,
         Err(_) => false,
     }
 }

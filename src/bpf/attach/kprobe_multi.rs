@@ -30,31 +30,17 @@ impl Backend for Session {
         progress: Progress<'_>,
     ) -> Result<Links> {
         let templates = &loaded.templates;
-        let (opening, inner) = split(functions);
-        let mut links = Links::default();
-        let mut programs = Vec::new();
-        for (name, template, functions) in [
-            (c"session_inner", &templates.session_inner, inner),
-            (c"session_opening", &templates.session_opening, opening),
-        ] {
-            if !functions.is_empty() {
-                let program = program(loaded, name, template, TRACE_KPROBE_SESSION)?;
-                programs.push((program, functions));
-            }
+        let inner = (c"session_inner", &*templates.session_inner);
+        let opening = (c"session_opening", &*templates.session_opening);
+        let mut loaded_for = Vec::new();
+        for ((name, template), functions) in by_role(functions, inner, opening) {
+            let program = program(loaded, name, template, TRACE_KPROBE_SESSION)?;
+            loaded_for.push((program, functions));
         }
-        // All are loaded before any is attached: the verifier may be among what is traced.
-        for (program, functions) in programs {
-            let attach = |batch: &[&TracedFunction]| {
-                let (addrs, cookies) = addrs_and_cookies(batch);
-                let kind = TRACE_KPROBE_SESSION;
-                sys::attach_kprobe_multi(program.as_fd(), kind, false, &addrs, &cookies)
-                    .map(|link| vec![link])
-            };
-            attach_all(&attach, &functions, &mut links)?;
-            links.programs.push(program);
-            go_on(&links, progress, functions.len())?;
-        }
-        Ok(links)
+        attach_each(loaded_for, progress, &|program, addrs, cookies| {
+            let kind = TRACE_KPROBE_SESSION;
+            sys::attach_kprobe_multi(program, kind, false, addrs, cookies).map(|link| vec![link])
+        })
     }
 }
 
@@ -68,27 +54,63 @@ impl Backend for Pair {
         let templates = &loaded.templates;
         let load = |name, template| program(loaded, name, template, TRACE_KPROBE_MULTI);
         let returns = load(c"kprobe_return", &templates.kprobe_return)?;
-        let (opening, inner) = split(functions);
-        let mut links = Links::default();
-        for (name, template, functions) in [
-            (c"kprobe_inner", &templates.kprobe_inner, inner),
-            (c"kprobe_opening", &templates.kprobe_opening, opening),
-        ] {
-            if functions.is_empty() {
-                continue;
-            }
-            let entry = load(name, template)?;
-            let attach = |batch: &[&TracedFunction]| {
-                let (addrs, cookies) = addrs_and_cookies(batch);
-                pair(entry.as_fd(), returns.as_fd(), &addrs, &cookies)
-            };
-            attach_all(&attach, &functions, &mut links)?;
-            links.programs.push(entry);
-            go_on(&links, progress, functions.len())?;
+        let inner = (c"kprobe_inner", &*templates.kprobe_inner);
+        let opening = (c"kprobe_opening", &*templates.kprobe_opening);
+        let mut loaded_for = Vec::new();
+        for ((name, template), functions) in by_role(functions, inner, opening) {
+            loaded_for.push((load(name, template)?, functions));
         }
+        let mut links = attach_each(loaded_for, progress, &|entry, addrs, cookies| {
+            pair(entry, returns.as_fd(), addrs, cookies)
+        })?;
         links.programs.push(returns);
         Ok(links)
     }
+}
+
+/// A program's name and instructions.
+type Template<'t> = (&'static CStr, &'t [bpf_insn]);
+
+/// Entry functions have a program of their own: what it takes to open a session is no part of
+/// the others'.
+fn by_role<'f, 't>(
+    functions: &[&'f TracedFunction],
+    inner: Template<'t>,
+    opening: Template<'t>,
+) -> Vec<(Template<'t>, Vec<&'f TracedFunction>)> {
+    let (entries, others): (Vec<_>, Vec<_>) = functions
+        .iter()
+        .partition(|function| function.entry.is_some());
+    let mut roles = vec![(inner, others), (opening, entries)];
+    roles.retain(|(_, functions)| !functions.is_empty());
+    roles
+}
+
+/// Attaches a program at these addresses, with these cookies.
+type Attach<'a> = dyn Fn(BorrowedFd<'_>, &[u64], &[u64]) -> io::Result<Vec<OwnedFd>> + 'a;
+
+/// Attaches programs, each to its functions. All are loaded by then: the verifier may be among
+/// what is traced, and is several times slower after.
+fn attach_each(
+    programs: Vec<(OwnedFd, Vec<&TracedFunction>)>,
+    progress: Progress<'_>,
+    attach: &Attach<'_>,
+) -> Result<Links> {
+    let n_functions = programs.iter().map(|(_, functions)| functions.len()).sum();
+    let mut links = Links::default();
+    for (program, functions) in programs {
+        let attach = |batch: &[&TracedFunction]| {
+            let (addrs, cookies) = addrs_and_cookies(batch);
+            attach(program.as_fd(), &addrs, &cookies)
+        };
+        attach_all(&attach, &functions, &mut links)?;
+        links.programs.push(program);
+        let n_done = links.n_attached + links.refused.len();
+        if !progress(n_done, n_functions) {
+            bail!("interrupted");
+        }
+    }
+    Ok(links)
 }
 
 fn program(
@@ -99,14 +121,6 @@ fn program(
 ) -> Result<OwnedFd> {
     let insns = patched(template, &loaded.layout, Copy::default());
     program::load(name, &insns, ProgramKind::Kprobe(attach_type))
-}
-
-fn go_on(links: &Links, progress: Progress<'_>, n_functions: usize) -> Result<()> {
-    let n_done = links.n_attached + links.refused.len();
-    if !progress(n_done, n_done.max(n_functions)) {
-        bail!("interrupted");
-    }
-    Ok(())
 }
 
 /// Returns first: a call that is seen must have its return seen.
@@ -120,14 +134,6 @@ fn pair(
         sys::attach_kprobe_multi(program, TRACE_KPROBE_MULTI, is_return, addrs, cookies)
     };
     Ok(vec![attach(returns, true)?, attach(entry, false)?])
-}
-
-fn split<'f>(
-    functions: &[&'f TracedFunction],
-) -> (Vec<&'f TracedFunction>, Vec<&'f TracedFunction>) {
-    functions
-        .iter()
-        .partition(|function| function.entry.is_some())
 }
 
 fn addrs_and_cookies(batch: &[&TracedFunction]) -> (Vec<u64>, Vec<u64>) {

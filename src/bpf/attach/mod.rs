@@ -12,7 +12,7 @@ mod trampoline;
 
 use std::os::fd::OwnedFd;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use super::object::Loaded;
 use crate::select::{EntryPoint, TracedFunction};
@@ -50,6 +50,19 @@ pub(super) struct Link {
 }
 
 impl Links {
+    /// Nothing attached: something was wrong with the back end itself.
+    pub(super) fn refused_all(functions: &[&TracedFunction], error: &Error) -> Self {
+        let refused = functions.iter().map(|function| Refused {
+            func: function.id,
+            why: format!("{error:#}"),
+            is_final: false,
+        });
+        Self {
+            refused: refused.collect(),
+            ..Self::default()
+        }
+    }
+
     /// Adds the links of these functions.
     fn hold(&mut self, links: impl IntoIterator<Item = OwnedFd>, functions: &[&TracedFunction]) {
         let ids: Vec<FuncId> = functions.iter().map(|function| function.id).collect();

@@ -42,13 +42,10 @@ impl Backend for TracingMulti {
                     links.programs.push(program);
                 }
                 Err(error) if module.is_none() => return Err(error),
-                Err(error) => links
-                    .refused
-                    .extend(functions.iter().map(|function| Refused {
-                        func: function.id,
-                        why: format!("{error:#}"),
-                        is_final: false,
-                    })),
+                Err(error) => {
+                    let all = Links::refused_all(&functions, &error);
+                    links.refused.extend(all.refused);
+                }
             }
             let n_done = links.n_attached + links.refused.len();
             if !progress(n_done, n_done.max(1)) {

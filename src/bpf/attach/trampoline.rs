@@ -9,9 +9,10 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use libbpf_sys::{bpf_attach_type, bpf_insn};
 
 use super::super::object::{Loaded, Templates};
@@ -67,7 +68,8 @@ impl Backend for Trampoline {
     }
 }
 
-/// Verification is most of the work on old kernels and runs in parallel; attaching does not.
+/// Verification is most of the work on old kernels and runs in parallel; attaching does not. One
+/// result for each function, in their order.
 fn load_all(
     loaded: &Loaded<'_>,
     functions: &[&TracedFunction],
@@ -76,29 +78,35 @@ fn load_all(
     let next = AtomicUsize::new(0);
     // Only these cross threads: the skeleton must not.
     let (templates, layout) = (&loaded.templates, &loaded.layout);
-    let work = || {
-        let mut done = Vec::new();
+    let (send, receive) = mpsc::channel();
+    let work = |send: Sender<(usize, Result<Programs>)>| {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(function) = functions.get(index) else {
-                return done;
+                return;
             };
-            done.push((index, load_one(templates, layout, function, modules)));
+            let programs = load_one(templates, layout, function, modules);
+            if send.send((index, programs)).is_err() {
+                return;
+            }
         }
     };
     let n_threads = thread::available_parallelism()
         .map_or(1, usize::from)
         .min(functions.len());
-    let mut done: Vec<(usize, Result<Programs>)> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..n_threads.max(1)).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .filter_map(|thread| thread.join().ok())
-            .flatten()
-            .collect()
+    let mut all: Vec<Result<Programs>> = Vec::new();
+    all.resize_with(functions.len(), || Err(anyhow!("its loading was given up")));
+    thread::scope(|scope| {
+        for _ in 0..n_threads {
+            let send = send.clone();
+            scope.spawn(|| work(send));
+        }
+        drop(send);
+        for (index, programs) in receive {
+            all[index] = programs;
+        }
     });
-    done.sort_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, programs)| programs).collect()
+    all
 }
 
 fn load_one(

@@ -60,6 +60,8 @@ fn addresses_that_are_hidden_from_print_are_read_from_memory() {
     // 5.10 does not say where its tables are.
     let expected = i32::from(kernel() == "5.10");
     assert_eq!(ended.status.code(), Some(expected), "{}", ended.stderr);
+    let doctor = run(&["doctor"]);
+    assert_eq!(doctor.status.code(), Some(expected), "{}", doctor.stdout);
 }
 
 #[test]
@@ -77,6 +79,13 @@ fn where_memory_can_be_read_tracefs_is_not_needed() {
     let ended = Trace::spawn(prepared_by(NO_TRACEFS, &DRY)).wait();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     assert!(ended.stdout.contains("__x64_sys_bpf"), "{}", ended.stdout);
+    let doctor = Trace::spawn(prepared_by(NO_TRACEFS, &["doctor"])).wait();
+    assert_eq!(doctor.status.code(), Some(0), "{}", doctor.stdout);
+    assert!(
+        doctor.stdout.contains("share their name"),
+        "{}",
+        doctor.stdout
+    );
 }
 
 #[test]

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the ring buffer is read into, and until when.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::consumer::Consumer;
+use super::lines::PendingImage;
+use super::record::Recorder;
+use super::stop::{Deadline, StopFlag};
+use super::watch::Watch;
+use crate::bpf::{Sink, Tracer};
+use crate::diag::Diag;
+use crate::symbolize::Symbolizer;
+
+/// What the ring buffer is read into, and until when.
+pub(super) struct Run<'a> {
+    pub(super) consumer: Consumer<'a>,
+    /// The image that lines are read from: nobody waits for it before there is something to show.
+    pub(super) image: Option<PendingImage>,
+    pub(super) symbolizer: &'a Symbolizer,
+    pub(super) diag: &'a Diag,
+    pub(super) recorder: Option<Recorder>,
+    pub(super) stop: &'a StopFlag,
+    pub(super) deadline: Deadline,
+    /// Set once tracing has stopped: read until so many session records are there.
+    pub(super) drain_until: Option<u64>,
+    /// Looks after what the trace costs.
+    pub(super) watch: Watch<'a>,
+}
+
+impl Run<'_> {
+    /// Whether nothing more is to be read.
+    pub(super) fn is_over(&self) -> bool {
+        self.stop.is_raised() || self.consumer.is_done() || self.deadline.wait().is_none()
+    }
+
+    /// Reads what is in the buffer still; a program that was running when tracing stopped may
+    /// send its record a moment later.
+    pub(super) fn drain(&mut self, tracer: &Tracer<'_>) -> Result<()> {
+        for _ in 0..10 {
+            let sent = tracer.stats().shown;
+            if self.consumer.counts().received >= sent {
+                break;
+            }
+            self.drain_until = Some(sent);
+            tracer.poll(self)?;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Run<'_> {
+    fn record(&mut self, bytes: &[u8]) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(bytes);
+        }
+        if let Err(error) = open_image(&mut self.image, self.symbolizer, self.diag) {
+            self.diag.warning(format!("no source lines: {error:#}"));
+        }
+        self.consumer.record(bytes);
+    }
+
+    fn wait(&mut self, tracer: &Tracer<'_>) -> Result<Option<Duration>> {
+        if let Some(until) = self.drain_until {
+            // One turn that does not wait, then none.
+            self.drain_until = Some(0);
+            return Ok((until > 0).then_some(Duration::from_millis(1)));
+        }
+        let is_wanted_elsewhere = self.is_over()
+            || self.consumer.arming().is_wanted()
+            || self.watch.has_to_act(tracer)?;
+        Ok(if is_wanted_elsewhere {
+            None
+        } else {
+            self.deadline.wait()
+        })
+    }
+}
+
+/// Waits for the lines of the image, once.
+fn open_image(
+    image: &mut Option<PendingImage>,
+    symbolizer: &Symbolizer,
+    diag: &Diag,
+) -> Result<()> {
+    if let Some(mut image) = image.take()
+        && let Some(lines) = image.join(diag)?
+    {
+        symbolizer.set_lines(lines);
+        diag.phase("opened the kernel image");
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What a run came to: the counters of both sides put together, and said.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::consumer::Counts;
+use crate::bpf::{KernelStats, Misses};
+use crate::config::OutputFormat;
+use crate::diag::Diag;
+use crate::render::{Drops, Summary, Withheld, write_summary_json, write_summary_text};
+
+/// Says what was missed, and what to do against it.
+pub(super) fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
+    if misses.probes > 0 {
+        diag.warning(format_args!(
+            "{} probes had no free slot for a return: chains may lack calls",
+            misses.probes
+        ));
+        diag.hint(
+            "functions that many tasks sleep in: leave them out (-d), or use --backend fentry",
+        );
+    }
+    if misses.recursion > 0 {
+        diag.info(
+            1,
+            format_args!(
+                "{} calls or returns came while a program of ours ran on that CPU (most are \
+                 traced helpers of our own), or where the kernel allows no kprobe programs",
+                misses.recursion
+            ),
+        );
+    }
+    if stats.ring_full + stats.stack_ring_full > 0 {
+        diag.hint("a larger buffer (--ringbuf-size), fewer functions or -x lose less");
+    }
+}
+
+/// All that a run counted.
+pub(super) fn summary(
+    stats: &KernelStats,
+    misses: Misses,
+    counts: Counts,
+    n_functions: usize,
+    run_time: Duration,
+) -> Summary {
+    Summary {
+        started: stats.started + stats.no_slot + stats.stalled,
+        shown: counts.shown,
+        filtered: counts.filtered + stats.too_short,
+        succeeded: stats.succeeded,
+        dropped: Drops {
+            ring_full: stats.ring_full,
+            no_slot: stats.no_slot,
+            stalled: stats.stalled,
+            task_exited: stats.task_exit,
+            abandoned: stats.abandoned,
+            undecodable: counts.undecodable,
+        },
+        open_at_end: stats.open(),
+        withheld: Withheld {
+            recursion: misses.recursion,
+            probes: misses.probes,
+            stacks: stats.stack_ring_full,
+        },
+        functions: n_functions as u64,
+        run_time,
+        detached: Vec::new(),
+    }
+}
+
+/// The JSON summary is data; the text one is talk.
+pub(super) fn write_summary(
+    summary: &Summary,
+    format: OutputFormat,
+    out: &mut dyn Write,
+    diag: &Diag,
+) -> Result<()> {
+    match format {
+        OutputFormat::Json => write_summary_json(summary, out)
+            .and_then(|()| out.flush())
+            .context("failed to write to stdout"),
+        OutputFormat::Text => {
+            let mut line = Vec::new();
+            write_summary_text(summary, &mut line)?;
+            diag.info(0, String::from_utf8_lossy(&line).trim_end());
+            Ok(())
+        }
+    }
+}
