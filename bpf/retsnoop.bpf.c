@@ -15,7 +15,9 @@
 #include "lane.bpf.h"
 #include "hits.bpf.h"
 #include "classify.bpf.h"
+#include "task.bpf.h"
 #include "filter.bpf.h"
+#include "follow.bpf.h"
 #include "guard.bpf.h"
 #include "session.bpf.h"
 #include "emit.bpf.h"
@@ -26,6 +28,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* BTF roots: libbpf-cargo generates Rust types for what the maps do not mention. */
 struct rec_stack rec_stack_root = {};
 struct rec_session rec_session_root = {};
+struct rec_context rec_context_root = {};
+struct rec_cgroup rec_cgroup_root = {};
 
 /* What user space says about a function: id, class of its result, whether it opens sessions. */
 #define OPENS_SHIFT 40
@@ -287,6 +291,7 @@ int task_exit(void *ctx)
 	enum lane lane;
 	u64 key;
 
+	follow_exit();
 	key = session_key(task_key(), &lane);
 	if (!key || lane != LANE_TASK)
 		return 0;
@@ -295,5 +300,35 @@ int task_exit(void *ctx)
 		COUNT(task_exit);
 		close_session(session);
 	}
+	return 0;
+}
+
+/* Arguments of raw tracepoints: the parent and the child. */
+SEC("raw_tracepoint/sched_process_fork")
+int task_fork(u64 *ctx)
+{
+	follow_fork(ctx[0], ctx[1]);
+	return 0;
+}
+
+SEC("raw_tracepoint/sched_process_exec")
+int task_exec(u64 *ctx)
+{
+	follow_exec();
+	return 0;
+}
+
+/* The cgroup and its path. */
+SEC("raw_tracepoint/cgroup_mkdir")
+int cgroup_made(u64 *ctx)
+{
+	follow_mkdir(ctx[0], (const char *)ctx[1]);
+	return 0;
+}
+
+SEC("raw_tracepoint/cgroup_rmdir")
+int cgroup_removed(u64 *ctx)
+{
+	follow_rmdir(ctx[0], (const char *)ctx[1]);
 	return 0;
 }

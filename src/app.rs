@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The only wiring: options → facts → selection → tracer → sessions → output, and the exit code.
 //!
-//! Exit codes: 0 done (Ctrl-C and a closed pipe included), 1 something failed, 2 wrong usage.
+//! Exit codes: 0 done (Ctrl-C and a closed pipe included), 1 something failed, 2 wrong usage. With a
+//! command: its own, or 125 where it was not started because something of ours failed.
 
 mod arming;
 mod attaching;
 mod behind;
+mod commanded;
 mod consumer;
 mod doctor;
 mod failure;
@@ -17,6 +19,7 @@ mod layout;
 mod lines;
 mod list;
 mod live;
+mod output;
 mod places;
 mod preflight;
 mod reading;
@@ -24,6 +27,7 @@ mod record;
 mod replay;
 mod report;
 mod roles;
+mod settings;
 mod sources;
 mod stop;
 mod terminal;
@@ -35,12 +39,13 @@ mod watch;
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
+use self::commanded::{Commanded, OUR_FAILURE};
 use self::failure::Failure;
 pub use self::replay::{Replayed, replay};
 use self::warm::Memory;
@@ -56,6 +61,8 @@ const FAILURE: u8 = 1;
 /// Runs the program with these arguments.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let behind_separator = arguments.iter().skip_while(|argument| *argument != "--");
+    let has_command = behind_separator.count() > 1;
     match action(arguments) {
         Ok(action) => run(action),
         Err(error) => {
@@ -64,7 +71,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             if let Some(hint) = &error.hint {
                 diag.hint(hint);
             }
-            ExitCode::from(USAGE)
+            // A status that the command may have, too, would be taken for its own.
+            ExitCode::from(if has_command { OUR_FAILURE } else { USAGE })
         }
     }
 }
@@ -97,7 +105,7 @@ fn run(action: Action) -> ExitCode {
         Action::List(config) => list::list(&config, &files, &diag),
         Action::Symbolize(options) => places::symbolize(&options, &files, &diag),
         Action::Doctor(options) => return diagnose(&options, &files, &diag),
-        Action::Trace(config) => traced(&config, &files, &diag),
+        Action::Trace(config) => return traced(&config, &files, &diag),
         Action::Print(text) => print(text.as_bytes()),
         Action::Version => print(features::version().as_bytes()),
         Action::Features => print(features::report(&files).as_bytes()),
@@ -114,12 +122,16 @@ fn finish(done: Result<()>, diag: &Diag) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            diag.error(format!("{error:#}"));
-            if let Some(hint) = Failure::hint_of(&error).or_else(|| bpf::hint_of(&error)) {
-                diag.hint(hint);
-            }
+            say(&error, diag);
             ExitCode::from(FAILURE)
         }
+    }
+}
+
+fn say(error: &anyhow::Error, diag: &Diag) {
+    diag.error(format!("{error:#}"));
+    if let Some(hint) = Failure::hint_of(error).or_else(|| bpf::hint_of(error)) {
+        diag.hint(hint);
     }
 }
 
@@ -143,9 +155,35 @@ fn diagnose(options: &DoctorOptions, files: &KernelFiles, diag: &Diag) -> ExitCo
     }
 }
 
-fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<()> {
+/// With a command, its exit status is ours.
+fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> ExitCode {
+    // Before anything else: it must have nothing of ours.
+    let mut command = match Commanded::hold(config) {
+        Ok(command) => command,
+        Err(error) => {
+            say(&error, diag);
+            return ExitCode::from(OUR_FAILURE);
+        }
+    };
+    let done = trace_all(config, files, command.as_mut(), diag);
+    match command {
+        Some(command) => command.conclude(done, diag),
+        None => finish(done, diag),
+    }
+}
+
+fn trace_all(
+    config: &Config,
+    files: &KernelFiles,
+    command: Option<&mut Commanded>,
+    diag: &Diag,
+) -> Result<()> {
     preflight::check_processes(&config.scope.pids, files)?;
     preflight::check(files)?;
+    let scope = &config.scope;
+    if command.is_some() || !scope.pids.is_empty() || !scope.no_pids.is_empty() {
+        preflight::check_pid_namespace(files)?;
+    }
     let mut prepared = gather::prepare(config, files, diag)?;
     arming::narrow(&mut prepared, config, files, diag);
     prepared
@@ -155,7 +193,7 @@ fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<()> {
     if config.run.dry_run {
         return print(report::dry_run(&prepared, config).as_bytes());
     }
-    trace::trace(prepared, config, files, diag)
+    trace::trace(prepared, config, files, command, diag)
 }
 
 fn print(bytes: &[u8]) -> Result<()> {
@@ -172,8 +210,4 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
             .downcast_ref::<io::Error>()
             .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     })
-}
-
-fn stdout_is_terminal() -> bool {
-    io::stdout().is_terminal()
 }

@@ -23,12 +23,16 @@ pub mod config;
 
 pub mod kernel;
 
+pub mod target;
+
 pub mod code;
 
 pub mod select;
 
 #[allow(unsafe_code)]
 pub mod bpf;
+
+pub mod command;
 
 pub mod events;
 

@@ -85,9 +85,28 @@ static void fill_leader_comm(struct rec_session *out)
 	u64 task = bpf_get_current_task();
 	u64 leader = 0;
 
-	bpf_probe_read_kernel(&leader, sizeof(leader), (void *)(task + cfg.task_group_leader));
+	bpf_probe_read_kernel(&leader, sizeof(leader), (void *)(task + cfg.at.task_group_leader));
 	bpf_probe_read_kernel(out->leader_comm, sizeof(out->leader_comm),
-			      (void *)(leader + cfg.task_comm));
+			      (void *)(leader + cfg.at.task_comm));
+}
+
+/* Who it is, in words of others: its cgroup, namespaces, and its ids there. */
+static void send_context(struct session *session)
+{
+	struct rec_context *out = &session->context;
+	u64 task = bpf_get_current_task();
+	u64 leader = read_word(task + cfg.at.task_group_leader);
+	u64 pid = read_word(task + cfg.at.task_thread_pid);
+
+	out->hdr.kind = REC_CONTEXT;
+	out->cgroup = bpf_get_current_cgroup_id();
+	out->mntns = mntns_of(task);
+	out->netns = netns_of(task);
+	out->pidns = pidns_of(pid);
+	out->level = pid ? read_half(pid + cfg.at.pid_level) : 0;
+	out->ns_tid = innermost_id(pid);
+	out->ns_tgid = innermost_id(read_word(leader + cfg.at.task_thread_pid));
+	send(session, &out->hdr, sizeof(*out), sizeof(*out));
 }
 
 static bool send_session(struct session *session)
@@ -99,6 +118,7 @@ static bool send_session(struct session *session)
 		out->peak = out->top;
 	n_calls = out->peak < MAX_CALLS ? out->peak : MAX_CALLS;
 	fill_leader_comm(out);
+	send_context(session);
 	send_stacks(session);
 	out->n_calls = n_calls;
 	return !send(session, &out->hdr,

@@ -3,8 +3,8 @@
  * The wire format: what the kernel side sends through the ring buffer.
  *
  * Fixed-width integers, no implicit padding, sizes asserted here and in src/bpf/wire.rs
- * (whose types libbpf-cargo generates from this file's BTF). A session sends its stacks
- * first and then one rec_session that refers to them by capture number.
+ * (whose types libbpf-cargo generates from this file's BTF). A session sends its context and its
+ * stacks first and then one rec_session that refers to them by capture number.
  */
 #ifndef RETSNOOP_EVENTS_H
 #define RETSNOOP_EVENTS_H
@@ -14,6 +14,14 @@
 enum rec_kind {
 	REC_STACK = 1,
 	REC_SESSION = 2,
+	REC_CONTEXT = 3,
+	REC_CGROUP = 4,
+};
+
+enum cgroup_event {
+	CGROUP_MADE = 1,
+	CGROUP_REMOVED = 2,
+	CGROUP_RENAMED = 3,
 };
 
 /* How a result is judged; chosen per function in user space from its BTF type. */
@@ -64,6 +72,29 @@ struct rec_stack {
 	__u64 addrs[MAX_STACK]; /* innermost first; only n_addrs of them are sent */
 };
 _Static_assert(sizeof(struct rec_stack) == 24 + 8 + 8 * MAX_STACK, "wire");
+
+/* What a session's task is a part of; sent before its session. */
+struct rec_context {
+	struct rec_hdr hdr;
+	__u64 cgroup; /* id in the unified hierarchy */
+	__u32 mntns; /* inode numbers; 0: unknown */
+	__u32 pidns;
+	__u32 netns;
+	__u32 level; /* PID namespaces above its own */
+	__u32 ns_tgid; /* its ids in its own PID namespace */
+	__u32 ns_tid;
+};
+_Static_assert(sizeof(struct rec_context) == 56, "wire");
+
+/* A cgroup came or went. Belongs to no session. */
+struct rec_cgroup {
+	struct rec_hdr hdr;
+	__u64 id;
+	__u32 event; /* enum cgroup_event */
+	__u32 len; /* of the path that are sent, with its NUL */
+	__u8 path[MAX_CGROUP_PATH];
+};
+_Static_assert(sizeof(struct rec_cgroup) == 40 + MAX_CGROUP_PATH, "wire");
 
 struct call_rec {
 	__u64 started_ns;

@@ -31,8 +31,14 @@
 /* Slots of the cache "has this task a session". */
 #define TASK_CACHE_BITS 12
 
-/* Bits that say whether a rule names a process or a thread's name (hashed): 8 KB each. */
+/* Bits that say whether a rule names a thread's name (hashed): 8 KB. */
 #define SCOPE_BITS 65536
+
+/* Counters that say whether any rule may name a process, user, cgroup…: 64 KB. */
+#define SCOPE_MARK_BITS 14
+
+/* Bytes of a cgroup's path that are reported: a pod's container has some 200. */
+#define MAX_CGROUP_PATH 512
 
 /* CPUs that have a recursion guard of their own; more share one. */
 #define MAX_CPUS 1024

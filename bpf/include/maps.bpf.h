@@ -39,6 +39,7 @@ struct session {
 	struct frame frames[MAX_DEPTH];
 	struct rec_stack stacks[MAX_STACKS];
 	struct rec_stack last_stack; /* of the last innermost call, for sessions that succeed */
+	struct rec_context context;
 	struct rec_session out;
 };
 
@@ -94,14 +95,20 @@ struct {
 enum scope_rule {
 	SCOPE_ALLOW = 1,
 	SCOPE_DENY = 2,
+	SCOPE_HELD = 3, /* a process that is allowed once it has executed its command */
+};
+
+struct scope_key {
+	u64 id;
+	u64 kind; /* enum scope_kind */
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, u32); /* tgid */
-	__type(value, u32);
-} pids SEC(".maps");
+	__uint(max_entries, 4096); /* set by user space */
+	__type(key, struct scope_key);
+	__type(value, u32); /* enum scope_rule */
+} scope SEC(".maps");
 
 struct comm_key {
 	union {
@@ -128,9 +135,18 @@ struct task_cache_entry task_cache[1 << TASK_CACHE_BITS] = {};
 u64 guards[MAX_CPUS] = {};
 /* Sessions that are open in interrupt lanes, on all CPUs: nearly always none. */
 u32 interrupt_sessions = 0;
-/* What the maps `pids` and `comms` have rules for. Written by user space before tracing starts. */
-u64 pid_bits[SCOPE_BITS / 64] = {};
+/* What the map `scope` may have rules for: how many, by hash. They come and go while we trace; user
+ * space counts its own in the upper half, so that neither overwrites what the other adds. */
+struct scope_mark {
+	u16 by_kernel;
+	u16 by_user;
+};
+
+struct scope_mark scope_marks[1 << SCOPE_MARK_BITS] = {};
+/* What the map `comms` has rules for. Written by user space before tracing starts. */
 u64 comm_bits[SCOPE_BITS / 64] = {};
+/* Descendants or cgroups that did not fit into `scope`, and so are not traced. */
+u64 scope_full = 0;
 
 #define COUNT(what) __sync_fetch_and_add(&stats.what, 1)
 

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 
-use crate::bpf::{KernelSupport, KprobePmu, Layout, PerCpu, Preempt};
+use crate::bpf::{KernelSupport, KprobePmu, Layout, PerCpu, Preempt, TaskLayout};
 use crate::kernel::btf::Btf;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::kallsyms::Kallsyms;
@@ -27,12 +27,11 @@ pub(super) fn layout(
     files: &KernelFiles,
     support: KernelSupport,
 ) -> Result<Layout> {
-    let [task_comm, task_group_leader] = btf
-        .member_offsets("task_struct", ["comm", "group_leader"])
-        .context("the kernel's BTF has no `comm` or no `group_leader` in `task_struct`")?;
     Ok(Layout {
-        task_comm,
-        task_group_leader,
+        task: task(btf)?,
+        has_task_btf: btf
+            .enum_value("bpf_func_id", "BPF_FUNC_get_current_task_btf")
+            .is_some(),
         preempt: preempt(btf, kallsyms),
         session_is_return: btf.func_id("bpf_session_is_return"),
         session_cookie: btf.func_id("bpf_session_cookie"),
@@ -66,4 +65,64 @@ fn preempt(btf: &Btf, kallsyms: &Kallsyms) -> Preempt {
                 per_cpu_offset,
             })
         })
+}
+
+/// What a task is a part of. Without control groups there is none, and nothing reads where it is.
+fn task(btf: &Btf) -> Result<TaskLayout> {
+    let [
+        task_comm,
+        task_group_leader,
+        task_tgid,
+        task_signal,
+        task_thread_pid,
+        task_nsproxy,
+    ] = offsets(
+        btf,
+        "task_struct",
+        [
+            "comm",
+            "group_leader",
+            "tgid",
+            "signal",
+            "thread_pid",
+            "nsproxy",
+        ],
+    )?;
+    let [signal_live] = offsets(btf, "signal_struct", ["live"])?;
+    let [pid_level, pid_numbers] = offsets(btf, "pid", ["level", "numbers"])?;
+    let [nsproxy_mnt, nsproxy_net] = offsets(btf, "nsproxy", ["mnt_ns", "net_ns"])?;
+    let [inum] = offsets(btf, "ns_common", ["inum"])?;
+    let namespace = |name: &str| offsets(btf, name, ["ns"]).map(|[ns]| ns + inum);
+    let [css, cgroup_node, cgroup_root] = btf
+        .member_offsets("cgroup", ["self", "kn", "root"])
+        .unwrap_or_default();
+    let optional = |name: &str, member| btf.member_offset(name, member).unwrap_or_default();
+    Ok(TaskLayout {
+        task_group_leader,
+        task_comm,
+        task_tgid,
+        task_signal,
+        signal_live,
+        task_thread_pid,
+        pid_level,
+        pid_numbers,
+        task_nsproxy,
+        nsproxy_mnt,
+        nsproxy_net,
+        mnt_inum: namespace("mnt_namespace")?,
+        net_inum: namespace("net")?,
+        pidns_inum: namespace("pid_namespace")?,
+        cgroup_parent: css + optional("cgroup_subsys_state", "parent"),
+        cgroup_node,
+        cgroup_root,
+        root_hierarchy: optional("cgroup_root", "hierarchy_id"),
+        node_id: optional("kernfs_node", "id"),
+    })
+}
+
+fn offsets<const N: usize>(btf: &Btf, structure: &str, members: [&str; N]) -> Result<[u32; N]> {
+    btf.member_offsets(structure, members).with_context(|| {
+        let members = members.join("`, `");
+        format!("the kernel's BTF has no `struct {structure}` with `{members}`")
+    })
 }

@@ -34,6 +34,21 @@ pub(super) fn check_processes(pids: &[Pid], files: &KernelFiles) -> Result<()> {
     Ok(())
 }
 
+/// `PROC_PID_INIT_INO` of `linux/proc_ns.h`: the PID namespace whose numbers the kernel uses itself.
+const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// Checks that our numbers of processes are the kernel's, where some are to be chosen by them.
+pub(super) fn check_pid_namespace(files: &KernelFiles) -> Result<()> {
+    match fs::read_link(files.path("proc/self/ns/pid")) {
+        Ok(namespace) if namespace.as_os_str() != FIRST_PID_NAMESPACE => Err(Failure::hinted(
+            "we are in a PID namespace of our own: the kernel has other numbers for processes",
+            "run it outside, or in a container that has the host's (`docker run --pid=host`); -n \
+             chooses by name",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The id of the process that a `/proc/PID/status` is of.
 fn thread_group(status: &str) -> Option<Pid> {
     let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::commanded::Commanded;
 use super::consumer::Consumer;
 use super::lines::PendingImage;
 use super::record::Recorder;
@@ -24,6 +25,8 @@ pub(super) struct Run<'a> {
     pub(super) recorder: Option<Recorder>,
     pub(super) stop: &'a StopFlag,
     pub(super) deadline: Deadline,
+    /// With it the run ends.
+    pub(super) command: Option<&'a mut Commanded>,
     /// Set once tracing has stopped: read until so many session records are there.
     pub(super) drain_until: Option<u64>,
     /// Looks after what the trace costs.
@@ -32,8 +35,13 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Whether nothing more is to be read.
-    pub(super) fn is_over(&self) -> bool {
-        self.stop.is_raised() || self.consumer.is_done() || self.deadline.wait().is_none()
+    pub(super) fn is_over(&mut self) -> bool {
+        let diag = self.diag;
+        let has_ended = |command: &mut &mut Commanded| command.is_over(diag);
+        self.command.as_mut().is_some_and(has_ended)
+            || self.stop.is_raised()
+            || self.consumer.is_done()
+            || self.deadline.wait().is_none()
     }
 
     /// Reads what is in the buffer still; a program that was running when tracing stopped may

@@ -67,7 +67,7 @@ impl Recorder {
                     let sites = session.calls.iter().map(|call| Addr(call.call_site));
                     addrs.extend(sites.flat_map(|addr| [addr, before(addr)]));
                 }
-                Err(_) => {}
+                Ok(Event::Context(_) | Event::Cgroup(_)) | Err(_) => {}
             }
         }
         let called: Vec<&TracedFunction> = called

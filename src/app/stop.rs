@@ -1,50 +1,148 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! When a run ends: a signal, enough sessions, the time.
+//! When a run ends: a signal, enough sessions, the time. And what signals mean otherwise: those
+//! that are meant for the command are passed on to it.
+//!
+//! Signals are blocked and read by a thread, which is told who sent them: Ctrl-C comes from the
+//! terminal and reaches the command by itself, `kill` reaches us alone.
 
-use std::sync::Arc;
+use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
+
+use crate::command::Signaller;
 
 /// Longest wait for records: a signal that arrives just before a wait is noticed after it.
 const WAIT: Duration = Duration::from_millis(100);
 
-/// Set by SIGINT, SIGTERM and SIGHUP.
-#[derive(Clone, Debug, Default)]
-pub(super) struct StopFlag(Arc<AtomicBool>);
+/// What SIGHUP asks for, where there is no command that it is meant for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hangup {
+    /// The end.
+    Ends,
+    /// To open the output file again.
+    Reopens,
+}
+
+/// Set by SIGINT, SIGTERM and SIGHUP, unless there is a command to pass them on to.
+#[derive(Clone, Debug)]
+pub(super) struct StopFlag(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    hangup: Hangup,
+    is_raised: AtomicBool,
+    reopen: AtomicBool,
+    command: Mutex<Option<Signaller>>,
+}
 
 impl StopFlag {
-    /// Takes over the signals; the first one asks for a clean end.
-    pub(super) fn on_signals() -> Result<Self> {
-        let flag = Self::default();
-        let raised = flag.clone();
-        ctrlc::set_handler(move || raised.raise()).context("failed to handle signals")?;
+    /// Takes over the signals. Call it while this process has one thread, and after the command
+    /// was forked: a blocked signal is blocked in what is started afterwards.
+    pub(super) fn on_signals(hangup: Hangup, has_command: bool) -> Result<Self> {
+        let flag = Self(Arc::new(State {
+            hangup,
+            is_raised: AtomicBool::new(false),
+            reopen: AtomicBool::new(false),
+            command: Mutex::new(None),
+        }));
+        let mut taken = SigSet::empty();
+        taken.add(Signal::SIGINT);
+        taken.add(Signal::SIGTERM);
+        if has_command {
+            taken.add(Signal::SIGQUIT);
+        }
+        if !is_ignored(Signal::SIGHUP) {
+            taken.add(Signal::SIGHUP);
+        }
+        taken.thread_block().context("failed to block signals")?;
+        let signals = SignalFd::with_flags(&taken, SfdFlags::SFD_CLOEXEC)
+            .context("failed to handle signals")?;
+        let told = flag.clone();
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                while let Ok(Some(signal)) = signals.read_signal() {
+                    told.take(&signal);
+                }
+            })
+            .context("failed to start a thread")?;
         Ok(flag)
     }
 
-    fn raise(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    fn take(&self, info: &siginfo) {
+        let signal = info.ssi_signo.cast_signed();
+        let command = self.lock();
+        if signal == Signal::SIGHUP as i32 && self.0.hangup == Hangup::Reopens {
+            self.0.reopen.store(true, Ordering::Relaxed);
+        } else if command.is_none() {
+            self.0.is_raised.store(true, Ordering::Relaxed);
+        }
+        // What the kernel sends (`SI_KERNEL`) it sends to the terminal's whole process group.
+        if let (Some(command), true) = (&*command, info.ssi_code <= 0) {
+            command.send(signal);
+        }
+    }
+
+    /// From now on signals are the command's.
+    pub(super) fn pass_on_to(&self, command: Signaller) {
+        self.lock().replace(command);
     }
 
     pub(super) fn is_raised(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_raised.load(Ordering::Relaxed)
     }
+
+    /// Whether the output file is to be opened again; says so once.
+    pub(super) fn takes_reopening(&self) -> bool {
+        self.0.reopen.swap(false, Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Signaller>> {
+        let command = self.0.command.lock();
+        command.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether who started us had this signal ignored, as `nohup` does.
+fn is_ignored(signal: Signal) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask >> (signal as u32 - 1) & 1 == 1)
 }
 
 /// The end of a run by the clock.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline(Option<Instant>);
+pub(super) struct Deadline {
+    end: Option<Instant>,
+    longest: Duration,
+}
 
 impl Deadline {
     pub(super) fn after(duration: Option<Duration>) -> Self {
-        Self(duration.and_then(|duration| Instant::now().checked_add(duration)))
+        Self {
+            end: duration.and_then(|duration| Instant::now().checked_add(duration)),
+            longest: WAIT,
+        }
+    }
+
+    /// Waits so long at most.
+    pub(super) fn looking_every(self, longest: Duration) -> Self {
+        Self { longest, ..self }
     }
 
     /// How long to wait for records now; `None` when the time is up.
     pub(super) fn wait(self) -> Option<Duration> {
-        let Some(end) = self.0 else { return Some(WAIT) };
+        let Some(end) = self.end else {
+            return Some(self.longest);
+        };
         let left = end.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then(|| left.min(WAIT))
+        (!left.is_zero()).then(|| left.min(self.longest))
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What stdout is, and the clocks: the facts about our own surroundings that output depends on.
+//! What stdout and stderr are, and the clocks: the facts about our own surroundings that output depends on.
 
 use std::env;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
@@ -11,20 +11,34 @@ use terminal_size::{Width, terminal_size_of};
 use crate::cli::ColorChoice;
 use crate::render::Clock;
 
-/// Columns of the terminal on stdout; `None` where there is none.
-pub(super) fn width() -> Option<usize> {
-    let (Width(columns), _) = terminal_size_of(io::stdout())?;
+/// Where sessions may be shown to somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Columns of the terminal; `None` where there is none.
+pub(super) fn width(stream: Option<Stream>) -> Option<usize> {
+    let (Width(columns), _) = match stream? {
+        Stream::Stdout => terminal_size_of(io::stdout()),
+        Stream::Stderr => terminal_size_of(io::stderr()),
+    }?;
     Some(usize::from(columns))
 }
 
-/// Whether to colour stdout. See the `NO_COLOR` convention: set and not empty means no.
-pub(super) fn color(choice: ColorChoice) -> bool {
+/// Whether to colour. See the `NO_COLOR` convention: set and not empty means no.
+pub(super) fn color(choice: ColorChoice, stream: Option<Stream>) -> bool {
+    let is_terminal = || match stream {
+        Some(Stream::Stdout) => io::stdout().is_terminal(),
+        Some(Stream::Stderr) => io::stderr().is_terminal(),
+        None => false,
+    };
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         ColorChoice::Auto => {
-            super::stdout_is_terminal()
-                && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         }
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn write_summary(
     match format {
         OutputFormat::Json => write_summary_json(summary, out)
             .and_then(|()| out.flush())
-            .context("failed to write to stdout"),
+            .context("failed to write the summary"),
         OutputFormat::Text => {
             let mut line = Vec::new();
             write_summary_text(summary, &mut line)?;

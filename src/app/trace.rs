@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A traced run: load, attach, read until it ends, sum up.
 
-use std::io::{self, BufWriter};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -9,21 +8,23 @@ use anyhow::{Context, Result};
 use super::arming::{Arming, attach_more};
 use super::attaching::{attach, detach};
 use super::behind::{self, Behind};
+use super::commanded::{Commanded, LOOK_EVERY};
 use super::consumer::{Consumer, Facts};
 use super::failure::Failure;
 use super::gather::Prepared;
 use super::known::{Knowing, Known};
 use super::lines::of_modules;
 use super::live::LiveSymbols;
+use super::output::Output;
 use super::reading::Run;
 use super::record::Recorder;
-use super::stop::{Deadline, StopFlag};
+use super::settings::settings;
+use super::stop::{Deadline, Hangup, StopFlag};
 use super::terminal;
 use super::totals::{say_misses, summary, write_summary};
 use super::trails::{LiveText, LiveTrails, ResultTypes, Traced};
 use super::watch::{BUSY, Watch};
-use crate::bpf::{Layout, ObjectStorage, Settings, Tracer, is_forbidden};
-use crate::cli::Comm;
+use crate::bpf::{ObjectStorage, Tracer, is_forbidden};
 use crate::code::{Code, Trails};
 use crate::config::Config;
 use crate::diag::Diag;
@@ -33,17 +34,25 @@ use crate::select::{TracedFunction, assign};
 use crate::session::ErrorFilter;
 use crate::symbolize::Symbolizer;
 
-/// Sessions that can be open at once. One takes 11 KB of the kernel's memory.
-const MAX_SESSIONS: u32 = 2048;
-
 /// Traces until something ends it.
 pub(super) fn trace(
     prepared: Prepared,
     config: &Config,
     files: &KernelFiles,
+    mut command: Option<&mut Commanded>,
     diag: &Diag,
 ) -> Result<()> {
-    let stop = StopFlag::on_signals()?;
+    let hangup = match config.output {
+        Some(_) => Hangup::Reopens,
+        None => Hangup::Ends,
+    };
+    let stop = StopFlag::on_signals(hangup, command.is_some())?;
+    let mut out = Output::open(config, &stop, diag)?;
+    let recorder = config
+        .record_raw
+        .as_deref()
+        .map(Recorder::create)
+        .transpose()?;
     let Prepared {
         selection,
         policy,
@@ -58,7 +67,7 @@ pub(super) fn trace(
     let assigned = assign(&armed, &policy);
     let functions = selection.functions;
     let mut storage = ObjectStorage::new();
-    let settings = settings(config, layout, functions.len());
+    let settings = settings(config, layout, functions.len(), command.as_deref());
     let mut tracer = Tracer::load(&mut storage, &settings).map_err(explain_refusal)?;
     diag.phase("loaded programs");
     let attached = attach(&mut tracer, &armed, &assigned, &stop, diag)?;
@@ -67,6 +76,9 @@ pub(super) fn trace(
     tracer.start()?;
     let started = Instant::now();
     diag.info(0, "Receiving data...");
+    if let Some(command) = &mut command {
+        command.release(&stop)?;
+    }
 
     // What comes meanwhile waits in the buffer.
     if let Some(memory) = memory {
@@ -91,11 +103,10 @@ pub(super) fn trace(
         functions: &functions,
         symbolizer: &symbolizer,
         clock: terminal::clock(),
-        width: terminal::width(),
-        color: terminal::color(config.run.color),
+        width: terminal::width(out.stream()),
+        color: terminal::color(config.run.color, out.stream()),
         verbosity: config.run.verbosity,
     };
-    let mut out = BufWriter::new(io::stdout());
     let role = |addr| live.role(addr);
     let traced = Traced::default();
     for function in &armed {
@@ -126,16 +137,13 @@ pub(super) fn trace(
     );
     let mut run = Run {
         consumer,
-        recorder: config
-            .record_raw
-            .as_deref()
-            .map(Recorder::create)
-            .transpose()?,
+        recorder,
         image: Some(image),
         symbolizer: &symbolizer,
         diag,
         stop: &stop,
-        deadline: Deadline::after(config.run.duration),
+        deadline: deadline(config),
+        command,
         drain_until: None,
         watch: Watch::new(config, &functions),
     };
@@ -174,7 +182,7 @@ pub(super) fn trace(
         )?;
     }
     if let Some(error) = failure {
-        return Err(error).context("failed to write to stdout");
+        return Err(error).with_context(|| format!("failed to write to {}", out.name()));
     }
     for problem in symbolizer.take_module_problems() {
         diag.info(1, format!("no source lines of module {problem}"));
@@ -182,6 +190,12 @@ pub(super) fn trace(
     let stats = tracer.stats();
     let misses = tracer.misses();
     say_misses(misses, &stats, diag);
+    let left_out = tracer.left_out_of_scope();
+    if left_out > 0 {
+        diag.warning(format!(
+            "{left_out} processes or control groups were too many and were not traced"
+        ));
+    }
     let mut summary = summary(&stats, misses, counts, tracer.n_functions(), run_time);
     summary.detached = run.watch.detached();
     write_summary(&summary, config.run.format, &mut out, diag)?;
@@ -201,22 +215,11 @@ fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
     error
 }
 
-fn settings(config: &Config, layout: Layout, n_functions: usize) -> Settings {
-    let names = |comms: &[Comm]| comms.iter().map(|comm| comm.as_str().to_owned()).collect();
-    Settings {
-        longer_ns: config.sessions.longer.map_or(0, |longer| {
-            u64::try_from(longer.as_nanos()).unwrap_or(u64::MAX)
-        }),
-        show_success: config.sessions.success,
-        pids_allowed: config.scope.pids.clone(),
-        pids_denied: config.scope.no_pids.clone(),
-        comms_allowed: names(&config.scope.comms),
-        comms_denied: names(&config.scope.no_comms),
-        ring_bytes: config.ringbuf_bytes,
-        max_sessions: MAX_SESSIONS,
-        max_depth: config.max_depth,
-        n_functions: n_functions as u32,
-        layout,
+fn deadline(config: &Config) -> Deadline {
+    let deadline = Deadline::after(config.run.duration);
+    match config.command {
+        Some(_) => deadline.looking_every(LOOK_EVERY),
+        None => deadline,
     }
 }
 

@@ -13,15 +13,10 @@ use libbpf_rs::{MapCore, MapFlags, OpenObject};
 use libbpf_sys::bpf_insn;
 
 use super::refusal::NoMaps;
-use super::scope::{Bits, CommKey};
-use super::settings::{Layout, Preempt, Settings};
+use super::scope;
+use super::settings::{Layout, Preempt, Settings, TaskLayout};
 use super::skel::{OpenRetsnoopProgs, OpenRetsnoopSkel, RetsnoopSkel, RetsnoopSkelBuilder, types};
 use super::sys;
-
-/// `SCOPE_ALLOW`, `SCOPE_DENY` of `maps.bpf.h`.
-const SCOPE_ALLOW: u32 = 1;
-const SCOPE_DENY: u32 = 2;
-const COMM_LEN: usize = 16;
 
 /// An object with its maps, and the programs to make copies of.
 pub(super) struct Loaded<'obj> {
@@ -42,6 +37,10 @@ pub(super) struct Templates {
     pub(super) trampoline_exit: Vec<bpf_insn>,
     pub(super) tracing_session: Vec<bpf_insn>,
     pub(super) task_exit: Vec<bpf_insn>,
+    pub(super) task_fork: Vec<bpf_insn>,
+    pub(super) task_exec: Vec<bpf_insn>,
+    pub(super) cgroup_made: Vec<bpf_insn>,
+    pub(super) cgroup_removed: Vec<bpf_insn>,
 }
 
 /// Opens and configures the object, and makes its maps.
@@ -59,8 +58,8 @@ pub(super) fn load<'obj>(
         program.set_autoload(false);
     }
     let mut skel = open.load().context("failed to load the BPF object")?;
-    fill_maps(&skel, settings)?;
-    fill_scope_bits(&mut skel, settings)?;
+    fill_pool(&skel, settings.max_sessions)?;
+    scope::fill(&mut skel, &settings.scope)?;
     Ok(Loaded {
         skel,
         templates,
@@ -80,6 +79,10 @@ impl Templates {
             trampoline_exit: progs.trampoline_exit.insns().to_vec(),
             tracing_session: progs.tracing_session.insns().to_vec(),
             task_exit: progs.task_exit.insns().to_vec(),
+            task_fork: progs.task_fork.insns().to_vec(),
+            task_exec: progs.task_exec.insns().to_vec(),
+            cgroup_made: progs.cgroup_made.insns().to_vec(),
+            cgroup_removed: progs.cgroup_removed.insns().to_vec(),
         }
     }
 }
@@ -97,9 +100,9 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
     maps.sessions.set_max_entries(settings.max_sessions)?;
     maps.free_slots.set_max_entries(settings.max_sessions)?;
     maps.hits.set_max_entries(settings.n_functions.max(1))?;
-    let n_pids = settings.pids_allowed.len() + settings.pids_denied.len();
-    maps.pids.set_max_entries(n_pids.max(1) as u32)?;
-    let n_comms = settings.comms_allowed.len() + settings.comms_denied.len();
+    maps.scope
+        .set_max_entries(scope::n_entries(&settings.scope))?;
+    let n_comms = settings.scope.comms_allowed.len() + settings.scope.comms_denied.len();
     maps.comms.set_max_entries(n_comms.max(1) as u32)?;
     Ok(())
 }
@@ -120,63 +123,72 @@ fn config(settings: &Settings) -> types::config {
         per_cpu_offset: per_cpu.map_or(0, |per_cpu| per_cpu.per_cpu_offset.0),
         has_preempt_var,
         preempt_offset,
-        task_group_leader: layout.task_group_leader,
-        task_comm: layout.task_comm,
+        at: task_layout(layout.task),
         max_depth: settings.max_depth,
         own_tgid: process::id(),
         show_success: u32::from(settings.show_success),
-        pids_allowed: settings.pids_allowed.len() as u32,
-        pids_denied: settings.pids_denied.len() as u32,
-        comms_allowed: settings.comms_allowed.len() as u32,
-        comms_denied: settings.comms_denied.len() as u32,
+        rules: scope::counts(&settings.scope),
+        comm_rules: types::scope_rules {
+            allowed: settings.scope.comms_allowed.len() as u32,
+            denied: settings.scope.comms_denied.len() as u32,
+        },
+        has_task_btf: u32::from(layout.has_task_btf),
         has_cookies: u32::from(layout.has_cookies),
     }
 }
 
-fn fill_maps(skel: &RetsnoopSkel<'_>, settings: &Settings) -> Result<()> {
-    for slot in 0..settings.max_sessions {
+fn task_layout(layout: TaskLayout) -> types::task_layout {
+    let TaskLayout {
+        task_group_leader,
+        task_comm,
+        task_tgid,
+        task_signal,
+        signal_live,
+        task_thread_pid,
+        pid_level,
+        pid_numbers,
+        task_nsproxy,
+        nsproxy_mnt,
+        nsproxy_net,
+        mnt_inum,
+        net_inum,
+        pidns_inum,
+        cgroup_parent,
+        cgroup_node,
+        cgroup_root,
+        root_hierarchy,
+        node_id,
+    } = layout;
+    types::task_layout {
+        task_group_leader,
+        task_comm,
+        task_tgid,
+        task_signal,
+        signal_live,
+        task_thread_pid,
+        pid_level,
+        pid_numbers,
+        task_nsproxy,
+        nsproxy_mnt,
+        nsproxy_net,
+        mnt_inum,
+        net_inum,
+        pidns_inum,
+        cgroup_parent,
+        cgroup_node,
+        cgroup_root,
+        root_hierarchy,
+        node_id,
+    }
+}
+
+/// All slots are free.
+fn fill_pool(skel: &RetsnoopSkel<'_>, max_sessions: u32) -> Result<()> {
+    for slot in 0..max_sessions {
         skel.maps
             .free_slots
             .update(&[], &slot.to_ne_bytes(), MapFlags::ANY)
             .context("failed to fill the pool of sessions")?;
     }
-    for (pids, rule) in [
-        (&settings.pids_allowed, SCOPE_ALLOW),
-        (&settings.pids_denied, SCOPE_DENY),
-    ] {
-        for pid in pids {
-            skel.maps
-                .pids
-                .update(&pid.0.to_ne_bytes(), &rule.to_ne_bytes(), MapFlags::ANY)?;
-        }
-    }
-    for (comms, rule) in [
-        (&settings.comms_allowed, SCOPE_ALLOW),
-        (&settings.comms_denied, SCOPE_DENY),
-    ] {
-        for comm in comms {
-            skel.maps
-                .comms
-                .update(&comm_key(comm), &rule.to_ne_bytes(), MapFlags::ANY)?;
-        }
-    }
     Ok(())
-}
-
-fn fill_scope_bits(skel: &mut RetsnoopSkel<'_>, settings: &Settings) -> Result<()> {
-    let pids = settings.pids_allowed.iter().chain(&settings.pids_denied);
-    let comms = settings.comms_allowed.iter().chain(&settings.comms_denied);
-    let bss = skel.maps.bss_data.as_deref_mut().context("no .bss")?;
-    bss.pid_bits = *Bits::of_pids(pids).words();
-    bss.comm_bits = *Bits::of_comms(comms.map(|comm| comm_key(comm))).words();
-    Ok(())
-}
-
-/// A name as the kernel keeps it: at most 15 bytes, padded with zeroes.
-fn comm_key(comm: &str) -> CommKey {
-    let mut key = [0; COMM_LEN];
-    for (to, from) in key[..COMM_LEN - 1].iter_mut().zip(comm.bytes()) {
-        *to = from;
-    }
-    key
 }

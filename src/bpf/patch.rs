@@ -88,12 +88,32 @@ mod tests {
     use libbpf_sys::bpf_insn;
 
     use super::{Copy, patched};
-    use crate::bpf::settings::{Layout, Preempt};
+    use crate::bpf::settings::{Layout, Preempt, TaskLayout};
     use crate::bpf::skel::RetsnoopSkelBuilder;
 
     const LAYOUT: Layout = Layout {
-        task_comm: 1,
-        task_group_leader: 2,
+        task: TaskLayout {
+            task_group_leader: 0,
+            task_comm: 0,
+            task_tgid: 0,
+            task_signal: 0,
+            signal_live: 0,
+            task_thread_pid: 0,
+            pid_level: 0,
+            pid_numbers: 0,
+            task_nsproxy: 0,
+            nsproxy_mnt: 0,
+            nsproxy_net: 0,
+            mnt_inum: 0,
+            net_inum: 0,
+            pidns_inum: 0,
+            cgroup_parent: 0,
+            cgroup_node: 0,
+            cgroup_root: 0,
+            root_hierarchy: 0,
+            node_id: 0,
+        },
+        has_task_btf: true,
         preempt: Preempt::Variable {
             btf_id: 77,
             offset: 0,

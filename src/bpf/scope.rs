@@ -1,41 +1,115 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The bits that say which processes and thread names any rule is about, so that the programs look
-//! up only those (`bpf/include/filter.bpf.h`).
+//! Scope as the programs read it: rules in a map, and before it marks that say which numbers and
+//! thread names any rule may be about (`bpf/include/filter.bpf.h`).
 
-use crate::spec::Pid;
+use anyhow::{Context, Result};
+use libbpf_rs::{MapCore, MapFlags};
+
+use super::settings::{ScopeEntry, ScopeKind, ScopeRule, ScopeSettings};
+use super::skel::{RetsnoopSkel, types};
 
 /// `SCOPE_BITS / 64` of `limits.h`.
-pub(super) const WORDS: usize = 1024;
+const WORDS: usize = 1024;
+
+/// `SCOPE_MARK_BITS` of `limits.h`.
+const MARK_BITS: u32 = 14;
+
+/// `SCOPE_KINDS`.
+const KINDS: usize = 7;
 
 /// `COMM_LEN`: a thread's name as the kernel keeps it.
-pub(super) type CommKey = [u8; 16];
+const COMM_LEN: usize = 16;
+type CommKey = [u8; COMM_LEN];
 
-/// One bit of so many.
-#[derive(Debug)]
-pub(super) struct Bits(Box<[u64; WORDS]>);
+/// Descendants of processes, or cgroups, that are in scope at once: they come while we trace.
+const ROOM: u32 = 16_384;
 
-impl Bits {
-    /// The bits of these processes.
-    pub(super) fn of_pids<'a>(pids: impl IntoIterator<Item = &'a Pid>) -> Self {
-        Self::of(pids.into_iter().map(|pid| pid.0))
+/// Entries that the map of rules needs.
+pub(super) fn n_entries(scope: &ScopeSettings) -> u32 {
+    let mut room = scope.entries.len() as u32;
+    if scope.follow_forks {
+        room += ROOM;
     }
-
-    /// The bits of these names.
-    pub(super) fn of_comms(comms: impl IntoIterator<Item = CommKey>) -> Self {
-        Self::of(comms.into_iter().map(comm_bit))
+    if scope.watch_cgroups {
+        room += ROOM;
     }
+    room.max(1)
+}
 
-    fn of(indices: impl Iterator<Item = u32>) -> Self {
-        let mut bits = Box::new([0; WORDS]);
-        for index in indices {
-            bits[(index >> 6) as usize % WORDS] |= 1 << (index & 63);
+/// How many rules of each kind, for the constants of the programs.
+pub(super) fn counts(scope: &ScopeSettings) -> [types::scope_rules; KINDS] {
+    let mut counts = [types::scope_rules::default(); KINDS];
+    for kind in &scope.awaited {
+        counts[*kind as usize].allowed += 1;
+    }
+    for entry in &scope.entries {
+        let of_kind = &mut counts[entry.kind as usize];
+        match entry.rule {
+            ScopeRule::Allow | ScopeRule::HeldUntilExec => of_kind.allowed += 1,
+            ScopeRule::Deny => of_kind.denied += 1,
         }
-        Self(bits)
     }
+    counts
+}
 
-    pub(super) fn words(&self) -> &[u64; WORDS] {
-        &self.0
+/// Fills maps and marks.
+pub(super) fn fill(skel: &mut RetsnoopSkel<'_>, scope: &ScopeSettings) -> Result<()> {
+    for entry in &scope.entries {
+        add(skel, *entry)?;
     }
+    for (comms, rule) in [
+        (&scope.comms_allowed, ScopeRule::Allow),
+        (&scope.comms_denied, ScopeRule::Deny),
+    ] {
+        for comm in comms {
+            let rule = (rule as u32).to_ne_bytes();
+            skel.maps
+                .comms
+                .update(&comm_key(comm), &rule, MapFlags::ANY)?;
+            let bit = comm_bit(comm_key(comm));
+            let bss = skel.maps.bss_data.as_deref_mut().context("no .bss")?;
+            bss.comm_bits[(bit >> 6) as usize % WORDS] |= 1 << (bit & 63);
+        }
+    }
+    Ok(())
+}
+
+/// Adds a rule, also while tracing.
+pub(super) fn add(skel: &mut RetsnoopSkel<'_>, entry: ScopeEntry) -> Result<()> {
+    // The mark first: a rule without one would not be found.
+    let bss = skel.maps.bss_data.as_deref_mut().context("no .bss")?;
+    let mark = &mut bss.scope_marks[mark_of(entry.kind, entry.id)].by_user;
+    *mark = mark.saturating_add(1);
+    let rule = (entry.rule as u32).to_ne_bytes();
+    skel.maps
+        .scope
+        .update(&key_of(entry), &rule, MapFlags::ANY)
+        .context("failed to add to the scope")
+}
+
+/// `struct scope_key`.
+fn key_of(entry: ScopeEntry) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&entry.id.to_ne_bytes());
+    key[8..].copy_from_slice(&(entry.kind as u64).to_ne_bytes());
+    key
+}
+
+/// `scope_mark` of `filter.bpf.h`.
+fn mark_of(kind: ScopeKind, id: u64) -> usize {
+    let hash = (id as u32)
+        .wrapping_add((kind as u32).wrapping_mul(0x2545_f491))
+        .wrapping_mul(0x9e37_79b1);
+    (hash >> (32 - MARK_BITS)) as usize
+}
+
+/// A name as the kernel keeps it: at most 15 bytes, padded with zeroes.
+fn comm_key(comm: &str) -> CommKey {
+    let mut key = [0; COMM_LEN];
+    for (to, from) in key[..COMM_LEN - 1].iter_mut().zip(comm.bytes()) {
+        *to = from;
+    }
+    key
 }
 
 /// `comm_bit` of `filter.bpf.h`.
@@ -51,21 +125,43 @@ fn comm_bit(comm: CommKey) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bits, comm_bit};
-    use crate::spec::Pid;
+    use super::{MARK_BITS, comm_bit, counts, mark_of, n_entries};
+    use crate::bpf::settings::{ScopeEntry, ScopeKind, ScopeRule, ScopeSettings};
 
     #[test]
-    fn a_process_has_the_bit_of_its_low_16_bits() {
-        let bits = Bits::of_pids(&[Pid(1), Pid(65_536 + 130)]);
-        assert_eq!(bits.words()[0], 1 << 1);
-        assert_eq!(bits.words()[2], 1 << 2);
+    fn marks_of_kinds_and_neighbours_differ_and_are_in_range() {
+        let marks = [
+            mark_of(ScopeKind::Process, 1),
+            mark_of(ScopeKind::Process, 2),
+            mark_of(ScopeKind::User, 1),
+            mark_of(ScopeKind::NetNamespace, 0xf000_0000),
+        ];
+        for (index, mark) in marks.iter().enumerate() {
+            assert!(*mark < 1 << MARK_BITS);
+            assert!(!marks[..index].contains(mark), "{marks:?}");
+        }
+    }
+
+    #[test]
+    fn rules_are_counted_by_kind_and_room_is_made_for_those_to_come() {
+        let entry = |kind, rule| ScopeEntry { kind, id: 7, rule };
+        let mut scope = ScopeSettings {
+            entries: vec![
+                entry(ScopeKind::Process, ScopeRule::HeldUntilExec),
+                entry(ScopeKind::User, ScopeRule::Deny),
+            ],
+            awaited: vec![ScopeKind::Cgroup],
+            ..ScopeSettings::default()
+        };
+        let counted = counts(&scope).map(|of| (of.allowed, of.denied));
         assert_eq!(
-            bits.words()
-                .iter()
-                .map(|word| word.count_ones())
-                .sum::<u32>(),
-            2
+            counted,
+            [(1, 0), (0, 1), (0, 0), (1, 0), (0, 0), (0, 0), (0, 0)]
         );
+        assert_eq!(n_entries(&scope), 2);
+        scope.follow_forks = true;
+        assert!(n_entries(&scope) > 10_000);
+        assert_eq!(n_entries(&ScopeSettings::default()), 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{Addr, Pid};
+use crate::spec::Addr;
 
 /// Where `preempt_count` is, for kernels whose BTF has no per-CPU variables (5.10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,13 +39,41 @@ pub struct KprobePmu {
     pub return_bit: u8,
 }
 
+/// Where members stand in structs that tell what a task is a part of: offsets in bytes, named as
+/// struct and member are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "see above")]
+pub struct TaskLayout {
+    pub task_group_leader: u32,
+    pub task_comm: u32,
+    pub task_tgid: u32,
+    pub task_signal: u32,
+    pub signal_live: u32,
+    pub task_thread_pid: u32,
+    pub pid_level: u32,
+    pub pid_numbers: u32,
+    pub task_nsproxy: u32,
+    pub nsproxy_mnt: u32,
+    pub nsproxy_net: u32,
+    /// Of `ns.inum`; so are the next two.
+    pub mnt_inum: u32,
+    pub net_inum: u32,
+    pub pidns_inum: u32,
+    /// Of `self.parent`.
+    pub cgroup_parent: u32,
+    pub cgroup_node: u32,
+    pub cgroup_root: u32,
+    pub root_hierarchy: u32,
+    pub node_id: u32,
+}
+
 /// What the programs have to know of this kernel's types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
-    /// Offset of `comm` in `struct task_struct`, in bytes.
-    pub task_comm: u32,
-    /// Offset of `group_leader` in `struct task_struct`, in bytes.
-    pub task_group_leader: u32,
+    /// Tasks, and what they are a part of.
+    pub task: TaskLayout,
+    /// Whether programs can ask for the current task by type: 5.11.
+    pub has_task_btf: bool,
     /// Where `preempt_count` is.
     pub preempt: Preempt,
     /// BTF id of `bpf_session_is_return`, where the kernel has it.
@@ -60,6 +88,73 @@ pub struct Layout {
     pub has_cookies: bool,
 }
 
+/// By what a task is told to be in scope, as `enum scope_kind` numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ScopeKind {
+    /// Process (thread group) id.
+    Process = 0,
+    /// Effective user id, as the host counts.
+    User = 1,
+    /// Effective group id, as the host counts.
+    Group = 2,
+    /// Id of a cgroup of the unified hierarchy.
+    Cgroup = 3,
+    /// Inode number of the mount namespace.
+    MountNamespace = 4,
+    /// Inode number of the PID namespace.
+    PidNamespace = 5,
+    /// Inode number of the network namespace.
+    NetNamespace = 6,
+}
+
+/// What a rule says of those that it names; `enum scope_rule`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScopeRule {
+    /// They open sessions; if there is any such rule of a kind, others do not.
+    Allow = 1,
+    /// They never do.
+    Deny = 2,
+    /// A process that opens none before it has executed a program, and then is allowed.
+    HeldUntilExec = 3,
+}
+
+/// One rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScopeEntry {
+    /// By what.
+    pub kind: ScopeKind,
+    /// Which one.
+    pub id: u64,
+    /// Whether it is wanted.
+    pub rule: ScopeRule,
+}
+
+/// Whose calls open sessions: "and" between kinds, "or" within.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScopeSettings {
+    /// By numbers.
+    pub entries: Vec<ScopeEntry>,
+    /// Kinds that are restricted to what is allowed though nothing may be yet: what is meant comes
+    /// while we trace.
+    pub awaited: Vec<ScopeKind>,
+    /// Only threads of these names; empty: all. At most 15 bytes count.
+    pub comms_allowed: Vec<String>,
+    /// Not threads of these names.
+    pub comms_denied: Vec<String>,
+    /// What a process's rule says goes for its future children, too.
+    pub follow_forks: bool,
+    /// Cgroups that come and go are reported, and inherit the rule that they are made in.
+    pub watch_cgroups: bool,
+}
+
+impl ScopeSettings {
+    /// Whether there is a rule of this kind.
+    #[must_use]
+    pub fn has(&self, kind: ScopeKind) -> bool {
+        self.awaited.contains(&kind) || self.entries.iter().any(|entry| entry.kind == kind)
+    }
+}
+
 /// Settings of the kernel side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -67,14 +162,8 @@ pub struct Settings {
     pub longer_ns: u64,
     /// Show sessions that succeed, too.
     pub show_success: bool,
-    /// Only these processes open sessions; empty: all.
-    pub pids_allowed: Vec<Pid>,
-    /// These never do.
-    pub pids_denied: Vec<Pid>,
-    /// Only threads of these names open sessions; empty: all. At most 15 bytes count.
-    pub comms_allowed: Vec<String>,
-    /// These never do.
-    pub comms_denied: Vec<String>,
+    /// Whose calls open sessions.
+    pub scope: ScopeSettings,
     /// Size of the ring buffer in bytes: a power of two of at least a page.
     pub ring_bytes: u32,
     /// Sessions that can be open at once: 1..=4096.

@@ -17,7 +17,8 @@ use super::object::{self, Loaded};
 use super::patch::{Copy, patched};
 use super::program;
 use super::refusal::is_forbidden;
-use super::settings::Settings;
+use super::scope;
+use super::settings::{ScopeEntry, ScopeKind, ScopeSettings, Settings};
 use super::sys::{self, ProgramKind};
 use crate::select::{Assigned, TracedFunction};
 use crate::spec::{BackendKind, FuncId};
@@ -30,8 +31,10 @@ pub struct ObjectStorage(MaybeUninit<OpenObject>);
 pub struct Tracer<'obj> {
     pub(super) loaded: Loaded<'obj>,
     pub(super) links: Vec<(BackendKind, Links)>,
-    /// The link and program that end sessions with their tasks.
-    task_exit: Option<[OwnedFd; 2]>,
+    /// Links and programs that look after tasks: their sessions end with them, their children
+    /// are in scope.
+    tasks: Vec<[OwnedFd; 2]>,
+    scope: ScopeSettings,
     /// What links had missed that are closed by now.
     pub(super) missed_by_closed: u64,
 }
@@ -116,7 +119,8 @@ impl<'obj> Tracer<'obj> {
         Ok(Self {
             loaded,
             links: Vec::new(),
-            task_exit: None,
+            tasks: Vec::new(),
+            scope: settings.scope.clone(),
             missed_by_closed: 0,
         })
     }
@@ -132,9 +136,9 @@ impl<'obj> Tracer<'obj> {
         assigned: &[Assigned],
         progress: Progress<'_>,
     ) -> Result<Attached> {
-        let is_first = self.task_exit.is_none();
+        let is_first = self.tasks.is_empty();
         if is_first {
-            self.task_exit = Some(self.attach_task_exit()?);
+            self.attach_tasks()?;
         }
         let mut attached = Attached {
             n_functions: 0,
@@ -224,13 +228,45 @@ impl<'obj> Tracer<'obj> {
         one_by_one.map(|(_, links)| links.n_attached).sum()
     }
 
-    fn attach_task_exit(&self) -> Result<[OwnedFd; 2]> {
-        let template = &self.loaded.templates.task_exit;
-        let insns = patched(template, &self.loaded.layout, Copy::default());
-        let program = program::load(c"task_exit", &insns, ProgramKind::RawTracepoint)?;
-        let link = sys::attach_raw_tracepoint(c"sched_process_exit", program.as_fd())
-            .context("failed to attach to the tracepoint `sched_process_exit`")?;
-        Ok([link, program])
+    /// Attaches to what tells of tasks and cgroups that come and go.
+    fn attach_tasks(&mut self) -> Result<()> {
+        let templates = &self.loaded.templates;
+        let mut wanted = vec![(c"sched_process_exit", &templates.task_exit)];
+        if self.scope.has(ScopeKind::Process) {
+            wanted.push((c"sched_process_exec", &templates.task_exec));
+            if self.scope.follow_forks {
+                wanted.push((c"sched_process_fork", &templates.task_fork));
+            }
+        }
+        if self.scope.watch_cgroups {
+            wanted.push((c"cgroup_mkdir", &templates.cgroup_made));
+            wanted.push((c"cgroup_rmdir", &templates.cgroup_removed));
+        }
+        for (name, template) in wanted {
+            let insns = patched(template, &self.loaded.layout, Copy::default());
+            let program = program::load(c"retsnoop_task", &insns, ProgramKind::RawTracepoint)?;
+            let link = sys::attach_raw_tracepoint(name, program.as_fd()).with_context(|| {
+                let name = name.to_string_lossy();
+                format!("failed to attach to the tracepoint `{name}`")
+            })?;
+            self.tasks.push([link, program]);
+        }
+        Ok(())
+    }
+
+    /// Adds a rule to the scope, also while tracing.
+    ///
+    /// # Errors
+    /// When there is no room for more.
+    pub fn add_to_scope(&mut self, entry: ScopeEntry) -> Result<()> {
+        scope::add(&mut self.loaded.skel, entry)
+    }
+
+    /// How many descendants or cgroups did not fit into the scope.
+    #[must_use]
+    pub fn left_out_of_scope(&self) -> u64 {
+        let bss = self.loaded.skel.maps.bss_data.as_deref();
+        bss.map_or(0, |bss| bss.scope_full)
     }
 
     /// Hands records to `sink` until it has enough.

@@ -4,18 +4,28 @@
 
 use std::mem::size_of;
 
-pub use super::skel::types::{call_rec, rec_hdr, rec_session, rec_stack};
+pub use super::skel::types::{call_rec, rec_cgroup, rec_context, rec_hdr, rec_session, rec_stack};
 
 /// `REC_STACK`: a kernel stack.
 pub const REC_STACK: u32 = 1;
 /// `REC_SESSION`: a finished session.
 pub const REC_SESSION: u32 = 2;
+/// `REC_CONTEXT`: what a session's task is a part of.
+pub const REC_CONTEXT: u32 = 3;
+/// `REC_CGROUP`: a cgroup came or went.
+pub const REC_CGROUP: u32 = 4;
+/// `CGROUP_MADE`: it came.
+pub const CGROUP_MADE: u32 = 1;
+/// `CGROUP_REMOVED`: it went.
+pub const CGROUP_REMOVED: u32 = 2;
 /// `CALL_FAILED`: the call's result was judged a failure.
 pub const CALL_FAILED: u16 = 1;
 /// `CALL_UNRETURNED`: no return of the call was seen.
 pub const CALL_UNRETURNED: u16 = 2;
 /// `MAX_CALLS` of `limits.h`: size of the ring of finished calls.
 pub const MAX_CALLS: u32 = 64;
+/// `MAX_CGROUP_PATH` of `limits.h`: bytes of a cgroup's path, with its NUL.
+pub const MAX_CGROUP_PATH: u32 = 512;
 /// `MAX_STACK` of `limits.h`: addresses of one stack.
 pub const MAX_STACK: u32 = 127;
 
@@ -23,3 +33,5 @@ const _: () = assert!(size_of::<rec_hdr>() == 24);
 const _: () = assert!(size_of::<rec_stack>() == 32 + 8 * MAX_STACK as usize);
 const _: () = assert!(size_of::<call_rec>() == 56);
 const _: () = assert!(size_of::<rec_session>() == 120 + 56 * MAX_CALLS as usize);
+const _: () = assert!(size_of::<rec_context>() == 56);
+const _: () = assert!(size_of::<rec_cgroup>() == 40 + MAX_CGROUP_PATH as usize);

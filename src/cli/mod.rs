@@ -5,6 +5,7 @@
 //! and only here; what options mean together is decided by `config`.
 
 mod advanced;
+mod command_options;
 mod commands;
 mod error;
 mod filtering;
@@ -23,6 +24,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 pub use advanced::{Advanced, Budget, RingBufferSize};
+pub use command_options::CommandOptions;
 pub use commands::{Command, DoctorOptions, ListOptions, Listed, PlacesOptions};
 pub use error::UsageError;
 pub use filtering::{Comm, Filtering};
@@ -59,6 +61,9 @@ pub struct Cli {
     /// Source lines.
     #[command(flatten)]
     pub symbolization: SymbolizeOptions,
+    /// How the command is run.
+    #[command(flatten)]
+    pub running: CommandOptions,
     /// What is printed, and for how long.
     #[command(flatten)]
     pub output: Output,
@@ -68,8 +73,8 @@ pub struct Cli {
     /// Help and version.
     #[command(flatten)]
     pub help: Help,
-    /// Reserved: a command to run and trace
-    #[arg(last = true, value_name = "CMD", hide = true)]
+    /// The command to run and trace, with what it starts; its exit status is ours
+    #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
 }
 
@@ -77,6 +82,7 @@ const EXAMPLES: &str = "\
 Examples:
   retsnoop-rs -c bpf -ss                       failing bpf() calls, with source lines
   retsnoop-rs -c fs -n cat -X ENOENT           why cat cannot read a file that is there
+  retsnoop-rs -c fs -- cat /etc/shadow         why a command fails, and what it starts
   retsnoop-rs -e '*_sys_bind' -a '*_bind*'     why bind() fails, by functions of your choice
   retsnoop-rs -c bpf -x EPERM --json           one JSON object for each failure with EPERM
   retsnoop-rs doctor                           does tracing work here? what is missing?
@@ -101,7 +107,13 @@ pub enum Parsed {
 pub fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<Parsed, UsageError> {
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let has_separator = arguments.iter().any(|argument| argument == "--");
     match Cli::try_parse_from(arguments) {
+        Ok(cli) if has_separator && cli.subcommand.is_none() && cli.command.is_empty() => {
+            Err(UsageError::new("there is no command behind `--`")
+                .hint("write it there: `retsnoop-rs -c fs -- cat /etc/shadow`"))
+        }
         Ok(cli) => Ok(Parsed::Options(Box::new(cli))),
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             Ok(Parsed::Text(error.render().to_string()))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Output: what is printed, and for how long.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -14,6 +15,24 @@ pub struct Output {
     /// Print JSON: one object a line for each session, a summary last
     #[arg(long)]
     pub json: bool,
+
+    /// Write to FILE [default: stdout; stderr with a command, whose stdout it is]. SIGHUP has it
+    /// opened again
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// Add to FILE instead of beginning it anew
+    #[arg(long, requires = "file")]
+    pub append: bool,
+
+    /// Begin FILE anew before it is larger than this (bytes; 100K, 100M, 2G); the old one becomes
+    /// FILE.1 [default: never]
+    #[arg(long, value_name = "SIZE", value_parser = size, requires = "file")]
+    pub max_size: Option<u64>,
+
+    /// Keep so many old files: FILE.1 to FILE.N [default: 5]
+    #[arg(long, value_name = "N", requires = "max_size", value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub keep: Option<u32>,
 
     /// When to colour
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
@@ -38,6 +57,26 @@ fn at_least_one(text: &str) -> Result<u64, String> {
         Ok(0) => Err("at least 1".to_owned()),
         Ok(number) => Ok(number),
         Err(_) => Err("a number, at least 1".to_owned()),
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor: u64 = match &text[digits.len()..] {
+        "" => 1,
+        "K" | "k" => 1 << 10,
+        "M" | "m" => 1 << 20,
+        "G" | "g" => 1 << 30,
+        unit => return Err(format!("the unit `{unit}` is none of K, M, G")),
+    };
+    match digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+    {
+        Some(bytes) if bytes >= 4096 => Ok(bytes),
+        Some(_) => Err("at least 4096 bytes".to_owned()),
+        None => Err("a number of bytes, or one with a unit: 100M".to_owned()),
     }
 }
 

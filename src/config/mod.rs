@@ -18,6 +18,7 @@ pub use crate::cli::{
 pub use globs::{GlobOrigin, GlobUse, Globs, Role};
 pub use listing::{ListConfig, ListFormat};
 pub use settings::{
-    Action, Config, Environment, Errors, Limits, OutputFormat, Run, Scope, Sessions, Symbolization,
+    Action, Command, Config, Environment, Errors, Limits, OutputFile, OutputFormat, Run, RunAs,
+    Scope, Sessions, Symbolization,
 };
 pub use usecases::{UseCase, UseCases};

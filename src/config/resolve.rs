@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! From what was typed to what it means; contradictions and gaps are errors here.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use super::globs::{GlobUse, Globs, Role};
 use super::listing::ListConfig;
 use super::settings::{
-    Action, Config, Environment, Errors, Limits, OutputFormat, Run, Scope, Sessions, Symbolization,
+    Action, Command, Config, Environment, Errors, Limits, OutputFile, OutputFormat, Run, RunAs,
+    Scope, Sessions, Symbolization,
 };
 use super::usecases::UseCases;
 use crate::cli::{
-    BackendChoice, Cli, Command, Filtering, GlobArg, Modes, SymbolizeLevel, Targeting, UsageError,
+    BackendChoice, Cli, Command as Subcommand, CommandOptions, Filtering, GlobArg, Modes,
+    SymbolizeLevel, Targeting, UsageError,
 };
 use crate::spec::ErrnoSet;
+
+/// Old output files that are kept by default.
+const KEPT_FILES: u32 = 5;
 
 impl Action {
     /// What a command line asks for.
@@ -22,11 +28,11 @@ impl Action {
     /// When options contradict each other, name what does not exist or leave out what is needed.
     pub fn resolve(cli: Cli, environment: &Environment) -> Result<Self, UsageError> {
         match cli.subcommand {
-            Some(Command::Doctor(options)) => return Ok(Self::Doctor(options)),
-            Some(Command::List(options)) => {
+            Some(Subcommand::Doctor(options)) => return Ok(Self::Doctor(options)),
+            Some(Subcommand::List(options)) => {
                 return ListConfig::resolve(options).map(|list| Self::List(Box::new(list)));
             }
-            Some(Command::Symbolize(options)) => return Ok(Self::Symbolize(options)),
+            Some(Subcommand::Symbolize(options)) => return Ok(Self::Symbolize(options)),
             None => {}
         }
         if let Some(what) = cli.help.generate {
@@ -62,26 +68,30 @@ impl Config {
             modes,
             filtering,
             symbolization,
+            running,
             output,
             advanced,
             command,
             help: _,
             subcommand: _,
         } = cli;
-        if let Some(first) = command.first() {
-            let first = first.to_string_lossy();
-            return Err(
-                UsageError::new(format!("starting `{first}` is not possible yet"))
-                    .hint("start it yourself and choose it with -n NAME or -p PID"),
-            );
+        let follow_forks = !running.no_follow_forks;
+        let command = command_of(command, running)?;
+        let (targets, mut scope) = split(targeting);
+        scope.follow_forks = command.is_some() && follow_forks;
+        if command.is_some() && !scope.pids.is_empty() {
+            return Err(UsageError::new(
+                "a command and -p exclude each other: what is traced is the command",
+            )
+            .hint("leave out -p, or start the command yourself and choose both with -p"));
         }
-        let (targets, scope) = split(targeting);
         Ok(Self {
             globs: forced(globs(targets, cases)?, advanced.force)?,
             backend: backend(&modes),
             all_matching: modes.all_matching,
             cache: !advanced.no_cache,
             scope: checked(scope)?,
+            command,
             sessions: sessions(filtering)?,
             symbolization: symbolization_of(&symbolization.levels),
             kernel_image: symbolization.kernel,
@@ -97,6 +107,12 @@ impl Config {
                 max_events: output.max_events,
                 duration: output.duration,
             },
+            output: output.file.map(|path| OutputFile {
+                path,
+                append: output.append,
+                max_size: output.max_size,
+                keep: output.keep.unwrap_or(KEPT_FILES),
+            }),
             limits: Limits {
                 max_rate: (advanced.max_rate > 0).then_some(advanced.max_rate),
                 budget: advanced.budget.map(|budget| budget.share),
@@ -106,6 +122,47 @@ impl Config {
             record_raw: advanced.record_raw,
         })
     }
+}
+
+/// What is to be run, and how.
+fn command_of(
+    words: Vec<OsString>,
+    options: CommandOptions,
+) -> Result<Option<Command>, UsageError> {
+    let CommandOptions {
+        as_invoker,
+        user,
+        timeout,
+        trace_exec,
+        no_follow_forks,
+    } = options;
+    if words.is_empty() {
+        let given = [
+            (as_invoker, "--as-invoker"),
+            (user.is_some(), "--user"),
+            (timeout.is_some(), "--timeout"),
+            (trace_exec, "--trace-exec"),
+            (no_follow_forks, "--no-follow-forks"),
+        ];
+        return match given.iter().find(|(is_given, _)| *is_given) {
+            Some((_, option)) => Err(UsageError::new(format!(
+                "{option} is for a command, and there is none"
+            ))
+            .hint("write the command last; --duration ends a trace without one")),
+            None => Ok(None),
+        };
+    }
+    let run_as = match user {
+        Some(name) => RunAs::User(name),
+        None if as_invoker => RunAs::Invoker,
+        None => RunAs::Ourselves,
+    };
+    Ok(Some(Command {
+        words,
+        run_as,
+        timeout,
+        trace_exec,
+    }))
 }
 
 fn use_cases(directory: Option<&Path>, environment: &Environment) -> Result<UseCases, UsageError> {
@@ -149,6 +206,7 @@ fn split(targeting: Targeting) -> (Targets, Scope) {
             no_pids,
             comms,
             no_comms,
+            follow_forks: false,
         },
     )
 }

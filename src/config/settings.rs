@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What a run is asked to do, as values: the result of reading a command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub cache: bool,
     /// Which threads' calls open sessions.
     pub scope: Scope,
+    /// What to run and trace.
+    pub command: Option<Command>,
     /// Which sessions are shown.
     pub sessions: Sessions,
     /// How much stacks show.
@@ -55,12 +58,27 @@ pub struct Config {
     pub kernel_image: Option<PathBuf>,
     /// What is printed, and for how long.
     pub run: Run,
+    /// The file that sessions are written to.
+    pub output: Option<OutputFile>,
     /// Traced calls recorded in depth: 1..=64.
     pub max_depth: u32,
     /// Size of the ring buffer: a power of two.
     pub ringbuf_bytes: u32,
     /// Where the raw event stream goes as well.
     pub record_raw: Option<PathBuf>,
+}
+
+/// A file that sessions are written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// Whether what is in there stays.
+    pub append: bool,
+    /// Bytes before which it is begun anew; `None`: never.
+    pub max_size: Option<u64>,
+    /// How many old ones are kept then.
+    pub keep: u32,
 }
 
 /// What the trace may cost, before functions are taken out of it.
@@ -83,6 +101,32 @@ pub struct Scope {
     pub comms: Vec<Comm>,
     /// Not threads of these names.
     pub no_comms: Vec<Comm>,
+    /// What is said of a process goes for its future children, too.
+    pub follow_forks: bool,
+}
+
+/// A command to run and trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The program and its arguments: at least one.
+    pub words: Vec<OsString>,
+    /// As whom.
+    pub run_as: RunAs,
+    /// When it is ended.
+    pub timeout: Option<Duration>,
+    /// Whether what happens before its `execve` counts.
+    pub trace_exec: bool,
+}
+
+/// As whom a command runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunAs {
+    /// As we do.
+    Ourselves,
+    /// As who called sudo.
+    Invoker,
+    /// As this user.
+    User(String),
 }
 
 /// Which sessions are shown.

@@ -144,8 +144,16 @@ const REFUSED: &[(&[&str], &str)] = &[
         "EIO is both wanted (-x) and not (-X)",
     ),
     (
-        &["-e", "f", "--", "ls", "-l"],
-        "starting `ls` is not possible yet",
+        &["-e", "f", "-p", "1", "--", "ls", "-l"],
+        "a command and -p exclude each other: what is traced is the command",
+    ),
+    (
+        &["-e", "f", "--timeout", "5"],
+        "--timeout is for a command, and there is none",
+    ),
+    (
+        &["-e", "f", "--no-follow-forks"],
+        "--no-follow-forks is for a command, and there is none",
     ),
     (
         &["-e", "f", "--backend", "ebpf"],

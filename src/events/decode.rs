@@ -5,10 +5,11 @@ use std::error::Error;
 use std::fmt;
 use std::mem::offset_of;
 
-use super::types::{CallRecord, Event, SessionRecord, StackRecord};
+use super::types::{CallRecord, CgroupRecord, ContextRecord, Event, SessionRecord, StackRecord};
 use crate::bpf::wire::{
-    CALL_FAILED, CALL_UNRETURNED, MAX_CALLS, MAX_STACK, REC_SESSION, REC_STACK, call_rec, rec_hdr,
-    rec_session, rec_stack,
+    CALL_FAILED, CALL_UNRETURNED, CGROUP_MADE, CGROUP_REMOVED, MAX_CALLS, MAX_CGROUP_PATH,
+    MAX_STACK, REC_CGROUP, REC_CONTEXT, REC_SESSION, REC_STACK, call_rec, rec_cgroup, rec_context,
+    rec_hdr, rec_session, rec_stack,
 };
 use crate::spec::Addr;
 
@@ -43,6 +44,8 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     let reader = Reader(bytes);
     match reader.u32(offset_of!(rec_hdr, kind))? {
         REC_STACK => stack(reader).map(Event::Stack),
+        REC_CONTEXT => context(reader).map(Event::Context),
+        REC_CGROUP => cgroup(reader).map(Event::Cgroup),
         REC_SESSION => session(reader).map(|session| Event::Session(Box::new(session))),
         kind => Err(DecodeError::UnknownKind(kind)),
     }
@@ -64,6 +67,36 @@ fn stack(reader: Reader<'_>) -> Result<StackRecord, DecodeError> {
         session: reader.u64(offset_of!(rec_hdr, session))?,
         capture: reader.u32(offset_of!(rec_stack, capture))?,
         addrs,
+    })
+}
+
+fn context(reader: Reader<'_>) -> Result<ContextRecord, DecodeError> {
+    Ok(ContextRecord {
+        session: reader.u64(offset_of!(rec_hdr, session))?,
+        cgroup: reader.u64(offset_of!(rec_context, cgroup))?,
+        mntns: reader.u32(offset_of!(rec_context, mntns))?,
+        pidns: reader.u32(offset_of!(rec_context, pidns))?,
+        netns: reader.u32(offset_of!(rec_context, netns))?,
+        level: reader.u32(offset_of!(rec_context, level))?,
+        ns_tgid: reader.u32(offset_of!(rec_context, ns_tgid))?,
+        ns_tid: reader.u32(offset_of!(rec_context, ns_tid))?,
+    })
+}
+
+fn cgroup(reader: Reader<'_>) -> Result<CgroupRecord, DecodeError> {
+    let is_made = match reader.u32(offset_of!(rec_cgroup, event))? {
+        CGROUP_MADE => true,
+        CGROUP_REMOVED => false,
+        _ => return Err(DecodeError::OutOfRange),
+    };
+    let len = reader.u32(offset_of!(rec_cgroup, len))?;
+    if len > MAX_CGROUP_PATH {
+        return Err(DecodeError::OutOfRange);
+    }
+    Ok(CgroupRecord {
+        id: reader.u64(offset_of!(rec_cgroup, id))?,
+        is_made,
+        path: reader.text(offset_of!(rec_cgroup, path), len as usize)?,
     })
 }
 
@@ -161,11 +194,13 @@ impl Reader<'_> {
 
     /// A thread name: 16 bytes, ended by the first zero.
     fn name(self, offset: usize) -> Result<Vec<u8>, DecodeError> {
-        let bytes: [u8; 16] = self.array(offset)?;
-        Ok(bytes
-            .iter()
-            .copied()
-            .take_while(|byte| *byte != 0)
-            .collect())
+        self.text(offset, 16)
+    }
+
+    /// So many bytes, ended by the first zero.
+    fn text(self, offset: usize, len: usize) -> Result<Vec<u8>, DecodeError> {
+        let bytes = self.0.get(offset..).and_then(|rest| rest.get(..len));
+        let bytes = bytes.ok_or(DecodeError::Truncated)?.iter().copied();
+        Ok(bytes.take_while(|byte| *byte != 0).collect())
     }
 }

@@ -8,4 +8,4 @@ mod types;
 mod tests;
 
 pub use decode::{DecodeError, decode};
-pub use types::{CallRecord, Event, SessionRecord, StackRecord};
+pub use types::{CallRecord, CgroupRecord, ContextRecord, Event, SessionRecord, StackRecord};

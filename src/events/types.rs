@@ -8,8 +8,44 @@ use crate::spec::Addr;
 pub enum Event {
     /// A kernel stack of a session that is reported next.
     Stack(StackRecord),
+    /// What the task of a session that is reported next is a part of.
+    Context(ContextRecord),
     /// A finished session.
     Session(Box<SessionRecord>),
+    /// A cgroup came or went.
+    Cgroup(CgroupRecord),
+}
+
+/// What a session's task is a part of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContextRecord {
+    /// The session's number on the wire.
+    pub session: u64,
+    /// Its cgroup's id in the unified hierarchy.
+    pub cgroup: u64,
+    /// Inode number of its mount namespace; 0: unknown.
+    pub mntns: u32,
+    /// Of its PID namespace.
+    pub pidns: u32,
+    /// Of its network namespace.
+    pub netns: u32,
+    /// PID namespaces above its own.
+    pub level: u32,
+    /// Its process id in its own PID namespace.
+    pub ns_tgid: u32,
+    /// Its thread id there.
+    pub ns_tid: u32,
+}
+
+/// A cgroup of the unified hierarchy that came or went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupRecord {
+    /// Its id.
+    pub id: u64,
+    /// Whether it came; else it went.
+    pub is_made: bool,
+    /// Its path from the root of the hierarchy, with a leading slash; cut off where it is long.
+    pub path: Vec<u8>,
 }
 
 /// A kernel stack taken where a failure was made.

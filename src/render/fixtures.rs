@@ -260,6 +260,8 @@ fn session(calls: Vec<Call>, chain: Vec<ChainLink>, stack: Vec<StackRow>) -> Ses
         comm: b"simfail".to_vec(),
         leader_comm: b"simfail-main".to_vec(),
         lane: Lane::Task,
+        context: None,
+        surroundings: None,
         calls,
         chain,
         certain: true,

@@ -8,10 +8,17 @@ use std::fmt;
 use super::merge::{self, AddrRole};
 use super::provenance;
 use super::trail::{self, TrailFound, TrailSource};
-use super::types::{Call, ChainLink, Lane, MonotonicNs, Session, SessionLosses};
-use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
+use super::types::{Call, ChainLink, Lane, MonotonicNs, Session, SessionLosses, TaskContext};
+use crate::events::{CallRecord, ContextRecord, Event, SessionRecord, StackRecord};
 use crate::select::TracedFunction;
 use crate::spec::{Addr, FuncId, Outcome, Pid};
+
+/// What a session sends before its session record.
+#[derive(Debug, Default)]
+struct Waiting {
+    stacks: Vec<StackRecord>,
+    context: Option<ContextRecord>,
+}
 
 /// Sessions whose stacks wait for their session record. A session sends all its records in one
 /// go, so more than a handful can only be there when session records were lost.
@@ -23,7 +30,7 @@ const MAX_STACKS: usize = 4;
 /// Collects records until a session is complete.
 pub struct Assembler<'f> {
     functions: &'f [TracedFunction],
-    waiting: HashMap<u64, Vec<StackRecord>>,
+    waiting: HashMap<u64, Waiting>,
     order: VecDeque<u64>,
     n_sessions: u64,
     trails: Option<&'f dyn TrailSource>,
@@ -83,26 +90,33 @@ impl<'f> Assembler<'f> {
     ) -> Result<Option<Session>, Malformed> {
         match event {
             Event::Stack(stack) => {
-                self.keep(stack);
+                let waiting = self.waiting(stack.session);
+                if waiting.stacks.len() < MAX_STACKS {
+                    waiting.stacks.push(stack);
+                }
                 Ok(None)
             }
+            Event::Context(context) => {
+                self.waiting(context.session).context = Some(context);
+                Ok(None)
+            }
+            // Of no session.
+            Event::Cgroup(_) => Ok(None),
             Event::Session(record) => self.finish(&record, role).map(Some),
         }
     }
 
-    fn keep(&mut self, stack: StackRecord) {
-        if !self.waiting.contains_key(&stack.session) {
-            self.order.push_back(stack.session);
+    /// Where the records of a session wait.
+    fn waiting(&mut self, session: u64) -> &mut Waiting {
+        if !self.waiting.contains_key(&session) {
+            self.order.push_back(session);
             if self.order.len() > MAX_WAITING
                 && let Some(oldest) = self.order.pop_front()
             {
                 self.waiting.remove(&oldest);
             }
         }
-        let stacks = self.waiting.entry(stack.session).or_default();
-        if stacks.len() < MAX_STACKS {
-            stacks.push(stack);
-        }
+        self.waiting.entry(session).or_default()
     }
 
     fn finish(
@@ -110,7 +124,7 @@ impl<'f> Assembler<'f> {
         record: &SessionRecord,
         role: &dyn Fn(Addr) -> AddrRole,
     ) -> Result<Session, Malformed> {
-        let stacks = self.waiting.remove(&record.session).unwrap_or_default();
+        let Waiting { stacks, context } = self.waiting.remove(&record.session).unwrap_or_default();
         self.order.retain(|session| *session != record.session);
         let calls = self.calls(&record.calls)?;
         let verdict = provenance::explain(&calls, self.functions);
@@ -134,6 +148,8 @@ impl<'f> Assembler<'f> {
             comm: record.comm.clone(),
             leader_comm: record.leader_comm.clone(),
             lane: lane(record.lane),
+            context: context.map(context_of),
+            surroundings: None,
             calls,
             chain: verdict.chain,
             certain: verdict.certain && ends_here,
@@ -209,6 +225,26 @@ impl<'f> Assembler<'f> {
         });
         let addrs = taken.map_or(&[][..], |stack| &stack.addrs);
         merge::merge(chain, calls, self.functions, addrs, role)
+    }
+}
+
+fn context_of(record: ContextRecord) -> TaskContext {
+    let ContextRecord {
+        session: _,
+        cgroup,
+        mntns,
+        pidns,
+        netns,
+        level,
+        ns_tgid,
+        ns_tid,
+    } = record;
+    TaskContext {
+        cgroup,
+        mntns,
+        pidns,
+        netns,
+        inside: (level > 0).then_some((Pid(ns_tgid), Pid(ns_tid))),
     }
 }
 

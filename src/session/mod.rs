@@ -18,5 +18,6 @@ pub use filter::ErrorFilter;
 pub use merge::AddrRole;
 pub use trail::TrailSource;
 pub use types::{
-    Call, ChainLink, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow, Trail, Untraced,
+    Call, ChainLink, ContainerName, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow,
+    Surroundings, TaskContext, Trail, Untraced,
 };

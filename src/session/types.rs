@@ -125,6 +125,50 @@ impl Trail {
     }
 }
 
+/// What a session's task is a part of, by numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskContext {
+    /// Id of its cgroup in the unified hierarchy.
+    pub cgroup: u64,
+    /// Inode number of its mount namespace; 0: unknown.
+    pub mntns: u32,
+    /// Of its PID namespace.
+    pub pidns: u32,
+    /// Of its network namespace.
+    pub netns: u32,
+    /// Its process and thread ids as it sees them itself, where that is in a PID namespace of its
+    /// own.
+    pub inside: Option<(Pid, Pid)>,
+}
+
+/// The same by names, as far as they are known. All are chosen by others: escape them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Path of the cgroup from the root of the hierarchy.
+    pub cgroup: Option<String>,
+    /// The systemd unit.
+    pub unit: Option<String>,
+    /// The container.
+    pub container: Option<ContainerName>,
+}
+
+/// A container, as far as files tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerName {
+    /// `docker`, `containerd`, `cri-o`, `podman`, `systemd-nspawn`, `lxc`…
+    pub runtime: String,
+    /// Its id, as its runtime has it.
+    pub id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// The image that it was made from.
+    pub image: Option<String>,
+    /// The pod that it belongs to.
+    pub pod: Option<String>,
+    /// The namespace of the pod.
+    pub namespace: Option<String>,
+}
+
 /// A finished session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -144,6 +188,10 @@ pub struct Session {
     pub leader_comm: Vec<u8>,
     /// Where it ran.
     pub lane: Lane,
+    /// What its task is a part of; `None` where the record got lost, or in old recordings.
+    pub context: Option<TaskContext>,
+    /// The same by names, where anybody looked.
+    pub surroundings: Option<Surroundings>,
     /// The calls that were kept, in the order in which they were made; `calls[0]` is the entry.
     pub calls: Vec<Call>,
     /// From the entry function down to the culprit; never empty.

@@ -45,6 +45,12 @@ fn main() -> ExitCode {
     match options.command {
         Command::Help => println!("{}", options::HELP),
         Command::List => print!("{}", case::table(&all())),
+        Command::Run(ref names) if options.thread => {
+            return thread::scope(|scope| {
+                let run = scope.spawn(|| run(names, &options)).join();
+                run.unwrap_or(ExitCode::FAILURE)
+            });
+        }
         Command::Run(ref names) => return run(names, &options),
     }
     ExitCode::SUCCESS

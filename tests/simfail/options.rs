@@ -14,6 +14,7 @@ Usage: simfail [OPTION…] CASE…
   --list               print the cases: name, system call, result, kernels, culprit, entry, about
   --repeat N           run each case N times
   --comm NAME          take this name (at most 15 bytes) before the first case
+  --thread             run the cases in another thread than the first
   --sleep-before MS    wait so long before the first case
   --skip-unsupported   a case that this kernel does not support is no reason for status 3
   --help               this text
@@ -27,6 +28,7 @@ pub(crate) struct Options {
     pub(crate) command: Command,
     pub(crate) repeat: u32,
     pub(crate) comm: Option<String>,
+    pub(crate) thread: bool,
     pub(crate) sleep_before: Duration,
     pub(crate) skip_unsupported: bool,
 }
@@ -44,6 +46,7 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Optio
         command: Command::Help,
         repeat: 1,
         comm: None,
+        thread: false,
         sleep_before: Duration::ZERO,
         skip_unsupported: false,
     };
@@ -56,6 +59,7 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Optio
         };
         match argument.as_str() {
             "-h" | "--help" => return Ok(options),
+            "--thread" => options.thread = true,
             "--list" => {
                 options.command = Command::List;
                 return Ok(options);

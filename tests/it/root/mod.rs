@@ -17,6 +17,8 @@ mod table;
 mod view;
 
 mod backends;
+mod command;
+mod command_signals;
 mod doctor;
 mod environment;
 mod faults;

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 pub(super) use libc::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
@@ -120,4 +121,10 @@ pub(super) fn fail_tun_setiff(tun: &File) {
         io::Error::last_os_error().raw_os_error(),
         Some(libc::EINVAL)
     );
+}
+
+/// A number that no other call gives.
+pub(super) fn unique() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

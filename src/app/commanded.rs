@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A run's command: held, let go, waited for; its exit status is ours.
+//!
+//! A failure of ours before it starts is 125, as with env(1), timeout(1) and nice(1); once it
+//! runs, a failure of ours ends the tracing and is said, and the status is the command's still.
+
+use std::env;
+use std::ffi::OsString;
+use std::mem;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::failure::Failure;
+use super::stop::StopFlag;
+use crate::command::{Ended, Held, Invoker, NotStarted, RunAs, Running};
+use crate::config::{self, Config};
+use crate::diag::Diag;
+use crate::spec::Pid;
+
+/// A failure of ours before the command starts.
+pub(super) const OUR_FAILURE: u8 = 125;
+
+/// How often we look whether it has ended.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What a command that is asked to end is given for it.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The command of a run.
+#[derive(Debug)]
+pub(super) struct Commanded {
+    name: OsString,
+    state: State,
+    timeout: Option<Duration>,
+    /// When it is asked to end, and killed.
+    asked_at: Option<Instant>,
+    killed_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum State {
+    Held(Held),
+    Running(Running),
+    /// It never ran; with the status that says why.
+    NotStarted(u8),
+}
+
+impl Commanded {
+    /// Forks it; `None` where there is none, or nothing is to be run.
+    pub(super) fn hold(config: &Config) -> Result<Option<Self>> {
+        let Some(command) = config.command.as_ref().filter(|_| !config.run.dry_run) else {
+            return Ok(None);
+        };
+        let run_as = match &command.run_as {
+            config::RunAs::Ourselves => RunAs::Ourselves,
+            config::RunAs::Invoker => RunAs::Invoker,
+            config::RunAs::User(name) => RunAs::User(name.clone()),
+        };
+        let invoker = Invoker {
+            uid: env::var_os("SUDO_UID").or_else(|| env::var_os("PKEXEC_UID")),
+            name: env::var_os("DOAS_USER"),
+        };
+        let identity = run_as.resolve(&invoker).map_err(|error| {
+            let hint = match run_as {
+                RunAs::Invoker => "name the user: --user NAME",
+                _ => "`getent passwd` lists users; a number does as well",
+            };
+            Failure::hinted(format!("{error:#}"), hint)
+        })?;
+        let held = Held::fork(&command.words, identity.as_ref())?;
+        Ok(Some(Self {
+            name: command.words.first().cloned().unwrap_or_default(),
+            state: State::Held(held),
+            timeout: command.timeout,
+            asked_at: None,
+            killed_at: None,
+        }))
+    }
+
+    /// The process that will be the command.
+    pub(super) fn held(&self) -> Option<Pid> {
+        match &self.state {
+            State::Held(held) => Some(held.pid()),
+            State::Running(_) | State::NotStarted(_) => None,
+        }
+    }
+
+    /// Lets it go: everything is attached.
+    pub(super) fn release(&mut self, stop: &StopFlag) -> Result<()> {
+        let held = match mem::replace(&mut self.state, State::NotStarted(OUR_FAILURE)) {
+            State::Held(held) => held,
+            other => {
+                self.state = other;
+                return Ok(());
+            }
+        };
+        match held.release() {
+            Ok(running) => {
+                stop.pass_on_to(running.signaller());
+                self.asked_at = self.timeout.and_then(|t| Instant::now().checked_add(t));
+                self.state = State::Running(running);
+                Ok(())
+            }
+            Err(NotStarted { status, error }) => {
+                self.state = State::NotStarted(status);
+                let name = self.name.display();
+                let hint = match status {
+                    127 => {
+                        "it is looked for along $PATH, which sudo may have changed: give its whole path"
+                    }
+                    126 => {
+                        "it has to be a program, or a script that begins with `#!`, and executable"
+                    }
+                    _ => "--user needs the right to become that user: run as root",
+                };
+                Err(Failure::hinted(
+                    format!("cannot run `{name}`: {error}"),
+                    hint,
+                ))
+            }
+        }
+    }
+
+    /// Whether it has ended; ends it where its time is over.
+    pub(super) fn is_over(&mut self, diag: &Diag) -> bool {
+        self.ended(diag).is_some()
+    }
+
+    fn ended(&mut self, diag: &Diag) -> Option<Ended> {
+        let State::Running(running) = &mut self.state else {
+            return None;
+        };
+        if let Some(ended) = running.ended() {
+            return Some(ended);
+        }
+        let now = Instant::now();
+        let (name, signaller) = (self.name.display(), running.signaller());
+        if self.asked_at.take_if(|at| now >= *at).is_some() {
+            let after = self.timeout.unwrap_or_default().as_secs_f64();
+            diag.warning(format!(
+                "`{name}` has run for {after} s (--timeout): SIGTERM sent"
+            ));
+            signaller.send(libc::SIGTERM);
+            self.killed_at = now.checked_add(GRACE);
+        }
+        if self.killed_at.take_if(|at| now >= *at).is_some() {
+            let grace = GRACE.as_secs();
+            diag.warning(format!(
+                "`{name}` has not ended for {grace} s: SIGKILL sent"
+            ));
+            signaller.send(libc::SIGKILL);
+        }
+        None
+    }
+
+    /// Waits for its end, tracing or not; the exit code of the run.
+    pub(super) fn conclude(mut self, done: Result<()>, diag: &Diag) -> ExitCode {
+        if let Err(error) = done
+            && !super::is_broken_pipe(&error)
+        {
+            super::say(&error, diag);
+        }
+        match &self.state {
+            State::Running(_) => {}
+            State::Held(_) => return ExitCode::from(OUR_FAILURE),
+            State::NotStarted(status) => return ExitCode::from(*status),
+        }
+        loop {
+            if let Some(ended) = self.ended(diag) {
+                return ExitCode::from(ended.status());
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What a run asks for → what the kernel side is told.
+
+use super::commanded::Commanded;
+use crate::bpf::{Layout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings};
+use crate::cli::Comm;
+use crate::config::Config;
+use crate::spec::Pid;
+
+/// Sessions that can be open at once. One takes 11 KB of the kernel's memory.
+const MAX_SESSIONS: u32 = 2048;
+
+/// The settings of a run.
+pub(super) fn settings(
+    config: &Config,
+    layout: Layout,
+    n_functions: usize,
+    command: Option<&Commanded>,
+) -> Settings {
+    Settings {
+        longer_ns: config.sessions.longer.map_or(0, |longer| {
+            u64::try_from(longer.as_nanos()).unwrap_or(u64::MAX)
+        }),
+        show_success: config.sessions.success,
+        scope: scope(config, command.and_then(Commanded::held)),
+        ring_bytes: config.ringbuf_bytes,
+        max_sessions: MAX_SESSIONS,
+        max_depth: config.max_depth,
+        n_functions: n_functions as u32,
+        layout,
+    }
+}
+
+fn scope(config: &Config, held: Option<Pid>) -> ScopeSettings {
+    let scope = &config.scope;
+    let trace_exec = config
+        .command
+        .as_ref()
+        .is_some_and(|command| command.trace_exec);
+    let command_rule = if trace_exec {
+        ScopeRule::Allow
+    } else {
+        ScopeRule::HeldUntilExec
+    };
+    let pids = [
+        (held.as_slice(), command_rule),
+        (&scope.pids, ScopeRule::Allow),
+        (&scope.no_pids, ScopeRule::Deny),
+    ];
+    let entries = pids.into_iter().flat_map(|(pids, rule)| {
+        pids.iter().map(move |pid| ScopeEntry {
+            kind: ScopeKind::Process,
+            id: u64::from(pid.0),
+            rule,
+        })
+    });
+    let names = |comms: &[Comm]| comms.iter().map(|comm| comm.as_str().to_owned()).collect();
+    ScopeSettings {
+        entries: entries.collect(),
+        awaited: Vec::new(),
+        comms_allowed: names(&scope.comms),
+        comms_denied: names(&scope.no_comms),
+        follow_forks: scope.follow_forks,
+        watch_cgroups: false,
+    }
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The life of the command: held, running, ended.
+
+use std::env;
+use std::error::Error;
+use std::ffi::{CString, OsString};
+use std::fmt;
+use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use nix::errno::Errno;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid as UnixPid;
+
+use super::identity::{Identity, environment};
+use super::sys;
+use crate::spec::Pid;
+
+/// A forked process that waits for the word to execute its command. Dropped, it ends without
+/// having executed anything; so it does when we are killed.
+#[derive(Debug)]
+pub struct Held {
+    process: Process,
+    go: Option<PipeWriter>,
+    report: PipeReader,
+}
+
+/// A command that runs.
+#[derive(Debug)]
+pub struct Running {
+    process: Process,
+    ended: Option<Ended>,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With this exit status.
+    Exited(u8),
+    /// By this signal.
+    Killed(i32),
+}
+
+impl Ended {
+    /// As shells have it: the exit status, or 128 and the signal.
+    #[must_use]
+    pub fn status(self) -> u8 {
+        match self {
+            Self::Exited(status) => status,
+            Self::Killed(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        }
+    }
+}
+
+/// Why a command could not be executed.
+#[derive(Debug)]
+pub struct NotStarted {
+    /// The exit status that says so: 127 not found, 126 cannot be executed, 125 for all else.
+    pub status: u8,
+    /// What failed.
+    pub error: io::Error,
+}
+
+/// Sends signals to a command, from any thread, and never to whoever has its number later.
+#[derive(Clone, Debug)]
+pub struct Signaller(Arc<OwnedFd>);
+
+#[derive(Debug)]
+struct Process {
+    pid: UnixPid,
+    handle: Signaller,
+}
+
+impl Held {
+    /// Forks. Call it while this process has one thread.
+    ///
+    /// # Errors
+    /// When an argument has a zero byte, or the kernel has no room for a process.
+    pub fn fork(command: &[OsString], identity: Option<&Identity>) -> Result<Self> {
+        let arguments: Vec<CString> = command
+            .iter()
+            .map(|argument| CString::new(argument.clone().into_vec()))
+            .collect::<Result<_, _>>()
+            .context("an argument of the command has a zero byte")?;
+        let variables = identity.map_or(&[][..], |identity| &identity.variables);
+        let environment = environment(env::vars_os(), variables);
+        let (wait, go) = pipe().context("failed to make a pipe")?;
+        let (report, failed) = pipe().context("failed to make a pipe")?;
+        let plan = sys::Plan {
+            arguments: &arguments,
+            environment: &environment,
+            identity,
+            wait: &wait,
+            go: &go,
+            report: &failed,
+        };
+        let pid = sys::fork(&plan).context("failed to fork")?;
+        let handle = sys::open_process(pid).context("failed to get hold of the forked process")?;
+        Ok(Self {
+            process: Process {
+                pid: UnixPid::from_raw(pid),
+                handle: Signaller(Arc::new(handle)),
+            },
+            go: Some(go),
+            report,
+        })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        Pid(self.process.pid.as_raw().unsigned_abs())
+    }
+
+    /// Lets it execute its command; returns once it has.
+    ///
+    /// # Errors
+    /// When it cannot be executed.
+    pub fn release(mut self) -> Result<Running, NotStarted> {
+        let lost = |error: io::Error| NotStarted { status: 125, error };
+        let mut go = self
+            .go
+            .take()
+            .ok_or_else(|| lost(io::ErrorKind::Other.into()))?;
+        // It may have been killed meanwhile: then there is nobody to read it.
+        let _ = go.write_all(b"!");
+        drop(go);
+        let mut report = Vec::new();
+        self.report.read_to_end(&mut report).map_err(lost)?;
+        let Ok(report) = <[u8; 8]>::try_from(report) else {
+            return Ok(Running {
+                process: Process {
+                    pid: self.process.pid,
+                    handle: self.process.handle.clone(),
+                },
+                ended: None,
+            });
+        };
+        let _ = waitpid(self.process.pid, None);
+        let [a, b, c, d, stage @ ..] = report;
+        let error = io::Error::from_raw_os_error(i32::from_ne_bytes([a, b, c, d]));
+        let status = match (u32::from_ne_bytes(stage), error.kind()) {
+            (sys::AT_EXEC, io::ErrorKind::NotFound) => 127,
+            (sys::AT_EXEC, _) => 126,
+            _ => 125,
+        };
+        Err(NotStarted { status, error })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Released, it is `Running` that waits for it, or it has failed and ended.
+        if self.go.take().is_some() {
+            let _ = waitpid(self.process.pid, None);
+        }
+    }
+}
+
+impl Running {
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        Pid(self.process.pid.as_raw().unsigned_abs())
+    }
+
+    /// For whoever has to pass signals on.
+    #[must_use]
+    pub fn signaller(&self) -> Signaller {
+        self.process.handle.clone()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<Ended> {
+        self.wait_with(WaitPidFlag::WNOHANG)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When somebody else has waited for it.
+    pub fn wait(&mut self) -> Result<Ended> {
+        loop {
+            if let Some(ended) = self.wait_with(WaitPidFlag::empty()) {
+                return Ok(ended);
+            }
+            if waitpid(self.process.pid, Some(WaitPidFlag::WNOHANG)) == Err(Errno::ECHILD) {
+                return Err(anyhow!("the command's exit status is lost"));
+            }
+        }
+    }
+
+    fn wait_with(&mut self, flags: WaitPidFlag) -> Option<Ended> {
+        if self.ended.is_none() {
+            self.ended = match waitpid(self.process.pid, Some(flags)) {
+                Ok(WaitStatus::Exited(_, status)) => Some(Ended::Exited(status as u8)),
+                Ok(WaitStatus::Signaled(_, signal, _)) => Some(Ended::Killed(signal as i32)),
+                _ => None,
+            };
+        }
+        self.ended
+    }
+}
+
+impl Signaller {
+    /// Sends a signal; that the command has ended meanwhile does not matter.
+    pub fn send(&self, signal: i32) {
+        let _ = sys::signal_process(&self.0, signal);
+    }
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for NotStarted {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A container's id → its name, image and pod: from the files that each runtime keeps.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::path::{InPath, Runtime};
+use crate::target::HostFiles;
+
+/// What files say of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Its name.
+    pub name: Option<String>,
+    /// The image that it was made from.
+    pub image: Option<String>,
+    /// The name of its pod; the pod's id where only that is known.
+    pub pod: Option<String>,
+    /// The namespace of the pod.
+    pub namespace: Option<String>,
+    /// It is a pod's `pause` container.
+    pub is_sandbox: bool,
+}
+
+/// The files of all runtimes; what is for all containers is read once.
+#[derive(Debug)]
+pub struct Registry {
+    files: HostFiles,
+    docker_roots: OnceCell<Vec<String>>,
+    podman: OnceCell<HashMap<String, Names>>,
+    logs: OnceCell<HashMap<String, Names>>,
+}
+
+/// `config.v2.json` of docker.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerConfig {
+    name: Option<String>,
+    config: Option<DockerImage>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerImage {
+    image: Option<String>,
+    labels: Option<HashMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct DockerDaemon {
+    #[serde(rename = "data-root")]
+    data_root: Option<String>,
+}
+
+/// `config.json` of an OCI bundle.
+#[derive(Deserialize)]
+struct Bundle {
+    annotations: Option<HashMap<String, String>>,
+}
+
+/// An element of podman's `containers.json`.
+#[derive(Deserialize)]
+struct PodmanContainer {
+    id: String,
+    names: Option<Vec<String>>,
+    /// JSON in a string.
+    metadata: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct PodmanMetadata {
+    #[serde(rename = "image-name")]
+    image: Option<String>,
+}
+
+impl Registry {
+    /// The files of a host.
+    #[must_use]
+    pub fn new(files: HostFiles) -> Self {
+        Self {
+            files,
+            docker_roots: OnceCell::new(),
+            podman: OnceCell::new(),
+            logs: OnceCell::new(),
+        }
+    }
+
+    /// Forgets what may have changed: containers come and are renamed.
+    pub fn refresh(&mut self) {
+        self.podman = OnceCell::new();
+        self.logs = OnceCell::new();
+    }
+
+    /// What files say of a container; its runtime may be another one than its path suggests.
+    #[must_use]
+    pub fn names(&self, found: &InPath<'_>) -> Names {
+        let id = &found.id;
+        let mut names = match found.runtime {
+            Runtime::Docker => self.docker(id),
+            Runtime::Crio => self.crio(id),
+            Runtime::Podman => self.podman(id),
+            Runtime::Containerd => self.containerd(id).or_else(|| self.docker(id)),
+            Runtime::Oci | Runtime::Runc => self
+                .docker(id)
+                .or_else(|| self.containerd(id))
+                .or_else(|| self.podman(id)),
+            // They go by names, and that is all there is to know.
+            Runtime::Nspawn | Runtime::Lxc => Some(Names {
+                name: Some(id.clone()),
+                ..Names::default()
+            }),
+        }
+        .unwrap_or_default();
+        if names.pod.is_none()
+            && found.pod_uid.is_some()
+            && let Some(logged) = self.logs().get(id)
+        {
+            let Names {
+                name,
+                pod,
+                namespace,
+                ..
+            } = logged.clone();
+            names.name = names.name.or(name);
+            (names.pod, names.namespace) = (pod, namespace);
+        }
+        names.pod = names.pod.or_else(|| found.pod_uid.clone());
+        names
+    }
+
+    fn docker(&self, id: &str) -> Option<Names> {
+        let roots = self.docker_roots.get_or_init(|| self.find_docker_roots());
+        let config: DockerConfig = roots
+            .iter()
+            .find_map(|root| self.json(&format!("{root}/containers/{id}/config.v2.json")))?;
+        let image = config.config;
+        let labels = image.as_ref().and_then(|image| image.labels.as_ref());
+        let label = |name: &str| labels?.get(name).cloned();
+        let name = config
+            .name
+            .map(|name| name.trim_start_matches('/').to_owned());
+        Some(Names {
+            name: label("io.kubernetes.container.name").or(name),
+            pod: label("io.kubernetes.pod.name"),
+            namespace: label("io.kubernetes.pod.namespace"),
+            is_sandbox: label("io.kubernetes.docker.type").as_deref() == Some("podsandbox"),
+            image: image.and_then(|image| image.image),
+        })
+    }
+
+    fn find_docker_roots(&self) -> Vec<String> {
+        let configured: Option<DockerDaemon> = self.json("etc/docker/daemon.json");
+        let configured = configured.and_then(|daemon| daemon.data_root);
+        let mut roots = vec!["var/lib/docker".to_owned()];
+        roots.extend(configured);
+        roots.extend(
+            self.homes()
+                .map(|home| format!("{home}/.local/share/docker")),
+        );
+        roots
+    }
+
+    fn homes(&self) -> impl Iterator<Item = String> {
+        self.files
+            .names("home")
+            .into_iter()
+            .map(|name| format!("home/{name}"))
+    }
+
+    fn containerd(&self, id: &str) -> Option<Names> {
+        const TASKS: &str = "run/containerd/io.containerd.runtime.v2.task";
+        let namespaces = self.files.names(TASKS);
+        let annotations = namespaces.iter().find_map(|namespace| {
+            self.annotations(&format!("{TASKS}/{namespace}/{id}/config.json"))
+        })?;
+        let get = |name: &str| annotations.get(name).cloned();
+        Some(Names {
+            name: get("io.kubernetes.cri.container-name").or_else(|| get("nerdctl/name")),
+            image: get("io.kubernetes.cri.image-name"),
+            pod: get("io.kubernetes.cri.sandbox-name"),
+            namespace: get("io.kubernetes.cri.sandbox-namespace"),
+            is_sandbox: get("io.kubernetes.cri.container-type").as_deref() == Some("sandbox"),
+        })
+    }
+
+    fn crio(&self, id: &str) -> Option<Names> {
+        let storages = ["run/containers/storage", "var/lib/containers/storage"];
+        let annotations = storages.iter().find_map(|storage| {
+            self.annotations(&format!(
+                "{storage}/overlay-containers/{id}/userdata/config.json"
+            ))
+        })?;
+        let get = |name: &str| annotations.get(name).cloned();
+        Some(Names {
+            name: get("io.kubernetes.container.name"),
+            image: get("io.kubernetes.cri-o.ImageName"),
+            pod: get("io.kubernetes.pod.name"),
+            namespace: get("io.kubernetes.pod.namespace"),
+            is_sandbox: get("io.kubernetes.cri-o.ContainerType").as_deref() == Some("sandbox"),
+        })
+    }
+
+    fn annotations(&self, path: &str) -> Option<HashMap<String, String>> {
+        let bundle: Bundle = self.json(path)?;
+        bundle.annotations
+    }
+
+    fn podman(&self, id: &str) -> Option<Names> {
+        let known = self.podman.get_or_init(|| {
+            let rootless = self
+                .homes()
+                .map(|home| format!("{home}/.local/share/containers/storage"));
+            let storages = ["var/lib/containers/storage".to_owned()]
+                .into_iter()
+                .chain(rootless);
+            let lists = storages.flat_map(|storage| {
+                ["containers.json", "volatile-containers.json"]
+                    .map(|list| format!("{storage}/overlay-containers/{list}"))
+            });
+            let containers = lists.filter_map(|list| self.json::<Vec<PodmanContainer>>(&list));
+            containers.flatten().map(named_by_podman).collect()
+        });
+        known.get(id).cloned()
+    }
+
+    /// On any node of Kubernetes: `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log`.
+    fn logs(&self) -> &HashMap<String, Names> {
+        self.logs.get_or_init(|| {
+            let logs = self.files.names("var/log/containers");
+            logs.iter().filter_map(|log| named_by_log(log)).collect()
+        })
+    }
+
+    fn json<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+        serde_json::from_slice(&self.files.read(path).ok()?).ok()
+    }
+}
+
+fn named_by_podman(container: PodmanContainer) -> (String, Names) {
+    let PodmanContainer {
+        id,
+        names,
+        metadata,
+    } = container;
+    let metadata: Option<PodmanMetadata> =
+        metadata.and_then(|text| serde_json::from_str(&text).ok());
+    let names = Names {
+        name: names.and_then(|names| names.into_iter().next()),
+        image: metadata.and_then(|metadata| metadata.image),
+        ..Names::default()
+    };
+    (id, names)
+}
+
+fn named_by_log(log: &str) -> Option<(String, Names)> {
+    let mut parts = log.strip_suffix(".log")?.splitn(3, '_');
+    let (pod, namespace) = (parts.next()?, parts.next()?);
+    let (name, id) = parts.next()?.rsplit_once('-')?;
+    let names = Names {
+        name: Some(name.to_owned()),
+        pod: Some(pod.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        ..Names::default()
+    };
+    Some((id.to_owned(), names))
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Hosts made by hand, with the files of every runtime; honest ones and hostile ones.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Instant;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use tempfile::TempDir;
+
+use super::{Container, Names, Registry, Runtime, running};
+use crate::target::HostFiles;
+use crate::target::cgroups::Hierarchy;
+
+const MOUNTS: &str = "35 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+
+fn id(digit: char) -> String {
+    String::from(digit).repeat(64)
+}
+
+fn put(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn host(cgroups: &[String]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "proc/self/mountinfo", MOUNTS);
+    put(root.path(), "sys/fs/cgroup/cgroup.procs", "1\n");
+    for cgroup in cgroups {
+        put(
+            root.path(),
+            &format!("sys/fs/cgroup{cgroup}/cgroup.procs"),
+            "7\n8\n",
+        );
+    }
+    root
+}
+
+fn found(root: &TempDir) -> Vec<Container> {
+    let files = HostFiles::below(root.path());
+    let hierarchy = Hierarchy::find(&files).unwrap();
+    running(&hierarchy, &Registry::new(files))
+}
+
+fn only(root: &TempDir) -> Container {
+    let mut found = found(root);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+fn names(name: &str, image: &str) -> Names {
+    Names {
+        name: Some(name.to_owned()),
+        image: Some(image.to_owned()),
+        ..Names::default()
+    }
+}
+
+fn in_pod(names: Names) -> Names {
+    Names {
+        pod: Some("web-0".to_owned()),
+        namespace: Some("shop".to_owned()),
+        ..names
+    }
+}
+
+#[test]
+fn docker_with_a_data_root_of_its_own_and_a_link_on_the_way() {
+    let root = host(&[format!("/system.slice/docker-{}.scope", id('a'))]);
+    put(
+        root.path(),
+        "etc/docker/daemon.json",
+        r#"{"data-root": "/data/docker"}"#,
+    );
+    let config =
+        r#"{"Name": "/web", "Config": {"Image": "nginx:1", "Labels": {"a": "b"}}, "State": {}}"#;
+    put(
+        root.path(),
+        &format!("disk/docker/containers/{}/config.v2.json", id('a')),
+        config,
+    );
+    // Absolute, and meant below the root.
+    symlink("/disk", root.path().join("data")).unwrap();
+    let container = only(&root);
+    assert_eq!(container.runtime, Runtime::Docker);
+    assert_eq!(container.names, names("web", "nginx:1"));
+    for wanted in ["web", "aaaa", &id('a')] {
+        assert!(container.is_called(wanted), "{wanted}");
+    }
+    for other in ["we", "aaa", "b", "shop/web"] {
+        assert!(!container.is_called(other), "{other}");
+    }
+}
+
+#[test]
+fn containerd_and_its_sandbox_in_a_pod() {
+    let pod = "/kubepods/burstable/pod7d5a3c1e-2b7f-4e0c-9a51-0d2f1f3b6c84";
+    let root = host(&[format!("{pod}/{}", id('b')), format!("{pod}/{}", id('c'))]);
+    for (id, kind) in [(id('b'), "container"), (id('c'), "sandbox")] {
+        let config = format!(
+            r#"{{"ociVersion": "1.1", "annotations": {{
+            "io.kubernetes.cri.container-name": "app", "io.kubernetes.cri.container-type": "{kind}",
+            "io.kubernetes.cri.image-name": "shop:2", "io.kubernetes.cri.sandbox-name": "web-0",
+            "io.kubernetes.cri.sandbox-namespace": "shop"}}}}"#
+        );
+        let path = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{id}/config.json");
+        put(root.path(), &path, &config);
+    }
+    let containers = found(&root);
+    assert_eq!(containers.len(), 2);
+    let app = containers.iter().find(|found| !found.is_sandbox()).unwrap();
+    assert_eq!(app.names, in_pod(names("app", "shop:2")));
+    assert!(app.is_called("web-0") && app.is_called("shop/web-0") && !app.is_called("x/web-0"));
+}
+
+#[test]
+fn crio_podman_with_and_without_root_nspawn_and_lxc() {
+    let root = host(&[format!("/kubepods.slice/crio-{}.scope", id('d'))]);
+    let config = r#"{"annotations": {"io.kubernetes.container.name": "app", "io.kubernetes.cri-o.ImageName": "shop:2",
+        "io.kubernetes.pod.name": "web-0", "io.kubernetes.pod.namespace": "shop"}}"#;
+    let path = format!(
+        "run/containers/storage/overlay-containers/{}/userdata/config.json",
+        id('d')
+    );
+    put(root.path(), &path, config);
+    assert_eq!(only(&root).names, in_pod(names("app", "shop:2")));
+
+    let list = |id: &str| {
+        format!(
+            r#"[{{"id": "{id}", "names": ["db"], "metadata": "{{\"image-name\": \"pg:16\"}}"}}]"#
+        )
+    };
+    for storage in ["var/lib", "home/me/.local/share"] {
+        let root = host(&[format!("/machine.slice/libpod-{}.scope/container", id('e'))]);
+        let path = format!(
+            "sys/fs/cgroup/machine.slice/libpod-{}.scope/cgroup.procs",
+            id('e')
+        );
+        put(root.path(), &path, "");
+        let path = format!("{storage}/containers/storage/overlay-containers/containers.json");
+        put(root.path(), &path, &list(&id('e')));
+        assert_eq!(only(&root).names, names("db", "pg:16"), "{storage}");
+    }
+
+    let root = host(&["/machine.slice/machine-my\\x2dbox.scope".to_owned()]);
+    assert!(only(&root).is_called("my-box"));
+    let root = host(&["/lxc.payload.box".to_owned()]);
+    assert!(only(&root).is_called("box"));
+}
+
+#[test]
+fn a_node_of_kubernetes_names_containers_by_their_logs() {
+    let pod = "/kubepods/pod8c2d0a4f1b6e3d5c7a9f0e1d2c3b4a59";
+    let root = host(&[format!("{pod}/{}", id('f'))]);
+    let nameless = only(&root);
+    assert_eq!(
+        nameless.names.pod.as_deref(),
+        Some("8c2d0a4f1b6e3d5c7a9f0e1d2c3b4a59")
+    );
+    put(
+        root.path(),
+        &format!("var/log/containers/web-0_shop_the-app-{}.log", id('f')),
+        "",
+    );
+    let named = only(&root).names;
+    assert_eq!(named.name.as_deref(), Some("the-app"));
+    assert_eq!(
+        (named.pod.as_deref(), named.namespace.as_deref()),
+        (Some("web-0"), Some("shop"))
+    );
+}
+
+#[test]
+fn hostile_files_cost_names_and_nothing_else() {
+    let secret = r#"{"Name": "/secret", "Config": {"Image": "x"}}"#;
+    let outside = tempfile::tempdir().unwrap();
+    put(outside.path(), "config.v2.json", secret);
+    let path = |root: &TempDir| {
+        let path = format!("var/lib/docker/containers/{}/config.v2.json", id('a'));
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    };
+    let nameless = |what: &str, make: &dyn Fn(&TempDir)| {
+        let root = host(&[format!("/docker/{}", id('a'))]);
+        make(&root);
+        let begun = Instant::now();
+        assert_eq!(only(&root).names, Names::default(), "{what}");
+        assert!(begun.elapsed().as_secs() < 5, "{what}");
+    };
+    for (what, text) in [
+        ("cut short", r#"{"Name": "/web", "Conf"#.to_owned()),
+        ("of other types", r#"{"Name": 7, "Config": []}"#.to_owned()),
+        ("nested deeply", "[".repeat(1 << 20)),
+        ("empty", String::new()),
+        ("bytes", "\0\u{1}\u{2}".to_owned()),
+    ] {
+        nameless(what, &|root| fs::write(path(root), &text).unwrap());
+    }
+    nameless("100 MB", &|root| {
+        let text = format!(r#"{{"Name": "/web", "x": "{}"}}"#, "y".repeat(100 << 20));
+        fs::write(path(root), text).unwrap();
+    });
+    nameless("a link out of the root", &|root| {
+        symlink(outside.path().join("config.v2.json"), path(root)).unwrap();
+    });
+    nameless("a link up and out", &|root| {
+        let up = "../".repeat(40);
+        let target = format!("{up}{}", outside.path().join("config.v2.json").display());
+        symlink(target, path(root)).unwrap();
+    });
+    nameless("a link to itself", &|root| {
+        symlink("config.v2.json", path(root)).unwrap()
+    });
+    nameless("a directory", &|root| fs::create_dir(path(root)).unwrap());
+    nameless("a FIFO, which nobody writes to", &|root| {
+        mkfifo(&path(root), Mode::S_IRWXU).unwrap();
+    });
+}
+
+#[test]
+fn five_hundred_containers_are_found_at_once() {
+    let ids: Vec<String> = (0..500).map(|number| format!("{number:064x}")).collect();
+    let cgroups: Vec<String> = ids.iter().map(|id| format!("/docker/{id}")).collect();
+    let root = host(&cgroups);
+    for id in &ids {
+        let path = format!("var/lib/docker/containers/{id}/config.v2.json");
+        put(
+            root.path(),
+            &path,
+            r#"{"Name": "/web", "Config": {"Image": "x"}}"#,
+        );
+    }
+    let containers = found(&root);
+    assert_eq!(containers.len(), 500);
+    assert!(containers.iter().all(|found| found.is_called("web")));
+}

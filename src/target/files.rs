@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Reading files that others wrote: never outside of the root, never for long, never much.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+
+/// What state files of a host may weigh: podman's list of containers is the largest.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// The files of a host, below a root: `/`, or a directory of recorded ones.
+#[derive(Clone, Debug)]
+pub struct HostFiles {
+    root: PathBuf,
+}
+
+impl HostFiles {
+    /// The files below `root`.
+    #[must_use]
+    pub fn below(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The path of `relative`, which has no leading `/`; for the kernel's own file systems, which
+    /// nobody can put links into.
+    #[must_use]
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        let relative = relative.as_ref();
+        self.root
+            .join(relative.strip_prefix("/").unwrap_or(relative))
+    }
+
+    /// What a file says; links stay below the root.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no ordinary file, or is larger than any such file is.
+    pub fn read(&self, relative: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        let file = File::from(self.open(relative.as_ref(), OFlag::O_RDONLY)?);
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("no ordinary file"));
+        }
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(io::Error::other(format!(
+                "more than {} MiB",
+                MAX_BYTES >> 20
+            )));
+        }
+        Ok(bytes)
+    }
+
+    /// The names in a directory, at most 65,536; none where it cannot be read.
+    #[must_use]
+    pub fn names(&self, relative: impl AsRef<Path>) -> Vec<String> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        let Ok(directory) = self.open(relative.as_ref(), flags) else {
+            return Vec::new();
+        };
+        let opened = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        let entries = fs::read_dir(opened).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.take(1 << 16).collect()
+    }
+
+    /// Where a link points; nothing where it is none.
+    #[must_use]
+    pub fn link(&self, relative: impl AsRef<Path>) -> Option<PathBuf> {
+        fs::read_link(self.path(relative)).ok()
+    }
+
+    fn open(&self, relative: &Path, flags: OFlag) -> io::Result<OwnedFd> {
+        let root = File::open(&self.root)?;
+        let relative = relative.strip_prefix("/").unwrap_or(relative);
+        // Nobody waits for a FIFO.
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        Ok(openat2(&root, relative, how)?)
+    }
+}

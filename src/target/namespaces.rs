@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Namespaces, by process, by file and by number.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::statfs::{FsType, statfs};
+
+use super::files::HostFiles;
+use crate::spec::Pid;
+
+/// `NSFS_MAGIC` of `linux/magic.h`.
+const NSFS: i64 = 0x6e73_6673;
+
+/// A kind of namespace, as `/proc/PID/ns` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `mnt`.
+    Mount,
+    /// `pid`.
+    Pid,
+    /// `net`.
+    Net,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mount => "mnt",
+            Self::Pid => "pid",
+            Self::Net => "net",
+        })
+    }
+}
+
+/// The number of a process's namespace.
+///
+/// # Errors
+/// When there is no such process, or we may not look.
+pub fn of_process(files: &HostFiles, pid: Pid, kind: Kind) -> Result<u64> {
+    let link = files.path(format!("proc/{pid}/ns/{kind}"));
+    if !files.path(format!("proc/{pid}")).exists() {
+        bail!("there is no process {pid}");
+    }
+    let target = fs::read_link(&link);
+    let target = target.with_context(|| format!("failed to read `{}`", link.display()))?;
+    let number = target.to_str().and_then(|text| number_of(text, kind));
+    number.with_context(|| format!("`{}` is no namespace of kind {kind}", link.display()))
+}
+
+/// The number of the namespace that a file is: `/run/netns/NAME`, `/proc/PID/ns/net`.
+///
+/// # Errors
+/// When it is none, or one of another kind.
+pub fn of_file(path: &Path, kind: Kind) -> Result<u64> {
+    let found =
+        fs::metadata(path).with_context(|| format!("failed to look at `{}`", path.display()))?;
+    let is_namespace = statfs(path).is_ok_and(|found| found.filesystem_type() == FsType(NSFS));
+    if !is_namespace {
+        bail!("`{}` is no namespace", path.display());
+    }
+    // A link of /proc says of what kind it is; a mounted one does not.
+    if let Some(target) = fs::read_link(path).ok().as_deref().and_then(Path::to_str)
+        && target.ends_with(']')
+        && number_of(target, kind).is_none()
+    {
+        bail!(
+            "`{}` is no namespace of kind {kind}: `{target}`",
+            path.display()
+        );
+    }
+    Ok(found.ino())
+}
+
+/// `mnt:[4026531840]`.
+fn number_of(text: &str, kind: Kind) -> Option<u64> {
+    let text = text.strip_prefix(&kind.to_string())?;
+    text.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process;
+
+    use super::{Kind, of_file, of_process};
+    use crate::spec::Pid;
+    use crate::target::HostFiles;
+
+    #[test]
+    fn our_own_namespaces_by_process_and_by_file() {
+        let files = HostFiles::below("/");
+        for kind in [Kind::Mount, Kind::Pid, Kind::Net] {
+            let number = of_process(&files, Pid(process::id()), kind).unwrap();
+            assert!(number > 1_000, "{number}");
+            let file = format!("/proc/self/ns/{kind}");
+            assert_eq!(of_file(Path::new(&file), kind).unwrap(), number);
+        }
+    }
+
+    #[test]
+    fn what_is_no_namespace_is_told() {
+        let error = |path: &str| of_file(Path::new(path), Kind::Net).unwrap_err().to_string();
+        assert_eq!(error("/etc/passwd"), "`/etc/passwd` is no namespace");
+        assert!(error("/proc/self/ns/mnt").contains("is no namespace of kind net: `mnt:["));
+        assert!(error("/nowhere").contains("failed to look at"));
+        let files = HostFiles::below("/");
+        let gone = of_process(&files, Pid(4_194_304), Kind::Net).unwrap_err();
+        assert_eq!(gone.to_string(), "there is no process 4194304");
+    }
+}

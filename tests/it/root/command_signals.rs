@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `-- CMD` and signals: what is meant for the command reaches it, and held it never runs.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use super::harness::{Trace, program};
+use super::sys;
+
+const BPF: &[&str] = &["-e", "*_sys_bpf", "-sn"];
+
+fn start(options: &[&str], script: &str) -> Trace {
+    let mut command = program(&[BPF, options].concat());
+    command.args(["--", "sh", "-c", script]);
+    Trace::spawn(command)
+}
+
+#[test]
+fn sigterm_sighup_and_a_sent_sigint_are_passed_on() {
+    for (signal, number) in [(sys::SIGTERM, 15), (libc::SIGHUP, 1), (sys::SIGINT, 2)] {
+        let expected = 40 + number;
+        let script = format!(
+            "trap 'exit {expected}' {number}; echo ready >&2; while :; do sleep 0.05; done"
+        );
+        let trace = start(&[], &script).ready();
+        trace.wait_until_said("ready");
+        trace.signal(signal);
+        let ended = trace.wait();
+        assert_eq!(ended.status.code(), Some(expected), "{}", ended.stderr);
+        assert!(ended.stderr.contains("sessions shown"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn the_timeout_asks_and_then_kills() {
+    let ended = start(&["--timeout", "1"], "exec sleep 100").wait();
+    assert_eq!(ended.status.code(), Some(143), "{}", ended.stderr);
+    assert!(ended.stderr.contains("SIGTERM sent"), "{}", ended.stderr);
+    let script = "trap '' TERM; while :; do sleep 0.2; done";
+    let ended = start(&["--timeout", "500ms"], script).wait();
+    assert_eq!(ended.status.code(), Some(137), "{}", ended.stderr);
+    assert!(ended.stderr.contains("SIGKILL sent"), "{}", ended.stderr);
+}
+
+#[test]
+fn interrupted_while_it_is_held_it_never_runs() {
+    for round in 0..10 {
+        let mark = format!("/tmp/ran-{round}");
+        let trace = start(&[], &format!("touch {mark}; sleep 1"));
+        // From the first instructions to well behind the start.
+        thread::sleep(Duration::from_millis(7 * round * round));
+        let signal = if round % 3 == 2 {
+            sys::SIGKILL
+        } else {
+            sys::SIGINT
+        };
+        trace.signal(signal);
+        let ended = trace.wait();
+        let has_begun = ended.stderr.contains("Receiving data");
+        if !has_begun {
+            thread::sleep(Duration::from_millis(200));
+            assert!(
+                !fs::exists(&mark).unwrap(),
+                "round {round}: {}",
+                ended.stderr
+            );
+        }
+        if signal == sys::SIGINT && !has_begun && ended.status.code().is_some() {
+            assert_eq!(
+                ended.status.code(),
+                Some(125),
+                "round {round}: {}",
+                ended.stderr
+            );
+        }
+    }
+}
+
+#[test]
+fn enough_sessions_end_the_tracing_and_not_the_command() {
+    let ended = start(&["--duration", "1"], "sleep 3; echo still; exit 9").wait();
+    assert_eq!(ended.status.code(), Some(9), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "still\n");
+    assert!(
+        ended.stderr.contains("0 sessions shown"),
+        "{}",
+        ended.stderr
+    );
+}
