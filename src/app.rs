@@ -9,6 +9,7 @@ mod attaching;
 mod behind;
 mod commanded;
 mod consumer;
+mod containers;
 mod doctor;
 mod failure;
 mod features;
@@ -27,9 +28,11 @@ mod record;
 mod replay;
 mod report;
 mod roles;
+mod scope;
 mod settings;
 mod sources;
 mod stop;
+mod surroundings;
 mod terminal;
 mod totals;
 mod trace;
@@ -103,6 +106,7 @@ fn run(action: Action) -> ExitCode {
     let files = KernelFiles::default();
     let done = match action {
         Action::List(config) => list::list(&config, &files, &diag),
+        Action::Containers(config) => containers::list(&config),
         Action::Symbolize(options) => places::symbolize(&options, &files, &diag),
         Action::Doctor(options) => return diagnose(&options, &files, &diag),
         Action::Trace(config) => return traced(&config, &files, &diag),

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::failure::Failure;
+use super::scope::{accounts, unknown};
 use super::stop::StopFlag;
 use crate::command::{Ended, Held, Invoker, NotStarted, RunAs, Running};
 use crate::config::{self, Config};
@@ -63,12 +64,9 @@ impl Commanded {
             uid: env::var_os("SUDO_UID").or_else(|| env::var_os("PKEXEC_UID")),
             name: env::var_os("DOAS_USER"),
         };
-        let identity = run_as.resolve(&invoker).map_err(|error| {
-            let hint = match run_as {
-                RunAs::Invoker => "name the user: --user NAME",
-                _ => "`getent passwd` lists users; a number does as well",
-            };
-            Failure::hinted(format!("{error:#}"), hint)
+        let identity = run_as.resolve(&invoker).map_err(|error| match &run_as {
+            RunAs::User(name) => unknown("user", name, &accounts("/etc/passwd")),
+            _ => Failure::hinted(format!("{error:#}"), "name the user: --user NAME"),
         })?;
         let held = Held::fork(&command.words, identity.as_ref())?;
         Ok(Some(Self {

@@ -10,7 +10,9 @@ use crate::config::OutputFormat;
 use crate::events;
 use crate::render::{self, RenderContext};
 use crate::select::TracedFunction;
-use crate::session::{AddrRole, Assembler, ErrorFilter, Session, TrailSource};
+use crate::session::{
+    AddrRole, Assembler, ErrorFilter, Session, Surroundings, TaskContext, TrailSource,
+};
 use crate::spec::Addr;
 
 /// Where sessions go.
@@ -25,6 +27,7 @@ pub(super) struct Consumer<'a> {
     counts: Counts,
     arming: Arming<'a>,
     traced: &'a Traced,
+    surroundings: &'a dyn Fn(&TaskContext) -> Option<Surroundings>,
     failed: Option<io::Error>,
 }
 
@@ -37,6 +40,8 @@ pub(super) struct Facts<'a> {
     pub(super) trails: &'a dyn TrailSource,
     /// Told of every record.
     pub(super) traced: &'a Traced,
+    /// Names for what a session's task is a part of.
+    pub(super) surroundings: &'a dyn Fn(&TaskContext) -> Option<Surroundings>,
 }
 
 /// What became of the records so far.
@@ -63,6 +68,7 @@ impl<'a> Consumer<'a> {
             role,
             trails,
             traced,
+            surroundings,
         } = facts;
         Self {
             assembler: Assembler::new(functions).with_trails(trails),
@@ -75,6 +81,7 @@ impl<'a> Consumer<'a> {
             counts: Counts::default(),
             arming: Arming::default(),
             traced,
+            surroundings,
             failed: None,
         }
     }
@@ -104,17 +111,19 @@ impl<'a> Consumer<'a> {
         }
         match self.assembler.feed(event, self.role) {
             Ok(None) => {}
-            Ok(Some(session)) => self.session(&session),
+            Ok(Some(session)) => self.session(session),
             Err(_) => self.counts.undecodable += 1,
         }
     }
 
-    fn session(&mut self, session: &Session) {
+    fn session(&mut self, mut session: Session) {
         // What comes after the last one that was asked for counts as left out.
-        if !self.filter.passes(session) || self.is_done() {
+        if !self.filter.passes(&session) || self.is_done() {
             self.counts.filtered += 1;
             return;
         }
+        session.surroundings = session.context.as_ref().and_then(self.surroundings);
+        let session = &session;
         self.arming.observe(session);
         let written = match self.format {
             OutputFormat::Text => render::write_session_text(session, &self.context, self.out),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What the ring buffer is read into, and until when.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -13,6 +13,7 @@ use super::stop::{Deadline, StopFlag};
 use super::watch::Watch;
 use crate::bpf::{Sink, Tracer};
 use crate::diag::Diag;
+use crate::events::{self, CgroupRecord};
 use crate::symbolize::Symbolizer;
 
 /// What the ring buffer is read into, and until when.
@@ -29,6 +30,10 @@ pub(super) struct Run<'a> {
     pub(super) command: Option<&'a mut Commanded>,
     /// Set once tracing has stopped: read until so many session records are there.
     pub(super) drain_until: Option<u64>,
+    /// Cgroups that came or went, to be looked at.
+    pub(super) cgroups: Vec<CgroupRecord>,
+    /// When those before are to be looked at again.
+    pub(super) look_at: Option<Instant>,
     /// Looks after what the trace costs.
     pub(super) watch: Watch<'a>,
 }
@@ -64,6 +69,11 @@ impl Sink for Run<'_> {
         if let Some(recorder) = &mut self.recorder {
             recorder.record(bytes);
         }
+        // Nothing to show, so no image to wait for.
+        if let Some(record) = events::decode_cgroup(bytes) {
+            self.cgroups.push(record);
+            return;
+        }
         if let Err(error) = open_image(&mut self.image, self.symbolizer, self.diag) {
             self.diag.warning(format!("no source lines: {error:#}"));
         }
@@ -77,6 +87,8 @@ impl Sink for Run<'_> {
             return Ok((until > 0).then_some(Duration::from_millis(1)));
         }
         let is_wanted_elsewhere = self.is_over()
+            || !self.cgroups.is_empty()
+            || self.look_at.is_some_and(|at| Instant::now() >= at)
             || self.consumer.arming().is_wanted()
             || self.watch.has_to_act(tracer)?;
         Ok(if is_wanted_elsewhere {

@@ -58,6 +58,7 @@ pub fn replay(
         role: &role,
         trails: &trails,
         traced: &trails.traced,
+        surroundings: &|_| None,
     };
     let mut consumer = Consumer::new(&functions, context, filter, format, None, facts, out);
     for record in recording.records()? {

@@ -2,6 +2,7 @@
 //! What a run asks for → what the kernel side is told.
 
 use super::commanded::Commanded;
+use super::scope::Scoping;
 use crate::bpf::{Layout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings};
 use crate::cli::Comm;
 use crate::config::Config;
@@ -16,13 +17,14 @@ pub(super) fn settings(
     layout: Layout,
     n_functions: usize,
     command: Option<&Commanded>,
+    scoping: &Scoping,
 ) -> Settings {
     Settings {
         longer_ns: config.sessions.longer.map_or(0, |longer| {
             u64::try_from(longer.as_nanos()).unwrap_or(u64::MAX)
         }),
         show_success: config.sessions.success,
-        scope: scope(config, command.and_then(Commanded::held)),
+        scope: scope(config, command.and_then(Commanded::held), scoping),
         ring_bytes: config.ringbuf_bytes,
         max_sessions: MAX_SESSIONS,
         max_depth: config.max_depth,
@@ -31,7 +33,7 @@ pub(super) fn settings(
     }
 }
 
-fn scope(config: &Config, held: Option<Pid>) -> ScopeSettings {
+fn scope(config: &Config, held: Option<Pid>, scoping: &Scoping) -> ScopeSettings {
     let scope = &config.scope;
     let trace_exec = config
         .command
@@ -56,11 +58,15 @@ fn scope(config: &Config, held: Option<Pid>) -> ScopeSettings {
     });
     let names = |comms: &[Comm]| comms.iter().map(|comm| comm.as_str().to_owned()).collect();
     ScopeSettings {
-        entries: entries.collect(),
-        awaited: Vec::new(),
+        entries: entries.chain(scoping.entries.iter().copied()).collect(),
+        awaited: if scoping.awaits_cgroups() {
+            vec![ScopeKind::Cgroup]
+        } else {
+            Vec::new()
+        },
         comms_allowed: names(&scope.comms),
         comms_denied: names(&scope.no_comms),
         follow_forks: scope.follow_forks,
-        watch_cgroups: false,
+        watch_cgroups: scoping.watches_cgroups(),
     }
 }

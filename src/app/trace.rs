@@ -18,8 +18,10 @@ use super::live::LiveSymbols;
 use super::output::Output;
 use super::reading::Run;
 use super::record::Recorder;
+use super::scope::Scoping;
 use super::settings::settings;
 use super::stop::{Deadline, Hangup, StopFlag};
+use super::surroundings::Neighbourhood;
 use super::terminal;
 use super::totals::{say_misses, summary, write_summary};
 use super::trails::{LiveText, LiveTrails, ResultTypes, Traced};
@@ -31,7 +33,7 @@ use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::render::RenderContext;
 use crate::select::{TracedFunction, assign};
-use crate::session::ErrorFilter;
+use crate::session::{ErrorFilter, TaskContext};
 use crate::symbolize::Symbolizer;
 
 /// Traces until something ends it.
@@ -67,10 +69,18 @@ pub(super) fn trace(
     let assigned = assign(&armed, &policy);
     let functions = selection.functions;
     let mut storage = ObjectStorage::new();
-    let settings = settings(config, layout, functions.len(), command.as_deref());
+    let mut scoping = Scoping::resolve(config, diag)?;
+    let settings = settings(
+        config,
+        layout,
+        functions.len(),
+        command.as_deref(),
+        &scoping,
+    );
     let mut tracer = Tracer::load(&mut storage, &settings).map_err(explain_refusal)?;
     diag.phase("loaded programs");
     let attached = attach(&mut tracer, &armed, &assigned, &stop, diag)?;
+    scoping.enter(&mut tracer)?;
     diag.phase("attached");
     let knowing = Knowing::before_start(known, image, files, diag)?;
     tracer.start()?;
@@ -122,6 +132,8 @@ pub(super) fn trace(
         traced: &traced,
     };
     let behind = Behind::new(&trails, &text, &functions, deferred);
+    let neighbourhood = Neighbourhood::new(&config.scope.host_root);
+    let surroundings = |context: &TaskContext| neighbourhood.of(context);
     let consumer = Consumer::new(
         &functions,
         context,
@@ -132,6 +144,7 @@ pub(super) fn trace(
             role: &role,
             trails: &trails,
             traced: &traced,
+            surroundings: &surroundings,
         },
         &mut out,
     );
@@ -145,6 +158,8 @@ pub(super) fn trace(
         deadline: deadline(config),
         command,
         drain_until: None,
+        cgroups: Vec::new(),
+        look_at: None,
         watch: Watch::new(config, &functions),
     };
     arming.look_behind(&behind);
@@ -154,6 +169,12 @@ pub(super) fn trace(
         if run.is_over() {
             break;
         }
+        for record in run.cgroups.drain(..) {
+            scoping.made(&record);
+            neighbourhood.made(&record);
+        }
+        scoping.look(&mut tracer)?;
+        run.look_at = scoping.due();
         run.watch.act(&mut tracer, &traced, diag)?;
         let wanted = run.consumer.arming().take();
         if wanted.is_empty() {

@@ -14,7 +14,7 @@ pub enum Command {
     /// Say what this kernel offers for tracing, what will be used, what is missing and what that
     /// costs; exit code 0 if tracing works here, else 1
     Doctor(DoctorOptions),
-    /// List what could be traced: `list functions GLOB`
+    /// List what could be traced: `list functions GLOB`, `list containers`
     List(ListOptions),
     /// Say which function, line and inlined functions an address or `symbol+0x1/0x2` is; without
     /// one, do so for all in a text on stdin: `dmesg | retsnoop-rs symbolize`
@@ -48,13 +48,17 @@ pub struct ListOptions {
     #[arg(value_name = "GLOB")]
     pub globs: Vec<GlobArg>,
 
-    /// Print JSON: one object a line for each function
+    /// Print JSON: one object a line
     #[arg(long)]
     pub json: bool,
 
     /// Say where each function is defined (reads the kernel's debug information)
     #[arg(short = 's', long)]
     pub source: bool,
+
+    /// Read what container runtimes keep below DIR instead of `/`
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub host_root: PathBuf,
 
     /// Print names only: for shell completion
     #[arg(long, hide = true, conflicts_with_all = ["json", "source"])]
@@ -74,6 +78,8 @@ pub struct ListOptions {
 pub enum Listed {
     /// Kernel functions: back end, prototype, and why one cannot be traced
     Functions,
+    /// Containers that run: name, id, runtime, image, pod, namespace, processes; GLOB is not for them
+    Containers,
 }
 
 /// Options of `symbolize`.

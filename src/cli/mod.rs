@@ -13,6 +13,7 @@ mod generate;
 mod help;
 mod modes;
 mod output;
+mod processes;
 mod symbolization;
 mod targeting;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use generate::generate;
 pub use help::{Generated, Help};
 pub use modes::{BackendChoice, Modes};
 pub use output::{ColorChoice, Output};
+pub use processes::{Choice, NamespaceArg, Processes};
 pub use symbolization::{SymbolizeLevel, SymbolizeOptions};
 pub use targeting::{GlobArg, Targeting};
 
@@ -52,6 +54,9 @@ pub struct Cli {
     /// Which functions, in which processes.
     #[command(flatten)]
     pub targeting: Targeting,
+    /// In which processes, by other things than ids and names.
+    #[command(flatten)]
+    pub processes: Processes,
     /// How functions are traced.
     #[command(flatten)]
     pub modes: Modes,

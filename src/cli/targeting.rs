@@ -74,7 +74,7 @@ impl FromStr for GlobArg {
     }
 }
 
-fn pid(text: &str) -> Result<Pid, String> {
+pub(super) fn pid(text: &str) -> Result<Pid, String> {
     match text.trim().parse() {
         Ok(0) => Err("process ids start at 1".to_owned()),
         Ok(number @ 1..=PID_MAX) => Ok(Pid(number)),

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::globs::{Globs, Role};
-use crate::cli::{ListOptions, Listed, UsageError};
+use crate::cli::{ListOptions, UsageError};
 
 /// What to list, and how.
 #[derive(Clone, Debug)]
@@ -17,6 +17,42 @@ pub struct ListConfig {
     pub source: bool,
     /// `-k`.
     pub kernel_image: Option<PathBuf>,
+}
+
+/// How containers are listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainersConfig {
+    /// An object each, instead of a line.
+    pub json: bool,
+    /// Below which directory the state of the runtimes is.
+    pub host_root: PathBuf,
+}
+
+impl ContainersConfig {
+    /// What these options ask for.
+    ///
+    /// # Errors
+    ///
+    /// When there are options that are for functions.
+    pub fn resolve(options: ListOptions) -> Result<Self, UsageError> {
+        let ListOptions {
+            what: _,
+            globs,
+            json,
+            source,
+            host_root,
+            names,
+            kernel,
+            help: _,
+        } = options;
+        if !globs.is_empty() || source || names || kernel.is_some() {
+            return Err(UsageError::new(
+                "all containers are listed: globs and -s are for functions",
+            )
+            .hint("leave them out: `retsnoop-rs list containers`, with --json for programs"));
+        }
+        Ok(Self { json, host_root })
+    }
 }
 
 /// How functions are listed.
@@ -38,10 +74,11 @@ impl ListConfig {
     /// When there is no glob, or one of a kind that is not possible yet.
     pub fn resolve(options: ListOptions) -> Result<Self, UsageError> {
         let ListOptions {
-            what: Listed::Functions,
+            what: _,
             globs: arguments,
             json,
             source,
+            host_root: _,
             names,
             kernel,
             help: _,

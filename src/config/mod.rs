@@ -16,9 +16,9 @@ pub use crate::cli::{
     BackendChoice, ColorChoice, DoctorOptions, Generated, PlacesOptions, UsageError,
 };
 pub use globs::{GlobOrigin, GlobUse, Globs, Role};
-pub use listing::{ListConfig, ListFormat};
+pub use listing::{ContainersConfig, ListConfig, ListFormat};
 pub use settings::{
-    Action, Command, Config, Environment, Errors, Limits, OutputFile, OutputFormat, Run, RunAs,
-    Scope, Sessions, Symbolization,
+    Action, Chosen, Command, Config, Environment, Errors, Limits, OutputFile, OutputFormat, Run,
+    RunAs, Scope, Sessions, Symbolization,
 };
 pub use usecases::{UseCase, UseCases};

@@ -2,18 +2,18 @@
 //! From what was typed to what it means; contradictions and gaps are errors here.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::globs::{GlobUse, Globs, Role};
-use super::listing::ListConfig;
+use super::listing::{ContainersConfig, ListConfig};
 use super::settings::{
-    Action, Command, Config, Environment, Errors, Limits, OutputFile, OutputFormat, Run, RunAs,
-    Scope, Sessions, Symbolization,
+    Action, Chosen, Command, Config, Environment, Errors, Limits, OutputFile, OutputFormat, Run,
+    RunAs, Scope, Sessions, Symbolization,
 };
 use super::usecases::UseCases;
 use crate::cli::{
-    BackendChoice, Cli, Command as Subcommand, CommandOptions, Filtering, GlobArg, Modes,
-    SymbolizeLevel, Targeting, UsageError,
+    BackendChoice, Choice, Cli, Command as Subcommand, CommandOptions, Filtering, GlobArg, Listed,
+    Modes, Processes, SymbolizeLevel, Targeting, UsageError,
 };
 use crate::spec::ErrnoSet;
 
@@ -29,6 +29,9 @@ impl Action {
     pub fn resolve(cli: Cli, environment: &Environment) -> Result<Self, UsageError> {
         match cli.subcommand {
             Some(Subcommand::Doctor(options)) => return Ok(Self::Doctor(options)),
+            Some(Subcommand::List(options)) if options.what == Listed::Containers => {
+                return ContainersConfig::resolve(options).map(Self::Containers);
+            }
             Some(Subcommand::List(options)) => {
                 return ListConfig::resolve(options).map(|list| Self::List(Box::new(list)));
             }
@@ -65,6 +68,7 @@ impl Config {
     pub fn resolve(cli: Cli, cases: &UseCases) -> Result<Self, UsageError> {
         let Cli {
             targeting,
+            processes,
             modes,
             filtering,
             symbolization,
@@ -78,7 +82,16 @@ impl Config {
         let follow_forks = !running.no_follow_forks;
         let command = command_of(command, running)?;
         let (targets, mut scope) = split(targeting);
-        scope.follow_forks = command.is_some() && follow_forks;
+        let follow = processes.follow;
+        if follow && scope.pids.is_empty() && scope.no_pids.is_empty() {
+            return Err(UsageError::new(
+                "--follow is for the processes of -p or -P, and there are none",
+            )
+            .hint("name them with -p; a command's children are followed anyway"));
+        }
+        scope.follow_forks = follow || (command.is_some() && follow_forks);
+        scope.host_root = processes.host_root.clone();
+        scope.choices = choices(processes)?;
         if command.is_some() && !scope.pids.is_empty() {
             return Err(UsageError::new(
                 "a command and -p exclude each other: what is traced is the command",
@@ -122,6 +135,56 @@ impl Config {
             record_raw: advanced.record_raw,
         })
     }
+}
+
+/// All choices, in the order of their kinds; none may be wanted and not.
+fn choices(processes: Processes) -> Result<Vec<Choice<Chosen>>, UsageError> {
+    fn add<T>(
+        all: &mut Vec<Choice<Chosen>>,
+        option: &str,
+        given: Vec<Choice<T>>,
+        chosen: impl Fn(T) -> Chosen,
+    ) -> Result<(), UsageError> {
+        for Choice { wanted, what } in given {
+            let what = chosen(what);
+            let contradicts = |other: &Choice<Chosen>| other.what == what && other.wanted != wanted;
+            if all.iter().any(contradicts) {
+                return Err(UsageError::new(format!(
+                    "the same is both wanted and, with a `!`, not wanted ({option})"
+                ))
+                .hint("leave out the one with `!`: with the other no one else is traced anyway"));
+            }
+            all.push(Choice { wanted, what });
+        }
+        Ok(())
+    }
+    let Processes {
+        follow: _,
+        users,
+        groups,
+        cgroups,
+        units,
+        containers,
+        mount_namespaces,
+        pid_namespaces,
+        net_namespaces,
+        host_root: _,
+    } = processes;
+    let mut all = Vec::new();
+    add(&mut all, "--uid", users, Chosen::User)?;
+    add(&mut all, "--gid", groups, Chosen::Group)?;
+    add(&mut all, "--cgroup", cgroups, Chosen::Cgroup)?;
+    add(&mut all, "--unit", units, Chosen::Unit)?;
+    add(&mut all, "--container", containers, Chosen::Container)?;
+    add(
+        &mut all,
+        "--mntns",
+        mount_namespaces,
+        Chosen::MountNamespace,
+    )?;
+    add(&mut all, "--pidns", pid_namespaces, Chosen::PidNamespace)?;
+    add(&mut all, "--netns", net_namespaces, Chosen::NetNamespace)?;
+    Ok(all)
 }
 
 /// What is to be run, and how.
@@ -207,6 +270,8 @@ fn split(targeting: Targeting) -> (Targets, Scope) {
             comms,
             no_comms,
             follow_forks: false,
+            choices: Vec::new(),
+            host_root: PathBuf::new(),
         },
     )
 }

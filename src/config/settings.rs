@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::globs::Globs;
-use super::listing::ListConfig;
-use crate::cli::{BackendChoice, ColorChoice, Comm, DoctorOptions, Generated, PlacesOptions};
+use super::listing::{ContainersConfig, ListConfig};
+use crate::cli::{
+    BackendChoice, Choice, ColorChoice, Comm, DoctorOptions, Generated, NamespaceArg, PlacesOptions,
+};
 use crate::spec::{ErrnoSet, Pid};
 
 /// What to do.
@@ -29,6 +31,8 @@ pub enum Action {
     Doctor(DoctorOptions),
     /// List functions.
     List(Box<ListConfig>),
+    /// List containers.
+    Containers(ContainersConfig),
     /// Say what addresses are.
     Symbolize(PlacesOptions),
 }
@@ -103,6 +107,31 @@ pub struct Scope {
     pub no_comms: Vec<Comm>,
     /// What is said of a process goes for its future children, too.
     pub follow_forks: bool,
+    /// By other things.
+    pub choices: Vec<Choice<Chosen>>,
+    /// Below which directory the state of container runtimes is.
+    pub host_root: PathBuf,
+}
+
+/// What processes are chosen by, as it was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// A user, by name or number.
+    User(String),
+    /// A group, by name or number.
+    Group(String),
+    /// A cgroup and all below it.
+    Cgroup(PathBuf),
+    /// A systemd unit.
+    Unit(String),
+    /// A container, by name, id or pod.
+    Container(String),
+    /// A mount namespace.
+    MountNamespace(NamespaceArg),
+    /// A PID namespace.
+    PidNamespace(NamespaceArg),
+    /// A network namespace.
+    NetNamespace(NamespaceArg),
 }
 
 /// A command to run and trace.

@@ -51,6 +51,14 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     }
 }
 
+/// The record of a cgroup that came or went, if it is one.
+#[must_use]
+pub fn decode_cgroup(bytes: &[u8]) -> Option<CgroupRecord> {
+    let reader = Reader(bytes);
+    let is_one = reader.u32(offset_of!(rec_hdr, kind)) == Ok(REC_CGROUP);
+    cgroup(reader).ok().filter(|_| is_one)
+}
+
 fn stack(reader: Reader<'_>) -> Result<StackRecord, DecodeError> {
     let n_addrs = reader.u32(offset_of!(rec_stack, n_addrs))?;
     if n_addrs > MAX_STACK {

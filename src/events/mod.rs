@@ -7,5 +7,5 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{DecodeError, decode};
+pub use decode::{DecodeError, decode, decode_cgroup};
 pub use types::{CallRecord, CgroupRecord, ContextRecord, Event, SessionRecord, StackRecord};

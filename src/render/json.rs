@@ -9,6 +9,7 @@
 //! * every key is always there; what is not known is `null`. Two rows that mean the same are
 //!   described by the same keys.
 
+mod context;
 mod objects;
 #[cfg(test)]
 mod schema;

@@ -5,6 +5,7 @@
 
 mod clock;
 mod code_place;
+mod containers;
 mod doctor;
 mod escape;
 #[cfg(test)]
@@ -22,6 +23,9 @@ mod view;
 
 pub use clock::Clock;
 pub use code_place::{write_json as write_place_json, write_rows as write_place_rows};
+pub use containers::{
+    ListedContainer, write_json as write_containers_json, write_text as write_containers_text,
+};
 pub use doctor::{Check, Checkup, Section, State};
 pub use escape::escape;
 pub use json::{write_session as write_session_json, write_summary as write_summary_json};

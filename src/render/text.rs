@@ -6,6 +6,7 @@
 //! follow `<-`, or `^` on a line of their own. All marks are ASCII and none depends on colour.
 
 mod phrases;
+mod surroundings;
 mod trail;
 
 use std::io::{self, Write};
@@ -36,6 +37,16 @@ pub fn write_session(
 ) -> io::Result<()> {
     let mut page = Page { context, out };
     page.flow(header(session, context))?;
+    let parts = surroundings::parts(session, context.verbosity);
+    if !parts.is_empty() {
+        let last = parts.len() - 1;
+        let pieces = parts.iter().enumerate().map(|(index, part)| {
+            let before = if index == 0 { "in " } else { "" };
+            let behind = if index < last { ", " } else { "" };
+            (Style::Note, format!("{before}{part}{behind}"))
+        });
+        page.flow(pieces.collect())?;
+    }
     let views = view::rows(session, context);
     let shown = views
         .iter()

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::SCHEMA;
+use super::context::ContextObject;
 use crate::render::RenderContext;
 use crate::render::value::result_text;
 use crate::render::view::{self, CallView, HandledView, RowView};
@@ -28,6 +29,7 @@ pub(super) struct SessionObject {
     leader_comm: String,
     /// `task`, `softirq`, `hardirq`, `nmi`.
     lane: &'static str,
+    context: Option<ContextObject>,
     /// The entry function's call.
     entry: Option<CallObject>,
     culprit: Option<CulpritObject>,
@@ -166,6 +168,7 @@ impl SessionObject {
             comm: String::from_utf8_lossy(&session.comm).into_owned(),
             leader_comm: String::from_utf8_lossy(&session.leader_comm).into_owned(),
             lane: lane(session.lane),
+            context: ContextObject::new(session),
             entry: entry.as_ref().map(CallObject::new),
             culprit: rows.iter().find_map(|row| CulpritObject::new(row, session)),
             chain: chain(&rows),

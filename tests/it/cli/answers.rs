@@ -101,6 +101,12 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("timeout_alone", &["-c", "bpf", "--timeout", "5s"]),
     ("timeout_zero", &["-c", "bpf", "--timeout", "0", "--", "ls"]),
     ("user_alone", &["-c", "bpf", "--user", "root"]),
+    // Processes by other things.
+    ("follow_alone", &["-c", "bpf", "--follow"]),
+    ("netns_text", &["-c", "bpf", "--netns", "first"]),
+    ("uid_missing", &["-c", "bpf", "--uid", "!"]),
+    ("uid_both", &["-c", "bpf", "--uid", "0,!0"]),
+    ("containers_glob", &["list", "containers", "web*"]),
     // An output file.
     ("append_alone", &["-c", "bpf", "--append"]),
     ("keep_alone", &["-c", "bpf", "-o", "out", "--keep", "3"]),

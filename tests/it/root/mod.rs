@@ -10,6 +10,7 @@
     reason = "tests: what is called once is named in full"
 )]
 
+mod cgroup;
 mod harness;
 #[allow(unsafe_code)]
 mod sys;
@@ -19,6 +20,7 @@ mod view;
 mod backends;
 mod command;
 mod command_signals;
+mod containers;
 mod doctor;
 mod environment;
 mod faults;
@@ -31,6 +33,7 @@ mod listing;
 mod main_job;
 mod modules;
 mod reach;
+mod scope;
 mod symbols;
 mod trail;
 mod use_cases;

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The numbers that come with a session → names: its cgroup's path, unit, container and pod. Read
+//! when there is a session to show, and kept: the process may be gone by then, and its cgroup.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::events::CgroupRecord;
+use crate::session::{ContainerName, Surroundings, TaskContext};
+use crate::target::HostFiles;
+use crate::target::cgroups::{Hierarchy, unit_of};
+use crate::target::containers::{Names, Registry, container_of};
+
+/// Going through all cgroups takes some milliseconds: not for every one that is not known.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Cgroups that are remembered: more are made in a long run than there ever are at once.
+const MAX_KNOWN: usize = 1 << 16;
+
+/// Names by numbers.
+#[derive(Debug)]
+pub(super) struct Neighbourhood {
+    hierarchy: Option<Hierarchy>,
+    registry: RefCell<Registry>,
+    known: RefCell<HashMap<u64, Surroundings>>,
+    walked_at: Cell<Option<Instant>>,
+}
+
+impl Neighbourhood {
+    pub(super) fn new(host_root: &Path) -> Self {
+        let host = HostFiles::below(host_root);
+        Self {
+            hierarchy: Hierarchy::find(&host).ok(),
+            registry: RefCell::new(Registry::new(host)),
+            known: RefCell::default(),
+            walked_at: Cell::new(None),
+        }
+    }
+
+    /// What a task with these numbers is a part of.
+    pub(super) fn of(&self, context: &TaskContext) -> Option<Surroundings> {
+        let known = |id| self.known.borrow().get(id).cloned();
+        if let Some(found) = known(&context.cgroup) {
+            return Some(found);
+        }
+        if self.walked_at.get().is_none_or(|at| at.elapsed() >= PAUSE) {
+            self.walked_at.set(Some(Instant::now()));
+            self.walk();
+        }
+        known(&context.cgroup)
+    }
+
+    /// A cgroup was made: it may be gone before anybody asks.
+    pub(super) fn made(&self, record: &CgroupRecord) {
+        if let (true, Ok(path)) = (record.is_made, String::from_utf8(record.path.clone())) {
+            self.add(record.id, &path);
+        }
+    }
+
+    fn walk(&self) {
+        let Some(hierarchy) = &self.hierarchy else {
+            return;
+        };
+        self.registry.borrow_mut().refresh();
+        hierarchy.walk("/", &mut |cgroup| {
+            if !self.known.borrow().contains_key(&cgroup.id) {
+                self.add(cgroup.id, &cgroup.path);
+            }
+            true
+        });
+    }
+
+    fn add(&self, id: u64, path: &str) {
+        let mut known = self.known.borrow_mut();
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(id, self.describe(path));
+    }
+
+    fn describe(&self, path: &str) -> Surroundings {
+        let registry = self.registry.borrow();
+        let container = container_of(path).map(|found| {
+            let Names {
+                name,
+                image,
+                pod,
+                namespace,
+                is_sandbox: _,
+            } = registry.names(&found);
+            ContainerName {
+                runtime: found.runtime.to_string(),
+                id: found.id,
+                name,
+                image,
+                pod,
+                namespace,
+            }
+        });
+        Surroundings {
+            cgroup: Some(path.to_owned()),
+            unit: unit_of(path).map(str::to_owned),
+            container,
+        }
+    }
+}

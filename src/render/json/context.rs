@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What a session's task is a part of, as JSON.
+
+use serde::Serialize;
+
+use crate::session::{ContainerName, Session, Surroundings};
+
+/// Numbers as the kernel has them, names where they are known.
+#[derive(Debug, Serialize)]
+pub(super) struct ContextObject {
+    cgroup_id: u64,
+    cgroup: Option<String>,
+    unit: Option<String>,
+    mntns: u32,
+    pidns: u32,
+    netns: u32,
+    /// Its ids in its own PID namespace, where that is another one than the first.
+    tgid_inside: Option<u32>,
+    tid_inside: Option<u32>,
+    container: Option<ContainerObject>,
+}
+
+#[derive(Debug, Serialize)]
+struct ContainerObject {
+    runtime: String,
+    id: String,
+    name: Option<String>,
+    image: Option<String>,
+    pod: Option<String>,
+    namespace: Option<String>,
+}
+
+impl ContextObject {
+    pub(super) fn new(session: &Session) -> Option<Self> {
+        let context = session.context?;
+        let Surroundings {
+            cgroup,
+            unit,
+            container,
+        } = session.surroundings.clone().unwrap_or_default();
+        Some(Self {
+            cgroup_id: context.cgroup,
+            cgroup,
+            unit,
+            mntns: context.mntns,
+            pidns: context.pidns,
+            netns: context.netns,
+            tgid_inside: context.inside.map(|(tgid, _)| tgid.0),
+            tid_inside: context.inside.map(|(_, tid)| tid.0),
+            container: container.map(ContainerObject::new),
+        })
+    }
+}
+
+impl ContainerObject {
+    fn new(container: ContainerName) -> Self {
+        let ContainerName {
+            runtime,
+            id,
+            name,
+            image,
+            pod,
+            namespace,
+        } = container;
+        Self {
+            runtime,
+            id,
+            name,
+            image,
+            pod,
+            namespace,
+        }
+    }
+}
