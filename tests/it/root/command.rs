@@ -184,7 +184,7 @@ fn two_hundred_children_at_once_are_two_hundred_sessions() {
     let simfail = simfail_program();
     let script = "i=0; while [ $i -lt 200 ]; do \"$0\" bpf-cmd & i=$((i+1)); done; wait";
     let (ended, sessions, summary) = report(BPF, &["sh", "-c", script, &simfail]);
-    assert_eq!(sessions.len(), 200, "{}", ended.stderr);
+    assert_eq!(sessions.len(), 200, "{summary:?} {}", ended.stderr);
     assert_eq!(summary.dropped(), 0);
 }
 
