@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Measures symbolization of a kernel image, and prints answers to compare with other tools.
+//! Measures symbolization of a kernel image, for `scripts/bench symbols`. The symbols (`nm -n`)
+//! stand for kallsyms.
 //!
-//! `cargo bench --bench symbolize -- VMLINUX NM-OUTPUT [ADDRESS-FILE]`: the symbols (`nm -n`) stand
-//! for kallsyms. With a file of hexadecimal addresses each one's inline chain is printed as
-//! `llvm-addr2line -i -f` would; without, times and memory of 100 stacks of 12 random functions.
+//! * `sample VMLINUX SYMBOLS NUMBER` prints random addresses in functions, the same each time;
+//! * `figures VMLINUX SYMBOLS ADDRESSES [CACHE]` prints what it takes to open the image and answer
+//!   the first address, all of them, and all of them again; with a cache directory from the index;
+//! * `index VMLINUX SYMBOLS CACHE` makes the index;
+//! * `glob VMLINUX SYMBOLS GLOB [CACHE]` looks for the functions of source files.
 
 #![allow(
     clippy::print_stdout,
@@ -11,46 +14,57 @@
     reason = "a program of its own, for developers"
 )]
 
-use std::path::PathBuf;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use anyhow::{Context, Result, bail};
+use retsnoop_rs::cache::Cache;
 use retsnoop_rs::kernel::kallsyms::Kallsyms;
-use retsnoop_rs::spec::Addr;
-use retsnoop_rs::symbolize::{Level, SourceLine, Symbolizer};
+use retsnoop_rs::spec::{Addr, GlobKind, GlobSpec};
+use retsnoop_rs::symbolize::{Level, LineOptions, LineSource, Symbolizer, build_index};
 
-fn main() -> anyhow::Result<()> {
+/// As many addresses as a deep stack has are asked for at once.
+const AT_ONCE: usize = 32;
+
+fn main() -> Result<()> {
     let args: Vec<String> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let [image, symbols, rest @ ..] = &args[..] else {
-        println!("usage: symbolize VMLINUX NM-OUTPUT [ADDRESS-FILE]");
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let [mode, image, symbols, rest @ ..] = &args[..] else {
+        println!("usage: see the head of benches/symbolize.rs");
         return Ok(());
     };
-    let text = fs::read(symbols)?;
-    let start = Instant::now();
-    let kallsyms = Arc::new(Kallsyms::parse(text)?);
-    println!(
-        "# kallsyms: {} symbols in {:.1?}",
-        kallsyms.len(),
-        start.elapsed()
-    );
-    let before = anonymous_kib();
-    let start = Instant::now();
-    let lines = Symbolizer::prepare(PathBuf::from(image), &kallsyms)?.join()?;
-    let opened = start.elapsed();
-    let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines));
-    match rest {
-        [] => measure(&kallsyms, &symbolizer, start, before),
-        [addresses, ..] => print_chains(&symbolizer, &fs::read_to_string(addresses)?)?,
+    let image = Path::new(image);
+    let kallsyms = Arc::new(Kallsyms::parse(fs::read(symbols)?)?);
+    match (*mode, rest) {
+        ("sample", [number]) => sample(&kallsyms, number.parse()?),
+        ("figures", [addresses]) => figures(image, &kallsyms, addresses, LineOptions::default()),
+        ("figures", [addresses, cache]) => figures(image, &kallsyms, addresses, with_cache(cache)?),
+        ("index", [cache]) => index(image, &kallsyms, with_cache(cache)?),
+        ("glob", [glob]) => functions(image, &kallsyms, glob, LineOptions::default()),
+        ("glob", [glob, cache]) => functions(image, &kallsyms, glob, with_cache(cache)?),
+        _ => bail!("usage: see the head of benches/symbolize.rs"),
     }
-    println!("# open: {opened:.1?}");
-    Ok(())
 }
 
-fn measure(kallsyms: &Kallsyms, symbolizer: &Symbolizer, start: Instant, before: u64) {
+fn with_cache(directory: &str) -> Result<LineOptions> {
+    Ok(LineOptions {
+        cache: Some(Cache::open(Path::new(directory))?),
+        ..LineOptions::default()
+    })
+}
+
+fn open(image: &Path, kallsyms: &Kallsyms, options: LineOptions) -> Result<LineSource> {
+    Ok(Symbolizer::prepare(PathBuf::from(image), kallsyms, options)?.join()?)
+}
+
+fn sample(kallsyms: &Kallsyms, number: usize) -> Result<()> {
     let functions: Vec<_> = (0..kallsyms.len())
         .map(|index| kallsyms.symbol(index))
-        .filter(|symbol| symbol.is_function && symbol.size > 16)
+        .filter(|symbol| symbol.is_function && symbol.size > 1 && symbol.size < 1 << 16)
         .collect();
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = || {
@@ -59,46 +73,113 @@ fn measure(kallsyms: &Kallsyms, symbolizer: &Symbolizer, start: Instant, before:
             .wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) as usize
     };
-    let mut peak = 0;
-    for stack in 0..100 {
-        for _ in 0..12 {
-            let function = &functions[random() % functions.len()];
-            let addr = function.addr.0 + 1 + random() as u64 % (function.size - 1);
-            let _ = symbolizer.frame(Addr(addr), true);
-        }
-        peak = anonymous_kib().max(peak);
-        if stack == 0 || stack == 99 {
-            println!(
-                "# after stack {}: {:.1?} since open began",
-                stack + 1,
-                start.elapsed()
-            );
-        }
+    for _ in 0..number {
+        let function = &functions[random() % functions.len()];
+        println!("{:x}", function.addr.0 + random() as u64 % function.size);
     }
-    println!(
-        "# anonymous memory: {} KiB more at most",
-        peak.saturating_sub(before)
-    );
-    println!("# unresolved: {:?}", symbolizer.unresolved());
+    Ok(())
 }
 
-fn print_chains(symbolizer: &Symbolizer, addresses: &str) -> anyhow::Result<()> {
-    for text in addresses.split_whitespace() {
-        let addr = u64::from_str_radix(text.trim_start_matches("0x"), 16)?;
-        let frame = symbolizer.frame(Addr(addr), false);
-        println!("{addr:#x}");
-        let line = |source: &Option<SourceLine>| match source {
-            None => "??:0".to_owned(),
-            Some(source) => format!("{}:{}", source.path, source.line),
-        };
-        for inlined in frame.inlined.iter().rev() {
-            println!("{}\n{}", inlined.function, line(&inlined.source));
-        }
-        let symbol = frame.symbol.as_ref().map_or("??", |symbol| &symbol.name);
-        println!("{symbol}\n{}", line(&frame.source));
+fn figures(
+    image: &Path,
+    kallsyms: &Arc<Kallsyms>,
+    addresses: &str,
+    options: LineOptions,
+) -> Result<()> {
+    let text = fs::read_to_string(addresses)?;
+    let addresses: Vec<(Addr, bool)> = text
+        .split_whitespace()
+        .map(|text| Ok((Addr(u64::from_str_radix(text, 16)?), false)))
+        .collect::<Result<_>>()?;
+    let wants_index = options.cache.is_some();
+    let before = anonymous_kib();
+    let start = Instant::now();
+    let lines = open(image, kallsyms, options)?;
+    if wants_index != lines.has_index() {
+        bail!("the index was to be used, and was not");
     }
-    println!("# unresolved: {:?}", symbolizer.unresolved());
+    let _ = lines.answer(addresses[0].0);
+    let first = start.elapsed();
+    let symbolizer = Symbolizer::new(Arc::clone(kallsyms), Level::Inlines, Some(lines));
+    let start = cpu();
+    let mut n_rows = 0;
+    for few in addresses.chunks(AT_ONCE) {
+        let frames = symbolizer.frames(few);
+        n_rows += frames
+            .iter()
+            .map(|frame| frame.inlined.len() + 1)
+            .sum::<usize>();
+    }
+    let all = cpu() - start;
+    let anonymous = anonymous_kib() - before;
+    println!("first_ms {:.3}", first.as_secs_f64() * 1e3);
+    println!("all_cpu_ms {:.1}", all.as_secs_f64() * 1e3);
+    println!("anonymous_mb {:.1}", anonymous as f64 / 1024.0);
+    println!("rows {n_rows}");
+    println!("unresolved {:?}", symbolizer.unresolved());
+    println!("again_per_s {:.0}", again(&symbolizer, &addresses));
     Ok(())
+}
+
+/// How many addresses a second are answered that were seen before, one by one.
+fn again(symbolizer: &Symbolizer, addresses: &[(Addr, bool)]) -> f64 {
+    const ROUNDS: usize = 10;
+    // A run shows some thousand places.
+    let seen = &addresses[addresses.len().saturating_sub(10_000)..];
+    let start = Instant::now();
+    for _ in 0..ROUNDS {
+        for (addr, is_return) in seen {
+            black_box(symbolizer.frame(*addr, *is_return));
+        }
+    }
+    (ROUNDS * seen.len()) as f64 / start.elapsed().as_secs_f64()
+}
+
+fn index(image: &Path, kallsyms: &Kallsyms, options: LineOptions) -> Result<()> {
+    let cache = options.cache.clone().context("no cache")?;
+    let lines = open(image, kallsyms, options)?;
+    let (start, wall) = (cpu(), Instant::now());
+    let built = build_index(&lines, &cache, &AtomicBool::new(false))?;
+    let built = built.context("there is an index already")?;
+    println!("index_cpu_ms {:.0}", (cpu() - start).as_secs_f64() * 1e3);
+    println!("index_ms {:.0}", wall.elapsed().as_secs_f64() * 1e3);
+    println!("index_mb {:.2}", built.n_bytes as f64 / 1e6);
+    println!(
+        "index_percent {:.2}",
+        built.n_bytes as f64 / fs::metadata(image)?.len() as f64 * 100.0
+    );
+    println!("damaged {}", built.n_damaged);
+    println!("anonymous_mb {:.1}", anonymous_kib() as f64 / 1024.0);
+    Ok(())
+}
+
+fn functions(image: &Path, kallsyms: &Kallsyms, glob: &str, options: LineOptions) -> Result<()> {
+    let spec: GlobSpec = glob.parse().map_err(anyhow::Error::msg)?;
+    let GlobKind::Source(path) = spec.kind() else {
+        bail!("`{glob}` names no source files");
+    };
+    let start = Instant::now();
+    let lines = open(image, kallsyms, options)?;
+    let found = lines.functions(path);
+    println!("glob_ms {:.1}", start.elapsed().as_secs_f64() * 1e3);
+    println!(
+        "functions {} inlined {}",
+        found.addrs.len(),
+        found.n_inlined
+    );
+    Ok(())
+}
+
+/// Processor time that all threads of this process have had.
+fn cpu() -> Duration {
+    let text = fs::read_dir("/proc/self/task").map(|tasks| {
+        let time = |path: PathBuf| -> Option<u64> {
+            let text = fs::read_to_string(path.join("schedstat")).ok()?;
+            text.split(' ').next()?.parse().ok()
+        };
+        tasks.flatten().filter_map(|task| time(task.path())).sum()
+    });
+    Duration::from_nanos(text.unwrap_or(0))
 }
 
 fn anonymous_kib() -> u64 {

@@ -9,13 +9,16 @@ use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
-use nix::unistd::geteuid;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{geteuid, linkat};
 
 /// Of the form of the files: another one is not read.
 const MAGIC: &[u8; 8] = b"rsncach1";
@@ -25,6 +28,9 @@ const MAX_ENTRY: u64 = 64 << 20;
 
 /// How many entries are kept; the oldest go.
 const MAX_ENTRIES: usize = 64;
+
+/// How many large files are kept: those of as many kernels.
+const MAX_FILES: usize = 4;
 
 /// Write permission of group and others.
 const OTHERS_WRITE: u32 = 0o022;
@@ -61,16 +67,12 @@ impl Cache {
     /// What was kept under `key`.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-        let file = options.open(self.path(key)).ok()?;
-        let metadata = file.metadata().ok()?;
-        if !metadata.is_file() || !is_ours(&metadata) || metadata.len() > MAX_ENTRY {
+        let file = open_ours(&self.path(key))?;
+        let length = file.metadata().ok()?.len();
+        if length > MAX_ENTRY {
             return None;
         }
-        let mut bytes = Vec::with_capacity(metadata.len() as usize);
+        let mut bytes = Vec::with_capacity(length as usize);
         file.take(MAX_ENTRY).read_to_end(&mut bytes).ok()?;
         value(&bytes, key).map(<[u8]>::to_vec)
     }
@@ -82,35 +84,72 @@ impl Cache {
     /// When it cannot be written.
     pub fn put(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
         let path = self.path(key);
-        let temporary = path.with_extension(format!("{}.new", process::id()));
-        let written =
-            write_new(&temporary, &entry(key, value)).and_then(|()| fs::rename(&temporary, &path));
-        if written.is_err() {
-            // It may not be there at all.
-            let _ = fs::remove_file(&temporary);
+        let temporary = self.temporary("entry");
+        write_new(&temporary, &entry(key, value))?;
+        rename_or_remove(&temporary, &path)?;
+        self.remove_oldest("entry", MAX_ENTRIES)
+    }
+
+    /// A file that was kept under a name, which is ours; `None` where it is larger than that.
+    #[must_use]
+    pub fn open_file(&self, name: &str, most_bytes: u64) -> Option<File> {
+        let file = open_ours(&self.file_path(name))?;
+        (file.metadata().ok()?.len() <= most_bytes).then_some(file)
+    }
+
+    /// Keeps what `write` writes under a name, if it says so.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn replace_file(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut File) -> io::Result<bool>,
+    ) -> io::Result<()> {
+        let mut file = unnamed(&self.directory)?;
+        if !write(&mut file)? {
+            return Ok(());
         }
-        written?;
-        self.remove_oldest()
+        // It has no name until it is whole: who is killed before leaves nothing.
+        let temporary = self.temporary(name);
+        let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let follow = AtFlags::AT_SYMLINK_FOLLOW;
+        linkat(AT_FDCWD, &opened[..], AT_FDCWD, &temporary, follow)?;
+        rename_or_remove(&temporary, &self.file_path(name))?;
+        self.remove_oldest("index", MAX_FILES)
+    }
+
+    /// A name that no other writer has.
+    fn temporary(&self, name: &str) -> PathBuf {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.directory
+            .join(format!("{name}.{}.{number}.new", process::id()))
+    }
+
+    fn file_path(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{name}.index"))
     }
 
     fn path(&self, key: &[u8]) -> PathBuf {
         self.directory.join(format!("{:016x}.entry", hash(key)))
     }
 
-    fn remove_oldest(&self) -> io::Result<()> {
+    fn remove_oldest(&self, extension: &str, most: usize) -> io::Result<()> {
         let mut entries: Vec<(SystemTime, PathBuf)> = fs::read_dir(&self.directory)?
             .filter_map(|entry| {
                 let path = entry.ok()?.path();
-                let is_entry = path.extension() == Some(OsStr::new("entry"));
+                let is_entry = path.extension() == Some(OsStr::new(extension));
                 let changed = fs::symlink_metadata(&path).ok()?.modified().ok()?;
                 is_entry.then_some((changed, path))
             })
             .collect();
-        if entries.len() <= MAX_ENTRIES {
+        if entries.len() <= most {
             return Ok(());
         }
         entries.sort_unstable();
-        let n_old = entries.len() - MAX_ENTRIES;
+        let n_old = entries.len() - most;
         for (_, path) in entries.drain(..n_old) {
             // Another instance may have been quicker.
             let _ = fs::remove_file(path);
@@ -126,8 +165,38 @@ fn is_ours(metadata: &Metadata) -> bool {
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
-    let mut file: File = options.open(path)?;
-    file.write_all(bytes)
+    let written = options.open(path)?.write_all(bytes);
+    if written.is_err() {
+        // A full disk should not be fuller for it.
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+fn rename_or_remove(from: &Path, to: &Path) -> io::Result<()> {
+    let renamed = fs::rename(from, to);
+    if renamed.is_err() {
+        let _ = fs::remove_file(from);
+    }
+    renamed
+}
+
+/// A file that goes when it is closed, unless it is given a name.
+fn unnamed(directory: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options.custom_flags(libc::O_TMPFILE).open(directory)
+}
+
+/// A regular file that nobody else could have written.
+fn open_ours(path: &Path) -> Option<File> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = options.open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    (metadata.is_file() && is_ours(&metadata)).then_some(file)
 }
 
 fn entry(key: &[u8], value: &[u8]) -> Vec<u8> {

@@ -2,7 +2,6 @@
 //! Facts about the running kernel, read side by side, and the selection made from them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -10,7 +9,7 @@ use anyhow::{Context, Result};
 use super::failure::Failure;
 use super::known::{Known, Read, read};
 use super::layout::{layout, support};
-use super::lines::{self, PendingImage};
+use super::lines::{self, ImageChoice, PendingImage};
 use super::sources;
 use super::warm::{Memory, Remembered};
 use crate::bpf::{KernelSupport, Layout};
@@ -65,11 +64,12 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
             memory: None,
         });
     }
+    let choice = ImageChoice::new(config.kernel_image.as_deref(), config.cache);
     let Facts {
         mut facts,
         symbols,
         globs,
-    } = read_facts(&config.globs, config.kernel_image.as_deref(), files, diag)?;
+    } = read_facts(&config.globs, &choice, files, diag)?;
     let mut image = lines::look_for(config, files, diag)?;
     image.begin(&facts.kallsyms, false)?;
     let btf = facts.kernel_btf.clone().context("no types")?;
@@ -115,7 +115,7 @@ pub(super) struct Facts {
 /// Reads what a selection by these globs needs to know.
 pub(super) fn read_facts(
     globs: &Globs,
-    image: Option<&Path>,
+    image: &ImageChoice,
     files: &KernelFiles,
     diag: &Diag,
 ) -> Result<Facts> {

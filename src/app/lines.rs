@@ -8,20 +8,57 @@ use std::thread;
 use anyhow::Result;
 
 use super::failure::Failure;
+use super::warm;
+use crate::cache::Cache;
 use crate::config::{Config, Symbolization};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::images::{self, Found, ImageProblem, KernelIdentity};
 use crate::kernel::kallsyms::Kallsyms;
-use crate::symbolize::{Level, LineSource, ModuleLines, PendingLines, Symbolizer};
+use crate::symbolize::{
+    IndexUse, Level, LineOptions, LineSource, ModuleLines, PendingLines, Symbolizer,
+};
+
+/// Which image is read, and how.
+#[derive(Clone, Debug)]
+pub(super) struct ImageChoice {
+    named: Option<PathBuf>,
+    options: LineOptions,
+}
+
+impl ImageChoice {
+    /// The image that the user named, or that of the running kernel; `cache` says whether indexes
+    /// are used and made.
+    pub(super) fn new(named: Option<&Path>, cache: bool) -> Self {
+        let cache = warm::directory().filter(|_| cache);
+        Self {
+            named: named.map(Path::to_owned),
+            options: LineOptions {
+                // Without one the image is read.
+                cache: cache.and_then(|directory| Cache::open(&directory).ok()),
+                ..LineOptions::default()
+            },
+        }
+    }
+
+    /// The one that the user named.
+    pub(super) fn named(&self) -> Option<&Path> {
+        self.named.as_deref()
+    }
+
+    /// How it is read.
+    pub(super) fn options(&self) -> &LineOptions {
+        &self.options
+    }
+}
 
 /// An image that is being opened, if there is one, and how much of it is wanted.
 pub(super) struct PendingImage {
     found: Option<PathBuf>,
     pending: Option<PendingLines>,
     level: Level,
-    /// The user named the image: that it cannot be used is an error.
-    is_named: bool,
+    choice: ImageChoice,
+    index: IndexUse,
 }
 
 /// Finds the image.
@@ -31,12 +68,12 @@ pub(super) fn look_for(config: &Config, files: &KernelFiles, diag: &Diag) -> Res
         Symbolization::Lines => Level::Lines,
         Symbolization::Auto | Symbolization::Inlines => Level::Inlines,
     };
-    let is_named = config.kernel_image.is_some();
     let mut image = PendingImage {
         found: None,
         pending: None,
         level,
-        is_named,
+        choice: ImageChoice::new(config.kernel_image.as_deref(), config.cache),
+        index: IndexUse::Make,
     };
     if level == Level::Names {
         return Ok(image);
@@ -58,12 +95,12 @@ pub(super) fn look_for(config: &Config, files: &KernelFiles, diag: &Diag) -> Res
 
 /// Finds the image and begins to open it, to say where functions are defined.
 pub(super) fn of_functions(
-    named: Option<&Path>,
+    choice: &ImageChoice,
     files: &KernelFiles,
     kallsyms: &Kallsyms,
     diag: &Diag,
 ) -> Result<PendingImage> {
-    let found = find(named, files)?;
+    let found = find(choice.named.as_deref(), files)?;
     for problem in &found.problems {
         if found.image.is_none() {
             diag.warning(format!("no source files: {problem}"));
@@ -73,7 +110,8 @@ pub(super) fn of_functions(
         found: found.image.map(|image| image.path),
         pending: None,
         level: Level::Lines,
-        is_named: named.is_some(),
+        choice: choice.clone(),
+        index: IndexUse::Read,
     };
     image.begin(kallsyms, true)?;
     Ok(image)
@@ -130,22 +168,32 @@ impl PendingImage {
         if (at_last || has_room)
             && let Some(path) = self.found.take()
         {
-            self.pending = Some(Symbolizer::prepare(path, kallsyms)?);
+            let options = self.choice.options().clone();
+            let options = LineOptions {
+                index: self.index,
+                ..options
+            };
+            self.pending = Some(Symbolizer::prepare(path, kallsyms, options)?);
         }
         Ok(())
     }
 
     /// Whether the user named it: then it is waited for before tracing begins.
     pub(super) fn is_named(&self) -> bool {
-        self.is_named
+        self.choice.named.is_some()
     }
 
     /// Waits for the image.
     pub(super) fn join(&mut self, diag: &Diag) -> Result<Option<LineSource>> {
         match self.pending.take().map(PendingLines::join) {
             None => Ok(None),
-            Some(Ok(lines)) => Ok(Some(lines)),
-            Some(Err(error)) if self.is_named => Err(error.into()),
+            Some(Ok(lines)) => {
+                if let Some(problem) = lines.problem() {
+                    diag.warning(problem);
+                }
+                Ok(Some(lines))
+            }
+            Some(Err(error)) if self.is_named() => Err(error.into()),
             Some(Err(error)) => {
                 diag.warning(format!("no source lines: {error}"));
                 Ok(None)

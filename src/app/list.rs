@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use super::failure::Failure;
 use super::gather::{Facts, capabilities, offered, read_facts};
 use super::layout::support;
-use super::lines;
+use super::lines::{self, ImageChoice};
 use crate::config::{ListConfig, ListFormat};
 use crate::diag::Diag;
 use crate::kernel::btf::{Btf, BtfFunction, NameSet};
@@ -58,7 +58,7 @@ struct Gathered {
 }
 
 fn gather(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Result<Gathered> {
-    let image = config.kernel_image.as_deref();
+    let image = &ImageChoice::new(config.kernel_image.as_deref(), config.cache);
     let Facts { facts, globs, .. } = read_facts(&config.globs, image, files, diag)?;
     let btf = facts.kernel_btf.as_ref().context("no types")?;
     let policy = BackendPolicy::Auto(offered(support(Some(btf), files)));
@@ -171,7 +171,7 @@ fn add_sources(
     diag: &Diag,
 ) -> Result<()> {
     let mut image = lines::of_functions(
-        config.kernel_image.as_deref(),
+        &ImageChoice::new(config.kernel_image.as_deref(), config.cache),
         files,
         &gathered.facts.kallsyms,
         diag,

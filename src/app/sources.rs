@@ -2,24 +2,23 @@
 //! Source globs (`:kernel/bpf/*.c`) → the functions that such files define, by their addresses.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::Result;
 
 use super::failure::Failure;
-use super::lines;
+use super::lines::{self, ImageChoice};
 use crate::config::{GlobUse, Globs};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::images::module_path;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, GlobKind, NameGlob};
-use crate::symbolize::{LineSource, ModuleLines, SourceFunctions, Where};
+use crate::symbolize::{LineSource, ModuleLines, SourceFunctions};
 
 /// The globs, those by source with the functions that they mean.
 pub(super) fn resolve(
     globs: &Globs,
-    image: Option<&Path>,
+    image: &ImageChoice,
     files: &KernelFiles,
     kallsyms: &Kallsyms,
     diag: &Diag,
@@ -76,15 +75,9 @@ fn functions(
     modules: &ModuleLines,
     files: &KernelFiles,
 ) -> SourceFunctions {
-    // Only headers are defined in units that are called otherwise.
-    let units = if path.text().ends_with(".c") {
-        Where::NamedUnits
-    } else {
-        Where::AllUnits
-    };
-    let mut found = lines.functions(path, units);
+    let mut found = lines.functions(path);
     for module in modules_below(path, files) {
-        let of_module = modules.functions(&module, path, units);
+        let of_module = modules.functions(&module, path);
         found.addrs.extend(of_module.addrs);
         found.n_inlined += of_module.n_inlined;
         found.n_damaged += of_module.n_damaged;

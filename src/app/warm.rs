@@ -195,7 +195,8 @@ fn build_id(files: &KernelFiles, module: &str) -> Option<Vec<u8>> {
     fs::read(files.path(path)).ok()
 }
 
-fn directory() -> Option<PathBuf> {
+/// The user's cache directory.
+pub(super) fn directory() -> Option<PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     cache.filter(|path| path.is_absolute()).or_else(home)

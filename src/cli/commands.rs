@@ -39,6 +39,7 @@ pub struct DoctorOptions {
 
 /// Options of `list`.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub struct ListOptions {
     /// What to list
     #[arg(value_enum)]
@@ -67,6 +68,10 @@ pub struct ListOptions {
     /// The kernel image with debug information [default: `vmlinux` in the usual places]
     #[arg(short = 'k', long, value_name = "PATH", requires = "source")]
     pub kernel: Option<PathBuf>,
+
+    /// Keep nothing for the next run, and use nothing that was kept
+    #[arg(long)]
+    pub no_cache: bool,
 
     /// Print help
     #[arg(short = 'h', long, action = ArgAction::Help)]
@@ -108,6 +113,10 @@ pub struct PlacesOptions {
     /// Print JSON: one object a line for each address
     #[arg(long)]
     pub json: bool,
+
+    /// Keep nothing for the next run, and use nothing that was kept
+    #[arg(long)]
+    pub no_cache: bool,
 
     /// Print help
     #[arg(short = 'h', long, action = ArgAction::Help)]

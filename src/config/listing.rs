@@ -17,6 +17,8 @@ pub struct ListConfig {
     pub source: bool,
     /// `-k`.
     pub kernel_image: Option<PathBuf>,
+    /// Whether results are kept in the user's cache directory for the next run.
+    pub cache: bool,
 }
 
 /// How containers are listed.
@@ -81,6 +83,7 @@ impl ListConfig {
             host_root: _,
             names,
             kernel,
+            no_cache,
             help: _,
         } = options;
         if arguments.is_empty() {
@@ -100,6 +103,7 @@ impl ListConfig {
             },
             source,
             kernel_image: kernel,
+            cache: !no_cache,
         })
     }
 }

@@ -1,75 +1,88 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Address in the image → lines, by addr2line over one unit at a time.
-//!
-//! `addr2line::Context` reads every unit of what it is given before its first answer and keeps
-//! all that it ever parsed: 100 ms and 200–290 MB for a kernel. Given one unit of 80 KB it takes a
-//! millisecond, and units that were not asked for lately can go. A unit whose entries refer to
-//! other units (LTO) cannot be had alone: the whole image is read once then.
+//! Address in the image → lines, by the table of its unit: from the index where there is one, else
+//! made when an address first falls into the unit.
 
-use std::borrow::Cow;
-use std::cell::{OnceCell, RefCell};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
+use std::sync::Arc;
 
-use addr2line::{Context, FunctionName, LookupResult};
-use gimli::{DwForm, Dwarf};
-use rustc_demangle::try_demangle;
-
-use super::functions::{self, SourceFunctions, Where};
+use super::digest::{Digester, Located, Table};
+use super::dwarf::{Header, Section};
+use super::functions::{self, SourceFunctions};
+use super::image::Image;
+use super::index::Index;
 use super::lines::{Answer, Missing};
 use super::paths::Paths;
-use super::sections::{Sections, Slice};
+use super::strings::Strings;
+use super::tables::Tables;
 use super::types::{Inlined, SourceLine};
-use super::units::{self, UnitAt, UnitIndex};
+use super::units::{UnitAt, UnitIndex};
 use crate::spec::NameGlob;
 
-/// Units kept: more than a hundred different stacks touch.
-const UNITS_KEPT: usize = 64;
-
-type UnitContext<'data> = Rc<Context<Slice<'data>>>;
-
-pub(super) struct Engine<'data> {
-    sections: Sections<'data>,
-    dwarf: Dwarf<Slice<'data>>,
-    index: UnitIndex,
-    paths: Paths,
-    /// The most recently used last.
-    recent: RefCell<Vec<(UnitAt, UnitContext<'data>)>>,
-    whole: OnceCell<Option<UnitContext<'data>>>,
+/// Answers from an image.
+#[derive(Debug)]
+pub(super) struct Engine {
+    image: Arc<Image>,
+    index: Option<Index>,
+    units: UnitIndex,
+    strings: Strings,
+    tables: Tables,
+    digester: Digester,
+    most_bytes: usize,
+    candidates: Vec<UnitAt>,
+    located: Vec<Located>,
 }
 
-impl<'data> Engine<'data> {
-    pub(super) fn new(sections: Sections<'data>) -> Self {
-        let dwarf = sections.whole();
-        let index = UnitIndex::new(&dwarf);
-        let paths = Paths::of_image(&dwarf, &index);
-        let recent = RefCell::default();
+impl Engine {
+    /// An engine that keeps at most about so many bytes of what it made.
+    pub(super) fn new(image: Arc<Image>, index: Option<Index>, most_bytes: usize) -> Self {
+        let units = match &index {
+            Some(index) => index.units(),
+            None => UnitIndex::new(image.debug()),
+        };
+        // With an index paths are needed only where it is damaged.
+        let paths = match &index {
+            Some(_) => None,
+            None => Some(Paths::of_image(image.debug(), &units.listed_units())),
+        };
         Self {
-            sections,
-            dwarf,
+            image,
             index,
-            paths,
-            recent,
-            whole: OnceCell::new(),
+            units,
+            strings: Strings::new(paths),
+            tables: Tables::new(most_bytes),
+            digester: Digester::default(),
+            most_bytes,
+            candidates: Vec::new(),
+            located: Vec::new(),
         }
     }
 
-    /// What the image says about some of its addresses: unit by unit, so that each is read once.
-    pub(super) fn answers(&self, addrs: &[u64]) -> Vec<Result<Answer, Missing>> {
-        let mut order: Vec<usize> = (0..addrs.len()).collect();
-        order.sort_unstable_by_key(|at| addrs[*at]);
-        let mut answers = vec![Err(Missing::Damaged); addrs.len()];
-        for at in order {
-            // Damaged DWARF may end a parser; it shall not end us.
-            let answer = catch_unwind(AssertUnwindSafe(|| self.answer(addrs[at])));
-            answers[at] = answer.unwrap_or(Err(Missing::Damaged));
-        }
+    /// What the image says about some of its addresses.
+    pub(super) fn answers(&mut self, addrs: &[u64]) -> Vec<Result<Answer, Missing>> {
+        let mut answers = Vec::with_capacity(addrs.len());
+        // Damaged DWARF may end a parser; it shall not end us.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            answers.extend(addrs.iter().map(|addr| self.answer(*addr)));
+        }));
+        answers.resize(addrs.len(), Err(Missing::Damaged));
         answers
     }
 
     /// The functions that files of such a path define.
-    pub(super) fn functions(&self, path: &NameGlob, units: Where) -> SourceFunctions {
-        let find = || functions::find(&self.dwarf, &self.paths, path, units);
+    pub(super) fn functions(&mut self, path: &NameGlob) -> SourceFunctions {
+        let find = || match self.index.as_ref().and_then(|index| index.functions(path)) {
+            Some(found) => found,
+            None => {
+                self.learn_paths();
+                functions::find(
+                    &mut self.digester,
+                    self.image.debug(),
+                    &mut self.strings,
+                    path,
+                )
+            }
+        };
         // Damaged DWARF may end a parser; it shall not end us.
         catch_unwind(AssertUnwindSafe(find)).unwrap_or(SourceFunctions {
             n_damaged: 1,
@@ -78,113 +91,98 @@ impl<'data> Engine<'data> {
     }
 
     /// What the image says about one of its addresses.
-    pub(super) fn answer(&self, addr: u64) -> Result<Answer, Missing> {
-        if !self.sections.code.iter().any(|range| range.contains(&addr)) {
+    fn answer(&mut self, addr: u64) -> Result<Answer, Missing> {
+        if !self.image.has_code_at(addr) {
             return Err(Missing::OutsideImage);
         }
-        let mut missing = Missing::NoUnit;
-        for unit in self.index.find(&self.dwarf, addr) {
-            let Some(context) = self.context(unit) else {
-                missing = Missing::Damaged;
-                continue;
-            };
-            match self.look_up(&context, addr) {
-                Ok(Some(answer)) => return Ok(answer),
-                Ok(None) => missing = Missing::NoLine,
-                Err(_) => missing = Missing::Damaged,
+        let mut candidates = mem::take(&mut self.candidates);
+        self.units
+            .find(|| self.image.debug(), addr, &mut candidates);
+        let mut answer = Err(Missing::NoUnit);
+        for unit in &candidates {
+            match self.answer_of(*unit, addr) {
+                Some(Some(found)) => {
+                    answer = Ok(found);
+                    break;
+                }
+                Some(None) => answer = Err(Missing::NoLine),
+                None => answer = Err(Missing::Damaged),
             }
         }
-        Err(missing)
+        self.candidates = candidates;
+        answer
     }
 
-    fn context(&self, unit: UnitAt) -> Option<UnitContext<'data>> {
-        let mut recent = self.recent.borrow_mut();
-        if let Some(at) = recent.iter().position(|(other, _)| *other == unit) {
-            let found = recent.remove(at);
-            let context = Rc::clone(&found.1);
-            recent.push(found);
-            return Some(context);
+    /// `None` where the unit is damaged.
+    fn answer_of(&mut self, unit: UnitAt, addr: u64) -> Option<Option<Answer>> {
+        if let Some(index) = &mut self.index
+            && let Some(table) = index.table(unit)
+            && let Some(is_found) = table.look_up(addr, &mut self.located)
+        {
+            if !is_found {
+                return Some(None);
+            }
+            // What is damaged in the index is looked up in the image.
+            let answer = answer(&self.located, |number| index.text(number));
+            if answer.is_some() {
+                return Some(answer);
+            }
         }
-        if !self.stands_alone(unit)? {
-            return self.whole.get_or_init(|| self.whole_context()).clone();
+        if self.tables.get(unit).is_none() {
+            self.make_table(unit);
         }
-        let dwarf = self.sections.unit(units::bytes(&self.dwarf, unit)?);
-        let context = Rc::new(Context::from_dwarf(dwarf).ok()?);
-        if recent.len() >= UNITS_KEPT {
-            recent.remove(0);
+        let table = Table::new(self.tables.get(unit)??)?;
+        match table.look_up(addr, &mut self.located)? {
+            true => answer(&self.located, |number| self.strings.get(number)).map(Some),
+            false => Some(None),
         }
-        recent.push((unit, Rc::clone(&context)));
-        Some(context)
     }
 
-    fn whole_context(&self) -> Option<UnitContext<'data>> {
-        Context::from_dwarf(self.sections.whole()).ok().map(Rc::new)
-    }
-
-    /// Whether no entry of the unit refers to another unit, which its abbreviations tell.
-    fn stands_alone(&self, unit: UnitAt) -> Option<bool> {
-        const CROSS_UNIT: [DwForm; 1] = [gimli::DW_FORM_ref_addr];
-        let header = self
-            .dwarf
-            .debug_info
-            .header_from_offset(gimli::DebugInfoOffset(unit.0));
-        let abbreviations = header.ok()?.abbreviations(&self.dwarf.debug_abbrev).ok()?;
-        // Compilers number them from 1 without gaps.
-        let mut entries = (1..).map_while(|code| abbreviations.get(code));
-        let crosses = entries.any(|entry| {
-            entry
-                .attributes()
-                .iter()
-                .any(|a| CROSS_UNIT.contains(&a.form()))
-        });
-        Some(!crosses)
-    }
-
-    fn look_up(
-        &self,
-        context: &Context<Slice<'data>>,
-        addr: u64,
-    ) -> Result<Option<Answer>, gimli::Error> {
-        let LookupResult::Output(frames) = context.find_frames(addr) else {
-            // Split DWARF; no kernel is built with it.
-            return Ok(None);
-        };
-        let mut frames = frames?;
-        let mut rows = Vec::new();
-        while let Some(frame) = frames.next()? {
-            let name = frame.function.as_ref().map(FunctionName::raw_name);
-            let name = name
-                .transpose()?
-                .map(|name| demangled(name.as_ref()).into());
-            let source = frame.location.and_then(|location| {
-                let path = self.paths.trim(location.file?);
-                Some(SourceLine {
-                    path,
-                    line: location.line.unwrap_or(0),
-                })
-            });
-            rows.push((name, source));
+    fn make_table(&mut self, unit: UnitAt) {
+        // Texts are not counted by who uses them: where there are too many, all begins anew.
+        if self.strings.n_bytes() > self.most_bytes {
+            self.strings.clear();
+            self.tables.clear();
         }
-        // Innermost first; the outermost is the function that the symbol names.
-        let Some((_, source)) = rows.pop() else {
-            return Ok(None);
-        };
-        let inlined = rows.into_iter().rev().map(|(name, source)| Inlined {
-            function: name.unwrap_or_else(|| "?".into()),
-            source,
-        });
-        Ok(Some(Answer {
-            source,
-            inlined: inlined.collect(),
-        }))
+        self.learn_paths();
+        let sections = self.image.debug();
+        let header = Header::read(sections.get(Section::Info), unit.0);
+        let table =
+            header.and_then(|header| self.digester.table(sections, header, &mut self.strings));
+        self.tables.keep(unit, table);
+    }
+
+    fn learn_paths(&mut self) {
+        if !self.strings.has_paths() {
+            let units = self.units.listed_units();
+            self.strings = Strings::new(Some(Paths::of_image(self.image.debug(), &units)));
+        }
     }
 }
 
-/// Rust's names as they were written; all others as they are.
-pub(super) fn demangled(name: &str) -> Cow<'_, str> {
-    // C names begin with `_R` as well: only what makes sense as a mangled name is taken for one.
-    match try_demangle(name) {
-        Ok(name) => Cow::Owned(format!("{name:#}")),
-        Err(_) => Cow::Borrowed(name),
-    }
+/// Rows, innermost first → an answer, outermost first.
+fn answer(located: &[Located], mut text: impl FnMut(u32) -> Option<Arc<str>>) -> Option<Answer> {
+    let (outermost, inlined) = located.split_last()?;
+    let mut source = |row: &Located| match row.file {
+        None => Some(None),
+        Some(file) => Some(Some(SourceLine {
+            path: text(file)?,
+            line: row.line,
+        })),
+    };
+    let outer = source(outermost)?;
+    let sources: Option<Vec<_>> = inlined.iter().rev().map(source).collect();
+    let rows = inlined.iter().rev().zip(sources?);
+    let inlined: Option<Vec<_>> = rows
+        .map(|(row, source)| {
+            Some(Inlined {
+                function: text(row.function?)?,
+                source,
+            })
+        })
+        .collect();
+    Some(Answer {
+        source: outer,
+        inlined: inlined?,
+    })
 }

@@ -1,25 +1,56 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The thread that reads an image: it opens it while BPF programs attach, then answers addresses.
-//!
-//! A thread, because all that it parses borrows from the mappings: they are variables of its one
-//! function, so that nothing refers to itself and nothing is leaked. It also fences off what
-//! damaged DWARF may do to a parser.
+//! Something to be asked for lines: an image, which a thread opens while BPF programs attach, or
+//! what was recorded.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use super::engine::Engine;
-use super::functions::{SourceFunctions, Where};
-use super::inflate::temporary_directories;
+use super::functions::SourceFunctions;
+use super::image::{ANCHORS, Image, OpenError};
+use super::index::{Index, build_gently};
 use super::relocate::{FIRST, Placement};
-use super::sections::{ANCHORS, Image, OpenError, Sections};
 use super::types::{Inlined, SourceLine};
+use crate::cache::Cache;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, NameGlob};
+
+/// How images are read.
+#[derive(Clone, Debug)]
+pub struct LineOptions {
+    /// Where indexes are kept; `None`: nowhere.
+    pub cache: Option<Cache>,
+    /// Whether an index is made where there is none.
+    pub index: IndexUse,
+    /// About how many bytes may be kept in memory of what was read of an image.
+    pub most_bytes: usize,
+}
+
+/// What is done about an index that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexUse {
+    /// Nothing: the image is read.
+    Read,
+    /// It is made in the background once the image is open.
+    Make,
+}
+
+/// By default, in bytes: enough for all of a kernel.
+pub const MEMORY: usize = 30 << 20;
+
+impl Default for LineOptions {
+    fn default() -> Self {
+        Self {
+            cache: None,
+            index: IndexUse::Read,
+            most_bytes: MEMORY,
+        }
+    }
+}
 
 /// What an image says about an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,13 +77,13 @@ pub enum Missing {
 /// An image that is being opened.
 #[derive(Debug)]
 pub struct PendingLines {
-    questions: Sender<Question>,
     opened: Receiver<Result<Opened, OpenError>>,
 }
 
 /// What is known as soon as an image is open.
 #[derive(Debug)]
 struct Opened {
+    lines: ImageLines,
     /// The image's own symbols, at the addresses that it is asked for.
     symbols: Option<Kallsyms>,
 }
@@ -78,24 +109,19 @@ pub struct LineSource(Source);
 
 #[derive(Debug)]
 enum Source {
-    /// An open image, behind its thread.
-    Image(Mutex<Sender<Question>>),
+    /// An open image.
+    Image(Box<ImageLines>),
     /// Answers that were given before.
     Recorded(HashMap<Addr, Answer>),
 }
 
-/// How long one answer may take: damaged DWARF costs lines, never the run.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How long it may take to go through a whole image: a second or two, under emulation a minute.
-const SEARCH_PATIENCE: Duration = Duration::from_secs(300);
-
 #[derive(Debug)]
-enum Question {
-    /// What is at these addresses?
-    Addresses(Vec<Addr>, Sender<Vec<Result<Answer, Missing>>>),
-    /// Which functions do files of such a path define?
-    Functions(Box<NameGlob>, Where, Sender<SourceFunctions>),
+struct ImageLines {
+    engine: Mutex<Engine>,
+    image: Arc<Image>,
+    has_index: bool,
+    /// How far the addresses that it is asked for are from its own.
+    moved: u64,
 }
 
 impl PendingLines {
@@ -104,9 +130,13 @@ impl PendingLines {
     /// # Errors
     ///
     /// When no thread can be started.
-    pub fn open(path: PathBuf, kallsyms: &Kallsyms) -> Result<Self, OpenError> {
-        let anchors = ANCHORS.map(|anchor| kallsyms.named(anchor).next().map(|symbol| symbol.addr));
-        Self::start(path, Lies::AsKernel(anchors))
+    pub fn open(
+        path: PathBuf,
+        kallsyms: &Kallsyms,
+        options: LineOptions,
+    ) -> Result<Self, OpenError> {
+        let anchors = ANCHORS.map(|anchor| kallsyms.any_named(anchor).map(|symbol| symbol.addr));
+        Self::start(path, Lies::AsKernel(anchors), options)
     }
 
     /// Opens an image to ask it for its own addresses, or those of a kernel whose text (`_text`)
@@ -118,12 +148,11 @@ impl PendingLines {
     pub fn open_alone(
         path: PathBuf,
         base: Option<u64>,
+        options: &LineOptions,
     ) -> Result<(LineSource, Kallsyms), OpenError> {
-        let pending = Self::start(path.clone(), Lies::At(base))?;
-        let opened = pending.opened.recv().map_err(|_| OpenError::Thread)??;
+        let opened = open(&path, &Lies::At(base), options)?;
         let symbols = opened.symbols.ok_or(OpenError::NoSymbols(path))?;
-        let lines = LineSource(Source::Image(Mutex::new(pending.questions)));
-        Ok((lines, symbols))
+        Ok((LineSource(Source::Image(Box::new(opened.lines))), symbols))
     }
 
     /// Opens the file of a module whose sections were loaded to these addresses.
@@ -134,18 +163,39 @@ impl PendingLines {
     pub fn open_module(
         path: PathBuf,
         sections: Vec<(String, u64)>,
+        most_bytes: usize,
     ) -> Result<LineSource, OpenError> {
-        Self::start(path, Lies::Loaded(sections))?.join()
+        // It is small, and where its sections lie is different each time.
+        let options = LineOptions {
+            most_bytes,
+            ..LineOptions::default()
+        };
+        let opened = open(&path, &Lies::Loaded(sections), &options)?;
+        Ok(LineSource(Source::Image(Box::new(opened.lines))))
     }
 
-    fn start(path: PathBuf, lies: Lies) -> Result<Self, OpenError> {
-        let (questions, asked) = channel();
+    fn start(path: PathBuf, lies: Lies, options: LineOptions) -> Result<Self, OpenError> {
         let (opening, opened) = channel();
         thread::Builder::new()
             .name("lines".to_owned())
-            .spawn(move || serve(path, &lies, &opening, &asked))
+            .spawn(move || {
+                let opened = open(&path, &lies, &options);
+                let image = opened
+                    .as_ref()
+                    .ok()
+                    .and_then(|opened| opened.lines.to_index());
+                // Nobody waits any more where it cannot be sent.
+                let is_wanted = opening.send(opened).is_ok();
+                if let (Some(image), Some(cache)) = (image, &options.cache)
+                    && is_wanted
+                    && options.index == IndexUse::Make
+                {
+                    // It only costs the next run its head start.
+                    let _ = catch_unwind(AssertUnwindSafe(|| build_gently(&image, cache)));
+                }
+            })
             .map_err(|_| OpenError::Thread)?;
-        Ok(Self { questions, opened })
+        Ok(Self { opened })
     }
 
     /// Waits until the image is open.
@@ -154,8 +204,8 @@ impl PendingLines {
     ///
     /// When the image cannot be used.
     pub fn join(self) -> Result<LineSource, OpenError> {
-        self.opened.recv().map_err(|_| OpenError::Thread)??;
-        Ok(LineSource(Source::Image(Mutex::new(self.questions))))
+        let opened = self.opened.recv().map_err(|_| OpenError::Thread)??;
+        Ok(LineSource(Source::Image(Box::new(opened.lines))))
     }
 }
 
@@ -173,121 +223,130 @@ impl LineSource {
     ///
     /// When nothing is.
     pub fn answer(&self, addr: Addr) -> Result<Answer, Missing> {
-        let mut answers = self.answers(vec![addr]);
+        let mut answers = self.answers(&[addr]);
         answers.pop().unwrap_or(Err(Missing::Damaged))
     }
 
     /// The functions that files of such a path define, sorted by address.
     #[must_use]
-    pub fn functions(&self, path: &NameGlob, units: Where) -> SourceFunctions {
-        let Source::Image(questions) = &self.0 else {
+    pub fn functions(&self, path: &NameGlob) -> SourceFunctions {
+        let Source::Image(image) = &self.0 else {
             return SourceFunctions::default();
         };
-        let (answer, answered) = channel();
-        let asked = questions.lock().ok().and_then(|questions| {
-            let question = Question::Functions(Box::new(path.clone()), units, answer);
-            questions.send(question).ok()
-        });
-        let found = asked.and_then(|()| answered.recv_timeout(SEARCH_PATIENCE).ok());
-        found.unwrap_or(SourceFunctions {
-            n_damaged: 1,
-            ..SourceFunctions::default()
-        })
+        let mut engine = image.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = engine.functions(path);
+        for addr in &mut found.addrs {
+            *addr = addr.wrapping_add(image.moved);
+        }
+        found
     }
 
     /// What is known about each of some addresses: cheaper than one by one.
     #[must_use]
-    pub fn answers(&self, addrs: Vec<Addr>) -> Vec<Result<Answer, Missing>> {
+    pub fn answers(&self, addrs: &[Addr]) -> Vec<Result<Answer, Missing>> {
         match &self.0 {
-            Source::Image(questions) => {
-                let n_addrs = addrs.len();
-                ask(questions, addrs).unwrap_or_else(|| vec![Err(Missing::Damaged); n_addrs])
+            Source::Image(image) => {
+                let in_image = addrs.iter().map(|addr| addr.0.wrapping_sub(image.moved));
+                let in_image: Vec<u64> = in_image.collect();
+                let mut engine = image.engine.lock().unwrap_or_else(PoisonError::into_inner);
+                engine.answers(&in_image)
             }
             Source::Recorded(answers) => {
-                let recorded = |addr| answers.get(&addr).cloned().ok_or(Missing::NoLine);
-                addrs.into_iter().map(recorded).collect()
+                let recorded = |addr| answers.get(addr).cloned().ok_or(Missing::NoLine);
+                addrs.iter().map(recorded).collect()
             }
+        }
+    }
+
+    /// What is missing of an image though it can be read.
+    #[must_use]
+    pub fn problem(&self) -> Option<&str> {
+        match &self.0 {
+            Source::Image(image) => image.image.problem(),
+            Source::Recorded(_) => None,
+        }
+    }
+
+    /// Whether it answers from an index.
+    #[must_use]
+    pub fn has_index(&self) -> bool {
+        matches!(&self.0, Source::Image(image) if image.has_index)
+    }
+
+    /// The image, to make an index of; `None` where there is one or none can be made.
+    pub(super) fn without_index(&self) -> Option<Arc<Image>> {
+        match &self.0 {
+            Source::Image(image) => image.to_index(),
+            Source::Recorded(_) => None,
         }
     }
 }
 
-fn ask(
-    questions: &Mutex<Sender<Question>>,
-    addrs: Vec<Addr>,
-) -> Option<Vec<Result<Answer, Missing>>> {
-    let (answers, answered) = channel();
-    let patience = PATIENCE + Duration::from_millis(addrs.len() as u64);
-    let questions = questions.lock().ok()?;
-    questions.send(Question::Addresses(addrs, answers)).ok()?;
-    drop(questions);
-    answered.recv_timeout(patience).ok()
+impl ImageLines {
+    /// The image, where it has no index and nothing of it is missing.
+    fn to_index(&self) -> Option<Arc<Image>> {
+        let is_whole = self.image.problem().is_none();
+        (!self.has_index && is_whole).then(|| Arc::clone(&self.image))
+    }
 }
 
-/// The thread's function: it ends when nobody can ask any more.
-fn serve(
-    path: PathBuf,
-    lies: &Lies,
-    opening: &Sender<Result<Opened, OpenError>>,
-    asked: &Receiver<Question>,
-) {
+/// Opens an image; a damaged one may end a parser, and shall not end us.
+fn open(path: &Path, lies: &Lies, options: &LineOptions) -> Result<Opened, OpenError> {
+    catch_unwind(AssertUnwindSafe(|| open_image(path, lies, options)))
+        .unwrap_or(Err(OpenError::Thread))
+}
+
+fn open_image(path: &Path, lies: &Lies, options: &LineOptions) -> Result<Opened, OpenError> {
     let placement = match lies {
         Lies::Loaded(sections) => Placement::Loaded(sections.clone()),
         _ => Placement::Alone,
     };
-    let image = match Image::open(&path, &temporary_directories(), &placement) {
-        Ok(image) => image,
-        Err(error) => return drop(opening.send(Err(error))),
+    let image = Image::open(path, &placement)?;
+    let index = options
+        .cache
+        .as_ref()
+        .filter(|_| !image.is_relocatable())
+        .and_then(|cache| Index::open(cache, &image));
+    if index.is_none() {
+        image.prepare()?;
+    }
+    let anchor = |name: &str| match &index {
+        Some(index) => index.anchor(name),
+        None => image.anchor(name),
     };
-    let sections = match image.sections() {
-        Ok(sections) => sections,
-        Err(error) => return drop(opening.send(Err(error))),
-    };
-    let Some(moved) = moved(lies, &image, &sections) else {
-        return drop(opening.send(Err(OpenError::NoAnchor(path))));
+    let Some(moved) = moved(lies, &image, anchor) else {
+        return Err(OpenError::NoAnchor(path.to_owned()));
     };
     let symbols = match lies {
         Lies::AsKernel(_) | Lies::Loaded(_) => None,
         Lies::At(_) => image.symbols(moved),
     };
-    let engine = Engine::new(sections);
-    if opening.send(Ok(Opened { symbols })).is_err() {
-        return;
-    }
-    while let Ok(question) = asked.recv() {
-        // Nobody waits any more where an answer cannot be sent.
-        match question {
-            Question::Addresses(addrs, answers) => {
-                let in_image: Vec<u64> = addrs
-                    .iter()
-                    .map(|addr| addr.0.wrapping_sub(moved))
-                    .collect();
-                let _ = answers.send(engine.answers(&in_image));
-            }
-            Question::Functions(path, units, answer) => {
-                let mut found = engine.functions(&path, units);
-                for addr in &mut found.addrs {
-                    *addr = addr.wrapping_add(moved);
-                }
-                let _ = answer.send(found);
-            }
-        }
-    }
+    let image = Arc::new(image);
+    let has_index = index.is_some();
+    let engine = Mutex::new(Engine::new(Arc::clone(&image), index, options.most_bytes));
+    let lines = ImageLines {
+        engine,
+        image,
+        has_index,
+        moved,
+    };
+    Ok(Opened { lines, symbols })
 }
 
 /// How far the addresses that will be asked for are from the image's own.
-fn moved(lies: &Lies, image: &Image, sections: &Sections<'_>) -> Option<u64> {
+fn moved(lies: &Lies, image: &Image, in_image: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     match lies {
         Lies::Loaded(_) => Some(0),
         // A module's own addresses are those of its text.
         Lies::At(base) if image.is_relocatable() => Some(base.unwrap_or(0).wrapping_sub(FIRST)),
         Lies::AsKernel(anchors) => {
-            let mut pairs = anchors.iter().zip(sections.anchors);
-            pairs.find_map(|(kernel, image)| Some(kernel.as_ref()?.0.wrapping_sub(image?)))
+            let mut pairs = anchors.iter().zip(ANCHORS);
+            pairs.find_map(|(kernel, name)| Some((*kernel)?.0.wrapping_sub(in_image(name)?)))
         }
         Lies::At(None) => Some(0),
         Lies::At(Some(offset)) if *offset < LARGEST_OFFSET => Some(*offset),
         Lies::At(Some(base)) => {
-            let begin = sections.anchors.into_iter().flatten().min()?;
+            let begin = ANCHORS.into_iter().filter_map(in_image).min()?;
             Some(base.wrapping_sub(begin))
         }
     }

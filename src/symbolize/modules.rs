@@ -7,8 +7,8 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use super::functions::{SourceFunctions, Where};
-use super::lines::{Answer, LineSource, Missing, PendingLines};
+use super::functions::SourceFunctions;
+use super::lines::{Answer, LineSource, MEMORY, Missing, PendingLines};
 use crate::kernel::images::{KernelIdentity, find_module, module_section};
 use crate::spec::{Addr, NameGlob};
 
@@ -59,13 +59,13 @@ impl ModuleLines {
 
     /// The functions of a module that files of such a path define.
     #[must_use]
-    pub fn functions(&self, module: &str, path: &NameGlob, units: Where) -> SourceFunctions {
-        self.with(module, |lines| lines.functions(path, units))
+    pub fn functions(&self, module: &str, path: &NameGlob) -> SourceFunctions {
+        self.with(module, |lines| lines.functions(path))
             .unwrap_or_default()
     }
 
     /// What is known about addresses in a module.
-    pub(super) fn answers(&self, module: &str, addrs: Vec<Addr>) -> Vec<Result<Answer, Missing>> {
+    pub(super) fn answers(&self, module: &str, addrs: &[Addr]) -> Vec<Result<Answer, Missing>> {
         let n_addrs = addrs.len();
         self.with(module, |lines| lines.answers(addrs))
             .unwrap_or_else(|| vec![Err(Missing::OutsideImage); n_addrs])
@@ -98,7 +98,7 @@ impl ModuleLines {
     fn open(&self, module: &str) -> Result<LineSource, String> {
         let found = find_module(&self.root, &self.caches, &self.kernel, module);
         let image = found.map_err(|problem| problem.to_string())?;
-        let opened = PendingLines::open_module(image.path, image.sections);
+        let opened = PendingLines::open_module(image.path, image.sections, MEMORY);
         opened.map_err(|error| error.to_string())
     }
 }

@@ -5,15 +5,11 @@
 //! first directory that has a name of the kernel's top level is wrong for a tree at
 //! `/home/me/kernel/linux`; it is left for images of which nothing can be learnt.)
 
-use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
-use gimli::{DebugInfoOffset, Dwarf};
-
-use super::sections::Slice;
-use super::units::{UnitAt, UnitIndex};
+use super::dwarf::{Abbreviations, DebugSections, Header, Section, Unit};
+use super::units::UnitAt;
 
 /// How many units are asked where they lie.
 const SAMPLE: usize = 48;
@@ -24,21 +20,23 @@ const TOP_LEVEL: [&str; 20] = [
     "kernel", "lib", "mm", "net", "rust", "samples", "security", "sound", "usr", "virt",
 ];
 
-/// The roots of the tree, and every path told so far.
-#[derive(Debug, Default)]
+/// The roots of the tree.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Paths {
     /// Prefixes that end in a slash, the longest first.
     roots: Vec<String>,
-    told: RefCell<HashSet<Arc<str>>>,
 }
 
 impl Paths {
     /// Learns the roots from the units of an image.
-    pub(super) fn of_image(dwarf: &Dwarf<Slice<'_>>, index: &UnitIndex) -> Self {
-        let units = index.listed_units();
+    pub(super) fn of_image(sections: DebugSections<'_>, units: &[UnitAt]) -> Self {
         let step = units.len().div_ceil(SAMPLE).max(1);
-        let sampled = units.iter().step_by(step);
-        let places: Vec<_> = sampled.filter_map(|unit| place(dwarf, *unit)).collect();
+        let mut abbreviations = Abbreviations::default();
+        let places: Vec<_> = units
+            .iter()
+            .step_by(step)
+            .filter_map(|unit| place(sections, *unit, &mut abbreviations))
+            .collect();
         Self::of_places(&places)
     }
 
@@ -53,14 +51,11 @@ impl Paths {
         roots.extend(build_directory(places).map(|directory| format!("{directory}/")));
         roots.sort_by_key(|root| Reverse(root.len()));
         roots.dedup();
-        Self {
-            roots,
-            told: RefCell::default(),
-        }
+        Self { roots }
     }
 
     /// The path to show.
-    pub(super) fn trim(&self, path: &str) -> Arc<str> {
+    pub(super) fn trim(&self, path: &str) -> String {
         let path = normalize(path);
         let cut = self
             .roots
@@ -71,27 +66,20 @@ impl Paths {
             None if self.roots.is_empty() => from_top_level(&path),
             None => from_named_tree(&path).unwrap_or(&path),
         };
-        let mut told = self.told.borrow_mut();
-        if let Some(known) = told.get(shown) {
-            return Arc::clone(known);
-        }
-        let new: Arc<str> = shown.into();
-        told.insert(Arc::clone(&new));
-        new
+        shown.to_owned()
     }
 }
 
 /// Compilation directory and name of a unit.
-fn place(dwarf: &Dwarf<Slice<'_>>, unit: UnitAt) -> Option<(String, String)> {
-    let header = dwarf
-        .debug_info
-        .header_from_offset(DebugInfoOffset(unit.0))
-        .ok()?;
-    let unit = dwarf.unit(header).ok()?;
-    let directory = unit
-        .comp_dir
-        .map_or_else(String::new, |text| text.to_string_lossy().into());
-    Some((directory, unit.name?.to_string_lossy().into()))
+fn place(
+    sections: DebugSections<'_>,
+    unit: UnitAt,
+    abbreviations: &mut Abbreviations,
+) -> Option<(String, String)> {
+    let header = Header::read(sections.get(Section::Info), unit.0)?;
+    let unit = Unit::read(sections, header, abbreviations)?;
+    let text = |part| String::from_utf8_lossy(part).into_owned();
+    Some((text(unit.directory.unwrap_or_default()), text(unit.name?)))
 }
 
 pub(super) fn join(directory: &str, name: &str) -> String {

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use super::lines::{Answer, LineSource, Missing, PendingLines};
+use super::image::OpenError;
+use super::lines::{Answer, LineOptions, LineSource, MEMORY, Missing, PendingLines};
 use super::modules::ModuleLines;
-use super::sections::OpenError;
+use super::strings::PlaceHash;
 use super::types::{Frame, Level, SymbolAt};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::Addr;
 
-/// Frames remembered. Stacks repeat; a run that goes past this begins anew.
-const MEMO: usize = 1 << 16;
+/// What a remembered frame takes of memory, about, in bytes.
+const PER_FRAME: usize = 256;
 
 /// Addresses → frames, each worked out once.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Symbolizer {
     /// Not set where lines of modules are not wanted, or come from the recording.
     modules: OnceLock<ModuleLines>,
     memo: Mutex<Memo>,
+    /// Frames remembered. Stacks repeat; a run that goes past this begins anew.
+    most_frames: usize,
 }
 
 /// Addresses for which a line was wanted and not had, by reason.
@@ -42,8 +45,21 @@ pub struct Unresolved {
 
 #[derive(Debug, Default)]
 struct Memo {
-    frames: HashMap<(Addr, bool), Arc<Frame>>,
+    frames: HashMap<(Addr, bool), Arc<Frame>, PlaceHash>,
     unresolved: Unresolved,
+}
+
+impl Memo {
+    fn remember(
+        &mut self,
+        frames: impl ExactSizeIterator<Item = ((Addr, bool), Arc<Frame>)>,
+        most: usize,
+    ) {
+        if self.frames.len() + frames.len() > most {
+            self.frames.clear();
+        }
+        self.frames.extend(frames.take(most));
+    }
 }
 
 impl Symbolizer {
@@ -56,6 +72,16 @@ impl Symbolizer {
             lines: lines.map_or_else(OnceLock::new, OnceLock::from),
             modules: OnceLock::new(),
             memo: Mutex::default(),
+            most_frames: MEMORY / PER_FRAME,
+        }
+    }
+
+    /// Remembers no more frames than fit into so many bytes, about.
+    #[must_use]
+    pub fn with_memory(self, bytes: usize) -> Self {
+        Self {
+            most_frames: bytes / PER_FRAME,
+            ..self
         }
     }
 
@@ -85,8 +111,12 @@ impl Symbolizer {
     /// # Errors
     ///
     /// When no thread can be started.
-    pub fn prepare(image: PathBuf, kallsyms: &Kallsyms) -> Result<PendingLines, OpenError> {
-        PendingLines::open(image, kallsyms)
+    pub fn prepare(
+        image: PathBuf,
+        kallsyms: &Kallsyms,
+        options: LineOptions,
+    ) -> Result<PendingLines, OpenError> {
+        PendingLines::open(image, kallsyms, options)
     }
 
     /// What is at an address. A return address (`is_return`) stands behind the call that is
@@ -106,30 +136,27 @@ impl Symbolizer {
     #[must_use]
     pub fn frames(&self, addrs: &[(Addr, bool)]) -> Vec<Arc<Frame>> {
         let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = |asked| memo.frames.get(asked).map(Arc::clone);
-        let mut frames: Vec<Option<Arc<Frame>>> = addrs.iter().map(known).collect();
-        let mut new: Vec<(Addr, bool)> = addrs
-            .iter()
-            .zip(&frames)
-            .filter(|(_, frame)| frame.is_none())
-            .map(|(asked, _)| *asked)
-            .collect();
+        let mut new: Vec<(Addr, bool)> = Vec::new();
+        let mut frames: Vec<Option<Arc<Frame>>> = Vec::with_capacity(addrs.len());
+        for asked in addrs {
+            let known = memo.frames.get(asked).map(Arc::clone);
+            if known.is_none() {
+                new.push(*asked);
+            }
+            frames.push(known);
+        }
         new.sort_unstable();
         new.dedup();
         let worked_out = self.work_out(&new, &mut memo.unresolved);
-        let worked_out: HashMap<_, _> = new
-            .into_iter()
-            .zip(worked_out.into_iter().map(Arc::new))
-            .collect();
+        let worked_out: Vec<Arc<Frame>> = worked_out.into_iter().map(Arc::new).collect();
         for (asked, frame) in addrs.iter().zip(&mut frames) {
-            if frame.is_none() {
-                *frame = worked_out.get(asked).map(Arc::clone);
+            if frame.is_none()
+                && let Ok(at) = new.binary_search(asked)
+            {
+                *frame = Some(Arc::clone(&worked_out[at]));
             }
         }
-        if memo.frames.len() + worked_out.len() > MEMO {
-            memo.frames.clear();
-        }
-        memo.frames.extend(worked_out.into_iter().take(MEMO));
+        memo.remember(new.into_iter().zip(worked_out), self.most_frames);
         frames.into_iter().map(Option::unwrap_or_default).collect()
     }
 
@@ -181,6 +208,16 @@ impl Symbolizer {
         symbols.into_iter().zip(answers).map(frame).collect()
     }
 
+    /// Lines from the image.
+    fn answers_of_kernel(&self, meant: &[Addr], unresolved: &mut Unresolved) -> Vec<Answer> {
+        let Some(lines) = self.lines.get() else {
+            return vec![Answer::default(); meant.len()];
+        };
+        let answers = lines.answers(meant).into_iter();
+        let told = answers.map(|answer| answer.unwrap_or_else(|why| unresolved.told(why)));
+        told.collect()
+    }
+
     /// Lines from the image, and from the files of the modules that addresses are in.
     fn answers(
         &self,
@@ -192,6 +229,9 @@ impl Symbolizer {
         if self.level == Level::Names {
             return answers;
         }
+        if self.modules.get().is_none() {
+            return self.answers_of_kernel(meant, unresolved);
+        }
         let mut of_kernel = Vec::new();
         let mut of_modules: HashMap<&str, Vec<usize>> = HashMap::new();
         for (at, symbol) in symbols.iter().enumerate() {
@@ -201,7 +241,8 @@ impl Symbolizer {
                 None => of_kernel.push(at),
             }
         }
-        let addrs = |places: &[usize]| places.iter().map(|at| meant[*at]).collect();
+        let addrs =
+            |places: &[usize]| -> Vec<Addr> { places.iter().map(|at| meant[*at]).collect() };
         let mut told = |places: &[usize], found: Vec<Result<Answer, Missing>>| {
             for (at, answer) in places.iter().zip(found) {
                 match answer {
@@ -211,11 +252,11 @@ impl Symbolizer {
             }
         };
         if let Some(lines) = self.lines.get() {
-            told(&of_kernel, lines.answers(addrs(&of_kernel)));
+            told(&of_kernel, lines.answers(&addrs(&of_kernel)));
         }
         if let Some(modules) = self.modules.get() {
             for (module, places) in of_modules {
-                told(&places, modules.answers(module, addrs(&places)));
+                told(&places, modules.answers(module, &addrs(&places)));
             }
         }
         answers
@@ -233,6 +274,11 @@ fn symbol_at(kallsyms: &Kallsyms, addr: Addr, meant: Addr) -> Option<SymbolAt> {
 }
 
 impl Unresolved {
+    fn told(&mut self, why: Missing) -> Answer {
+        self.count(why);
+        Answer::default()
+    }
+
     fn count(&mut self, why: Missing) {
         match why {
             Missing::OutsideImage => self.outside_image += 1,

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use object::Object;
 use tempfile::TempDir;
 
-use super::{Frame, Level, ModuleLines, OpenError, PendingLines, SourceLine, Symbolizer, Where};
+use super::{
+    Frame, Level, LineOptions, MEMORY, ModuleLines, OpenError, PendingLines, SourceLine, Symbolizer,
+};
 use crate::kernel::images::KernelIdentity;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, GlobKind, GlobSpec};
@@ -37,7 +39,7 @@ fn moved_kallsyms(name: &str, by: u64) -> Arc<Kallsyms> {
 }
 
 fn symbolizer(image: &Path, kallsyms: &Arc<Kallsyms>, level: Level) -> Symbolizer {
-    let lines = Symbolizer::prepare(image.to_owned(), kallsyms)
+    let lines = Symbolizer::prepare(image.to_owned(), kallsyms, LineOptions::default())
         .unwrap()
         .join()
         .unwrap();
@@ -128,14 +130,14 @@ fn a_kernel_that_kaslr_moved_has_the_lines_of_its_image() {
 }
 
 /// The functions that such files define, by name, and how many are inlined everywhere.
-fn defined(image: &str, symbols: &str, glob: &str, units: Where) -> (Vec<String>, usize) {
+fn defined(image: &str, symbols: &str, glob: &str) -> (Vec<String>, usize) {
     let kallsyms = moved_kallsyms(symbols, 0x1000_0000);
-    let lines = Symbolizer::prepare(data(image), &kallsyms).unwrap();
+    let lines = Symbolizer::prepare(data(image), &kallsyms, LineOptions::default()).unwrap();
     let spec: GlobSpec = glob.parse().unwrap();
     let GlobKind::Source(path) = spec.kind() else {
         panic!("{glob}")
     };
-    let found = lines.join().unwrap().functions(path, units);
+    let found = lines.join().unwrap().functions(path);
     assert_eq!(found.n_damaged, 0);
     let name = |addr: &u64| {
         let index = kallsyms.starts_at(Addr(*addr)).unwrap();
@@ -148,24 +150,20 @@ fn defined(image: &str, symbols: &str, glob: &str, units: Where) -> (Vec<String>
 fn functions_are_found_by_the_file_that_defines_them() {
     for image in ["dwarf5", "dwarf4", "zstd", "no-aranges"] {
         let symbols = if image == "dwarf4" { image } else { "dwarf5" };
-        let defined = |glob, units| defined(image, symbols, glob, units);
-        let (names, _) = defined(":kernel/*.c", Where::NamedUnits);
+        let defined = |glob| defined(image, symbols, glob);
+        let (names, _) = defined(":kernel/*.c");
         assert_eq!(
             names,
             ["entry", "plain", "die", "doomed", "behind"],
             "{image}"
         );
         assert_eq!(
-            defined(":mm/alloc.c", Where::NamedUnits),
+            defined(":mm/alloc.c"),
             (vec!["alloc".to_owned()], 1),
             "{image}"
         );
-        assert_eq!(
-            defined(":include/*.h", Where::AllUnits),
-            (vec![], 2),
-            "{image}"
-        );
-        assert_eq!(defined(":fs/*.c", Where::AllUnits), (vec![], 0), "{image}");
+        assert_eq!(defined(":include/*.h"), (vec![], 2), "{image}");
+        assert_eq!(defined(":fs/*.c"), (vec![], 0), "{image}");
     }
 }
 
@@ -347,7 +345,7 @@ fn b24_symbols_that_come_later_are_seen_after_a_reread() {
 fn images_that_cannot_be_used_say_why() {
     let kallsyms = kallsyms("dwarf5");
     let open = |path: PathBuf, kallsyms: &Kallsyms| {
-        Symbolizer::prepare(path, kallsyms)
+        Symbolizer::prepare(path, kallsyms, LineOptions::default())
             .unwrap()
             .join()
             .unwrap_err()
@@ -411,15 +409,18 @@ fn damaged_images_cost_lines_and_nothing_else() {
             fs::write(&path, &bytes).unwrap();
             let opened = if image == "relocatable" {
                 let text = vec![(".text".to_owned(), 0xffff_ffff_8100_0000)];
-                PendingLines::open_module(path.clone(), text)
+                PendingLines::open_module(path.clone(), text, MEMORY)
             } else {
-                Symbolizer::prepare(path.clone(), &kallsyms).unwrap().join()
+                let options = LineOptions::default();
+                Symbolizer::prepare(path.clone(), &kallsyms, options)
+                    .unwrap()
+                    .join()
             };
-            let _ = PendingLines::open_alone(path.clone(), None);
+            let _ = PendingLines::open_alone(path.clone(), None, &LineOptions::default());
             let Ok(lines) = opened else { continue };
             let spec: GlobSpec = ":*.c".parse().unwrap();
             if let GlobKind::Source(path) = spec.kind() {
-                let _ = lines.functions(path, Where::AllUnits);
+                let _ = lines.functions(path);
             }
             let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines));
             for offset in (0..0xe0).step_by(3) {

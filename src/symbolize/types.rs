@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::engine::demangled;
+use super::strings::demangled;
 
 /// A line of source code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

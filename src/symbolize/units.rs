@@ -7,9 +7,7 @@ use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use gimli::{DebugInfoOffset, Dwarf, UnitSectionOffset};
-
-use super::sections::Slice;
+use super::dwarf::{Abbreviations, DebugSections, Section, Unit, address_ranges, headers};
 
 /// A unit: where its bytes begin in `.debug_info`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,114 +17,116 @@ pub(super) struct UnitAt(pub(super) usize);
 #[derive(Debug)]
 pub(super) struct UnitIndex {
     listed: Ranges,
-    listed_units: HashSet<UnitAt>,
     unlisted: OnceCell<Ranges>,
 }
 
 impl UnitIndex {
-    pub(super) fn new(dwarf: &Dwarf<Slice<'_>>) -> Self {
-        let mut ranges = Vec::new();
-        let mut listed_units = HashSet::new();
+    pub(super) fn new(sections: DebugSections<'_>) -> Self {
         // What follows a damaged set is unlisted: it is found the slow way.
-        for header in dwarf.debug_aranges.headers().map_while(Result::ok) {
-            let unit = UnitAt(header.debug_info_offset().0);
-            let entries = header.entries().map_while(Result::ok);
-            let before = ranges.len();
-            ranges.extend(entries.map(|entry| (entry.range().begin..entry.range().end, unit)));
-            if ranges.len() > before {
-                listed_units.insert(unit);
-            }
-        }
+        let ranges = address_ranges(sections.get(Section::Aranges)).into_iter();
+        let ranges = ranges.map(|(range, unit)| (range.start..range.end, UnitAt(unit)));
         Self {
-            listed: Ranges::new(ranges),
-            listed_units,
+            listed: Ranges::new(ranges.collect()),
             unlisted: OnceCell::new(),
         }
     }
 
-    /// The units that may know about an address, the likeliest first.
-    pub(super) fn find(&self, dwarf: &Dwarf<Slice<'_>>, addr: u64) -> Vec<UnitAt> {
-        let listed = self.listed.find(addr);
-        if !listed.is_empty() {
-            return listed;
+    /// As it was found earlier: what is listed, and what is not.
+    pub(super) fn known(listed: Vec<UnitRange>, unlisted: Vec<UnitRange>) -> Self {
+        Self {
+            listed: Ranges::new(listed),
+            unlisted: OnceCell::from(Ranges::new(unlisted)),
         }
-        self.unlisted
-            .get_or_init(|| self.unlisted(dwarf))
-            .find(addr)
+    }
+
+    /// The units that may know about an address, the likeliest first.
+    pub(super) fn find<'data>(
+        &self,
+        sections: impl FnOnce() -> DebugSections<'data>,
+        addr: u64,
+        into: &mut Vec<UnitAt>,
+    ) {
+        into.clear();
+        self.listed.find(addr, into);
+        if into.is_empty() {
+            self.unlisted
+                .get_or_init(|| self.look_for_unlisted(sections()))
+                .find(addr, into);
+        }
+    }
+
+    /// What is listed, and what is not.
+    pub(super) fn all(&self, sections: DebugSections<'_>) -> (&[UnitRange], &[UnitRange]) {
+        let unlisted = self
+            .unlisted
+            .get_or_init(|| self.look_for_unlisted(sections));
+        (&self.listed.ranges, &unlisted.ranges)
     }
 
     /// The units listed in `.debug_aranges`, in order.
     pub(super) fn listed_units(&self) -> Vec<UnitAt> {
-        let mut units: Vec<_> = self.listed_units.iter().copied().collect();
+        let mut units: Vec<_> = self.listed.ranges.iter().map(|(_, unit)| *unit).collect();
         units.sort_unstable();
+        units.dedup();
         units
     }
 
-    fn unlisted(&self, dwarf: &Dwarf<Slice<'_>>) -> Ranges {
+    fn look_for_unlisted(&self, sections: DebugSections<'_>) -> Ranges {
+        let listed: HashSet<UnitAt> = self.listed_units().into_iter().collect();
         let mut ranges = Vec::new();
-        for header in dwarf.units().map_while(Result::ok) {
-            let UnitSectionOffset(offset) = header.offset();
-            if self.listed_units.contains(&UnitAt(offset)) {
+        let mut abbreviations = Abbreviations::default();
+        for header in headers(sections.get(Section::Info)).flatten() {
+            let at = UnitAt(header.start);
+            if listed.contains(&at) {
                 continue;
             }
-            let Ok(unit) = dwarf.unit(header) else {
-                continue;
-            };
-            let Ok(found) = dwarf.unit_ranges(&unit) else {
-                continue;
-            };
-            let found = found.map_while(Result::ok);
-            ranges.extend(found.map(|range| (range.begin..range.end, UnitAt(offset))));
+            let unit = Unit::read(sections, header, &mut abbreviations);
+            let code = unit.and_then(|unit| unit.code()).unwrap_or_default();
+            ranges.extend(code.into_iter().map(|range| (range.start..range.end, at)));
         }
         Ranges::new(ranges)
     }
 }
 
-/// The bytes of a unit in `.debug_info`; `None` where its header is damaged.
-pub(super) fn bytes(dwarf: &Dwarf<Slice<'_>>, unit: UnitAt) -> Option<Range<usize>> {
-    let header = dwarf
-        .debug_info
-        .header_from_offset(DebugInfoOffset(unit.0))
-        .ok()?;
-    Some(unit.0..unit.0.checked_add(header.length_including_self())?)
-}
+/// Code of a unit.
+pub(super) type UnitRange = (Range<u64>, UnitAt);
+
+/// A hostile table could make every range a candidate: a few are tried.
+const MOST_CANDIDATES: usize = 8;
 
 /// Ranges that may overlap, in order of their starts.
 #[derive(Debug)]
 struct Ranges {
-    ranges: Vec<(Range<u64>, UnitAt)>,
-    /// The length of the longest: what starts further before an address does not hold it.
-    longest: u64,
+    ranges: Vec<UnitRange>,
+    /// How far each range and those before it reach: what ends before an address ends the search.
+    reach: Vec<u64>,
 }
 
 impl Ranges {
-    fn new(mut ranges: Vec<(Range<u64>, UnitAt)>) -> Self {
+    fn new(mut ranges: Vec<UnitRange>) -> Self {
         // Functions that the linker dropped are at 0.
         ranges.retain(|(range, _)| range.start != 0 && range.start < range.end);
         ranges.sort_unstable_by_key(|(range, unit)| (range.start, range.end, *unit));
-        let longest = ranges
-            .iter()
-            .map(|(range, _)| range.end - range.start)
-            .max();
+        let reach = ranges.iter().scan(0, |reach, (range, _)| {
+            *reach = range.end.max(*reach);
+            Some(*reach)
+        });
         Self {
+            reach: reach.collect(),
             ranges,
-            longest: longest.unwrap_or(0),
         }
     }
 
-    fn find(&self, addr: u64) -> Vec<UnitAt> {
-        // A hostile table could make every range a candidate: a few are tried.
-        const MOST_CANDIDATES: usize = 8;
+    fn find(&self, addr: u64, into: &mut Vec<UnitAt>) {
         let end = self
             .ranges
             .partition_point(|(range, _)| range.start <= addr);
-        self.ranges[..end]
-            .iter()
+        let before = self.ranges[..end].iter().zip(&self.reach[..end]);
+        let found = before
             .rev()
-            .take_while(|(range, _)| addr - range.start < self.longest)
-            .filter(|(range, _)| range.contains(&addr))
-            .map(|(_, unit)| *unit)
-            .take(MOST_CANDIDATES)
-            .collect()
+            .take_while(|(_, reach)| addr < **reach)
+            .filter(|((range, _), _)| range.contains(&addr))
+            .map(|((_, unit), _)| *unit);
+        into.extend(found.take(MOST_CANDIDATES));
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::app::failure::Failure;
-use crate::app::lines::of_modules;
+use crate::app::lines::{ImageChoice, of_modules};
 use crate::config::PlacesOptions;
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
@@ -60,20 +60,21 @@ impl fmt::Display for Unplaced {
 impl Known {
     /// Opens what the options name.
     pub(super) fn open(options: &PlacesOptions, files: &KernelFiles, diag: &Diag) -> Result<Self> {
+        let choice = &ImageChoice::new(options.kernel.as_deref(), !options.no_cache);
         match &options.kernel {
-            None => Self::of_running(None, files, diag),
+            None => Self::of_running(choice, files, diag),
             Some(image) if options.base.is_none() && is_running(image, files) => {
-                Self::of_running(Some(image), files, diag).or_else(|error| {
+                Self::of_running(choice, files, diag).or_else(|error| {
                     diag.warning(format!("{error:#}: addresses are taken as the image's own"));
-                    Self::of_image(image, None)
+                    Self::of_image(image, None, choice)
                 })
             }
-            Some(image) => Self::of_image(image, options.base),
+            Some(image) => Self::of_image(image, options.base, choice),
         }
     }
 
-    fn of_image(image: &Path, base: Option<u64>) -> Result<Self> {
-        let opened = PendingLines::open_alone(image.to_owned(), base);
+    fn of_image(image: &Path, base: Option<u64>, choice: &ImageChoice) -> Result<Self> {
+        let opened = PendingLines::open_alone(image.to_owned(), base, choice.options());
         let (lines, symbols) = opened.map_err(|error| {
             let hint = "-k takes a `vmlinux` with debug information";
             Failure::hinted(error.to_string(), hint)
@@ -83,22 +84,28 @@ impl Known {
         Ok(Self::new(kallsyms, symbolizer))
     }
 
-    fn of_running(named: Option<&Path>, files: &KernelFiles, diag: &Diag) -> Result<Self> {
+    fn of_running(choice: &ImageChoice, files: &KernelFiles, diag: &Diag) -> Result<Self> {
         let kallsyms = files.kallsyms().map_err(|error| {
             let hint = "run as root, or name an image with -k IMAGE";
             Failure::hinted(format!("{error:#}"), hint)
         })?;
         let kernel = KernelIdentity::read(&files.path(""))?;
         let caches = images::debuginfod_caches(|name| env::var_os(name));
-        let found = match named {
+        let found = match choice.named() {
             Some(path) => images::named(path, &kernel)?,
             None => images::find(&files.path(""), &caches, &kernel),
         };
+        let prepare = |path| Symbolizer::prepare(path, &kallsyms, choice.options().clone());
         let lines = match found {
             Found {
                 image: Some(image), ..
-            } => match Symbolizer::prepare(image.path, &kallsyms).and_then(PendingLines::join) {
-                Ok(lines) => Some(lines),
+            } => match prepare(image.path).and_then(PendingLines::join) {
+                Ok(lines) => {
+                    if let Some(problem) = lines.problem() {
+                        diag.warning(problem);
+                    }
+                    Some(lines)
+                }
                 Err(error) => {
                     diag.warning(format!("no source lines: {error}"));
                     None

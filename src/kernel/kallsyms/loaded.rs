@@ -5,6 +5,8 @@
 //! half gone. So every number is bounded, every name checked, and what makes no sense ends the
 //! walk with an error; the caller reads `/proc/kallsyms` then.
 
+use std::sync::OnceLock;
+
 use anyhow::{Context, Result, ensure};
 
 use super::parse::{self, rank};
@@ -93,6 +95,7 @@ impl Kallsyms {
             text: self.text[..self.kernel_text_len].to_owned(),
             entries: self.entries.iter().filter(kernel).copied().collect(),
             kernel_text_len: self.kernel_text_len,
+            steps: OnceLock::new(),
         };
         of_kernel.add_loaded(kcore, layout)
     }
@@ -121,6 +124,8 @@ impl Kallsyms {
         parse::sort(&mut loaded.entries);
         self.text = loaded.text;
         self.entries = loaded.entries;
+        // They are those of fewer entries.
+        self.steps = OnceLock::new();
         Ok(self)
     }
 }

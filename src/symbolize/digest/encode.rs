@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Pieces of code → the bytes of a table, in order of their addresses.
+//!
+//! A table is a header, a directory of blocks, the files, the rows of the blocks, and the calls.
+//! Each block begins anew, so that an address is found by its block and a few dozen rows:
+//!
+//! * row: a byte with its length (5 bits; 0: 32 and more, which follows) and what has changed
+//!   since the row before, then what has: call (signed distance), file, line (signed distance from
+//!   the last line of that file in the block);
+//! * call: distance to the call that it was inlined into (0: none), name, file, line.
+//!
+//! Numbers are of variable length. Files and names are numbers of texts (`strings`).
+
+/// Rows of a block.
+const BLOCK: usize = 64;
+
+/// A gap as long as this begins a block; a shorter one is a row without a line.
+const GAP: u64 = 1 << 12;
+
+/// The length that a row's first byte has room for.
+pub(super) const SHORT: u64 = 32;
+pub(super) const CALL_CHANGES: u8 = 1 << 5;
+pub(super) const FILE_CHANGES: u8 = 1 << 6;
+pub(super) const LINE_CHANGES: u8 = 1 << 7;
+
+/// The last lines of so many files are remembered.
+pub(super) const FILES_REMEMBERED: usize = 16;
+
+/// Base address, then the numbers of blocks, files, bytes of rows, bytes of calls.
+pub(super) const HEADER: usize = 8 + 4 * 4;
+
+/// What a row says: call and file are 0 where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Row {
+    /// The place of the innermost call, counted from 1.
+    pub(super) call: u32,
+    /// The number of the file, counted from 1.
+    pub(super) file: u32,
+    pub(super) line: u32,
+}
+
+/// What rows are told in terms of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct State {
+    pub(super) row: Row,
+    pub(super) lines: [u32; FILES_REMEMBERED],
+}
+
+/// A table that is being written.
+#[derive(Debug, Default)]
+pub(super) struct Encoder {
+    base: Option<u64>,
+    blocks: Vec<(u32, u32)>,
+    rows: Vec<u8>,
+    calls: Vec<u8>,
+    files: Vec<u32>,
+    state: State,
+    in_block: usize,
+    pending: Option<(u64, u64, Row)>,
+}
+
+impl Encoder {
+    /// The number of a file of which the text is known, counted from 1.
+    pub(super) fn file(&mut self, text: u32) -> u32 {
+        let known = self.files.iter().position(|other| *other == text);
+        let index = known.unwrap_or_else(|| {
+            self.files.push(text);
+            self.files.len() - 1
+        });
+        index as u32 + 1
+    }
+
+    /// Adds a call; its place, counted from 1.
+    pub(super) fn call(&mut self, parent: u32, name: u32, file: u32, line: u64) -> u32 {
+        let place = self.calls.len() as u32 + 1;
+        let distance = if parent == 0 { 0 } else { place - parent };
+        for number in [distance.into(), name.into(), file.into(), line] {
+            push(&mut self.calls, number);
+        }
+        place
+    }
+
+    /// Adds a piece of code behind all others. `None` where it is too far from the first one.
+    pub(super) fn row(&mut self, start: u64, end: u64, row: Row) -> Option<()> {
+        if let Some((_, last_end, last)) = &mut self.pending
+            && *last_end == start
+            && *last == row
+        {
+            *last_end = end;
+            return Some(());
+        }
+        let before = self.pending.replace((start, end, row));
+        if let Some((first, last, row)) = before {
+            self.write(first, last, row)?;
+            if last < start && start - last < GAP {
+                self.write(last, start, Row::default())?;
+            } else if last < start {
+                self.in_block = 0;
+            }
+        }
+        Some(())
+    }
+
+    fn write(&mut self, start: u64, end: u64, row: Row) -> Option<()> {
+        if self.in_block == 0 {
+            let base = *self.base.get_or_insert(start);
+            let place = u32::try_from(start - base).ok()?;
+            self.blocks
+                .push((place, u32::try_from(self.rows.len()).ok()?));
+            self.state = State::default();
+        }
+        self.in_block = (self.in_block + 1) % BLOCK;
+        let last = self.state.row;
+        let remembered = &mut self.state.lines[row.file as usize % FILES_REMEMBERED];
+        let length = end - start;
+        let mut head = if length < SHORT { length as u8 } else { 0 };
+        for (changes, flag) in [
+            (row.call != last.call, CALL_CHANGES),
+            (row.file != last.file, FILE_CHANGES),
+            (row.line != *remembered, LINE_CHANGES),
+        ] {
+            if changes {
+                head |= flag;
+            }
+        }
+        self.rows.push(head);
+        if length >= SHORT {
+            push(&mut self.rows, length - SHORT);
+        }
+        if head & CALL_CHANGES != 0 {
+            push(
+                &mut self.rows,
+                zigzag(i64::from(row.call) - i64::from(last.call)),
+            );
+        }
+        if head & FILE_CHANGES != 0 {
+            push(&mut self.rows, row.file.into());
+        }
+        if head & LINE_CHANGES != 0 {
+            push(
+                &mut self.rows,
+                zigzag(i64::from(row.line) - i64::from(*remembered)),
+            );
+        }
+        *remembered = row.line;
+        self.state.row = row;
+        Some(())
+    }
+
+    /// The table.
+    pub(super) fn finish(mut self) -> Option<Vec<u8>> {
+        if let Some((start, end, row)) = self.pending.take() {
+            self.write(start, end, row)?;
+        }
+        let n_bytes = 8 * self.blocks.len() + 4 * self.files.len();
+        let mut bytes = Vec::with_capacity(HEADER + n_bytes + self.rows.len() + self.calls.len());
+        bytes.extend(self.base.unwrap_or(0).to_le_bytes());
+        for number in [
+            self.blocks.len(),
+            self.files.len(),
+            self.rows.len(),
+            self.calls.len(),
+        ] {
+            bytes.extend(u32::try_from(number).ok()?.to_le_bytes());
+        }
+        for (start, rows) in &self.blocks {
+            bytes.extend(start.to_le_bytes());
+            bytes.extend(rows.to_le_bytes());
+        }
+        for file in &self.files {
+            bytes.extend(file.to_le_bytes());
+        }
+        bytes.extend(&self.rows);
+        bytes.extend(&self.calls);
+        Some(bytes)
+    }
+}
+
+fn push(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)) as u64
+}

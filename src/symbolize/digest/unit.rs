@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Making the table of a unit.
+
+use std::collections::HashMap;
+use std::mem;
+
+use super::encode::{Encoder, Row};
+use super::paint::{innermost, pieces};
+use super::walk::{Call, NONE, Wanted, walk};
+use crate::symbolize::dwarf::{
+    Abbreviations, DebugSections, EntryAt, Files, Function, Header, Lines, Section, Unit,
+    function_at, headers,
+};
+use crate::symbolize::strings::{PlaceHash, Strings};
+
+/// How often an entry may refer to another one for its name.
+const LONGEST_REFERENCE: usize = 16;
+
+/// Makes tables; what it needs in passing is kept from unit to unit.
+#[derive(Debug, Default)]
+pub(in crate::symbolize) struct Digester {
+    abbreviations: Abbreviations,
+    /// Of the unit that an entry of another unit was last looked for in.
+    elsewhere: Abbreviations,
+}
+
+impl Digester {
+    /// The table of the unit at an offset of `.debug_info`; `None` where it is damaged.
+    pub(in crate::symbolize) fn table(
+        &mut self,
+        sections: DebugSections<'_>,
+        header: Header,
+        strings: &mut Strings,
+    ) -> Option<Vec<u8>> {
+        let unit = Unit::read(sections, header, &mut self.abbreviations)?;
+        let mut walked = walk(&unit, &self.abbreviations, Wanted::Calls)?;
+        let lines = Lines::read(&unit)?;
+        let painted = innermost(mem::take(&mut walked.spans));
+        let mut making = Making {
+            unit: &unit,
+            files: &lines.files,
+            names: Names {
+                unit: &unit,
+                abbreviations: &self.abbreviations,
+                elsewhere: &mut self.elsewhere,
+                known: HashMap::default(),
+            },
+            strings,
+            places: vec![0; walked.calls.len()],
+            calls: &walked.calls,
+            numbers: Vec::new(),
+            encoder: Encoder::default(),
+        };
+        let mut fits = true;
+        pieces(&lines.rows, &painted, |piece| {
+            let (file, line) = piece.line.unwrap_or_default();
+            let row = Row {
+                call: making.call(piece.call),
+                file: piece.line.map_or(0, |_| making.file(file.into())),
+                line,
+            };
+            fits &= making.encoder.row(piece.start, piece.end, row).is_some();
+        });
+        let table = making.encoder.finish()?;
+        fits.then_some(table)
+    }
+
+    pub(super) fn parts(&mut self) -> (&mut Abbreviations, &mut Abbreviations) {
+        (&mut self.abbreviations, &mut self.elsewhere)
+    }
+}
+
+struct Making<'a, 'data> {
+    unit: &'a Unit<'data>,
+    files: &'a Files<'data>,
+    names: Names<'a, 'data>,
+    strings: &'a mut Strings,
+    calls: &'a [Call],
+    /// Where in the table each call is, counted from 1; 0: not yet.
+    places: Vec<u32>,
+    /// The number in the table of each file of the unit, and one more; 0: not yet.
+    numbers: Vec<u32>,
+    encoder: Encoder,
+}
+
+impl Making<'_, '_> {
+    /// The place of a call, which is added to the table with those that it was inlined into.
+    fn call(&mut self, call: u32) -> u32 {
+        let mut missing = Vec::new();
+        let mut next = call;
+        let mut parent = 0;
+        while next != NONE {
+            parent = self.places[next as usize];
+            if parent != 0 {
+                break;
+            }
+            missing.push(next);
+            // Outer ones have smaller numbers: this ends.
+            next = self.calls[next as usize].parent;
+        }
+        if next == NONE {
+            parent = 0;
+        }
+        for number in missing.into_iter().rev() {
+            let call = self.calls[number as usize];
+            let name = self.names.name(call.origin, self.strings);
+            let file = self.file(call.file);
+            parent = self.encoder.call(parent, name, file, call.line);
+            self.places[number as usize] = parent;
+        }
+        parent
+    }
+
+    /// The number in the table of a file of the unit; 0: it has none.
+    fn file(&mut self, number: u64) -> u32 {
+        /// Remembered by number; larger ones are not any compiler's.
+        const LARGEST: u64 = 1 << 16;
+        if let Some(known) = usize::try_from(number)
+            .ok()
+            .and_then(|at| self.numbers.get(at))
+            && *known != 0
+        {
+            return *known - 1;
+        }
+        let path = self.files.get(self.unit, number);
+        let found = path.map_or(0, |(directory, name)| {
+            let unit = self.unit.directory.unwrap_or_default();
+            self.encoder.file(self.strings.path(unit, directory, name))
+        });
+        if number < LARGEST {
+            let at = number as usize;
+            if self.numbers.len() <= at {
+                self.numbers.resize(at + 1, 0);
+            }
+            self.numbers[at] = found + 1;
+        }
+        found
+    }
+}
+
+/// The names of functions by the entries that describe them.
+pub(super) struct Names<'a, 'data> {
+    pub(super) unit: &'a Unit<'data>,
+    pub(super) abbreviations: &'a Abbreviations,
+    pub(super) elsewhere: &'a mut Abbreviations,
+    pub(super) known: HashMap<EntryAt, u32, PlaceHash>,
+}
+
+impl<'data> Names<'_, 'data> {
+    fn name(&mut self, origin: Option<EntryAt>, strings: &mut Strings) -> u32 {
+        let Some(origin) = origin else {
+            return strings.name(b"?");
+        };
+        if let Some(known) = self.known.get(&origin) {
+            return *known;
+        }
+        let text = self.text(origin).unwrap_or(b"?");
+        let name = strings.name(text);
+        self.known.insert(origin, name);
+        name
+    }
+
+    fn text(&mut self, mut at: EntryAt) -> Option<&'data [u8]> {
+        for _ in 0..LONGEST_REFERENCE {
+            let function = match at {
+                EntryAt::Here(at) if self.is_here(at) => {
+                    function_at(self.unit, self.abbreviations, at)?
+                }
+                EntryAt::Here(at) => self.function_of_other(self.unit.sections, at)?,
+                EntryAt::Shared(at) => self.function_of_other(self.unit.sections.shared()?, at)?,
+            };
+            if let Some(name) = function.linkage_name.or(function.name) {
+                return Some(name);
+            }
+            at = match (at, function.origin?) {
+                // What the shared file refers to is in it.
+                (EntryAt::Shared(_), EntryAt::Here(at)) => EntryAt::Shared(at),
+                (_, at) => at,
+            };
+        }
+        None
+    }
+
+    fn is_here(&self, at: usize) -> bool {
+        (self.unit.header.start..self.unit.header.end).contains(&at)
+    }
+
+    fn function_of_other(
+        &mut self,
+        sections: DebugSections<'data>,
+        at: usize,
+    ) -> Option<Function<'data>> {
+        let info = sections.get(Section::Info);
+        let header = headers(info)
+            .flatten()
+            .find(|header| (header.start..header.end).contains(&at))?;
+        let unit = Unit::read(sections, header, self.elsewhere)?;
+        function_at(&unit, self.elsewhere, at)
+    }
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The entries of a unit → its functions, and the inlined calls in them with their code.
+
+use crate::symbolize::dwarf::{
+    Abbreviation, Abbreviations, AddressRange, Cursor, EntryAt, Function, Unit, read_function,
+    read_inlined_call, skip,
+};
+
+/// Deeper nesting is nobody's.
+const DEEPEST: usize = 1 << 12;
+
+/// More inlined calls, or ranges of them, than this in one unit are nobody's: hostile entries may
+/// all name the same long list of ranges.
+const MOST: usize = 1 << 21;
+
+/// No call.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// An inlined call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    /// The call that it was inlined into; [`NONE`]: the function itself.
+    pub(super) parent: u32,
+    pub(super) origin: Option<EntryAt>,
+    pub(super) file: u64,
+    pub(super) line: u64,
+}
+
+/// Code of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// Calls are numbered outer before inner.
+    pub(super) call: u32,
+}
+
+/// A function that has code, or that is inlined elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FunctionEntry<'data> {
+    pub(super) function: Function<'data>,
+    /// Where its code begins, in [`Walked::starts`].
+    pub(super) starts: (u32, u32),
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// The calls that were inlined.
+    Calls,
+    /// The functions.
+    Functions,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Walked<'data> {
+    pub(super) calls: Vec<Call>,
+    pub(super) spans: Vec<Span>,
+    pub(super) functions: Vec<FunctionEntry<'data>>,
+    pub(super) starts: Vec<u64>,
+}
+
+/// Goes through the entries of a unit.
+pub(super) fn walk<'data>(
+    unit: &Unit<'data>,
+    abbreviations: &Abbreviations,
+    wanted: Wanted,
+) -> Option<Walked<'data>> {
+    let mut walk = Walk {
+        unit,
+        abbreviations,
+        wanted,
+        has_only_types: unit.language.is_some_and(is_c),
+        found: Walked::default(),
+        code: Vec::new(),
+        open: Vec::new(),
+    };
+    walk.run()?;
+    Some(walk.found)
+}
+
+/// In C no function is defined within a type.
+fn is_c(language: gimli::DwLang) -> bool {
+    matches!(
+        language,
+        gimli::DW_LANG_C
+            | gimli::DW_LANG_C89
+            | gimli::DW_LANG_C99
+            | gimli::DW_LANG_C11
+            | gimli::DW_LANG_Mips_Assembler
+    )
+}
+
+/// What the entries are in that come next.
+#[derive(Clone, Copy)]
+struct Open {
+    call: u32,
+    /// In a function that has code.
+    in_code: bool,
+}
+
+struct Walk<'a, 'data> {
+    unit: &'a Unit<'data>,
+    abbreviations: &'a Abbreviations,
+    wanted: Wanted,
+    has_only_types: bool,
+    found: Walked<'data>,
+    code: Vec<AddressRange>,
+    open: Vec<Open>,
+}
+
+impl<'data> Walk<'_, 'data> {
+    fn run(&mut self) -> Option<()> {
+        let mut cursor = self.unit.cursor(self.unit.header.entries);
+        let mut now = Open {
+            call: NONE,
+            in_code: false,
+        };
+        while !cursor.is_at_end() {
+            let code = cursor.uleb()?;
+            if code == 0 {
+                // Padding may follow the last entry.
+                let Some(outer) = self.open.pop() else {
+                    break;
+                };
+                now = outer;
+                continue;
+            }
+            let abbreviation = self.abbreviations.get(code)?;
+            let inner = match abbreviation.tag {
+                gimli::DW_TAG_inlined_subroutine if now.in_code && self.wants_calls() => {
+                    self.call(&mut cursor, abbreviation, now)?
+                }
+                gimli::DW_TAG_subprogram => match self.function(&mut cursor, abbreviation)? {
+                    Some(inner) => inner,
+                    None => continue,
+                },
+                tag => {
+                    let sibling = skip(self.unit, &mut cursor, self.abbreviations, abbreviation)?;
+                    if abbreviation.has_children
+                        && !self.may_hold_functions(tag)
+                        && let Some(sibling) = sibling
+                    {
+                        self.go_on(&mut cursor, sibling)?;
+                        continue;
+                    }
+                    now
+                }
+            };
+            if abbreviation.has_children {
+                (self.open.len() < DEEPEST).then_some(())?;
+                self.open.push(now);
+                now = inner;
+            }
+        }
+        Some(())
+    }
+
+    fn wants_calls(&self) -> bool {
+        self.wanted != Wanted::Functions
+    }
+
+    /// Only forward, so that the walk ends.
+    fn go_on(&self, cursor: &mut Cursor<'data>, sibling: usize) -> Option<()> {
+        (cursor.at()..=self.unit.header.end)
+            .contains(&sibling)
+            .then(|| cursor.go_to(sibling))
+    }
+
+    fn may_hold_functions(&self, tag: gimli::DwTag) -> bool {
+        match tag {
+            gimli::DW_TAG_compile_unit
+            | gimli::DW_TAG_partial_unit
+            | gimli::DW_TAG_namespace
+            | gimli::DW_TAG_module
+            | gimli::DW_TAG_lexical_block
+            | gimli::DW_TAG_try_block
+            | gimli::DW_TAG_catch_block
+            | gimli::DW_TAG_inlined_subroutine => true,
+            gimli::DW_TAG_structure_type
+            | gimli::DW_TAG_class_type
+            | gimli::DW_TAG_union_type
+            | gimli::DW_TAG_enumeration_type
+            | gimli::DW_TAG_interface_type => !self.has_only_types,
+            _ => false,
+        }
+    }
+
+    fn call(
+        &mut self,
+        cursor: &mut Cursor<'data>,
+        abbreviation: &Abbreviation,
+        now: Open,
+    ) -> Option<Open> {
+        self.code.clear();
+        let call = read_inlined_call(
+            self.unit,
+            cursor,
+            self.abbreviations,
+            abbreviation,
+            &mut self.code,
+        )?;
+        let number = self.found.calls.len() as u32;
+        self.found.calls.push(Call {
+            parent: now.call,
+            origin: call.origin,
+            file: call.file,
+            line: call.line,
+        });
+        self.found.spans.extend(self.code.iter().map(|range| Span {
+            start: range.start,
+            end: range.end,
+            call: number,
+        }));
+        (self.found.calls.len().max(self.found.spans.len()) < MOST).then_some(())?;
+        Some(Open {
+            call: number,
+            in_code: true,
+        })
+    }
+
+    /// `None` where its children were stepped over.
+    fn function(
+        &mut self,
+        cursor: &mut Cursor<'data>,
+        abbreviation: &Abbreviation,
+    ) -> Option<Option<Open>> {
+        self.code.clear();
+        let function = read_function(
+            self.unit,
+            cursor,
+            self.abbreviations,
+            abbreviation,
+            &mut self.code,
+        )?;
+        let has_code = !self.code.is_empty();
+        if self.wanted != Wanted::Calls && (has_code || function.is_inlined) {
+            let first = self.found.starts.len() as u32;
+            self.found
+                .starts
+                .extend(self.code.iter().map(|range| range.start));
+            let starts = (first, self.found.starts.len() as u32);
+            self.found
+                .functions
+                .push(FunctionEntry { function, starts });
+            (self.found.starts.len() < MOST).then_some(())?;
+        }
+        let is_of_interest = (has_code && self.wants_calls()) || !self.has_only_types;
+        if abbreviation.has_children
+            && !is_of_interest
+            && let Some(sibling) = function.sibling
+        {
+            self.go_on(cursor, sibling)?;
+            return Some(None);
+        }
+        Some(Some(Open {
+            call: NONE,
+            in_code: has_code,
+        }))
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The sections that lines and inlined functions need.
+
+/// A section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::symbolize) enum Section {
+    Abbrev,
+    Addr,
+    Aranges,
+    Info,
+    Line,
+    LineStr,
+    Ranges,
+    RngLists,
+    Str,
+    StrOffsets,
+}
+
+impl Section {
+    pub(in crate::symbolize) const ALL: [Self; 10] = [
+        Self::Abbrev,
+        Self::Addr,
+        Self::Aranges,
+        Self::Info,
+        Self::Line,
+        Self::LineStr,
+        Self::Ranges,
+        Self::RngLists,
+        Self::Str,
+        Self::StrOffsets,
+    ];
+
+    pub(in crate::symbolize) fn name(self) -> &'static str {
+        match self {
+            Self::Abbrev => ".debug_abbrev",
+            Self::Addr => ".debug_addr",
+            Self::Aranges => ".debug_aranges",
+            Self::Info => ".debug_info",
+            Self::Line => ".debug_line",
+            Self::LineStr => ".debug_line_str",
+            Self::Ranges => ".debug_ranges",
+            Self::RngLists => ".debug_rnglists",
+            Self::Str => ".debug_str",
+            Self::StrOffsets => ".debug_str_offsets",
+        }
+    }
+}
+
+/// The sections that others share entries through.
+const SHARED: [Section; 4] = [
+    Section::Abbrev,
+    Section::Info,
+    Section::LineStr,
+    Section::Str,
+];
+
+/// The debug information of a file, and of the one that it shares entries with (dwz).
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::symbolize) struct DebugSections<'data> {
+    sections: [&'data [u8]; Section::ALL.len()],
+    shared: Option<[&'data [u8]; SHARED.len()]>,
+}
+
+impl<'data> DebugSections<'data> {
+    pub(in crate::symbolize) fn new(section: impl Fn(Section) -> &'data [u8]) -> Self {
+        Self {
+            sections: Section::ALL.map(section),
+            shared: None,
+        }
+    }
+
+    /// The bytes of a section; empty where there is none.
+    #[inline]
+    pub(in crate::symbolize) fn get(&self, section: Section) -> &'data [u8] {
+        self.sections[section as usize]
+    }
+
+    /// With the file that parts of this one were moved to.
+    pub(in crate::symbolize) fn sharing(self, shared: &Self) -> Self {
+        Self {
+            shared: Some(SHARED.map(|section| shared.get(section))),
+            ..self
+        }
+    }
+
+    /// The shared file, where there is one.
+    pub(in crate::symbolize) fn shared(&self) -> Option<Self> {
+        let shared = self.shared?;
+        Some(Self::new(|wanted| {
+            let at = SHARED.iter().position(|section| *section == wanted);
+            at.map_or(&[], |at| shared[at])
+        }))
+    }
+
+    /// Text at an offset.
+    #[inline]
+    pub(in crate::symbolize) fn text(
+        &self,
+        section: Section,
+        offset: usize,
+    ) -> Option<&'data [u8]> {
+        let rest = self.get(section).get(offset..)?;
+        rest.get(..memchr::memchr(0, rest)?)
+    }
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Units: their headers, and what their first entry says.
+
+use std::iter;
+
+use gimli::DwLang;
+
+use super::abbreviations::Abbreviations;
+use super::cursor::Cursor;
+use super::forms::{self, Encoding, Value};
+use super::ranges::{self, AddressRange};
+use super::sections::{DebugSections, Section};
+
+/// Where a unit is and how it is written.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::symbolize) struct Header {
+    /// Where its bytes begin in `.debug_info`.
+    pub(in crate::symbolize) start: usize,
+    /// Where its first entry begins.
+    pub(in crate::symbolize) entries: usize,
+    /// Where it ends.
+    pub(in crate::symbolize) end: usize,
+    abbreviations: usize,
+    encoding: Encoding,
+}
+
+impl Header {
+    /// Reads the header at an offset of `.debug_info`.
+    pub(in crate::symbolize) fn read(info: &[u8], start: usize) -> Option<Self> {
+        let mut cursor = Cursor::new(info, start);
+        let (length, offset) = cursor.unit_length()?;
+        let end = cursor.at().checked_add(length)?;
+        (end <= info.len()).then_some(())?;
+        let version = cursor.u16()?;
+        (2..=5).contains(&version).then_some(())?;
+        let (abbreviations, address);
+        if version < 5 {
+            abbreviations = cursor.offset(offset)?;
+            address = cursor.u8()?;
+        } else {
+            let kind = gimli::DwUt(cursor.u8()?);
+            address = cursor.u8()?;
+            abbreviations = cursor.offset(offset)?;
+            match kind {
+                gimli::DW_UT_skeleton | gimli::DW_UT_split_compile => cursor.skip(8)?,
+                gimli::DW_UT_type | gimli::DW_UT_split_type => {
+                    cursor.skip(8 + usize::from(offset))?;
+                }
+                _ => {}
+            }
+        }
+        matches!(address, 4 | 8).then_some(())?;
+        (cursor.at() <= end).then_some(Self {
+            start,
+            entries: cursor.at(),
+            end,
+            abbreviations,
+            encoding: Encoding {
+                version,
+                address,
+                offset,
+            },
+        })
+    }
+}
+
+/// The headers of all units. What follows one whose length makes no sense is lost, and told.
+pub(in crate::symbolize) fn headers(info: &[u8]) -> impl Iterator<Item = Option<Header>> + '_ {
+    let mut next = 0;
+    iter::from_fn(move || {
+        if next >= info.len() {
+            return None;
+        }
+        let header = Header::read(info, next);
+        let mut cursor = Cursor::new(info, next);
+        // A version that is not known costs its own unit only.
+        let end = cursor
+            .unit_length()
+            .and_then(|(length, _)| cursor.at().checked_add(length));
+        next = end.unwrap_or(usize::MAX);
+        Some(header)
+    })
+}
+
+/// A unit, with what its first entry says.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::symbolize) struct Unit<'data> {
+    pub(in crate::symbolize) sections: DebugSections<'data>,
+    pub(in crate::symbolize) header: Header,
+    pub(super) encoding: Encoding,
+    /// The address that others count from.
+    pub(super) low: u64,
+    pub(in crate::symbolize) name: Option<&'data [u8]>,
+    pub(in crate::symbolize) directory: Option<&'data [u8]>,
+    pub(super) line_program: Option<usize>,
+    pub(in crate::symbolize) language: Option<DwLang>,
+    high: Option<Value<'data>>,
+    range_list: Option<Value<'data>>,
+    pub(super) rnglists_base: usize,
+    addr_base: usize,
+    str_offsets_base: usize,
+}
+
+impl<'data> Unit<'data> {
+    /// Reads the first entry; `abbreviations` become the unit's.
+    pub(in crate::symbolize) fn read(
+        sections: DebugSections<'data>,
+        header: Header,
+        abbreviations: &mut Abbreviations,
+    ) -> Option<Self> {
+        let section = sections.get(Section::Abbrev);
+        abbreviations.read(section, header.abbreviations, header.encoding)?;
+        let mut unit = Self {
+            sections,
+            header,
+            encoding: header.encoding,
+            low: 0,
+            name: None,
+            directory: None,
+            line_program: None,
+            language: None,
+            high: None,
+            range_list: None,
+            // Where the first list begins behind the section's header, for what says nothing.
+            rnglists_base: if header.encoding.offset == 8 { 20 } else { 12 },
+            addr_base: if header.encoding.offset == 8 { 16 } else { 8 },
+            str_offsets_base: if header.encoding.offset == 8 { 16 } else { 8 },
+        };
+        let values = unit.first_entry(abbreviations)?;
+        let value = |name| {
+            values
+                .iter()
+                .find(|(other, _)| *other == name)
+                .map(|(_, value)| *value)
+        };
+        // Before what is read through them.
+        let offset = |name| value(name).and_then(Value::section_offset);
+        let addr_base = offset(gimli::DW_AT_addr_base).or(offset(gimli::DW_AT_GNU_addr_base));
+        unit.addr_base = addr_base.unwrap_or(unit.addr_base);
+        unit.str_offsets_base =
+            offset(gimli::DW_AT_str_offsets_base).unwrap_or(unit.str_offsets_base);
+        unit.rnglists_base = offset(gimli::DW_AT_rnglists_base).unwrap_or(unit.rnglists_base);
+        unit.low = value(gimli::DW_AT_low_pc)
+            .and_then(|value| unit.address_of(value))
+            .unwrap_or(0);
+        unit.name = value(gimli::DW_AT_name).and_then(|value| unit.text(value));
+        unit.directory = value(gimli::DW_AT_comp_dir).and_then(|value| unit.text(value));
+        unit.line_program = value(gimli::DW_AT_stmt_list).and_then(Value::section_offset);
+        let language = value(gimli::DW_AT_language).and_then(Value::number);
+        unit.language = language
+            .and_then(|number| u16::try_from(number).ok())
+            .map(DwLang);
+        unit.high = value(gimli::DW_AT_high_pc);
+        unit.range_list = value(gimli::DW_AT_ranges);
+        Some(unit)
+    }
+
+    fn first_entry(
+        &self,
+        abbreviations: &Abbreviations,
+    ) -> Option<Vec<(gimli::DwAt, Value<'data>)>> {
+        let mut cursor = self.cursor(self.header.entries);
+        let abbreviation = abbreviations.get(cursor.uleb()?)?;
+        let attributes = abbreviations.attributes(abbreviation).iter();
+        attributes
+            .map(|attribute| {
+                let (form, implicit) = (attribute.form, attribute.implicit);
+                let value = forms::read(&mut cursor, form, implicit, self.encoding)?;
+                Some((attribute.name, value))
+            })
+            .collect()
+    }
+
+    /// At a place of `.debug_info`, ending with the unit.
+    pub(in crate::symbolize) fn cursor(&self, at: usize) -> Cursor<'data> {
+        let info = self.sections.get(Section::Info);
+        Cursor::new(info.get(..self.header.end).unwrap_or_default(), at)
+    }
+
+    /// The code of the unit, as far as it says so itself.
+    pub(in crate::symbolize) fn code(&self) -> Option<Vec<AddressRange>> {
+        let mut found = Vec::new();
+        if let Some(list) = self.range_list {
+            ranges::read(self, list, &mut found)?;
+        } else if let Some(high) = self.high {
+            self.push_range(self.low, high, &mut found)?;
+        }
+        Some(found)
+    }
+
+    /// From `low` to `DW_AT_high_pc`, which is an address or a length.
+    #[inline]
+    pub(super) fn push_range(
+        &self,
+        low: u64,
+        high: Value<'_>,
+        into: &mut Vec<AddressRange>,
+    ) -> Option<()> {
+        let end = match high {
+            Value::Number(length) => low.wrapping_add(length),
+            high => self.address_of(high)?,
+        };
+        if low != 0 && low < end {
+            into.push(AddressRange { start: low, end });
+        }
+        Some(())
+    }
+
+    #[inline]
+    pub(super) fn address_of(&self, value: Value<'_>) -> Option<u64> {
+        match value {
+            Value::Address(address) => Some(address),
+            Value::AddressIndex(index) => self.address(index),
+            _ => None,
+        }
+    }
+
+    /// An address of `.debug_addr`.
+    pub(super) fn address(&self, index: u64) -> Option<u64> {
+        let size = self.encoding.address;
+        let place = usize::try_from(index).ok()?.checked_mul(size.into())?;
+        let at = self.addr_base.checked_add(place)?;
+        Cursor::new(self.sections.get(Section::Addr), at).number(size)
+    }
+
+    pub(super) fn text(&self, value: Value<'data>) -> Option<&'data [u8]> {
+        match value {
+            Value::Text(text) => Some(text),
+            Value::StrOffset(offset) => self.sections.text(Section::Str, offset),
+            Value::LineStrOffset(offset) => self.sections.text(Section::LineStr, offset),
+            Value::SharedStrOffset(offset) => self.sections.shared()?.text(Section::Str, offset),
+            Value::StrIndex(index) => {
+                let size = self.encoding.offset;
+                let place = usize::try_from(index).ok()?.checked_mul(size.into())?;
+                let at = self.str_offsets_base.checked_add(place)?;
+                let mut cursor = Cursor::new(self.sections.get(Section::StrOffsets), at);
+                self.sections.text(Section::Str, cursor.offset(size)?)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The tables of all units of an image, kept by its build id in the user's cache directory: what
+//! reading all debug information once has taught.
+//!
+//! Layout, all numbers little-endian: a header, the tables, then parts that say where they are,
+//! which code belongs to which unit, the texts, and the functions by source file. The header and
+//! each part have a checksum, which is compared before anything is believed; each table has one,
+//! which is compared when the table is first used. What does not hold is looked up in the image.
+
+mod build;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use memmap2::Mmap;
+use twox_hash::XxHash64;
+
+use super::digest::{Definition, Table};
+use super::dwarf::{Cursor, Section};
+use super::functions::{Selection, SourceFunctions};
+use super::image::{ANCHORS, Image};
+use super::map::map_ahead;
+use super::units::{UnitAt, UnitIndex, UnitRange};
+use crate::cache::Cache;
+use crate::spec::NameGlob;
+
+pub(super) use self::build::build_gently;
+pub use self::build::{Built, build_index};
+
+/// Changes with the layout, and with what tables or texts say.
+const FORMAT: &[u8] = b"retsnoop-rs line index 1";
+
+/// Bytes before the first table.
+const HEADER: usize = 512;
+
+/// A build id may have as many bytes.
+const BUILD_ID: usize = 64;
+
+/// No index is larger; what is, was not written by us.
+const LARGEST: u64 = 1 << 30;
+
+/// What follows the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// Where the table of each unit is, by unit.
+    Units,
+    /// Code and its units, as `.debug_aranges` has it.
+    Listed,
+    /// Code of units that it does not have.
+    Unlisted,
+    /// Where each text ends.
+    TextEnds,
+    Texts,
+    /// The functions of each file.
+    Definitions,
+}
+
+const PARTS: [Part; 6] = [
+    Part::Units,
+    Part::Listed,
+    Part::Unlisted,
+    Part::TextEnds,
+    Part::Texts,
+    Part::Definitions,
+];
+
+/// What an index is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    build_id: Vec<u8>,
+    /// Bytes of `.debug_info` and `.debug_line` in the file: an image may have been stripped or
+    /// compressed since, and keeps its build id.
+    sizes: [u64; 2],
+}
+
+/// An index that was written earlier.
+#[derive(Debug)]
+pub(super) struct Index {
+    file: Mmap,
+    header: Header,
+    /// Whether the table of each unit is what was written, once it was looked at.
+    verified: Vec<Option<bool>>,
+    texts: HashMap<u32, Arc<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Header {
+    identity: Identity,
+    anchors: [Option<u64>; ANCHORS.len()],
+    n_damaged: u64,
+    parts: [PartAt; PARTS.len()],
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct PartAt {
+    start: u64,
+    length: u64,
+    checksum: u64,
+}
+
+/// The entry of a unit in [`Part::Units`]: its place in `.debug_info`, its table's place, length
+/// and checksum.
+const UNIT: usize = 4 * 8;
+
+/// The entry of a range: start, end, unit.
+const RANGE: usize = 3 * 8;
+
+impl Identity {
+    /// `None` where nothing names an image.
+    fn of(image: &Image) -> Option<Self> {
+        let build_id = image.build_id()?.to_vec();
+        (!build_id.is_empty() && build_id.len() <= BUILD_ID).then_some(())?;
+        Some(Self {
+            build_id,
+            sizes: [image.size_of(Section::Info), image.size_of(Section::Line)],
+        })
+    }
+
+    /// What it is called in the cache.
+    fn name(&self) -> String {
+        let hex: String = self
+            .build_id
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("lines-{hex}")
+    }
+}
+
+impl Index {
+    /// The index of an image, where there is one that can be believed.
+    pub(super) fn open(cache: &Cache, image: &Image) -> Option<Self> {
+        let identity = Identity::of(image)?;
+        let file = cache.open_file(&identity.name(), LARGEST)?;
+        Self::of_file(map_ahead(&file).ok()?, &identity)
+    }
+
+    fn of_file(file: Mmap, identity: &Identity) -> Option<Self> {
+        let header = Header::read(&file)?;
+        (header.identity == *identity).then_some(())?;
+        let index = Self {
+            file,
+            header,
+            verified: Vec::new(),
+            texts: HashMap::new(),
+        };
+        for part in PARTS {
+            // Those are looked at when somebody asks for functions.
+            if part != Part::Definitions {
+                index.verified_part(part)?;
+            }
+        }
+        let n_units = index.part(Part::Units)?.len() / UNIT;
+        Some(Self {
+            verified: vec![None; n_units],
+            ..index
+        })
+    }
+
+    /// The address of one of [`ANCHORS`].
+    pub(super) fn anchor(&self, name: &str) -> Option<u64> {
+        let at = ANCHORS.iter().position(|anchor| *anchor == name)?;
+        self.header.anchors[at]
+    }
+
+    /// Which unit an address belongs to.
+    pub(super) fn units(&self) -> UnitIndex {
+        UnitIndex::known(self.ranges(Part::Listed), self.ranges(Part::Unlisted))
+    }
+
+    /// The table of a unit; `None` where it has none here, or a damaged one.
+    pub(super) fn table(&mut self, unit: UnitAt) -> Option<Table<'_>> {
+        let (units, _) = self.part(Part::Units)?.as_chunks::<UNIT>();
+        let place = |entry: &[u8; UNIT]| Cursor::new(entry, 0).u64().unwrap_or(0);
+        let wanted = unit.0 as u64;
+        let at = units.binary_search_by_key(&wanted, place).ok()?;
+        let mut cursor = Cursor::new(units.get(at)?, 8);
+        let range = range(cursor.u64()?, cursor.u64()?)?;
+        let checksum = cursor.u64()?;
+        let bytes = self.file.get(range)?;
+        let is_whole = self
+            .verified
+            .get_mut(at)?
+            .get_or_insert_with(|| XxHash64::oneshot(0, bytes) == checksum);
+        is_whole.then(|| Table::new(bytes))?
+    }
+
+    /// A text by its number.
+    pub(super) fn text(&mut self, number: u32) -> Option<Arc<str>> {
+        if let Some(known) = self.texts.get(&number) {
+            return Some(Arc::clone(known));
+        }
+        let text: Arc<str> = self.text_bytes(number)?.into();
+        self.texts.insert(number, Arc::clone(&text));
+        Some(text)
+    }
+
+    fn text_bytes(&self, number: u32) -> Option<&str> {
+        let (ends, _) = self.part(Part::TextEnds)?.as_chunks::<4>();
+        let end = |at: usize| Some(u32::from_le_bytes(*ends.get(at)?) as usize);
+        let at = number as usize;
+        let start = match at.checked_sub(1) {
+            Some(before) => end(before)?,
+            None => 0,
+        };
+        str::from_utf8(self.part(Part::Texts)?.get(start..end(at)?)?).ok()
+    }
+
+    /// The functions that files of such a path define; `None` where that part is damaged.
+    pub(super) fn functions(&self, path: &NameGlob) -> Option<SourceFunctions> {
+        let bytes = self.verified_part(Part::Definitions)?;
+        let mut selection = Selection::default();
+        selection.n_damaged = usize::try_from(self.header.n_damaged).ok()?;
+        let mut cursor = Cursor::new(bytes, 0);
+        let mut start = 0_u64;
+        while !cursor.is_at_end() {
+            let file = u32::try_from(cursor.uleb()?).ok()?;
+            let is_wanted = path.matches(self.text_bytes(file)?);
+            for _ in 0..cursor.uleb()? {
+                let line = u32::try_from(cursor.uleb()?).ok()?;
+                // 0: inlined; else one more than the distance from the start before.
+                let distance = cursor.sleb()?;
+                let has_code = distance != 0;
+                if has_code {
+                    start = start.wrapping_add_signed(distance - i64::from(distance > 0));
+                }
+                if is_wanted {
+                    selection.add(Definition {
+                        file,
+                        line,
+                        start: has_code.then_some(start),
+                    });
+                }
+            }
+        }
+        Some(selection.finish())
+    }
+
+    fn ranges(&self, part: Part) -> Vec<UnitRange> {
+        let (entries, _) = self.part(part).unwrap_or_default().as_chunks::<RANGE>();
+        let range = |entry: &[u8; RANGE]| {
+            let mut cursor = Cursor::new(entry, 0);
+            let range = cursor.u64()?..cursor.u64()?;
+            Some((range, UnitAt(usize::try_from(cursor.u64()?).ok()?)))
+        };
+        entries.iter().filter_map(range).collect()
+    }
+
+    fn part(&self, part: Part) -> Option<&[u8]> {
+        let at = self.header.parts.get(part as usize)?;
+        self.file.get(range(at.start, at.length)?)
+    }
+
+    fn verified_part(&self, part: Part) -> Option<&[u8]> {
+        let bytes = self.part(part)?;
+        let at = self.header.parts.get(part as usize)?;
+        (XxHash64::oneshot(0, bytes) == at.checksum).then_some(bytes)
+    }
+}
+
+fn range(start: u64, length: u64) -> Option<Range<usize>> {
+    let end = start.checked_add(length)?;
+    Some(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
+}
+
+/// What says that an index was written by this program.
+fn maker() -> u64 {
+    XxHash64::oneshot(0, &[FORMAT, env!("CARGO_PKG_VERSION").as_bytes()].concat())
+}
+
+impl Header {
+    fn read(file: &[u8]) -> Option<Self> {
+        let bytes = file.get(..HEADER)?;
+        let (rest, checksum) = bytes.split_last_chunk::<8>()?;
+        (XxHash64::oneshot(0, rest) == u64::from_le_bytes(*checksum)).then_some(())?;
+        let mut cursor = Cursor::new(rest, 0);
+        (cursor.u64()? == maker()).then_some(())?;
+        let length = usize::try_from(cursor.u64()?).ok()?;
+        let build_id = cursor.take(BUILD_ID)?.get(..length)?.to_vec();
+        let sizes = [cursor.u64()?, cursor.u64()?];
+        let n_damaged = cursor.u64()?;
+        let mut anchors = [None; ANCHORS.len()];
+        for anchor in &mut anchors {
+            *anchor = Some(cursor.u64()?).filter(|addr| *addr != 0);
+        }
+        let mut parts = [PartAt::default(); PARTS.len()];
+        for part in &mut parts {
+            *part = PartAt {
+                start: cursor.u64()?,
+                length: cursor.u64()?,
+                checksum: cursor.u64()?,
+            };
+        }
+        Some(Self {
+            identity: Identity { build_id, sizes },
+            anchors,
+            n_damaged,
+            parts,
+        })
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER);
+        let mut push = |number: u64| bytes.extend(number.to_le_bytes());
+        push(maker());
+        push(self.identity.build_id.len() as u64);
+        bytes.extend(&self.identity.build_id);
+        bytes.resize(2 * 8 + BUILD_ID, 0);
+        let mut push = |number: u64| bytes.extend(number.to_le_bytes());
+        self.identity.sizes.into_iter().for_each(&mut push);
+        push(self.n_damaged);
+        let anchors = self.anchors.iter().map(|anchor| anchor.unwrap_or(0));
+        anchors.for_each(&mut push);
+        for part in &self.parts {
+            [part.start, part.length, part.checksum]
+                .into_iter()
+                .for_each(&mut push);
+        }
+        bytes.resize(HEADER - 8, 0);
+        let checksum = XxHash64::oneshot(0, &bytes);
+        bytes.extend(checksum.to_le_bytes());
+        bytes
+    }
+}

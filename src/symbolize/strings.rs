@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The texts of answers, names of functions and paths of files, each kept once and called by a
+//! number.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::mem;
+use std::sync::Arc;
+
+use rustc_demangle::try_demangle;
+
+use super::paths::{Paths, join};
+
+/// What a text costs beside its bytes, about.
+const PER_TEXT: usize = 96;
+
+/// Texts by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Strings {
+    /// Not known as long as nobody asks for a path.
+    paths: Option<Paths>,
+    texts: Vec<Arc<str>>,
+    by_text: HashMap<Arc<str>, u32>,
+    /// Names by where they are in memory: linkers keep equal ones once.
+    by_place: HashMap<usize, u32, PlaceHash>,
+    /// Paths by the three parts that DWARF has of them.
+    by_parts: HashMap<Box<[u8]>, u32>,
+    parts: Vec<u8>,
+    n_bytes: usize,
+}
+
+impl Strings {
+    pub(super) fn new(paths: Option<Paths>) -> Self {
+        Self {
+            paths,
+            ..Self::default()
+        }
+    }
+
+    /// The number of a function's name, which lies in a mapped section.
+    pub(super) fn name(&mut self, name: &[u8]) -> u32 {
+        let place = name.as_ptr() as usize;
+        if let Some(known) = self.by_place.get(&place) {
+            return *known;
+        }
+        let text = String::from_utf8_lossy(name);
+        let number = self.number(&demangled(&text));
+        self.by_place.insert(place, number);
+        self.n_bytes += 2 * size_of::<usize>();
+        number
+    }
+
+    /// The number of a file's path as it is shown.
+    pub(super) fn path(&mut self, unit: &[u8], directory: &[u8], name: &[u8]) -> u32 {
+        self.parts.clear();
+        for part in [unit, directory, name] {
+            self.parts.extend(part);
+            self.parts.push(0);
+        }
+        if let Some(known) = self.by_parts.get(&self.parts[..]) {
+            return *known;
+        }
+        let text = |part| String::from_utf8_lossy(part);
+        let path = join(&join(&text(unit), &text(directory)), &text(name));
+        let shown = match &self.paths {
+            Some(paths) => paths.trim(&path),
+            None => path,
+        };
+        let number = self.number(&shown);
+        self.by_parts.insert(self.parts[..].into(), number);
+        self.n_bytes += self.parts.len() + PER_TEXT;
+        number
+    }
+
+    fn number(&mut self, text: &str) -> u32 {
+        if let Some(known) = self.by_text.get(text) {
+            return *known;
+        }
+        let number = self.texts.len() as u32;
+        let text: Arc<str> = text.into();
+        self.n_bytes += text.len() + PER_TEXT;
+        self.texts.push(Arc::clone(&text));
+        self.by_text.insert(text, number);
+        number
+    }
+
+    /// A text by its number.
+    pub(super) fn get(&self, number: u32) -> Option<Arc<str>> {
+        self.texts.get(number as usize).map(Arc::clone)
+    }
+
+    /// Whether it is known how paths are shown.
+    pub(super) fn has_paths(&self) -> bool {
+        self.paths.is_some()
+    }
+
+    /// All texts, in the order of their numbers.
+    pub(super) fn all(&self) -> &[Arc<str>] {
+        &self.texts
+    }
+
+    /// What they take of memory, about.
+    pub(super) fn n_bytes(&self) -> usize {
+        self.n_bytes
+    }
+
+    /// Forgets all texts.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(mem::take(&mut self.paths));
+    }
+}
+
+/// Rust's names as they were written; all others as they are.
+pub(super) fn demangled(name: &str) -> Cow<'_, str> {
+    // C names begin with `_R` as well: only what makes sense as a mangled name is taken for one.
+    match try_demangle(name) {
+        Ok(name) => Cow::Owned(format!("{name:#}")),
+        Err(_) => Cow::Borrowed(name),
+    }
+}
+
+/// Hashes places: two multiplications at most, seeded, so that nobody chooses what collides.
+#[derive(Clone, Debug)]
+pub(super) struct PlaceHash(u64);
+
+impl Default for PlaceHash {
+    fn default() -> Self {
+        Self(RandomState::new().hash_one(0_u8))
+    }
+}
+
+impl BuildHasher for PlaceHash {
+    type Hasher = PlaceHasher;
+
+    fn build_hasher(&self) -> PlaceHasher {
+        PlaceHasher(self.0)
+    }
+}
+
+/// See [`PlaceHash`].
+#[derive(Debug)]
+pub(super) struct PlaceHasher(u64);
+
+impl Hasher for PlaceHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let product = u128::from(self.0 ^ number) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+}

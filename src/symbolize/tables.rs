@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The tables of the units that were asked for, as many as memory is meant for.
+
+use std::collections::HashMap;
+
+use super::units::UnitAt;
+
+/// What a table costs beside its bytes, about.
+const PER_TABLE: usize = 64;
+
+/// Tables by unit; those that were not asked for lately go first.
+#[derive(Debug)]
+pub(super) struct Tables {
+    kept: HashMap<UnitAt, Kept>,
+    n_bytes: usize,
+    most_bytes: usize,
+    now: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    /// `None`: the unit is damaged.
+    table: Option<Box<[u8]>>,
+    used: u64,
+}
+
+impl Tables {
+    pub(super) fn new(most_bytes: usize) -> Self {
+        Self {
+            kept: HashMap::new(),
+            n_bytes: 0,
+            most_bytes,
+            now: 0,
+        }
+    }
+
+    /// What was kept of a unit.
+    pub(super) fn get(&mut self, unit: UnitAt) -> Option<Option<&[u8]>> {
+        self.now += 1;
+        let kept = self.kept.get_mut(&unit)?;
+        kept.used = self.now;
+        Some(kept.table.as_deref())
+    }
+
+    /// Keeps a table, in the place of others where there are too many.
+    pub(super) fn keep(&mut self, unit: UnitAt, table: Option<Vec<u8>>) {
+        let table = table.map(Vec::into_boxed_slice);
+        self.n_bytes += cost(table.as_deref());
+        let used = self.now;
+        if let Some(before) = self.kept.insert(unit, Kept { table, used }) {
+            self.n_bytes -= cost(before.table.as_deref());
+        }
+        if self.n_bytes > self.most_bytes {
+            self.make_room(unit);
+        }
+    }
+
+    /// Forgets a quarter, and at least so much that the rest fits; the newest stays.
+    fn make_room(&mut self, newest: UnitAt) {
+        let mut by_use: Vec<(u64, UnitAt)> = self
+            .kept
+            .iter()
+            .map(|(unit, kept)| (kept.used, *unit))
+            .collect();
+        by_use.sort_unstable();
+        let goal = self.most_bytes / 4 * 3;
+        for (_, unit) in by_use {
+            if self.n_bytes <= goal {
+                break;
+            }
+            if unit != newest
+                && let Some(gone) = self.kept.remove(&unit)
+            {
+                self.n_bytes -= cost(gone.table.as_deref());
+            }
+        }
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.most_bytes);
+    }
+}
+
+fn cost(table: Option<&[u8]>) -> usize {
+    PER_TABLE + table.map_or(0, <[u8]>::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tables, UnitAt};
+
+    #[test]
+    fn what_was_not_asked_for_lately_goes_first() {
+        let mut tables = Tables::new(10_000);
+        for unit in 0..9 {
+            tables.keep(UnitAt(unit), Some(vec![0; 1000]));
+        }
+        assert!(tables.get(UnitAt(0)).is_some());
+        tables.keep(UnitAt(9), Some(vec![0; 1000]));
+        assert!(tables.get(UnitAt(0)).is_some());
+        assert!(tables.get(UnitAt(1)).is_none());
+        assert!(tables.get(UnitAt(9)).is_some());
+        assert!(tables.n_bytes <= 10_000);
+        // One that is larger than all memory is kept as long as it is the last.
+        tables.keep(UnitAt(10), Some(vec![0; 100_000]));
+        assert!(tables.get(UnitAt(10)).is_some());
+        tables.keep(UnitAt(11), None);
+        assert!(tables.get(UnitAt(10)).is_none());
+        assert_eq!(tables.get(UnitAt(11)), Some(None));
+    }
+}
