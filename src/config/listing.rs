@@ -45,6 +45,8 @@ impl ContainersConfig {
             host_root,
             names,
             kernel,
+            // Containers are not kept: it changes nothing.
+            no_cache: _,
             help: _,
         } = options;
         if !globs.is_empty() || source || names || kernel.is_some() {

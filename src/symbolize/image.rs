@@ -105,7 +105,7 @@ pub(super) struct Image {
     /// Of a file that is not linked.
     bases: Option<Bases>,
     /// The file that dwz moved to what this one and others have in common.
-    shared: Option<Box<Image>>,
+    shared: Option<Box<Self>>,
     problem: Option<String>,
 }
 
