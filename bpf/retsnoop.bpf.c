@@ -143,9 +143,9 @@ int session_inner(struct pt_regs *ctx)
 	return session_program(ctx, false);
 }
 
-static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens)
+static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens, u32 place)
 {
-	struct call call = {.ctx = ctx};
+	struct call call = {.ctx = ctx, .place = place};
 	bool sampled = is_sampled();
 	bool opening = opens && may_open();
 	u64 task = task_key();
@@ -165,13 +165,34 @@ static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens)
 SEC("kprobe")
 int kprobe_opening(struct pt_regs *ctx)
 {
-	return kprobe_entry(ctx, true);
+	return kprobe_entry(ctx, true, 0);
 }
 
 SEC("kprobe")
 int kprobe_inner(struct pt_regs *ctx)
 {
-	return kprobe_entry(ctx, false);
+	return kprobe_entry(ctx, false, 0);
+}
+
+/* Functions of a module that was not loaded when they were attached to: each call tells where the
+ * module lies. Breakpoints, and ftrace in their stead, leave the address behind the breakpoint. */
+static __always_inline u32 place_of(struct pt_regs *ctx)
+{
+	u64 ip = cfg.has_cookies ? bpf_get_func_ip(ctx) : 0;
+
+	return ip ? ip : regs_instruction_pointer(ctx) - 1;
+}
+
+SEC("kprobe")
+int on_load_opening(struct pt_regs *ctx)
+{
+	return kprobe_entry(ctx, true, place_of(ctx));
+}
+
+SEC("kprobe")
+int on_load_inner(struct pt_regs *ctx)
+{
+	return kprobe_entry(ctx, false, place_of(ctx));
 }
 
 SEC("kprobe")

@@ -20,6 +20,7 @@ mod layout;
 mod lines;
 mod list;
 mod live;
+mod on_load;
 mod output;
 mod places;
 mod preflight;

@@ -107,7 +107,7 @@ struct call_rec {
 	__u32 capture; /* stack taken at this call's failure, 0 if none */
 	__u16 depth;
 	__u16 flags; /* enum call_flags */
-	__u32 reserved;
+	__u32 place; /* lower half of the function's address, where only a call tells it; else 0 */
 };
 _Static_assert(sizeof(struct call_rec) == 56, "wire");
 

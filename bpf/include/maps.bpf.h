@@ -17,6 +17,8 @@ struct frame {
 	u32 run_len;
 	u32 class;
 	u32 flags; /* enum frame_flags */
+	u32 place; /* as in the record */
+	u32 reserved;
 };
 
 enum frame_flags {

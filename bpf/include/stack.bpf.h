@@ -23,6 +23,7 @@ struct call {
 	u32 class;
 	u32 call_site_offset; /* from `sp` to where it can be read, unless it is known */
 	u64 ip; /* of the function, with the above; 0: unknown */
+	u32 place; /* as in the record */
 };
 
 /*
@@ -152,7 +153,7 @@ static void fill_record(struct call_rec *rec, const struct frame *frame, u32 dep
 	rec->result = 0;
 	rec->call_site = 0;
 	rec->capture = 0;
-	rec->reserved = 0;
+	rec->place = frame->place;
 }
 
 /* A value from the map again. After a loop the verifier has a state for each round it may have
@@ -229,6 +230,7 @@ static u64 push_call(struct session *session, const struct call *call, u64 now)
 	frame->child_code = 0;
 	frame->pending = 0;
 	frame->run_len = 0;
+	frame->place = call->place;
 	frame->class = call->class & ~CLASS_ANSWERS;
 	frame->flags = call->class & CLASS_ANSWERS ? FRAME_ANSWERS : 0;
 	return token_of(session, depth, frame->seq);

@@ -40,6 +40,7 @@ pub(super) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
     let is_wanted = |function: &TracedFunction| {
         let module = function.module.as_deref();
         function.entry.is_some()
+            || function.addr.is_stand_in()
             // What cannot fail is only a step on the way, and costs as much as what can.
             || (function.result.can_fail() && reached.functions.contains_key(&function.addr))
             || named

@@ -11,7 +11,7 @@ use crate::events;
 use crate::render::{self, RenderContext};
 use crate::select::TracedFunction;
 use crate::session::{
-    AddrRole, Assembler, ErrorFilter, Session, Surroundings, TaskContext, TrailSource,
+    AddrRole, Assembler, ErrorFilter, Placement, Session, Surroundings, TaskContext, TrailSource,
 };
 use crate::spec::Addr;
 
@@ -89,6 +89,11 @@ impl<'a> Consumer<'a> {
     /// Looks in what is shown for functions that are to be attached to.
     pub(super) fn arm(&mut self, arming: Arming<'a>) {
         self.arming = arming;
+    }
+
+    /// Has functions of modules that were not loaded yet found where they are.
+    pub(super) fn place(&mut self, placement: Placement) {
+        self.assembler.place(placement);
     }
 
     /// Functions that are to be attached to, found so far.

@@ -10,12 +10,14 @@ use super::failure::Failure;
 use super::known::{Known, Read, read};
 use super::layout::{layout, support};
 use super::lines::{self, ImageChoice, PendingImage};
+use super::on_load;
 use super::sources;
 use super::warm::{Memory, Remembered};
 use crate::bpf::{KernelSupport, Layout};
 use crate::cli::BackendChoice;
 use crate::config::{Config, Globs, Role};
 use crate::diag::Diag;
+use crate::kernel::absent::AbsentModule;
 use crate::kernel::btf::{Btf, TrampolineRules};
 use crate::kernel::facts::{KernelFacts, KernelFiles};
 use crate::kernel::symbols::SymbolReader;
@@ -65,11 +67,13 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         });
     }
     let choice = ImageChoice::new(config.kernel_image.as_deref(), config.cache);
+    let absent = on_load::find(&config.on_load, files, diag)?;
+    let globs = on_load::with_modules(&config.globs, &config.on_load, &absent);
     let Facts {
         mut facts,
         symbols,
         globs,
-    } = read_facts(&config.globs, &choice, files, diag)?;
+    } = read_facts(&globs, absent, &choice, files, diag)?;
     let mut image = lines::look_for(config, files, diag)?;
     image.begin(&facts.kallsyms, false)?;
     let btf = facts.kernel_btf.clone().context("no types")?;
@@ -115,6 +119,7 @@ pub(super) struct Facts {
 /// Reads what a selection by these globs needs to know.
 pub(super) fn read_facts(
     globs: &Globs,
+    absent: Arc<[AbsentModule]>,
     image: &ImageChoice,
     files: &KernelFiles,
     diag: &Diag,
@@ -122,9 +127,10 @@ pub(super) fn read_facts(
     let Read {
         kallsyms,
         btf,
-        symbols,
+        mut symbols,
         text,
     } = read(files, diag)?;
+    let kallsyms = symbols.expect(&absent, kallsyms)?;
     let traceable = if text.is_some() {
         None
     } else {
@@ -140,6 +146,7 @@ pub(super) fn read_facts(
         kprobe_blacklist: KprobeBlacklist::default(),
         kernel_btf: Some(btf),
         module_btf: BTreeMap::new(),
+        absent,
     };
     // A module without types just has none: its functions are judged as of unknown type.
     facts.add_modules(files, modules);

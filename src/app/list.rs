@@ -59,7 +59,7 @@ struct Gathered {
 
 fn gather(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Result<Gathered> {
     let image = &ImageChoice::new(config.kernel_image.as_deref(), config.cache);
-    let Facts { facts, globs, .. } = read_facts(&config.globs, image, files, diag)?;
+    let Facts { facts, globs, .. } = read_facts(&config.globs, Arc::default(), image, files, diag)?;
     let btf = facts.kernel_btf.as_ref().context("no types")?;
     let policy = BackendPolicy::Auto(offered(support(Some(btf), files)));
     let capabilities = capabilities(&policy, btf, files);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::roles;
+use crate::kernel::absent::AbsentModule;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::kernel::symbols::SymbolReader;
 use crate::session::AddrRole;
@@ -36,6 +37,11 @@ impl<'a> LiveSymbols<'a> {
             kallsyms: RefCell::new(kallsyms),
             read_at: Cell::new(None),
         }
+    }
+
+    /// Modules that are going to be loaded.
+    pub(super) fn expected(&self) -> &Arc<[AbsentModule]> {
+        self.reader.expected()
     }
 
     /// The symbols as they are known now.

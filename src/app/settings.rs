@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What a run asks for → what the kernel side is told.
 
+use std::path::PathBuf;
+
 use super::commanded::Commanded;
 use super::scope::Scoping;
 use crate::bpf::{Layout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings};
@@ -18,6 +20,7 @@ pub(super) fn settings(
     n_functions: usize,
     command: Option<&Commanded>,
     scoping: &Scoping,
+    tracefs: Option<PathBuf>,
 ) -> Settings {
     Settings {
         longer_ns: config.sessions.longer.map_or(0, |longer| {
@@ -30,6 +33,7 @@ pub(super) fn settings(
         max_depth: config.max_depth,
         n_functions: n_functions as u32,
         layout,
+        tracefs,
     }
 }
 

@@ -15,6 +15,7 @@ use super::gather::Prepared;
 use super::known::{Knowing, Known};
 use super::lines::of_modules;
 use super::live::LiveSymbols;
+use super::on_load::placement;
 use super::output::Output;
 use super::reading::Run;
 use super::record::Recorder;
@@ -76,6 +77,7 @@ pub(super) fn trace(
         functions.len(),
         command.as_deref(),
         &scoping,
+        files.tracefs_directory(),
     );
     let mut tracer = Tracer::load(&mut storage, &settings).map_err(explain_refusal)?;
     diag.phase("loaded programs");
@@ -105,7 +107,7 @@ pub(super) fn trace(
     ) = knowing.after_start(files, diag)?;
     let symbolizer = Symbolizer::new(kallsyms.clone(), image.level(), lines);
     if let Ok(modules) = of_modules(files) {
-        symbolizer.set_modules(modules);
+        symbolizer.set_modules(modules.with_absent(symbols.expected()));
     }
     image.begin(&kallsyms, true)?;
     let live = LiveSymbols::new(&symbols, &symbolizer, kallsyms);
@@ -164,6 +166,8 @@ pub(super) fn trace(
     };
     arming.look_behind(&behind);
     run.consumer.arm(arming);
+    run.consumer
+        .place(placement(live.expected(), &live.kallsyms()));
     loop {
         tracer.poll(&mut run)?;
         if run.is_over() {

@@ -52,7 +52,9 @@ impl Memory {
     /// `None` where nothing can be or shall be remembered.
     pub(super) fn open(config: &Config, files: &KernelFiles, diag: &Diag) -> Option<Self> {
         // Who wants to know why which function is left out wants it worked out.
-        if !config.cache || config.run.dry_run || config.run.verbosity > 0 {
+        // Modules that are to come are only known by their files.
+        let is_plain = config.cache && config.on_load.modules.is_empty();
+        if !is_plain || config.run.dry_run || config.run.verbosity > 0 {
             return None;
         }
         // What a source file defines depends on the image and the modules' debug files.

@@ -5,6 +5,7 @@
 //! (`patch`), each with the type and attach type that it is for.
 
 use std::mem::MaybeUninit;
+use std::path::PathBuf;
 use std::process;
 
 use anyhow::{Context, Result};
@@ -23,6 +24,8 @@ pub(super) struct Loaded<'obj> {
     pub(super) skel: RetsnoopSkel<'obj>,
     pub(super) templates: Templates,
     pub(super) layout: Layout,
+    /// Where tracefs is mounted.
+    pub(super) tracefs: Option<PathBuf>,
 }
 
 /// Relocated instructions of each program.
@@ -33,6 +36,8 @@ pub(super) struct Templates {
     pub(super) kprobe_opening: Vec<bpf_insn>,
     pub(super) kprobe_inner: Vec<bpf_insn>,
     pub(super) kprobe_return: Vec<bpf_insn>,
+    pub(super) on_load_opening: Vec<bpf_insn>,
+    pub(super) on_load_inner: Vec<bpf_insn>,
     pub(super) trampoline_entry: Vec<bpf_insn>,
     pub(super) trampoline_exit: Vec<bpf_insn>,
     pub(super) tracing_session: Vec<bpf_insn>,
@@ -64,6 +69,7 @@ pub(super) fn load<'obj>(
         skel,
         templates,
         layout: settings.layout,
+        tracefs: settings.tracefs.clone(),
     })
 }
 
@@ -75,6 +81,8 @@ impl Templates {
             kprobe_opening: progs.kprobe_opening.insns().to_vec(),
             kprobe_inner: progs.kprobe_inner.insns().to_vec(),
             kprobe_return: progs.kprobe_return.insns().to_vec(),
+            on_load_opening: progs.on_load_opening.insns().to_vec(),
+            on_load_inner: progs.on_load_inner.insns().to_vec(),
             trampoline_entry: progs.trampoline_entry.insns().to_vec(),
             trampoline_exit: progs.trampoline_exit.insns().to_vec(),
             tracing_session: progs.tracing_session.insns().to_vec(),

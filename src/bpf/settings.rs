@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What user space decides before the programs are loaded.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::spec::Addr;
@@ -174,4 +176,6 @@ pub struct Settings {
     pub n_functions: u32,
     /// What this kernel's types look like.
     pub layout: Layout,
+    /// Where tracefs is mounted; only functions of modules to come need it.
+    pub tracefs: Option<PathBuf>,
 }

@@ -31,6 +31,12 @@ pub struct Targeting {
     #[arg(short = 'd', long = "deny", value_name = "GLOB")]
     pub deny: Vec<GlobArg>,
 
+    /// Arm the functions of a module before it is loaded, so that its start and its drivers' probes
+    /// are seen. MODULE is a name, or a file with a `/` in its path. Alone it means `-c module`
+    /// with these functions. Comma list, repeatable
+    #[arg(long, value_name = "MODULE", value_delimiter = ',', value_parser = module, conflicts_with = "record_raw")]
+    pub on_load: Vec<String>,
+
     /// Only these processes (ids of thread groups). Comma list, repeatable [default: all]
     #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',', value_parser = pid)]
     pub pids: Vec<Pid>,
@@ -71,6 +77,19 @@ impl FromStr for GlobArg {
             Some(path) => Ok(Self::File(PathBuf::from(path))),
             None => Ok(Self::Glob(text.parse()?)),
         }
+    }
+}
+
+/// A name as the kernel or its file has it, or a path.
+fn module(text: &str) -> Result<String, String> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let is_name = !text.is_empty() && text.bytes().all(is_part);
+    if is_name || text.contains('/') {
+        Ok(text.to_owned())
+    } else if text.contains(".ko") {
+        Err(format!("a file needs a `/` in its path: `./{text}`"))
+    } else {
+        Err("a module's name has letters, digits, `_` and `-`".to_owned())
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::globs::{GlobUse, Globs, Role};
 use super::listing::{ContainersConfig, ListConfig};
 use super::settings::{
-    Action, Chosen, Command, Config, Environment, Errors, Limits, OutputFile, OutputFormat, Run,
-    RunAs, Scope, Sessions, Symbolization,
+    Action, Chosen, Command, Config, Environment, Errors, Limits, OnLoad, OutputFile, OutputFormat,
+    Run, RunAs, Scope, Sessions, Symbolization,
 };
 use super::usecases::UseCases;
 use crate::cli::{
@@ -81,7 +81,7 @@ impl Config {
         } = cli;
         let follow_forks = !running.no_follow_forks;
         let command = command_of(command, running)?;
-        let (targets, mut scope) = split(targeting);
+        let (targets, on_load, mut scope) = split(targeting);
         let follow = processes.follow;
         if follow && scope.pids.is_empty() && scope.no_pids.is_empty() {
             return Err(UsageError::new(
@@ -100,6 +100,7 @@ impl Config {
         }
         Ok(Self {
             globs: forced(globs(targets, cases)?, advanced.force)?,
+            on_load,
             backend: backend(&modes),
             all_matching: modes.all_matching,
             cache: !advanced.no_cache,
@@ -246,17 +247,28 @@ struct Targets {
     deny: Vec<GlobArg>,
 }
 
-fn split(targeting: Targeting) -> (Targets, Scope) {
+/// What `--on-load` alone means.
+const ON_LOAD_CASE: &str = "module";
+
+fn split(targeting: Targeting) -> (Targets, OnLoad, Scope) {
     let Targeting {
-        cases,
+        mut cases,
         entry,
         allow,
         deny,
+        on_load,
         pids,
         no_pids,
         comms,
         no_comms,
     } = targeting;
+    let on_load = OnLoad {
+        is_whole_job: !on_load.is_empty() && cases.is_empty() && entry.is_empty(),
+        modules: on_load,
+    };
+    if on_load.is_whole_job {
+        cases.push(ON_LOAD_CASE.to_owned());
+    }
     (
         Targets {
             cases,
@@ -264,6 +276,7 @@ fn split(targeting: Targeting) -> (Targets, Scope) {
             allow,
             deny,
         },
+        on_load,
         Scope {
             pids,
             no_pids,

@@ -42,6 +42,8 @@ pub enum Action {
 pub struct Config {
     /// Which functions.
     pub globs: Globs,
+    /// Modules that are to be loaded while we trace.
+    pub on_load: OnLoad,
     /// How to attach to them.
     pub backend: BackendChoice,
     /// Also where attaching is slow, attach to functions that the entry functions do not reach.
@@ -83,6 +85,15 @@ pub struct OutputFile {
     pub max_size: Option<u64>,
     /// How many old ones are kept then.
     pub keep: u32,
+}
+
+/// Modules whose functions are armed before they are loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OnLoad {
+    /// Names, or paths of their files.
+    pub modules: Vec<String>,
+    /// Nothing else is asked for: what can fail when a module is loaded opens sessions.
+    pub is_whole_job: bool,
 }
 
 /// What the trace may cost, before functions are taken out of it.

@@ -159,7 +159,6 @@ fn calls(reader: Reader<'_>) -> Result<(Vec<CallRecord>, u32), DecodeError> {
 fn call(reader: Reader<'_>, index: u32) -> Result<CallRecord, DecodeError> {
     let base = offset_of!(rec_session, calls) + size_of::<call_rec>() * index as usize;
     let flags = reader.u16(base + offset_of!(call_rec, flags))?;
-    let _whole = reader.u32(base + offset_of!(call_rec, reserved))?;
     Ok(CallRecord {
         started_ns: reader.u64(base + offset_of!(call_rec, started_ns))?,
         duration_ns: reader.u64(base + offset_of!(call_rec, duration_ns))?,
@@ -170,6 +169,7 @@ fn call(reader: Reader<'_>, index: u32) -> Result<CallRecord, DecodeError> {
         repeats: reader.u32(base + offset_of!(call_rec, repeats))?,
         capture: reader.u32(base + offset_of!(call_rec, capture))?,
         depth: reader.u16(base + offset_of!(call_rec, depth))?,
+        place: reader.u32(base + offset_of!(call_rec, place))?,
         failed: flags & CALL_FAILED != 0,
         returned: flags & CALL_UNRETURNED == 0,
     })

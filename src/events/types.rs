@@ -115,6 +115,8 @@ pub struct CallRecord {
     pub capture: u32,
     /// Traced calls above it.
     pub depth: u16,
+    /// Lower half of the function's address, where only a call tells it; else 0.
+    pub place: u32,
     /// Judged a failure.
     pub failed: bool,
     /// Its return was seen.

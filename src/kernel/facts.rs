@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
+use super::absent::AbsentModule;
 use super::btf::Btf;
 use super::kallsyms::Kallsyms;
 use super::kcore::Kcore;
@@ -34,6 +35,8 @@ pub struct KernelFacts {
     pub kernel_btf: Option<Arc<Btf>>,
     /// The types of modules, by name; those that matter are enough.
     pub module_btf: BTreeMap<String, Btf>,
+    /// Modules that are not loaded yet; their symbols are among the others.
+    pub absent: Arc<[AbsentModule]>,
 }
 
 /// Where tracefs is mounted, the usual place first.
@@ -128,6 +131,13 @@ impl KernelFiles {
         }
     }
 
+    /// Where tracefs is mounted and may be looked into.
+    #[must_use]
+    pub fn tracefs_directory(&self) -> Option<PathBuf> {
+        let mut all = TRACEFS.iter().map(|directory| self.path(directory));
+        all.find(|directory| directory.join("events").is_dir())
+    }
+
     /// What kprobes may not touch; nothing where debugfs is not mounted, for it is only used to
     /// explain a refusal better.
     #[must_use]
@@ -213,7 +223,12 @@ impl KernelFacts {
         let mut without = Vec::new();
         for module in modules {
             let base = self.kernel_btf.as_ref();
-            match base.and_then(|base| files.module_btf(&module, base).ok()) {
+            let absent = self.absent.iter().find(|absent| absent.name == module);
+            let btf = |base| match absent {
+                Some(absent) => absent.btf(base),
+                None => files.module_btf(&module, base).ok(),
+            };
+            match base.and_then(btf) {
                 Some(btf) => {
                     self.module_btf.insert(module, btf);
                 }

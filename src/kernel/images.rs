@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
 use self::elf_file::Facts;
-pub use self::modules::{ModuleImage, find_module, module_path, module_section};
+pub use self::modules::{
+    ModuleImage, find_absent_module, find_module, module_path, module_section,
+};
 
 /// A GNU build id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

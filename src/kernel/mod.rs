@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Facts about a kernel, live or recorded: symbols, types, traceable functions.
 
+pub mod absent;
 pub mod btf;
 pub mod facts;
 pub mod images;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::absent::AbsentModule;
 use super::btf::Btf;
 use super::facts::KernelFiles;
 use super::kallsyms::{Kallsyms, LoadedLayout};
@@ -19,6 +20,7 @@ pub struct SymbolReader {
     layout: Option<LoadedLayout>,
     /// Why the text has to do.
     why_text: Option<String>,
+    absent: Arc<[AbsentModule]>,
 }
 
 impl SymbolReader {
@@ -34,6 +36,7 @@ impl SymbolReader {
             kcore,
             layout: None,
             why_text,
+            absent: Arc::default(),
         }
     }
 
@@ -71,6 +74,22 @@ impl SymbolReader {
         self.files.kallsyms()
     }
 
+    /// Modules that are going to be loaded: their functions are among the symbols from now on.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many.
+    pub fn expect(&mut self, modules: &Arc<[AbsentModule]>, known: Kallsyms) -> Result<Kallsyms> {
+        self.absent = Arc::clone(modules);
+        known.with_absent(&self.absent)
+    }
+
+    /// The modules that are going to be loaded.
+    #[must_use]
+    pub fn expected(&self) -> &Arc<[AbsentModule]> {
+        &self.absent
+    }
+
     /// The symbols as they are now; `known` are older ones.
     ///
     /// # Errors
@@ -80,9 +99,9 @@ impl SymbolReader {
         if let (Some(kcore), Some(layout)) = (&self.kcore, &self.layout)
             && let Ok(symbols) = known.with_loaded(kcore, layout)
         {
-            return Ok(symbols);
+            return symbols.with_absent(&self.absent);
         }
-        self.files.kallsyms()
+        self.files.kallsyms()?.with_absent(&self.absent)
     }
 
     /// Why they had to be read as text, which takes longer; `None` where they had not.

@@ -201,6 +201,7 @@ fn row(view: &RowView<'_>, context: &RenderContext<'_>) -> Row {
         row.address = view
             .row
             .addr
+            .filter(|addr| !addr.is_stand_in())
             .map_or_else(String::new, |addr| addr.to_string());
     }
     if view.row.is_tracer {

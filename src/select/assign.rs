@@ -62,6 +62,8 @@ pub enum Why {
     Blind(&'static str),
     /// Better ones attach by type, and this symbol has none or one they cannot take.
     NoTrampoline,
+    /// Its module is not loaded yet.
+    Absent,
 }
 
 /// As the end of "… functions by BACKEND: ".
@@ -74,6 +76,7 @@ impl fmt::Display for Why {
             Self::Many => write!(f, "quickest to detach from more than {FEW} functions"),
             Self::Blind(region) => write!(f, "kprobe programs do not run {region}"),
             Self::NoTrampoline => f.write_str("trampolines cannot take them"),
+            Self::Absent => f.write_str("armed before their module is loaded"),
         }
     }
 }
@@ -144,6 +147,12 @@ fn assign_one(
     order: &[BackendKind],
     functions_are_few: bool,
 ) -> Assigned {
+    if function.addr.is_stand_in() {
+        return Assigned {
+            backends: vec![BackendKind::OnLoad],
+            why: Why::Absent,
+        };
+    }
     let by_type = function
         .prototype
         .is_some_and(|prototype| prototype.trampoline_ok);

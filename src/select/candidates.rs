@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::matching::{GlobIndex, is_function, matching, matching_in_modules};
 use crate::config::Globs;
+use crate::kernel::absent::AbsentModule;
 use crate::kernel::facts::KernelFacts;
 use crate::kernel::kallsyms::{Kallsyms, Symbol};
 use crate::kernel::kcore::Kcore;
@@ -135,7 +136,13 @@ pub(super) enum Tracing {
 }
 
 /// ftrace's list, ready to be asked.
-pub(super) enum TraceIndex<'a> {
+pub(super) struct TraceIndex<'a> {
+    known: Known<'a>,
+    absent: &'a [AbsentModule],
+}
+
+/// Where what is loaded is looked up.
+enum Known<'a> {
     /// The list was not read: the kernel says no when attaching.
     Unknown,
     /// Patch sites, ascending.
@@ -148,6 +155,32 @@ pub(super) enum TraceIndex<'a> {
 
 impl<'a> TraceIndex<'a> {
     pub(super) fn new(facts: &'a KernelFacts) -> Self {
+        Self {
+            known: Known::new(facts),
+            absent: &facts.absent,
+        }
+    }
+
+    pub(super) fn tracing(&self, candidate: &Candidate<'a>) -> Tracing {
+        let addr = candidate.symbol.addr;
+        if !addr.is_stand_in() {
+            return self.known.tracing(candidate);
+        }
+        // It is attached to by name, and the kernel takes none that several functions have.
+        if candidate.namesakes > 1 {
+            return Tracing::Unclear;
+        }
+        let module = self.absent.iter().find(|module| module.contains(addr));
+        if module.is_some_and(|module| module.is_traceable(addr)) {
+            Tracing::Possible
+        } else {
+            Tracing::Impossible
+        }
+    }
+}
+
+impl<'a> Known<'a> {
+    fn new(facts: &'a KernelFacts) -> Self {
         let Some(traceable) = facts.traceable.as_ref() else {
             let text = facts.text.as_deref();
             return text.map_or(Self::Unknown, |kcore| Self::Text(kcore, &facts.kallsyms));
@@ -164,7 +197,7 @@ impl<'a> TraceIndex<'a> {
         Self::Names(names)
     }
 
-    pub(super) fn tracing(&self, candidate: &Candidate<'a>) -> Tracing {
+    fn tracing(&self, candidate: &Candidate<'a>) -> Tracing {
         let symbol = candidate.symbol;
         match self {
             Self::Unknown => Tracing::Possible,

@@ -12,6 +12,7 @@ use super::typing::{Typed, Types};
 use crate::config::{GlobUse, Globs, Role};
 use crate::kernel::btf::TrampolineRules;
 use crate::kernel::facts::KernelFacts;
+use crate::kernel::kallsyms::Symbol;
 use crate::spec::{FuncId, GlobKind, nearest};
 
 /// What the back ends of a run can take.
@@ -81,7 +82,7 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
             module,
             addr: symbol.addr,
             size: symbol.size,
-            entry: (!candidate.entry.is_empty()).then(|| entry_point(symbol.name)),
+            entry: (!candidate.entry.is_empty()).then(|| entry_point(&symbol)),
             result: verdict.typed.result,
             prototype: verdict.typed.prototype,
         });
@@ -100,8 +101,9 @@ const REQUESTS: [&str; 6] = [
     "crypto_user_rcv_msg",
 ];
 
-fn entry_point(name: &str) -> EntryPoint {
-    if REQUESTS.contains(&name) {
+fn entry_point(symbol: &Symbol<'_>) -> EntryPoint {
+    // A driver's probe function fails, and the module is loaded nevertheless.
+    if REQUESTS.contains(&symbol.name) || symbol.addr.is_stand_in() {
         EntryPoint::Request
     } else {
         EntryPoint::KernelFunction

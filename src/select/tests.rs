@@ -78,6 +78,7 @@ fn facts(traceable: Option<&str>) -> KernelFacts {
     let kernel = Arc::new(Btf::parse(kernel.build(), None).unwrap());
     let module = Btf::parse(module.build(), Some(Arc::clone(&kernel))).unwrap();
     KernelFacts {
+        absent: Arc::default(),
         kallsyms: Kallsyms::parse(SYMBOLS.into()).unwrap(),
         traceable: traceable.map(|text| Traceable::parse(text.into())),
         text: None,

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::merge::{self, AddrRole};
+use super::placement::Placement;
 use super::provenance;
 use super::trail::{self, TrailFound, TrailSource};
 use super::types::{Call, ChainLink, Lane, MonotonicNs, Session, SessionLosses, TaskContext};
@@ -34,6 +35,7 @@ pub struct Assembler<'f> {
     order: VecDeque<u64>,
     n_sessions: u64,
     trails: Option<&'f dyn TrailSource>,
+    placement: Placement,
 }
 
 impl fmt::Debug for Assembler<'_> {
@@ -67,7 +69,13 @@ impl<'f> Assembler<'f> {
             order: VecDeque::new(),
             n_sessions: 0,
             trails: None,
+            placement: Placement::default(),
         }
+    }
+
+    /// Has functions of modules that were not loaded yet found where they are.
+    pub fn place(&mut self, placement: Placement) {
+        self.placement = placement;
     }
 
     /// Has culprits checked against their machine code.
@@ -102,7 +110,7 @@ impl<'f> Assembler<'f> {
             }
             // Of no session.
             Event::Cgroup(_) => Ok(None),
-            Event::Session(record) => self.finish(&record, role).map(Some),
+            Event::Session(mut record) => self.finish(&mut record, role).map(Some),
         }
     }
 
@@ -121,10 +129,14 @@ impl<'f> Assembler<'f> {
 
     fn finish(
         &mut self,
-        record: &SessionRecord,
+        record: &mut SessionRecord,
         role: &dyn Fn(Addr) -> AddrRole,
     ) -> Result<Session, Malformed> {
-        let Waiting { stacks, context } = self.waiting.remove(&record.session).unwrap_or_default();
+        let Waiting {
+            mut stacks,
+            context,
+        } = self.waiting.remove(&record.session).unwrap_or_default();
+        self.placement.settle(self.functions, record, &mut stacks);
         self.order.retain(|session| *session != record.session);
         let calls = self.calls(&record.calls)?;
         let verdict = provenance::explain(&calls, self.functions);

@@ -6,6 +6,7 @@
 mod assemble;
 mod filter;
 mod merge;
+mod placement;
 mod provenance;
 mod trail;
 mod types;
@@ -16,6 +17,7 @@ mod tests;
 pub use assemble::{Assembler, Malformed};
 pub use filter::ErrorFilter;
 pub use merge::AddrRole;
+pub use placement::Placement;
 pub use trail::TrailSource;
 pub use types::{
     Call, ChainLink, ContainerName, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow,

@@ -16,6 +16,9 @@ pub enum BackendKind {
     Trampoline,
     /// A kprobe and a kretprobe for each function: any kernel.
     Kprobe,
+    /// The same by name, for functions of modules that are not loaded yet: any kernel, and not a
+    /// choice, since such functions can be had in no other way.
+    OnLoad,
 }
 
 /// What a kernel needs to have for a back end.
@@ -28,7 +31,7 @@ pub struct Needs {
 }
 
 impl BackendKind {
-    /// All of them.
+    /// All that there is a choice between.
     pub const ALL: [Self; 5] = [
         Self::TracingMulti,
         Self::KprobeSession,
@@ -58,6 +61,7 @@ impl BackendKind {
             Self::KprobeMulti => "two links for all functions",
             Self::Trampoline => "two programs for each function: slow to attach",
             Self::Kprobe => "two probes for each function: slow to attach",
+            Self::OnLoad => "two named probes for each function of a module to come",
         }
     }
 
@@ -73,14 +77,14 @@ impl BackendKind {
             Self::KprobeSession => needs(6, 10, Some("CONFIG_FPROBE")),
             Self::KprobeMulti => needs(5, 18, Some("CONFIG_FPROBE")),
             Self::Trampoline => needs(5, 5, None),
-            Self::Kprobe => needs(4, 17, Some("CONFIG_KPROBE_EVENTS")),
+            Self::Kprobe | Self::OnLoad => needs(4, 17, Some("CONFIG_KPROBE_EVENTS")),
         }
     }
 
     /// Whether it attaches to functions one by one, which takes long for many.
     #[must_use]
     pub fn is_one_by_one(self) -> bool {
-        matches!(self, Self::Trampoline | Self::Kprobe)
+        matches!(self, Self::Trampoline | Self::Kprobe | Self::OnLoad)
     }
 
     /// Whether it runs where kprobe programs are skipped: below `bpf_disable_instrumentation()`,
@@ -100,6 +104,7 @@ impl fmt::Display for BackendKind {
             Self::KprobeMulti => "kprobe-multi",
             Self::Trampoline => "fentry",
             Self::Kprobe => "kprobe",
+            Self::OnLoad => "kprobe-on-load",
         })
     }
 }

@@ -2,6 +2,7 @@
 //! One type a meaning: an address is not a count, a function id is not a process id.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,18 @@ pub struct Pid(pub u32);
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct FuncId(pub u32);
+
+impl Addr {
+    /// Stand-ins for the addresses of what is not loaded yet: no kernel has anything there (x86-64
+    /// and arm64 refuse them), so that they cannot be taken for real ones.
+    pub const STAND_INS: Range<u64> = 1 << 56..1 << 57;
+
+    /// Whether it only stands for an address that is not known yet.
+    #[must_use]
+    pub fn is_stand_in(self) -> bool {
+        Self::STAND_INS.contains(&self.0)
+    }
+}
 
 impl FuncId {
     /// The id as an index into per-function tables.

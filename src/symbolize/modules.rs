@@ -5,11 +5,12 @@
 use std::collections::HashMap;
 use std::mem;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::functions::SourceFunctions;
 use super::lines::{Answer, LineSource, MEMORY, Missing, PendingLines};
-use crate::kernel::images::{KernelIdentity, find_module, module_section};
+use crate::kernel::absent::AbsentModule;
+use crate::kernel::images::{KernelIdentity, find_absent_module, find_module, module_section};
 use crate::spec::{Addr, NameGlob};
 
 /// The section that tells whether a module was loaded anew.
@@ -22,6 +23,7 @@ pub struct ModuleLines {
     root: PathBuf,
     caches: Vec<PathBuf>,
     kernel: KernelIdentity,
+    absent: Arc<[AbsentModule]>,
     opened: Mutex<Opened>,
 }
 
@@ -46,8 +48,16 @@ impl ModuleLines {
             root,
             caches,
             kernel,
+            absent: Arc::default(),
             opened: Mutex::default(),
         }
+    }
+
+    /// Has modules that are not loaded yet asked for where their sections stand in.
+    #[must_use]
+    pub fn with_absent(mut self, modules: &Arc<[AbsentModule]>) -> Self {
+        self.absent = Arc::clone(modules);
+        self
     }
 
     /// Why modules that were asked for have no lines: told once.
@@ -90,13 +100,20 @@ impl ModuleLines {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let is_there =
             |name: &str, module: &Module| module.text == module_section(&self.root, name, TEXT);
-        opened
-            .modules
-            .retain(|name, module| module.text.is_some() && is_there(name, module));
+        opened.modules.retain(|name, module| {
+            self.absent(name).is_some() || (module.text.is_some() && is_there(name, module))
+        });
+    }
+
+    fn absent(&self, name: &str) -> Option<&AbsentModule> {
+        self.absent.iter().find(|module| module.name == name)
     }
 
     fn open(&self, module: &str) -> Result<LineSource, String> {
-        let found = find_module(&self.root, &self.caches, &self.kernel, module);
+        let found = match self.absent(module) {
+            Some(absent) => find_absent_module(&self.root, &self.caches, &self.kernel, absent),
+            None => find_module(&self.root, &self.caches, &self.kernel, module),
+        };
         let image = found.map_err(|problem| problem.to_string())?;
         let opened = PendingLines::open_module(image.path, image.sections, MEMORY);
         opened.map_err(|error| error.to_string())

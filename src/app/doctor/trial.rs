@@ -59,6 +59,7 @@ pub(in crate::app) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
         max_depth: 64,
         n_functions: 1,
         layout: layout(&btf, &kallsyms, files, support)?,
+        tracefs: None,
     };
     let mut tracer = Tracer::load(&mut storage, &settings)?;
     tracer.attach(&functions, &assigned, &mut |_, _| true)?;

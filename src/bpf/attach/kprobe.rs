@@ -7,14 +7,13 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use libbpf_sys::bpf_insn;
 
 use super::super::object::Loaded;
 use super::super::patch::{Copy, patched};
 use super::super::program;
 use super::super::rlimit::allow_descriptors;
-use super::super::settings::KprobePmu;
 use super::super::sys::{self, ProgramKind};
 use super::{Backend, Links, Progress, Refused, tag};
 use crate::select::TracedFunction;
@@ -44,43 +43,74 @@ impl Backend for Kprobe {
     ) -> Result<Links> {
         allow_descriptors(DESCRIPTORS * functions.len() as u64)?;
         let pmu = loaded.layout.kprobe_pmu.context("no PMU for kprobes")?;
-        let programs = Programs::load(loaded)?;
+        let templates = &loaded.templates;
+        let entries = Entries {
+            opening: (c"kprobe_opening", &templates.kprobe_opening),
+            inner: (c"kprobe_inner", &templates.kprobe_inner),
+        };
+        let open = |function: &TracedFunction, is_return| {
+            sys::open_kprobe(pmu, is_return, function.addr.0).map_err(Error::from)
+        };
         let mut links = Links::default();
-        for (n_done, function) in functions.iter().enumerate() {
-            match attach_one(loaded, pmu, &programs, function, &mut links) {
-                Ok(()) => {}
-                Err(error) => links.refused.push(Refused {
-                    func: function.id,
-                    why: format!("{error:#}"),
-                    is_final: false,
-                }),
-            }
-            if !progress(n_done + 1, functions.len()) {
-                bail!("interrupted");
-            }
-        }
-        if let Programs::Shared {
-            opening,
-            inner,
-            returns,
-        } = programs
-        {
-            links.programs.extend([opening, inner, returns]);
-        }
+        attach_all(loaded, &entries, &open, functions, &mut links, progress)?;
         Ok(links)
     }
 }
 
+/// Opens the event of a function's call, or of its return.
+pub(super) type Open<'a> = dyn Fn(&TracedFunction, bool) -> Result<OwnedFd> + 'a;
+
+/// The programs for calls, with their names.
+pub(super) struct Entries<'a> {
+    pub(super) opening: (&'static CStr, &'a [bpf_insn]),
+    pub(super) inner: (&'static CStr, &'a [bpf_insn]),
+}
+
+/// Attaches to each function by events of its own.
+pub(super) fn attach_all(
+    loaded: &Loaded<'_>,
+    entries: &Entries<'_>,
+    open: &Open<'_>,
+    functions: &[&TracedFunction],
+    links: &mut Links,
+    progress: Progress<'_>,
+) -> Result<()> {
+    let programs = Programs::load(loaded, entries)?;
+    for (n_done, function) in functions.iter().enumerate() {
+        match attach_one(loaded, entries, open, &programs, function, links) {
+            Ok(()) => {}
+            Err(error) => links.refused.push(Refused {
+                func: function.id,
+                why: format!("{error:#}"),
+                is_final: false,
+            }),
+        }
+        if !progress(n_done + 1, functions.len()) {
+            bail!("interrupted");
+        }
+    }
+    if let Programs::Shared {
+        opening,
+        inner,
+        returns,
+    } = programs
+    {
+        links.programs.extend([opening, inner, returns]);
+    }
+    Ok(())
+}
+
 impl Programs {
-    fn load(loaded: &Loaded<'_>) -> Result<Self> {
+    fn load(loaded: &Loaded<'_>, entries: &Entries<'_>) -> Result<Self> {
         if !loaded.layout.has_cookies {
             return Ok(Self::Copied);
         }
-        let templates = &loaded.templates;
+        let (opening, inner) = (entries.opening, entries.inner);
+        let returns = &loaded.templates.kprobe_return;
         Ok(Self::Shared {
-            opening: load(loaded, c"kprobe_opening", &templates.kprobe_opening, 0)?,
-            inner: load(loaded, c"kprobe_inner", &templates.kprobe_inner, 0)?,
-            returns: load(loaded, c"kprobe_return", &templates.kprobe_return, 0)?,
+            opening: load(loaded, opening.0, opening.1, 0)?,
+            inner: load(loaded, inner.0, inner.1, 0)?,
+            returns: load(loaded, c"kprobe_return", returns, 0)?,
         })
     }
 }
@@ -96,12 +126,17 @@ fn load(loaded: &Loaded<'_>, name: &CStr, template: &[bpf_insn], tag: u64) -> Re
 
 fn attach_one(
     loaded: &Loaded<'_>,
-    pmu: KprobePmu,
+    entries: &Entries<'_>,
+    open: &Open<'_>,
     programs: &Programs,
     function: &TracedFunction,
     links: &mut Links,
 ) -> Result<()> {
-    let (tag, addr) = (tag(function), function.addr.0);
+    let tag = tag(function);
+    let attach = |is_return, program, cookie| {
+        let event = open(function, is_return);
+        attach(is_return, event, program, cookie)
+    };
     // Returns first: a call that is seen must have its return seen.
     let new = match programs {
         Programs::Shared {
@@ -114,21 +149,21 @@ fn attach_one(
             } else {
                 inner
             };
-            let mut new = attach(pmu, true, addr, returns.as_fd(), Some(tag))?;
-            new.extend(attach(pmu, false, addr, entry.as_fd(), Some(tag))?);
+            let mut new = attach(true, returns.as_fd(), Some(tag))?;
+            new.extend(attach(false, entry.as_fd(), Some(tag))?);
             new
         }
         Programs::Copied => {
-            let templates = &loaded.templates;
             let (name, entry) = if function.entry.is_some() {
-                (c"kprobe_opening", &templates.kprobe_opening)
+                entries.opening
             } else {
-                (c"kprobe_inner", &templates.kprobe_inner)
+                entries.inner
             };
-            let returns = load(loaded, c"kprobe_return", &templates.kprobe_return, tag)?;
+            let returns = &loaded.templates.kprobe_return;
+            let returns = load(loaded, c"kprobe_return", returns, tag)?;
             let entry = load(loaded, name, entry, tag)?;
-            let mut new = attach(pmu, true, addr, returns.as_fd(), None)?;
-            new.extend(attach(pmu, false, addr, entry.as_fd(), None)?);
+            let mut new = attach(true, returns.as_fd(), None)?;
+            new.extend(attach(false, entry.as_fd(), None)?);
             links.programs.extend([entry, returns]);
             new
         }
@@ -138,15 +173,13 @@ fn attach_one(
 }
 
 fn attach(
-    pmu: KprobePmu,
     is_return: bool,
-    addr: u64,
+    event: Result<OwnedFd>,
     program: BorrowedFd<'_>,
     cookie: Option<u64>,
 ) -> Result<Vec<OwnedFd>> {
     let what = if is_return { "kretprobe" } else { "kprobe" };
-    let event = sys::open_kprobe(pmu, is_return, addr)
-        .with_context(|| format!("failed to open a {what}"))?;
+    let event = event.with_context(|| format!("failed to open a {what}"))?;
     let link = sys::run_at_kprobe(program, event.as_fd(), cookie)
         .with_context(|| format!("failed to attach to a {what}"))?;
     // The link goes first when both are dropped: it holds the event.

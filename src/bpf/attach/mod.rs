@@ -7,6 +7,7 @@
 mod bisect;
 mod kprobe;
 mod kprobe_multi;
+mod on_load;
 mod tracing_multi;
 mod trampoline;
 
@@ -15,6 +16,7 @@ use std::os::fd::OwnedFd;
 use anyhow::{Error, Result};
 
 use super::object::Loaded;
+use super::sys::Guardian;
 use crate::select::{EntryPoint, TracedFunction};
 use crate::spec::{BackendKind, FuncId, ResultType};
 
@@ -40,6 +42,9 @@ pub(super) struct Links {
     pub(super) programs: Vec<OwnedFd>,
     pub(super) refused: Vec<Refused>,
     pub(super) n_attached: usize,
+    /// Removes named probes once all of the above is gone.
+    #[expect(dead_code, reason = "what it does, it does when it is dropped")]
+    pub(super) guardian: Option<Guardian>,
 }
 
 /// A link, and the functions that it is for: they come and go together.
@@ -92,6 +97,7 @@ pub(super) fn implementation(backend: BackendKind) -> Box<dyn Backend> {
         BackendKind::KprobeMulti => Box::new(kprobe_multi::Pair),
         BackendKind::Trampoline => Box::new(trampoline::Trampoline),
         BackendKind::Kprobe => Box::new(kprobe::Kprobe),
+        BackendKind::OnLoad => Box::new(on_load::OnLoad),
     }
 }
 

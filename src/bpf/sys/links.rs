@@ -23,6 +23,7 @@ const PERF_EVENT: bpf_attach_type = 41;
 /// `_IOW('$', 8, __u32)` and `_IO('$', 0)` of `linux/perf_event.h`.
 const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
 const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
+const PERF_TYPE_TRACEPOINT: u32 = 2;
 const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
 
 /// Attaches a trampoline program to the function it was loaded for.
@@ -126,15 +127,28 @@ pub(in crate::bpf) fn open_kprobe(
 ) -> io::Result<OwnedFd> {
     let mut attr = perf_event_attr {
         type_: pmu.kind,
-        size: size_of::<perf_event_attr>() as u32,
         config: u64::from(is_return) << pmu.return_bit,
         ..Default::default()
     };
-    // As libbpf does: a single event that wakes nobody.
-    attr.__bindgen_anon_1.sample_period = 1;
-    attr.__bindgen_anon_2.wakeup_events = 1;
     // No name: the address says which function.
     attr.__bindgen_anon_4.kprobe_addr = addr;
+    open_event(attr)
+}
+
+/// Opens an event of tracefs by its number.
+pub(in crate::bpf) fn open_tracepoint(id: u64) -> io::Result<OwnedFd> {
+    open_event(perf_event_attr {
+        type_: PERF_TYPE_TRACEPOINT,
+        config: id,
+        ..Default::default()
+    })
+}
+
+fn open_event(mut attr: perf_event_attr) -> io::Result<OwnedFd> {
+    attr.size = size_of::<perf_event_attr>() as u32;
+    // As libbpf does: a single event that wakes nobody. It runs programs on every CPU.
+    attr.__bindgen_anon_1.sample_period = 1;
+    attr.__bindgen_anon_2.wakeup_events = 1;
     // SAFETY: the attributes are as long as they say and live through the call.
     let fd = unsafe {
         libc::syscall(
@@ -225,7 +239,7 @@ pub(in crate::bpf) fn link_misses(backend: BackendKind, link: BorrowedFd<'_>) ->
     if err != 0 {
         return 0; // a perf event is no link
     }
-    if backend == BackendKind::Kprobe {
+    if matches!(backend, BackendKind::Kprobe | BackendKind::OnLoad) {
         // SAFETY: the kernel fills the member of the link's kind; all bits are valid integers.
         let event = unsafe { info.__bindgen_anon_1.perf_event };
         // SAFETY: as above.

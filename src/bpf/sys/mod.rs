@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code)]
 
+mod guardian;
 mod links;
 mod support;
 
@@ -19,9 +20,10 @@ use libbpf_sys::{
     bpf_object__prepare, bpf_prog_load, bpf_prog_load_opts, bpf_prog_type, libbpf_set_print,
 };
 
+pub(super) use self::guardian::Guardian;
 pub(super) use self::links::{
     attach_kprobe_multi, attach_raw_tracepoint, attach_tracing, attach_tracing_multi, link_misses,
-    open_kprobe, recursion_misses, run_at_kprobe,
+    open_kprobe, open_tracepoint, recursion_misses, run_at_kprobe,
 };
 pub use self::support::KernelSupport;
 

@@ -56,7 +56,7 @@ impl KernelSupport {
             BackendKind::KprobeSession => self.kprobe_session,
             BackendKind::KprobeMulti => self.kprobe_multi,
             BackendKind::Trampoline => true,
-            BackendKind::Kprobe => self.kprobe,
+            BackendKind::Kprobe | BackendKind::OnLoad => self.kprobe,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::elf_file::{Facts, build_id_of_notes};
 use super::{ImageProblem, KernelIdentity, by_build_id, judge_facts};
+use crate::kernel::absent::AbsentModule;
 use crate::spec::parse_hex;
 
 /// The file of a loaded module that has its debug information.
@@ -41,12 +42,45 @@ pub fn find_module(
         return Err(hidden());
     }
     let places = places(root, caches, &identity, name);
+    choose(places, &identity, name, sections)
+}
+
+/// The same for a module that is not loaded yet, or not any more: its sections are where they stand
+/// in.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn find_absent_module(
+    root: &Path,
+    caches: &[PathBuf],
+    kernel: &KernelIdentity,
+    module: &AbsentModule,
+) -> Result<ModuleImage, ImageProblem> {
+    let identity = KernelIdentity {
+        release: kernel.release.clone(),
+        build_id: module.build_id.clone(),
+    };
+    let mut places = places(root, caches, &identity, &module.name);
+    places.push(module.path.clone());
+    let sections = module.sections.iter();
+    let sections = sections.map(|section| (section.name.clone(), section.range.start));
+    choose(places, &identity, &module.name, sections.collect())
+}
+
+/// The first of `places` with a module's debug information.
+fn choose(
+    places: Vec<PathBuf>,
+    identity: &KernelIdentity,
+    name: &str,
+    sections: Vec<(String, u64)>,
+) -> Result<ModuleImage, ImageProblem> {
     let mut problem = None;
     for place in &places {
         let Ok(Some(facts)) = Facts::read(place) else {
             continue;
         };
-        match judge_facts(place, facts, &identity) {
+        match judge_facts(place, facts, identity) {
             Ok(image) => {
                 let path = image.path;
                 return Ok(ModuleImage { path, sections });

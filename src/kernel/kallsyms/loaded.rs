@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::parse::{self, rank};
 use super::{Entry, Kallsyms};
+use crate::kernel::absent::AbsentModule;
 use crate::kernel::btf::Btf;
 use crate::kernel::kcore::Kcore;
 use crate::spec::Addr;
@@ -98,6 +99,39 @@ impl Kallsyms {
             steps: OnceLock::new(),
         };
         of_kernel.add_loaded(kcore, layout)
+    }
+
+    /// Adds the functions of modules that are not loaded yet, at the addresses that stand in for
+    /// theirs.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many.
+    pub fn with_absent(mut self, modules: &[AbsentModule]) -> Result<Self> {
+        let mut loaded = Loaded {
+            text: self.text,
+            entries: self.entries,
+        };
+        for module in modules {
+            for function in &module.functions {
+                // Of one kind, so that those that come first are preferred.
+                let name = function.name.as_bytes();
+                loaded.add(function.addr.0, b't', name, &module.name)?;
+            }
+            // The last function of a section ends there.
+            for section in &module.sections {
+                loaded.add(
+                    section.range.end,
+                    b'd',
+                    section.name.as_bytes(),
+                    &module.name,
+                )?;
+            }
+        }
+        parse::sort(&mut loaded.entries);
+        self.text = loaded.text;
+        self.entries = loaded.entries;
+        Ok(self)
     }
 
     /// Adds the symbols of what the kernel has loaded to those of the kernel itself.

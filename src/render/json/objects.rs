@@ -8,7 +8,7 @@ use super::context::ContextObject;
 use crate::render::RenderContext;
 use crate::render::value::result_text;
 use crate::render::view::{self, CallView, HandledView, RowView};
-use crate::session::{Lane, Link, Session, SessionLosses, Trail};
+use crate::session::{Lane, Link, Session, SessionLosses, StackRow, Trail};
 use crate::spec::{Addr, Outcome};
 use crate::symbolize::{Frame, SourceLine};
 
@@ -274,7 +274,7 @@ impl LinkObject {
         let (_, _, offset) = row.symbol();
         Some(Self {
             call: CallObject::new(&link.of),
-            address: row.row.addr.map(address),
+            address: real_address(&row.row),
             offset,
             started_ns: call.started.0,
             duration_ns: call.returned.then_some(call.duration_ns),
@@ -298,7 +298,7 @@ impl RowObject {
         Self {
             function: function.clone().into_owned(),
             module: module.map(str::to_owned),
-            address: row.row.addr.map(address),
+            address: real_address(&row.row),
             offset,
             place: PlaceObject::of_row(row),
             inlined: inlined(row.frame.as_deref()),
@@ -353,6 +353,11 @@ fn inlined(frame: Option<&Frame>) -> Vec<InlinedObject> {
             line: inlined.source.as_ref().map(|source| source.line),
         })
         .collect()
+}
+
+/// `None` where only a stand-in is known.
+fn real_address(row: &StackRow) -> Option<String> {
+    row.addr.filter(|addr| !addr.is_stand_in()).map(address)
 }
 
 fn address(addr: Addr) -> String {

@@ -118,6 +118,14 @@ const ANSWERS: &[(&str, &[&str])] = &[
         "max_size_small",
         &["-c", "bpf", "-o", "out", "--max-size", "100"],
     ),
+    // Modules that are not loaded yet.
+    ("on_load_empty", &["--on-load", ""]),
+    ("on_load_glob", &["--on-load", "xf*"]),
+    ("on_load_file_without_path", &["--on-load", "mine.ko"]),
+    (
+        "on_load_recorded",
+        &["--on-load", "xfs", "--record-raw", "run"],
+    ),
     // Commands.
     ("doctor_help", &["doctor", "--help"]),
     ("doctor_argument", &["doctor", "bpf"]),

@@ -32,6 +32,7 @@ mod lifecycle;
 mod listing;
 mod main_job;
 mod modules;
+mod on_load;
 mod reach;
 mod scope;
 mod symbols;

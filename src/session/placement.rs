@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Where the kernel put modules that were not loaded when their functions were chosen.
+//!
+//! Their functions have addresses that stand in for the real ones. Each of their calls tells the
+//! real one, and with it where its section lies; addresses of stacks are translated, so that
+//! whoever comes after knows stand-ins only. A module whose start fails is gone when its session
+//! is looked at: its calls are all that tells.
+
+use std::ops::Range;
+
+use crate::events::{SessionRecord, StackRecord};
+use crate::select::TracedFunction;
+use crate::spec::Addr;
+
+/// Sections of modules, and how far they are from where they stand in.
+#[derive(Clone, Debug, Default)]
+pub struct Placement {
+    sections: Vec<Section>,
+    /// An address of the kernel's own text: modules lie within 2 GiB of it.
+    near: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Section {
+    stands_in: Range<u64>,
+    /// The real address, less the one that stands in; `None` as long as nothing was called.
+    distance: Option<u64>,
+}
+
+impl Placement {
+    /// `sections` are where they stand in; `near` is any address of the kernel's text.
+    #[must_use]
+    pub fn new(sections: impl IntoIterator<Item = Range<u64>>, near: Addr) -> Self {
+        let sections = sections.into_iter().map(|stands_in| Section {
+            stands_in,
+            distance: None,
+        });
+        Self {
+            sections: sections.collect(),
+            near: near.0,
+        }
+    }
+
+    /// Translates all addresses of a session. A module that was loaded anew may lie elsewhere:
+    /// what its own calls tell counts.
+    pub(super) fn settle(
+        &mut self,
+        functions: &[TracedFunction],
+        record: &mut SessionRecord,
+        stacks: &mut [StackRecord],
+    ) {
+        if self.sections.is_empty() {
+            return;
+        }
+        for call in record.calls.iter().filter(|call| call.place != 0) {
+            if let Some(function) = functions.get(call.func as usize) {
+                self.learn(function.addr, call.place);
+            }
+        }
+        for call in &mut record.calls {
+            call.call_site = self.translate(call.call_site);
+        }
+        for addr in stacks.iter_mut().flat_map(|stack| &mut stack.addrs) {
+            addr.0 = self.translate(addr.0);
+        }
+    }
+
+    fn learn(&mut self, stand_in: Addr, lower_half: u32) {
+        let real = self.whole(lower_half);
+        let mut sections = self.sections.iter_mut();
+        if let Some(section) = sections.find(|section| section.stands_in.contains(&stand_in.0)) {
+            section.distance = Some(real.wrapping_sub(stand_in.0));
+        }
+    }
+
+    /// The address with this lower half that is nearest to the kernel's text.
+    fn whole(&self, lower_half: u32) -> u64 {
+        let distance = lower_half.wrapping_sub(self.near as u32).cast_signed();
+        self.near.wrapping_add_signed(i64::from(distance))
+    }
+
+    fn translate(&self, addr: u64) -> u64 {
+        let translated = self.sections.iter().find_map(|section| {
+            let stand_in = addr.wrapping_sub(section.distance?);
+            // A return address may be the first byte behind.
+            let is_there =
+                section.stands_in.contains(&stand_in) || stand_in == section.stands_in.end;
+            is_there.then_some(stand_in)
+        });
+        translated.unwrap_or(addr)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Placement;
+    use crate::spec::Addr;
+
+    const TEXT: u64 = Addr::STAND_INS.start;
+    const INIT: u64 = TEXT + 0x10_0000;
+
+    #[test]
+    fn a_call_tells_where_its_section_lies_and_nothing_of_others() {
+        let sections = [TEXT..TEXT + 0x1000, INIT..INIT + 0x200];
+        let mut placement = Placement::new(sections, Addr(0xffff_ffff_8100_0000));
+        let real = 0xffff_ffff_c012_3000_u64;
+        assert_eq!(placement.translate(real + 0x40), real + 0x40);
+        placement.learn(Addr(TEXT + 0x10), (real + 0x10) as u32);
+        assert_eq!(placement.translate(real + 0x40), TEXT + 0x40);
+        assert_eq!(placement.translate(real + 0x1000), TEXT + 0x1000);
+        assert_eq!(placement.translate(real + 0x1001), real + 0x1001);
+        assert_eq!(placement.translate(0), 0);
+        // Loaded anew, to elsewhere.
+        placement.learn(Addr(TEXT + 0x10), (real + 0x8010) as u32);
+        assert_eq!(placement.translate(real + 0x8040), TEXT + 0x40);
+        assert_eq!(placement.translate(real + 0x40), real + 0x40);
+    }
+
+    #[test]
+    fn the_upper_half_is_that_of_the_nearest_address() {
+        let placement = Placement::new([], Addr(0xffff_8000_fff0_0000));
+        assert_eq!(placement.whole(0x1000), 0xffff_8001_0000_1000);
+        assert_eq!(placement.whole(0xff00_0000), 0xffff_8000_ff00_0000);
+    }
+}
