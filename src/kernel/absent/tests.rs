@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A module's file made by hand, and what becomes of damaged ones.
 
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 
@@ -207,7 +208,7 @@ fn compressed_files_are_found_and_read() {
     let compressed = directory.path().join("mine.ko.gz");
     let mut file = GzEncoder::new(Vec::new(), Compression::fast());
     file.write_all(&module()).unwrap();
-    std::fs::write(&compressed, file.finish().unwrap()).unwrap();
+    fs::write(&compressed, file.finish().unwrap()).unwrap();
     assert_eq!(existing(&path), Some(compressed.clone()));
     assert_eq!(read(&compressed).unwrap(), module());
     // What decoders refuse is an error; no magic, no decoder.
@@ -216,9 +217,9 @@ fn compressed_files_are_found_and_read() {
         b"\x28\xb5\x2f\xfdjunk",
         b"\x1f\x8bjunk",
     ] {
-        std::fs::write(&compressed, magic).unwrap();
+        fs::write(&compressed, magic).unwrap();
         assert!(read(&compressed).is_err());
     }
-    std::fs::write(&compressed, b"x").unwrap();
+    fs::write(&compressed, b"x").unwrap();
     assert_eq!(read(&compressed).unwrap(), b"x");
 }
