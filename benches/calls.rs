@@ -43,6 +43,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // One failure in any case; with a count of 0 no more than that.
     call();
     let mut rounds: Vec<u128> = (0..rounds.max(1))
         .map(|_| {

@@ -154,6 +154,76 @@ bench_burst() {
   done < <(programs)
 }
 
+# `scope_line OPTION…`: what a call of somebody else costs.
+scope_line() {
+  start_tracer "$retsnoop" -e __x64_sys_close -sn "$@"
+  calls_line "$*, out of scope" close 300 "$base"
+  stop_tracer
+}
+
+# Sets `first_ms` (until it traces) and `after_ms`, from the command's end to ours.
+run_command() {
+  local begin line
+  now_ms && begin=$echo_ms
+  # shellcheck disable=SC2016  # for the shell that is traced
+  "$retsnoop" -c bpf -- "$BASH" -c 'echo "$EPOCHREALTIME" >"$0"' "$work/ended" 2>&"$talk" &
+  while read -r -t 300 -u "$talk" line; do [[ $line != *"eceiving data"* ]] || break; done
+  now_ms && first_ms=$((echo_ms - begin))
+  wait $! || true
+  now_ms
+  read -r line <"$work/ended"
+  line=${line/[.,]/}
+  after_ms=$((echo_ms - line / 1000))
+  while read -r -t 0.01 -u "$talk" line; do last_line=$line; done
+}
+
+# `children LABEL SCRIPT`: a shell's script in which each child fails once.
+children() {
+  "$retsnoop" -e '*_sys_close' -n calls -sn -o "$work/sessions" -- "$BASH" -c "$2" "$calls" 2>&"$talk" >/dev/null
+  while read -r -t 0.01 -u "$talk" line; do last_line=$line; done
+  echo "$1: $last_line"
+}
+
+bench_scope() {
+  local base alone=() first=() after=() id
+  calls_line untraced close 300 0
+  base=$measured
+  mkdir -p /sys/fs/cgroup/bench
+  scope_line -p 1
+  scope_line -n nobody
+  scope_line --uid 12345
+  scope_line --gid 12345
+  scope_line --cgroup /bench
+  scope_line --cgroup '!/bench' -n nobody
+  scope_line --mntns 4026500001
+  scope_line --netns 4026500001
+  scope_line --pidns 4026500001
+  start_tracer "$retsnoop" -c bpf && stop_tracer
+  run_command
+  for _ in $(seq $ROUNDS); do
+    start_tracer "$retsnoop" -c bpf && stop_tracer
+    alone+=("$started_ms")
+    run_command
+    first+=("$first_ms") after+=("$after_ms")
+  done
+  echo "command: start $(spread "${first[@]}") ms, without one $(spread "${alone[@]}") ms; ours ends $(spread "${after[@]}") ms after its own"
+  # shellcheck disable=SC2016
+  children "1,000 children in a row" 'for i in {1..1000}; do "$0" close 0 1; done'
+  # shellcheck disable=SC2016
+  children "200 children at once" 'for i in {1..200}; do "$0" close 0 1 & done; wait'
+  mkdir -p "$work/host/sys" "$work/host/proc"
+  mount --rbind /sys "$work/host/sys" && mount --rbind /proc "$work/host/proc"
+  for i in {1..500}; do
+    printf -v id %064x "$i"
+    mkdir -p "/sys/fs/cgroup/docker/$id" "$work/host/var/lib/docker/containers/$id"
+    echo "{\"Name\":\"/web-$i\",\"Config\":{\"Image\":\"shop:2\"}}" >"$work/host/var/lib/docker/containers/$id/config.v2.json"
+  done
+  "$retsnoop" list containers --host-root "$work/host" >/dev/null
+  TIMEFORMAT="list containers, 500 of them: %U s user, %S s system"
+  time "$retsnoop" list containers --host-root "$work/host" | tail -n 1
+  umount -R "$work/host/sys" "$work/host/proc"
+}
+
 # Files come from the host, and while a guest waits its clock runs on: so they are copied first.
 image=/usr/lib/debug/boot/vmlinux-$(uname -r)
 cp "$retsnoop" "$calls" "$image" "$work/"

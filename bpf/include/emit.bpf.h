@@ -118,7 +118,9 @@ static bool send_session(struct session *session)
 		out->peak = out->top;
 	n_calls = out->peak < MAX_CALLS ? out->peak : MAX_CALLS;
 	fill_leader_comm(out);
-	send_context(session);
+	/* An interrupt is nobody's: whom it interrupted has nothing to do with it. */
+	if (out->lane == LANE_TASK)
+		send_context(session);
 	send_stacks(session);
 	out->n_calls = n_calls;
 	return !send(session, &out->hdr,

@@ -130,10 +130,10 @@ impl Scoping {
         !self.subtrees.is_empty() || !self.containers.is_empty()
     }
 
-    /// Whether only chosen cgroups are in scope, though none may be there yet.
-    pub(super) fn awaits_cgroups(&self) -> bool {
-        let mut choices = self.subtrees.iter().chain(&self.containers);
-        choices.any(|choice| choice.wanted)
+    /// The rules of cgroups, which are told to the programs later, or come later.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = ScopeRule> {
+        let choices = self.subtrees.iter().chain(&self.containers);
+        choices.map(|choice| rule(choice.wanted))
     }
 
     /// Tells the programs of all cgroups that are there. They follow new ones by themselves from

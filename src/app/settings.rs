@@ -63,11 +63,10 @@ fn scope(config: &Config, held: Option<Pid>, scoping: &Scoping) -> ScopeSettings
     let names = |comms: &[Comm]| comms.iter().map(|comm| comm.as_str().to_owned()).collect();
     ScopeSettings {
         entries: entries.chain(scoping.entries.iter().copied()).collect(),
-        awaited: if scoping.awaits_cgroups() {
-            vec![ScopeKind::Cgroup]
-        } else {
-            Vec::new()
-        },
+        awaited: scoping
+            .awaited()
+            .map(|rule| (ScopeKind::Cgroup, rule))
+            .collect(),
         comms_allowed: names(&scope.comms),
         comms_denied: names(&scope.no_comms),
         follow_forks: scope.follow_forks,

@@ -24,8 +24,15 @@ const MAX_KNOWN: usize = 1 << 16;
 pub(super) struct Neighbourhood {
     hierarchy: Option<Hierarchy>,
     registry: RefCell<Registry>,
-    known: RefCell<HashMap<u64, Surroundings>>,
+    known: RefCell<HashMap<u64, Known>>,
     walked_at: Cell<Option<Instant>>,
+}
+
+/// A cgroup: its path, and what that means once somebody has asked.
+#[derive(Debug)]
+struct Known {
+    path: String,
+    names: Option<Surroundings>,
 }
 
 impl Neighbourhood {
@@ -41,43 +48,52 @@ impl Neighbourhood {
 
     /// What a task with these numbers is a part of.
     pub(super) fn of(&self, context: &TaskContext) -> Option<Surroundings> {
-        let known = |id| self.known.borrow().get(id).cloned();
-        if let Some(found) = known(&context.cgroup) {
-            return Some(found);
-        }
-        if self.walked_at.get().is_none_or(|at| at.elapsed() >= PAUSE) {
-            self.walked_at.set(Some(Instant::now()));
+        let is_known = self.known.borrow().contains_key(&context.cgroup);
+        if !is_known && self.walked_at.get().is_none_or(|at| at.elapsed() >= PAUSE) {
             self.walk();
         }
-        known(&context.cgroup)
+        let mut known = self.known.borrow_mut();
+        let Known { path, names } = known.get_mut(&context.cgroup)?;
+        if let Some(names) = names {
+            return Some(names.clone());
+        }
+        let found = self.describe(path);
+        // A container's files may come a moment after its cgroup.
+        let is_nameless = |container: &ContainerName| container.name.is_none();
+        if !found.container.as_ref().is_some_and(is_nameless) {
+            *names = Some(found.clone());
+        }
+        Some(found)
     }
 
     /// A cgroup was made: it may be gone before anybody asks.
     pub(super) fn made(&self, record: &CgroupRecord) {
         if let (true, Ok(path)) = (record.is_made, String::from_utf8(record.path.clone())) {
-            self.add(record.id, &path);
+            self.add(record.id, path);
         }
     }
 
-    fn walk(&self) {
+    /// Learns which cgroups there are.
+    pub(super) fn walk(&self) {
+        self.walked_at.set(Some(Instant::now()));
         let Some(hierarchy) = &self.hierarchy else {
             return;
         };
         self.registry.borrow_mut().refresh();
         hierarchy.walk("/", &mut |cgroup| {
             if !self.known.borrow().contains_key(&cgroup.id) {
-                self.add(cgroup.id, &cgroup.path);
+                self.add(cgroup.id, cgroup.path.clone());
             }
             true
         });
     }
 
-    fn add(&self, id: u64, path: &str) {
+    fn add(&self, id: u64, path: String) {
         let mut known = self.known.borrow_mut();
         if known.len() >= MAX_KNOWN {
             known.clear();
         }
-        known.insert(id, self.describe(path));
+        known.insert(id, Known { path, names: None });
     }
 
     fn describe(&self, path: &str) -> Surroundings {

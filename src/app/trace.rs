@@ -135,6 +135,14 @@ pub(super) fn trace(
     };
     let behind = Behind::new(&trails, &text, &functions, deferred);
     let neighbourhood = Neighbourhood::new(&config.scope.host_root);
+    // Those that are made and removed from now on are known, whoever asks when.
+    if let Err(error) = tracer.watch_cgroups() {
+        diag.info(
+            1,
+            format!("control groups of sessions may not be known: {error:#}"),
+        );
+    }
+    neighbourhood.walk();
     let surroundings = |context: &TaskContext| neighbourhood.of(context);
     let consumer = Consumer::new(
         &functions,

@@ -39,12 +39,10 @@ pub(super) fn n_entries(scope: &ScopeSettings) -> u32 {
 /// How many rules of each kind, for the constants of the programs.
 pub(super) fn counts(scope: &ScopeSettings) -> [types::scope_rules; KINDS] {
     let mut counts = [types::scope_rules::default(); KINDS];
-    for kind in &scope.awaited {
-        counts[*kind as usize].allowed += 1;
-    }
-    for entry in &scope.entries {
-        let of_kind = &mut counts[entry.kind as usize];
-        match entry.rule {
+    let there = scope.entries.iter().map(|entry| (entry.kind, entry.rule));
+    for (kind, rule) in there.chain(scope.awaited.iter().copied()) {
+        let of_kind = &mut counts[kind as usize];
+        match rule {
             ScopeRule::Allow | ScopeRule::HeldUntilExec => of_kind.allowed += 1,
             ScopeRule::Deny => of_kind.denied += 1,
         }
@@ -150,13 +148,16 @@ mod tests {
                 entry(ScopeKind::Process, ScopeRule::HeldUntilExec),
                 entry(ScopeKind::User, ScopeRule::Deny),
             ],
-            awaited: vec![ScopeKind::Cgroup],
+            awaited: vec![
+                (ScopeKind::Cgroup, ScopeRule::Allow),
+                (ScopeKind::NetNamespace, ScopeRule::Deny),
+            ],
             ..ScopeSettings::default()
         };
         let counted = counts(&scope).map(|of| (of.allowed, of.denied));
         assert_eq!(
             counted,
-            [(1, 0), (0, 1), (0, 0), (1, 0), (0, 0), (0, 0), (0, 0)]
+            [(1, 0), (0, 1), (0, 0), (1, 0), (0, 0), (0, 0), (0, 1)]
         );
         assert_eq!(n_entries(&scope), 2);
         scope.follow_forks = true;

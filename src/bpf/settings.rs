@@ -136,9 +136,9 @@ pub struct ScopeEntry {
 pub struct ScopeSettings {
     /// By numbers.
     pub entries: Vec<ScopeEntry>,
-    /// Kinds that are restricted to what is allowed though nothing may be yet: what is meant comes
-    /// while we trace.
-    pub awaited: Vec<ScopeKind>,
+    /// Rules to come, once programs are loaded or while we trace: a kind with such is no longer
+    /// unrestricted.
+    pub awaited: Vec<(ScopeKind, ScopeRule)>,
     /// Only threads of these names; empty: all. At most 15 bytes count.
     pub comms_allowed: Vec<String>,
     /// Not threads of these names.
@@ -153,7 +153,8 @@ impl ScopeSettings {
     /// Whether there is a rule of this kind.
     #[must_use]
     pub fn has(&self, kind: ScopeKind) -> bool {
-        self.awaited.contains(&kind) || self.entries.iter().any(|entry| entry.kind == kind)
+        self.awaited.iter().any(|(awaited, _)| *awaited == kind)
+            || self.entries.iter().any(|entry| entry.kind == kind)
     }
 }
 

@@ -2,6 +2,7 @@
 //! A running trace: attached links, the ring buffer, the counters. Dropping it detaches all.
 
 use std::cell::RefCell;
+use std::ffi::CStr;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use libbpf_rs::{ErrorKind, OpenObject, RingBufferBuilder};
+use libbpf_sys::bpf_insn;
 
 use super::attach::{Links, Progress, Refused, implementation};
 use super::detach::STALLED_AFTER;
@@ -34,6 +36,7 @@ pub struct Tracer<'obj> {
     /// Links and programs that look after tasks: their sessions end with them, their children
     /// are in scope.
     tasks: Vec<[OwnedFd; 2]>,
+    watches_cgroups: bool,
     scope: ScopeSettings,
     /// What links had missed that are closed by now.
     pub(super) missed_by_closed: u64,
@@ -120,6 +123,7 @@ impl<'obj> Tracer<'obj> {
             loaded,
             links: Vec::new(),
             tasks: Vec::new(),
+            watches_cgroups: false,
             scope: settings.scope.clone(),
             missed_by_closed: 0,
         })
@@ -238,20 +242,41 @@ impl<'obj> Tracer<'obj> {
                 wanted.push((c"sched_process_fork", &templates.task_fork));
             }
         }
+        let attached = wanted
+            .into_iter()
+            .map(|(name, template)| self.attach_tracepoint(name, template))
+            .collect::<Result<Vec<_>>>()?;
+        self.tasks.extend(attached);
         if self.scope.watch_cgroups {
-            wanted.push((c"cgroup_mkdir", &templates.cgroup_made));
-            wanted.push((c"cgroup_rmdir", &templates.cgroup_removed));
-        }
-        for (name, template) in wanted {
-            let insns = patched(template, &self.loaded.layout, Copy::default());
-            let program = program::load(c"retsnoop_task", &insns, ProgramKind::RawTracepoint)?;
-            let link = sys::attach_raw_tracepoint(name, program.as_fd()).with_context(|| {
-                let name = name.to_string_lossy();
-                format!("failed to attach to the tracepoint `{name}`")
-            })?;
-            self.tasks.push([link, program]);
+            self.watch_cgroups()?;
         }
         Ok(())
+    }
+
+    /// Has cgroups that come and go reported, from now on.
+    ///
+    /// # Errors
+    /// When the kernel has no such tracepoints: it knows no control groups.
+    pub fn watch_cgroups(&mut self) -> Result<()> {
+        if self.watches_cgroups {
+            return Ok(());
+        }
+        self.watches_cgroups = true;
+        let templates = &self.loaded.templates;
+        let made = self.attach_tracepoint(c"cgroup_mkdir", &templates.cgroup_made)?;
+        let removed = self.attach_tracepoint(c"cgroup_rmdir", &templates.cgroup_removed)?;
+        self.tasks.extend([made, removed]);
+        Ok(())
+    }
+
+    fn attach_tracepoint(&self, name: &CStr, template: &[bpf_insn]) -> Result<[OwnedFd; 2]> {
+        let insns = patched(template, &self.loaded.layout, Copy::default());
+        let program = program::load(c"retsnoop_task", &insns, ProgramKind::RawTracepoint)?;
+        let link = sys::attach_raw_tracepoint(name, program.as_fd()).with_context(|| {
+            let name = name.to_string_lossy();
+            format!("failed to attach to the tracepoint `{name}`")
+        })?;
+        Ok([link, program])
     }
 
     /// Adds a rule to the scope, also while tracing.
