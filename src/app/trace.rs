@@ -88,6 +88,8 @@ pub(super) fn trace(
     tracer.start()?;
     let started = Instant::now();
     diag.info(0, "Receiving data...");
+    // Until we read, what a command starts may leave us little of the processor.
+    tracer.keep_alive(BUSY)?;
     if let Some(command) = &mut command {
         command.release(&stop)?;
     }

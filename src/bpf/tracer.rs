@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use libbpf_rs::{ErrorKind, OpenObject, RingBufferBuilder};
@@ -24,6 +24,9 @@ use super::settings::{ScopeEntry, ScopeKind, ScopeSettings, Settings};
 use super::sys::{self, ProgramKind};
 use crate::select::{Assigned, TracedFunction};
 use crate::spec::{BackendKind, FuncId};
+
+/// How often the programs are told that somebody reads.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// Where the BPF object lives: a local of whoever runs the trace, so that nothing has to be
 /// leaked or to refer to itself.
@@ -306,11 +309,17 @@ impl<'obj> Tracer<'obj> {
             0
         })?;
         let ring = builder.build().context("failed to open the ring buffer")?;
+        let mut told: Option<Instant> = None;
         loop {
             // Two statements, or the borrow would last through the poll.
             let wait = sink.borrow_mut().wait(self)?;
             let Some(timeout) = wait else { return Ok(()) };
-            self.keep_alive(STALLED_AFTER)?;
+            // Not for every record: the kernel runs no kprobe programs on a CPU where a task is
+            // about to update a map, not even for others that take its turn.
+            if told.is_none_or(|at| at.elapsed() >= SIGN_OF_LIFE) {
+                self.keep_alive(STALLED_AFTER)?;
+                told = Some(Instant::now());
+            }
             match ring.poll(timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
