@@ -79,7 +79,7 @@ pub(super) fn look_for(config: &Config, files: &KernelFiles, diag: &Diag) -> Res
         return Ok(image);
     }
     let found = find(config.kernel_image.as_deref(), files)?;
-    say_problems(&found, config, diag);
+    say_problems(&found, config, files, diag);
     if let Some(found) = found.image {
         diag.info(1, format!("source lines from `{}`", found.path.display()));
         if !found.is_verified {
@@ -121,7 +121,7 @@ fn find(named: Option<&Path>, files: &KernelFiles) -> Result<Found> {
     let kernel = KernelIdentity::read(&files.path(""))?;
     let caches = images::debuginfod_caches(|name| env::var_os(name));
     match named {
-        Some(path) => images::named(path, &kernel).map_err(|problem| {
+        Some(path) => images::named(&files.path(""), &caches, path, &kernel).map_err(|problem| {
             Failure::hinted(
                 format!("{problem}"),
                 "`-k` takes the `vmlinux` of the running kernel, with debug information",
@@ -139,8 +139,17 @@ pub(super) fn of_modules(files: &KernelFiles) -> Result<ModuleLines> {
     Ok(ModuleLines::new(root, caches, kernel))
 }
 
+/// How to get debug information of the running kernel.
+pub(super) fn remedy(files: &KernelFiles) -> String {
+    let root = files.path("");
+    match KernelIdentity::read(&root) {
+        Ok(kernel) => images::remedy(&root, &kernel),
+        Err(_) => "name the kernel's `vmlinux` with -k".to_owned(),
+    }
+}
+
 /// What was asked for and cannot be had is a warning; what was not is a remark.
-fn say_problems(found: &Found, config: &Config, diag: &Diag) {
+fn say_problems(found: &Found, config: &Config, files: &KernelFiles, diag: &Diag) {
     let asked = config.symbolization != Symbolization::Auto;
     for problem in &found.problems {
         let matters = matches!(problem, ImageProblem::Mismatch { .. });
@@ -151,7 +160,7 @@ fn say_problems(found: &Found, config: &Config, diag: &Diag) {
         }
     }
     if found.image.is_none() && asked {
-        diag.hint("install the kernel's debug package, or name its `vmlinux` with -k");
+        diag.hint(remedy(files));
     }
 }
 

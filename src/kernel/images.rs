@@ -6,7 +6,11 @@
 //! the reason why there are no lines.
 
 mod elf_file;
+mod lz4;
 mod modules;
+mod plain;
+mod remedy;
+mod separate;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +23,8 @@ use self::elf_file::Facts;
 pub use self::modules::{
     ModuleImage, find_absent_module, find_module, module_path, module_section,
 };
+pub use self::plain::open_plain;
+pub use self::remedy::remedy;
 
 /// A GNU build id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,8 +62,13 @@ pub enum ImageProblem {
         /// The architecture it is for.
         found: String,
     },
-    /// It has no debug information.
-    NoDwarf(PathBuf),
+    /// It has no debug information, and no other file of its build id was found that has.
+    NoDwarf {
+        /// The file.
+        path: PathBuf,
+        /// Its build id.
+        build_id: Option<BuildId>,
+    },
     /// It is another kernel's.
     Mismatch {
         /// The file.
@@ -110,14 +121,20 @@ impl KernelIdentity {
     }
 }
 
-/// Judges the image that the user named.
+/// Judges the image that the user named. Where it has no debug information itself, that of its
+/// build id is taken; `root` and `caches` are as for [`find`].
 ///
 /// # Errors
 ///
 /// When it cannot be used at all. That it is another kernel's is no error but a problem that is
 /// returned: the run goes on without lines.
-pub fn named(path: &Path, kernel: &KernelIdentity) -> Result<Found, ImageProblem> {
-    match judge(path, kernel) {
+pub fn named(
+    root: &Path,
+    caches: &[PathBuf],
+    path: &Path,
+    kernel: &KernelIdentity,
+) -> Result<Found, ImageProblem> {
+    match judge(root, caches, path, kernel) {
         Ok(image) => Ok(Found {
             image: Some(image),
             problems: Vec::new(),
@@ -137,7 +154,7 @@ pub fn find(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Found {
     let places = places(root, caches, kernel);
     let mut found = Found::default();
     for place in &places {
-        match judge(place, kernel) {
+        match judge(root, caches, place, kernel) {
             Ok(image) => {
                 found.image = Some(image);
                 return found;
@@ -155,7 +172,17 @@ pub fn find(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Found {
     found
 }
 
-/// Where debuginfod clients keep what they fetched, by the environment of this process.
+/// The file that has the debug information of another one: itself, or what its link or its build
+/// id leads to.
+#[must_use]
+pub fn with_debug(root: &Path, caches: &[PathBuf], path: &Path) -> PathBuf {
+    let facts = Facts::read(path).ok().flatten();
+    let lacking = facts.filter(|facts| !facts.has_dwarf);
+    let separate = lacking.and_then(|facts| separate::find(root, caches, path, &facts));
+    separate.unwrap_or_else(|| path.to_owned())
+}
+
+/// Where debuginfod clients and perf keep what they fetched, by the environment of this process.
 #[must_use]
 pub fn debuginfod_caches(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let directory = |name| {
@@ -168,6 +195,7 @@ pub fn debuginfod_caches(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Pat
         directory("XDG_CACHE_HOME").map(|cache| cache.join("debuginfod_client")),
         directory("HOME").map(|home| home.join(".cache/debuginfod_client")),
         directory("HOME").map(|home| home.join(".debuginfod_client_cache")),
+        directory("HOME").map(|home| home.join(".debug")),
     ];
     caches.into_iter().flatten().collect()
 }
@@ -176,7 +204,7 @@ pub fn debuginfod_caches(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Pat
 #[must_use]
 pub fn places(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Vec<PathBuf> {
     let release = &kernel.release;
-    let mut places = by_build_id(root, caches, kernel);
+    let mut places = by_build_id(root, caches, kernel.build_id.as_ref());
     places.extend(
         [
             format!("usr/lib/debug/boot/vmlinux-{release}"),
@@ -193,29 +221,41 @@ pub fn places(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Vec<P
 }
 
 /// Where files are called by their build id.
-fn by_build_id(root: &Path, caches: &[PathBuf], identity: &KernelIdentity) -> Vec<PathBuf> {
+fn by_build_id(root: &Path, caches: &[PathBuf], id: Option<&BuildId>) -> Vec<PathBuf> {
     let mut places = Vec::new();
-    if let Some(id) = &identity.build_id {
-        let id = id.to_string();
-        if let Some((first, rest)) = id.split_at_checked(2) {
-            places.push(root.join(format!("usr/lib/debug/.build-id/{first}/{rest}.debug")));
+    let Some(id) = id.map(BuildId::to_string) else {
+        return places;
+    };
+    if let Some((first, rest)) = id.split_at_checked(2) {
+        places.push(root.join(format!("usr/lib/debug/.build-id/{first}/{rest}.debug")));
+        // perf's cache has them by build id too.
+        for cache in caches {
+            let of_perf = cache.join(".build-id").join(first).join(rest);
+            places.extend([of_perf.join("debug"), of_perf.join("elf")]);
         }
-        places.extend(caches.iter().map(|cache| cache.join(&id).join("debuginfo")));
     }
+    places.extend(caches.iter().map(|cache| cache.join(&id).join("debuginfo")));
     places
 }
 
-fn judge(path: &Path, kernel: &KernelIdentity) -> Result<KernelImage, ImageProblem> {
+fn judge(
+    root: &Path,
+    caches: &[PathBuf],
+    path: &Path,
+    kernel: &KernelIdentity,
+) -> Result<KernelImage, ImageProblem> {
     let own = || path.to_owned();
     let facts = match Facts::read(path) {
         Ok(Some(facts)) => facts,
         Ok(None) => return Err(ImageProblem::NotElf(own())),
         Err(error) => return Err(ImageProblem::Unreadable(own(), error)),
     };
-    judge_facts(path, facts, kernel)
+    judge_facts(root, caches, path, facts, kernel)
 }
 
 fn judge_facts(
+    root: &Path,
+    caches: &[PathBuf],
     path: &Path,
     facts: Facts,
     kernel: &KernelIdentity,
@@ -234,14 +274,16 @@ fn judge_facts(
             running,
         });
     }
-    if !facts.has_dwarf {
-        return Err(ImageProblem::NoDwarf(own()));
-    }
     let is_verified = facts.build_id.is_some() && kernel.build_id.is_some();
-    Ok(KernelImage {
-        path: own(),
-        is_verified,
-    })
+    let path = if facts.has_dwarf {
+        own()
+    } else {
+        separate::find(root, caches, path, &facts).ok_or_else(|| ImageProblem::NoDwarf {
+            path: own(),
+            build_id: facts.build_id,
+        })?
+    };
+    Ok(KernelImage { path, is_verified })
 }
 
 impl fmt::Display for BuildId {
@@ -264,8 +306,11 @@ impl fmt::Display for ImageProblem {
                     path.display()
                 )
             }
-            Self::NoDwarf(path) => {
-                write!(f, "`{}` has no debug information (DWARF)", path.display())
+            Self::NoDwarf { path, build_id } => {
+                write!(f, "`{}` has no debug information (DWARF)", path.display())?;
+                build_id.as_ref().map_or(Ok(()), |id| {
+                    write!(f, ", and there is none of its build id {id}")
+                })
             }
             Self::Mismatch {
                 path,

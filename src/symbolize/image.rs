@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -25,6 +25,7 @@ use super::dwarf::{DebugSections, Section};
 use super::inflate::{inflate, keep, temporary_directories};
 use super::map::map;
 use super::relocate::{Bases, Placement, is_code, relocate};
+use crate::kernel::images::open_plain;
 use crate::kernel::kallsyms::Kallsyms;
 
 /// The symbols whose distance between image and kernel is the KASLR offset, in order of trust.
@@ -127,7 +128,7 @@ impl Image {
 
     fn open_alone(path: &Path, placement: &Placement) -> Result<Self, OpenError> {
         let unreadable = |error| OpenError::Unreadable(path.to_owned(), error);
-        let file = map(&File::open(path).map_err(unreadable)?).map_err(unreadable)?;
+        let file = map(&open_plain(path).map_err(unreadable)?).map_err(unreadable)?;
         let elf = parse(&file, path)?;
         let bases = Bases::of(&elf, placement);
         let mut places = Vec::new();

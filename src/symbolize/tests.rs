@@ -3,9 +3,12 @@
 //! llvm-symbolizer said about it; and what is left of them when they are damaged.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use object::Object;
 use tempfile::TempDir;
 
@@ -228,6 +231,23 @@ fn a_module_has_the_lines_of_its_file_where_it_was_loaded() {
     let root = loaded_module(&id, 0xffff_ffff_8100_0000 + by);
     let symbolizer = module_symbolizer(root.path(), by);
     check_all(&symbolizer, "dwarf5", by, "relocatable");
+    assert_eq!(symbolizer.take_module_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn a_compressed_module_has_the_lines_of_its_file() {
+    let by = 0x4000_0000;
+    let root = loaded_module(&build_id_of("relocatable"), 0xffff_ffff_8100_0000 + by);
+    let path = "usr/lib/debug/lib/modules/6.12/kernel/mm/mod.ko";
+    let file = fs::read(root.path().join(path)).unwrap();
+    fs::remove_file(root.path().join(path)).unwrap();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&file).unwrap();
+    let directory = root.path().join("lib/modules/6.12/kernel/mm");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("mod.ko.gz"), packed.finish().unwrap()).unwrap();
+    let symbolizer = module_symbolizer(root.path(), by);
+    check_all(&symbolizer, "dwarf5", by, "mod.ko.gz");
     assert_eq!(symbolizer.take_module_problems(), Vec::<String>::new());
 }
 

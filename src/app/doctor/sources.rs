@@ -24,11 +24,11 @@ pub(super) fn checks(
 }
 
 fn look(files: &KernelFiles, named: Option<&Path>, kernel: &KernelIdentity) -> Found {
+    let (root, caches) = (files.path(""), images::debuginfod_caches(|name| env::var_os(name)));
     let Some(path) = named else {
-        let caches = images::debuginfod_caches(|name| env::var_os(name));
-        return images::find(&files.path(""), &caches, kernel);
+        return images::find(&root, &caches, kernel);
     };
-    images::named(path, kernel).unwrap_or_else(|problem| Found {
+    images::named(&root, &caches, path, kernel).unwrap_or_else(|problem| Found {
         image: None,
         problems: vec![problem],
     })

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::app::failure::Failure;
-use crate::app::lines::{ImageChoice, of_modules};
+use crate::app::lines::{ImageChoice, of_modules, remedy};
 use crate::config::PlacesOptions;
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
@@ -74,7 +74,9 @@ impl Known {
     }
 
     fn of_image(image: &Path, base: Option<u64>, choice: &ImageChoice) -> Result<Self> {
-        let opened = PendingLines::open_alone(image.to_owned(), base, choice.options());
+        let caches = images::debuginfod_caches(|name| env::var_os(name));
+        let with_debug = images::with_debug(Path::new("/"), &caches, image);
+        let opened = PendingLines::open_alone(with_debug, base, choice.options());
         let (lines, symbols) = opened.map_err(|error| {
             let hint = "-k takes a `vmlinux` with debug information";
             Failure::hinted(error.to_string(), hint)
@@ -92,7 +94,7 @@ impl Known {
         let kernel = KernelIdentity::read(&files.path(""))?;
         let caches = images::debuginfod_caches(|name| env::var_os(name));
         let found = match choice.named() {
-            Some(path) => images::named(path, &kernel)?,
+            Some(path) => images::named(&files.path(""), &caches, path, &kernel)?,
             None => images::find(&files.path(""), &caches, &kernel),
         };
         let prepare = |path| Symbolizer::prepare(path, &kallsyms, choice.options().clone());
@@ -115,7 +117,7 @@ impl Known {
                 for problem in problems {
                     diag.warning(format!("no source lines: {problem}"));
                 }
-                diag.hint("install the kernel's debug package, or name its `vmlinux` with -k");
+                diag.hint(remedy(files));
                 None
             }
         };
@@ -206,7 +208,8 @@ impl Known {
 fn is_running(image: &Path, files: &KernelFiles) -> bool {
     let kernel = KernelIdentity::read(&files.path(""));
     let Ok(kernel) = kernel else { return false };
-    match images::named(image, &kernel) {
+    let caches = images::debuginfod_caches(|name| env::var_os(name));
+    match images::named(&files.path(""), &caches, image, &kernel) {
         Ok(found) => found.image.is_some_and(|image| image.is_verified),
         Err(_) => false,
     }

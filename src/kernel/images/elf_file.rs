@@ -3,9 +3,11 @@
 //! headers and notes are read.
 
 use std::env::consts::ARCH;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use object::elf::{self, EM_AARCH64, EM_X86_64, FileHeader64, Machine};
 use object::read::elf::{FileHeader, NoteIterator, SectionHeader};
@@ -13,6 +15,7 @@ use object::read::{FileKind, ReadCache};
 use object::{Endian, Endianness, Object};
 
 use super::BuildId;
+use super::plain::open_plain;
 
 /// The type of the note that holds a build id, of the owner `GNU`.
 const NT_GNU_BUILD_ID: u32 = 3;
@@ -23,15 +26,14 @@ pub(super) struct Facts {
     pub(super) foreign_architecture: Option<String>,
     pub(super) build_id: Option<BuildId>,
     pub(super) has_dwarf: bool,
+    /// The name of the file that has its debug information (`.gnu_debuglink`).
+    pub(super) debug_link: Option<PathBuf>,
 }
 
 impl Facts {
     /// `None` where the file is no ELF file.
     pub(super) fn read(path: &Path) -> io::Result<Option<Self>> {
-        let file = File::open(path)?;
-        if file.metadata()?.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
-        }
+        let file = open_plain(path)?;
         let mut magic = [0; 4];
         match (&file).read_exact(&mut magic) {
             Ok(()) => {}
@@ -46,6 +48,7 @@ impl Facts {
             foreign_architecture: Some(architecture),
             build_id: None,
             has_dwarf: false,
+            debug_link: None,
         };
         match FileKind::parse(data).ok()? {
             FileKind::Elf32 => return Some(foreign("a 32-bit architecture".to_owned())),
@@ -73,6 +76,11 @@ impl Facts {
                 .iter()
                 .find_map(|section| build_id(section.notes(endian, data).ok()??, endian)),
             has_dwarf: has(b".debug_info") && has(b".debug_line"),
+            debug_link: sections
+                .section_by_name(endian, b".gnu_debuglink")
+                .and_then(|(_, section)| section.data(endian, data).ok())
+                .and_then(|link| link.split(|byte| *byte == 0).next())
+                .map(|name| PathBuf::from(OsStr::from_bytes(name))),
         })
     }
 }

@@ -42,7 +42,7 @@ pub fn find_module(
         return Err(hidden());
     }
     let places = places(root, caches, &identity, name);
-    choose(places, &identity, name, sections)
+    choose((root, caches), places, &identity, name, sections)
 }
 
 /// The same for a module that is not loaded yet, or not any more: its sections are where they stand
@@ -65,11 +65,13 @@ pub fn find_absent_module(
     places.push(module.path.clone());
     let sections = module.sections.iter();
     let sections = sections.map(|section| (section.name.clone(), section.range.start));
-    choose(places, &identity, &module.name, sections.collect())
+    let sections = sections.collect();
+    choose((root, caches), places, &identity, &module.name, sections)
 }
 
-/// The first of `places` with a module's debug information.
+/// The first of `places` with a module's debug information, or that lead to it.
 fn choose(
+    (root, caches): (&Path, &[PathBuf]),
     places: Vec<PathBuf>,
     identity: &KernelIdentity,
     name: &str,
@@ -80,7 +82,7 @@ fn choose(
         let Ok(Some(facts)) = Facts::read(place) else {
             continue;
         };
-        match judge_facts(place, facts, identity) {
+        match judge_facts(root, caches, place, facts, identity) {
             Ok(image) => {
                 let path = image.path;
                 return Ok(ModuleImage { path, sections });
@@ -131,7 +133,7 @@ fn address(file: &Path) -> Option<u64> {
 /// Where the file may be, the likeliest first.
 fn places(root: &Path, caches: &[PathBuf], identity: &KernelIdentity, name: &str) -> Vec<PathBuf> {
     let release = &identity.release;
-    let mut places = by_build_id(root, caches, identity);
+    let mut places = by_build_id(root, caches, identity.build_id.as_ref());
     let modules = root.join("lib/modules").join(release);
     if let Some(relative) = relative_path(&modules, name) {
         let build = relative.strip_prefix("kernel/").unwrap_or(&relative);
@@ -142,6 +144,9 @@ fn places(root: &Path, caches: &[PathBuf], identity: &KernelIdentity, name: &str
                 format!("usr/lib/debug/usr/lib/modules/{release}/{relative}"),
                 format!("usr/lib/debug/usr/lib/modules/{release}/{relative}.debug"),
                 format!("lib/modules/{release}/{relative}"),
+                format!("lib/modules/{release}/{relative}.zst"),
+                format!("lib/modules/{release}/{relative}.xz"),
+                format!("lib/modules/{release}/{relative}.gz"),
                 format!("lib/modules/{release}/build/{build}"),
             ]
             .map(|place| root.join(place)),

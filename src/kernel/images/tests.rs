@@ -2,12 +2,17 @@
 //! Trees of files as systems have them, and what is found in them.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
 use super::elf_file::Facts;
-use super::{BuildId, Found, ImageProblem, KernelIdentity, debuginfod_caches, find, named};
+use super::{
+    BuildId, Found, ImageProblem, KernelIdentity, debuginfod_caches, find, named, with_debug,
+};
 
 const RELEASE: &str = "6.12.1-test";
 
@@ -48,6 +53,8 @@ fn the_standard_places_are_looked_at_and_the_build_id_decides() {
     let places = [
         format!("usr/lib/debug/.build-id/{}/{}.debug", &id[..2], &id[2..]),
         format!("cache/{id}/debuginfo"),
+        format!("cache/.build-id/{}/{}/debug", &id[..2], &id[2..]),
+        format!("cache/.build-id/{}/{}/elf", &id[..2], &id[2..]),
         format!("usr/lib/debug/boot/vmlinux-{RELEASE}"),
         format!("usr/lib/debug/lib/modules/{RELEASE}/vmlinux"),
         format!("lib/modules/{RELEASE}/build/vmlinux"),
@@ -103,7 +110,7 @@ fn nothing_anywhere_is_one_problem_that_names_the_release() {
 fn a_named_file_that_is_of_no_use_is_an_error_of_its_own_kind() {
     let root = tempfile::tempdir().unwrap();
     let kernel = kernel_of("dwarf5");
-    let error = |path: &Path| named(path, &kernel).unwrap_err();
+    let error = |path: &Path| named(root.path(), &[], path, &kernel).unwrap_err();
     assert!(matches!(
         error(&root.path().join("absent")),
         ImageProblem::Unreadable(..)
@@ -119,8 +126,8 @@ fn a_named_file_that_is_of_no_use_is_an_error_of_its_own_kind() {
     ));
     assert!(matches!(error(&data("make")), ImageProblem::NotElf(_)));
     assert!(matches!(
-        named(&data("no-dwarf"), &kernel_of("no-dwarf")).unwrap_err(),
-        ImageProblem::NoDwarf(_)
+        error(&data("no-dwarf")),
+        ImageProblem::NoDwarf { .. }
     ));
     let mut foreign = fs::read(data("dwarf5")).unwrap();
     // e_machine: SPARC V9 is nobody's.
@@ -134,7 +141,7 @@ fn a_named_file_that_is_of_no_use_is_an_error_of_its_own_kind() {
 
 #[test]
 fn a_named_image_of_another_kernel_is_a_warning_and_no_lines() {
-    let found = named(&data("dwarf4"), &kernel_of("dwarf5")).unwrap();
+    let found = named(Path::new("/"), &[], &data("dwarf4"), &kernel_of("dwarf5")).unwrap();
     assert!(found.image.is_none());
     assert!(matches!(
         found.problems[..],
@@ -142,10 +149,63 @@ fn a_named_image_of_another_kernel_is_a_warning_and_no_lines() {
     ));
 }
 
+/// What `make` calls `linked`: `no-dwarf` with a link to `vmlinux.debug`.
+#[test]
+fn an_image_without_debug_information_leads_to_that_of_its_build_id() {
+    let kernel = kernel_of("dwarf5");
+    let id = kernel.build_id.as_ref().unwrap().to_string();
+    let good = fs::read(data("dwarf5")).unwrap();
+    let linked = fs::read(data("linked")).unwrap();
+    for (image, debug) in [
+        ("opt/vmlinux", "opt/vmlinux.debug".to_owned()),
+        ("opt/vmlinux", "opt/.debug/vmlinux.debug".to_owned()),
+        ("opt/vmlinux", "usr/lib/debug/opt/vmlinux.debug".to_owned()),
+        ("opt/vmlinux", format!("usr/lib/debug/.build-id/{}/{}.debug", &id[..2], &id[2..])),
+        ("opt/vmlinux", format!("cache/{id}/debuginfo")),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let caches = [root.path().join("cache")];
+        let image = place(&root, image, &linked);
+        let debug = place(&root, &debug, &good);
+        let found = named(root.path(), &caches, &image, &kernel).unwrap();
+        assert_eq!(found.image.unwrap().path, debug);
+        assert_eq!(with_debug(root.path(), &caches, &image), debug);
+        // Another build's is never taken, whatever it is called.
+        fs::write(&debug, fs::read(data("dwarf4")).unwrap()).unwrap();
+        let problem = named(root.path(), &caches, &image, &kernel).unwrap_err();
+        assert!(problem.to_string().contains(&id), "{problem}");
+        assert_eq!(with_debug(root.path(), &caches, &image), image);
+    }
+}
+
+#[test]
+fn a_packed_image_is_read_as_any_other() {
+    let root = tempfile::tempdir().unwrap();
+    let kernel = kernel_of("dwarf5");
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&fs::read(data("dwarf5")).unwrap()).unwrap();
+    let path = place(&root, "vmlinux.gz", &packed.finish().unwrap());
+    let found = named(root.path(), &[], &path, &kernel).unwrap();
+    assert_eq!(found.image.unwrap().path, path);
+    // A boot image carries a kernel without debug information: its build id is told.
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&fs::read(data("no-dwarf")).unwrap()).unwrap();
+    let packed = packed.finish().unwrap();
+    let mut image = vec![0; 1024];
+    image[0x1f1] = 1;
+    image[0x202..0x206].copy_from_slice(b"HdrS");
+    image[0x24c..0x250].copy_from_slice(&(packed.len() as u32).to_le_bytes());
+    image.extend(packed);
+    let path = place(&root, "vmlinuz", &image);
+    let problem = named(root.path(), &[], &path, &kernel).unwrap_err().to_string();
+    assert!(problem.contains("no debug information"), "{problem}");
+    assert!(problem.contains(&kernel.build_id.unwrap().to_string()), "{problem}");
+}
+
 #[test]
 fn without_a_build_id_to_compare_an_image_is_taken_unverified() {
-    let image = named(&data("dwarf5"), &no_id()).unwrap().image.unwrap();
-    assert!(!image.is_verified);
+    let found = named(Path::new("/"), &[], &data("dwarf5"), &no_id()).unwrap();
+    assert!(!found.image.unwrap().is_verified);
 }
 
 #[test]
@@ -165,6 +225,7 @@ fn the_caches_of_debuginfod_are_where_its_variables_say() {
         "/c",
         "/root/.cache/debuginfod_client",
         "/root/.debuginfod_client_cache",
+        "/root/.debug",
     ];
     assert_eq!(caches, expected.map(PathBuf::from));
 }

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Files as they are → files that can be mapped: compressed modules (`.ko.xz`, `.ko.zst`,
+//! `.ko.gz`) and the kernel that a boot image carries are unpacked into an unlinked temporary
+//! file.
+
+use std::env;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use lzma_rust2::XzReader;
+use ruzstd::decoding::StreamingDecoder;
+
+use super::lz4;
+
+/// No file unpacks to more, whatever it says.
+const LARGEST: u64 = 1 << 30;
+
+/// What a boot image for x86 has where (`Documentation/arch/x86/boot.rst`).
+const BOOT_MAGIC: (u64, &[u8]) = (0x202, b"HdrS");
+const SETUP_SECTORS: u64 = 0x1f1;
+const PAYLOAD: u64 = 0x248;
+const SECTOR: u64 = 512;
+
+/// How a file is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Packing {
+    Gzip,
+    Xz,
+    Zstd,
+    Lz4Legacy,
+}
+
+impl Packing {
+    /// By the first bytes.
+    fn of(bytes: [u8; 6]) -> Option<Self> {
+        match bytes {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0xfd, b'7', b'z', b'X', b'Z', 0] => Some(Self::Xz),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            [0x02, 0x21, 0x4c, 0x18, ..] => Some(Self::Lz4Legacy),
+            _ => None,
+        }
+    }
+}
+
+/// Opens a file for reading, unpacked.
+///
+/// # Errors
+///
+/// When it cannot be read, is no regular file, or cannot be unpacked.
+pub fn open_plain(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    // A pipe that nobody writes to would never open.
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    let mut file = options.open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let packed = packed(&mut file)?;
+    file.rewind()?;
+    match packed {
+        None => Ok(file),
+        Some((packing, start, length)) => unpack(file, packing, start, length)
+            .map_err(|error| io::Error::new(error.kind(), format!("failed to unpack: {error}"))),
+    }
+}
+
+/// How, from where and how long a file is packed; `None`: it is not.
+fn packed(file: &mut File) -> io::Result<Option<(Packing, u64, u64)>> {
+    let all = file.metadata()?.len();
+    if let Some(packing) = Packing::of(bytes_at(file, 0)?) {
+        return Ok(Some((packing, 0, all)));
+    }
+    let (place, magic) = BOOT_MAGIC;
+    if bytes_at::<4>(file, place)? != *magic {
+        return Ok(None);
+    }
+    let [sectors] = bytes_at(file, SETUP_SECTORS)?;
+    // 0 means 4, of old.
+    let sectors = if sectors == 0 { 4 } else { u64::from(sectors) };
+    let offset = u32::from_le_bytes(bytes_at(file, PAYLOAD)?);
+    let length = u32::from_le_bytes(bytes_at(file, PAYLOAD + 4)?);
+    let start = (sectors + 1) * SECTOR + u64::from(offset);
+    match Packing::of(bytes_at(file, start)?) {
+        Some(packing) => Ok(Some((packing, start, length.into()))),
+        None => Err(io::Error::other(
+            "it is a boot image whose kernel is packed in a way that is not known \
+             (gzip, xz, zstd and lz4 are)",
+        )),
+    }
+}
+
+/// Some bytes; zeros behind the end.
+fn bytes_at<const N: usize>(file: &mut File, at: u64) -> io::Result<[u8; N]> {
+    let mut bytes = Vec::with_capacity(N);
+    file.seek(SeekFrom::Start(at))?;
+    file.take(N as u64).read_to_end(&mut bytes)?;
+    bytes.resize(N, 0);
+    Ok(bytes.try_into().unwrap_or([0; N]))
+}
+
+fn unpack(mut file: File, packing: Packing, start: u64, length: u64) -> io::Result<File> {
+    file.seek(SeekFrom::Start(start))?;
+    let packed = BufReader::with_capacity(1 << 18, file.take(length));
+    let mut to = BufWriter::with_capacity(1 << 18, temporary()?);
+    match packing {
+        Packing::Gzip => copy(GzDecoder::new(packed), &mut to)?,
+        Packing::Xz => copy(XzReader::new(packed, true), &mut to)?,
+        Packing::Zstd => {
+            copy(StreamingDecoder::new(packed).map_err(io::Error::other)?, &mut to)?;
+        }
+        Packing::Lz4Legacy => lz4::unpack(packed, &mut to, LARGEST)?,
+    }
+    to.flush()?;
+    let mut file = to.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+fn copy(from: impl Read, to: &mut impl Write) -> io::Result<()> {
+    match io::copy(&mut from.take(LARGEST + 1), to)? {
+        length if length > LARGEST => Err(io::Error::other("it is larger than 1 GiB")),
+        _ => Ok(()),
+    }
+}
+
+/// On a disk, where `/tmp` often is memory.
+fn temporary() -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options.custom_flags(libc::O_TMPFILE | libc::O_CLOEXEC);
+    options
+        .open(PathBuf::from("/var/tmp"))
+        .or_else(|_| options.open(env::temp_dir()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{Read, Write};
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::open_plain;
+
+    fn plain(bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, bytes).unwrap();
+        let mut found = Vec::new();
+        let mut file = open_plain(&path).map_err(|error| error.to_string())?;
+        file.read_to_end(&mut found).unwrap();
+        Ok(found)
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// A boot image with this payload.
+    fn boot_image(payload: &[u8]) -> Vec<u8> {
+        let mut image = vec![0; 3 * 512 + 100];
+        image[0x1f1] = 2;
+        image[0x202..0x206].copy_from_slice(b"HdrS");
+        image[0x248..0x24c].copy_from_slice(&100_u32.to_le_bytes());
+        image[0x24c..0x250].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+        image.extend(payload);
+        image.extend(b"what follows");
+        image
+    }
+
+    #[test]
+    fn what_is_packed_is_unpacked_and_the_rest_is_as_it_is() {
+        let text = b"a kernel, a kernel, a kernel".repeat(100);
+        assert_eq!(plain(&text).as_ref(), Ok(&text));
+        assert_eq!(plain(b"").as_deref(), Ok(&b""[..]));
+        assert_eq!(plain(&gzip(&text)).as_ref(), Ok(&text));
+        assert_eq!(plain(&boot_image(&gzip(&text))).as_ref(), Ok(&text));
+        // As the kernel's build packs: one block of literals, one that repeats.
+        let lz4 = [
+            &[0x02, 0x21, 0x4c, 0x18, 5, 0, 0, 0, 0x40][..],
+            b"abcd",
+            &[8, 0, 0, 0, 0x26, b'x', b'y', 2, 0, 0x10, b'z', 0][..],
+        ]
+        .concat();
+        let unpacked = plain(&boot_image(&lz4));
+        assert_eq!(unpacked.as_deref(), Ok(&b"abcdxyxyxyxyxyxyz"[..]), "{unpacked:?}");
+    }
+
+    /// As `xz` (as for modules, and with the filter for x86 code as for kernels) and `zstd` pack it.
+    #[test]
+    fn modules_are_unpacked_however_a_distribution_packs_them() {
+        for packed in [
+            "fd377a585a0000016922de360200210110000000a8708e8601000861206b65726e656c0a00000000\
+             089285ba00011d09936136a69042990d010000000001595a",
+            "fd377a585a000004e6d6b44602010400210110008b216f4901000861206b65726e656c0a00000000\
+             b24e356df3147770000121096c18c5d51fb6f37d010000000004595a",
+            "28b52ffd045849000061206b65726e656c0affd0cc85",
+        ] {
+            let digits: Vec<u8> = packed.bytes().collect();
+            let pairs = digits.chunks(2).map(|pair| str::from_utf8(pair).unwrap());
+            let bytes: Vec<u8> = pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+            assert_eq!(plain(&bytes).as_deref(), Ok(&b"a kernel\n"[..]), "{packed}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_unpacked_says_why() {
+        let packed = gzip(&b"a kernel".repeat(1000));
+        assert!(plain(&packed[..packed.len() / 2]).unwrap_err().contains("failed to unpack"));
+        let unknown = plain(&boot_image(b"BZh91AY")).unwrap_err();
+        assert!(unknown.contains("boot image"), "{unknown}");
+        for magic in [&[0x28, 0xb5, 0x2f, 0xfd][..], &[0x02, 0x21, 0x4c, 0x18], b"\xfd7zXZ\0"] {
+            let error = plain(&[magic, &[0x55; 99]].concat()).unwrap_err();
+            assert!(error.contains("failed to unpack"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(open_plain(directory.path()).is_err());
+        let pipe = directory.path().join("pipe");
+        mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+        let error = open_plain(&pipe).unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+    }
+}

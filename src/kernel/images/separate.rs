@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Where the debug information of a file is that has none itself: by the name that it tells
+//! (`.gnu_debuglink`), or by its build id.
+//!
+//! Only a file of the same build id is taken. (A link has a checksum as well; a file without a
+//! build id could be held against it, but no kernel of this century is built without one.)
+
+use std::path::{Path, PathBuf};
+
+use super::elf_file::Facts;
+use super::{BuildId, by_build_id};
+
+/// The debug information of a file that has none itself.
+pub(super) fn find(root: &Path, caches: &[PathBuf], path: &Path, facts: &Facts) -> Option<PathBuf> {
+    let id = facts.build_id.as_ref()?;
+    let mut places = facts
+        .debug_link
+        .as_deref()
+        .map_or_else(Vec::new, |name| linked(root, path, name));
+    places.extend(by_build_id(root, caches, Some(id)));
+    places.into_iter().find(|place| is_it(place, id))
+}
+
+/// Where gdb looks for a linked file.
+fn linked(root: &Path, path: &Path, name: &Path) -> Vec<PathBuf> {
+    // It is a name, not a path: nobody is led elsewhere.
+    let Some(name) = name.file_name() else {
+        return Vec::new();
+    };
+    let Some(directory) = path.parent() else {
+        return Vec::new();
+    };
+    let below = directory.strip_prefix(root).or(directory.strip_prefix("/"));
+    let mut places = vec![directory.join(name), directory.join(".debug").join(name)];
+    if let Ok(below) = below {
+        places.push(root.join("usr/lib/debug").join(below).join(name));
+    }
+    places
+}
+
+fn is_it(place: &Path, id: &BuildId) -> bool {
+    let facts = Facts::read(place).ok().flatten();
+    facts.is_some_and(|facts| facts.has_dwarf && facts.build_id.as_ref() == Some(id))
+}
