@@ -41,6 +41,13 @@ impl ImageChoice {
         }
     }
 
+    /// With so many MiB of memory: a half for what was read, a half for frames that were made of
+    /// it.
+    pub(super) fn with_memory(mut self, mib: u32) -> Self {
+        self.options.most_bytes = (mib as usize) << 19;
+        self
+    }
+
     /// The one that the user named.
     pub(super) fn named(&self) -> Option<&Path> {
         self.named.as_deref()
@@ -72,7 +79,8 @@ pub(super) fn look_for(config: &Config, files: &KernelFiles, diag: &Diag) -> Res
         found: None,
         pending: None,
         level,
-        choice: ImageChoice::new(config.kernel_image.as_deref(), config.cache),
+        choice: ImageChoice::new(config.kernel_image.as_deref(), config.cache)
+            .with_memory(config.symbol_memory),
         index: IndexUse::Make,
     };
     if level == Level::Names {
@@ -165,6 +173,11 @@ fn say_problems(found: &Found, config: &Config, files: &KernelFiles, diag: &Diag
 }
 
 impl PendingImage {
+    /// How many bytes of memory frames may take.
+    pub(super) fn most_bytes(&self) -> usize {
+        self.choice.options().most_bytes
+    }
+
     /// How much is shown.
     pub(super) fn level(&self) -> Level {
         self.level

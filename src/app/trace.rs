@@ -107,7 +107,8 @@ pub(super) fn trace(
         mut image,
         lines,
     ) = knowing.after_start(files, diag)?;
-    let symbolizer = Symbolizer::new(kallsyms.clone(), image.level(), lines);
+    let symbolizer =
+        Symbolizer::new(kallsyms.clone(), image.level(), lines).with_memory(image.most_bytes());
     if let Ok(modules) = of_modules(files) {
         symbolizer.set_modules(modules.with_absent(symbols.expected()));
     }

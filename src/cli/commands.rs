@@ -118,6 +118,11 @@ pub struct PlacesOptions {
     #[arg(long)]
     pub no_cache: bool,
 
+    /// Keep about so many MiB in memory of what was read of debug information, 4 to 4096
+    #[arg(long, value_name = "MB", default_value = "60",
+          value_parser = clap::value_parser!(u32).range(4..=4096))]
+    pub symbol_memory: u32,
+
     /// Print help
     #[arg(short = 'h', long, action = ArgAction::Help)]
     pub help: Option<bool>,

@@ -26,6 +26,11 @@ pub struct SymbolizeOptions {
     /// The kernel image with debug information [default: `vmlinux` in the usual places]
     #[arg(short = 'k', long = "kernel", value_name = "PATH")]
     pub kernel: Option<PathBuf>,
+
+    /// Keep about so many MiB in memory of what was read of debug information, 4 to 4096
+    #[arg(long, value_name = "MB", default_value = "60",
+          value_parser = clap::value_parser!(u32).range(4..=4096))]
+    pub symbol_memory: u32,
 }
 
 /// How much a stack shows.

@@ -104,6 +104,7 @@ impl Config {
             backend: backend(&modes),
             all_matching: modes.all_matching,
             cache: !advanced.no_cache,
+            symbol_memory: symbolization.symbol_memory,
             scope: checked(scope)?,
             command,
             sessions: sessions(filtering)?,

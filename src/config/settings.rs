@@ -50,6 +50,8 @@ pub struct Config {
     pub all_matching: bool,
     /// Whether results are kept in the user's cache directory for the next run.
     pub cache: bool,
+    /// What may be kept in memory of debug information, in MiB.
+    pub symbol_memory: u32,
     /// Which threads' calls open sessions.
     pub scope: Scope,
     /// What to run and trace.

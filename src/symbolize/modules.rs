@@ -8,10 +8,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::functions::SourceFunctions;
-use super::lines::{Answer, LineSource, MEMORY, Missing, PendingLines};
+use super::lines::{Answer, LineSource, Missing, PendingLines};
 use crate::kernel::absent::AbsentModule;
 use crate::kernel::images::{KernelIdentity, find_absent_module, find_module, module_section};
 use crate::spec::{Addr, NameGlob};
+
+/// What may be kept in memory of what was read of one module, in bytes.
+const PER_MODULE: usize = 4 << 20;
 
 /// The section that tells whether a module was loaded anew.
 const TEXT: &str = ".text";
@@ -115,7 +118,7 @@ impl ModuleLines {
             None => find_module(&self.root, &self.caches, &self.kernel, module),
         };
         let image = found.map_err(|problem| problem.to_string())?;
-        let opened = PendingLines::open_module(image.path, image.sections, MEMORY);
+        let opened = PendingLines::open_module(image.path, image.sections, PER_MODULE);
         opened.map_err(|error| error.to_string())
     }
 }

@@ -2,6 +2,8 @@
 //! Small images of a kernel (`tests/data/image/make`), every byte of their code compared with what
 //! llvm-symbolizer said about it; and what is left of them when they are damaged.
 
+mod hostile;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -386,6 +388,12 @@ fn images_that_cannot_be_used_say_why() {
         open(data("no-dwarf"), &kallsyms),
         OpenError::NoDwarf(_)
     ));
+    let directory = tempfile::tempdir().unwrap();
+    let small = directory.path().join("32-bit");
+    let mut bytes = fs::read(data("dwarf5")).unwrap();
+    bytes[4] = 1;
+    fs::write(&small, bytes).unwrap();
+    assert!(matches!(open(small, &kallsyms), OpenError::NotElf(_)));
     let other = Kallsyms::parse(b"ffffffff81000000 T only\n".to_vec()).unwrap();
     assert!(matches!(
         open(data("dwarf5"), &other),

@@ -24,7 +24,10 @@ pub(super) fn checks(
 }
 
 fn look(files: &KernelFiles, named: Option<&Path>, kernel: &KernelIdentity) -> Found {
-    let (root, caches) = (files.path(""), images::debuginfod_caches(|name| env::var_os(name)));
+    let (root, caches) = (
+        files.path(""),
+        images::debuginfod_caches(|name| env::var_os(name)),
+    );
     let Some(path) = named else {
         return images::find(&root, &caches, kernel);
     };

@@ -60,7 +60,8 @@ impl fmt::Display for Unplaced {
 impl Known {
     /// Opens what the options name.
     pub(super) fn open(options: &PlacesOptions, files: &KernelFiles, diag: &Diag) -> Result<Self> {
-        let choice = &ImageChoice::new(options.kernel.as_deref(), !options.no_cache);
+        let choice = &ImageChoice::new(options.kernel.as_deref(), !options.no_cache)
+            .with_memory(options.symbol_memory);
         match &options.kernel {
             None => Self::of_running(choice, files, diag),
             Some(image) if options.base.is_none() && is_running(image, files) => {
@@ -82,7 +83,8 @@ impl Known {
             Failure::hinted(error.to_string(), hint)
         })?;
         let kallsyms = Arc::new(symbols);
-        let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines));
+        let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines))
+            .with_memory(choice.options().most_bytes);
         Ok(Self::new(kallsyms, symbolizer))
     }
 
@@ -122,7 +124,8 @@ impl Known {
             }
         };
         let kallsyms = Arc::new(kallsyms);
-        let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, lines);
+        let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, lines)
+            .with_memory(choice.options().most_bytes);
         symbolizer.set_modules(of_modules(files)?);
         Ok(Self::new(kallsyms, symbolizer))
     }

@@ -114,7 +114,10 @@ fn unpack(mut file: File, packing: Packing, start: u64, length: u64) -> io::Resu
         Packing::Gzip => copy(GzDecoder::new(packed), &mut to)?,
         Packing::Xz => copy(XzReader::new(packed, true), &mut to)?,
         Packing::Zstd => {
-            copy(StreamingDecoder::new(packed).map_err(io::Error::other)?, &mut to)?;
+            copy(
+                StreamingDecoder::new(packed).map_err(io::Error::other)?,
+                &mut to,
+            )?;
         }
         Packing::Lz4Legacy => lz4::unpack(packed, &mut to, LARGEST)?,
     }
@@ -192,11 +195,15 @@ mod tests {
         let lz4 = [
             &[0x02, 0x21, 0x4c, 0x18, 5, 0, 0, 0, 0x40][..],
             b"abcd",
-            &[8, 0, 0, 0, 0x26, b'x', b'y', 2, 0, 0x10, b'z', 0][..],
+            &[7, 0, 0, 0, 0x26, b'x', b'y', 2, 0, 0x10, b'z'][..],
         ]
         .concat();
         let unpacked = plain(&boot_image(&lz4));
-        assert_eq!(unpacked.as_deref(), Ok(&b"abcdxyxyxyxyxyxyz"[..]), "{unpacked:?}");
+        assert_eq!(
+            unpacked.as_deref(),
+            Ok(&b"abcdxyxyxyxyxyxyz"[..]),
+            "{unpacked:?}"
+        );
     }
 
     /// As `xz` (as for modules, and with the filter for x86 code as for kernels) and `zstd` pack it.
@@ -211,7 +218,9 @@ mod tests {
         ] {
             let digits: Vec<u8> = packed.bytes().collect();
             let pairs = digits.chunks(2).map(|pair| str::from_utf8(pair).unwrap());
-            let bytes: Vec<u8> = pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+            let bytes: Vec<u8> = pairs
+                .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+                .collect();
             assert_eq!(plain(&bytes).as_deref(), Ok(&b"a kernel\n"[..]), "{packed}");
         }
     }
@@ -219,10 +228,18 @@ mod tests {
     #[test]
     fn what_cannot_be_unpacked_says_why() {
         let packed = gzip(&b"a kernel".repeat(1000));
-        assert!(plain(&packed[..packed.len() / 2]).unwrap_err().contains("failed to unpack"));
+        assert!(
+            plain(&packed[..packed.len() / 2])
+                .unwrap_err()
+                .contains("failed to unpack")
+        );
         let unknown = plain(&boot_image(b"BZh91AY")).unwrap_err();
         assert!(unknown.contains("boot image"), "{unknown}");
-        for magic in [&[0x28, 0xb5, 0x2f, 0xfd][..], &[0x02, 0x21, 0x4c, 0x18], b"\xfd7zXZ\0"] {
+        for magic in [
+            &[0x28, 0xb5, 0x2f, 0xfd][..],
+            &[0x02, 0x21, 0x4c, 0x18],
+            b"\xfd7zXZ\0",
+        ] {
             let error = plain(&[magic, &[0x55; 99]].concat()).unwrap_err();
             assert!(error.contains("failed to unpack"), "{error}");
         }

@@ -29,16 +29,24 @@ pub fn remedy(root: &Path, kernel: &KernelIdentity) -> String {
 fn family(about: &str) -> Option<&'static str> {
     let value = |name: &str| {
         let mut lines = about.lines();
-        lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.trim_matches('"')))
+        lines.find_map(|line| {
+            Some(
+                line.strip_prefix(name)?
+                    .strip_prefix('=')?
+                    .trim_matches('"'),
+            )
+        })
     };
     let names = [value("ID"), value("ID_LIKE")].into_iter().flatten();
-    names.flat_map(str::split_whitespace).find_map(|name| match name {
-        "debian" => Some("debian"),
-        "ubuntu" => Some("ubuntu"),
-        "fedora" | "rhel" | "centos" => Some("fedora"),
-        "suse" | "opensuse" | "opensuse-leap" | "opensuse-tumbleweed" | "sles" => Some("suse"),
-        _ => None,
-    })
+    names
+        .flat_map(str::split_whitespace)
+        .find_map(|name| match name {
+            "debian" => Some("debian"),
+            "ubuntu" => Some("ubuntu"),
+            "fedora" | "rhel" | "centos" => Some("fedora"),
+            "suse" | "opensuse" | "opensuse-leap" | "opensuse-tumbleweed" | "sles" => Some("suse"),
+            _ => None,
+        })
 }
 
 #[cfg(test)]

@@ -160,7 +160,10 @@ fn an_image_without_debug_information_leads_to_that_of_its_build_id() {
         ("opt/vmlinux", "opt/vmlinux.debug".to_owned()),
         ("opt/vmlinux", "opt/.debug/vmlinux.debug".to_owned()),
         ("opt/vmlinux", "usr/lib/debug/opt/vmlinux.debug".to_owned()),
-        ("opt/vmlinux", format!("usr/lib/debug/.build-id/{}/{}.debug", &id[..2], &id[2..])),
+        (
+            "opt/vmlinux",
+            format!("usr/lib/debug/.build-id/{}/{}.debug", &id[..2], &id[2..]),
+        ),
         ("opt/vmlinux", format!("cache/{id}/debuginfo")),
     ] {
         let root = tempfile::tempdir().unwrap();
@@ -183,13 +186,17 @@ fn a_packed_image_is_read_as_any_other() {
     let root = tempfile::tempdir().unwrap();
     let kernel = kernel_of("dwarf5");
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
-    packed.write_all(&fs::read(data("dwarf5")).unwrap()).unwrap();
+    packed
+        .write_all(&fs::read(data("dwarf5")).unwrap())
+        .unwrap();
     let path = place(&root, "vmlinux.gz", &packed.finish().unwrap());
     let found = named(root.path(), &[], &path, &kernel).unwrap();
     assert_eq!(found.image.unwrap().path, path);
     // A boot image carries a kernel without debug information: its build id is told.
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
-    packed.write_all(&fs::read(data("no-dwarf")).unwrap()).unwrap();
+    packed
+        .write_all(&fs::read(data("no-dwarf")).unwrap())
+        .unwrap();
     let packed = packed.finish().unwrap();
     let mut image = vec![0; 1024];
     image[0x1f1] = 1;
@@ -197,9 +204,14 @@ fn a_packed_image_is_read_as_any_other() {
     image[0x24c..0x250].copy_from_slice(&(packed.len() as u32).to_le_bytes());
     image.extend(packed);
     let path = place(&root, "vmlinuz", &image);
-    let problem = named(root.path(), &[], &path, &kernel).unwrap_err().to_string();
+    let problem = named(root.path(), &[], &path, &kernel)
+        .unwrap_err()
+        .to_string();
     assert!(problem.contains("no debug information"), "{problem}");
-    assert!(problem.contains(&kernel.build_id.unwrap().to_string()), "{problem}");
+    assert!(
+        problem.contains(&kernel.build_id.unwrap().to_string()),
+        "{problem}"
+    );
 }
 
 #[test]
