@@ -11,7 +11,6 @@ mod build;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -83,7 +82,8 @@ pub(super) struct Index {
     header: Header,
     /// Whether the table of each unit is what was written, once it was looked at.
     verified: Vec<Option<bool>>,
-    texts: HashMap<u32, Arc<str>>,
+    /// Texts that were asked for.
+    texts: Vec<Option<Arc<str>>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl Index {
             file,
             header,
             verified: Vec::new(),
-            texts: HashMap::new(),
+            texts: Vec::new(),
         };
         for part in PARTS {
             // Those are looked at when somebody asks for functions.
@@ -154,8 +154,10 @@ impl Index {
             }
         }
         let n_units = index.part(Part::Units)?.len() / UNIT;
+        let n_texts = index.part(Part::TextEnds)?.len() / size_of::<u32>();
         Some(Self {
             verified: vec![None; n_units],
+            texts: vec![None; n_texts],
             ..index
         })
     }
@@ -190,11 +192,11 @@ impl Index {
 
     /// A text by its number.
     pub(super) fn text(&mut self, number: u32) -> Option<Arc<str>> {
-        if let Some(known) = self.texts.get(&number) {
+        if let Some(known) = self.texts.get(number as usize)? {
             return Some(Arc::clone(known));
         }
         let text: Arc<str> = self.text_bytes(number)?.into();
-        self.texts.insert(number, Arc::clone(&text));
+        *self.texts.get_mut(number as usize)? = Some(Arc::clone(&text));
         Some(text)
     }
 

@@ -18,6 +18,9 @@ use super::lz4;
 /// No file unpacks to more, whatever it says.
 const LARGEST: u64 = 1 << 30;
 
+/// In KiB: what a decoder may take of memory. The kernel's own build uses 32 MiB at most.
+const LARGEST_DICTIONARY: u32 = 64 << 10;
+
 /// What a boot image for x86 has where (`Documentation/arch/x86/boot.rst`).
 const BOOT_MAGIC: (u64, &[u8]) = (0x202, b"HdrS");
 const SETUP_SECTORS: u64 = 0x1f1;
@@ -112,7 +115,12 @@ fn unpack(mut file: File, packing: Packing, start: u64, length: u64) -> io::Resu
     let mut to = BufWriter::with_capacity(1 << 18, temporary()?);
     match packing {
         Packing::Gzip => copy(GzDecoder::new(packed), &mut to)?,
-        Packing::Xz => copy(XzReader::new(packed, true), &mut to)?,
+        Packing::Xz => {
+            copy(
+                XzReader::new_mem_limit(packed, true, LARGEST_DICTIONARY),
+                &mut to,
+            )?;
+        }
         Packing::Zstd => {
             copy(
                 StreamingDecoder::new(packed).map_err(io::Error::other)?,
