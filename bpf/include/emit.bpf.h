@@ -71,11 +71,9 @@ static void send_stacks(struct session *session)
 	}
 	for (i = 0; i < MAX_STACKS; i++) {
 		struct rec_stack *stack = &session->stacks[i];
-		u32 capture = stack->capture;
-
-		/* Given up again with the successful call it was taken in, or never taken. */
-		if (capture && capture <= session->cap_top &&
-		    capture + MAX_STACKS > session->cap_top)
+		/* Others were given up again with the successful call they were taken in, or are of
+		 * another session, or were never taken. */
+		if (stack->capture && session->cap_top - stack->capture < MAX_STACKS)
 			send_stack(session, stack);
 	}
 }
@@ -112,20 +110,18 @@ static void send_context(struct session *session)
 static bool send_session(struct session *session)
 {
 	struct rec_session *out = &session->out;
-	u32 n_calls;
+	u32 size = sizeof(*out) - sizeof(out->calls);
 
 	if (out->peak < out->top)
 		out->peak = out->top;
-	n_calls = out->peak < MAX_CALLS ? out->peak : MAX_CALLS;
+	out->n_calls = forgotten(out->peak) < MAX_CALLS ? out->peak : MAX_CALLS;
 	fill_leader_comm(out);
 	/* An interrupt is nobody's: whom it interrupted has nothing to do with it. */
 	if (out->lane == LANE_TASK)
 		send_context(session);
 	send_stacks(session);
-	out->n_calls = n_calls;
-	return !send(session, &out->hdr,
-		     sizeof(*out) - sizeof(out->calls) + n_calls * sizeof(out->calls[0]),
-		     sizeof(*out));
+	size += forgotten(out->n_calls) * sizeof(out->calls[0]);
+	return !send(session, &out->hdr, size, sizeof(*out));
 }
 
 #endif

@@ -15,8 +15,9 @@
 /* Calls without a return that are kept when several are noticed at once; more are counted. */
 #define MAX_UNRETURNED 8
 
-/* Calls without a return that are noticed at one event; the next event notices more. */
-#define MAX_HEALED 16
+/* Calls one behind the other at the same stack pointer, by tail calls, of which one that returns
+ * out of order is found. */
+#define MAX_TAIL_CALLS 8
 
 /* Addresses of one kernel stack: the default of kernel.perf_event_max_stack. A trampoline
  * adds up to three of them for each traced function. */

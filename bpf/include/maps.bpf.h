@@ -38,6 +38,9 @@ struct session {
 	u32 slot;
 	u32 keep; /* see drop_unreturned() */
 	u32 generation; /* sessions that this slot has had */
+	u64 sp; /* see open_calls_at() */
+	s32 code; /* of the call that returns */
+	u32 reserved;
 	struct frame frames[MAX_DEPTH];
 	struct rec_stack stacks[MAX_STACKS];
 	struct rec_stack last_stack; /* of the last innermost call, for sessions that succeed */
@@ -149,6 +152,11 @@ struct scope_mark scope_marks[1 << SCOPE_MARK_BITS] = {};
 u64 comm_bits[SCOPE_BITS / 64] = {};
 /* Descendants or cgroups that did not fit into `scope`, and so are not traced. */
 u64 scope_full = 0;
+
+/* A value from the map again, of which the verifier knows nothing: after a loop it has a state for
+ * each round that it may have ended in, each with other bounds, and without these all are one. And
+ * a pointer becomes a number. */
+#define forgotten(value) (*(volatile typeof(value) *)&(value))
 
 #define COUNT(what) __sync_fetch_and_add(&stats.what, 1)
 

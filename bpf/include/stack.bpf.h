@@ -68,6 +68,9 @@ static struct frame *frame_at(struct session *session, u32 depth)
 	return &session->frames[depth & (MAX_DEPTH - 1)];
 }
 
+/* A stack pointer below all others: the kernel's half of the address space begins here. */
+#define LOWEST_SP (1ULL << 63)
+
 /* Stack pointer and function of the call that a token names; of one that is not recorded, or was
  * given up: a stack pointer below all others. */
 static __always_inline void recall(struct call *call, struct session *session, u64 token)
@@ -80,16 +83,45 @@ static __always_inline void recall(struct call *call, struct session *session, u
 		call->sp = frame->sp;
 		call->func = frame->func;
 	} else {
-		call->sp = 0;
+		call->sp = LOWEST_SP;
 	}
+}
+
+/*
+ * Comparisons without branches, of numbers that are less than half of all apart: 1 or 0, to
+ * multiply with. Each branch is a state more that the verifier goes through all the rest with, and
+ * so is, in newer ones, a mask that is all or nothing; so the compiler must not see what they are.
+ */
+static __always_inline u32 sign_of(u64 value)
+{
+	barrier_var(value);
+	value >>= 63;
+	barrier_var(value);
+	return value;
+}
+
+static __always_inline u32 is_less(u64 left, u64 right)
+{
+	return sign_of(left - right);
+}
+
+static __always_inline u32 is_zero(u64 value)
+{
+	return sign_of(~value & (value - 1));
+}
+
+/* Open calls that are recorded. */
+static __always_inline u32 recorded_depth(const struct session *session)
+{
+	u32 depth = session->depth;
+
+	return depth - (depth - cfg.max_depth) * is_less(cfg.max_depth, depth);
 }
 
 /* The innermost open call that is recorded; the session has open calls. */
 static struct frame *top_frame(struct session *session)
 {
-	u32 depth = session->depth < cfg.max_depth ? session->depth : cfg.max_depth;
-
-	return frame_at(session, depth - 1);
+	return frame_at(session, recorded_depth(session) - 1);
 }
 
 /* Records are a ring: user space works out from `peak` which are overwritten. */
@@ -156,16 +188,12 @@ static void fill_record(struct call_rec *rec, const struct frame *frame, u32 dep
 	rec->place = frame->place;
 }
 
-/* A value from the map again. After a loop the verifier has a state for each round it may have
- * ended in, each with other bounds; without the bounds all of them are one. */
-#define forgotten(value) (*(volatile typeof(value) *)&(value))
-
 /* Calls that cannot be open any more, down to session->keep open ones: their returns were never
  * reported. The outermost and what is below them are kept, marked. The loop has no branches but its
  * end, or the verifier takes long over each of its rounds. */
 static void drop_unreturned(struct session *session, u64 now)
 {
-	u32 depth = session->depth < cfg.max_depth ? session->depth : cfg.max_depth;
+	u32 depth = recorded_depth(session);
 	struct frame *frame, *caller;
 	struct call_rec *rec;
 	u32 keep = forgotten(session->keep);
@@ -195,19 +223,22 @@ static void drop_unreturned(struct session *session, u64 now)
 	caller->flags |= frame->flags & FRAME_ANSWERED;
 }
 
-/* Sets session->keep to the number of calls that are open still when the stack pointer is at
- * `sp`. */
-static void count_open_calls(struct session *session, u64 sp)
+/* The number of calls that can be open still when the stack pointer is at session->sp: from call to
+ * callee it falls. */
+static u32 open_calls_at(struct session *session)
 {
-	u32 depth = session->depth < cfg.max_depth ? session->depth : cfg.max_depth;
-	u32 i;
+	u64 sp = forgotten(session->sp);
+	u32 depth = recorded_depth(session);
+	u32 n_open = 0;
+	u32 step, n;
 
-	for (i = 0; i < MAX_HEALED; i++) {
-		if (!depth || frame_at(session, depth - 1)->sp >= sp)
-			break;
-		depth--;
+#pragma unroll
+	for (step = MAX_DEPTH; step; step >>= 1) {
+		n = n_open + step;
+		n_open += step *
+			  is_zero(is_less(depth, n) + is_less(frame_at(session, n - 1)->sp, sp));
 	}
-	session->keep = depth;
+	return n_open;
 }
 
 /* Returns the call's token. */
@@ -236,33 +267,32 @@ static u64 push_call(struct session *session, const struct call *call, u64 now)
 	return token_of(session, depth, frame->seq);
 }
 
-/* Sets session->keep to the number of open calls down to the one that returns, or to 0 where its
- * start was not seen. A tail call's callee has its caller's stack pointer and returns first, so
- * the function decides. */
-static void find_returning(struct session *session, const struct call *call)
+/* The number of open calls down to the one that returns, or 0 where its start was not seen; not
+ * more than `n_open` can be open. A tail call's callee has its caller's stack pointer and returns
+ * first, so the function decides. */
+static u32 find_returning(struct session *session, u32 func, u32 n_open)
 {
-	u32 depth = session->depth;
+	u64 sp = forgotten(session->sp);
+	u32 found = 0;
 	struct frame *frame;
-	u32 i;
+	u64 differs;
+	u32 i, n;
 
-	for (i = 0; i < MAX_HEALED; i++) {
-		if (!depth)
-			break;
-		frame = frame_at(session, depth - 1);
-		if (frame->sp == call->sp && frame->func == call->func)
-			break;
-		if (frame->sp > call->sp)
-			depth = 1; /* and no more: only calls further out come */
-		depth--;
+#pragma unroll
+	for (i = 0; i < MAX_TAIL_CALLS; i++) {
+		n = n_open - i;
+		frame = frame_at(session, n - 1);
+		differs = (frame->sp ^ sp) | (frame->func ^ func);
+		found += n * is_zero(differs) * is_zero(found) * is_less(i, n_open);
 	}
-	session->keep = depth;
+	return found;
 }
 
 /* The open call that returns, made the innermost one; NULL where there is none. */
 static struct frame *returning_frame(struct session *session, const struct call *call, u64 now)
 {
 	struct frame *frame = top_frame(session);
-	u32 found;
+	u32 n_open, found;
 
 	if (session->depth > cfg.max_depth) {
 		/* Not recorded: it is one of the calls beyond the limit, or these are gone. */
@@ -274,17 +304,16 @@ static struct frame *returning_frame(struct session *session, const struct call 
 	}
 	if (frame->sp == call->sp && frame->func == call->func)
 		return frame;
-	find_returning(session, call);
-	found = forgotten(session->keep);
-	frame = frame_at(session, found - 1);
-	if (found && frame->sp == call->sp && frame->func == call->func) {
-		drop_unreturned(session, now);
-		return frame;
-	}
-	session->out.unmatched_returns++;
-	count_open_calls(session, call->sp);
+	session->sp = call->sp;
+	n_open = open_calls_at(session);
+	found = find_returning(session, call->func, n_open);
+	session->keep = n_open;
+	if (found)
+		session->keep = found;
+	else
+		session->out.unmatched_returns++;
 	drop_unreturned(session, now);
-	return NULL;
+	return found ? top_frame(session) : NULL;
 }
 
 /* What the caller learns of its callee's result. */
@@ -354,10 +383,13 @@ static void keep_success(struct session *session, struct frame *frame, u32 depth
 		rec->capture = capture_last_stack(call->ctx, session);
 }
 
-static void finish_session(struct session *session, s32 code, bool pending, u32 class, u64 now)
+/* The entry function has returned; session->code is what became of it. */
+static void finish_session(struct session *session, u64 now)
 {
 	struct rec_session *out = &session->out;
-	bool failed = code || (class == CLASS_NEVER && pending);
+	struct frame *frame = &session->frames[0];
+	bool failed = forgotten(session->code) || frame->flags & FRAME_ANSWERED ||
+		      (frame->class == CLASS_NEVER && frame->pending);
 
 	out->ended_ns = now;
 	out->flags = failed ? SESSION_FAILED : 0;
@@ -383,7 +415,8 @@ static u64 on_entry(const struct call *call, u64 key, enum lane lane, bool may_o
 		return 0;
 	now = bpf_ktime_get_ns();
 	if (session && top_frame(session)->sp < call->sp) {
-		count_open_calls(session, call->sp);
+		session->sp = call->sp;
+		session->keep = open_calls_at(session);
 		drop_unreturned(session, now);
 		if (!session->depth) {
 			/* The entry function's own return was never reported. */
@@ -423,7 +456,8 @@ static void on_exit(const struct call *call, struct session *session)
 	depth = session->depth - 1;
 	if (depth >= MAX_DEPTH) /* cannot be; the verifier does not know */
 		return;
-	code = result_code(frame->class, call->result);
+	session->code = result_code(frame->class, call->result);
+	code = forgotten(session->code);
 	if (code)
 		keep_failure(session, frame, depth, call, code, now);
 	else
@@ -431,8 +465,7 @@ static void on_exit(const struct call *call, struct session *session)
 	tell_caller(session, depth, frame, code);
 	session->depth = depth;
 	if (!depth)
-		finish_session(session, code | (frame->flags & FRAME_ANSWERED), frame->pending,
-			       frame->class, now);
+		finish_session(session, now);
 }
 
 #endif

@@ -73,10 +73,10 @@ impl<'a> Watch<'a> {
         }
         tracer.keep_alive(BUSY)?;
         let gone: BTreeSet<_> = verdicts.iter().map(|verdict| verdict.func).collect();
+        let attached = tracer.detach_functions(&gone, self.functions)?;
         for verdict in &verdicts {
             self.report(verdict, diag);
         }
-        let attached = tracer.detach_functions(&gone, self.functions)?;
         attaching::report(&attached, self.functions, diag);
         let refused = attached.refused.iter().map(|refused| &refused.func);
         for id in gone.iter().chain(refused) {
