@@ -16,6 +16,8 @@ fn main() {
     SkeletonBuilder::new()
         .source(SOURCE)
         .clang_args(clang_args(&arch))
+        // Kept for the tests, which look for the marked instructions.
+        .obj(out_dir.join("retsnoop.bpf.o"))
         .build_and_generate(out_dir.join("retsnoop.skel.rs"))
         .expect(
             "failed to compile the BPF programs (is clang installed? scripts/setup installs it)",

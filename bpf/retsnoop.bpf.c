@@ -56,8 +56,14 @@ static __always_inline bool may_open(void)
 	return may;
 }
 
+/*
+ * Nearly every call is told apart from those of interest by the first few instructions of a
+ * program; what follows is in functions, so that these few need not save registers nor clear the
+ * stack.
+ */
+
 /* A call that may be of interest. Returns what its return has to bring along, 0 if it is not. */
-static __always_inline u64 call_starts(struct call *call, u64 task, bool may_open)
+static __noinline u64 call_starts(struct call *call, u64 tag, u64 task, bool may_open)
 {
 	struct guard guard;
 	enum lane lane;
@@ -66,13 +72,14 @@ static __always_inline u64 call_starts(struct call *call, u64 task, bool may_ope
 
 	if (!key || !ready || !enter_guard(&guard, key))
 		return 0;
+	read_tag(call, tag);
 	token = on_entry(call, key, lane, may_open);
 	leave_guard(&guard);
 	return token;
 }
 
 /* A return that says which call it belongs to. */
-static __always_inline void call_with_token_ends(struct call *call, u64 token)
+static __noinline void call_with_token_ends(struct call *call, u64 token)
 {
 	struct session *session = session_of_token(token);
 	struct guard guard;
@@ -85,7 +92,7 @@ static __always_inline void call_with_token_ends(struct call *call, u64 token)
 }
 
 /* A return that does not: its stack pointer and function tell. */
-static __always_inline void call_ends(struct call *call, u64 task)
+static __noinline void call_ends(struct call *call, u64 task)
 {
 	struct session *session;
 	struct guard guard;
@@ -100,17 +107,32 @@ static __always_inline void call_ends(struct call *call, u64 task)
 	leave_guard(&guard);
 }
 
+static __noinline void session_call_ends(struct pt_regs *ctx)
+{
+	struct call call = {
+		.ctx = ctx,
+		.result = regs_result(ctx),
+		.call_site = regs_instruction_pointer(ctx),
+	};
+
+	call_with_token_ends(&call, *session_cookie(ctx));
+}
+
+static __noinline u64 session_call_starts(struct pt_regs *ctx, u64 task, bool may_open)
+{
+	struct call call = {.ctx = ctx, .sp = regs_stack_pointer(ctx)};
+
+	return call_starts(&call, bpf_get_attach_cookie(ctx), task, may_open);
+}
+
 /* kprobe.session: one program for call and return. Returning 1 skips the return. */
 static __always_inline int session_program(struct pt_regs *ctx, bool opens)
 {
-	struct call call = {.ctx = ctx};
 	bool opening, sampled;
 	u64 task, token;
 
 	if (session_is_return(ctx) & 0xff) {
-		call.result = regs_result(ctx);
-		call.call_site = regs_instruction_pointer(ctx);
-		call_with_token_ends(&call, *session_cookie(ctx));
+		session_call_ends(ctx);
 		return 0;
 	}
 	sampled = is_sampled();
@@ -122,9 +144,7 @@ static __always_inline int session_program(struct pt_regs *ctx, bool opens)
 		return 1;
 	if (sampled)
 		count_inside(bpf_get_attach_cookie(ctx));
-	read_tag(&call, bpf_get_attach_cookie(ctx));
-	call.sp = regs_stack_pointer(ctx);
-	token = call_starts(&call, task, opening);
+	token = session_call_starts(ctx, task, opening);
 	if (!token)
 		return 1;
 	*session_cookie(ctx) = token;
@@ -143,9 +163,35 @@ int session_inner(struct pt_regs *ctx)
 	return session_program(ctx, false);
 }
 
-static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens, u32 place)
+/* Functions of a module that was not loaded when they were attached to: each call tells where the
+ * module lies. Breakpoints, and ftrace in their stead, leave the address behind the breakpoint. */
+static __always_inline u32 place_of(struct pt_regs *ctx)
 {
-	struct call call = {.ctx = ctx, .place = place};
+	u64 ip = cfg.has_cookies ? bpf_get_func_ip(ctx) : 0;
+
+	return ip ? ip : regs_instruction_pointer(ctx) - 1;
+}
+
+static __noinline void kprobe_call_starts(struct pt_regs *ctx, u64 task, bool may_open)
+{
+	struct call call = {.ctx = ctx, .sp = regs_stack_pointer(ctx)};
+
+	call_starts(&call, probe_tag(ctx), task, may_open);
+}
+
+static __noinline void on_load_call_starts(struct pt_regs *ctx, u64 task, bool may_open)
+{
+	struct call call = {
+		.ctx = ctx,
+		.sp = regs_stack_pointer(ctx),
+		.place = place_of(ctx),
+	};
+
+	call_starts(&call, probe_tag(ctx), task, may_open);
+}
+
+static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens, bool on_load)
+{
 	bool sampled = is_sampled();
 	bool opening = opens && may_open();
 	u64 task = task_key();
@@ -156,61 +202,60 @@ static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens, u32 pla
 		return 0;
 	if (sampled)
 		count_inside(probe_tag(ctx));
-	read_tag(&call, probe_tag(ctx));
-	call.sp = regs_stack_pointer(ctx);
-	call_starts(&call, task, opening);
+	if (on_load)
+		on_load_call_starts(ctx, task, opening);
+	else
+		kprobe_call_starts(ctx, task, opening);
 	return 0;
 }
 
 SEC("kprobe")
 int kprobe_opening(struct pt_regs *ctx)
 {
-	return kprobe_entry(ctx, true, 0);
+	return kprobe_entry(ctx, true, false);
 }
 
 SEC("kprobe")
 int kprobe_inner(struct pt_regs *ctx)
 {
-	return kprobe_entry(ctx, false, 0);
-}
-
-/* Functions of a module that was not loaded when they were attached to: each call tells where the
- * module lies. Breakpoints, and ftrace in their stead, leave the address behind the breakpoint. */
-static __always_inline u32 place_of(struct pt_regs *ctx)
-{
-	u64 ip = cfg.has_cookies ? bpf_get_func_ip(ctx) : 0;
-
-	return ip ? ip : regs_instruction_pointer(ctx) - 1;
+	return kprobe_entry(ctx, false, false);
 }
 
 SEC("kprobe")
 int on_load_opening(struct pt_regs *ctx)
 {
-	return kprobe_entry(ctx, true, place_of(ctx));
+	return kprobe_entry(ctx, true, true);
 }
 
 SEC("kprobe")
 int on_load_inner(struct pt_regs *ctx)
 {
-	return kprobe_entry(ctx, false, place_of(ctx));
+	return kprobe_entry(ctx, false, true);
+}
+
+static __noinline void kprobe_call_ends(struct pt_regs *ctx, u64 task)
+{
+	struct call call = {
+		.ctx = ctx,
+		/* The return address has been popped by then. */
+		.sp = regs_stack_pointer(ctx) - 8,
+		.result = regs_result(ctx),
+	};
+
+	read_tag(&call, probe_tag(ctx));
+	/* Kernels without cookies (before 5.15) have the kretprobe's own trampoline there. */
+	if (cfg.has_cookies)
+		call.call_site = regs_instruction_pointer(ctx);
+	call_ends(&call, task);
 }
 
 SEC("kprobe")
 int kprobe_return(struct pt_regs *ctx)
 {
-	struct call call = {.ctx = ctx};
 	u64 task = task_key();
 
-	if (has_no_session(task))
-		return 0;
-	read_tag(&call, probe_tag(ctx));
-	/* The return address has been popped by then. */
-	call.sp = regs_stack_pointer(ctx) - 8;
-	call.result = regs_result(ctx);
-	/* Kernels without cookies (before 5.15) have the kretprobe's own trampoline there. */
-	if (cfg.has_cookies)
-		call.call_site = regs_instruction_pointer(ctx);
-	call_ends(&call, task);
+	if (!has_no_session(task))
+		kprobe_call_ends(ctx, task);
 	return 0;
 }
 
@@ -223,12 +268,18 @@ int kprobe_return(struct pt_regs *ctx)
  * stack pointer, and the same for entry and exit of one call.
  */
 
+static __noinline u64 trampoline_call_starts(u64 *ctx, u64 tag, u64 task, bool may_open)
+{
+	struct call call = {.ctx = ctx, .sp = (u64)ctx};
+
+	return call_starts(&call, tag, task, may_open);
+}
+
 /* The section's type is of no matter: only patched copies are loaded, with their own. */
 SEC("raw_tracepoint/trampoline")
 int trampoline_entry(u64 *ctx)
 {
 	u64 tag = patched_constant(TAG_MARK);
-	struct call call = {.ctx = ctx};
 	bool opening = ((tag >> OPENS_SHIFT) & 1) && may_open();
 	bool sampled = is_sampled();
 	u64 task = task_key();
@@ -239,32 +290,46 @@ int trampoline_entry(u64 *ctx)
 		return 0;
 	if (sampled)
 		count_inside(tag);
-	read_tag(&call, tag);
-	call.sp = (u64)ctx;
-	call_starts(&call, task, opening);
+	trampoline_call_starts(ctx, tag, task, opening);
 	return 0;
+}
+
+static __noinline void trampoline_call_ends(u64 *ctx, u64 task)
+{
+	u64 offset = patched_constant(RESULT_OFFSET_MARK);
+	struct call call = {
+		.ctx = ctx,
+		.sp = (u64)ctx,
+		.call_site_offset = offset + TRAMPOLINE_CALL_SITE,
+	};
+
+	read_tag(&call, patched_constant(TAG_MARK));
+	/* Not by a plain load: a result that is a pointer would be one to the verifier, and no
+	 * number that can be compared. */
+	bpf_probe_read_kernel(&call.result, sizeof(call.result), (void *)ctx + offset);
+	if (cfg.has_cookies)
+		call.ip = bpf_get_func_ip(ctx);
+	call_ends(&call, task);
 }
 
 SEC("raw_tracepoint/trampoline")
 int trampoline_exit(u64 *ctx)
 {
-	struct call call = {.ctx = ctx};
 	u64 task = task_key();
-	u64 offset;
 
-	if (has_no_session(task))
-		return 0;
-	read_tag(&call, patched_constant(TAG_MARK));
-	call.sp = (u64)ctx;
-	offset = patched_constant(RESULT_OFFSET_MARK);
-	/* Not by a plain load: a result that is a pointer would be one to the verifier, and no
-	 * number that can be compared. */
-	bpf_probe_read_kernel(&call.result, sizeof(call.result), (void *)ctx + offset);
-	call.call_site_offset = offset + TRAMPOLINE_CALL_SITE;
-	if (cfg.has_cookies)
-		call.ip = bpf_get_func_ip(ctx);
-	call_ends(&call, task);
+	if (!has_no_session(task))
+		trampoline_call_ends(ctx, task);
 	return 0;
+}
+
+static __noinline void tracing_call_ends(u64 *ctx, u64 token)
+{
+	struct call call = {.ctx = ctx};
+
+	bpf_get_func_ret(ctx, &call.result);
+	call.call_site_offset = 8 * bpf_get_func_arg_cnt(ctx) + TRAMPOLINE_CALL_SITE;
+	call.ip = bpf_get_func_ip(ctx);
+	call_with_token_ends(&call, token);
 }
 
 /* fsession.multi: one program and link for call and return of all functions. It cannot skip the
@@ -272,18 +337,13 @@ int trampoline_exit(u64 *ctx)
 SEC("raw_tracepoint/trampoline")
 int tracing_session(u64 *ctx)
 {
-	struct call call = {.ctx = ctx};
 	bool opening, sampled;
 	u64 tag, task, token;
 
 	if (session_is_return(ctx) & 0xff) {
 		token = *session_cookie(ctx);
-		if (!token)
-			return 0;
-		bpf_get_func_ret(ctx, &call.result);
-		call.call_site_offset = 8 * bpf_get_func_arg_cnt(ctx) + TRAMPOLINE_CALL_SITE;
-		call.ip = bpf_get_func_ip(ctx);
-		call_with_token_ends(&call, token);
+		if (token)
+			tracing_call_ends(ctx, token);
 		return 0;
 	}
 	task = task_key();
@@ -296,9 +356,7 @@ int tracing_session(u64 *ctx)
 		return 0;
 	if (sampled)
 		count_inside(tag);
-	read_tag(&call, tag);
-	call.sp = (u64)ctx;
-	token = call_starts(&call, task, opening);
+	token = trampoline_call_starts(ctx, tag, task, opening);
 	if (token)
 		*session_cookie(ctx) = token;
 	return 0;

@@ -49,7 +49,7 @@ static __always_inline bool is_sampled(void)
 	return !now;
 }
 
-static __always_inline void count_call(u64 tag)
+static __noinline void count_call(u64 tag)
 {
 	u32 func = tag;
 	struct hits *of = bpf_map_lookup_elem(&hits, &func);
@@ -58,7 +58,7 @@ static __always_inline void count_call(u64 tag)
 		__sync_fetch_and_add(&of->calls, HIT_PERIOD);
 }
 
-static __always_inline void count_inside(u64 tag)
+static __noinline void count_inside(u64 tag)
 {
 	u32 func = tag;
 	struct hits *of = bpf_map_lookup_elem(&hits, &func);

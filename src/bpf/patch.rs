@@ -86,6 +86,7 @@ mod tests {
     use libbpf_rs::OpenObject;
     use libbpf_rs::skel::{OpenSkel, SkelBuilder};
     use libbpf_sys::bpf_insn;
+    use object::{Object, ObjectSection};
 
     use super::{Copy, patched};
     use crate::bpf::settings::{Layout, Preempt, TaskLayout};
@@ -125,7 +126,26 @@ mod tests {
         has_cookies: true,
     };
 
-    /// Instructions that `patched` changes in the program of this name.
+    /// The instructions of the functions that programs call.
+    fn functions() -> Vec<bpf_insn> {
+        let bytes: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/retsnoop.bpf.o"));
+        let object = object::File::parse(bytes).unwrap();
+        let text = object.section_by_name(".text").unwrap();
+        let insn = |bytes: &[u8]| {
+            let mut insn = bpf_insn {
+                code: bytes[0],
+                off: i16::from_le_bytes([bytes[2], bytes[3]]),
+                imm: i32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
+                ..bpf_insn::default()
+            };
+            insn.set_dst_reg(bytes[1] & 0xf);
+            insn.set_src_reg(bytes[1] >> 4);
+            insn
+        };
+        text.data().unwrap().chunks(8).map(insn).collect()
+    }
+
+    /// Instructions that `patched` changes in the program of this name and in functions.
     fn changed(name: &str, copy: Copy) -> Vec<bpf_insn> {
         let mut storage = MaybeUninit::<OpenObject>::uninit();
         let open = RetsnoopSkelBuilder::default().open(&mut storage).unwrap();
@@ -134,8 +154,9 @@ mod tests {
             .progs()
             .find(|program| program.name() == name)
             .unwrap();
-        let before = program.insns();
-        let after = patched(before, &LAYOUT, copy);
+        // Where a program is loaded, the functions that it calls follow it.
+        let before: Vec<bpf_insn> = [program.insns(), &functions()].concat();
+        let after = patched(&before, &LAYOUT, copy);
         let same = |(before, after): &(&bpf_insn, &bpf_insn)| {
             (before.code, before.off, before.imm, before.src_reg())
                 == (after.code, after.off, after.imm, after.src_reg())
