@@ -52,6 +52,7 @@ use anyhow::{Context, Result};
 use self::commanded::{Commanded, OUR_FAILURE};
 use self::failure::Failure;
 pub use self::replay::{Replayed, replay};
+use self::stop::{Hangup, StopFlag};
 use self::warm::Memory;
 use crate::bpf;
 use crate::cli::{self, Parsed, UsageError};
@@ -183,6 +184,11 @@ fn trace_all(
     command: Option<&mut Commanded>,
     diag: &Diag,
 ) -> Result<()> {
+    let hangup = match config.output {
+        Some(_) => Hangup::Reopens,
+        None => Hangup::Ends,
+    };
+    let stop = StopFlag::on_signals(hangup, command.is_some())?;
     preflight::check_processes(&config.scope.pids, files)?;
     preflight::check(files)?;
     let scope = &config.scope;
@@ -198,7 +204,7 @@ fn trace_all(
     if config.run.dry_run {
         return print(report::dry_run(&prepared, config).as_bytes());
     }
-    trace::trace(prepared, config, files, command, diag)
+    trace::trace(prepared, config, files, command, &stop, diag)
 }
 
 fn print(bytes: &[u8]) -> Result<()> {

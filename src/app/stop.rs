@@ -3,7 +3,8 @@
 //! that are meant for the command are passed on to it.
 //!
 //! Signals are blocked and read by a thread, which is told who sent them: Ctrl-C comes from the
-//! terminal and reaches the command by itself, `kill` reaches us alone.
+//! terminal and reaches the command by itself, `kill` reaches us alone. They are blocked before
+//! any other thread is started: one that did not block them would be killed by them, and we too.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 
 use crate::command::Signaller;
@@ -36,6 +37,8 @@ pub(super) struct StopFlag(Arc<State>);
 #[derive(Debug)]
 struct State {
     hangup: Hangup,
+    /// Nothing is attached yet: a signal does what it does by default.
+    is_preparing: AtomicBool,
     is_raised: AtomicBool,
     reopen: AtomicBool,
     command: Mutex<Option<Signaller>>,
@@ -47,6 +50,7 @@ impl StopFlag {
     pub(super) fn on_signals(hangup: Hangup, has_command: bool) -> Result<Self> {
         let flag = Self(Arc::new(State {
             hangup,
+            is_preparing: AtomicBool::new(true),
             is_raised: AtomicBool::new(false),
             reopen: AtomicBool::new(false),
             command: Mutex::new(None),
@@ -80,6 +84,8 @@ impl StopFlag {
         let command = self.lock();
         if signal == Signal::SIGHUP as i32 && self.0.hangup == Hangup::Reopens {
             self.0.reopen.store(true, Ordering::Relaxed);
+        } else if self.0.is_preparing.load(Ordering::Acquire) {
+            end_by(signal);
         } else if command.is_none() {
             self.0.is_raised.store(true, Ordering::Relaxed);
         }
@@ -87,6 +93,11 @@ impl StopFlag {
         if let (Some(command), true) = (&*command, info.ssi_code <= 0) {
             command.send(signal);
         }
+    }
+
+    /// From now on there is something to undo: a signal asks for the end.
+    pub(super) fn prepared(&self) {
+        self.0.is_preparing.store(false, Ordering::Release);
     }
 
     /// From now on signals are the command's.
@@ -107,6 +118,17 @@ impl StopFlag {
         let command = self.0.command.lock();
         command.unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Lets a signal end this process as if it had never been blocked.
+fn end_by(signal: i32) {
+    let Ok(signal) = Signal::try_from(signal) else {
+        return;
+    };
+    let mut set = SigSet::empty();
+    set.add(signal);
+    // Where that fails we go on, and the next one counts.
+    let _ = set.thread_unblock().and_then(|()| raise(signal));
 }
 
 /// Whether who started us had this signal ignored, as `nohup` does.

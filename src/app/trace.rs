@@ -21,7 +21,7 @@ use super::reading::Run;
 use super::record::Recorder;
 use super::scope::Scoping;
 use super::settings::settings;
-use super::stop::{Deadline, Hangup, StopFlag};
+use super::stop::{Deadline, StopFlag};
 use super::surroundings::Neighbourhood;
 use super::terminal;
 use super::totals::{say_misses, summary, write_summary};
@@ -43,14 +43,11 @@ pub(super) fn trace(
     config: &Config,
     files: &KernelFiles,
     mut command: Option<&mut Commanded>,
+    stop: &StopFlag,
     diag: &Diag,
 ) -> Result<()> {
-    let hangup = match config.output {
-        Some(_) => Hangup::Reopens,
-        None => Hangup::Ends,
-    };
-    let stop = StopFlag::on_signals(hangup, command.is_some())?;
-    let mut out = Output::open(config, &stop, diag)?;
+    stop.prepared();
+    let mut out = Output::open(config, stop, diag)?;
     let recorder = config
         .record_raw
         .as_deref()
@@ -81,7 +78,7 @@ pub(super) fn trace(
     );
     let mut tracer = Tracer::load(&mut storage, &settings).map_err(explain_refusal)?;
     diag.phase("loaded programs");
-    let attached = attach(&mut tracer, &armed, &assigned, &stop, diag)?;
+    let attached = attach(&mut tracer, &armed, &assigned, stop, diag)?;
     scoping.enter(&mut tracer)?;
     diag.phase("attached");
     let knowing = Knowing::before_start(known, image, files, diag)?;
@@ -91,7 +88,7 @@ pub(super) fn trace(
     // Until we read, what a command starts may leave us little of the processor.
     tracer.keep_alive(BUSY)?;
     if let Some(command) = &mut command {
-        command.release(&stop)?;
+        command.release(stop)?;
     }
 
     // What comes meanwhile waits in the buffer.
@@ -167,7 +164,7 @@ pub(super) fn trace(
         image: Some(image),
         symbolizer: &symbolizer,
         diag,
-        stop: &stop,
+        stop,
         deadline: deadline(config),
         command,
         drain_until: None,
