@@ -12,6 +12,16 @@ use super::sys;
 
 const ONE: &[&str] = &["-e", "*_sys_bpf", "-sn"];
 
+/// While the image is being opened by a thread of its own, too.
+#[test]
+fn ctrl_c_at_once_still_brings_the_summary() {
+    for delay_ms in [0, 0, 20, 60, 150] {
+        let trace = Trace::start(&["-e", "*_sys_bpf", "-a", "map_create", "-ss", "--no-cache"]);
+        thread::sleep(Duration::from_millis(delay_ms));
+        assert_eq!(trace.finish().summary.count("open_at_end"), 0);
+    }
+}
+
 #[test]
 fn what_fails_right_after_receiving_data_is_seen() {
     for _ in 0..5 {
