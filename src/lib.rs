@@ -4,7 +4,7 @@
 //! ```text
 //! argv ─ cli ─▶ config ─▶ select ─▶ bpf ──bytes──▶ events ─▶ session ─▶ symbolize ─▶ render
 //!                 ▲          ▲
-//!             usecases/   kernel (facts)
+//!             usecases/   kernel (facts), target (cgroups, containers), command (what is run)
 //! ```
 //!
 //! One way, no back and forth: each arrow is an owned value. Everything to the right of

@@ -82,6 +82,9 @@ pub(super) fn trace(
     scoping.enter(&mut tracer)?;
     diag.phase("attached");
     let knowing = Knowing::before_start(known, image, files, diag)?;
+    // Control groups may be gone by the time that a session of theirs is shown.
+    let neighbourhood = Neighbourhood::new(&config.scope.host_root);
+    neighbourhood.walk();
     tracer.start()?;
     let started = Instant::now();
     diag.info(0, "Receiving data...");
@@ -91,6 +94,12 @@ pub(super) fn trace(
         command.release(stop)?;
     }
 
+    if let Err(error) = tracer.watch_cgroups() {
+        diag.info(
+            1,
+            format!("control groups of sessions may not be known: {error:#}"),
+        );
+    }
     // What comes meanwhile waits in the buffer.
     if let Some(memory) = memory {
         memory.keep(&functions, layout, files);
@@ -134,15 +143,6 @@ pub(super) fn trace(
         traced: &traced,
     };
     let behind = Behind::new(&trails, &text, &functions, deferred);
-    let neighbourhood = Neighbourhood::new(&config.scope.host_root);
-    // Those that are made and removed from now on are known, whoever asks when.
-    if let Err(error) = tracer.watch_cgroups() {
-        diag.info(
-            1,
-            format!("control groups of sessions may not be known: {error:#}"),
-        );
-    }
-    neighbourhood.walk();
     let surroundings = |context: &TaskContext| neighbourhood.of(context);
     let consumer = Consumer::new(
         &functions,

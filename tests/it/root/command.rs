@@ -2,12 +2,13 @@
 //! `-- CMD`: what the command and its descendants do is seen from the first instruction on, nothing
 //! else is; its exit status is ours and its surroundings are as without us.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::harness::{Ended, Trace, program, simfail_program};
+use super::harness::{Ended, Trace, kernel, program, simfail_program};
 use super::sys;
 use super::view::{Session, Summary};
 
@@ -184,17 +185,27 @@ fn two_hundred_children_at_once_are_two_hundred_sessions() {
     let simfail = simfail_program();
     let script = "i=0; while [ $i -lt 200 ]; do \"$0\" bpf-cmd & i=$((i+1)); done; wait";
     let (ended, sessions, summary) = report(BPF, &["sh", "-c", script, &simfail]);
-    assert_eq!(sessions.len(), 200, "{summary:?} {}", ended.stderr);
-    assert_eq!(summary.dropped(), 0);
+    // A preemptible kernel withholds calls from us while another task is in the middle of one of our
+    // programs on that CPU: they are counted.
+    let withheld = summary.count("withheld.recursion");
+    let missed = 200_u64.saturating_sub(sessions.len() as u64);
+    assert!(
+        missed == 0 || (kernel() == "newest" && missed <= withheld),
+        "{missed} missed: {summary:?} {}",
+        ended.stderr
+    );
+    let pids: BTreeSet<u64> = sessions.iter().map(Session::tgid).collect();
+    assert_eq!(pids.len(), sessions.len(), "none twice");
+    assert_eq!(summary.count("dropped.ring_full"), 0);
 }
 
 #[test]
-fn ten_thousand_forks_leave_no_entry_behind() {
+fn seventeen_thousand_forks_leave_no_entry_behind() {
     let simfail = simfail_program();
-    let script = "i=0; while [ $i -lt 10000 ]; do (:) ; i=$((i+1)); done; exec \"$0\" bpf-cmd";
+    let script = "i=0; while [ $i -lt 17000 ]; do (:) ; i=$((i+1)); done; exec \"$0\" bpf-cmd";
     let (ended, sessions) = bpf(&["sh", "-c", script, &simfail]);
     assert_eq!(sessions.len(), 1, "{}", ended.stderr);
-    // Otherwise it would say how many were left out.
+    // There is room for 16,384 at once: were any left behind, it would say how many did not fit.
     assert!(!ended.stderr.contains("not traced"), "{}", ended.stderr);
 }
 

@@ -15,7 +15,7 @@ use super::sys;
 use super::view::{Session, Summary};
 
 /// Attaching takes up to 0.3 s a function on old kernels, and more on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What is said on stderr once everything is attached.
 const READY: &str = "Receiving data";
