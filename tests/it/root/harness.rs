@@ -175,7 +175,8 @@ impl Drop for Trace {
 impl Ended {
     /// What was reported in JSON. The sums of the summary must be right in every run.
     pub(super) fn report(self) -> Report {
-        assert_eq!(self.status.code(), Some(0), "{}", self.stderr);
+        let status = self.status;
+        assert_eq!(status.code(), Some(0), "{status}: {}", self.stderr);
         let mut objects: Vec<Value> = self
             .stdout
             .lines()

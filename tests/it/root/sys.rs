@@ -12,6 +12,8 @@ use std::thread;
 pub(super) use libc::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
 
 const BPF_PROG_GET_NEXT_ID: libc::c_long = 11;
+const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
 const IFNAMSIZ: usize = 16;
 const IFF_TAP: libc::c_short = 2;
@@ -106,6 +108,39 @@ pub(super) fn count_bpf_programs() -> usize {
         }
         attr[0] = attr[1];
         count += 1;
+    }
+}
+
+/// How many calls the kernel counted that it did not tell programs of, all programs together.
+pub(super) fn recursion_misses() -> u64 {
+    let mut id = 0_u32;
+    let mut misses = 0;
+    loop {
+        let mut next = [id, 0, 0];
+        // SAFETY: start_id, next_id and open_flags are the first 12 bytes of the attribute.
+        if unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_GET_NEXT_ID, next.as_mut_ptr(), 12) } != 0
+        {
+            return misses;
+        }
+        id = next[1];
+        let by_id = [id, 0, 0];
+        // SAFETY: as above.
+        let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_GET_FD_BY_ID, by_id.as_ptr(), 12) };
+        let Ok(fd @ 0..) = i32::try_from(fd) else {
+            continue; // gone meanwhile
+        };
+        // SAFETY: the descriptor was made for us.
+        let program = unsafe { OwnedFd::from_raw_fd(fd) };
+        let mut info = [0_u64; 32];
+        let mut attr = [0_u64; 2];
+        attr[0] = u64::from(program.as_raw_fd().cast_unsigned()) | 256 << 32;
+        attr[1] = info.as_mut_ptr().addr() as u64;
+        let pointer = attr.as_ptr();
+        // SAFETY: descriptor, length and address of the information, which is as long as it says.
+        let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, pointer, 16) };
+        assert_eq!(result, 0);
+        // `recursion_misses` is the word at 208 bytes; 0 where the kernel has none.
+        misses += info[26];
     }
 }
 

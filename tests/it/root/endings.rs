@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! How a trace ends: by Ctrl-C, also while attaching, or by `kill -9`; and that nothing stays attached
+//! after any of these.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::harness::{Trace, attaches_slowly, program};
+use super::sys;
+
+/// Functions whose links take seconds to close on every kernel.
+const SLOW: &[&str] = &[
+    "-e",
+    "*_sys_bpf",
+    "-a",
+    "vfs_*",
+    "--all-matching",
+    "--backend",
+    "fentry",
+    "-sn",
+    "-n",
+    "simfail",
+];
+
+/// What the kernel holds on behalf of tracers: programs, patched functions, armed probes.
+fn held() -> (usize, usize, usize) {
+    let lines = |path: &str| {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().count()
+    };
+    (
+        sys::count_bpf_programs(),
+        lines("/sys/kernel/tracing/enabled_functions"),
+        lines("/sys/kernel/debug/kprobes/list"),
+    )
+}
+
+fn is_left_as(before: (usize, usize, usize)) -> bool {
+    let now = held();
+    now.0 <= before.0 && now.1 <= before.1 && now.2 <= before.2
+}
+
+fn assert_left_as(before: (usize, usize, usize)) {
+    let start = Instant::now();
+    while !is_left_as(before) {
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "left: {:?}, before: {before:?}",
+            held()
+        );
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn the_first_ctrl_c_waits_until_nothing_is_attached() {
+    let before = held();
+    let trace = Trace::start(SLOW);
+    trace.simfail(&["bpf-cmd"]);
+    let report = trace.finish();
+    assert_eq!(report.of("simfail").len(), 1);
+    // Programs go a grace period after their last link; functions and probes are free at once.
+    assert!(held().1 <= before.1, "{:?}, before: {before:?}", held());
+    assert_left_as(before);
+}
+
+#[test]
+fn ctrl_c_while_attaching_leaves_nothing_behind() {
+    let before = held();
+    let trace = Trace::spawn(program(SLOW));
+    let start = Instant::now();
+    while held().1 < before.1 + 3 {
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", held());
+        thread::sleep(Duration::from_millis(5));
+    }
+    let stderr = trace.interrupt().failed(1);
+    assert!(stderr.contains("interrupted"), "{stderr}");
+    assert_left_as(before);
+}
+
+#[test]
+fn kill_9_leaves_no_single_kprobe_behind() {
+    let before = held();
+    let many: &[&str] = if attaches_slowly() {
+        &["-a", "vfs_{read,write,open,statx}"]
+    } else {
+        &["-a", "vfs_*"]
+    };
+    let trace = Trace::start(&[&["-e", "*_sys_bpf", "-K", "-sn", "-n", "simfail"], many].concat());
+    let during = held();
+    assert!(during.2 >= before.2 + 8, "{during:?}, before: {before:?}");
+    let events = fs::read_to_string("/sys/kernel/tracing/kprobe_events").unwrap();
+    assert_eq!(events, "", "single kprobes have no names");
+    trace.signal(sys::SIGKILL);
+    trace.wait();
+    assert_left_as(before);
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the kernel withheld from our programs is told, exactly as the kernel counts it.
+
+use std::fs::File;
+use std::thread;
+use std::time::Duration;
+
+use super::harness::{Trace, kernel};
+use super::sys;
+
+/// Kernels that count what their kprobes miss: 6.7 and later.
+fn counts_misses() -> bool {
+    !matches!(kernel().as_str(), "5.10" | "6.1")
+}
+
+/// A kretprobe has ten slots for calls that have not returned (two a processor, where that is
+/// more): of thirty calls that wait at the same time twenty have none.
+#[test]
+fn returns_without_a_slot_are_counted_one_by_one() {
+    const CALLS: u64 = 30;
+    const SLOTS: u64 = 10;
+    let path = "/tmp/retsnoop-misses";
+    let held = File::create(path).unwrap();
+    held.lock().unwrap();
+    // A system call that nobody else makes: misses are everybody's.
+    let trace = Trace::start(&["-e", "__x64_sys_flock", "-K", "-S", "-sn", "-n", "locker"]);
+    let mut threads = Vec::new();
+    for _ in 0..CALLS {
+        let thread = thread::Builder::new().name("locker".to_owned());
+        let lock = move || File::open(path).unwrap().lock().unwrap();
+        threads.push(thread.spawn(lock).unwrap());
+    }
+    thread::sleep(Duration::from_millis(1000));
+    drop(held);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let report = trace.finish();
+    let summary = &report.summary;
+    assert_eq!(report.of("locker").len() as u64, SLOTS, "{summary:?}");
+    let lost = CALLS - SLOTS;
+    let died = summary.count("dropped.task_exited") + summary.count("dropped.abandoned");
+    assert_eq!(died, lost, "{summary:?}");
+    let missed = if counts_misses() { lost } else { 0 };
+    assert_eq!(summary.count("withheld.probes"), missed, "{summary:?}");
+    let said = report.stderr.contains("20 probes had no free slot");
+    assert_eq!(said, counts_misses(), "{}", report.stderr);
+}
+
+/// A helper that our own programs call, forced: each such call is one that none of our programs is
+/// told of. What the kernel counts for our programs and probes is what the summary says.
+#[test]
+fn calls_from_within_our_own_programs_are_counted_as_the_kernel_does() {
+    let mut arguments = vec![
+        "-e",
+        "*_sys_bpf",
+        "-a",
+        "bpf_ktime_get_ns",
+        "--force",
+        "-sn",
+        "-n",
+        "simfail",
+    ];
+    if !counts_misses() {
+        // Trampolines would run for it there, and nothing is counted for kprobes.
+        arguments.push("-K");
+    }
+    let trace = Trace::start(&arguments);
+    trace.simfail(&["--repeat", "5", "bpf-cmd"]);
+    let counted = sys::recursion_misses();
+    let report = trace.finish();
+    assert_eq!(report.of("simfail").len(), 5);
+    assert_eq!(
+        report.summary.count("functions") % 2,
+        0,
+        "forced, and traced"
+    );
+    let told = report.summary.count("withheld.recursion");
+    assert_eq!(told, counted, "{:?}", report.summary);
+    let all = told + report.summary.count("withheld.probes");
+    // As many for each session as for any other.
+    assert_eq!(all > 0, counts_misses(), "{:?}", report.summary);
+    assert_eq!(all % 5, 0, "{:?}", report.summary);
+}
