@@ -111,6 +111,10 @@ calls_line() {
   measured=$median
 }
 
+# What a tracer reads when it has started (symbols, types, the image) must not run beside what is
+# measured: there is one CPU.
+settle() { sleep 3; }
+
 bench_calls() {
   local call count base program
   while read -r program; do
@@ -124,9 +128,11 @@ bench_calls() {
         set -- "${MAP_SET[@]}"
       fi
       start_tracer "$program" "$@" -p 1 -sn
+      settle
       calls_line "${program##*/} $*, task out of scope" $call $count "$base"
       stop_tracer
       start_tracer "$program" "$@" -sn
+      settle
       calls_line "${program##*/} $*, shown" $call $count "$base"
       stop_tracer
       echo "$last_line"

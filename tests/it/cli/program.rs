@@ -3,11 +3,11 @@
 //! environment, no terminal, no privileges.
 
 use std::fs::{self, Permissions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 
 use tempfile::TempDir;
@@ -75,13 +75,23 @@ impl Stage {
     }
 }
 
-/// Runs a command. A thread that starts a program while another one copies ours keeps the copy
-/// open for writing for a moment, and until then the kernel does not run it.
+/// Runs a command to its end.
 pub(super) fn output(command: &mut Command) -> Output {
+    insist(|| command.output())
+}
+
+/// Starts a command.
+pub(super) fn spawn(command: &mut Command) -> Child {
+    insist(|| command.spawn())
+}
+
+/// A thread that starts a program while another one copies ours keeps the copy open for writing
+/// for a moment, and until then the kernel does not run it.
+fn insist<T>(mut start: impl FnMut() -> io::Result<T>) -> T {
     loop {
-        match command.output() {
+        match start() {
             Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => thread::yield_now(),
-            output => return output.unwrap(),
+            started => return started.unwrap(),
         }
     }
 }

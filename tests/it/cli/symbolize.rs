@@ -9,7 +9,7 @@ use std::thread;
 use serde_json::Value;
 
 use super::golden::repository;
-use super::program::Stage;
+use super::program::{Stage, spawn};
 
 /// Runs it in the folder of the images, with this on stdin.
 fn symbolize(arguments: &[&str], input: &str) -> Output {
@@ -23,7 +23,7 @@ fn symbolize(arguments: &[&str], input: &str) -> Output {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let mut child = spawn(&mut command);
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
     let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));

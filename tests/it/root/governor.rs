@@ -154,6 +154,8 @@ fn where_no_entry_function_is_left_it_ends_with_an_error() {
 fn while_nobody_reads_no_session_opens_and_that_is_counted() {
     let trace = Trace::start(&["-e", "__x64_sys_bpf", "-n", "simfail", "-sn"]);
     trace.simfail(&["bpf-cmd"]);
+    // What it reads before its first look at the buffer may take it longer.
+    thread::sleep(Duration::from_secs(6));
     trace.signal(sys::SIGSTOP);
     // Longer than it may be silent.
     thread::sleep(Duration::from_secs(32));

@@ -14,11 +14,15 @@ fn counts_misses() -> bool {
 }
 
 /// A kretprobe has ten slots for calls that have not returned (two a processor, where that is
-/// more): of thirty calls that wait at the same time twenty have none.
+/// more; 5.10 one a processor, where it is not preemptible): of thirty calls that wait at the same
+/// time the others have none.
 #[test]
 fn returns_without_a_slot_are_counted_one_by_one() {
     const CALLS: u64 = 30;
-    const SLOTS: u64 = 10;
+    let slots = match kernel().as_str() {
+        "5.10" => thread::available_parallelism().unwrap().get() as u64,
+        _ => 10,
+    };
     let path = "/tmp/retsnoop-misses";
     let held = File::create(path).unwrap();
     held.lock().unwrap();
@@ -37,13 +41,13 @@ fn returns_without_a_slot_are_counted_one_by_one() {
     }
     let report = trace.finish();
     let summary = &report.summary;
-    assert_eq!(report.of("locker").len() as u64, SLOTS, "{summary:?}");
-    let lost = CALLS - SLOTS;
+    assert_eq!(report.of("locker").len() as u64, slots, "{summary:?}");
+    let lost = CALLS - slots;
     let died = summary.count("dropped.task_exited") + summary.count("dropped.abandoned");
     assert_eq!(died, lost, "{summary:?}");
     let missed = if counts_misses() { lost } else { 0 };
     assert_eq!(summary.count("withheld.probes"), missed, "{summary:?}");
-    let said = report.stderr.contains("20 probes had no free slot");
+    let said = report.stderr.contains("probes had no free slot");
     assert_eq!(said, counts_misses(), "{}", report.stderr);
 }
 
@@ -70,11 +74,8 @@ fn calls_from_within_our_own_programs_are_counted_as_the_kernel_does() {
     let counted = sys::recursion_misses();
     let report = trace.finish();
     assert_eq!(report.of("simfail").len(), 5);
-    assert_eq!(
-        report.summary.count("functions") % 2,
-        0,
-        "forced, and traced"
-    );
+    let said = "tracing `bpf_ktime_get_ns` by force";
+    assert!(report.stderr.contains(said), "{}", report.stderr);
     let told = report.summary.count("withheld.recursion");
     assert_eq!(told, counted, "{:?}", report.summary);
     let all = told + report.summary.count("withheld.probes");
