@@ -2,11 +2,10 @@
 //! Runs the program under test: starts it, waits until it traces, ends it, reads what it said.
 
 use std::env;
-use std::fs::{self, File, Permissions};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -235,18 +234,8 @@ pub(super) fn run(arguments: &[&str]) -> Ended {
     Trace::spawn(program(arguments)).wait()
 }
 
-/// The simulator of failures, where other users may run it, too: what the build makes may lie
-/// below a folder of root's.
 pub(super) fn simfail_program() -> String {
-    static COPY: OnceLock<String> = OnceLock::new();
-    let copy = || {
-        let built = env::var("SIMFAIL_BIN").expect("SIMFAIL_BIN is not set");
-        let copy = "/tmp/simfail-for-everyone";
-        fs::copy(built, copy).unwrap();
-        fs::set_permissions(copy, Permissions::from_mode(0o755)).unwrap();
-        copy.to_owned()
-    };
-    COPY.get_or_init(copy).clone()
+    env::var("SIMFAIL_BIN").expect("SIMFAIL_BIN is not set")
 }
 
 /// Makes the kernel fail in a known way.

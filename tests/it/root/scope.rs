@@ -42,7 +42,8 @@ fn fail_by(words: &[&str], comm: &str) {
         .args(&words[1..])
         .args([&simfail_program(), "--comm", comm, "bpf-cmd"])
         .status();
-    assert!(status.unwrap().success(), "{words:?}");
+    // 3: it minds that it is told `EPERM` (5.10), which is a failure of the call all the same.
+    assert!(matches!(status.unwrap().code(), Some(0 | 3)), "{words:?}");
 }
 
 const NOBODY: &[&str] = &["setpriv", "--reuid", "65534", "--clear-groups"];
