@@ -73,6 +73,11 @@ fn attached() -> (usize, usize) {
     (sys::count_bpf_programs(), functions.lines().count())
 }
 
+/// What an earlier test left to the kernel may be gone by now, too.
+fn is_more(now: (usize, usize), before: (usize, usize)) -> bool {
+    now.0 > before.0 || now.1 > before.1
+}
+
 #[test]
 fn kill_9_leaves_no_program_and_no_probe_behind() {
     let before = attached();
@@ -85,7 +90,7 @@ fn kill_9_leaves_no_program_and_no_probe_behind() {
     trace.signal(sys::SIGKILL);
     trace.wait();
     let start = Instant::now();
-    while attached() != before {
+    while is_more(attached(), before) {
         assert!(
             start.elapsed() < Duration::from_secs(20),
             "{:?}",
@@ -101,7 +106,7 @@ fn an_ordinary_end_leaves_nothing_behind_either() {
     let report = Trace::start(ONE).finish();
     assert!(report.summary.count("functions") > 0);
     let start = Instant::now();
-    while attached() != before {
+    while is_more(attached(), before) {
         assert!(start.elapsed() < Duration::from_secs(20));
         thread::sleep(Duration::from_millis(50));
     }
