@@ -18,6 +18,11 @@ const LAST_FUNCTION: u64 = 4 << 10;
 /// so that the next program is no bound.
 const LONGEST_BPF_PROGRAM: u64 = 64 << 10;
 
+/// Pages that the kernel itself fills with code, each allocated and freed for itself: trampolines of
+/// ftrace, slots of kprobes. The next one is no bound: a module loaded since may lie between.
+/// Kernels list them since 5.9 (fc0ea795f53c, "ftrace: Add symbols for ftrace trampolines").
+const PAGES_OF_THE_KERNEL: &str = "__builtin__";
+
 const PAGE: u64 = 4 << 10;
 
 impl Kallsyms {
@@ -31,6 +36,9 @@ impl Kallsyms {
         let distance = next.map_or(u64::MAX, |next| next.addr - entry.addr);
         if module == Some("bpf") {
             return distance.min(self.longest_bpf(entry));
+        }
+        if module.is_some_and(|module| module.starts_with(PAGES_OF_THE_KERNEL)) {
+            return distance.min(PAGE);
         }
         let is_last = next.is_none_or(|next| self.module(next) != module);
         if is_last || distance > LONGEST_FUNCTION {

@@ -66,6 +66,21 @@ fn an_address_with_several_names_shows_the_one_that_people_call_it_by() {
 }
 
 #[test]
+fn b24_a_page_of_ftrace_does_not_swallow_a_module_that_was_loaded_since() {
+    let symbols = parse(
+        "ffffffff81000000 T _stext\n\
+         ffffffffc0300000 t ftrace_trampoline\t[__builtin__ftrace]\n\
+         ffffffffc0320000 t ftrace_trampoline\t[__builtin__ftrace]\n",
+    );
+    let check = |addr: u64, expected: &str| assert_eq!(resolve(&symbols, addr), expected);
+    let page = "ftrace_trampoline+0xfff/0x1000 [__builtin__ftrace]";
+    check(0xffff_ffff_c030_0fff, page);
+    // Unknown, so that the symbols are read again.
+    check(0xffff_ffff_c030_1000, "-");
+    check(0xffff_ffff_c032_0fff, page);
+}
+
+#[test]
 fn b24_the_last_symbol_of_a_text_does_not_swallow_what_lies_behind_it() {
     let symbols = parse(SMALL);
     let check = |addr: u64, expected: &str| assert_eq!(resolve(&symbols, addr), expected);
