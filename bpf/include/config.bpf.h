@@ -33,6 +33,9 @@ struct task_layout {
 	__u32 task_signal;
 	__u32 signal_live; /* threads that have not exited */
 	__u32 task_thread_pid;
+	__u32 task_cred; /* the effective one */
+	__u32 cred_euid;
+	__u32 cred_egid;
 	__u32 pid_level;
 	__u32 pid_numbers;
 	__u32 task_nsproxy;
@@ -62,6 +65,7 @@ struct config {
 	struct scope_rules comm_rules;
 	__u32 has_cookies; /* bpf_get_attach_cookie() exists */
 	__u32 has_task_btf; /* bpf_get_current_task_btf() exists: 5.11 */
+	__u32 reserved;
 };
 
 const volatile struct config cfg = {};

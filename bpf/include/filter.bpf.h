@@ -47,16 +47,28 @@ static __always_inline bool pid_in_scope(void)
 	return !has_rules(&cfg.rules[SCOPE_PID]) || id_in_scope(SCOPE_PID, tgid);
 }
 
+/* Loads that the verifier follows by type cost an instruction each, and read 0 through a null
+ * pointer; a helper that copies costs a hundred. */
+
+/* Effective ids, as the host counts. bpf_get_current_uid_gid() has the real ones. */
+static __always_inline u32 current_id(u32 member)
+{
+	void *task, *cred;
+
+	if (!cfg.has_task_btf)
+		return read_half(read_word(bpf_get_current_task() + cfg.at.task_cred) + member);
+	task = (void *)bpf_get_current_task_btf();
+	cred = *(void **)(task + cfg.at.task_cred);
+	return cred ? *(u32 *)(cred + member) : 0;
+}
+
 static __always_inline bool user_in_scope(void)
 {
-	u64 ids;
-
-	if (!has_rules(&cfg.rules[SCOPE_UID]) && !has_rules(&cfg.rules[SCOPE_GID]))
-		return true;
-	ids = bpf_get_current_uid_gid();
-	if (has_rules(&cfg.rules[SCOPE_UID]) && !id_in_scope(SCOPE_UID, (u32)ids))
+	if (has_rules(&cfg.rules[SCOPE_UID]) &&
+	    !id_in_scope(SCOPE_UID, current_id(cfg.at.cred_euid)))
 		return false;
-	return !has_rules(&cfg.rules[SCOPE_GID]) || id_in_scope(SCOPE_GID, ids >> 32);
+	return !has_rules(&cfg.rules[SCOPE_GID]) ||
+	       id_in_scope(SCOPE_GID, current_id(cfg.at.cred_egid));
 }
 
 static __always_inline bool cgroup_in_scope(void)
@@ -66,8 +78,6 @@ static __always_inline bool cgroup_in_scope(void)
 	return id_in_scope(SCOPE_CGROUP, bpf_get_current_cgroup_id());
 }
 
-/* Loads that the verifier follows by type cost an instruction each, and read 0 through a null
- * pointer; a helper that copies costs a hundred. */
 static __always_inline u32 current_ns(u32 member, u32 inum)
 {
 	void *task, *proxy, *ns;
@@ -100,14 +110,32 @@ static __always_inline bool netns_in_scope(void)
 	return id_in_scope(SCOPE_NETNS, netns_of(bpf_get_current_task()));
 }
 
+static __always_inline u32 current_pidns(void)
+{
+	u64 pid = 0, at, ns;
+	void *by_type, *ns_by_type;
+	u32 level;
+
+	if (!cfg.has_task_btf)
+		return pidns_of(read_word(bpf_get_current_task() + cfg.at.task_thread_pid));
+	by_type = *(void **)((void *)bpf_get_current_task_btf() + cfg.at.task_thread_pid);
+	if (!by_type)
+		return 0;
+	level = *(u32 *)(by_type + cfg.at.pid_level);
+	if (!level) {
+		ns_by_type = *(void **)(by_type + cfg.at.pid_numbers + UPID_NS);
+		return ns_by_type ? *(u32 *)(ns_by_type + cfg.at.pidns_inum) : 0;
+	}
+	/* By type, an element is found by a constant only. */
+	pid = read_word(bpf_get_current_task() + cfg.at.task_thread_pid);
+	at = pid + cfg.at.pid_numbers + UPID_SIZE * (u64)level + UPID_NS;
+	ns = read_word(at);
+	return ns ? read_half(ns + cfg.at.pidns_inum) : 0;
+}
+
 static __always_inline bool pidns_in_scope(void)
 {
-	u64 task;
-
-	if (!has_rules(&cfg.rules[SCOPE_PIDNS]))
-		return true;
-	task = bpf_get_current_task();
-	return id_in_scope(SCOPE_PIDNS, pidns_of(read_word(task + cfg.at.task_thread_pid)));
+	return !has_rules(&cfg.rules[SCOPE_PIDNS]) || id_in_scope(SCOPE_PIDNS, current_pidns());
 }
 
 /* The same in src/bpf/scope.rs. */
@@ -118,13 +146,48 @@ static __always_inline u32 comm_bit(const struct comm_key *key)
 	return folded >> 48;
 }
 
+#define LOW_BITS 0x0101010101010101ULL
+#define HIGH_BITS 0x8080808080808080ULL
+
+/* The high bits of the bytes that are zero; exact for the lowest of them. */
+static __always_inline u64 zero_bytes(u64 word)
+{
+	return (word - LOW_BITS) & ~word & HIGH_BITS;
+}
+
+/* A string's word without what follows its end: kernels before 5.17 leave some of the name before
+ * there. */
+static __always_inline u64 ended(u64 word, u64 zeroes)
+{
+	return zeroes ? word & (((zeroes & -zeroes) >> 7) - 1) : word;
+}
+
+static __always_inline void read_comm(struct comm_key *key)
+{
+	u64 zeroes;
+	void *comm;
+
+	if (!cfg.has_task_btf) {
+		bpf_get_current_comm(key->comm, sizeof(key->comm));
+		return;
+	}
+	comm = (void *)bpf_get_current_task_btf() + cfg.at.task_comm;
+	key->words[0] = *(u64 *)comm;
+	zeroes = zero_bytes(key->words[0]);
+	key->words[0] = ended(key->words[0], zeroes);
+	if (zeroes)
+		return;
+	key->words[1] = *(u64 *)(comm + 8);
+	key->words[1] = ended(key->words[1], zero_bytes(key->words[1]));
+}
+
 static __always_inline bool comm_in_scope(void)
 {
 	struct comm_key key = {};
 
 	if (!has_rules(&cfg.comm_rules))
 		return true;
-	bpf_get_current_comm(key.comm, sizeof(key.comm));
+	read_comm(&key);
 	if (!bit_is_set(comm_bits, comm_bit(&key)))
 		return !cfg.comm_rules.allowed;
 	return rule_allows(bpf_map_lookup_elem(&comms, &key), cfg.comm_rules.allowed);

@@ -85,13 +85,13 @@ static bool is_unified(u64 cgroup)
 	return root && !read_half(root + cfg.at.root_hierarchy);
 }
 
-static __always_inline void report_cgroup(u64 id, const char *path, u32 event)
+static __always_inline bool report_cgroup(u64 id, const char *path, u32 event)
 {
 	struct rec_cgroup *out = bpf_ringbuf_reserve(&events, sizeof(*out), 0);
 	long len;
 
 	if (!out)
-		return;
+		return false;
 	out->hdr.kind = REC_CGROUP;
 	out->hdr.cpu = bpf_get_smp_processor_id();
 	out->hdr.session = 0;
@@ -102,6 +102,7 @@ static __always_inline void report_cgroup(u64 id, const char *path, u32 event)
 	len = bpf_probe_read_kernel_str(out->path, sizeof(out->path), path);
 	out->len = len < 0 ? 0 : len;
 	bpf_ringbuf_submit(out, 0);
+	return true;
 }
 
 static __always_inline void follow_mkdir(u64 cgroup, const char *path)
@@ -116,7 +117,11 @@ static __always_inline void follow_mkdir(u64 cgroup, const char *path)
 	rule = rule_of(SCOPE_CGROUP, cgroup_id_of(parent));
 	if (rule)
 		add_rule(SCOPE_CGROUP, id, *rule);
-	report_cgroup(id, path, CGROUP_MADE);
+	if (report_cgroup(id, path, CGROUP_MADE))
+		return;
+	/* Perhaps a container's that is wanted, or one that is not wanted in one that is. */
+	if (!rule || cfg.rules[SCOPE_CGROUP].denied)
+		__sync_fetch_and_add(&cgroups_unreported, 1);
 }
 
 static __always_inline void follow_rmdir(u64 cgroup, const char *path)

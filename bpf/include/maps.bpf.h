@@ -152,6 +152,9 @@ struct scope_mark scope_marks[1 << SCOPE_MARK_BITS] = {};
 u64 comm_bits[SCOPE_BITS / 64] = {};
 /* Descendants or cgroups that did not fit into `scope`, and so are not traced. */
 u64 scope_full = 0;
+/* New cgroups that may be of containers to be traced, and of which user space was not told, because
+ * the ring buffer was full: it looks for itself when it sees this move. */
+u64 cgroups_unreported = 0;
 
 /* A value from the map again, of which the verifier knows nothing: after a loop it has a state for
  * each round that it may have ended in, each with other bounds, and without these all are one. And

@@ -76,6 +76,7 @@ fn task(btf: &Btf) -> Result<TaskLayout> {
         task_signal,
         task_thread_pid,
         task_nsproxy,
+        task_cred,
     ] = offsets(
         btf,
         "task_struct",
@@ -86,8 +87,10 @@ fn task(btf: &Btf) -> Result<TaskLayout> {
             "signal",
             "thread_pid",
             "nsproxy",
+            "cred",
         ],
     )?;
+    let [cred_euid, cred_egid] = offsets(btf, "cred", ["euid", "egid"])?;
     let [signal_live] = offsets(btf, "signal_struct", ["live"])?;
     let [pid_level, pid_numbers] = offsets(btf, "pid", ["level", "numbers"])?;
     let [nsproxy_mnt, nsproxy_net] = offsets(btf, "nsproxy", ["mnt_ns", "net_ns"])?;
@@ -104,6 +107,9 @@ fn task(btf: &Btf) -> Result<TaskLayout> {
         task_signal,
         signal_live,
         task_thread_pid,
+        task_cred,
+        cred_euid,
+        cred_egid,
         pid_level,
         pid_numbers,
         task_nsproxy,

@@ -34,6 +34,8 @@ pub(super) struct Run<'a> {
     pub(super) cgroups: Vec<CgroupRecord>,
     /// When those before are to be looked at again.
     pub(super) look_at: Option<Instant>,
+    /// Cgroups that were not reported and are known all the same.
+    pub(super) caught_up: u64,
     /// Looks after what the trace costs.
     pub(super) watch: Watch<'a>,
 }
@@ -47,6 +49,14 @@ impl Run<'_> {
             || self.stop.is_raised()
             || self.consumer.is_done()
             || self.deadline.wait().is_none()
+    }
+
+    /// Whether it is time to look at cgroups that came.
+    fn has_to_look(&self, tracer: &Tracer<'_>) -> bool {
+        match self.look_at {
+            Some(at) => Instant::now() >= at,
+            None => tracer.unreported_cgroups() > self.caught_up,
+        }
     }
 
     /// Reads what is in the buffer still; a program that was running when tracing stopped may
@@ -88,14 +98,17 @@ impl Sink for Run<'_> {
         }
         let is_wanted_elsewhere = self.is_over()
             || !self.cgroups.is_empty()
-            || self.look_at.is_some_and(|at| Instant::now() >= at)
+            || self.has_to_look(tracer)
             || self.consumer.arming().is_wanted()
             || self.watch.has_to_act(tracer)?;
-        Ok(if is_wanted_elsewhere {
-            None
-        } else {
-            self.deadline.wait()
-        })
+        if is_wanted_elsewhere {
+            return Ok(None);
+        }
+        let until_look = self
+            .look_at
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        let wait = self.deadline.wait();
+        Ok(wait.map(|wait| until_look.map_or(wait, |until| wait.min(until))))
     }
 }
 

@@ -10,7 +10,7 @@ use super::consumer::Counts;
 use crate::bpf::{KernelStats, Misses};
 use crate::config::OutputFormat;
 use crate::diag::Diag;
-use crate::render::{Drops, Summary, Withheld, write_summary_json, write_summary_text};
+use crate::render::{Drops, Summary, Untraced, Withheld, write_summary_json, write_summary_text};
 
 /// Says what was missed, and what to do against it.
 pub(super) fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
@@ -35,6 +35,26 @@ pub(super) fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
     }
     if stats.ring_full + stats.stack_ring_full > 0 {
         diag.hint("a larger buffer (--ringbuf-size), fewer functions or -x lose less");
+    }
+}
+
+/// Says who was not traced as was asked.
+pub(super) fn say_untraced(untraced: Untraced, diag: &Diag) {
+    let Untraced {
+        no_room,
+        noticed_late,
+    } = untraced;
+    if no_room > 0 {
+        diag.warning(format!(
+            "{no_room} processes or control groups were too many and were not traced"
+        ));
+    }
+    if noticed_late > 0 {
+        diag.warning(format!(
+            "{noticed_late} new control groups were noticed late: if they are of containers that \
+             were asked for, what these did first was not traced"
+        ));
+        diag.hint("a larger buffer (--ringbuf-size) has room for what the kernel tells of them");
     }
 }
 
@@ -65,6 +85,7 @@ pub(super) fn summary(
             probes: misses.probes,
             stacks: stats.stack_ring_full,
         },
+        untraced: Untraced::default(),
         functions: n_functions as u64,
         run_time,
         detached: Vec::new(),

@@ -24,7 +24,7 @@ use super::settings::settings;
 use super::stop::{Deadline, StopFlag};
 use super::surroundings::Neighbourhood;
 use super::terminal;
-use super::totals::{say_misses, summary, write_summary};
+use super::totals::{say_misses, say_untraced, summary, write_summary};
 use super::trails::{LiveText, LiveTrails, ResultTypes, Traced};
 use super::watch::{BUSY, Watch};
 use crate::bpf::{ObjectStorage, Tracer, is_forbidden};
@@ -32,7 +32,7 @@ use crate::code::{Code, Trails};
 use crate::config::Config;
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
-use crate::render::RenderContext;
+use crate::render::{RenderContext, Untraced};
 use crate::select::{TracedFunction, assign};
 use crate::session::{ErrorFilter, TaskContext};
 use crate::symbolize::Symbolizer;
@@ -174,6 +174,7 @@ pub(super) fn trace(
         drain_until: None,
         cgroups: Vec::new(),
         look_at: None,
+        caught_up: scoping.caught_up(),
         watch: Watch::new(config, &functions),
     };
     arming.look_behind(&behind);
@@ -189,8 +190,9 @@ pub(super) fn trace(
             scoping.made(&record);
             neighbourhood.made(&record);
         }
-        scoping.look(&mut tracer)?;
-        run.look_at = scoping.due();
+        scoping.look(&mut tracer, diag)?;
+        run.look_at = scoping.due(&tracer);
+        run.caught_up = scoping.caught_up();
         run.watch.act(&mut tracer, &traced, diag)?;
         let wanted = run.consumer.arming().take();
         if wanted.is_empty() {
@@ -227,13 +229,13 @@ pub(super) fn trace(
     let stats = tracer.stats();
     let misses = tracer.misses();
     say_misses(misses, &stats, diag);
-    let left_out = tracer.left_out_of_scope();
-    if left_out > 0 {
-        diag.warning(format!(
-            "{left_out} processes or control groups were too many and were not traced"
-        ));
-    }
+    let untraced = Untraced {
+        no_room: tracer.left_out_of_scope(),
+        noticed_late: scoping.n_unnoticed(&tracer),
+    };
+    say_untraced(untraced, diag);
     let mut summary = summary(&stats, misses, counts, tracer.n_functions(), run_time);
+    summary.untraced = untraced;
     summary.detached = run.watch.detached();
     write_summary(&summary, config.run.format, &mut out, diag)?;
     detach(tracer, diag);

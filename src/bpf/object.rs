@@ -142,6 +142,7 @@ fn config(settings: &Settings) -> types::config {
         },
         has_task_btf: u32::from(layout.has_task_btf),
         has_cookies: u32::from(layout.has_cookies),
+        reserved: 0,
     }
 }
 
@@ -153,6 +154,9 @@ fn task_layout(layout: TaskLayout) -> types::task_layout {
         task_signal,
         signal_live,
         task_thread_pid,
+        task_cred,
+        cred_euid,
+        cred_egid,
         pid_level,
         pid_numbers,
         task_nsproxy,
@@ -174,6 +178,9 @@ fn task_layout(layout: TaskLayout) -> types::task_layout {
         task_signal,
         signal_live,
         task_thread_pid,
+        task_cred,
+        cred_euid,
+        cred_egid,
         pid_level,
         pid_numbers,
         task_nsproxy,

@@ -297,6 +297,14 @@ impl<'obj> Tracer<'obj> {
         bss.map_or(0, |bss| bss.scope_full)
     }
 
+    /// How many new cgroups were not reported, because the ring buffer was full, that may matter
+    /// to the scope.
+    #[must_use]
+    pub fn unreported_cgroups(&self) -> u64 {
+        let bss = self.loaded.skel.maps.bss_data.as_deref();
+        bss.map_or(0, |bss| bss.cgroups_unreported)
+    }
+
     /// Hands records to `sink` until it has enough.
     ///
     /// # Errors

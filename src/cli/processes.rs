@@ -41,6 +41,11 @@ pub struct Processes {
     #[arg(long = "container", value_name = "NAME")]
     pub containers: Vec<Choice<String>>,
 
+    /// With --container: wait for one that is yet to come, although a similar name is there, which
+    /// without this is taken for what was meant
+    #[arg(long = "await", requires = "containers")]
+    pub await_containers: bool,
+
     /// Only what has this mount namespace: that of a process, its number, or a file that is one
     #[arg(long = "mntns", value_name = "PID|INODE|FILE")]
     pub mount_namespaces: Vec<Choice<NamespaceArg>>,

@@ -91,6 +91,7 @@ impl Config {
         }
         scope.follow_forks = follow || (command.is_some() && follow_forks);
         scope.host_root = processes.host_root.clone();
+        scope.await_containers = processes.await_containers;
         scope.choices = choices(processes)?;
         if command.is_some() && !scope.pids.is_empty() {
             return Err(UsageError::new(
@@ -167,6 +168,7 @@ fn choices(processes: Processes) -> Result<Vec<Choice<Chosen>>, UsageError> {
         cgroups,
         units,
         containers,
+        await_containers: _,
         mount_namespaces,
         pid_namespaces,
         net_namespaces,
@@ -285,6 +287,7 @@ fn split(targeting: Targeting) -> (Targets, OnLoad, Scope) {
             no_comms,
             follow_forks: false,
             choices: Vec::new(),
+            await_containers: false,
             host_root: PathBuf::new(),
         },
     )

@@ -122,6 +122,8 @@ pub struct Scope {
     pub follow_forks: bool,
     /// By other things.
     pub choices: Vec<Choice<Chosen>>,
+    /// A container that is not there is waited for, however similar others are called.
+    pub await_containers: bool,
     /// Below which directory the state of container runtimes is.
     pub host_root: PathBuf,
 }

@@ -24,6 +24,8 @@ pub struct Summary {
     pub open_at_end: u64,
     /// What the kernel kept from us: parts of sessions, not sessions.
     pub withheld: Withheld,
+    /// Who was in scope and not traced, or not from the beginning.
+    pub untraced: Untraced,
     /// Functions traced.
     pub functions: u64,
     /// From "Receiving data…" to the end.
@@ -55,6 +57,17 @@ pub struct Withheld {
     pub probes: u64,
     /// Kernel stacks for which the ring buffer had no room.
     pub stacks: u64,
+}
+
+/// Processes and control groups that came while we traced and were not traced as was asked: how
+/// many sessions they would have had is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Untraced {
+    /// Descendants and control groups for which there was no room.
+    pub no_room: u64,
+    /// New control groups that the kernel had no room in the buffer to tell of: any may be of a
+    /// container that was wanted, and was looked for only then.
+    pub noticed_late: u64,
 }
 
 /// Why sessions were lost.
@@ -119,6 +132,7 @@ fn line(summary: &Summary) -> String {
         dropped,
         open_at_end,
         withheld: _,
+        untraced,
         functions,
         run_time,
         detached,
@@ -139,6 +153,8 @@ fn line(summary: &Summary) -> String {
         .collect();
     add(dropped.total(), &format!("dropped ({})", causes.join(", ")));
     add(*open_at_end, "still open");
+    add(untraced.no_room, "too many to follow");
+    add(untraced.noticed_late, "new control groups noticed late");
     let seconds = run_time.as_secs_f64();
     let mut line = format!(
         "{}; {} traced for {seconds:.1} s",
@@ -169,7 +185,7 @@ fn count(number: u64, what: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Detached, Drops, Summary, Withheld, line};
+    use super::{Detached, Drops, Summary, Untraced, Withheld, line};
 
     #[test]
     fn the_summary_names_what_happened_and_nothing_else() {
@@ -196,6 +212,10 @@ mod tests {
             },
             open_at_end: 1,
             withheld: Withheld::default(),
+            untraced: Untraced {
+                no_room: 2,
+                noticed_late: 5,
+            },
             functions: 1781,
             run_time: Duration::from_millis(61_240),
             detached: vec![Detached {
@@ -208,7 +228,8 @@ mod tests {
         assert_eq!(
             line(&summary),
             "3 sessions shown, 2 filtered out, 100 succeeded, \
-             7 dropped (ring full 4, task exited 3), 1 still open; \
+             7 dropped (ring full 4, task exited 3), 1 still open, 2 too many to follow, \
+             5 new control groups noticed late; \
              1781 functions traced for 61.2 s, detached from __fdget\\x1b (250000 calls a second)"
         );
         let Summary {

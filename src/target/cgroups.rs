@@ -31,6 +31,8 @@ pub struct Hierarchy {
     pub layout: Layout,
     /// Where it is mounted.
     mount: PathBuf,
+    /// The one of version 1 that is there, too.
+    beside: Option<PathBuf>,
 }
 
 /// A cgroup.
@@ -50,21 +52,37 @@ impl Hierarchy {
     pub fn find(files: &HostFiles) -> Result<Self> {
         let mounts = files.read("proc/self/mountinfo").unwrap_or_default();
         let mounts = String::from_utf8_lossy(&mounts);
-        let of_kind =
-            |kind: &'static str| mounts.lines().filter_map(move |line| mount_of(line, kind));
-        let unified = of_kind("cgroup2").next().map(|(mount, _)| mount);
-        let mut legacy: Vec<(String, String)> = of_kind("cgroup").collect();
-        // systemd's own has every unit; the others are as good.
-        legacy.sort_by_key(|(_, options)| !options.contains("name=systemd"));
-        let (layout, mount) = match (unified, legacy.first()) {
-            (Some(mount), None) => (Layout::Unified, mount),
-            (Some(mount), Some(_)) => (Layout::Hybrid, mount),
-            (None, Some((mount, _))) => (Layout::Legacy, mount.clone()),
+        let of_kind = |kind: &'static str| {
+            let mut found: Vec<Mount> = mounts
+                .lines()
+                .filter_map(|line| mount_of(line, kind))
+                .collect();
+            // All of it before a part of it. Of version 1, systemd's own has every unit; the others
+            // are as good.
+            found.sort_by_key(|mount| (!mount.is_whole, !mount.options.contains("name=systemd")));
+            let paths = found.into_iter().map(|mount| files.path(mount.point));
+            paths.into_iter().find(|path| files.has(path))
+        };
+        let (layout, mount, beside) = match (of_kind("cgroup2"), of_kind("cgroup")) {
+            (Some(mount), None) => (Layout::Unified, mount, None),
+            (Some(mount), beside) => (Layout::Hybrid, mount, beside),
+            (None, Some(mount)) => (Layout::Legacy, mount, None),
             (None, None) => bail!("no control groups: no file system `cgroup2` is mounted"),
         };
         Ok(Self {
             layout,
-            mount: files.path(mount),
+            mount,
+            beside,
+        })
+    }
+
+    /// The hierarchy of version 1 on a hybrid host.
+    #[must_use]
+    pub fn beside(&self) -> Option<Self> {
+        self.beside.clone().map(|mount| Self {
+            layout: Layout::Legacy,
+            mount,
+            beside: None,
         })
     }
 
@@ -97,55 +115,56 @@ impl Hierarchy {
         Ok(format!("/{text}"))
     }
 
-    /// The id of a cgroup, by its path.
-    #[must_use]
-    pub fn id(&self, path: &str) -> Option<u64> {
-        let directory = self.directory(path);
-        fs::symlink_metadata(directory)
-            .ok()
-            .map(|found| found.ino())
-    }
-
     /// Goes through a cgroup and all below it, parents first: `visit` says whether to go on below.
     pub fn walk(&self, path: &str, visit: &mut dyn FnMut(&Cgroup) -> bool) {
-        let mut waiting = vec![path.to_owned()];
+        self.walk_directories(path, &mut |cgroup, _| visit(cgroup));
+    }
+
+    /// The same, with where each is.
+    fn walk_directories(&self, path: &str, visit: &mut dyn FnMut(&Cgroup, &Path) -> bool) {
+        let mut waiting = vec![self.directory(path)];
         let mut n_seen = 0;
-        while let Some(path) = waiting.pop() {
-            let Some(id) = self.id(&path) else { continue };
+        while let Some(directory) = waiting.pop() {
+            let Ok(found) = fs::symlink_metadata(&directory) else {
+                continue;
+            };
             n_seen += 1;
-            let cgroup = Cgroup { id, path };
-            if n_seen > MAX_CGROUPS || !visit(&cgroup) {
+            let cgroup = Cgroup {
+                id: found.ino(),
+                path: self.path_of(&directory),
+            };
+            if n_seen > MAX_CGROUPS || !found.is_dir() || !visit(&cgroup, &directory) {
                 continue;
             }
             // Only after it is known may it be looked into: who is made in it meanwhile is either
             // seen here, or follows it.
-            waiting.extend(self.children(&cgroup.path));
+            let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
+            let inner = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            waiting.extend(inner.map(|entry| entry.path()));
         }
     }
 
-    fn children(&self, path: &str) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.directory(path)) else {
-            return Vec::new();
-        };
-        let directories = entries
-            .flatten()
-            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        let names = directories.filter_map(|entry| entry.file_name().into_string().ok());
-        let parent = path.trim_end_matches('/');
-        names.map(|name| format!("{parent}/{name}")).collect()
+    /// As it is shown: who may make cgroups may give them names that are no text.
+    fn path_of(&self, directory: &Path) -> String {
+        let relative = directory.strip_prefix(&self.mount).unwrap_or(directory);
+        format!("/{}", relative.to_string_lossy())
     }
 
     fn directory(&self, path: &str) -> PathBuf {
-        self.mount.join(path.trim_start_matches('/'))
+        let relative = path.trim_start_matches('/');
+        if relative.is_empty() {
+            self.mount.clone()
+        } else {
+            self.mount.join(relative)
+        }
     }
 
     /// The processes in a cgroup and below it, as the host numbers them.
     #[must_use]
     pub fn processes(&self, path: &str) -> Vec<u32> {
         let mut pids = Vec::new();
-        self.walk(path, &mut |cgroup| {
-            let file = self.directory(&cgroup.path).join("cgroup.procs");
-            let text = fs::read_to_string(file).unwrap_or_default();
+        self.walk_directories(path, &mut |_, directory| {
+            let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
             pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
             true
         });
@@ -163,15 +182,27 @@ pub fn unit_of(path: &str) -> Option<&str> {
     parts.find(|part| suffixes.iter().any(|suffix| part.ends_with(suffix)))
 }
 
-/// Mount point and options of a line of `mountinfo`, if it is of this file system.
-fn mount_of(line: &str, kind: &str) -> Option<(String, String)> {
+/// A line of `mountinfo`.
+struct Mount {
+    point: String,
+    /// Not only a part of the hierarchy.
+    is_whole: bool,
+    options: String,
+}
+
+/// The mount of a line, if it is of this file system.
+fn mount_of(line: &str, kind: &str) -> Option<Mount> {
     let (mount, file_system) = line.split_once(" - ")?;
     let mut file_system = file_system.split(' ');
     if file_system.next()? != kind {
         return None;
     }
-    let point = unescaped(mount.split(' ').nth(4)?);
-    Some((point, file_system.nth(1)?.to_owned()))
+    let mut mount = mount.split(' ').skip(3);
+    Some(Mount {
+        is_whole: mount.next()? == "/",
+        point: unescaped(mount.next()?),
+        options: file_system.nth(1)?.to_owned(),
+    })
 }
 
 /// `\040` and the like of `/proc`.
@@ -199,7 +230,10 @@ fn unescaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
     use std::path::Path;
 
     use super::{Hierarchy, Layout, unescaped, unit_of};
@@ -234,13 +268,61 @@ mod tests {
             ),
             (V1.to_owned(), Layout::Legacy, "sys/fs/cgroup/systemd"),
         ] {
-            let (root, files) = host(&mounts, &[]);
+            let below = ["pids", "systemd", "unified"].map(|name| format!("sys/fs/cgroup/{name}"));
+            let (root, files) = host(&mounts, &below.each_ref().map(String::as_str));
             let found = Hierarchy::find(&files).unwrap();
             assert_eq!(found.layout, layout);
             assert_eq!(found.mount(), root.path().join(mount));
         }
         let (_root, files) = host("1 2 0:1 / / rw - ext4 /dev/vda rw\nshort\n", &[]);
         assert!(Hierarchy::find(&files).is_err());
+    }
+
+    #[test]
+    fn the_whole_of_it_is_preferred_to_a_part_and_none_outside_of_the_root_is_taken() {
+        let part = "30 24 0:30 /box /run/box rw - cgroup2 cgroup2 rw\n";
+        let (root, files) = host(&format!("{part}{V2}"), &["run/box", "sys/fs/cgroup"]);
+        let found = Hierarchy::find(&files).unwrap();
+        assert_eq!(found.mount(), root.path().join("sys/fs/cgroup"));
+        assert!(found.beside().is_none());
+
+        let outside = tempfile::tempdir().unwrap();
+        let path = outside.path().display();
+        let up = "/..".repeat(20);
+        let up = format!("35 24 0:30 / {up}{path} rw - cgroup2 cgroup2 rw\n");
+        let (_root, files) = host(&up, &[]);
+        assert!(Hierarchy::find(&files).is_err());
+        let (root, files) = host(V2, &["sys/fs"]);
+        symlink(outside.path(), root.path().join("sys/fs/cgroup")).unwrap();
+        assert!(Hierarchy::find(&files).is_err());
+    }
+
+    #[test]
+    fn both_hierarchies_of_a_hybrid_host_can_be_asked() {
+        let cgroups = ["sys/fs/cgroup/unified/a", "sys/fs/cgroup/systemd/b"];
+        let (_root, files) = host(&format!("{V1}{BESIDE}"), &cgroups);
+        let found = Hierarchy::find(&files).unwrap();
+        assert!(found.named(Path::new("/a")).is_ok() && found.named(Path::new("/b")).is_err());
+        let beside = found.beside().unwrap();
+        assert_eq!(beside.layout, Layout::Legacy);
+        assert!(beside.named(Path::new("/b")).is_ok());
+    }
+
+    #[test]
+    fn a_cgroup_whose_name_is_no_text_hides_nothing() {
+        let (root, files) = host(V2, &["sys/fs/cgroup"]);
+        let odd = OsStr::from_bytes(b"odd\xff");
+        let inner = root.path().join("sys/fs/cgroup").join(odd).join("inner");
+        fs::create_dir_all(&inner).unwrap();
+        fs::write(inner.join("cgroup.procs"), "56\n").unwrap();
+        let found = Hierarchy::find(&files).unwrap();
+        assert_eq!(found.processes("/"), [12, 34, 56]);
+        let mut seen = Vec::new();
+        found.walk("/", &mut |cgroup| {
+            seen.push(cgroup.path.clone());
+            true
+        });
+        assert_eq!(seen, ["/", "/odd\u{fffd}", "/odd\u{fffd}/inner"]);
     }
 
     #[test]

@@ -33,16 +33,26 @@ impl HostFiles {
             .join(relative.strip_prefix("/").unwrap_or(relative))
     }
 
+    /// Whether a path of [`Self::path`] is a directory below the root, wherever links lead.
+    #[must_use]
+    pub fn has(&self, path: &Path) -> bool {
+        let (Ok(root), Ok(path)) = (self.root.canonicalize(), path.canonicalize()) else {
+            return false;
+        };
+        path.starts_with(root) && path.is_dir()
+    }
+
     /// What a file says; links stay below the root.
     ///
     /// # Errors
     /// When it cannot be read, is no ordinary file, or is larger than any such file is.
     pub fn read(&self, relative: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-        let file = File::from(self.open(relative.as_ref(), OFlag::O_RDONLY)?);
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
+        // To open a device is to use it, and a FIFO is to wait: what it is comes first.
+        let found = File::from(self.open(relative.as_ref(), OFlag::O_PATH)?);
+        if !found.metadata()?.is_file() {
             return Err(io::Error::other("no ordinary file"));
         }
+        let file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
         let mut bytes = Vec::new();
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_BYTES {
@@ -67,18 +77,11 @@ impl HostFiles {
         names.take(1 << 16).collect()
     }
 
-    /// Where a link points; nothing where it is none.
-    #[must_use]
-    pub fn link(&self, relative: impl AsRef<Path>) -> Option<PathBuf> {
-        fs::read_link(self.path(relative)).ok()
-    }
-
     fn open(&self, relative: &Path, flags: OFlag) -> io::Result<OwnedFd> {
         let root = File::open(&self.root)?;
         let relative = relative.strip_prefix("/").unwrap_or(relative);
-        // Nobody waits for a FIFO.
         let how = OpenHow::new()
-            .flags(flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+            .flags(flags | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         Ok(openat2(&root, relative, how)?)
     }

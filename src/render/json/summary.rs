@@ -18,6 +18,7 @@ pub(super) struct SummaryObject {
     dropped: DropsObject,
     open_at_end: u64,
     withheld: WithheldObject,
+    untraced: UntracedObject,
     functions: u64,
     run_time_ns: u64,
     detached: Vec<DetachedObject>,
@@ -36,6 +37,12 @@ struct WithheldObject {
     recursion: u64,
     probes: u64,
     stacks: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct UntracedObject {
+    no_room: u64,
+    noticed_late: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -71,6 +78,10 @@ impl SummaryObject {
                 recursion: summary.withheld.recursion,
                 probes: summary.withheld.probes,
                 stacks: summary.withheld.stacks,
+            },
+            untraced: UntracedObject {
+                no_room: summary.untraced.no_room,
+                noticed_late: summary.untraced.noticed_late,
             },
             functions: summary.functions,
             run_time_ns: u64::try_from(summary.run_time.as_nanos()).unwrap_or(u64::MAX),

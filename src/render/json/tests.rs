@@ -11,7 +11,7 @@ use crate::render::fixtures::{
     World, hostile, incomplete, long_names, passed_on, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
-use crate::render::{Detached, Drops, Summary, Withheld};
+use crate::render::{Detached, Drops, Summary, Untraced, Withheld};
 use crate::session::Session;
 
 const SCHEMA: &str = include_str!(concat!(
@@ -41,6 +41,10 @@ fn summary_line() -> String {
             undecodable: 0,
         },
         open_at_end: 1,
+        untraced: Untraced {
+            no_room: 5,
+            noticed_late: 6,
+        },
         withheld: Withheld {
             recursion: 2,
             probes: 3,

@@ -57,8 +57,16 @@ impl Container {
         let in_namespace = wanted.split_once('/').is_some_and(|(of, wanted)| {
             namespace.as_deref() == Some(of) && pod.as_deref() == Some(wanted)
         });
-        let by_id = wanted.len() >= SHORTEST_ID && self.id.starts_with(wanted);
+        let may_be_short = wanted.len() >= SHORTEST_ID && !self.runtime.goes_by_names();
+        let by_id = may_be_short && self.id.starts_with(wanted);
         is(name) || is(pod) || in_namespace || by_id || self.id == wanted
+    }
+
+    /// Whether files name it; a pod that is known by its id only is not named.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        let has_pod = self.names.pod.is_none() || self.names.namespace.is_some();
+        self.names.name.is_some() && has_pod
     }
 
     /// Whether it only holds a pod's namespaces and runs nothing of anybody's.

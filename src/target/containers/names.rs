@@ -2,7 +2,7 @@
 //! A container's id → its name, image and pod: from the files that each runtime keeps.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -76,6 +76,16 @@ struct PodmanMetadata {
     image: Option<String>,
 }
 
+/// Where containers are directories that are called as they are.
+const KEPT_BY_NAME: [&str; 3] = ["var/lib/lxc", "var/lib/machines", "var/lib/lxd/containers"];
+
+/// Where containerd's state is: its own, that of k3s and rke2, that of microk8s.
+const CONTAINERD: [&str; 3] = [
+    "run/containerd",
+    "run/k3s/containerd",
+    "var/snap/microk8s/common/run/containerd",
+];
+
 impl Registry {
     /// The files of a host.
     #[must_use]
@@ -132,8 +142,8 @@ impl Registry {
     }
 
     fn docker(&self, id: &str) -> Option<Names> {
-        let roots = self.docker_roots.get_or_init(|| self.find_docker_roots());
-        let config: DockerConfig = roots
+        let config: DockerConfig = self
+            .docker_roots()
             .iter()
             .find_map(|root| self.json(&format!("{root}/containers/{id}/config.v2.json")))?;
         let image = config.config;
@@ -151,10 +161,35 @@ impl Registry {
         })
     }
 
+    /// The names of containers that docker or podman keep, running or not, and of LXC's and
+    /// nspawn's.
+    #[must_use]
+    pub fn known(&self) -> BTreeSet<String> {
+        let mut known: BTreeSet<String> = KEPT_BY_NAME
+            .iter()
+            .flat_map(|directory| self.files.names(directory))
+            .collect();
+        for root in self.docker_roots() {
+            let ids = self.files.names(format!("{root}/containers"));
+            let all = ids.iter().filter_map(|id| self.docker(id)?.name);
+            known.extend(all);
+        }
+        let of_podman = self.podman_list().values();
+        known.extend(of_podman.filter_map(|names| names.name.clone()));
+        known
+    }
+
+    fn docker_roots(&self) -> &[String] {
+        self.docker_roots.get_or_init(|| self.find_docker_roots())
+    }
+
     fn find_docker_roots(&self) -> Vec<String> {
         let configured: Option<DockerDaemon> = self.json("etc/docker/daemon.json");
         let configured = configured.and_then(|daemon| daemon.data_root);
-        let mut roots = vec!["var/lib/docker".to_owned()];
+        let mut roots = vec![
+            "var/lib/docker".to_owned(),
+            "var/snap/docker/common/var-lib-docker".to_owned(),
+        ];
         roots.extend(configured);
         roots.extend(
             self.homes()
@@ -171,10 +206,13 @@ impl Registry {
     }
 
     fn containerd(&self, id: &str) -> Option<Names> {
-        const TASKS: &str = "run/containerd/io.containerd.runtime.v2.task";
-        let namespaces = self.files.names(TASKS);
-        let annotations = namespaces.iter().find_map(|namespace| {
-            self.annotations(&format!("{TASKS}/{namespace}/{id}/config.json"))
+        let annotations = CONTAINERD.iter().find_map(|state| {
+            let tasks = format!("{state}/io.containerd.runtime.v2.task");
+            let namespaces = self.files.names(&tasks);
+            let mut bundles = namespaces
+                .iter()
+                .map(|namespace| format!("{tasks}/{namespace}/{id}/config.json"));
+            bundles.find_map(|bundle| self.annotations(&bundle))
         })?;
         let get = |name: &str| annotations.get(name).cloned();
         Some(Names {
@@ -209,21 +247,32 @@ impl Registry {
     }
 
     fn podman(&self, id: &str) -> Option<Names> {
-        let known = self.podman.get_or_init(|| {
+        self.podman_list().get(id).cloned()
+    }
+
+    fn podman_list(&self) -> &HashMap<String, Names> {
+        self.podman.get_or_init(|| {
             let rootless = self
                 .homes()
                 .map(|home| format!("{home}/.local/share/containers/storage"));
-            let storages = ["var/lib/containers/storage".to_owned()]
-                .into_iter()
-                .chain(rootless);
+            let storages = [
+                "var/lib/containers/storage".to_owned(),
+                "run/containers/storage".to_owned(),
+            ]
+            .into_iter()
+            .chain(rootless);
             let lists = storages.flat_map(|storage| {
                 ["containers.json", "volatile-containers.json"]
                     .map(|list| format!("{storage}/overlay-containers/{list}"))
             });
             let containers = lists.filter_map(|list| self.json::<Vec<PodmanContainer>>(&list));
-            containers.flatten().map(named_by_podman).collect()
-        });
-        known.get(id).cloned()
+            let mut known = HashMap::new();
+            for (id, names) in containers.flatten().map(named_by_podman) {
+                // The host's own come first: a user's files do not rename them.
+                known.entry(id).or_insert(names);
+            }
+            known
+        })
     }
 
     /// On any node of Kubernetes: `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log`.

@@ -25,6 +25,14 @@ pub enum Runtime {
     Oci,
 }
 
+impl Runtime {
+    /// The ids of its containers are their names.
+    #[must_use]
+    pub fn goes_by_names(self) -> bool {
+        matches!(self, Self::Nspawn | Self::Lxc)
+    }
+}
+
 impl fmt::Display for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -153,6 +153,41 @@ fn crio_podman_with_and_without_root_nspawn_and_lxc() {
 }
 
 #[test]
+fn the_beginning_of_a_name_is_not_that_of_an_id() {
+    for cgroup in ["/lxc.payload.web-1", "/machine.slice/machine-web-1.scope"] {
+        let root = host(&[cgroup.to_owned()]);
+        let found = only(&root);
+        assert!(found.is_called("web-1"), "{cgroup}");
+        assert!(!found.is_called("web-"), "{cgroup}");
+    }
+}
+
+#[test]
+fn a_users_files_do_not_rename_the_hosts_containers() {
+    let list = |name: &str| format!(r#"[{{"id": "{}", "names": ["{name}"]}}]"#, id('e'));
+    let root = host(&[format!("/machine.slice/libpod-{}.scope", id('e'))]);
+    let file = "containers/storage/overlay-containers/containers.json";
+    put(root.path(), &format!("var/lib/{file}"), &list("db"));
+    let of_user = format!("home/eve/.local/share/{file}");
+    put(root.path(), &of_user, &list("web"));
+    assert_eq!(only(&root).names.name.as_deref(), Some("db"));
+}
+
+#[test]
+fn containers_that_do_not_run_are_known_by_name() {
+    let root = host(&[]);
+    let docker = |id: String| format!("var/lib/docker/containers/{id}/config.v2.json");
+    put(root.path(), &docker(id('a')), r#"{"Name": "/web"}"#);
+    put(root.path(), &docker(id('b')), "{");
+    let podman = "var/lib/containers/storage/overlay-containers/containers.json";
+    let list = format!(r#"[{{"id": "{}", "names": ["db"]}}]"#, id('e'));
+    put(root.path(), podman, &list);
+    put(root.path(), "var/lib/lxc/box/config", "");
+    let known = Registry::new(HostFiles::below(root.path())).known();
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), ["box", "db", "web"]);
+}
+
+#[test]
 fn a_node_of_kubernetes_names_containers_by_their_logs() {
     let pod = "/kubepods/pod8c2d0a4f1b6e3d5c7a9f0e1d2c3b4a59";
     let root = host(&[format!("{pod}/{}", id('f'))]);

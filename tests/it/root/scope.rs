@@ -77,6 +77,15 @@ fn users_and_groups() {
         traced(&["--uid", "!65534", "-n", "root,nobody"], both),
         ["root"]
     );
+    // The effective ids count: those that rights go by.
+    let both = || {
+        fail_by(&["setpriv", "--euid", "65534"], "effective");
+        fail_by(&["setpriv", "--ruid", "65534"], "real");
+    };
+    let ours = ["-n", "effective,real"];
+    let with = |options: &[&str]| traced(&[options, &ours].concat(), both);
+    assert_eq!(with(&["--uid", "65534"]), ["effective"]);
+    assert_eq!(with(&["--uid", "!nobody"]), ["real"]);
     // Kinds are joined by "and".
     assert_eq!(traced(&["--uid", "root", "--gid", "65534"], both), [""; 0]);
 }
@@ -232,7 +241,7 @@ fn a_container_that_runs_and_one_that_starts_later() {
     let other = ID.replace("7be9", "0000");
     docker_names(root, &other, "db");
     let trace = Trace::start(&[BPF, &own, &["--container", "web"]].concat());
-    assert!(trace.said("there is no container `web` now"));
+    assert!(trace.said("container `web` does not run now: waiting"));
     let container = Cgroup::new(&format!("system.slice/docker-{ID}.scope"));
     let inner = Cgroup::new(&format!("system.slice/docker-{ID}.scope/init"));
     let beside = Cgroup::new(&format!("system.slice/docker-{other}.scope"));
@@ -242,7 +251,63 @@ fn a_container_that_runs_and_one_that_starts_later() {
     beside.fails("beside");
     let report = trace.finish();
     assert_eq!(failed(&report), ["container", "inner"], "{}", report.stderr);
+    assert_eq!(report.summary.count("untraced.noticed_late"), 0);
     drop(inner);
+}
+
+#[test]
+fn a_container_is_found_though_the_buffer_was_full_when_it_started() {
+    let root = "/tmp/containers";
+    docker_names(root, ID, "web");
+    let small = ["--ringbuf-size", "1", "--container", "web"];
+    let trace = Trace::start(&[BPF, &["--host-root", root], &small].concat());
+    trace.signal(sys::SIGSTOP);
+    let _others: Vec<Cgroup> = (0..2000)
+        .map(|number| Cgroup::new(&format!("crowd-{number}")))
+        .collect();
+    let container = Cgroup::new(&format!("docker-{ID}.scope"));
+    trace.signal(sys::SIGCONT);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    container.fails("inside");
+    let report = trace.finish();
+    assert_eq!(failed(&report), ["inside"], "{}", report.stderr);
+    // Records of 552 bytes and their heads of 8: 1,872 of them have room in a MiB.
+    assert_eq!(report.summary.count("untraced.noticed_late"), 2001 - 1872);
+    assert!(
+        report
+            .stderr
+            .contains("129 new control groups were noticed late"),
+        "{}",
+        report.stderr
+    );
+}
+
+#[test]
+fn a_container_that_is_not_there_is_waited_for_unless_a_similar_one_is() {
+    let root = "/tmp/containers";
+    docker_names(root, ID, "shop-web");
+    let run_with =
+        |options: &[&str]| run(&[BPF, &["--host-root", root, "--duration", "1"], options].concat());
+    let stderr = run_with(&["--container", "shop-wev"]).failed(1);
+    for said in [
+        "there is no container `shop-wev`",
+        "similar: `shop-web`; --await",
+    ] {
+        assert!(stderr.contains(said), "{stderr}");
+    }
+    let ended = run_with(&["--container", "shop-wev", "--await"]);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    for name in ["shop-wev", "entirely-other"] {
+        let ended = run_with(&["--container", name, "--await"]);
+        let said = format!("there is no container `{name}` now: waiting for it to start");
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        assert!(ended.stderr.contains(&said), "{}", ended.stderr);
+    }
+    let ended = run_with(&["--container", "entirely-other"]);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let ended = run_with(&["--container", "shop-web"]);
+    let said = "container `shop-web` does not run now: waiting for it to start";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
 }
 
 #[test]
