@@ -13,6 +13,7 @@ mod containers;
 mod doctor;
 mod failure;
 mod features;
+mod fetching;
 mod gather;
 mod governor;
 mod known;
@@ -204,6 +205,7 @@ fn trace_all(
     if config.run.dry_run {
         return print(report::dry_run(&prepared, config).as_bytes());
     }
+    prepared.image.fetch_modules(&prepared.selection, diag);
     trace::trace(prepared, config, files, command, &stop, diag)
 }
 

@@ -28,6 +28,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The selection says what each function's result means.
     ("session", &["events", "spec", "select", "code"]),
     ("symbolize", &["kernel", "spec", "diag", "cache"]),
+    // What is missing of an image, by its build id; says how far it is.
+    ("debuginfod", &["kernel", "diag"]),
     // A recording holds the functions and the symbols that its replay needs.
     (
         "capture",
@@ -60,6 +62,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "events",
             "session",
             "symbolize",
+            "debuginfod",
             "capture",
             "render",
         ],

@@ -40,6 +40,8 @@ pub mod session;
 
 pub mod symbolize;
 
+pub mod debuginfod;
+
 pub mod capture;
 
 pub mod render;

@@ -66,7 +66,7 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
             memory: None,
         });
     }
-    let choice = ImageChoice::new(config.kernel_image.as_deref(), config.cache);
+    let choice = ImageChoice::of_run(config, files);
     let absent = on_load::find(&config.on_load, files, diag)?;
     let globs = on_load::with_modules(&config.globs, &config.on_load, &absent);
     let Facts {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Which image gives source lines, opened in the background; why none does.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -8,13 +9,16 @@ use std::thread;
 use anyhow::Result;
 
 use super::failure::Failure;
+use super::fetching::Fetching;
 use super::warm;
 use crate::cache::Cache;
+use crate::cli::DownloadOptions;
 use crate::config::{Config, Symbolization};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::images::{self, Found, ImageProblem, KernelIdentity};
 use crate::kernel::kallsyms::Kallsyms;
+use crate::select::Selection;
 use crate::symbolize::{
     IndexUse, Level, LineOptions, LineSource, ModuleLines, PendingLines, Symbolizer,
 };
@@ -24,12 +28,13 @@ use crate::symbolize::{
 pub(super) struct ImageChoice {
     named: Option<PathBuf>,
     options: LineOptions,
+    fetching: Fetching,
 }
 
 impl ImageChoice {
     /// The image that the user named, or that of the running kernel; `cache` says whether indexes
-    /// are used and made.
-    pub(super) fn new(named: Option<&Path>, cache: bool) -> Self {
+    /// are used and made, `fetching` what is done where debug information is missing.
+    pub(super) fn new(named: Option<&Path>, cache: bool, fetching: Fetching) -> Self {
         let cache = warm::directory().filter(|_| cache);
         Self {
             named: named.map(Path::to_owned),
@@ -38,7 +43,19 @@ impl ImageChoice {
                 cache: cache.and_then(|directory| Cache::open(&directory).ok()),
                 ..LineOptions::default()
             },
+            fetching,
         }
+    }
+
+    /// As a traced run's settings say.
+    pub(super) fn of_run(config: &Config, files: &KernelFiles) -> Self {
+        let download = match config.run.dry_run {
+            true => DownloadOptions::default(),
+            false => config.download,
+        };
+        let fetching = Fetching::new(download, files);
+        Self::new(config.kernel_image.as_deref(), config.cache, fetching)
+            .with_memory(config.symbol_memory)
     }
 
     /// With so many MiB of memory: a half for what was read, a half for frames that were made of
@@ -48,9 +65,9 @@ impl ImageChoice {
         self
     }
 
-    /// The one that the user named.
-    pub(super) fn named(&self) -> Option<&Path> {
-        self.named.as_deref()
+    /// What is done where debug information is missing.
+    pub(super) fn fetching(&self) -> &Fetching {
+        &self.fetching
     }
 
     /// How it is read.
@@ -79,15 +96,14 @@ pub(super) fn look_for(config: &Config, files: &KernelFiles, diag: &Diag) -> Res
         found: None,
         pending: None,
         level,
-        choice: ImageChoice::new(config.kernel_image.as_deref(), config.cache)
-            .with_memory(config.symbol_memory),
+        choice: ImageChoice::of_run(config, files),
         index: IndexUse::Make,
     };
     if level == Level::Names {
         return Ok(image);
     }
-    let found = find(config.kernel_image.as_deref(), files)?;
-    say_problems(&found, config, files, diag);
+    let found = find_or_explain(&image.choice, files, diag)?;
+    say_problems(&found, config, image.choice.fetching(), diag);
     if let Some(found) = found.image {
         diag.info(1, format!("source lines from `{}`", found.path.display()));
         if !found.is_verified {
@@ -108,7 +124,7 @@ pub(super) fn of_functions(
     kallsyms: &Kallsyms,
     diag: &Diag,
 ) -> Result<PendingImage> {
-    let found = find(choice.named.as_deref(), files)?;
+    let found = find_or_explain(choice, files, diag)?;
     for problem in &found.problems {
         if found.image.is_none() {
             diag.warning(format!("no source files: {problem}"));
@@ -125,18 +141,43 @@ pub(super) fn of_functions(
     Ok(image)
 }
 
-fn find(named: Option<&Path>, files: &KernelFiles) -> Result<Found> {
-    let kernel = KernelIdentity::read(&files.path(""))?;
+/// Finds the image of the running kernel, the named one or another, and fetches its debug
+/// information if it is missing and that was asked for.
+///
+/// # Errors
+///
+/// When the named one is of no use.
+pub(super) fn find(choice: &ImageChoice, files: &KernelFiles, diag: &Diag) -> Result<Found> {
+    let root = files.path("");
+    let kernel = KernelIdentity::read(&root)?;
     let caches = images::debuginfod_caches(|name| env::var_os(name));
-    match named {
-        Some(path) => images::named(&files.path(""), &caches, path, &kernel).map_err(|problem| {
-            Failure::hinted(
-                format!("{problem}"),
-                "`-k` takes the `vmlinux` of the running kernel, with debug information",
-            )
-        }),
-        None => Ok(images::find(&files.path(""), &caches, &kernel)),
+    let look = || match &choice.named {
+        Some(path) => images::named(&root, &caches, path, &kernel),
+        None => Ok(images::find(&root, &caches, &kernel)),
+    };
+    let found = look();
+    let missing = match &found {
+        Err(ImageProblem::NoDwarf { build_id, .. }) => build_id.as_ref(),
+        Ok(Found { image: None, .. }) if choice.named.is_none() => kernel.build_id.as_ref(),
+        _ => None,
+    };
+    if missing.is_some_and(|id| choice.fetching.fetch(id, diag)) {
+        return Ok(look()?);
     }
+    Ok(found?)
+}
+
+fn find_or_explain(choice: &ImageChoice, files: &KernelFiles, diag: &Diag) -> Result<Found> {
+    find(choice, files, diag).map_err(|error| {
+        let hint = match error.downcast_ref() {
+            Some(ImageProblem::NoDwarf { .. }) => choice.fetching.remedy_of_running(),
+            Some(_) => {
+                "`-k` takes the `vmlinux` of the running kernel, with debug information".to_owned()
+            }
+            None => return error,
+        };
+        Failure::hinted(format!("{error}"), hint)
+    })
 }
 
 /// The modules of the running kernel.
@@ -147,32 +188,38 @@ pub(super) fn of_modules(files: &KernelFiles) -> Result<ModuleLines> {
     Ok(ModuleLines::new(root, caches, kernel))
 }
 
-/// How to get debug information of the running kernel.
-pub(super) fn remedy(files: &KernelFiles) -> String {
-    let root = files.path("");
-    match KernelIdentity::read(&root) {
-        Ok(kernel) => images::remedy(&root, &kernel),
-        Err(_) => "name the kernel's `vmlinux` with -k".to_owned(),
-    }
-}
-
-/// What was asked for and cannot be had is a warning; what was not is a remark.
-fn say_problems(found: &Found, config: &Config, files: &KernelFiles, diag: &Diag) {
+/// What was asked for and cannot be had is a warning; what was not is a note. The remedy is told
+/// once.
+fn say_problems(found: &Found, config: &Config, fetching: &Fetching, diag: &Diag) {
     let asked = config.symbolization != Symbolization::Auto;
     for problem in &found.problems {
-        let matters = matches!(problem, ImageProblem::Mismatch { .. });
-        if found.image.is_none() && (asked || matters) {
-            diag.warning(format!("no source lines: {problem}"));
+        let problem_text = format!("no source lines: {problem}");
+        if found.image.is_some() {
+            diag.info(1, problem_text);
+        } else if asked || matches!(problem, ImageProblem::Mismatch { .. }) {
+            diag.warning(problem_text);
         } else {
-            diag.info(1, format!("no source lines: {problem}"));
+            diag.note(problem_text);
         }
     }
-    if found.image.is_none() && asked {
-        diag.hint(remedy(files));
+    if found.image.is_none() {
+        diag.hint(fetching.remedy_of_running());
     }
 }
 
 impl PendingImage {
+    /// Fetches the debug information of these modules, where it is missing and that was asked for.
+    pub(super) fn fetch_modules(&self, selection: &Selection, diag: &Diag) {
+        if self.level == Level::Names {
+            return;
+        }
+        let functions = selection.functions.iter();
+        let modules: BTreeSet<&str> = functions
+            .filter_map(|function| function.module.as_deref())
+            .collect();
+        self.choice.fetching.fetch_modules(modules, diag);
+    }
+
     /// How many bytes of memory frames may take.
     pub(super) fn most_bytes(&self) -> usize {
         self.choice.options().most_bytes

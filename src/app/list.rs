@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::failure::Failure;
+use super::fetching::Fetching;
 use super::gather::{Facts, capabilities, offered, read_facts};
 use super::layout::support;
 use super::lines::{self, ImageChoice};
@@ -58,7 +59,7 @@ struct Gathered {
 }
 
 fn gather(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Result<Gathered> {
-    let image = &ImageChoice::new(config.kernel_image.as_deref(), config.cache);
+    let image = &image_choice(config, files);
     let Facts { facts, globs, .. } = read_facts(&config.globs, Arc::default(), image, files, diag)?;
     let btf = facts.kernel_btf.as_ref().context("no types")?;
     let policy = BackendPolicy::Auto(offered(support(Some(btf), files)));
@@ -69,6 +70,11 @@ fn gather(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Result<Gathe
         selection,
         policy,
     })
+}
+
+fn image_choice(config: &ListConfig, files: &KernelFiles) -> ImageChoice {
+    let fetching = Fetching::new(config.download, files);
+    ImageChoice::new(config.kernel_image.as_deref(), config.cache, fetching)
 }
 
 /// A glob that matches nothing is a warning; where none matches, an error.
@@ -171,7 +177,7 @@ fn add_sources(
     diag: &Diag,
 ) -> Result<()> {
     let mut image = lines::of_functions(
-        &ImageChoice::new(config.kernel_image.as_deref(), config.cache),
+        &image_choice(config, files),
         files,
         &gathered.facts.kallsyms,
         diag,

@@ -29,7 +29,7 @@ pub(super) fn symbolize(options: &PlacesOptions, files: &KernelFiles, diag: &Dia
     for place in &options.places {
         asked.extend(asked_for(place, &known, options.exact)?);
     }
-    let frames = known.frames(&asked);
+    let frames = known.frames(&asked, diag);
     let mut out = Vec::new();
     for ((addr, _), frame) in asked.iter().zip(&frames) {
         if options.json {

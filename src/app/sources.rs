@@ -37,7 +37,7 @@ pub(super) fn resolve(
     let Some(lines) = lines else {
         return Err(Failure::hinted(
             "functions are chosen by source file, and there is no debug information to tell them",
-            lines::remedy(files),
+            image.fetching().remedy_of_running(),
         ));
     };
     let modules = lines::of_modules(files)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
+use super::symbolization::DownloadOptions;
 use super::targeting::GlobArg;
 use crate::spec::{CodePlace, parse_hex};
 
@@ -73,6 +74,10 @@ pub struct ListOptions {
     #[arg(long)]
     pub no_cache: bool,
 
+    /// What may be fetched.
+    #[command(flatten)]
+    pub download: DownloadOptions,
+
     /// Print help
     #[arg(short = 'h', long, action = ArgAction::Help)]
     pub help: Option<bool>,
@@ -117,6 +122,10 @@ pub struct PlacesOptions {
     /// Keep nothing for the next run, and use nothing that was kept
     #[arg(long)]
     pub no_cache: bool,
+
+    /// What may be fetched.
+    #[command(flatten)]
+    pub download: DownloadOptions,
 
     /// Keep about so many MiB in memory of what was read of debug information, 4 to 4096
     #[arg(long, value_name = "MB", default_value = "60",

@@ -140,8 +140,17 @@ Not empty: no colour, unless \-\-color says otherwise.
 XDG_CONFIG_HOME
 Instead of ~/.config.
 .TP
+DEBUGINFOD_URLS
+The servers that \-\-debuginfod asks, http or https; if not set, those in /etc/debuginfod/*.urls.
+.TP
 DEBUGINFOD_CACHE_PATH
-Where images that debuginfod clients have fetched are looked for.
+Where images that debuginfod clients have fetched are looked for, and kept.
+.TP
+DEBUGINFOD_TIMEOUT, DEBUGINFOD_MAXTIME
+Seconds: a server that does not send 100 KiB in the first (90) is given up; a file takes no longer than the second (any).
+.TP
+DEBUGINFOD_MAXSIZE, DEBUGINFOD_RETRY_LIMIT
+Bytes: no larger file is fetched (2 GiB); how often is tried again after a connection that broke (2).
 .SH SEE ALSO
 .BR strace (1),
 .BR bpftrace (8),

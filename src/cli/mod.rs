@@ -34,7 +34,7 @@ pub use help::{Generated, Help};
 pub use modes::{BackendChoice, Modes};
 pub use output::{ColorChoice, Output};
 pub use processes::{Choice, NamespaceArg, Processes};
-pub use symbolization::{SymbolizeLevel, SymbolizeOptions};
+pub use symbolization::{DownloadOptions, SymbolizeLevel, SymbolizeOptions};
 pub use targeting::{GlobArg, Targeting};
 
 /// Show which kernel function failed, at which line, and how the error travelled up

@@ -31,6 +31,24 @@ pub struct SymbolizeOptions {
     #[arg(long, value_name = "MB", default_value = "60",
           value_parser = clap::value_parser!(u32).range(4..=4096))]
     pub symbol_memory: u32,
+
+    /// What may be fetched.
+    #[command(flatten)]
+    pub download: DownloadOptions,
+}
+
+/// What may be fetched from servers: nothing, unless it is asked for.
+#[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DownloadOptions {
+    /// Fetch debug information that is missing, by build id, from the servers that
+    /// `DEBUGINFOD_URLS` or else `/etc/debuginfod` names; it is kept in debuginfod's cache
+    #[arg(long)]
+    pub debuginfod: bool,
+
+    /// Fetch no file that is larger than so many MiB [default: `DEBUGINFOD_MAXSIZE`, else 2048]
+    #[arg(long, value_name = "MB", requires = "debuginfod",
+          value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub debuginfod_max_size: Option<u32>,
 }
 
 /// How much a stack shows.

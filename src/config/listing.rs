@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::globs::{Globs, Role};
-use crate::cli::{ListOptions, UsageError};
+use crate::cli::{DownloadOptions, ListOptions, UsageError};
 
 /// What to list, and how.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct ListConfig {
     pub kernel_image: Option<PathBuf>,
     /// Whether results are kept in the user's cache directory for the next run.
     pub cache: bool,
+    /// What may be fetched.
+    pub download: DownloadOptions,
 }
 
 /// How containers are listed.
@@ -47,6 +49,8 @@ impl ContainersConfig {
             kernel,
             // Containers are not kept: it changes nothing.
             no_cache: _,
+            // Nor is debug information read.
+            download: _,
             help: _,
         } = options;
         if !globs.is_empty() || source || names || kernel.is_some() {
@@ -86,6 +90,7 @@ impl ListConfig {
             names,
             kernel,
             no_cache,
+            download,
             help: _,
         } = options;
         if arguments.is_empty() {
@@ -106,6 +111,7 @@ impl ListConfig {
             source,
             kernel_image: kernel,
             cache: !no_cache,
+            download,
         })
     }
 }

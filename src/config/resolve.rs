@@ -106,6 +106,7 @@ impl Config {
             all_matching: modes.all_matching,
             cache: !advanced.no_cache,
             symbol_memory: symbolization.symbol_memory,
+            download: symbolization.download,
             scope: checked(scope)?,
             command,
             sessions: sessions(filtering)?,

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::globs::Globs;
 use super::listing::{ContainersConfig, ListConfig};
 use crate::cli::{
-    BackendChoice, Choice, ColorChoice, Comm, DoctorOptions, Generated, NamespaceArg, PlacesOptions,
+    BackendChoice, Choice, ColorChoice, Comm, DoctorOptions, DownloadOptions, Generated,
+    NamespaceArg, PlacesOptions,
 };
 use crate::spec::{ErrnoSet, Pid};
 
@@ -52,6 +53,8 @@ pub struct Config {
     pub cache: bool,
     /// What may be kept in memory of debug information, in MiB.
     pub symbol_memory: u32,
+    /// What may be fetched.
+    pub download: DownloadOptions,
     /// Which threads' calls open sessions.
     pub scope: Scope,
     /// What to run and trace.

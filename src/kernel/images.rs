@@ -21,10 +21,11 @@ use std::{fmt, fs, io};
 
 use self::elf_file::Facts;
 pub use self::modules::{
-    ModuleImage, find_absent_module, find_module, module_path, module_section,
+    ModuleImage, find_absent_module, find_module, module_build_id, module_path, module_section,
 };
 pub use self::plain::open_plain;
-pub use self::remedy::remedy;
+pub use self::remedy::{family, remedy};
+pub use self::separate::check_debug;
 
 /// A GNU build id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -160,6 +161,8 @@ pub fn find(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Found {
                 return found;
             }
             Err(ImageProblem::Unreadable(_, error)) if error.kind() == io::ErrorKind::NotFound => {}
+            // What clients of debuginfod leave as a mark that no server had it.
+            Err(ImageProblem::NotElf(path)) if is_mark(caches, &path) => {}
             Err(problem) => found.problems.push(problem),
         }
     }
@@ -173,13 +176,21 @@ pub fn find(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Found {
 }
 
 /// The file that has the debug information of another one: itself, or what its link or its build
-/// id leads to.
-#[must_use]
-pub fn with_debug(root: &Path, caches: &[PathBuf], path: &Path) -> PathBuf {
+/// id leads to. What is no image is left to who opens it.
+///
+/// # Errors
+///
+/// When it has none, and no other file of its build id was found that has.
+pub fn with_debug(root: &Path, caches: &[PathBuf], path: &Path) -> Result<PathBuf, ImageProblem> {
     let facts = Facts::read(path).ok().flatten();
-    let lacking = facts.filter(|facts| !facts.has_dwarf);
-    let separate = lacking.and_then(|facts| separate::find(root, caches, path, &facts));
-    separate.unwrap_or_else(|| path.to_owned())
+    let lacking = facts.filter(|facts| !facts.has_dwarf && facts.foreign_architecture.is_none());
+    let Some(facts) = lacking else {
+        return Ok(path.to_owned());
+    };
+    separate::find(root, caches, path, &facts).ok_or_else(|| ImageProblem::NoDwarf {
+        path: path.to_owned(),
+        build_id: facts.build_id,
+    })
 }
 
 /// Where debuginfod clients and perf keep what they fetched, by the environment of this process.
@@ -236,6 +247,12 @@ fn by_build_id(root: &Path, caches: &[PathBuf], id: Option<&BuildId>) -> Vec<Pat
     }
     places.extend(caches.iter().map(|cache| cache.join(&id).join("debuginfo")));
     places
+}
+
+/// Whether a file is an empty one of a cache.
+fn is_mark(caches: &[PathBuf], path: &Path) -> bool {
+    caches.iter().any(|cache| path.starts_with(cache))
+        && fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0)
 }
 
 fn judge(

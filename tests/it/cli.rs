@@ -6,9 +6,11 @@
 //! anew.
 
 mod answers;
+mod debuginfod;
 mod documents;
 mod golden;
 mod hints;
 mod program;
+pub(crate) mod server;
 mod streams;
 mod symbolize;

@@ -30,6 +30,7 @@ struct Asked {
 
 struct Filter<'a> {
     known: &'a Known,
+    diag: &'a Diag,
     options: &'a PlacesOptions,
     /// Whether control characters must not pass.
     is_terminal: bool,
@@ -44,6 +45,7 @@ struct Filter<'a> {
 pub(super) fn filter(known: &Known, options: &PlacesOptions, diag: &Diag) -> Result<()> {
     let mut filter = Filter {
         known,
+        diag,
         options,
         is_terminal: io::stdout().is_terminal(),
         n_lines: 0,
@@ -94,7 +96,7 @@ impl Filter<'_> {
                 asked.addrs.iter().map(move |addr| (*addr, is_return))
             })
             .collect();
-        let mut frames = asked.iter().zip(self.known.frames(&asked));
+        let mut frames = asked.iter().zip(self.known.frames(&asked, self.diag));
         for (line, asked) in &lines {
             self.n_lines += 1;
             let n_addrs = |asked: &Asked| asked.addrs.len();

@@ -2,20 +2,21 @@
 //! What `symbolize` knows: the running kernel with its image, or an image alone.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::env;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
 
 use crate::app::failure::Failure;
-use crate::app::lines::{ImageChoice, of_modules, remedy};
+use crate::app::fetching::Fetching;
+use crate::app::lines::{self, ImageChoice, of_modules};
 use crate::config::PlacesOptions;
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
-use crate::kernel::images::{self, Found, KernelIdentity};
+use crate::kernel::images::{self, Found, ImageProblem, KernelIdentity};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, SymbolPlace};
 use crate::symbolize::{Frame, Level, PendingLines, Symbolizer};
@@ -26,6 +27,11 @@ pub(super) struct Known {
     symbolizer: Symbolizer,
     /// Symbols by name, once looked for.
     named: RefCell<HashMap<String, Vec<Candidate>>>,
+    /// Modules that were asked for.
+    modules: RefCell<HashSet<String>>,
+    fetching: Fetching,
+    /// Whether it was told how to get what is missing.
+    is_remedy_told: bool,
 }
 
 /// A symbol of some name.
@@ -60,23 +66,30 @@ impl fmt::Display for Unplaced {
 impl Known {
     /// Opens what the options name.
     pub(super) fn open(options: &PlacesOptions, files: &KernelFiles, diag: &Diag) -> Result<Self> {
-        let choice = &ImageChoice::new(options.kernel.as_deref(), !options.no_cache)
+        let fetching = Fetching::new(options.download, files);
+        let choice = &ImageChoice::new(options.kernel.as_deref(), !options.no_cache, fetching)
             .with_memory(options.symbol_memory);
         match &options.kernel {
             None => Self::of_running(choice, files, diag),
             Some(image) if options.base.is_none() && is_running(image, files) => {
                 Self::of_running(choice, files, diag).or_else(|error| {
                     diag.warning(format!("{error:#}: addresses are taken as the image's own"));
-                    Self::of_image(image, None, choice)
+                    Self::of_image(image, None, choice, diag)
                 })
             }
-            Some(image) => Self::of_image(image, options.base, choice),
+            Some(image) => Self::of_image(image, options.base, choice, diag),
         }
     }
 
-    fn of_image(image: &Path, base: Option<u64>, choice: &ImageChoice) -> Result<Self> {
-        let caches = images::debuginfod_caches(|name| env::var_os(name));
-        let with_debug = images::with_debug(Path::new("/"), &caches, image);
+    fn of_image(
+        image: &Path,
+        base: Option<u64>,
+        choice: &ImageChoice,
+        diag: &Diag,
+    ) -> Result<Self> {
+        let with_debug = with_debug(image, choice.fetching(), diag).map_err(|problem| {
+            Failure::hinted(problem.to_string(), choice.fetching().remedy(None))
+        })?;
         let opened = PendingLines::open_alone(with_debug, base, choice.options());
         let (lines, symbols) = opened.map_err(|error| {
             let hint = "-k takes a `vmlinux` with debug information";
@@ -85,7 +98,7 @@ impl Known {
         let kallsyms = Arc::new(symbols);
         let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines))
             .with_memory(choice.options().most_bytes);
-        Ok(Self::new(kallsyms, symbolizer))
+        Ok(Self::new(kallsyms, symbolizer, choice, false))
     }
 
     fn of_running(choice: &ImageChoice, files: &KernelFiles, diag: &Diag) -> Result<Self> {
@@ -93,12 +106,7 @@ impl Known {
             let hint = "run as root, or name an image with -k IMAGE";
             Failure::hinted(format!("{error:#}"), hint)
         })?;
-        let kernel = KernelIdentity::read(&files.path(""))?;
-        let caches = images::debuginfod_caches(|name| env::var_os(name));
-        let found = match choice.named() {
-            Some(path) => images::named(&files.path(""), &caches, path, &kernel)?,
-            None => images::find(&files.path(""), &caches, &kernel),
-        };
+        let found = lines::find(choice, files, diag)?;
         let prepare = |path| Symbolizer::prepare(path, &kallsyms, choice.options().clone());
         let lines = match found {
             Found {
@@ -119,28 +127,50 @@ impl Known {
                 for problem in problems {
                     diag.warning(format!("no source lines: {problem}"));
                 }
-                diag.hint(remedy(files));
+                diag.hint(choice.fetching().remedy_of_running());
                 None
             }
         };
+        let is_remedy_told = lines.is_none();
         let kallsyms = Arc::new(kallsyms);
         let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, lines)
             .with_memory(choice.options().most_bytes);
         symbolizer.set_modules(of_modules(files)?);
-        Ok(Self::new(kallsyms, symbolizer))
+        Ok(Self::new(kallsyms, symbolizer, choice, is_remedy_told))
     }
 
-    fn new(kallsyms: Arc<Kallsyms>, symbolizer: Symbolizer) -> Self {
+    fn new(
+        kallsyms: Arc<Kallsyms>,
+        symbolizer: Symbolizer,
+        choice: &ImageChoice,
+        is_remedy_told: bool,
+    ) -> Self {
         Self {
             kallsyms,
             symbolizer,
             named: RefCell::default(),
+            modules: RefCell::default(),
+            fetching: choice.fetching().clone(),
+            is_remedy_told,
         }
     }
 
     /// What is at each of some addresses, return addresses or not.
-    pub(super) fn frames(&self, asked: &[(Addr, bool)]) -> Vec<Arc<Frame>> {
+    pub(super) fn frames(&self, asked: &[(Addr, bool)], diag: &Diag) -> Vec<Arc<Frame>> {
+        self.fetch_modules(asked, diag);
         self.symbolizer.frames(asked)
+    }
+
+    /// Fetches what is missing of modules that were not asked for before.
+    fn fetch_modules(&self, asked: &[(Addr, bool)], diag: &Diag) {
+        let mut known = self.modules.borrow_mut();
+        let modules = asked.iter().filter_map(|(addr, _)| {
+            let (symbol, _) = self.kallsyms.resolve(*addr)?;
+            symbol.module
+        });
+        let modules: BTreeSet<&str> = modules.filter(|module| !known.contains(*module)).collect();
+        known.extend(modules.iter().map(|module| (*module).to_owned()));
+        self.fetching.fetch_modules(modules, diag);
     }
 
     /// Whether an address is in code that we know.
@@ -194,8 +224,12 @@ impl Known {
 
     /// Says what could not be told.
     pub(super) fn complain(&self, diag: &Diag) {
-        for problem in self.symbolizer.take_module_problems() {
+        let problems = self.symbolizer.take_module_problems();
+        for problem in &problems {
             diag.warning(format!("no source lines of module {problem}"));
+        }
+        if !problems.is_empty() && !self.is_remedy_told {
+            diag.hint(self.fetching.remedy_of_modules());
         }
         let unresolved = self.symbolizer.unresolved();
         if unresolved.damaged > 0 {
@@ -204,6 +238,19 @@ impl Known {
                 "{n_damaged} addresses have no line because the image's debug information is damaged there"
             ));
         }
+    }
+}
+
+/// The file with the debug information of an image, fetched if that was asked for.
+fn with_debug(image: &Path, fetching: &Fetching, diag: &Diag) -> Result<PathBuf, ImageProblem> {
+    let caches = images::debuginfod_caches(|name| env::var_os(name));
+    let look = || images::with_debug(Path::new("/"), &caches, image);
+    let found = look();
+    match &found {
+        Err(ImageProblem::NoDwarf {
+            build_id: Some(id), ..
+        }) if fetching.fetch(id, diag) => look(),
+        _ => found,
     }
 }
 

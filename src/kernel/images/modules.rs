@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::elf_file::{Facts, build_id_of_notes};
-use super::{ImageProblem, KernelIdentity, by_build_id, judge_facts};
+use super::{BuildId, ImageProblem, KernelIdentity, by_build_id, judge_facts};
 use crate::kernel::absent::AbsentModule;
 use crate::spec::parse_hex;
 
@@ -32,10 +32,9 @@ pub fn find_module(
 ) -> Result<ModuleImage, ImageProblem> {
     let hidden = || ImageProblem::ModuleHidden(name.to_owned());
     let loaded = loaded(root, name).ok_or_else(hidden)?;
-    let notes = fs::read(loaded.join("notes/.note.gnu.build-id")).unwrap_or_default();
     let identity = KernelIdentity {
         release: kernel.release.clone(),
-        build_id: build_id_of_notes(&notes),
+        build_id: module_build_id(root, name),
     };
     let sections = sections(&loaded);
     if sections.is_empty() {
@@ -95,6 +94,13 @@ fn choose(
         module: name.to_owned(),
         places,
     }))
+}
+
+/// The build id of a loaded module.
+#[must_use]
+pub fn module_build_id(root: &Path, name: &str) -> Option<BuildId> {
+    let notes = fs::read(loaded(root, name)?.join("notes/.note.gnu.build-id"));
+    build_id_of_notes(&notes.ok()?)
 }
 
 /// The address that a section of a loaded module lies at.

@@ -1,32 +1,44 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! How to get the debug information that is missing: the command of this distribution, and that
-//! of debuginfod, whose cache is looked into.
+//! How to get the debug information that is missing: the command of this distribution, or
+//! debuginfod.
 
 use std::fs;
 use std::path::Path;
 
-use super::KernelIdentity;
-
-/// What to do where there is no image of a kernel; `root` is where `/etc` lies.
+/// How to get debug information: of the kernel of that release, or of one that is not known;
+/// `root` is where `/etc` lies. `fetch` is how it is fetched, where it can be: `` `--debuginfod`
+/// fetches it``.
 #[must_use]
-pub fn remedy(root: &Path, kernel: &KernelIdentity) -> String {
-    let release = &kernel.release;
-    let about = fs::read_to_string(root.join("etc/os-release")).unwrap_or_default();
-    let install = match family(&about) {
-        Some("debian") => format!("`apt install linux-image-{release}-dbg` brings it"),
-        Some("ubuntu") => format!("`apt install linux-image-{release}-dbgsym` brings it"),
-        Some("fedora") => format!("`dnf debuginfo-install kernel-core-{release}` brings it"),
-        Some("suse") => "`zypper install kernel-default-debuginfo` brings it".to_owned(),
+pub fn remedy(root: &Path, release: Option<&str>, fetch: Option<&str>) -> String {
+    let install = match (release, family(root)) {
+        (Some(release), Some("debian")) => {
+            format!("`apt install linux-image-{release}-dbg` brings it")
+        }
+        (Some(release), Some("ubuntu")) => {
+            format!("`apt install linux-image-{release}-dbgsym` brings it")
+        }
+        (Some(release), Some("fedora")) => {
+            format!("`dnf debuginfo-install kernel-core-{release}` brings it")
+        }
+        (Some(_), Some("suse")) => "`zypper install kernel-default-debuginfo` brings it".to_owned(),
         _ => "install the kernel's debug package".to_owned(),
     };
-    let fetch = kernel.build_id.as_ref().map_or_else(String::new, |id| {
-        format!(", or `debuginfod-find debuginfo {id}` fetches it")
-    });
-    format!("{install}{fetch}, or name its `vmlinux` with -k")
+    match fetch {
+        Some(fetch) => format!("{install}, or {fetch}"),
+        None => install,
+    }
+}
+
+/// The distribution that says how packages and servers are called, by the `os-release` below
+/// `root`.
+#[must_use]
+pub fn family(root: &Path) -> Option<&'static str> {
+    let about = fs::read_to_string(root.join("etc/os-release")).unwrap_or_default();
+    known_family(&about)
 }
 
 /// The distribution that says how packages are called, of those that `os-release` names.
-fn family(about: &str) -> Option<&'static str> {
+fn known_family(about: &str) -> Option<&'static str> {
     let value = |name: &str| {
         let mut lines = about.lines();
         lines.find_map(|line| {
@@ -54,32 +66,26 @@ mod tests {
     use std::fs;
 
     use super::remedy;
-    use crate::kernel::images::{BuildId, KernelIdentity};
 
-    fn of(about: &str, build_id: Option<BuildId>) -> String {
+    fn of(about: &str, fetch: Option<&str>) -> String {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("etc")).unwrap();
         fs::write(root.path().join("etc/os-release"), about).unwrap();
-        let release = "6.12.1-amd64".to_owned();
-        remedy(root.path(), &KernelIdentity { release, build_id })
+        remedy(root.path(), Some("6.12.1-amd64"), fetch)
     }
 
     #[test]
     fn the_command_is_that_of_the_distribution() {
-        let id = Some(BuildId(vec![0xab, 0xcd]));
+        let fetch = Some("`--debuginfod` fetches it");
         assert_eq!(
-            of("PRETTY_NAME=\"x\"\nID=debian\n", id),
-            "`apt install linux-image-6.12.1-amd64-dbg` brings it, or `debuginfod-find debuginfo \
-             abcd` fetches it, or name its `vmlinux` with -k"
+            of("PRETTY_NAME=\"x\"\nID=debian\n", fetch),
+            "`apt install linux-image-6.12.1-amd64-dbg` brings it, or `--debuginfod` fetches it"
         );
         assert!(of("ID=ubuntu\nID_LIKE=debian\n", None).contains("dbgsym"));
         assert!(of("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", None).contains("dnf"));
         assert!(of("ID=opensuse-leap", None).contains("zypper"));
         for unknown in ["", "ID=", "ID=other", "nonsense"] {
-            assert_eq!(
-                of(unknown, None),
-                "install the kernel's debug package, or name its `vmlinux` with -k"
-            );
+            assert_eq!(of(unknown, None), "install the kernel's debug package");
         }
     }
 }

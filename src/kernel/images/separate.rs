@@ -5,10 +5,15 @@
 //! Only a file of the same build id is taken. (A link has a checksum as well; a file without a
 //! build id could be held against it, but no kernel of this century is built without one.)
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::elf_file::Facts;
 use super::{BuildId, by_build_id};
+
+/// What every ELF file begins with.
+const ELF_MAGIC: &[u8; 4] = b"\x7fELF";
 
 /// The debug information of a file that has none itself.
 pub(super) fn find(root: &Path, caches: &[PathBuf], path: &Path, facts: &Facts) -> Option<PathBuf> {
@@ -41,4 +46,28 @@ fn linked(root: &Path, path: &Path, name: &Path) -> Vec<PathBuf> {
 fn is_it(place: &Path, id: &BuildId) -> bool {
     let facts = Facts::read(place).ok().flatten();
     facts.is_some_and(|facts| facts.has_dwarf && facts.build_id.as_ref() == Some(id))
+}
+
+/// Whether a file, as it is and not unpacked, has the debug information of a build id.
+///
+/// # Errors
+///
+/// Why it has not.
+pub fn check_debug(path: &Path, id: &BuildId) -> Result<(), String> {
+    let mut magic = [0; ELF_MAGIC.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    if read.is_err() || magic != *ELF_MAGIC {
+        return Err("it is not an ELF file".to_owned());
+    }
+    let facts = Facts::read(path).map_err(|error| error.to_string())?;
+    let facts = facts.ok_or("it is a damaged ELF file")?;
+    if let Some(found) = facts.foreign_architecture {
+        return Err(format!("it is for another architecture ({found})"));
+    }
+    match facts.build_id {
+        None => Err("it has no build id".to_owned()),
+        Some(found) if found != *id => Err(format!("its build id is {found} instead of {id}")),
+        Some(_) if !facts.has_dwarf => Err("it has no debug information (DWARF)".to_owned()),
+        Some(_) => Ok(()),
+    }
 }

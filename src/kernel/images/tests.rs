@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use super::elf_file::Facts;
 use super::{
-    BuildId, Found, ImageProblem, KernelIdentity, debuginfod_caches, find, named, with_debug,
+    BuildId, Found, ImageProblem, KernelIdentity, check_debug, debuginfod_caches, find, named,
+    with_debug,
 };
 
 const RELEASE: &str = "6.12.1-test";
@@ -107,6 +108,43 @@ fn nothing_anywhere_is_one_problem_that_names_the_release() {
 }
 
 #[test]
+fn a_mark_of_debuginfods_clients_is_no_file() {
+    let root = tempfile::tempdir().unwrap();
+    let kernel = kernel_of("dwarf5");
+    let id = kernel.build_id.as_ref().unwrap();
+    place(&root, &format!("cache/{id}/debuginfo"), b"");
+    let found = find(root.path(), &[root.path().join("cache")], &kernel);
+    assert!(
+        matches!(&found.problems[..], [ImageProblem::NotFound { .. }]),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_was_fetched_must_be_what_was_asked_for() {
+    let id = |image| kernel_of(image).build_id.unwrap();
+    let check = |image: &str, id: &BuildId| check_debug(&data(image), id);
+    check("dwarf5", &id("dwarf5")).unwrap();
+    check("zstd", &id("dwarf5")).unwrap();
+    let why = |image, of| check(image, &id(of)).unwrap_err();
+    let other = why("dwarf4", "dwarf5");
+    assert!(other.contains(&id("dwarf4").to_string()), "{other}");
+    assert!(why("no-dwarf", "dwarf5").contains("no debug information"));
+    assert!(why("make", "dwarf5").contains("not an ELF file"));
+    let root = tempfile::tempdir().unwrap();
+    let whole = fs::read(data("dwarf5")).unwrap();
+    for end in [0, 3, 63, 64, whole.len() - 1] {
+        let path = place(&root, "part", &whole[..end]);
+        check_debug(&path, &id("dwarf5")).unwrap_err();
+    }
+    // Packed it would be of no use to others who look there.
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&whole).unwrap();
+    let path = place(&root, "packed", &packed.finish().unwrap());
+    assert!(check_debug(&path, &id("dwarf5")).is_err());
+}
+
+#[test]
 fn a_named_file_that_is_of_no_use_is_an_error_of_its_own_kind() {
     let root = tempfile::tempdir().unwrap();
     let kernel = kernel_of("dwarf5");
@@ -172,12 +210,13 @@ fn an_image_without_debug_information_leads_to_that_of_its_build_id() {
         let debug = place(&root, &debug, &good);
         let found = named(root.path(), &caches, &image, &kernel).unwrap();
         assert_eq!(found.image.unwrap().path, debug);
-        assert_eq!(with_debug(root.path(), &caches, &image), debug);
+        assert_eq!(with_debug(root.path(), &caches, &image).unwrap(), debug);
         // Another build's is never taken, whatever it is called.
         fs::write(&debug, fs::read(data("dwarf4")).unwrap()).unwrap();
         let problem = named(root.path(), &caches, &image, &kernel).unwrap_err();
         assert!(problem.to_string().contains(&id), "{problem}");
-        assert_eq!(with_debug(root.path(), &caches, &image), image);
+        let problem = with_debug(root.path(), &caches, &image).unwrap_err();
+        assert!(matches!(problem, ImageProblem::NoDwarf { .. }), "{problem}");
     }
 }
 

@@ -21,6 +21,7 @@ mod backends;
 mod command;
 mod command_signals;
 mod containers;
+mod debuginfod;
 mod doctor;
 mod endings;
 mod environment;

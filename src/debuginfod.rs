@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Debug information by build id from debuginfod servers, kept where debuginfod's own clients
+//! keep it, so that each finds what another fetched.
+//!
+//! Only called when the user asked for it. What servers send is hostile until its build id is
+//! compared: it has another name until then. Compressed answers, `file:` URLs and signatures (IMA)
+//! are left to the clients of elfutils.
+
+mod settings;
+mod store;
+mod transfer;
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Instant;
+
+pub use self::settings::{Settings, example_server, system_servers};
+use self::store::{Store, StoreError};
+use self::transfer::{Transfer, Why, agent, shown};
+use crate::diag::Diag;
+use crate::kernel::images::{BuildId, check_debug};
+
+/// Fetches debug information; servers are asked in their order.
+#[derive(Debug)]
+pub struct Client {
+    settings: Settings,
+    agent: ureq::Agent,
+    /// Servers that did not answer: they are not waited for again.
+    silent: RefCell<HashSet<String>>,
+}
+
+/// Why there is no debug information.
+#[derive(Debug)]
+pub enum FetchError {
+    /// No server is known: `DEBUGINFOD_URLS` is not set.
+    NoServer,
+    /// There is no directory to keep it in: neither `HOME` nor another variable says one.
+    NoCache,
+    /// It cannot be kept there.
+    Store(PathBuf, StoreError),
+    /// What each server said.
+    Refused(Vec<String>),
+}
+
+impl Client {
+    /// A client with these settings.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let agent = agent(&settings);
+        Self {
+            settings,
+            agent,
+            silent: RefCell::default(),
+        }
+    }
+
+    /// The file with the debug information of a build id, fetched if it is not there yet. Says
+    /// what it does and, on a terminal, how far it is.
+    ///
+    /// # Errors
+    ///
+    /// When no server has it, none sends it whole, or it cannot be kept.
+    pub fn fetch(&self, id: &BuildId, diag: &Diag) -> Result<PathBuf, FetchError> {
+        if self.settings.servers.is_empty() {
+            return Err(FetchError::NoServer);
+        }
+        let cache = self.settings.cache.as_deref().ok_or(FetchError::NoCache)?;
+        let failed = |error| FetchError::Store(cache.to_owned(), error);
+        let store = Store::open(cache, id).map_err(failed)?;
+        let waits = || diag.progress("waiting for another process that fetches the same");
+        let partial = store.lock(waits).map_err(failed)?;
+        diag.end_progress();
+        // Whoever had the lock may have brought it.
+        if let Some(path) = store.whole().filter(|path| check_debug(path, id).is_ok()) {
+            store.discard();
+            return Ok(path);
+        }
+        let mut transfer = Transfer {
+            agent: &self.agent,
+            settings: &self.settings,
+            store: &store,
+            partial,
+            began: Instant::now(),
+            diag,
+        };
+        let mut refused = Vec::new();
+        for server in &self.settings.servers {
+            if self.silent.borrow().contains(server) {
+                refused.push(format!("`{}`: it did not answer before", shown(server)));
+                continue;
+            }
+            let done = transfer.from(server, id).and_then(|()| {
+                check_debug(&store.partial_path(&transfer.partial), id).map_err(Why::Wrong)
+            });
+            diag.end_progress();
+            match done {
+                Ok(()) => return store.publish(&transfer.partial).map_err(failed),
+                Err(why) => {
+                    if !why.leaves_what_came() {
+                        transfer.forget().map_err(|error| failed(error.into()))?;
+                    }
+                    refused.push(format!("`{}`: {why}", shown(server)));
+                    if matches!(why, Why::Stalled(_) | Why::Broken(0, _)) {
+                        self.silent.borrow_mut().insert(server.clone());
+                    }
+                    if matches!(why, Why::Disk(_)) {
+                        break;
+                    }
+                }
+            }
+        }
+        store.tidy(&transfer.partial);
+        Err(FetchError::Refused(refused))
+    }
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoServer => write!(f, "no debuginfod server is known"),
+            Self::NoCache => write!(f, "there is no directory to keep debug information in"),
+            Self::Store(cache, why) => {
+                write!(f, "nothing can be kept in `{}`: {why}", cache.display())
+            }
+            Self::Refused(refused) => write!(f, "{}", refused.join("; ")),
+        }
+    }
+}
+
+impl Error for FetchError {}

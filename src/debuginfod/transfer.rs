@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! One file from one server, appended to what has come of it before.
+
+use std::error::Error;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::crypto::ring;
+use rustls_native_certs::load_native_certs;
+use ureq::config::Config;
+use ureq::http::{HeaderMap, Response, StatusCode};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+
+use super::settings::Settings;
+use super::store::{Origin, Partial, Store};
+use crate::diag::Diag;
+use crate::kernel::images::BuildId;
+
+/// In bytes: a server that sends less within the timeout is given up, as by other clients.
+const LEAST: u64 = 100 << 10;
+
+/// How many other addresses a server may name in a row.
+const REDIRECTS: u32 = 5;
+
+/// How often the progress line changes.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// In bytes: what of a server's word for its content is kept.
+const LONGEST_VALIDATOR: usize = 1000;
+
+/// Why a server's answer is of no use.
+#[derive(Debug)]
+pub(super) enum Why {
+    /// It has nothing of the build id.
+    NotThere,
+    /// It answered with this status.
+    Status(u16),
+    /// It is larger than the limit, both in bytes; the size where it is known.
+    TooLarge(Option<u64>, u64),
+    /// It sends too slowly, or not at all.
+    Stalled(Duration),
+    /// It took longer than it may.
+    TooLong(Duration),
+    /// The connection failed, or broke after so many bytes.
+    Broken(u64, String),
+    /// It sent a part that was not asked for.
+    OtherPart,
+    /// What came is not the debug information that was asked for.
+    Wrong(String),
+    /// What came could not be written.
+    Disk(io::Error),
+}
+
+/// What is fetched, from whom and to where.
+pub(super) struct Transfer<'a> {
+    pub(super) agent: &'a Agent,
+    pub(super) settings: &'a Settings,
+    pub(super) store: &'a Store,
+    pub(super) partial: Partial,
+    pub(super) began: Instant,
+    pub(super) diag: &'a Diag,
+}
+
+/// Whose certificates are trusted: those that the system trusts (`SSL_CERT_FILE` too).
+pub(super) fn agent(settings: &Settings) -> Agent {
+    let certificates = load_native_certs().certs;
+    let certificates = certificates
+        .iter()
+        .map(|certificate| Certificate::from_der(certificate).to_owned());
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(certificates.collect())))
+        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+        .build();
+    let config: Config = Agent::config_builder()
+        .tls_config(tls)
+        .user_agent(concat!("retsnoop-rs/", env!("CARGO_PKG_VERSION")))
+        .http_status_as_error(false)
+        .max_redirects(REDIRECTS)
+        .timeout_resolve(settings.timeout)
+        .timeout_connect(settings.timeout)
+        .timeout_recv_response(settings.timeout)
+        .timeout_per_read(settings.timeout)
+        .timeout_per_write(settings.timeout)
+        .build();
+    config.into()
+}
+
+impl Transfer<'_> {
+    /// Fetches the file from a server, and tries again where a connection broke that had brought
+    /// something.
+    pub(super) fn from(&mut self, server: &str, id: &BuildId) -> Result<(), Why> {
+        let url = url_of(server, id);
+        let mut retries = self.settings.retries;
+        loop {
+            let before = self.length()?;
+            let why = match self.once(&url) {
+                Err(why @ (Why::Broken(..) | Why::Stalled(_))) => why,
+                done => return done,
+            };
+            let has_more = self.length()? > before && self.store.origin().is_some();
+            if retries == 0 || !has_more || matches!(why, Why::Stalled(_)) {
+                return Err(why);
+            }
+            retries -= 1;
+        }
+    }
+
+    /// Forgets what has come.
+    pub(super) fn forget(&mut self) -> io::Result<()> {
+        self.store.set_origin(None)?;
+        self.partial.set_len(0)
+    }
+
+    fn once(&mut self, url: &str) -> Result<(), Why> {
+        let most = self.settings.most_bytes;
+        let known = self.resumable(url)?;
+        let mut request = self.agent.get(url);
+        if most < u64::MAX {
+            // Servers of debuginfod do not even look for what is larger.
+            request = request.header("X-DEBUGINFOD-MAXSIZE", most.to_string());
+        }
+        if let Some((offset, validator)) = &known {
+            request = request
+                .header("Range", format!("bytes={offset}-"))
+                .header("If-Range", validator);
+        }
+        let response = request.call().map_err(|error| self.broken(&error))?;
+        let headers = response.headers();
+        let at = match (response.status(), known) {
+            (StatusCode::OK, _) => {
+                self.begin(url, headers).map_err(Why::Disk)?;
+                0
+            }
+            (StatusCode::PARTIAL_CONTENT, Some((offset, _)))
+                if part(headers).is_some_and(|(start, _)| start == offset) =>
+            {
+                offset
+            }
+            (StatusCode::PARTIAL_CONTENT, _) => return Err(Why::OtherPart),
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(_)) => {
+                // What is there is no beginning of what the server has now.
+                self.forget().map_err(Why::Disk)?;
+                return Err(Why::Broken(0, "it has another file now".to_owned()));
+            }
+            (StatusCode::NOT_FOUND, _) => return Err(Why::NotThere),
+            // debuginfod's word for what is larger than it was told to send.
+            (StatusCode::NOT_ACCEPTABLE | StatusCode::PAYLOAD_TOO_LARGE, _) => {
+                return Err(Why::TooLarge(None, most));
+            }
+            (status, _) => return Err(Why::Status(status.as_u16())),
+        };
+        let rest = response.body().content_length();
+        let total = rest.map(|rest| rest.saturating_add(at));
+        if let Some(total) = total.filter(|total| *total > most) {
+            return Err(Why::TooLarge(Some(total), most));
+        }
+        let size = total.map_or_else(String::new, |total| format!(" ({})", mebibytes(total)));
+        let of = if at > 0 { "the rest of " } else { "" };
+        self.diag
+            .note(format!("fetching {of}`{}`{size}", shown(url)));
+        self.read_all(response, at, total)
+    }
+
+    /// What has come of this address before: its length, and the server's word for its content.
+    fn resumable(&self, url: &str) -> Result<Option<(u64, String)>, Why> {
+        let length = self.length()?;
+        let origin = self.store.origin().filter(|origin| origin.url == url);
+        Ok(origin
+            .filter(|_| length > 0)
+            .map(|origin| (length, origin.validator)))
+    }
+
+    fn length(&self) -> Result<u64, Why> {
+        Ok(self.partial.metadata().map_err(Why::Disk)?.len())
+    }
+
+    /// Begins anew.
+    fn begin(&mut self, url: &str, headers: &HeaderMap) -> io::Result<()> {
+        self.forget()?;
+        let Some(validator) = validator(headers) else {
+            return Ok(());
+        };
+        let url = url.to_owned();
+        self.store.set_origin(Some(&Origin { url, validator }))
+    }
+
+    fn read_all(
+        &mut self,
+        response: Response<Body>,
+        at: u64,
+        total: Option<u64>,
+    ) -> Result<(), Why> {
+        let mut file: &File = &self.partial;
+        file.seek(SeekFrom::Start(at)).map_err(Why::Disk)?;
+        let mut body = response.into_body().into_reader();
+        let mut buffer = vec![0; 64 << 10];
+        let mut pace = Pace::new(at, self.settings.timeout);
+        let mut came = at;
+        let mut shown_at = Instant::now();
+        loop {
+            let n_bytes = match body.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n_bytes) => n_bytes,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if is_timeout(&error) => return Err(self.stalled()),
+                Err(error) => return Err(Why::Broken(came, error.to_string())),
+            };
+            came += n_bytes as u64;
+            if came > self.settings.most_bytes {
+                return Err(Why::TooLarge(None, self.settings.most_bytes));
+            }
+            file.write_all(&buffer[..n_bytes]).map_err(Why::Disk)?;
+            if pace.is_too_slow(came) {
+                return Err(self.stalled());
+            }
+            if let Some(longest) = self.settings.longest
+                && self.began.elapsed() > longest
+            {
+                return Err(Why::TooLong(longest));
+            }
+            if shown_at.elapsed() > PROGRESS_EVERY {
+                shown_at = Instant::now();
+                self.diag.progress(pace.text(came, total));
+            }
+        }
+        self.diag.end_progress();
+        Ok(())
+    }
+
+    fn broken(&self, error: &ureq::Error) -> Why {
+        match error {
+            ureq::Error::Timeout(_) => self.stalled(),
+            error => Why::Broken(0, error.to_string()),
+        }
+    }
+
+    fn stalled(&self) -> Why {
+        Why::Stalled(self.settings.timeout.unwrap_or_default())
+    }
+}
+
+/// How fast it comes.
+struct Pace {
+    timeout: Option<Duration>,
+    began: Instant,
+    first: u64,
+    /// When was looked last, and how much there was.
+    looked: (Instant, u64),
+}
+
+impl Pace {
+    fn new(at: u64, timeout: Option<Duration>) -> Self {
+        let began = Instant::now();
+        Self {
+            timeout,
+            began,
+            first: at,
+            looked: (began, at),
+        }
+    }
+
+    fn is_too_slow(&mut self, came: u64) -> bool {
+        let (since, before) = self.looked;
+        let Some(timeout) = self.timeout else {
+            return false;
+        };
+        if since.elapsed() < timeout {
+            return false;
+        }
+        self.looked = (Instant::now(), came);
+        came - before < LEAST
+    }
+
+    fn text(&self, came: u64, total: Option<u64>) -> String {
+        let seconds = self.began.elapsed().as_secs_f64().max(1e-3);
+        let rate = ((came - self.first) as f64 / seconds) as u64;
+        match total.filter(|total| *total > 0) {
+            Some(total) => {
+                /// Columns of the bar.
+                const WIDTH: u64 = 30;
+                let full =
+                    (u128::from(came.min(total)) * u128::from(WIDTH) / u128::from(total)) as usize;
+                let bar = format!("{}{}", "#".repeat(full), "-".repeat(WIDTH as usize - full));
+                let (came, total) = (mebibytes(came), mebibytes(total));
+                format!("[{bar}] {came} of {total}, {}/s", mebibytes(rate))
+            }
+            None => format!("{}, {}/s", mebibytes(came), mebibytes(rate)),
+        }
+    }
+}
+
+impl Why {
+    /// Whether another run may continue with what came.
+    pub(super) fn leaves_what_came(&self) -> bool {
+        match self {
+            Self::Broken(..)
+            | Self::Stalled(_)
+            | Self::TooLong(_)
+            | Self::NotThere
+            | Self::Status(_) => true,
+            // What fills a disk shall not stay there.
+            Self::TooLarge(..) | Self::OtherPart | Self::Wrong(_) | Self::Disk(_) => false,
+        }
+    }
+}
+
+fn url_of(server: &str, id: &BuildId) -> String {
+    let server = server.trim_end_matches('/');
+    // Some write the first part of all addresses too.
+    let server = server.strip_suffix("/buildid").unwrap_or(server);
+    format!("{server}/buildid/{id}/debuginfo")
+}
+
+/// An address without what may be a password.
+pub(super) fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+/// The server's word for this very content; weak tags are for what only means the same.
+fn validator(headers: &HeaderMap) -> Option<String> {
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let tag = text("etag").filter(|tag| tag.starts_with('"'));
+    let validator = tag.or_else(|| text("last-modified"))?;
+    (validator.len() <= LONGEST_VALIDATOR).then(|| validator.to_owned())
+}
+
+/// Where a part begins, and how long the whole is.
+fn part(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    let range = headers.get("content-range")?.to_str().ok()?;
+    let (range, total) = range.strip_prefix("bytes ")?.split_once('/')?;
+    let (start, _) = range.split_once('-')?;
+    Some((start.parse().ok()?, total.parse().ok()))
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    let inner = error.get_ref().map(|inner| inner as &(dyn Error + 'static));
+    let inner = inner.and_then(|inner| inner.downcast_ref::<ureq::Error>());
+    error.kind() == ErrorKind::TimedOut || matches!(inner, Some(ureq::Error::Timeout(_)))
+}
+
+fn mebibytes(bytes: u64) -> String {
+    let mebibytes = bytes as f64 / f64::from(1 << 20);
+    if mebibytes < 10.0 {
+        format!("{mebibytes:.1} MiB")
+    } else {
+        format!("{mebibytes:.0} MiB")
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotThere => write!(f, "it does not have it"),
+            Self::Status(status) => write!(f, "it answered with status {status}"),
+            Self::TooLarge(size, most) => {
+                let size = size.map_or_else(|| "it".to_owned(), |size| mebibytes(size) + ", which");
+                write!(f, "{size} is larger than the limit of {}", mebibytes(*most))
+            }
+            Self::Stalled(time) => write!(f, "it sent nothing or too little for {time:?}"),
+            Self::TooLong(time) => write!(f, "it took longer than {time:?}"),
+            Self::Broken(0, why) => write!(f, "{why}"),
+            Self::Broken(came, why) => {
+                write!(f, "the connection broke after {}: {why}", mebibytes(*came))
+            }
+            Self::OtherPart => write!(f, "it sent a part that was not asked for"),
+            Self::Wrong(why) => write!(f, "what it sent is not used: {why}"),
+            Self::Disk(error) => write!(f, "what it sent could not be written: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Pace, mebibytes, shown, url_of};
+    use crate::kernel::images::BuildId;
+
+    #[test]
+    fn addresses_are_made_as_other_clients_make_them() {
+        for server in [
+            "http://h",
+            "http://h/",
+            "http://h/buildid",
+            "http://h/buildid/",
+        ] {
+            let url = url_of(server, &BuildId(vec![1, 0xab]));
+            assert_eq!(url, "http://h/buildid/01ab/debuginfo");
+        }
+        assert_eq!(shown("https://me:secret@h:1/a@b"), "https://h:1/a@b");
+        assert_eq!(shown("https://h"), "https://h");
+    }
+
+    #[test]
+    fn the_progress_line_holds_whatever_the_numbers_say() {
+        let pace = Pace::new(10, None);
+        assert!(
+            pace.text(20, Some(20))
+                .starts_with("[##############################] 0.0 MiB")
+        );
+        assert!(pace.text(20, Some(10)).starts_with("[####"));
+        assert!(pace.text(u64::MAX / 40, Some(u64::MAX)).starts_with("[---"));
+        assert!(pace.text(20, None).starts_with("0.0 MiB, "));
+        assert!(pace.text(20, Some(0)).starts_with("0.0 MiB, "));
+        assert_eq!(mebibytes(600 << 20), "600 MiB");
+    }
+
+    #[test]
+    fn a_server_that_trickles_is_too_slow() {
+        let mut pace = Pace::new(0, Some(Duration::ZERO));
+        assert!(pace.is_too_slow(1));
+        assert!(!pace.is_too_slow(1 + (100 << 10)));
+        assert!(!Pace::new(0, None).is_too_slow(1));
+        assert!(!Pace::new(0, Some(Duration::from_secs(90))).is_too_slow(1));
+    }
+}
