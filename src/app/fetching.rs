@@ -110,7 +110,7 @@ impl Fetching {
         }
         Some(if self.settings().servers.is_empty() {
             format!(
-                "`--debuginfod` fetches it, with DEBUGINFOD_URLS set: to {}",
+                "`--debuginfod` with DEBUGINFOD_URLS={} fetches it",
                 self.example()
             )
         } else {

@@ -40,6 +40,13 @@ pub(super) fn resolve(
             image.fetching().remedy_of_running(),
         ));
     };
+    if lines.is_shuffled() {
+        return Err(Failure::hinted(
+            "the functions of this kernel were moved one by one (FG-KASLR): they cannot be chosen \
+             by source file",
+            "choose them by name: `-a 'bpf_*'`",
+        ));
+    }
     let modules = lines::of_modules(files)?;
     for glob in &mut by_source {
         let GlobKind::Source(path) = glob.spec.kind() else {

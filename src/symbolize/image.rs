@@ -25,6 +25,7 @@ use super::dwarf::{DebugSections, Section};
 use super::inflate::{inflate, keep, temporary_directories};
 use super::map::map;
 use super::relocate::{Bases, Placement, is_code, relocate};
+use super::shuffled::Names;
 use crate::kernel::images::open_plain;
 use crate::kernel::kallsyms::Kallsyms;
 
@@ -247,6 +248,38 @@ impl Image {
             Ok(elf) if self.bases.is_none() => symbol(&elf, name),
             _ => None,
         }
+    }
+
+    /// How many of these symbols are where they should be.
+    pub(super) fn n_there(&self, symbols: &[(&str, u64)]) -> usize {
+        let Ok(elf) = parse(&self.file, &self.path) else {
+            return 0;
+        };
+        let (endian, table) = (elf.endian(), elf.elf_symbol_table());
+        let is_one = |symbol: &elf::Sym64<Endianness>| {
+            let addr = symbol.st_value.get(endian);
+            let mut here = symbols.iter().filter(|(_, wanted)| *wanted == addr);
+            here.any(|(name, _)| {
+                let found = table.symbol_name(endian, symbol);
+                found.is_ok_and(|found| found == name.as_bytes())
+            })
+        };
+        table.iter().filter(|symbol| is_one(symbol)).count()
+    }
+
+    /// Its functions by name.
+    pub(super) fn names(&self) -> Names {
+        let Ok(elf) = parse(&self.file, &self.path) else {
+            return Names::default();
+        };
+        let functions = elf
+            .symbols()
+            .filter(|symbol| symbol.is_definition() || symbol.kind() == SymbolKind::Text);
+        let named = functions.filter_map(|symbol| {
+            let name = symbol.name().ok().filter(|name| !name.is_empty())?;
+            Some((name.to_owned(), symbol.address(), symbol.size()))
+        });
+        Names::of(named)
     }
 
     /// Whether it is not linked: its addresses are those that it was placed at.

@@ -14,7 +14,8 @@ use super::functions::SourceFunctions;
 use super::image::{ANCHORS, Image, OpenError};
 use super::index::{Index, build_gently};
 use super::relocate::{FIRST, Placement};
-use super::types::{Inlined, SourceLine};
+use super::shuffled::{Names, Probes};
+use super::types::{Inlined, SourceLine, SymbolAt};
 use crate::cache::Cache;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, NameGlob};
@@ -91,8 +92,8 @@ struct Opened {
 /// Which addresses an image will be asked for.
 #[derive(Clone, Debug)]
 enum Lies {
-    /// The running kernel's, which has [`ANCHORS`] there.
-    AsKernel([Option<Addr>; ANCHORS.len()]),
+    /// The running kernel's, which has [`ANCHORS`] there, and some of its functions.
+    AsKernel([Option<Addr>; ANCHORS.len()], Probes),
     /// Those of a kernel whose text begins there, or which was moved by so much; by default the
     /// image's own.
     At(Option<u64>),
@@ -122,6 +123,8 @@ struct ImageLines {
     has_index: bool,
     /// How far the addresses that it is asked for are from its own.
     moved: u64,
+    /// Where the kernel's functions moved one by one.
+    shuffled: Option<Names>,
 }
 
 impl PendingLines {
@@ -136,7 +139,9 @@ impl PendingLines {
         options: LineOptions,
     ) -> Result<Self, OpenError> {
         let anchors = ANCHORS.map(|anchor| kallsyms.any_named(anchor).map(|symbol| symbol.addr));
-        Self::start(path, Lies::AsKernel(anchors), options)
+        let start = anchors.into_iter().flatten().next();
+        let probes = start.map_or_else(Probes::default, |start| Probes::of(kallsyms, start.0));
+        Self::start(path, Lies::AsKernel(anchors, probes), options)
     }
 
     /// Opens an image to ask it for its own addresses, or those of a kernel whose text (`_text`)
@@ -258,6 +263,24 @@ impl LineSource {
         }
     }
 
+    /// Whether the kernel's functions moved one by one: then addresses are [`Self::place_of`].
+    #[must_use]
+    pub fn is_shuffled(&self) -> bool {
+        matches!(&self.0, Source::Image(image) if image.shuffled.is_some())
+    }
+
+    /// What to ask for instead of an offset in a symbol of a kernel whose functions moved one by
+    /// one; `None` where that is not known.
+    #[must_use]
+    pub fn place_of(&self, symbol: &SymbolAt, offset: u64) -> Option<Addr> {
+        let Source::Image(image) = &self.0 else {
+            return None;
+        };
+        let names = image.shuffled.as_ref()?;
+        let in_image = names.place(&symbol.name, symbol.size, offset)?;
+        Some(Addr(in_image.wrapping_add(image.moved)))
+    }
+
     /// What is missing of an image though it can be read.
     #[must_use]
     pub fn problem(&self) -> Option<&str> {
@@ -318,8 +341,12 @@ fn open_image(path: &Path, lies: &Lies, options: &LineOptions) -> Result<Opened,
         return Err(OpenError::NoAnchor(path.to_owned()));
     };
     let symbols = match lies {
-        Lies::AsKernel(_) | Lies::Loaded(_) => None,
+        Lies::AsKernel(..) | Lies::Loaded(_) => None,
         Lies::At(_) => image.symbols(moved),
+    };
+    let shuffled = match lies {
+        Lies::AsKernel(_, probes) => shuffled(&image, &probes.in_image(moved)),
+        Lies::At(_) | Lies::Loaded(_) => None,
     };
     let image = Arc::new(image);
     let has_index = index.is_some();
@@ -329,8 +356,18 @@ fn open_image(path: &Path, lies: &Lies, options: &LineOptions) -> Result<Opened,
         image,
         has_index,
         moved,
+        shuffled,
     };
     Ok(Opened { lines, symbols })
+}
+
+/// The functions of an image by name, where these did not move together.
+fn shuffled(image: &Image, probes: &[(&str, u64)]) -> Option<Names> {
+    // What assembler code refers to stays together.
+    if image.n_there(probes) * 4 >= probes.len() {
+        return None;
+    }
+    Some(image.names()).filter(|names| names.are_elsewhere(probes))
 }
 
 /// How far the addresses that will be asked for are from the image's own.
@@ -339,7 +376,7 @@ fn moved(lies: &Lies, image: &Image, in_image: impl Fn(&str) -> Option<u64>) -> 
         Lies::Loaded(_) => Some(0),
         // A module's own addresses are those of its text.
         Lies::At(base) if image.is_relocatable() => Some(base.unwrap_or(0).wrapping_sub(FIRST)),
-        Lies::AsKernel(anchors) => {
+        Lies::AsKernel(anchors, _) => {
             let mut pairs = anchors.iter().zip(ANCHORS);
             pairs.find_map(|(kernel, name)| Some((*kernel)?.0.wrapping_sub(in_image(name)?)))
         }

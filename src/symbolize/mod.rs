@@ -19,6 +19,7 @@ mod map;
 mod modules;
 mod paths;
 mod relocate;
+mod shuffled;
 mod strings;
 mod symbolizer;
 mod tables;

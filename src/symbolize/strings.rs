@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::{self, Write as _};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::mem;
 use std::sync::Arc;
@@ -14,6 +15,9 @@ use super::paths::{Paths, join};
 
 /// What a text costs beside its bytes, about.
 const PER_TEXT: usize = 96;
+
+/// In bytes: longer names of functions are nobody's.
+const LONGEST_NAME: usize = 4 << 10;
 
 /// Texts by their numbers.
 #[derive(Debug, Default)]
@@ -114,9 +118,27 @@ impl Strings {
 /// Rust's names as they were written; all others as they are.
 pub(super) fn demangled(name: &str) -> Cow<'_, str> {
     // C names begin with `_R` as well: only what makes sense as a mangled name is taken for one.
-    match try_demangle(name) {
-        Ok(name) => Cow::Owned(format!("{name:#}")),
+    let Ok(written) = try_demangle(name) else {
+        return Cow::Borrowed(name);
+    };
+    // A few letters may mean a megabyte: what is longer than anybody's name stays as it is.
+    let mut short = Short(String::new());
+    match write!(short, "{written:#}") {
+        Ok(()) => Cow::Owned(short.0),
         Err(_) => Cow::Borrowed(name),
+    }
+}
+
+/// Text that becomes no longer than [`LONGEST_NAME`].
+struct Short(String);
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.len() + text.len() > LONGEST_NAME {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
     }
 }
 
@@ -160,5 +182,44 @@ impl Hasher for PlaceHasher {
     fn write_u64(&mut self, number: u64) {
         let product = u128::from(self.0 ^ number) * 0x9e37_79b9_7f4a_7c15;
         self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{LONGEST_NAME, demangled};
+
+    #[test]
+    fn rust_names_are_shown_as_they_were_written() {
+        for (mangled, written) in [
+            // Of a kernel with Rust: v0, with a hash of the crate; and of the old kind.
+            (
+                "_RNvMs5_NtCs3yuwAp0waWO_6kernel8bitfieldNtB5_6Status4read",
+                "<kernel::bitfield::Status>::read",
+            ),
+            (
+                "_ZN6kernel5error5Error15to_kernel_errno17h0123456789abcdefE",
+                "kernel::error::Error::to_kernel_errno",
+            ),
+            // C functions may begin so, too.
+            ("_Read_status", "_Read_status"),
+            ("_RNonsense", "_RNonsense"),
+            ("vfs_read", "vfs_read"),
+        ] {
+            assert_eq!(demangled(mangled), written);
+        }
+    }
+
+    #[test]
+    fn a_name_that_means_a_megabyte_stays_as_it_is() {
+        let bomb = "_RYFG_FGyyEvRYFF_EvRYFFEvERLB_B_B_ERLRjB_B_B_";
+        let began = Instant::now();
+        for _ in 0..1000 {
+            assert_eq!(demangled(bomb), bomb);
+        }
+        assert!(began.elapsed() < Duration::from_secs(1));
+        assert!(bomb.len() < LONGEST_NAME);
     }
 }

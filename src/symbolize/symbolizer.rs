@@ -194,7 +194,8 @@ impl Symbolizer {
             .collect();
         drop(kallsyms);
         unresolved.no_symbol += symbols.iter().filter(|symbol| symbol.is_none()).count() as u64;
-        let meant: Vec<Addr> = addrs.iter().copied().map(meant).collect();
+        let mut meant: Vec<Addr> = addrs.iter().copied().map(meant).collect();
+        self.follow_shuffled(addrs, &symbols, &mut meant);
         let answers = self.answers(&meant, &symbols, unresolved);
         let frame = |(symbol, answer): (Option<SymbolAt>, Answer)| Frame {
             symbol,
@@ -206,6 +207,25 @@ impl Symbolizer {
             },
         };
         symbols.into_iter().zip(answers).map(frame).collect()
+    }
+
+    /// Where the kernel's functions moved one by one, its addresses as the image has them.
+    fn follow_shuffled(
+        &self,
+        addrs: &[(Addr, bool)],
+        symbols: &[Option<SymbolAt>],
+        meant: &mut [Addr],
+    ) {
+        let Some(lines) = self.lines.get().filter(|lines| lines.is_shuffled()) else {
+            return;
+        };
+        for (((_, is_return), symbol), meant) in addrs.iter().zip(symbols).zip(meant) {
+            if let Some(symbol) = symbol.as_ref().filter(|symbol| symbol.module.is_none()) {
+                let offset = symbol.offset.wrapping_sub((*is_return).into());
+                // No line is better than another function's.
+                *meant = lines.place_of(symbol, offset).unwrap_or(Addr(0));
+            }
+        }
     }
 
     /// Lines from the image.

@@ -104,12 +104,17 @@ fn build(image: &Image, cache: &Cache, stop: &AtomicBool, pace: Pace) -> io::Res
     Ok(built)
 }
 
+/// So many definitions are looked through for those that are there twice.
+const MANY: usize = 1 << 17;
+
 struct Building<'a> {
     file: BufWriter<&'a mut File>,
     at: u64,
     strings: Strings,
     units: Vec<u8>,
     definitions: Vec<Definition>,
+    /// When they are looked through next.
+    many: usize,
     ranges: (Vec<u8>, Vec<u8>),
     header: Header,
     built: Built,
@@ -134,6 +139,7 @@ impl<'a> Building<'a> {
             strings: Strings::new(Some(paths)),
             units: Vec::new(),
             definitions: Vec::new(),
+            many: MANY,
             ranges: (range_bytes(listed), range_bytes(unlisted)),
             header: Header {
                 identity,
@@ -188,10 +194,11 @@ impl<'a> Building<'a> {
 
     /// Keeps the definitions few: an inlined function of a header is told once.
     fn forget_repeated(&mut self) {
-        const MANY: usize = 1 << 17;
-        if self.definitions.len() >= MANY && self.definitions.len().is_power_of_two() {
+        if self.definitions.len() >= self.many {
             self.definitions.sort_unstable();
             self.definitions.dedup();
+            // What is left is not gone through again before there is as much again.
+            self.many = MANY.max(2 * self.definitions.len());
         }
     }
 

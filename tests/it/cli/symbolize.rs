@@ -6,6 +6,8 @@ use std::io::Write;
 use std::process::{Output, Stdio};
 use std::thread;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use super::golden::repository;
@@ -144,4 +146,35 @@ fn any_bytes_pass() {
     let text = stdout(&["-k", "vmlinux"], &log);
     assert!(text.starts_with(&"x".repeat(3 << 20)));
     assert_eq!(text.matches("(kernel/main.c:17)").count(), 1000);
+}
+
+/// A boot image, which carries a kernel without debug information.
+#[test]
+fn a_boot_image_is_named_with_its_build_id_and_the_way_to_lines() {
+    let stage = Stage::new();
+    let kernel = fs::read(repository("tests/data/image/no-dwarf")).unwrap();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&kernel).unwrap();
+    let payload = packed.finish().unwrap();
+    // Three sectors; where the magic, the payload and its length are told.
+    let mut image = vec![0; 3 * 512];
+    image[0x1f1] = 2;
+    image[0x202..0x206].copy_from_slice(b"HdrS");
+    image[0x24c..0x250].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+    image.extend(payload);
+    fs::write(stage.path("vmlinuz"), image).unwrap();
+    let output = stage.run(&["symbolize", "-k", "vmlinuz", "0xffffffff81000039"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let what = "error: `vmlinuz` has no debug information (DWARF), and there is none of its build \
+                id 843139b19cae413a79db9f6405610b15c7ba6e0a\n";
+    assert!(said.contains(what), "{said}");
+    assert!(
+        said.contains("hint: install the kernel's debug package, or `--debuginfod` "),
+        "{said}"
+    );
+    assert!(
+        said.contains("fetches it, or name its `vmlinux` with -k\n"),
+        "{said}"
+    );
 }

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Kernels whose functions were moved one by one when they started (FG-KASLR, patches that are
+//! not in mainline): what is elsewhere is looked up by its symbol's name.
+//!
+//! Nothing says that a kernel is one of them. A few functions are looked for where they would be
+//! if all had moved together; where they are not, but elsewhere, it is.
+
+use std::collections::HashMap;
+
+use crate::kernel::kallsyms::Kallsyms;
+
+/// How many functions are looked for.
+const MOST_PROBES: usize = 16;
+
+/// How far apart they are among the symbols, at most: the first megabytes tell enough.
+const WIDEST_STEP: usize = 997;
+
+/// In bytes: sections of functions are aligned to as many, and kallsyms counts what is left of
+/// one to the function.
+const ALIGNMENT: u64 = 64;
+
+/// A few functions with their addresses.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Probes(Vec<(String, u64)>);
+
+impl Probes {
+    /// Some of a kernel's functions behind `start`, where its text begins.
+    pub(super) fn of(kallsyms: &Kallsyms, start: u64) -> Self {
+        let (mut low, mut high) = (0, kallsyms.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            // What is at the start stays there.
+            match kallsyms.symbol(middle).addr.0 <= start {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        let step = ((kallsyms.len() - low) / MOST_PROBES).clamp(1, WIDEST_STEP);
+        let symbols = (low..kallsyms.len())
+            .step_by(step)
+            .map(|index| kallsyms.symbol(index));
+        let functions = symbols
+            .filter(|symbol| symbol.is_function && symbol.module.is_none() && symbol.size > 0);
+        let probes = functions.map(|symbol| (symbol.name.to_owned(), symbol.addr.0));
+        Self(probes.take(MOST_PROBES).collect())
+    }
+
+    /// The addresses that they would have in an image if all had moved by so much.
+    pub(super) fn in_image(&self, moved: u64) -> Vec<(&str, u64)> {
+        let probes = self.0.iter();
+        probes
+            .map(|(name, addr)| (name.as_str(), addr.wrapping_sub(moved)))
+            .collect()
+    }
+}
+
+/// The functions of an image by name.
+#[derive(Debug, Default)]
+pub(super) struct Names(HashMap<String, Vec<Function>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Function {
+    addr: u64,
+    size: u64,
+}
+
+impl Names {
+    /// Of functions with their addresses and sizes, in bytes.
+    pub(super) fn of(functions: impl Iterator<Item = (String, u64, u64)>) -> Self {
+        let mut names: HashMap<String, Vec<Function>> = HashMap::new();
+        for (name, addr, size) in functions {
+            let known = names.entry(name).or_default();
+            if known.iter().all(|function| function.addr != addr) {
+                known.push(Function { addr, size });
+            }
+        }
+        Self(names)
+    }
+
+    /// Whether most of these functions are in the image, but elsewhere.
+    pub(super) fn are_elsewhere(&self, probes: &[(&str, u64)]) -> bool {
+        let is_elsewhere = |probe: &&(&str, u64)| {
+            let functions = self.0.get(probe.0);
+            functions
+                .is_some_and(|functions| functions.iter().all(|function| function.addr != probe.1))
+        };
+        let n_elsewhere = probes.iter().filter(is_elsewhere).count();
+        n_elsewhere * 2 > probes.len()
+    }
+
+    /// The address of an offset in a function that has this size in the kernel. `None`: it is not
+    /// there, or which of several it is cannot be told.
+    pub(super) fn place(&self, name: &str, size: u64, offset: u64) -> Option<u64> {
+        let functions = self.0.get(name)?;
+        let fits = |function: &&Function| {
+            let space = size.wrapping_sub(function.size);
+            function.size > 0 && space < ALIGNMENT
+        };
+        let mut fitting = functions.iter().filter(fits);
+        let function = match (&functions[..], fitting.next(), fitting.next()) {
+            ([only], _, _) => only,
+            (_, Some(fitting), None) => fitting,
+            _ => return None,
+        };
+        Some(function.addr.wrapping_add(offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Names;
+
+    #[test]
+    fn namesakes_are_told_apart_by_their_size_or_not_at_all() {
+        let functions = [
+            ("one", 0x1000, 0x20),
+            ("two", 0x2000, 0x20),
+            ("two", 0x3000, 0x90),
+            ("two", 0x3000, 0x90),
+            ("three", 0x4000, 0x20),
+            ("three", 0x5000, 0x28),
+            ("asm", 0x6000, 0),
+        ];
+        let functions = functions.map(|(name, addr, size)| (name.to_owned(), addr, size));
+        let names = Names::of(functions.into_iter());
+        assert_eq!(names.place("one", 0x999, 0x8), Some(0x1008));
+        assert_eq!(names.place("two", 0x20, 0x8), Some(0x2008));
+        assert_eq!(names.place("two", 0xa0, 0x8), Some(0x3008));
+        assert_eq!(names.place("two", 0x999, 0x8), None);
+        assert_eq!(names.place("three", 0x30, 0), None);
+        assert_eq!(names.place("asm", 0x40, 1), Some(0x6001));
+        assert_eq!(names.place("none", 1, 0), None);
+    }
+}
