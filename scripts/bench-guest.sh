@@ -9,6 +9,7 @@ set -f
 retsnoop=$1 calls=$2
 shift 2
 work=$(mktemp -d)
+out=$work/out
 tracer=
 export XDG_CACHE_HOME=$work/cache
 mkfifo "$work/talk"
@@ -31,7 +32,7 @@ start_tracer() {
   # The reference says on stdout that it is ready.
   if [[ $1 == "$retsnoop" ]]; then
     # Calls in a loop are what is measured: nothing may be detached for that.
-    "$@" --max-rate 0 >"$work/out" 2>&"$talk" &
+    "$@" --max-rate 0 >"$out" 2>&"$talk" &
   else
     stdbuf -oL "$@" >&"$talk" 2>&1 &
   fi
@@ -228,6 +229,48 @@ bench_scope() {
   TIMEFORMAT="list containers, 500 of them: %U s user, %S s system"
   time "$retsnoop" list containers --host-root "$work/host" | tail -n 1
   umount -R "$work/host/sys" "$work/host/proc"
+}
+
+# `first_stack OPTION…`: a tracer that is attached and idle, an error, and the time until its stack
+# is printed with a line; sets `stack_us`.
+first_stack() {
+  local begin end line
+  start_tracer "$retsnoop" -e __x64_sys_openat -a do_sys_openat2 -a path_openat -p $$ -ss "$@"
+  settle
+  begin=${EPOCHREALTIME/[.,]/}
+  # bash opens it itself: no program has to be started.
+  { : </nonexistent; } 2>&"$nowhere" || true
+  while read -r -t 300 -u "$stacks" line; do
+    if [[ $line == *fs/*.c:* ]]; then break; fi
+  done
+  end=${EPOCHREALTIME/[.,]/}
+  stack_us=$((end - begin))
+  stop_tracer
+  while read -r -t 0.01 -u "$stacks" line; do :; done
+}
+
+bench_first() {
+  local round figures
+  mkfifo "$work/stacks"
+  exec {stacks}<>"$work/stacks" {nowhere}>/dev/null
+  out=$work/stacks
+  first_stack --no-cache
+  figures=()
+  for ((round = 0; round < ROUNDS; round++)); do first_stack --no-cache && figures+=("$stack_us"); done
+  echo "first stack after its error, without an index: $(spread "${figures[@]}") us"
+  # The index is made beside the trace, with a quarter of the processor.
+  out=$work/out
+  start_tracer "$retsnoop" -e __x64_sys_openat -p $$ -ss
+  for ((round = 0; round < 120; round++)); do
+    compgen -G "$XDG_CACHE_HOME/retsnoop-rs/*.index" >/dev/null && break
+    sleep 1
+  done
+  stop_tracer
+  out=$work/stacks
+  figures=()
+  for ((round = 0; round < ROUNDS; round++)); do first_stack && figures+=("$stack_us"); done
+  echo "first stack after its error, with an index: $(spread "${figures[@]}") us"
+  out=$work/out
 }
 
 # Files come from the host, and while a guest waits its clock runs on: so they are copied first.

@@ -338,6 +338,12 @@ fn shared(path: &Path, link: &SharedLink) -> Result<Image, String> {
         let place = format!("/usr/lib/debug/.build-id/{first}/{rest}.debug");
         places.push(PathBuf::from(place));
     }
+    // In the cache of debuginfod's clients each build id has a directory.
+    if real.ends_with("debuginfo")
+        && let Some(cache) = directory.parent()
+    {
+        places.push(cache.join(&hex).join("debuginfo"));
+    }
     let opened = places
         .iter()
         .filter_map(|place| Image::open_alone(place, &Placement::Alone).ok());

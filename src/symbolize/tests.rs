@@ -3,6 +3,7 @@
 //! llvm-symbolizer said about it; and what is left of them when they are damaged.
 
 mod hostile;
+mod shared;
 mod shuffled;
 
 use std::fs;

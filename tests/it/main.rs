@@ -6,5 +6,6 @@
 )]
 
 mod cli;
+mod fuzz;
 mod replay;
 mod root;

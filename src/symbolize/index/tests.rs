@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use twox_hash::XxHash64;
 
-use super::{Built, HEADER, build_index};
+use super::{Built, HEADER, Header, Part, UNIT, build_index, range};
 use crate::cache::Cache;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, GlobKind, GlobSpec};
@@ -149,6 +151,62 @@ fn a_damaged_index_never_changes_an_answer() {
     assert!(n_believed.get() > 0);
     check(&[0; HEADER], "zeros");
     check(&[], "nothing");
+}
+
+/// The checksums as they should be, whatever the rest says.
+fn seal(bytes: &mut [u8]) {
+    let mut header = Header::read(bytes).unwrap();
+    let units = &header.parts[Part::Units as usize];
+    let units = range(units.start, units.length).unwrap();
+    for at in units.step_by(UNIT) {
+        let number = |field: usize| {
+            let start = at + 8 * field;
+            u64::from_le_bytes(bytes[start..start + 8].try_into().unwrap())
+        };
+        let table = range(number(1), number(2)).and_then(|table| bytes.get(table));
+        if let Some(sum) = table.map(|table| XxHash64::oneshot(0, table)) {
+            bytes[at + 24..at + 32].copy_from_slice(&sum.to_le_bytes());
+        }
+    }
+    for part in &mut header.parts {
+        let place = range(part.start, part.length).unwrap();
+        part.checksum = XxHash64::oneshot(0, &bytes[place]);
+    }
+    bytes[..HEADER].copy_from_slice(&header.bytes());
+}
+
+/// Who can write to our files can make checksums right as well.
+#[test]
+fn a_hostile_index_with_right_checksums_answers_soon() {
+    let (base, cache) = cache();
+    build("dwarf5", &cache).unwrap();
+    let path = file(&base);
+    let whole = fs::read(&path).unwrap();
+    let mut same = whole.clone();
+    seal(&mut same);
+    assert_eq!(same, whole);
+    let mut seed = 7_u64;
+    let mut random = |end: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) as usize % end
+    };
+    let (began, mut n_believed) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_secs(2) {
+        let mut hostile = whole.clone();
+        for _ in 0..=random(3) {
+            let at = HEADER + random(whole.len() - HEADER);
+            let end = (at + [1, 1, 2, 4, 8][random(5)]).min(whole.len());
+            hostile[at..end].fill([0, 1, 0x7f, 0x80, 0xff][random(5)]);
+        }
+        seal(&mut hostile);
+        fs::write(&path, &hostile).unwrap();
+        let start = Instant::now();
+        let lines = open("dwarf5", Some(&cache));
+        n_believed += usize::from(lines.has_index());
+        let _ = all(&lines);
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+    assert!(n_believed > 20, "{n_believed} believed");
 }
 
 #[test]

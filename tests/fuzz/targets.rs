@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What is fed with any bytes: plain functions, for cargo-fuzz (`scripts/fuzz`) and, for a bounded
+//! time, for the tests (`tests/it/fuzz.rs`). They shall return, soon and without a panic.
+
+use std::io::Write;
+use std::path::Path;
+
+use retsnoop_rs::events::{decode, decode_cgroup};
+use retsnoop_rs::kernel::images::{self, BuildId};
+use retsnoop_rs::kernel::kallsyms::Kallsyms;
+use retsnoop_rs::spec::{Addr, GlobKind, GlobSpec};
+use retsnoop_rs::symbolize::{Level, LineOptions, LineSource, PendingLines, Symbolizer};
+
+/// Their names, as those of cargo-fuzz.
+pub type Target = fn(&[u8]);
+
+/// Where the code of the images of `tests/data/image` begins.
+const TEXT: u64 = 0xffff_ffff_8100_0000;
+
+/// A file that is said to be an image, a module or a debug file.
+pub fn image(bytes: &[u8]) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(bytes).unwrap();
+    let path = file.path();
+    let _ = images::check_debug(path, &BuildId(vec![1; 20]));
+    let _ = images::with_debug(Path::new("/nowhere"), &[], path);
+    let options = LineOptions::default();
+    if let Ok((lines, symbols)) = PendingLines::open_alone(path.to_owned(), None, &options) {
+        ask(lines, symbols);
+    }
+    let sections = [".text", ".init.text", ".data"].map(|name| (name.to_owned(), TEXT));
+    let module = PendingLines::open_module(path.to_owned(), sections.to_vec(), 1 << 20);
+    if let (Ok(lines), Ok(symbols)) = (module, Kallsyms::parse(SYMBOLS.to_vec())) {
+        ask(lines, symbols);
+    }
+}
+
+const SYMBOLS: &[u8] = b"ffffffff81000000 T _text\nffffffff81000100 T _etext\n";
+
+fn ask(lines: LineSource, symbols: Kallsyms) {
+    let glob: GlobSpec = ":*".parse().unwrap();
+    if let GlobKind::Source(path) = glob.kind() {
+        let _ = lines.functions(path);
+    }
+    let first: Vec<Addr> = (0..symbols.len().min(8))
+        .map(|index| symbols.symbol(index).addr)
+        .collect();
+    let symbolizer = Symbolizer::new(symbols.into(), Level::Inlines, Some(lines));
+    for addr in first
+        .into_iter()
+        .chain([Addr(TEXT), Addr(0), Addr(u64::MAX)])
+    {
+        for offset in 0..32 {
+            let frame = symbolizer.frame(Addr(addr.0.wrapping_add(offset)), offset % 2 == 0);
+            let _ = frame
+                .symbol
+                .as_ref()
+                .map(|symbol| symbol.written_name().len());
+        }
+    }
+}
+
+/// The text of `/proc/kallsyms`.
+pub fn kallsyms(bytes: &[u8]) {
+    let Ok(symbols) = Kallsyms::parse(bytes.to_vec()) else {
+        return;
+    };
+    for index in 0..symbols.len() {
+        let symbol = symbols.symbol(index);
+        let end = symbol.addr.0.wrapping_add(symbol.size);
+        for addr in [symbol.addr, Addr(end), Addr(end.wrapping_sub(1))] {
+            let _ = symbols.resolve(addr);
+        }
+        if index < 16 {
+            assert!(symbols.named(symbol.name).count() > 0);
+            let _ = symbols.namesakes_of_address(index);
+        }
+    }
+}
+
+/// A record of the ring buffer.
+pub fn records(bytes: &[u8]) {
+    let _ = decode(bytes);
+    let _ = decode_cgroup(bytes);
+}
