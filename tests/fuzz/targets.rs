@@ -12,13 +12,13 @@ use retsnoop_rs::spec::{Addr, GlobKind, GlobSpec};
 use retsnoop_rs::symbolize::{Level, LineOptions, LineSource, PendingLines, Symbolizer};
 
 /// Their names, as those of cargo-fuzz.
-pub type Target = fn(&[u8]);
+pub(crate) type Target = fn(&[u8]);
 
 /// Where the code of the images of `tests/data/image` begins.
 const TEXT: u64 = 0xffff_ffff_8100_0000;
 
 /// A file that is said to be an image, a module or a debug file.
-pub fn image(bytes: &[u8]) {
+pub(crate) fn image(bytes: &[u8]) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     let path = file.path();
@@ -61,7 +61,7 @@ fn ask(lines: LineSource, symbols: Kallsyms) {
 }
 
 /// The text of `/proc/kallsyms`.
-pub fn kallsyms(bytes: &[u8]) {
+pub(crate) fn kallsyms(bytes: &[u8]) {
     let Ok(symbols) = Kallsyms::parse(bytes.to_vec()) else {
         return;
     };
@@ -79,7 +79,7 @@ pub fn kallsyms(bytes: &[u8]) {
 }
 
 /// A record of the ring buffer.
-pub fn records(bytes: &[u8]) {
+pub(crate) fn records(bytes: &[u8]) {
     let _ = decode(bytes);
     let _ = decode_cgroup(bytes);
 }
