@@ -10,7 +10,7 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::env::consts::ARCH;
 use std::error::Error;
 use std::fmt;
@@ -194,11 +194,7 @@ impl AbsentModule {
             name,
             path: path.to_owned(),
             build_id: elf.build_id().ok().flatten().map(|id| BuildId(id.to_vec())),
-            sections: placed
-                .sections
-                .into_iter()
-                .map(|(_, section)| section)
-                .collect(),
+            sections: placed.sections,
             functions,
             sites,
             btf: btf.and_then(|section| Some(section.data().ok()?.to_vec())),
@@ -258,8 +254,9 @@ fn module_name(elf: &Elf<'_>) -> Option<String> {
 struct Placed {
     next: u64,
     end: u64,
-    /// By their number in the file.
-    sections: Vec<(usize, AbsentSection)>,
+    sections: Vec<AbsentSection>,
+    /// Their places by their numbers in the file; `None`: it is no code.
+    known: HashMap<usize, Option<usize>>,
 }
 
 impl Placed {
@@ -269,21 +266,28 @@ impl Placed {
             next: start,
             end: start + ROOM,
             sections: Vec::new(),
+            known: HashMap::new(),
         }
     }
 
     /// Where an offset of a section stands in; `None` where that is no code.
     fn place(&mut self, elf: &Elf<'_>, section: object::SectionIndex, offset: u64) -> Option<u64> {
-        let known = self.sections.iter().find(|(index, _)| *index == section.0);
-        let range = match known {
-            Some((_, section)) => section.range.clone(),
-            None => self.add(elf, section)?,
+        // Files may have a section for each function.
+        let known = match self.known.get(&section.0) {
+            Some(known) => *known,
+            None => {
+                let added = self.add(elf, section);
+                self.known.insert(section.0, added);
+                added
+            }
         };
+        let range = &self.sections.get(known?)?.range;
         let addr = range.start.checked_add(offset)?;
         range.contains(&addr).then_some(addr)
     }
 
-    fn add(&mut self, elf: &Elf<'_>, index: object::SectionIndex) -> Option<Range<u64>> {
+    /// Its place among the sections.
+    fn add(&mut self, elf: &Elf<'_>, index: object::SectionIndex) -> Option<usize> {
         let section = elf.section_by_index(index).ok()?;
         let range = self.next..self.next.checked_add(section.size())?;
         let is_code = section.kind() == SectionKind::Text;
@@ -292,9 +296,8 @@ impl Placed {
         }
         self.next = range.end.next_multiple_of(PAGE);
         let name = section.name().ok()?.to_owned();
-        let range_of = range.clone();
-        self.sections.push((index.0, AbsentSection { name, range }));
-        Some(range_of)
+        self.sections.push(AbsentSection { name, range });
+        Some(self.sections.len() - 1)
     }
 }
 

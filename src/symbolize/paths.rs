@@ -143,7 +143,15 @@ fn build_directory(places: &[(String, String)]) -> Option<String> {
         .max_by_key(|run| run.len())
         .filter(|run| run.len() * 2 > directories.len())?;
     let directory = normalize(most[0]);
-    (most.len() > 1 && !directory.is_empty() && directory != "/").then_some(directory)
+    let is_sure = most.len() > 1 || places.iter().all(is_below_top_level);
+    (is_sure && !directory.is_empty() && directory != "/").then_some(directory)
+}
+
+/// Whether a unit, the only one of a module, was compiled where the tree begins.
+fn is_below_top_level((_, name): &(String, String)) -> bool {
+    let name = name.strip_prefix("./").unwrap_or(name);
+    name.split_once('/')
+        .is_some_and(|(first, _)| TOP_LEVEL.contains(&first))
 }
 
 /// The directories of a path, with the places where they begin.

@@ -4,9 +4,12 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use super::file::{existing, read};
 use super::{AbsentModule, NotAbsent};
@@ -222,4 +225,45 @@ fn compressed_files_are_found_and_read() {
     }
     fs::write(&compressed, b"x").unwrap();
     assert_eq!(read(&compressed).unwrap(), b"x");
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("mine.ko");
+    mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+    let error = read(&pipe).unwrap_err().to_string();
+    assert!(error.contains("not a regular file"), "{error}");
+    assert!(read(directory.path()).is_err());
+}
+
+#[test]
+fn a_section_for_each_function_is_not_gone_through_again_and_again() {
+    const MANY: usize = 30_000;
+    let names = b"\0f\0";
+    let symbol = |section: usize| {
+        let mut bytes = 1_u32.to_le_bytes().to_vec();
+        bytes.extend([0x02, 0]);
+        bytes.extend((section as u16).to_le_bytes());
+        bytes.extend([0; 16]);
+        bytes
+    };
+    let mut sections: Vec<Section> = (0..MANY)
+        .map(|_| Section(".text", 1, 0x6, vec![0; 16], 0, 0, 0))
+        .collect();
+    let info = b"name=mine\0".to_vec();
+    sections.push(Section(".modinfo", 1, 0, info, 0, 0, 0));
+    let symbols = (0..=MANY).flat_map(symbol).collect();
+    let strings = MANY as u32 + 3;
+    sections.push(Section(".symtab", 2, 0, symbols, strings, 1, 24));
+    sections.push(Section(".strtab", 3, 0, names.to_vec(), 0, 0, 0));
+    let bytes = elf(&sections);
+    let began = Instant::now();
+    let module = parse(&bytes).unwrap();
+    assert_eq!(module.functions.len(), MANY);
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
 }

@@ -78,6 +78,24 @@ fn directories_that_were_mapped_to_relative_ones_are_cut_as_well() {
 }
 
 #[test]
+fn a_module_of_one_unit_tells_where_its_tree_is() {
+    for build in ["debian/build/build_amd64", "/home/me/kernel/linux"] {
+        for name in ["drivers/net/dummy.c", "./drivers/net/dummy.c"] {
+            let places = [(build, name)];
+            let path = |file: &str| format!("{build}/{file}");
+            check(&places, &path(name), "drivers/net/dummy.c");
+            check(&places, &path("include/linux/err.h"), "include/linux/err.h");
+        }
+    }
+    // One of somebody's own, which is no part of a tree.
+    let places = [("/home/me/fs", "dummy.c")];
+    check(&places, "/home/me/fs/dummy.c", "fs/dummy.c");
+    let places = [("/usr/src/linux-headers-6.12", "/home/me/dummy/dummy.c")];
+    let own = "/home/me/dummy/dummy.c";
+    check(&places, own, own);
+}
+
+#[test]
 fn a_file_outside_of_the_tree_stays_whole() {
     let places = [("/src/linux", "kernel/fork.c"), ("/src/linux", "fs/open.c")];
     check(
