@@ -55,6 +55,14 @@ fn server_of(module: &str) -> Server {
     })
 }
 
+/// How often it was asked for the module's. (Some kernels have their own image in the same place.)
+fn n_asked(server: &Server, module: &str) -> usize {
+    let id = build_id(module);
+    let requests = server.requests();
+    let of_module = requests.iter().filter(|request| request.0[0].contains(&id));
+    of_module.count()
+}
+
 fn without_debug_files(server: &Server, cache: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c"]);
@@ -94,11 +102,11 @@ fn lines_of_a_module_come_from_a_server_where_that_is_asked_for() {
     assert!(server.requests().is_empty());
     let (text, said) = symbolize(&["--debuginfod"]);
     assert!(text.contains("ovl_lookup fs/overlayfs/"), "{text}{said}");
-    assert_eq!(server.requests().len(), 1);
+    assert_eq!(n_asked(&server, "overlay"), 1);
     // It is in the cache now.
     let (text, _) = symbolize(&[]);
     assert!(text.contains("ovl_lookup fs/overlayfs/"), "{text}");
-    assert_eq!(server.requests().len(), 1);
+    assert_eq!(n_asked(&server, "overlay"), 1);
 }
 
 #[test]
@@ -110,7 +118,7 @@ fn what_will_be_traced_is_fetched_before() {
     let (server, cache) = (server_of("overlay"), tempfile::tempdir().unwrap());
     let arguments = ["-e", "ovl_lookup", "--no-cache", "-v", "--debuginfod"];
     let trace = Trace::spawn(without_debug_files(&server, cache.path(), &arguments)).ready();
-    assert_eq!(server.requests().len(), 1);
+    assert_eq!(n_asked(&server, "overlay"), 1);
     assert!(trace.said("debug information in `"));
     let stderr = trace.interrupt().stderr;
     assert!(!stderr.contains("no source lines of module"), "{stderr}");
