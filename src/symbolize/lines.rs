@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::engine::Engine;
 use super::functions::SourceFunctions;
@@ -19,6 +20,9 @@ use super::types::{Inlined, SourceLine, SymbolAt};
 use crate::cache::Cache;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, NameGlob};
+
+/// How long after an image was opened its index is begun, which takes a part of a processor.
+const BEHIND_THE_START: Duration = Duration::from_secs(2);
 
 /// How images are read.
 #[derive(Clone, Debug)]
@@ -195,6 +199,8 @@ impl PendingLines {
                     && is_wanted
                     && options.index == IndexUse::Make
                 {
+                    // Attaching comes first.
+                    thread::sleep(BEHIND_THE_START);
                     // It only costs the next run its head start.
                     let _ = catch_unwind(AssertUnwindSafe(|| build_gently(&image, cache)));
                 }

@@ -112,19 +112,24 @@ impl Btf {
     /// All functions by name: for those who ask often.
     #[must_use]
     pub fn functions_by_name(&self) -> HashMap<&str, BtfFunction<'_>> {
-        self.by_name(|_| true)
+        // To make room again and again costs as much as the rest.
+        let room = HashMap::with_capacity(self.functions.len());
+        self.by_name(room, |_| true)
     }
 
     /// The functions of these names: a fraction of the time that all of them take.
     #[must_use]
     pub fn functions_of_names(&self, names: &NameSet<'_>) -> HashMap<&str, BtfFunction<'_>> {
-        self.by_name(|name| {
+        self.by_name(HashMap::new(), |name| {
             names.may_contain(name) && str::from_utf8(name).is_ok_and(|name| names.contains(name))
         })
     }
 
-    fn by_name(&self, wanted: impl Fn(&[u8]) -> bool) -> HashMap<&str, BtfFunction<'_>> {
-        let mut by_name = HashMap::new();
+    fn by_name<'a>(
+        &'a self,
+        mut by_name: HashMap<&'a str, BtfFunction<'a>>,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> HashMap<&'a str, BtfFunction<'a>> {
         for &id in &self.functions {
             if !wanted(self.name_bytes(id)) {
                 continue;
