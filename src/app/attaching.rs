@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Attaching and detaching, and what is said meanwhile.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 
 use super::stop::StopFlag;
@@ -11,6 +13,9 @@ use crate::select::{Assigned, TracedFunction};
 
 /// Attaching this many functions one by one takes long enough to say so.
 const MANY_ONE_BY_ONE: usize = 100;
+
+/// So soon it is noticed that somebody insists.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// Attaches to the functions of a run that is about to start.
 pub(super) fn attach(
@@ -74,13 +79,29 @@ fn name_of<'f>(refused: &Refused, functions: &'f [TracedFunction]) -> &'f str {
     found.map_or("?", |function| &function.name)
 }
 
-/// Detaching is slow where attaching is: say that we are at it.
-pub(super) fn detach(tracer: Tracer<'_>, diag: &Diag) {
+/// Detaching is slow where attaching is: says that we are at it, and leaves it to the background
+/// where somebody insists on the end.
+pub(super) fn detach(tracer: Tracer<'_>, stop: &StopFlag, diag: &Diag) {
     let n_one_by_one = tracer.n_one_by_one();
     if n_one_by_one > MANY_ONE_BY_ONE {
-        diag.note(format!("detaching from {n_one_by_one} functions"));
+        diag.note(format!(
+            "detaching from {n_one_by_one} functions; Ctrl-C again leaves that to the background"
+        ));
     }
-    drop(tracer);
+    let asked = stop.times_asked();
+    let mut detaching = tracer.detach();
+    while !detaching.wait(MOMENT) {
+        if stop.times_asked() > asked {
+            let processes = detaching.leave();
+            let processes: Vec<String> = processes.iter().map(u32::to_string).collect();
+            diag.note(format!(
+                "detaching goes on in the background, where nothing is traced any more \
+                 (process {})",
+                processes.join(", ")
+            ));
+            return;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! any other thread is started: one that did not block them would be killed by them, and we too.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -40,6 +40,7 @@ struct State {
     /// Nothing is attached yet: a signal does what it does by default.
     is_preparing: AtomicBool,
     is_raised: AtomicBool,
+    times_asked: AtomicU32,
     reopen: AtomicBool,
     command: Mutex<Option<Signaller>>,
 }
@@ -52,6 +53,7 @@ impl StopFlag {
             hangup,
             is_preparing: AtomicBool::new(true),
             is_raised: AtomicBool::new(false),
+            times_asked: AtomicU32::new(0),
             reopen: AtomicBool::new(false),
             command: Mutex::new(None),
         }));
@@ -81,6 +83,7 @@ impl StopFlag {
 
     fn take(&self, info: &siginfo) {
         let signal = info.ssi_signo.cast_signed();
+        self.0.times_asked.fetch_add(1, Ordering::Relaxed);
         let command = self.lock();
         if signal == Signal::SIGHUP as i32 && self.0.hangup == Hangup::Reopens {
             self.0.reopen.store(true, Ordering::Relaxed);
@@ -107,6 +110,11 @@ impl StopFlag {
 
     pub(super) fn is_raised(&self) -> bool {
         self.0.is_raised.load(Ordering::Relaxed)
+    }
+
+    /// How many signals came: one more than before, while we end, is somebody who insists.
+    pub(super) fn times_asked(&self) -> u32 {
+        self.0.times_asked.load(Ordering::Relaxed)
     }
 
     /// Whether the output file is to be opened again; says so once.

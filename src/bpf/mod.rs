@@ -6,6 +6,7 @@
 
 pub mod attach;
 mod detach;
+mod ending;
 mod kernel_stats;
 mod object;
 mod patch;
@@ -19,6 +20,7 @@ mod sys;
 mod tracer;
 pub mod wire;
 
+pub use ending::Detaching;
 pub use kernel_stats::{Hits, KernelStats, Misses};
 pub use refusal::{hint_of, is_forbidden};
 pub use settings::{

@@ -38,7 +38,7 @@ pub struct Tracer<'obj> {
     pub(super) links: Vec<(BackendKind, Links)>,
     /// Links and programs that look after tasks: their sessions end with them, their children
     /// are in scope.
-    tasks: Vec<[OwnedFd; 2]>,
+    pub(super) tasks: Vec<[OwnedFd; 2]>,
     watches_cgroups: bool,
     scope: ScopeSettings,
     /// What links had missed that are closed by now.
@@ -209,6 +209,9 @@ impl<'obj> Tracer<'obj> {
                 }
             }
             self.links.push((backend, links));
+            if is_interrupted {
+                bail!("interrupted");
+            }
         }
         if is_first {
             check_entries(functions, &attached.refused)?;

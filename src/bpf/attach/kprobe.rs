@@ -7,7 +7,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Error, Result};
 use libbpf_sys::bpf_insn;
 
 use super::super::object::Loaded;
@@ -86,7 +86,7 @@ pub(super) fn attach_all(
             }),
         }
         if !progress(n_done + 1, functions.len()) {
-            bail!("interrupted");
+            break; // what is attached is detached with all the rest
         }
     }
     if let Programs::Shared {

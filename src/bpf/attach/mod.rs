@@ -43,7 +43,6 @@ pub(super) struct Links {
     pub(super) refused: Vec<Refused>,
     pub(super) n_attached: usize,
     /// Removes named probes once all of the above is gone.
-    #[expect(dead_code, reason = "what it does, it does when it is dropped")]
     pub(super) guardian: Option<Guardian>,
 }
 

@@ -7,10 +7,11 @@
 //! that it makes system calls and does nothing else.
 
 use std::io;
+use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use super::own;
+use super::{fork, pipe};
 
 /// Between two attempts, in nanoseconds.
 const PAUSE: libc::c_long = 20_000_000;
@@ -37,27 +38,37 @@ pub(in crate::bpf) struct Guardian {
 impl Guardian {
     /// Has each of `commands` written to `file` when this value is dropped or this process gone.
     pub(in crate::bpf) fn start(file: OwnedFd, commands: Vec<Vec<u8>>) -> io::Result<Self> {
-        let mut ends = [0; 2];
-        // SAFETY: there is room for two descriptors.
-        if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let (read, write) = (own(ends[0])?, own(ends[1])?);
-        // SAFETY: the child makes system calls only, on memory that was there before.
-        match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => {
-                wait_for_end_of(&read, &file);
+        let (read, write) = pipe()?;
+        let child = fork(|| {
+            if wait_for_end_of(&read, &file) {
                 for command in &commands {
                     write_command(command);
                 }
-                exit()
             }
-            child => Ok(Self {
-                pipe: Some(write),
-                child,
-            }),
+        })?;
+        Ok(Self {
+            pipe: Some(write),
+            child,
+        })
+    }
+
+    /// Whether the child is done; it begins when this is first asked.
+    pub(in crate::bpf) fn is_done(&mut self) -> bool {
+        drop(self.pipe.take());
+        if self.child > 0 {
+            // SAFETY: a null status is not written to.
+            let ended = unsafe { libc::waitpid(self.child, ptr::null_mut(), libc::WNOHANG) };
+            if ended == 0 {
+                return false;
+            }
+            self.child = 0;
         }
+        true
+    }
+
+    /// As dropping it, but without waiting. Returns who goes on.
+    pub(in crate::bpf) fn leave(mut self) -> u32 {
+        mem::take(&mut self.child).cast_unsigned()
     }
 }
 
@@ -65,6 +76,9 @@ impl Drop for Guardian {
     /// Waits for the child: nothing is left when the prompt is back.
     fn drop(&mut self) {
         drop(self.pipe.take());
+        if self.child == 0 {
+            return;
+        }
         loop {
             // SAFETY: a null status is not written to.
             let waited = unsafe { libc::waitpid(self.child, ptr::null_mut(), 0) };
@@ -77,7 +91,7 @@ impl Drop for Guardian {
 
 /// In the child. Every other descriptor is closed first: those of our programs and probes, which
 /// would go on as long as it has them, our own end of the pipe, and the terminal.
-fn wait_for_end_of(pipe: &OwnedFd, file: &OwnedFd) {
+fn wait_for_end_of(pipe: &OwnedFd, file: &OwnedFd) -> bool {
     // SAFETY: takes no argument.
     unsafe { libc::setsid() };
     let [pipe, file] = [pipe, file].map(|fd| {
@@ -87,7 +101,7 @@ fn wait_for_end_of(pipe: &OwnedFd, file: &OwnedFd) {
     for (from, to) in [(pipe, PIPE), (file, FILE)] {
         // SAFETY: as above.
         if unsafe { libc::dup2(from, to) } < 0 {
-            exit();
+            return false;
         }
     }
     // SAFETY: as above. Nothing of the child's uses what is closed.
@@ -97,7 +111,7 @@ fn wait_for_end_of(pipe: &OwnedFd, file: &OwnedFd) {
         // SAFETY: there is room for one byte.
         let n_read = unsafe { libc::read(PIPE, (&raw mut byte).cast(), 1) };
         if n_read >= 0 || !is_errno(libc::EINTR) {
-            return;
+            return true;
         }
     }
 }
@@ -120,9 +134,4 @@ fn write_command(command: &[u8]) {
 
 fn is_errno(errno: i32) -> bool {
     io::Error::last_os_error().raw_os_error() == Some(errno)
-}
-
-fn exit() -> ! {
-    // SAFETY: ends the child without running anything of ours.
-    unsafe { libc::_exit(0) }
 }

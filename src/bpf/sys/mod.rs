@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code)]
 
+mod closing;
 mod guardian;
 mod links;
 mod support;
@@ -20,6 +21,7 @@ use libbpf_sys::{
     bpf_object__prepare, bpf_prog_load, bpf_prog_load_opts, bpf_prog_type, libbpf_set_print,
 };
 
+pub(super) use self::closing::Closing;
 pub(super) use self::guardian::Guardian;
 pub(super) use self::links::{
     attach_kprobe_multi, attach_raw_tracepoint, attach_tracing, attach_tracing_multi, link_misses,
@@ -167,6 +169,32 @@ fn btf_name(btf: &OwnedFd) -> io::Result<CString> {
     Ok(CStr::from_bytes_until_nul(&name)
         .map(CStr::to_owned)
         .unwrap_or_default())
+}
+
+/// Runs `work` in a child process, which then ends without running anything else of ours. Other
+/// threads may have held locks when it was forked, the allocator's among them: `work` makes system
+/// calls only, on memory that was there before.
+fn fork(work: impl FnOnce()) -> io::Result<libc::pid_t> {
+    // SAFETY: the child keeps to the above.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            work();
+            // SAFETY: takes a number.
+            unsafe { libc::_exit(0) }
+        }
+        child => Ok(child),
+    }
+}
+
+/// A pipe: the end to read from, the end to write to.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: there is room for two descriptors.
+    if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((own(ends[0])?, own(ends[1])?))
 }
 
 /// libbpf's calls return `-errno`.

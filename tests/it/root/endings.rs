@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! How a trace ends: by Ctrl-C, also while attaching, or by `kill -9`; and that nothing stays attached
-//! after any of these.
+//! How a trace ends: patiently, at once by a second Ctrl-C, or by `kill -9`; and that nothing stays
+//! attached after any of these.
 
 use std::fs;
 use std::thread;
@@ -54,6 +54,35 @@ fn assert_left_as(before: (usize, usize, usize)) {
 }
 
 #[test]
+fn a_second_ctrl_c_gives_the_prompt_back_at_once_and_nothing_stays_attached() {
+    let before = held();
+    let trace = Trace::start_text(SLOW);
+    trace.simfail(&["bpf-cmd"]);
+    trace.signal(sys::SIGINT);
+    // What was recorded is said before anything is detached.
+    trace.wait_until_said("1 session shown");
+    thread::sleep(Duration::from_millis(300));
+    assert!(
+        !is_left_as(before),
+        "it was detached before it was asked twice"
+    );
+    let asked = Instant::now();
+    trace.signal(sys::SIGINT);
+    let ended = trace.wait();
+    let waited = asked.elapsed();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("in the background"),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stdout.contains("_sys_bpf"), "{}", ended.stdout);
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
+    assert!(!is_left_as(before), "nothing was left to the background");
+    assert_left_as(before);
+}
+
+#[test]
 fn the_first_ctrl_c_waits_until_nothing_is_attached() {
     let before = held();
     let trace = Trace::start(SLOW);
@@ -94,5 +123,25 @@ fn kill_9_leaves_no_single_kprobe_behind() {
     assert_eq!(events, "", "single kprobes have no names");
     trace.signal(sys::SIGKILL);
     trace.wait();
+    assert_left_as(before);
+}
+
+#[test]
+fn single_kprobes_are_closed_side_by_side() {
+    let before = held();
+    let trace = Trace::start(&[
+        "-e",
+        "*_sys_bpf",
+        "-a",
+        "vfs_*",
+        "-K",
+        "--all-matching",
+        "-n",
+        "simfail",
+    ]);
+    trace.simfail(&["bpf-cmd"]);
+    let report = trace.finish();
+    assert_eq!(report.of("simfail").len(), 1);
+    assert!(held().2 <= before.2, "{:?}, before: {before:?}", held());
     assert_left_as(before);
 }
