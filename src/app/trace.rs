@@ -78,17 +78,13 @@ pub(super) fn trace(
     );
     let mut tracer = Tracer::load(&mut storage, &settings).map_err(explain_refusal)?;
     diag.phase("loaded programs");
-<<<<<<< HEAD
-    let attached = attach(&mut tracer, &armed, &assigned, stop, diag)?;
-=======
-    let attached = match attach(&mut tracer, &armed, &assigned, &stop, diag) {
+    let attached = match attach(&mut tracer, &armed, &assigned, stop, diag) {
         Ok(attached) => attached,
         Err(error) => {
-            detach(tracer, &stop, diag);
+            detach(tracer, stop, diag);
             return Err(error);
         }
     };
->>>>>>> a1c8002 (ending: links are closed by child processes, so that a second Ctrl-C gives the prompt back at once; tests: -K and kill -9, misses counted exactly)
     scoping.enter(&mut tracer)?;
     diag.phase("attached");
     let knowing = Knowing::before_start(known, image, files, diag)?;
@@ -248,7 +244,7 @@ pub(super) fn trace(
     summary.untraced = untraced;
     summary.detached = run.watch.detached();
     write_summary(&summary, config.run.format, &mut out, diag)?;
-    detach(tracer, &stop, diag);
+    detach(tracer, stop, diag);
     Ok(())
 }
 

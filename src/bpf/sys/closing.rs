@@ -29,15 +29,19 @@ impl Closing {
             .map(|lane| lane.iter().map(AsRawFd::as_raw_fd).collect())
             .collect();
         let (done, doing) = pipe()?;
+        let (wait, begin) = pipe()?;
+        let gate = [wait.as_raw_fd(), begin.as_raw_fd()];
         let mut children = Vec::new();
         for number in 0..raw.len() {
-            if let Ok(child) = fork(|| close_lane(&raw, number)) {
+            if let Ok(child) = fork(|| close_lane(&raw, number, gate)) {
                 children.push(child);
             }
         }
         drop(doing);
         // The children have all of them: nothing is detached by this.
         drop(lanes);
+        // Before, ours would have been the last ones, and the work ours.
+        drop(begin);
         Ok(Self { done, children })
     }
 
@@ -66,8 +70,9 @@ impl Closing {
     }
 }
 
-/// In a child.
-fn close_lane(lanes: &[Vec<RawFd>], number: usize) {
+/// In a child. `gate` is a pipe: nothing comes out of it, and it ends when all others have closed
+/// what is to be closed here.
+fn close_lane(lanes: &[Vec<RawFd>], number: usize, [wait, begin]: [RawFd; 2]) {
     // SAFETY: takes no argument. Signals of the terminal are not for us any more.
     unsafe { libc::setsid() };
     // Whoever reads our output need not wait for us.
@@ -80,6 +85,10 @@ fn close_lane(lanes: &[Vec<RawFd>], number: usize) {
             close(*fd);
         }
     }
+    close(begin);
+    let mut byte = 0_u8;
+    // SAFETY: there is room for one byte. Signals are blocked: it ends with the pipe.
+    unsafe { libc::read(wait, (&raw mut byte).cast(), 1) };
     for fd in &lanes[number] {
         close(*fd);
     }
