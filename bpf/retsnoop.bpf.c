@@ -275,11 +275,8 @@ static __noinline u64 trampoline_call_starts(u64 *ctx, u64 tag, u64 task, bool m
 	return call_starts(&call, tag, task, may_open);
 }
 
-/* The section's type is of no matter: only patched copies are loaded, with their own. */
-SEC("raw_tracepoint/trampoline")
-int trampoline_entry(u64 *ctx)
+static __always_inline int trampoline_call(u64 *ctx, u64 tag)
 {
-	u64 tag = patched_constant(TAG_MARK);
 	bool opening = ((tag >> OPENS_SHIFT) & 1) && may_open();
 	bool sampled = is_sampled();
 	u64 task = task_key();
@@ -292,6 +289,13 @@ int trampoline_entry(u64 *ctx)
 		count_inside(tag);
 	trampoline_call_starts(ctx, tag, task, opening);
 	return 0;
+}
+
+/* The section's type is of no matter: only patched copies are loaded, with their own. */
+SEC("raw_tracepoint/trampoline")
+int trampoline_entry(u64 *ctx)
+{
+	return trampoline_call(ctx, patched_constant(TAG_MARK));
 }
 
 static __noinline void trampoline_call_ends(u64 *ctx, u64 task)
@@ -322,13 +326,19 @@ int trampoline_exit(u64 *ctx)
 	return 0;
 }
 
-static __noinline void tracing_call_ends(u64 *ctx, u64 token)
+/* Programs for many functions ask for what copies for one have as constants. */
+static __always_inline void read_return(struct call *call, u64 *ctx)
+{
+	bpf_get_func_ret(ctx, &call->result);
+	call->call_site_offset = 8 * bpf_get_func_arg_cnt(ctx) + TRAMPOLINE_CALL_SITE;
+	call->ip = bpf_get_func_ip(ctx);
+}
+
+static __noinline void tracing_call_with_token_ends(u64 *ctx, u64 token)
 {
 	struct call call = {.ctx = ctx};
 
-	bpf_get_func_ret(ctx, &call.result);
-	call.call_site_offset = 8 * bpf_get_func_arg_cnt(ctx) + TRAMPOLINE_CALL_SITE;
-	call.ip = bpf_get_func_ip(ctx);
+	read_return(&call, ctx);
 	call_with_token_ends(&call, token);
 }
 
@@ -343,7 +353,7 @@ int tracing_session(u64 *ctx)
 	if (session_is_return(ctx) & 0xff) {
 		token = *session_cookie(ctx);
 		if (token)
-			tracing_call_ends(ctx, token);
+			tracing_call_with_token_ends(ctx, token);
 		return 0;
 	}
 	task = task_key();
@@ -359,6 +369,32 @@ int tracing_session(u64 *ctx)
 	token = trampoline_call_starts(ctx, tag, task, opening);
 	if (token)
 		*session_cookie(ctx) = token;
+	return 0;
+}
+
+/* fentry.multi and fexit.multi: a program and a link for calls, and one for returns. */
+SEC("raw_tracepoint/trampoline")
+int tracing_entry(u64 *ctx)
+{
+	return trampoline_call(ctx, bpf_get_attach_cookie(ctx));
+}
+
+static __noinline void tracing_call_ends(u64 *ctx, u64 task)
+{
+	struct call call = {.ctx = ctx, .sp = (u64)ctx};
+
+	read_tag(&call, bpf_get_attach_cookie(ctx));
+	read_return(&call, ctx);
+	call_ends(&call, task);
+}
+
+SEC("raw_tracepoint/trampoline")
+int tracing_exit(u64 *ctx)
+{
+	u64 task = task_key();
+
+	if (!has_no_session(task))
+		tracing_call_ends(ctx, task);
 	return 0;
 }
 

@@ -41,6 +41,7 @@ pub(super) fn report(files: &KernelFiles) -> String {
             ),
         ),
         ("tracing-multi", yes(support.tracing_multi)),
+        ("fentry-multi", yes(support.fentry_multi)),
         ("kprobe-session", yes(support.kprobe_session)),
         ("kprobe-multi", yes(support.kprobe_multi)),
         ("kprobe", yes(support.kprobe)),

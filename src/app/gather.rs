@@ -56,7 +56,7 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     if let Some(remembered) = memory.as_ref().and_then(|memory| memory.recall(files)) {
         diag.phase("remembered the selection");
         let Remembered { selection, layout } = remembered;
-        let support = KernelSupport::probe(layout.fsession_multi, layout.kprobe_pmu.is_some());
+        let support = KernelSupport::probe(layout.tracing_multi, layout.kprobe_pmu.is_some());
         return Ok(Prepared {
             selection,
             policy: policy(config.backend, support)?,
@@ -181,6 +181,7 @@ fn policy(choice: BackendChoice, support: KernelSupport) -> Result<BackendPolicy
     let kind = match choice {
         BackendChoice::Auto => return Ok(auto),
         BackendChoice::TracingMulti => BackendKind::TracingMulti,
+        BackendChoice::FentryMulti => BackendKind::FentryMulti,
         BackendChoice::KprobeSession => BackendKind::KprobeSession,
         BackendChoice::KprobeMulti => BackendKind::KprobeMulti,
         BackendChoice::Fentry => BackendKind::Trampoline,

@@ -3,21 +3,27 @@
 
 use anyhow::{Context, Result};
 
-use crate::bpf::{KernelSupport, KprobePmu, Layout, PerCpu, Preempt, TaskLayout};
+use crate::bpf::{KernelSupport, KprobePmu, Layout, PerCpu, Preempt, TaskLayout, TracingMulti};
 use crate::kernel::btf::Btf;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::kallsyms::Kallsyms;
 
-/// The number of the attach type for fsession.multi: newer than libbpf, so the kernel's own types
-/// tell it.
-pub(super) fn fsession_multi(btf: &Btf) -> Option<u32> {
-    btf.enum_value("bpf_attach_type", "BPF_TRACE_FSESSION_MULTI")
-        .and_then(|value| u32::try_from(value).ok())
+fn tracing_multi(btf: &Btf) -> TracingMulti {
+    let number = |name| {
+        btf.enum_value("bpf_attach_type", name)
+            .and_then(|value| u32::try_from(value).ok())
+    };
+    TracingMulti {
+        session: number("BPF_TRACE_FSESSION_MULTI"),
+        entry: number("BPF_TRACE_FENTRY_MULTI"),
+        exit: number("BPF_TRACE_FEXIT_MULTI"),
+    }
 }
 
 /// Asks the kernel for its back ends.
 pub(super) fn support(btf: Option<&Btf>, files: &KernelFiles) -> KernelSupport {
-    KernelSupport::probe(btf.and_then(fsession_multi), files.kprobe_pmu().is_some())
+    let types = btf.map(tracing_multi).unwrap_or_default();
+    KernelSupport::probe(types, files.kprobe_pmu().is_some())
 }
 
 /// Reads it.
@@ -35,7 +41,7 @@ pub(super) fn layout(
         preempt: preempt(btf, kallsyms),
         session_is_return: btf.func_id("bpf_session_is_return"),
         session_cookie: btf.func_id("bpf_session_cookie"),
-        fsession_multi: fsession_multi(btf),
+        tracing_multi: tracing_multi(btf),
         kprobe_pmu: files
             .kprobe_pmu()
             .map(|(kind, return_bit)| KprobePmu { kind, return_bit }),

@@ -25,7 +25,7 @@ pub use kernel_stats::{Hits, KernelStats, Misses};
 pub use refusal::{hint_of, is_forbidden};
 pub use settings::{
     KprobePmu, Layout, PerCpu, Preempt, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings,
-    TaskLayout,
+    TaskLayout, TracingMulti,
 };
 pub use sys::{KernelSupport, silence_libbpf};
 pub use tracer::{Attached, Moved, ObjectStorage, Sink, Tracer};

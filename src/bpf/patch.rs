@@ -89,7 +89,7 @@ mod tests {
     use object::{Object, ObjectSection};
 
     use super::{Copy, patched};
-    use crate::bpf::settings::{Layout, Preempt, TaskLayout};
+    use crate::bpf::settings::{Layout, Preempt, TaskLayout, TracingMulti};
     use crate::bpf::skel::RetsnoopSkelBuilder;
 
     const LAYOUT: Layout = Layout {
@@ -124,7 +124,11 @@ mod tests {
         },
         session_is_return: Some(88),
         session_cookie: Some(99),
-        fsession_multi: None,
+        tracing_multi: TracingMulti {
+            session: None,
+            entry: None,
+            exit: None,
+        },
         kprobe_pmu: None,
         has_cookies: true,
     };

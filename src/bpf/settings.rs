@@ -41,6 +41,18 @@ pub struct KprobePmu {
     pub return_bit: u8,
 }
 
+/// The numbers of the attach types of programs that trampolines of many functions run. They are
+/// newer than libbpf, so the kernel's own types tell them; `None` where it has not that one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TracingMulti {
+    /// `BPF_TRACE_FSESSION_MULTI`: calls and returns.
+    pub session: Option<u32>,
+    /// `BPF_TRACE_FENTRY_MULTI`: calls.
+    pub entry: Option<u32>,
+    /// `BPF_TRACE_FEXIT_MULTI`: returns.
+    pub exit: Option<u32>,
+}
+
 /// Where members stand in structs that tell what a task is a part of: offsets in bytes, named as
 /// struct and member are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,8 +97,8 @@ pub struct Layout {
     pub session_is_return: Option<u32>,
     /// BTF id of `bpf_session_cookie`, where the kernel has it.
     pub session_cookie: Option<u32>,
-    /// `BPF_TRACE_FSESSION_MULTI`, where the kernel has it.
-    pub fsession_multi: Option<u32>,
+    /// Links of trampolines for many functions.
+    pub tracing_multi: TracingMulti,
     /// Single kprobes, where the kernel has them.
     pub kprobe_pmu: Option<KprobePmu>,
     /// Whether kprobe programs can ask for cookies.

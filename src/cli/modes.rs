@@ -52,6 +52,8 @@ pub enum BackendChoice {
     Auto,
     /// One fsession.multi link for all functions, cheap to run and blind nowhere: newest kernels
     TracingMulti,
+    /// A fentry.multi and a fexit.multi link for all functions: newest kernels
+    FentryMulti,
     /// One kprobe.session link for all functions: needs 6.10 and fprobe
     KprobeSession,
     /// Two kprobe.multi links for all functions: needs fprobe (`CONFIG_FPROBE`)

@@ -105,10 +105,12 @@ impl BackendPolicy {
                 BackendKind::KprobeSession,
                 BackendKind::KprobeMulti,
                 BackendKind::TracingMulti,
+                BackendKind::FentryMulti,
             ]
         } else {
             vec![
                 BackendKind::TracingMulti,
+                BackendKind::FentryMulti,
                 BackendKind::KprobeSession,
                 BackendKind::KprobeMulti,
             ]

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum BackendKind {
     /// One `fsession.multi` link: trampolines for all functions at once (7.2).
     TracingMulti,
+    /// A `fentry.multi` and a `fexit.multi` link: the same with two programs (7.2).
+    FentryMulti,
     /// One `kprobe.session` link for call and return of all functions (6.10).
     KprobeSession,
     /// A `kprobe.multi` and a `kretprobe.multi` link (5.18).
@@ -32,8 +34,9 @@ pub struct Needs {
 
 impl BackendKind {
     /// All that there is a choice between.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::TracingMulti,
+        Self::FentryMulti,
         Self::KprobeSession,
         Self::KprobeMulti,
         Self::Trampoline,
@@ -43,13 +46,16 @@ impl BackendKind {
     /// Whether its programs are those of kprobes, of which the kernel runs one at a time on a CPU.
     #[must_use]
     pub fn is_of_kprobes(self) -> bool {
-        !matches!(self, Self::TracingMulti | Self::Trampoline)
+        !self.needs_prototype()
     }
 
     /// Whether it is attached by BTF id, so that it takes only functions with a prototype.
     #[must_use]
     pub fn needs_prototype(self) -> bool {
-        matches!(self, Self::TracingMulti | Self::Trampoline)
+        matches!(
+            self,
+            Self::TracingMulti | Self::FentryMulti | Self::Trampoline
+        )
     }
 
     /// In a few words, for the feature report.
@@ -57,6 +63,7 @@ impl BackendKind {
     pub fn what_it_is(self) -> &'static str {
         match self {
             Self::TracingMulti => "one link of trampolines for all functions",
+            Self::FentryMulti => "two links of trampolines for all functions",
             Self::KprobeSession => "one link for calls and returns of all functions",
             Self::KprobeMulti => "two links for all functions",
             Self::Trampoline => "two programs for each function: slow to attach",
@@ -73,7 +80,9 @@ impl BackendKind {
             option,
         };
         match self {
-            Self::TracingMulti => needs(7, 2, Some("CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS")),
+            Self::TracingMulti | Self::FentryMulti => {
+                needs(7, 2, Some("CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"))
+            }
             Self::KprobeSession => needs(6, 10, Some("CONFIG_FPROBE")),
             Self::KprobeMulti => needs(5, 18, Some("CONFIG_FPROBE")),
             Self::Trampoline => needs(5, 5, None),
@@ -100,6 +109,7 @@ impl fmt::Display for BackendKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TracingMulti => "tracing-multi",
+            Self::FentryMulti => "fentry-multi",
             Self::KprobeSession => "kprobe-session",
             Self::KprobeMulti => "kprobe-multi",
             Self::Trampoline => "fentry",

@@ -91,7 +91,8 @@ pub(super) trait Backend {
 
 pub(super) fn implementation(backend: BackendKind) -> Box<dyn Backend> {
     match backend {
-        BackendKind::TracingMulti => Box::new(tracing_multi::TracingMulti),
+        BackendKind::TracingMulti => Box::new(tracing_multi::Session),
+        BackendKind::FentryMulti => Box::new(tracing_multi::Pair),
         BackendKind::KprobeSession => Box::new(kprobe_multi::Session),
         BackendKind::KprobeMulti => Box::new(kprobe_multi::Pair),
         BackendKind::Trampoline => Box::new(trampoline::Trampoline),

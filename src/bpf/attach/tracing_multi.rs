@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! fsession.multi: one program and one link for call and return of all functions of the kernel,
-//! and one of each for each module.
+//! and one of each for each module. Where there is none: fentry.multi and fexit.multi, two of each.
 //!
 //! As cheap to run as fentry and fexit, and they run where kprobe programs are skipped; attached
 //! at once, by BTF id. One program is enough for entry functions and others, and wanted: the
 //! kernel keeps a program out of itself, but not out of its sibling.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::{Context, Result, bail};
-use libbpf_sys::bpf_attach_type;
+use libbpf_sys::{bpf_attach_type, bpf_insn};
 
 use super::super::object::Loaded;
 use super::super::patch::{Copy, patched};
@@ -21,39 +22,82 @@ use super::trampoline::btf_module;
 use super::{Backend, Links, Progress, Refused, tag};
 use crate::select::TracedFunction;
 
-pub(super) struct TracingMulti;
+/// fsession.multi.
+pub(super) struct Session;
 
-impl Backend for TracingMulti {
+/// fentry.multi and fexit.multi.
+pub(super) struct Pair;
+
+/// A program to be: its name, its instructions, how it is attached.
+type Part<'t> = (&'static CStr, &'t [bpf_insn], bpf_attach_type);
+
+/// A loaded program and how it is attached.
+type Program = (OwnedFd, bpf_attach_type);
+
+impl Backend for Session {
     fn attach(
         &self,
         loaded: &Loaded<'_>,
         functions: &[&TracedFunction],
         progress: Progress<'_>,
     ) -> Result<Links> {
-        let attach_type = loaded
-            .layout
-            .fsession_multi
-            .context("the kernel's BTF does not number fsession.multi")?;
-        let mut links = Links::default();
-        for (module, functions) in by_module(functions) {
-            match load(loaded, attach_type, module) {
-                Ok(program) => {
-                    attach_ids(&program, attach_type, functions, &mut links)?;
-                    links.programs.push(program);
-                }
-                Err(error) if module.is_none() => return Err(error),
-                Err(error) => {
-                    let all = Links::refused_all(&functions, &error);
-                    links.refused.extend(all.refused);
-                }
+        let session = loaded.layout.tracing_multi.session;
+        let session = session.context("the kernel's BTF does not number fsession.multi")?;
+        let template = &*loaded.templates.tracing_session;
+        let parts = [(c"retsnoop_sess", template, session)];
+        attach_modules(loaded, &parts, functions, progress)
+    }
+}
+
+impl Backend for Pair {
+    fn attach(
+        &self,
+        loaded: &Loaded<'_>,
+        functions: &[&TracedFunction],
+        progress: Progress<'_>,
+    ) -> Result<Links> {
+        let types = loaded.layout.tracing_multi;
+        let (entry, exit) = types
+            .entry
+            .zip(types.exit)
+            .context("the kernel's BTF does not number fentry.multi and fexit.multi")?;
+        // Returns first: a call that is seen must have its return seen.
+        let parts = [
+            (c"retsnoop_exit", &*loaded.templates.tracing_exit, exit),
+            (c"retsnoop_entry", &*loaded.templates.tracing_entry, entry),
+        ];
+        attach_modules(loaded, &parts, functions, progress)
+    }
+}
+
+/// Attaches to the functions of each BTF object by programs of its own.
+fn attach_modules(
+    loaded: &Loaded<'_>,
+    parts: &[Part<'_>],
+    functions: &[&TracedFunction],
+    progress: Progress<'_>,
+) -> Result<Links> {
+    let mut links = Links::default();
+    for (module, functions) in by_module(functions) {
+        match load(loaded, parts, module) {
+            Ok(programs) => {
+                attach_ids(&programs, functions, &mut links)?;
+                links
+                    .programs
+                    .extend(programs.into_iter().map(|(program, _)| program));
             }
-            let n_done = links.n_attached + links.refused.len();
-            if !progress(n_done, n_done.max(1)) {
-                bail!("interrupted");
+            Err(error) if module.is_none() => return Err(error),
+            Err(error) => {
+                let all = Links::refused_all(&functions, &error);
+                links.refused.extend(all.refused);
             }
         }
-        Ok(links)
+        let n_done = links.n_attached + links.refused.len();
+        if !progress(n_done, n_done.max(1)) {
+            bail!("interrupted");
+        }
     }
+    Ok(links)
 }
 
 /// The functions of each BTF object.
@@ -70,30 +114,27 @@ fn by_module<'f>(
     modules
 }
 
-fn load(
-    loaded: &Loaded<'_>,
-    attach_type: bpf_attach_type,
-    module: Option<&str>,
-) -> Result<OwnedFd> {
+fn load(loaded: &Loaded<'_>, parts: &[Part<'_>], module: Option<&str>) -> Result<Vec<Program>> {
     let btf = module
         .map(|module| {
             sys::module_btf(module)
                 .with_context(|| format!("failed to open the BTF of module `{module}`"))
         })
         .transpose()?;
-    let template = &loaded.templates.tracing_session;
-    let insns = patched(template, &loaded.layout, Copy::default());
-    let kind = ProgramKind::TracingMulti {
-        attach_type,
-        module_btf: btf.as_ref().map(AsFd::as_fd),
+    let load = |&(name, template, attach_type): &Part<'_>| {
+        let insns = patched(template, &loaded.layout, Copy::default());
+        let kind = ProgramKind::TracingMulti {
+            attach_type,
+            module_btf: btf.as_ref().map(AsFd::as_fd),
+        };
+        program::load(name, &insns, kind).map(|program| (program, attach_type))
     };
-    program::load(c"retsnoop_sess", &insns, kind)
+    parts.iter().map(load).collect()
 }
 
 /// The kernel wants the ids ascending, each once.
 fn attach_ids(
-    program: &OwnedFd,
-    attach_type: bpf_attach_type,
+    programs: &[Program],
     functions: Vec<&TracedFunction>,
     links: &mut Links,
 ) -> Result<()> {
@@ -114,8 +155,10 @@ fn attach_ids(
     let attach = |batch: &[&TracedFunction]| {
         let ids: Vec<u32> = batch.iter().filter_map(|function| id(function)).collect();
         let cookies: Vec<u64> = batch.iter().map(|function| tag(function)).collect();
-        sys::attach_tracing_multi(program.as_fd(), attach_type, &ids, &cookies)
-            .map(|link| vec![link])
+        let attach = |(program, attach_type): &Program| {
+            sys::attach_tracing_multi(program.as_fd(), *attach_type, &ids, &cookies)
+        };
+        programs.iter().map(attach).collect()
     };
     attach_all(&attach, &functions, links)
 }

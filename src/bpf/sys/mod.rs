@@ -44,7 +44,7 @@ pub(super) enum ProgramKind<'fd> {
     Kprobe(bpf_attach_type),
     /// A raw tracepoint.
     RawTracepoint,
-    /// fsession.multi of functions of one BTF object.
+    /// fsession.multi, fentry.multi or fexit.multi of functions of one BTF object.
     TracingMulti {
         attach_type: bpf_attach_type,
         /// The BTF object of a module; `None` for vmlinux.

@@ -10,6 +10,7 @@ use libbpf_sys::{bpf_attach_type, bpf_insn, bpf_link_create, bpf_link_create_opt
 
 use super::links::tracing_multi_link;
 use super::{ProgramKind, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION, load_program, own};
+use crate::bpf::settings::TracingMulti;
 use crate::spec::BackendKind;
 
 /// `r0 = 0`, `exit`, `call bpf_get_attach_cookie` (the context is in r1 from the start).
@@ -23,6 +24,8 @@ const CALL_GET_ATTACH_COOKIE: (u8, i32) = (0x85, 174);
 pub struct KernelSupport {
     /// `fsession.multi` links (7.2).
     pub tracing_multi: bool,
+    /// `fentry.multi` and `fexit.multi` links (7.2).
+    pub fentry_multi: bool,
     /// `kprobe.session` links (6.10, with `CONFIG_FPROBE`).
     pub kprobe_session: bool,
     /// `kprobe.multi` links (5.18, with `CONFIG_FPROBE`).
@@ -35,12 +38,14 @@ pub struct KernelSupport {
 
 impl KernelSupport {
     /// Asks the kernel, without attaching anything. What it cannot be asked is in its BTF and in
-    /// sysfs: the number of the attach type `BPF_TRACE_FSESSION_MULTI`, and whether single kprobes
-    /// have a PMU.
+    /// sysfs: the numbers of the attach types of `tracing_multi`, and whether single kprobes have a
+    /// PMU.
     #[must_use]
-    pub fn probe(fsession_multi: Option<u32>, kprobe: bool) -> Self {
+    pub fn probe(types: TracingMulti, kprobe: bool) -> Self {
         Self {
-            tracing_multi: fsession_multi.is_some_and(probe_tracing_multi),
+            tracing_multi: types.session.is_some_and(probe_tracing_multi),
+            fentry_multi: types.entry.is_some_and(probe_tracing_multi)
+                && types.exit.is_some_and(probe_tracing_multi),
             kprobe_session: probe_kprobe_multi(TRACE_KPROBE_SESSION),
             kprobe_multi: probe_kprobe_multi(TRACE_KPROBE_MULTI),
             cookies: probe_cookies(),
@@ -53,6 +58,7 @@ impl KernelSupport {
     pub fn offers(self, backend: BackendKind) -> bool {
         match backend {
             BackendKind::TracingMulti => self.tracing_multi,
+            BackendKind::FentryMulti => self.fentry_multi,
             BackendKind::KprobeSession => self.kprobe_session,
             BackendKind::KprobeMulti => self.kprobe_multi,
             BackendKind::Trampoline => true,
@@ -80,7 +86,7 @@ fn probe_kprobe_multi(attach_type: bpf_attach_type) -> bool {
     link.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
 }
 
-/// Whether the kernel knows fsession.multi links, by the same trick.
+/// Whether the kernel knows links of trampolines for many functions, by the same trick.
 fn probe_tracing_multi(attach_type: bpf_attach_type) -> bool {
     let kind = ProgramKind::TracingMulti {
         attach_type,

@@ -3,8 +3,9 @@
 
 use super::harness::{Trace, kernel, run};
 
-const BACKENDS: [&str; 5] = [
+const BACKENDS: [&str; 6] = [
     "tracing-multi",
+    "fentry-multi",
     "kprobe-session",
     "kprobe-multi",
     "fentry",
@@ -14,7 +15,7 @@ const BACKENDS: [&str; 5] = [
 /// Whether a kernel of the matrix has a back end. Debian's 6.1 is built without fprobe.
 fn is_offered(backend: &str) -> bool {
     match backend {
-        "tracing-multi" => kernel() == "newest",
+        "tracing-multi" | "fentry-multi" => kernel() == "newest",
         "kprobe-session" | "kprobe-multi" => !matches!(kernel().as_str(), "5.10" | "6.1"),
         _ => true,
     }
