@@ -7,6 +7,8 @@
 #![allow(unsafe_code, clippy::print_stdout, clippy::print_stderr)]
 
 use std::env;
+use std::ffi::CString;
+use std::mem;
 use std::process::ExitCode;
 use std::ptr;
 use std::time::Instant;
@@ -14,6 +16,7 @@ use std::time::Instant;
 /// `bpf(2)` commands and the size of the attributes that these calls need.
 const BPF_MAP_CREATE: i64 = 0;
 const BPF_MAP_LOOKUP_ELEM: i64 = 1;
+const BPF_PROG_LOAD: i64 = 5;
 const ATTR_BYTES: usize = 72;
 
 fn main() -> ExitCode {
@@ -38,8 +41,13 @@ fn main() -> ExitCode {
             attr.bpf(BPF_MAP_CREATE)
         }),
         Some("map-lookup") => map_lookup(),
+        Some("prog-load-fails") => prog_load_fails(),
+        Some("send") => send_on(arguments.get(4).map_or("lo", String::as_str)),
         _ => {
-            eprintln!("usage: calls close|map-create-fails|map-lookup COUNT [ROUNDS]");
+            eprintln!(
+                "usage: calls close|map-create-fails|map-lookup|prog-load-fails|send COUNT \
+                 [ROUNDS [INTERFACE]]"
+            );
             return ExitCode::from(2);
         }
     };
@@ -75,6 +83,50 @@ fn map_lookup() -> Box<dyn FnMut() -> i64> {
     attr.set64(1, ptr::from_mut(key) as u64);
     attr.set64(2, ptr::from_mut(value) as u64);
     Box::new(move || attr.bpf(BPF_MAP_LOOKUP_ELEM))
+}
+
+/// A program whose first instruction reads behind its context: the verifier finds out some calls
+/// below the system call.
+fn prog_load_fails() -> Box<dyn FnMut() -> i64> {
+    /// `r0 = *(u64 *)(r1 + 0x4000)`, `exit`.
+    static INSNS: [[u8; 8]; 2] = [
+        [0x79, 0x10, 0, 0x40, 0, 0, 0, 0],
+        [0x95, 0, 0, 0, 0, 0, 0, 0],
+    ];
+    let mut attr = Attr::default();
+    attr.set(0, 1); // a socket filter
+    attr.set(1, INSNS.len() as u32);
+    attr.set64(1, INSNS.as_ptr() as u64);
+    attr.set64(2, c"GPL".as_ptr() as u64);
+    Box::new(move || attr.bpf(BPF_PROG_LOAD))
+}
+
+/// A frame on an interface: on one of VLANs upon VLANs, as deep as these are stacked.
+fn send_on(interface: &str) -> Box<dyn FnMut() -> i64> {
+    let name = CString::new(interface).unwrap_or_default();
+    // SAFETY: the name lives through the call.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    // SAFETY: takes numbers.
+    let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) };
+    // SAFETY: plain numbers, for which all zeroes are good.
+    let mut to: libc::sockaddr_ll = unsafe { mem::zeroed() };
+    to.sll_family = libc::AF_PACKET as u16;
+    to.sll_ifindex = index.cast_signed();
+    let frame = [0xff_u8; 60];
+    Box::new(move || {
+        // SAFETY: frame and address live through the call and are as long as is said.
+        let sent = unsafe {
+            libc::sendto(
+                socket,
+                frame.as_ptr().cast(),
+                frame.len(),
+                0,
+                (&raw const to).cast(),
+                mem::size_of::<libc::sockaddr_ll>() as u32,
+            )
+        };
+        sent as i64
+    })
 }
 
 /// `union bpf_attr`, by its 32-bit and 64-bit words.

@@ -100,14 +100,14 @@ bench_attach() {
   done < <(programs)
 }
 
-# `calls_line LABEL CALL COUNT BASE`: cost of a call as it is now.
+# `calls_line LABEL CALL COUNT BASE [INTERFACE]`: cost of a call as it is now.
 calls_line() {
   local median low high
-  read -r median low high < <("$calls" "$2" "$3" 5)
+  read -r median low high < <("$calls" "$2" "$3" 5 "${@:5}")
   if [[ $4 -gt 0 ]]; then
-    echo "calls $2, $1: $median instructions ($low..$high), $((median - $4)) added, $(awk "BEGIN { printf \"%.1f\", $median / $4 }") x untraced"
+    echo "call $2, $1: $median instructions ($low..$high), $((median - $4)) added, $(awk "BEGIN { printf \"%.1f\", $median / $4 }") x untraced"
   else
-    echo "calls $2, $1: $median instructions ($low..$high)"
+    echo "call $2, $1: $median instructions ($low..$high)"
   fi
   measured=$median
 }
@@ -116,29 +116,68 @@ calls_line() {
 # measured: there is one CPU.
 settle() { sleep 3; }
 
-bench_calls() {
-  local call count base program
+# `with_tracer PROGRAM LABEL CALL COUNT BASE INTERFACE ARGS…`: the cost while a tracer runs.
+with_tracer() {
+  local program=$1 label=$2
+  start_tracer "$program" "${@:7}" -sn
+  settle
+  calls_line "${program##*/} $label" "$3" "$4" "$5" "$6"
+  stop_tracer
+}
+
+# How many traced calls lie in each other when the call is made: sets `frames`.
+count_frames() {
+  local call=$1 interface=$2
+  shift 2
+  "$retsnoop" "$@" -S -sn --json -o "$work/frames" -- "$calls" "$call" 1 1 "$interface" >/dev/null 2>&"$talk"
+  while read -r -t 0.01 -u "$talk" _; do :; done
+  frames=$(grep -o '"depth":[0-9]*' "$work/frames" | sort -t: -k2 -n | tail -n 1)
+  frames=$((${frames##*:} + 1))
+}
+
+# `percall_lines CALL INTERFACE LEFT_OUT ARGS…`: untraced, of a task out of scope, of one in scope
+# whose failures (`-X ERRNO`) or successes (nothing) are not shown, shown.
+percall_lines() {
+  local call=$1 interface=$2 left_out=$3 base program frames
+  shift 3
+  calls_line untraced "$call" 300 0 "$interface"
+  base=$measured
+  count_frames "$call" "$interface" "$@"
   while read -r program; do
-    for call in close map-create-fails map-lookup; do
-      count=300
-      calls_line untraced $call $count 0
-      base=$measured
-      if [[ $call == close ]]; then
-        set -- -e __x64_sys_close
-      else
-        set -- "${MAP_SET[@]}"
-      fi
-      start_tracer "$program" "$@" -p 1 -sn
-      settle
-      calls_line "${program##*/} $*, task out of scope" $call $count "$base"
-      stop_tracer
-      start_tracer "$program" "$@" -sn
-      settle
-      calls_line "${program##*/} $*, shown" $call $count "$base"
-      stop_tracer
-      echo "$last_line"
-    done
+    local one=("$call" 300 "$base" "$interface" "$@")
+    with_tracer "$program" "$*, $frames deep, task out of scope" "${one[@]}" -p 1
+    if [[ -n $left_out ]]; then
+      with_tracer "$program" "$*, $frames deep, failure left out" "${one[@]}" -X "$left_out"
+      with_tracer "$program" "$*, $frames deep, failure shown" "${one[@]}"
+    else
+      with_tracer "$program" "$*, $frames deep, success not shown" "${one[@]}"
+      with_tracer "$program" "$*, $frames deep, success shown" "${one[@]}" -S
+    fi
+    echo "$last_line"
   done < <(programs)
+}
+
+# VLANs upon VLANs: their functions call each other as deep as functions of the kernel do anywhere.
+stack_vlans() {
+  local below=bench0 number
+  modprobe -a dummy 8021q
+  ip link add bench0 type dummy
+  ip link set bench0 up
+  for number in {1..7}; do
+    ip link add link "$below" name "bench$number" type vlan id "$number"
+    ip link set "bench$number" up
+    below=bench$number
+  done
+}
+
+bench_percall() {
+  local on_send=(-e __x64_sys_sendto -a '*xmit*' -a '*sendmsg*' -a '*sendto*' -a 'packet_*' -a '*vlan*')
+  percall_lines close lo EBADF -e __x64_sys_close
+  percall_lines map-create-fails lo EINVAL "${MAP_SET[@]}"
+  percall_lines map-lookup lo '' "${MAP_SET[@]}"
+  stack_vlans
+  percall_lines send bench0 '' "${on_send[@]}"
+  percall_lines send bench7 '' "${on_send[@]}"
 }
 
 bench_memory() {

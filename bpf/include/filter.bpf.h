@@ -200,4 +200,31 @@ static __always_inline bool in_scope(void)
 	       netns_in_scope() && pidns_in_scope() && comm_in_scope();
 }
 
+/*
+ * -x and -X. User space looks at the chain; what can be told without it is decided here, before
+ * anything is sent: a session in which nothing failed with a wanted error, or whose reported
+ * failure, which is always the chain's first link, is an unwanted one.
+ */
+
+/* By errno; bit 0 is NULL. */
+const volatile u64 only_errors[(MAX_ERRNO + 1) / 64] = {};
+const volatile u64 never_errors[(MAX_ERRNO + 1) / 64] = {};
+
+static __always_inline bool error_is_among(const volatile u64 *errors, s32 code)
+{
+	u32 index = code == CODE_NULL ? 0 : -code;
+
+	return index <= MAX_ERRNO && (errors[(index >> 6) & (MAX_ERRNO / 64)] >> (index & 63)) & 1;
+}
+
+static __always_inline bool is_wanted_error(s32 code)
+{
+	return cfg.has_only_errors && error_is_among(only_errors, code);
+}
+
+static __always_inline bool is_unwanted_error(s32 code)
+{
+	return cfg.has_never_errors && error_is_among(never_errors, code);
+}
+
 #endif

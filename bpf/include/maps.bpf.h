@@ -40,7 +40,7 @@ struct session {
 	u32 generation; /* sessions that this slot has had */
 	u64 sp; /* see open_calls_at() */
 	s32 code; /* of the call that returns */
-	u32 reserved;
+	u32 has_wanted_error; /* see filter.bpf.h */
 	struct frame frames[MAX_DEPTH];
 	struct rec_stack stacks[MAX_STACKS];
 	struct rec_stack last_stack; /* of the last innermost call, for sessions that succeed */
@@ -48,13 +48,14 @@ struct session {
 	struct rec_session out;
 };
 
-/* Exact: started = shown + succeeded + too_short + ring_full + task_exit + abandoned + open;
- * no_slot never started. */
+/* Exact: started = shown + succeeded + too_short + other_errors + ring_full + task_exit + abandoned
+ * + open; no_slot never started. */
 struct stats {
 	u64 started;
 	u64 shown;
 	u64 succeeded;
 	u64 too_short;
+	u64 other_errors; /* not those of -x, or those of -X */
 	u64 ring_full;
 	u64 task_exit;
 	u64 abandoned;

@@ -49,6 +49,7 @@ static void reset_session(struct session *session, u64 key, u32 slot, enum lane 
 	session->cap_top = 0;
 	session->captures = 0;
 	session->emitted = 0;
+	session->has_wanted_error = 0;
 	session->last_stack.n_addrs = 0;
 	session->slot = slot;
 	out->hdr.kind = REC_SESSION;

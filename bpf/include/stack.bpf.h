@@ -345,6 +345,8 @@ static void keep_failure(struct session *session, struct frame *frame, u32 depth
 	struct call_rec *rec;
 	u32 capture = 0;
 
+	if (is_wanted_error(code))
+		session->has_wanted_error = 1;
 	if (repeats_last(session, frame, depth, call->result)) {
 		rec = &session->out.calls[(session->out.top - 1) & (MAX_CALLS - 1)];
 		rec->repeats++;
@@ -352,7 +354,7 @@ static void keep_failure(struct session *session, struct frame *frame, u32 depth
 		return;
 	}
 	/* A callee failed with the same code: its stack is deeper and tells more. */
-	if (frame->child_code != code)
+	if (frame->child_code != code && (depth || !is_unwanted_error(code)))
 		capture = capture_stack(call->ctx, session);
 	rec = next_record(session);
 	fill_record(rec, frame, depth, now);
@@ -383,6 +385,13 @@ static void keep_success(struct session *session, struct frame *frame, u32 depth
 		rec->capture = capture_last_stack(call->ctx, session);
 }
 
+static __always_inline bool has_other_errors(struct session *session)
+{
+	if (cfg.has_only_errors && !session->has_wanted_error)
+		return true;
+	return is_unwanted_error(forgotten(session->code));
+}
+
 /* The entry function has returned; session->code is what became of it. */
 static void finish_session(struct session *session, u64 now)
 {
@@ -395,6 +404,8 @@ static void finish_session(struct session *session, u64 now)
 	out->flags = failed ? SESSION_FAILED : 0;
 	if (!failed && !cfg.show_success)
 		COUNT(succeeded);
+	else if (failed && has_other_errors(session))
+		COUNT(other_errors);
 	else if (now - out->started_ns < cfg.longer_ns)
 		COUNT(too_short);
 	else if (send_session(session))

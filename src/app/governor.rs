@@ -16,7 +16,7 @@ pub(super) const PERIOD: Duration = Duration::from_secs(1);
 const MIN_CALLS: u32 = 5 * 61;
 
 /// Instructions of a traced call that is of no interest, and of one inside of a session, entry and
-/// return together with the kernel's own part: measured with `scripts/bench calls`.
+/// return together with the kernel's own part: measured with `scripts/bench percall`.
 const OUTSIDE: f64 = 450.0;
 const INSIDE: f64 = 2500.0;
 

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use super::commanded::Commanded;
 use super::scope::Scoping;
-use crate::bpf::{Layout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings};
+use crate::bpf::{
+    ErrorSettings, Layout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings,
+};
 use crate::cli::Comm;
 use crate::config::Config;
-use crate::spec::Pid;
+use crate::spec::{ErrnoSet, Pid};
 
 /// Sessions that can be open at once. One takes 11 KB of the kernel's memory.
 const MAX_SESSIONS: u32 = 2048;
@@ -27,6 +29,10 @@ pub(super) fn settings(
             u64::try_from(longer.as_nanos()).unwrap_or(u64::MAX)
         }),
         show_success: config.sessions.success,
+        errors: ErrorSettings {
+            only: config.sessions.errors.allow.as_ref().map(numbers),
+            never: config.sessions.errors.deny.as_ref().map(numbers),
+        },
         scope: scope(config, command.and_then(Commanded::held), scoping),
         ring_bytes: config.ringbuf_bytes,
         max_sessions: MAX_SESSIONS,
@@ -35,6 +41,13 @@ pub(super) fn settings(
         layout,
         tracefs,
     }
+}
+
+fn numbers(errors: &ErrnoSet) -> Vec<u16> {
+    let null = errors.has_null().then_some(0);
+    null.into_iter()
+        .chain(errors.errnos().map(|errno| errno.0))
+        .collect()
 }
 
 fn scope(config: &Config, held: Option<Pid>, scoping: &Scoping) -> ScopeSettings {

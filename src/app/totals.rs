@@ -69,7 +69,7 @@ pub(super) fn summary(
     Summary {
         started: stats.started + stats.no_slot + stats.stalled,
         shown: counts.shown,
-        filtered: counts.filtered + stats.too_short,
+        filtered: counts.filtered + stats.too_short + stats.other_errors,
         succeeded: stats.succeeded,
         dropped: Drops {
             ring_full: stats.ring_full,

@@ -12,6 +12,8 @@ pub struct KernelStats {
     pub succeeded: u64,
     /// Failing sessions shorter than `--longer`.
     pub too_short: u64,
+    /// Failing sessions without an error of `-x`, or that report one of `-X`.
+    pub other_errors: u64,
     /// Failing sessions lost because the ring buffer was full.
     pub ring_full: u64,
     /// Sessions that ended with their task.
@@ -42,6 +44,7 @@ impl KernelStats {
         let ended = self.shown
             + self.succeeded
             + self.too_short
+            + self.other_errors
             + self.ring_full
             + self.task_exit
             + self.abandoned;

@@ -15,7 +15,7 @@ use libbpf_sys::bpf_insn;
 
 use super::refusal::NoMaps;
 use super::scope;
-use super::settings::{Layout, Preempt, Settings, TaskLayout};
+use super::settings::{ErrorSettings, Layout, Preempt, Settings, TaskLayout};
 use super::skel::{OpenRetsnoopProgs, OpenRetsnoopSkel, RetsnoopSkel, RetsnoopSkelBuilder, types};
 use super::sys;
 
@@ -106,6 +106,15 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
         .as_deref_mut()
         .context("the object has no .rodata")?;
     rodata.cfg = config(settings);
+    let ErrorSettings { only, never } = &settings.errors;
+    for (bits, errors) in [
+        (&mut rodata.only_errors, only),
+        (&mut rodata.never_errors, never),
+    ] {
+        for error in errors.iter().flatten() {
+            bits[usize::from(error / 64)] |= 1 << (error % 64);
+        }
+    }
     let maps = &mut open.maps;
     maps.events.set_max_entries(settings.ring_bytes)?;
     maps.slots.set_max_entries(settings.max_sessions)?;
@@ -144,6 +153,8 @@ fn config(settings: &Settings) -> types::config {
             allowed: settings.scope.comms_allowed.len() as u32,
             denied: settings.scope.comms_denied.len() as u32,
         },
+        has_only_errors: u32::from(settings.errors.only.is_some()),
+        has_never_errors: u32::from(settings.errors.never.is_some()),
         has_task_btf: u32::from(layout.has_task_btf),
         has_cookies: u32::from(layout.has_cookies),
         reserved: 0,

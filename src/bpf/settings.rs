@@ -173,6 +173,15 @@ impl ScopeSettings {
     }
 }
 
+/// Errors by number, 0 for `NULL`: what they leave out for certain is not even sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErrorSettings {
+    /// A failing session in which none of these was returned is not sent; `None`: any is.
+    pub only: Option<Vec<u16>>,
+    /// A session that reports one of these is not sent.
+    pub never: Option<Vec<u16>>,
+}
+
 /// Settings of the kernel side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -180,6 +189,8 @@ pub struct Settings {
     pub longer_ns: u64,
     /// Show sessions that succeed, too.
     pub show_success: bool,
+    /// Which failures are wanted.
+    pub errors: ErrorSettings,
     /// Whose calls open sessions.
     pub scope: ScopeSettings,
     /// Size of the ring buffer in bytes: a power of two of at least a page.

@@ -407,6 +407,7 @@ impl<'obj> Tracer<'obj> {
             shown: stats.shown,
             succeeded: stats.succeeded,
             too_short: stats.too_short,
+            other_errors: stats.other_errors,
             ring_full: stats.ring_full,
             task_exit: stats.task_exit,
             abandoned: stats.abandoned,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::super::gather::offered;
 use super::super::layout::{layout, support};
 use super::super::preflight;
-use crate::bpf::{ObjectStorage, ScopeSettings, Settings, Tracer};
+use crate::bpf::{ErrorSettings, ObjectStorage, ScopeSettings, Settings, Tracer};
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::symbols::SymbolReader;
 use crate::select::{BackendPolicy, BtfOrigin, EntryPoint, Prototype, TracedFunction, assign};
@@ -53,6 +53,7 @@ pub(in crate::app) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
     let settings = Settings {
         longer_ns: 0,
         show_success: false,
+        errors: ErrorSettings::default(),
         scope: ScopeSettings::default(),
         ring_bytes: 4096,
         max_sessions: 1,

@@ -94,6 +94,31 @@ fn capital_x_leaves_these_errors_out() {
     assert_eq!(report.summary.count("filtered"), 2);
 }
 
+/// They are told apart in the kernel: while we do not read, they take no room from what is wanted.
+#[test]
+fn errors_that_are_left_out_take_no_room_in_the_buffer() {
+    for filter in [["-x", "E2BIG"], ["-X", "EBADF"]] {
+        let arguments = [
+            "-e",
+            "*_sys_bpf",
+            "-sn",
+            "-n",
+            "simfail",
+            "--ringbuf-size",
+            "1",
+        ];
+        let trace = Trace::start(&[&arguments[..], &filter].concat());
+        trace.signal(sys::SIGSTOP);
+        trace.simfail(&["--repeat", "3000", "bpf-map-fd"]);
+        trace.simfail(&["bpf-attr-size"]);
+        trace.signal(sys::SIGCONT);
+        let report = trace.finish();
+        assert_eq!(report.only("simfail").result(), "-E2BIG", "{filter:?}");
+        assert_eq!(report.summary.count("filtered"), 3000, "{filter:?}");
+        assert_eq!(report.summary.dropped(), 0, "{filter:?}");
+    }
+}
+
 #[test]
 fn l_shows_only_what_took_that_long() {
     let trace = Trace::start(&["-e", "*_sys_futex", "-sn", "-n", "slow", "-L", "10ms"]);
