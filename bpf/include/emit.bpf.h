@@ -15,6 +15,8 @@ static u32 capture_stack(void *ctx, struct session *session)
 		return 0;
 	}
 	session->captures++;
+	/* What was there is lost, whatever comes of this. */
+	stack->capture = 0;
 	size = bpf_get_stack(ctx, stack->addrs, sizeof(stack->addrs), 0);
 	if (size <= 0) {
 		session->out.missing_stacks++;

@@ -16,6 +16,7 @@ use libbpf_sys::bpf_insn;
 use super::refusal::NoMaps;
 use super::scope;
 use super::settings::{ErrorSettings, Layout, Preempt, Settings, TaskLayout};
+use super::skel::types::task_layout;
 use super::skel::{OpenRetsnoopProgs, OpenRetsnoopSkel, RetsnoopSkel, RetsnoopSkelBuilder, types};
 use super::sys;
 
@@ -161,55 +162,38 @@ fn config(settings: &Settings) -> types::config {
     }
 }
 
-fn task_layout(layout: TaskLayout) -> types::task_layout {
-    let TaskLayout {
-        task_group_leader,
-        task_comm,
-        task_tgid,
-        task_signal,
-        signal_live,
-        task_thread_pid,
-        task_cred,
-        cred_euid,
-        cred_egid,
-        pid_level,
-        pid_numbers,
-        task_nsproxy,
-        nsproxy_mnt,
-        nsproxy_net,
-        mnt_inum,
-        net_inum,
-        pidns_inum,
-        cgroup_parent,
-        cgroup_node,
-        cgroup_root,
-        root_hierarchy,
-        node_id,
-    } = layout;
-    types::task_layout {
-        task_group_leader,
-        task_comm,
-        task_tgid,
-        task_signal,
-        signal_live,
-        task_thread_pid,
-        task_cred,
-        cred_euid,
-        cred_egid,
-        pid_level,
-        pid_numbers,
-        task_nsproxy,
-        nsproxy_mnt,
-        nsproxy_net,
-        mnt_inum,
-        net_inum,
-        pidns_inum,
-        cgroup_parent,
-        cgroup_node,
-        cgroup_root,
-        root_hierarchy,
-        node_id,
+/// The same members in the type that libbpf-cargo made of the header's.
+fn task_layout(layout: TaskLayout) -> task_layout {
+    macro_rules! with_members {
+        ($($member:ident),* $(,)?) => {{
+            let TaskLayout { $($member),* } = layout;
+            task_layout { $($member),* }
+        }};
     }
+    with_members!(
+        task_group_leader,
+        task_comm,
+        task_tgid,
+        task_signal,
+        signal_live,
+        task_thread_pid,
+        task_cred,
+        cred_euid,
+        cred_egid,
+        pid_level,
+        pid_numbers,
+        task_nsproxy,
+        nsproxy_mnt,
+        nsproxy_net,
+        mnt_inum,
+        net_inum,
+        pidns_inum,
+        cgroup_parent,
+        cgroup_node,
+        cgroup_root,
+        root_hierarchy,
+        node_id,
+    )
 }
 
 /// All slots are free.

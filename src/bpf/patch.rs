@@ -92,46 +92,21 @@ mod tests {
     use crate::bpf::settings::{Layout, Preempt, TaskLayout, TracingMulti};
     use crate::bpf::skel::RetsnoopSkelBuilder;
 
-    const LAYOUT: Layout = Layout {
-        task: TaskLayout {
-            task_group_leader: 0,
-            task_comm: 0,
-            task_tgid: 0,
-            task_signal: 0,
-            signal_live: 0,
-            task_thread_pid: 0,
-            task_cred: 0,
-            cred_euid: 0,
-            cred_egid: 0,
-            pid_level: 0,
-            pid_numbers: 0,
-            task_nsproxy: 0,
-            nsproxy_mnt: 0,
-            nsproxy_net: 0,
-            mnt_inum: 0,
-            net_inum: 0,
-            pidns_inum: 0,
-            cgroup_parent: 0,
-            cgroup_node: 0,
-            cgroup_root: 0,
-            root_hierarchy: 0,
-            node_id: 0,
-        },
-        has_task_btf: true,
-        preempt: Preempt::Variable {
-            btf_id: 77,
-            offset: 0,
-        },
-        session_is_return: Some(88),
-        session_cookie: Some(99),
-        tracing_multi: TracingMulti {
-            session: None,
-            entry: None,
-            exit: None,
-        },
-        kprobe_pmu: None,
-        has_cookies: true,
-    };
+    fn layout() -> Layout {
+        Layout {
+            task: TaskLayout::default(),
+            has_task_btf: true,
+            preempt: Preempt::Variable {
+                btf_id: 77,
+                offset: 0,
+            },
+            session_is_return: Some(88),
+            session_cookie: Some(99),
+            tracing_multi: TracingMulti::default(),
+            kprobe_pmu: None,
+            has_cookies: true,
+        }
+    }
 
     /// The instructions of the functions that programs call.
     fn functions() -> Vec<bpf_insn> {
@@ -163,7 +138,7 @@ mod tests {
             .unwrap();
         // Where a program is loaded, the functions that it calls follow it.
         let before: Vec<bpf_insn> = [program.insns(), &functions()].concat();
-        let after = patched(&before, &LAYOUT, copy);
+        let after = patched(&before, &layout(), copy);
         let same = |(before, after): &(&bpf_insn, &bpf_insn)| {
             (before.code, before.off, before.imm, before.src_reg())
                 == (after.code, after.off, after.imm, after.src_reg())
