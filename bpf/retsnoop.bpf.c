@@ -40,6 +40,11 @@ static __always_inline void read_tag(struct call *call, u64 tag)
 	call->class = (tag >> 32) & 0xff;
 }
 
+static __always_inline bool opens_session(u64 tag)
+{
+	return (tag >> OPENS_SHIFT) & 1;
+}
+
 /* Which function this is: by cookie, or where those do not exist (before 5.15) by a constant in
  * a copy of the program. */
 static __always_inline u64 probe_tag(void *ctx)
@@ -78,8 +83,9 @@ static __noinline u64 call_starts(struct call *call, u64 tag, u64 task, bool may
 	return token;
 }
 
-/* A return that says which call it belongs to. */
-static __noinline void call_with_token_ends(struct call *call, u64 token)
+/* A return that says which call it belongs to. `opens`: its function may have opened the session.
+ */
+static __noinline void call_with_token_ends(struct call *call, u64 token, bool opens)
 {
 	struct session *session = session_of_token(token);
 	struct guard guard;
@@ -87,12 +93,12 @@ static __noinline void call_with_token_ends(struct call *call, u64 token)
 	if (!session || !ready || !enter_guard(&guard, session->key))
 		return;
 	recall(call, session, token);
-	on_exit(call, session);
+	on_exit(call, session, opens);
 	leave_guard(&guard);
 }
 
 /* A return that does not: its stack pointer and function tell. */
-static __noinline void call_ends(struct call *call, u64 task)
+static __noinline void call_ends(struct call *call, u64 task, bool opens)
 {
 	struct session *session;
 	struct guard guard;
@@ -103,11 +109,11 @@ static __noinline void call_ends(struct call *call, u64 task)
 		return;
 	session = find_session(key);
 	if (session)
-		on_exit(call, session);
+		on_exit(call, session, opens);
 	leave_guard(&guard);
 }
 
-static __noinline void session_call_ends(struct pt_regs *ctx)
+static __noinline void session_call_ends(struct pt_regs *ctx, bool opens)
 {
 	struct call call = {
 		.ctx = ctx,
@@ -115,7 +121,7 @@ static __noinline void session_call_ends(struct pt_regs *ctx)
 		.call_site = regs_instruction_pointer(ctx),
 	};
 
-	call_with_token_ends(&call, *session_cookie(ctx));
+	call_with_token_ends(&call, *session_cookie(ctx), opens);
 }
 
 static __noinline u64 session_call_starts(struct pt_regs *ctx, u64 task, bool may_open)
@@ -132,7 +138,7 @@ static __always_inline int session_program(struct pt_regs *ctx, bool opens)
 	u64 task, token;
 
 	if (session_is_return(ctx) & 0xff) {
-		session_call_ends(ctx);
+		session_call_ends(ctx, opens);
 		return 0;
 	}
 	sampled = is_sampled();
@@ -246,7 +252,7 @@ static __noinline void kprobe_call_ends(struct pt_regs *ctx, u64 task)
 	/* Kernels without cookies (before 5.15) have the kretprobe's own trampoline there. */
 	if (cfg.has_cookies)
 		call.call_site = regs_instruction_pointer(ctx);
-	call_ends(&call, task);
+	call_ends(&call, task, true);
 }
 
 SEC("kprobe")
@@ -271,13 +277,17 @@ int kprobe_return(struct pt_regs *ctx)
 static __noinline u64 trampoline_call_starts(u64 *ctx, u64 tag, u64 task, bool may_open)
 {
 	struct call call = {.ctx = ctx, .sp = (u64)ctx};
+	u64 token;
 
-	return call_starts(&call, tag, task, may_open);
+	stay_on_cpu();
+	token = call_starts(&call, tag, task, may_open);
+	may_leave_cpu();
+	return token;
 }
 
 static __always_inline int trampoline_call(u64 *ctx, u64 tag)
 {
-	bool opening = ((tag >> OPENS_SHIFT) & 1) && may_open();
+	bool opening = opens_session(tag) && may_open();
 	bool sampled = is_sampled();
 	u64 task = task_key();
 
@@ -298,7 +308,7 @@ int trampoline_entry(u64 *ctx)
 	return trampoline_call(ctx, patched_constant(TAG_MARK));
 }
 
-static __noinline void trampoline_call_ends(u64 *ctx, u64 task)
+static __noinline void trampoline_call_ends(u64 *ctx, u64 task, u64 tag)
 {
 	u64 offset = patched_constant(RESULT_OFFSET_MARK);
 	struct call call = {
@@ -307,13 +317,15 @@ static __noinline void trampoline_call_ends(u64 *ctx, u64 task)
 		.call_site_offset = offset + TRAMPOLINE_CALL_SITE,
 	};
 
-	read_tag(&call, patched_constant(TAG_MARK));
+	stay_on_cpu();
+	read_tag(&call, tag);
 	/* Not by a plain load: a result that is a pointer would be one to the verifier, and no
 	 * number that can be compared. */
 	bpf_probe_read_kernel(&call.result, sizeof(call.result), (void *)ctx + offset);
 	if (cfg.has_cookies)
 		call.ip = bpf_get_func_ip(ctx);
-	call_ends(&call, task);
+	call_ends(&call, task, opens_session(tag));
+	may_leave_cpu();
 }
 
 SEC("raw_tracepoint/trampoline")
@@ -322,7 +334,7 @@ int trampoline_exit(u64 *ctx)
 	u64 task = task_key();
 
 	if (!has_no_session(task))
-		trampoline_call_ends(ctx, task);
+		trampoline_call_ends(ctx, task, patched_constant(TAG_MARK));
 	return 0;
 }
 
@@ -338,8 +350,10 @@ static __noinline void tracing_call_with_token_ends(u64 *ctx, u64 token)
 {
 	struct call call = {.ctx = ctx};
 
+	stay_on_cpu();
 	read_return(&call, ctx);
-	call_with_token_ends(&call, token);
+	call_with_token_ends(&call, token, true);
+	may_leave_cpu();
 }
 
 /* fsession.multi: one program and link for call and return of all functions. It cannot skip the
@@ -361,7 +375,7 @@ int tracing_session(u64 *ctx)
 	sampled = is_sampled();
 	if (sampled)
 		count_call(tag);
-	opening = ((tag >> OPENS_SHIFT) & 1) && may_open();
+	opening = opens_session(tag) && may_open();
 	if (!opening && has_no_session(task))
 		return 0;
 	if (sampled)
@@ -383,9 +397,11 @@ static __noinline void tracing_call_ends(u64 *ctx, u64 task)
 {
 	struct call call = {.ctx = ctx, .sp = (u64)ctx};
 
+	stay_on_cpu();
 	read_tag(&call, bpf_get_attach_cookie(ctx));
 	read_return(&call, ctx);
-	call_ends(&call, task);
+	call_ends(&call, task, true);
+	may_leave_cpu();
 }
 
 SEC("raw_tracepoint/trampoline")

@@ -234,13 +234,20 @@ fn it_attaches_and_detaches_while_all_cores_are_busy() {
         })
         .collect();
     let trace = Trace::start(&[ONE, &["-a", "vfs_{read,write,open,statx,getattr}"]].concat());
-    trace.simfail(&["bpf-cmd"]);
+    trace.simfail(&["--repeat", "20", "bpf-cmd"]);
     let report = trace.finish();
     busy.store(false, Ordering::Relaxed);
     for worker in workers {
         worker.join().unwrap();
     }
-    assert_eq!(report.of("simfail").len(), 1, "{}", report.stderr);
+    // Where the kernel preempts programs of trampolines, it keeps them out of other tasks meanwhile,
+    // and counts that.
+    let n_shown = report.of("simfail").len() as u64;
+    let withheld = report.summary.count("withheld.recursion");
+    assert!(
+        n_shown > 0 && n_shown + withheld >= 20,
+        "{n_shown}, {withheld}"
+    );
     assert_left_as(&before);
 }
 
