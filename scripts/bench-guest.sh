@@ -232,13 +232,13 @@ run_command() {
 
 # `children LABEL SCRIPT`: a shell's script in which each child fails once.
 children() {
-  "$retsnoop" -e '*_sys_close' -n calls -sn -o "$work/sessions" -- "$BASH" -c "$2" "$calls" 2>&"$talk" >/dev/null
+  "$retsnoop" -e '*_sys_close' -n "${calls##*/}" -sn -o "$work/sessions" -- "$BASH" -c "$2" "$calls" 2>&"$talk" >/dev/null
   while read -r -t 0.01 -u "$talk" line; do last_line=$line; done
   echo "$1: $last_line"
 }
 
 bench_scope() {
-  local base alone=() first=() after=() id
+  local base
   calls_line untraced close 300 0
   base=$measured
   mkdir -p /sys/fs/cgroup/bench
@@ -251,6 +251,10 @@ bench_scope() {
   scope_line --mntns 4026500001
   scope_line --netns 4026500001
   scope_line --pidns 4026500001
+}
+
+bench_command() {
+  local alone=() first=() after=()
   start_tracer "$retsnoop" -c bpf && stop_tracer
   run_command
   for _ in $(seq $ROUNDS); do
@@ -260,10 +264,17 @@ bench_scope() {
     first+=("$first_ms") after+=("$after_ms")
   done
   echo "command: start $(spread "${first[@]}") ms, without one $(spread "${alone[@]}") ms; ours ends $(spread "${after[@]}") ms after its own"
+}
+
+bench_children() {
   # shellcheck disable=SC2016
   children "1,000 children in a row" 'for i in {1..1000}; do "$0" close 0 1; done'
   # shellcheck disable=SC2016
   children "200 children at once" 'for i in {1..200}; do "$0" close 0 1 & done; wait'
+}
+
+bench_containers() {
+  local i id
   mkdir -p "$work/host/sys" "$work/host/proc"
   mount --rbind /sys "$work/host/sys" && mount --rbind /proc "$work/host/proc"
   for i in {1..500}; do

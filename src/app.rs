@@ -175,6 +175,11 @@ fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> ExitCode {
     let done = trace_all(config, files, command.as_mut(), diag);
     match command {
         Some(command) => command.conclude(done, diag),
+        // With `--dry-run` it is not started, which is no failure.
+        None if config.command.is_some() && done.is_err() => {
+            finish(done, diag);
+            ExitCode::from(OUR_FAILURE)
+        }
         None => finish(done, diag),
     }
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::failure::Failure;
 use super::scope::{accounts, unknown};
@@ -95,9 +95,13 @@ impl Commanded {
                 return Ok(());
             }
         };
+        // Held or not: a signal that comes before it runs ends it, as one that comes just after.
+        if !stop.pass_on_to(held.signaller()) {
+            self.state = State::Held(held);
+            bail!("interrupted before the command was started");
+        }
         match held.release() {
             Ok(running) => {
-                stop.pass_on_to(running.signaller());
                 self.asked_at = self.timeout.and_then(|t| Instant::now().checked_add(t));
                 self.state = State::Running(running);
                 Ok(())

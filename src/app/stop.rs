@@ -103,9 +103,16 @@ impl StopFlag {
         self.0.is_preparing.store(false, Ordering::Release);
     }
 
-    /// From now on signals are the command's.
-    pub(super) fn pass_on_to(&self, command: Signaller) {
-        self.lock().replace(command);
+    /// From now on signals are the command's. False where one came before: it asks for the end, and
+    /// the command is not to be started.
+    pub(super) fn pass_on_to(&self, command: Signaller) -> bool {
+        // Whoever takes a signal holds the lock: it is before this, or after.
+        let mut passed_on = self.lock();
+        if self.is_raised() {
+            return false;
+        }
+        passed_on.replace(command);
+        true
     }
 
     pub(super) fn is_raised(&self) -> bool {

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::arming::{Arming, attach_more};
 use super::attaching::{attach, detach};
@@ -97,10 +97,6 @@ pub(super) fn trace(
     // Until we read, what a command starts may leave us little of the processor.
     tracer.keep_alive(BUSY)?;
     if let Some(command) = &mut command {
-        // Asked for since all is attached: it must not run any more.
-        if stop.is_raised() {
-            bail!("interrupted before the command was started");
-        }
         command.release(stop)?;
     }
 

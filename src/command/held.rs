@@ -115,6 +115,12 @@ impl Held {
         Pid(self.process.pid.as_raw().unsigned_abs())
     }
 
+    /// For whoever has to pass signals on: one that it is sent now ends it, and it never runs.
+    #[must_use]
+    pub fn signaller(&self) -> Signaller {
+        self.process.handle.clone()
+    }
+
     /// Lets it execute its command; returns once it has.
     ///
     /// # Errors

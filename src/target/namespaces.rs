@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Namespaces, by process, by file and by number.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::statfs::{FsType, statfs};
@@ -49,6 +51,14 @@ pub fn of_process(files: &HostFiles, pid: Pid, kind: Kind) -> Result<u64> {
     let target = target.with_context(|| format!("failed to read `{}`", link.display()))?;
     let number = target.to_str().and_then(|text| number_of(text, kind));
     number.with_context(|| format!("`{}` is no namespace of kind {kind}", link.display()))
+}
+
+/// The mount namespaces that are no container's: that of the first process, and ours.
+#[must_use]
+pub fn of_host(files: &HostFiles) -> BTreeSet<u64> {
+    let pids = [1, process::id()].into_iter();
+    let found = pids.filter_map(|pid| of_process(files, Pid(pid), Kind::Mount).ok());
+    found.collect()
 }
 
 /// The number of the namespace that a file is: `/run/netns/NAME`, `/proc/PID/ns/net`.

@@ -17,7 +17,7 @@ use crate::spec::Pid;
 use crate::target::HostFiles;
 use crate::target::cgroups::{Hierarchy, Layout};
 use crate::target::containers::{Container, Registry, running};
-use crate::target::namespaces::{Kind, of_process};
+use crate::target::namespaces::{Kind, of_host, of_process};
 
 /// A container, and the hierarchy that it was found in.
 type Found<'a> = (&'a Hierarchy, Container);
@@ -87,8 +87,7 @@ fn namespaces(
         .filter_map(|pid| of_process(host, Pid(pid), Kind::Mount).ok())
         .collect();
     // A process that enters a container is in its cgroup before it is in its namespaces.
-    let of_host = of_process(host, Pid(1), Kind::Mount).ok();
-    let ids: Vec<u64> = ids.into_iter().filter(|id| Some(*id) != of_host).collect();
+    let ids: Vec<u64> = ids.difference(&of_host(host)).copied().collect();
     if ids.is_empty() {
         return Err(Failure::hinted(
             format!(

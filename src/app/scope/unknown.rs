@@ -29,8 +29,22 @@ pub(in crate::app) fn unknown(what: &str, named: &str, names: &[String]) -> anyh
     Failure::hinted(format!("there is no {what} `{named}`"), hint)
 }
 
-/// The nearest names, if any is near.
+/// The nearest names, if any is near. Others gave them: none may pass for a line of ours.
 pub(super) fn similar(named: &str, names: &[String]) -> Option<String> {
-    let near = nearest(named, names.iter().map(String::as_str), OFFERED);
+    let names = names.iter().map(String::as_str);
+    let plain = names.filter(|name| !name.contains(char::is_control));
+    let near = nearest(named, plain, OFFERED);
     (!near.is_empty()).then(|| format!("similar: `{}`", near.join("`, `")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::similar;
+
+    #[test]
+    fn a_name_that_would_make_a_line_of_its_own_is_not_offered() {
+        let names = ["web-1", "web\nretsnoop-rs: error: no"].map(str::to_owned);
+        assert_eq!(similar("web", &names).as_deref(), Some("similar: `web-1`"));
+        assert_eq!(similar("other", &names), None);
+    }
 }

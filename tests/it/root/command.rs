@@ -80,8 +80,25 @@ fn the_exit_status_is_the_commands() {
         );
     }
     // What is ours before the start.
-    let ended = run(&["-e", "no_such_function"], &["true"]);
-    assert_eq!(ended.status.code(), Some(125), "{}", ended.stderr);
+    for options in [
+        &["-e", "no_such_function"][..],
+        &["-e", "no_such_function", "--dry-run"],
+        &["-e", "*_sys_bpf", "--user", "no-such-user"],
+        &["-e", "*_sys_bpf", "--uid", "no-such-user"],
+        &["-e", "*_sys_bpf", "--cgroup", "/no/such"],
+        &["-e", "*_sys_bpf", "-o", "/no/such/file"],
+        &["-e", "*_sys_bpf", "--no-such-option"],
+        &["-e", "*_sys_bpf", "-p", "1"],
+    ] {
+        let ended = run(options, &["sh", "-c", "touch /tmp/must-not-run"]);
+        assert_eq!(
+            ended.status.code(),
+            Some(125),
+            "{options:?}: {}",
+            ended.stderr
+        );
+        assert!(!fs::exists("/tmp/must-not-run").unwrap(), "{options:?}");
+    }
 }
 
 #[test]
@@ -273,15 +290,19 @@ fn what_it_left_running_does_not_keep_us() {
 
 #[test]
 fn strace_may_trace_it_at_the_same_time() {
-    // Where there is no strace, a debugger's call is made by hand: gdb is not there either.
+    // Below us, and one that attaches to what runs already.
     let simfail = simfail_program();
-    if fs::exists("/usr/bin/strace").unwrap() {
-        let (ended, sessions) = bpf(&["strace", "-f", "-o", "/dev/null", &simfail, "bpf-cmd"]);
-        assert_eq!(
-            sessions.iter().filter(|s| s.comm() == "simfail").count(),
-            1,
-            "{}",
-            ended.stderr
-        );
+    let attached = "sh -c 'sleep 1; exec \"$0\" bpf-cmd' \"$0\" & \
+        strace -f -o /tmp/strace -p $!; wait $!";
+    for words in [
+        &["strace", "-f", "-o", "/tmp/strace", &simfail, "bpf-cmd"][..],
+        &["sh", "-c", attached, &simfail],
+    ] {
+        let (ended, sessions) = bpf(words);
+        assert_eq!(ended.status.code(), Some(0), "{words:?}: {}", ended.stderr);
+        let ours = sessions.iter().filter(|of| of.comm() == "simfail");
+        assert_eq!(ours.count(), 1, "{words:?}: {}", ended.stderr);
+        let strace = fs::read_to_string("/tmp/strace").unwrap();
+        assert!(strace.contains("= -1 EINVAL"), "{words:?}: {strace}");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::harness::{Trace, program};
 use super::sys;
@@ -74,6 +74,26 @@ fn interrupted_while_it_is_held_it_never_runs() {
                 ended.stderr
             );
         }
+    }
+}
+
+#[test]
+fn a_signal_at_the_very_start_ends_it() {
+    for round in 0..12 {
+        let trace = start(&[], "exec sleep 100");
+        trace.wait_until_said("Receiving data");
+        thread::sleep(Duration::from_micros(500 * round * round));
+        trace.signal(sys::SIGTERM);
+        let begun = Instant::now();
+        let ended = trace.wait();
+        // It was not started any more, or it was ended by it: it never runs on alone.
+        assert!(
+            matches!(ended.status.code(), Some(125 | 143)),
+            "round {round}: {} {}",
+            ended.status,
+            ended.stderr
+        );
+        assert!(begun.elapsed() < Duration::from_secs(60), "round {round}");
     }
 }
 

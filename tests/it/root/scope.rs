@@ -259,7 +259,7 @@ fn a_container_that_runs_and_one_that_starts_later() {
 fn a_container_is_found_though_the_buffer_was_full_when_it_started() {
     let root = "/tmp/containers";
     docker_names(root, ID, "web");
-    let small = ["--ringbuf-size", "1", "--container", "web"];
+    let small = ["-v", "--ringbuf-size", "1", "--container", "web"];
     let trace = Trace::start(&[BPF, &["--host-root", root], &small].concat());
     trace.signal(sys::SIGSTOP);
     let _others: Vec<Cgroup> = (0..2000)
@@ -267,7 +267,7 @@ fn a_container_is_found_though_the_buffer_was_full_when_it_started() {
         .collect();
     let container = Cgroup::new(&format!("docker-{ID}.scope"));
     trace.signal(sys::SIGCONT);
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    trace.wait_until_said("container `web` came while the buffer was full: it is traced from now");
     container.fails("inside");
     let report = trace.finish();
     assert_eq!(failed(&report), ["inside"], "{}", report.stderr);

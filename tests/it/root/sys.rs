@@ -95,6 +95,13 @@ pub(super) fn exec_from_a_thread() -> io::Result<()> {
     Err(thread.join().unwrap())
 }
 
+/// Gives this thread, and what it starts, a mount namespace of its own.
+pub(super) fn leave_mount_namespace() {
+    // SAFETY: no memory is involved; what the thread shares with others it leaves first.
+    let left = unsafe { libc::unshare(libc::CLONE_FS | libc::CLONE_NEWNS) };
+    assert_eq!(left, 0, "{}", io::Error::last_os_error());
+}
+
 /// How many BPF programs the kernel has.
 pub(super) fn count_bpf_programs() -> usize {
     let mut attr = [0_u32; 4];
