@@ -192,9 +192,11 @@ fn two_instances_trace_the_same_many_functions() {
     let second = second.finish();
     assert_eq!(first.of("simfail").len(), 1, "{}", first.stderr);
     assert_eq!(second.of("simfail").len(), 2, "{}", second.stderr);
-    let n_functions = first.summary.count("functions");
-    assert_eq!(second.summary.count("functions"), n_functions);
-    assert!(n_functions > at_least, "{n_functions}");
+    // Not the same number: the governor of either may take out what is called too often.
+    for report in [first, second] {
+        let n_functions = report.summary.count("functions");
+        assert!(n_functions > at_least, "{n_functions}");
+    }
     assert_left_as(&before);
 }
 
