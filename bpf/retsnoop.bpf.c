@@ -277,12 +277,8 @@ int kprobe_return(struct pt_regs *ctx)
 static __noinline u64 trampoline_call_starts(u64 *ctx, u64 tag, u64 task, bool may_open)
 {
 	struct call call = {.ctx = ctx, .sp = (u64)ctx};
-	u64 token;
 
-	stay_on_cpu();
-	token = call_starts(&call, tag, task, may_open);
-	may_leave_cpu();
-	return token;
+	return call_starts(&call, tag, task, may_open);
 }
 
 static __always_inline int trampoline_call(u64 *ctx, u64 tag)
@@ -317,7 +313,6 @@ static __noinline void trampoline_call_ends(u64 *ctx, u64 task, u64 tag)
 		.call_site_offset = offset + TRAMPOLINE_CALL_SITE,
 	};
 
-	stay_on_cpu();
 	read_tag(&call, tag);
 	/* Not by a plain load: a result that is a pointer would be one to the verifier, and no
 	 * number that can be compared. */
@@ -325,7 +320,6 @@ static __noinline void trampoline_call_ends(u64 *ctx, u64 task, u64 tag)
 	if (cfg.has_cookies)
 		call.ip = bpf_get_func_ip(ctx);
 	call_ends(&call, task, opens_session(tag));
-	may_leave_cpu();
 }
 
 SEC("raw_tracepoint/trampoline")
@@ -350,10 +344,8 @@ static __noinline void tracing_call_with_token_ends(u64 *ctx, u64 token)
 {
 	struct call call = {.ctx = ctx};
 
-	stay_on_cpu();
 	read_return(&call, ctx);
 	call_with_token_ends(&call, token, true);
-	may_leave_cpu();
 }
 
 /* fsession.multi: one program and link for call and return of all functions. It cannot skip the
@@ -397,11 +389,9 @@ static __noinline void tracing_call_ends(u64 *ctx, u64 task)
 {
 	struct call call = {.ctx = ctx, .sp = (u64)ctx};
 
-	stay_on_cpu();
 	read_tag(&call, bpf_get_attach_cookie(ctx));
 	read_return(&call, ctx);
 	call_ends(&call, task, true);
-	may_leave_cpu();
 }
 
 SEC("raw_tracepoint/trampoline")

@@ -65,9 +65,9 @@ struct config {
 	struct scope_rules comm_rules;
 	__u32 has_only_errors; /* see filter.bpf.h */
 	__u32 has_never_errors;
-	__u32 has_preempt_kfuncs; /* bpf_preempt_disable() and bpf_preempt_enable() exist: 6.10 */
 	__u32 has_cookies; /* bpf_get_attach_cookie() exists */
 	__u32 has_task_btf; /* bpf_get_current_task_btf() exists: 5.11 */
+	__u32 reserved;
 };
 
 const volatile struct config cfg = {};

@@ -41,21 +41,4 @@ static __always_inline void leave_guard(struct guard *guard)
 		*(volatile u64 *)guard_of_cpu() = *(volatile u64 *)&guard->saved;
 }
 
-/*
- * Trampolines' programs can be preempted where the kernel can, and while one is, the kernel keeps
- * it out of all other tasks of that CPU (prog->active): their calls would be missed for as long as
- * the task that was preempted waits for its turn. Those of kprobes run with preemption disabled.
- */
-static __always_inline void stay_on_cpu(void)
-{
-	if (cfg.has_preempt_kfuncs)
-		preempt_disable();
-}
-
-static __always_inline void may_leave_cpu(void)
-{
-	if (cfg.has_preempt_kfuncs)
-		preempt_enable();
-}
-
 #endif

@@ -21,10 +21,6 @@
 #define IS_RETURN_MARK 0x7a5e5501
 #define COOKIE_MARK 0x7a5e5502
 
-/* Become calls of bpf_preempt_disable() and bpf_preempt_enable(), which 6.10 has first. */
-#define PREEMPT_DISABLE_MARK 0x7a5e5503
-#define PREEMPT_ENABLE_MARK 0x7a5e5504
-
 #define patched_constant(mark)                                                                     \
 	({                                                                                         \
 		u64 constant;                                                                      \
@@ -36,7 +32,5 @@
 
 static u64 (*const session_is_return)(void *ctx) = (void *)IS_RETURN_MARK;
 static u64 *(*const session_cookie)(void *ctx) = (void *)COOKIE_MARK;
-static void (*const preempt_disable)(void) = (void *)PREEMPT_DISABLE_MARK;
-static void (*const preempt_enable)(void) = (void *)PREEMPT_ENABLE_MARK;
 
 #endif

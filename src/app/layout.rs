@@ -41,8 +41,6 @@ pub(super) fn layout(
         preempt: preempt(btf, kallsyms),
         session_is_return: btf.func_id("bpf_session_is_return"),
         session_cookie: btf.func_id("bpf_session_cookie"),
-        preempt_disable: btf.func_id("bpf_preempt_disable"),
-        preempt_enable: btf.func_id("bpf_preempt_enable"),
         tracing_multi: tracing_multi(btf),
         kprobe_pmu: files
             .kprobe_pmu()

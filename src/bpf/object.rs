@@ -158,9 +158,7 @@ fn config(settings: &Settings) -> types::config {
         has_never_errors: u32::from(settings.errors.never.is_some()),
         has_task_btf: u32::from(layout.has_task_btf),
         has_cookies: u32::from(layout.has_cookies),
-        has_preempt_kfuncs: u32::from(
-            layout.preempt_disable.is_some() && layout.preempt_enable.is_some(),
-        ),
+        reserved: 0,
     }
 }
 

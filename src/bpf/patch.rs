@@ -11,8 +11,6 @@ const PREEMPT_VAR_MARK: u64 = 0x7261_736e_6f6f_7022;
 const RESULT_OFFSET_MARK: u64 = 0x7261_736e_6f6f_7023;
 const IS_RETURN_MARK: i32 = 0x7a5e_5501;
 const COOKIE_MARK: i32 = 0x7a5e_5502;
-const PREEMPT_DISABLE_MARK: i32 = 0x7a5e_5503;
-const PREEMPT_ENABLE_MARK: i32 = 0x7a5e_5504;
 
 /// `BPF_LD | BPF_IMM | BPF_DW` and `BPF_JMP | BPF_CALL`.
 const LOAD_IMM64: u8 = 0x18;
@@ -73,8 +71,6 @@ fn set_kfunc(insn: &mut bpf_insn, layout: &Layout) {
     let btf_id = match (insn.code, insn.imm) {
         (CALL, IS_RETURN_MARK) => layout.session_is_return,
         (CALL, COOKIE_MARK) => layout.session_cookie,
-        (CALL, PREEMPT_DISABLE_MARK) => layout.preempt_disable,
-        (CALL, PREEMPT_ENABLE_MARK) => layout.preempt_enable,
         _ => None,
     };
     if let Some(btf_id) = btf_id {
@@ -106,8 +102,6 @@ mod tests {
             },
             session_is_return: Some(88),
             session_cookie: Some(99),
-            preempt_disable: Some(111),
-            preempt_enable: Some(122),
             tracing_multi: TracingMulti::default(),
             kprobe_pmu: None,
             has_cookies: true,
@@ -182,12 +176,6 @@ mod tests {
         let exit = changed("trampoline_exit", copy);
         assert!(exit.iter().any(|insn| insn.code == 0x18 && insn.imm == 7));
         assert!(exit.iter().any(|insn| insn.code == 0x18 && insn.imm == 32));
-        for kfunc in [111, 122] {
-            assert!(
-                exit.iter()
-                    .any(|insn| insn.code == 0x85 && insn.imm == kfunc)
-            );
-        }
         assert!(
             changed("trampoline_entry", copy)
                 .iter()

@@ -97,10 +97,6 @@ pub struct Layout {
     pub session_is_return: Option<u32>,
     /// BTF id of `bpf_session_cookie`, where the kernel has it.
     pub session_cookie: Option<u32>,
-    /// BTF id of `bpf_preempt_disable`, where the kernel has it: 6.10.
-    pub preempt_disable: Option<u32>,
-    /// BTF id of `bpf_preempt_enable`.
-    pub preempt_enable: Option<u32>,
     /// Links of trampolines for many functions.
     pub tracing_multi: TracingMulti,
     /// Single kprobes, where the kernel has them.
