@@ -56,7 +56,11 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     if let Some(remembered) = memory.as_ref().and_then(|memory| memory.recall(files)) {
         diag.phase("remembered the selection");
         let Remembered { selection, layout } = remembered;
-        let support = KernelSupport::probe(layout.tracing_multi, layout.kprobe_pmu.is_some());
+        let support = KernelSupport::probe(
+            layout.tracing_multi,
+            layout.kprobe_pmu.is_some(),
+            files.preempts_programs(),
+        );
         return Ok(Prepared {
             selection,
             policy: policy(config.backend, support)?,
@@ -173,6 +177,7 @@ pub(super) fn offered(support: KernelSupport) -> Offered {
             .filter(|backend| support.offers(*backend))
             .collect(),
         shared_kprobes: support.cookies,
+        preempts_programs: support.preempts_programs,
     }
 }
 

@@ -23,7 +23,11 @@ fn tracing_multi(btf: &Btf) -> TracingMulti {
 /// Asks the kernel for its back ends.
 pub(super) fn support(btf: Option<&Btf>, files: &KernelFiles) -> KernelSupport {
     let types = btf.map(tracing_multi).unwrap_or_default();
-    KernelSupport::probe(types, files.kprobe_pmu().is_some())
+    KernelSupport::probe(
+        types,
+        files.kprobe_pmu().is_some(),
+        files.preempts_programs(),
+    )
 }
 
 /// Reads it.

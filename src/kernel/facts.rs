@@ -16,6 +16,7 @@ use super::absent::AbsentModule;
 use super::btf::Btf;
 use super::kallsyms::Kallsyms;
 use super::kcore::Kcore;
+use super::preemption::preempts;
 use super::traceable::{KprobeBlacklist, Traceable};
 use crate::spec::Pid;
 
@@ -196,6 +197,17 @@ impl KernelFiles {
     #[must_use]
     pub fn process_exists(&self, pid: Pid) -> bool {
         self.path(format!("proc/{pid}")).exists()
+    }
+
+    /// Whether the kernel preempts programs of trampolines in the middle of their work.
+    #[must_use]
+    pub fn preempts_programs(&self) -> bool {
+        let text = |path| {
+            let bytes = read(&self.path(path)).ok()?;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let version = text("proc/sys/kernel/version").unwrap_or_default();
+        preempts(&version, text("sys/kernel/debug/sched/preempt").as_deref())
     }
 
     /// The kernel's release, as `uname -r` says it.

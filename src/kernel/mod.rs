@@ -7,6 +7,7 @@ pub mod facts;
 pub mod images;
 pub mod kallsyms;
 pub mod kcore;
+mod preemption;
 pub mod privileges;
 pub mod surroundings;
 pub mod symbols;

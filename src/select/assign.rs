@@ -36,6 +36,8 @@ pub struct Offered {
     /// Whether single kprobes can share programs, because there are cookies (5.15). Otherwise each
     /// needs copies of its own, and loading those takes as long as everything else.
     pub shared_kprobes: bool,
+    /// Whether programs of trampolines can be preempted, and calls of other tasks are missed then.
+    pub preempts_programs: bool,
 }
 
 /// What is to be done about one function.
@@ -54,6 +56,8 @@ pub enum Why {
     Asked,
     /// It is the best for so many functions.
     Best,
+    /// Its programs are not preempted.
+    NotPreempted,
     /// Few functions are attached one by one.
     Few,
     /// Many functions are attached one by one.
@@ -72,6 +76,9 @@ impl fmt::Display for Why {
         match self {
             Self::Asked => f.write_str("asked for"),
             Self::Best => f.write_str("the best that this kernel has"),
+            Self::NotPreempted => f.write_str(
+                "this kernel preempts programs of trampolines, and keeps them out of other tasks meanwhile",
+            ),
             Self::Few => write!(f, "cheapest to run, and no more than {FEW} functions"),
             Self::Many => write!(f, "quickest to detach from more than {FEW} functions"),
             Self::Blind(region) => write!(f, "kprobe programs do not run {region}"),
@@ -100,7 +107,7 @@ impl BackendPolicy {
             Self::Only(backend) => return vec![*backend],
             Self::Auto(offered) => offered,
         };
-        let mut order = if n_functions > MANY_AT_ONCE {
+        let mut order = if n_functions > MANY_AT_ONCE || offered.preempts_programs {
             vec![
                 BackendKind::KprobeSession,
                 BackendKind::KprobeMulti,
@@ -122,6 +129,20 @@ impl BackendPolicy {
         }
         order.retain(|backend| offered.backends.contains(backend));
         order
+    }
+
+    /// Whether there were better back ends if their programs were not preempted.
+    fn avoids_preemption(&self) -> bool {
+        let trampolines = [BackendKind::TracingMulti, BackendKind::FentryMulti];
+        match self {
+            Self::Only(_) => false,
+            Self::Auto(offered) => {
+                offered.preempts_programs
+                    && trampolines
+                        .iter()
+                        .any(|kind| offered.backends.contains(kind))
+            }
+        }
     }
 
     /// Whether the run can take functions that have no prototype.
@@ -175,6 +196,11 @@ fn assign_one(
         _ if first != best => Why::NoTrampoline,
         _ => match best {
             Some(BackendKind::Kprobe) => Why::Many,
+            Some(BackendKind::KprobeSession | BackendKind::KprobeMulti)
+                if policy.avoids_preemption() =>
+            {
+                Why::NotPreempted
+            }
             Some(BackendKind::Trampoline) if functions_are_few => Why::Few,
             _ => Why::Best,
         },
@@ -241,6 +267,7 @@ mod tests {
         BackendPolicy::Auto(Offered {
             backends: backends.to_vec(),
             shared_kprobes: true,
+            preempts_programs: false,
         })
     }
 
@@ -261,6 +288,20 @@ mod tests {
         assert_eq!(assigned[1].backends, [KprobeSession, KprobeMulti, Kprobe]);
         assert_eq!(assigned[1].why, Why::NoTrampoline);
         assert_eq!(counts(&assigned).len(), 2);
+    }
+
+    #[test]
+    fn where_programs_are_preempted_trampolines_get_what_only_they_see() {
+        let BackendPolicy::Auto(mut offered) = newest() else {
+            unreachable!()
+        };
+        offered.preempts_programs = true;
+        let functions = [function("f", true), function("htab_map_update_elem", true)];
+        let assigned = assign(&functions, &BackendPolicy::Auto(offered));
+        assert_eq!(assigned[0].backends[0], KprobeSession);
+        assert_eq!(assigned[0].why, Why::NotPreempted);
+        assert_eq!(assigned[1].backends[0], TracingMulti);
+        assert!(matches!(assigned[1].why, Why::Blind(_)));
     }
 
     #[test]
@@ -289,6 +330,7 @@ mod tests {
         let without_cookies = BackendPolicy::Auto(Offered {
             backends: vec![Trampoline, Kprobe],
             shared_kprobes: false,
+            preempts_programs: false,
         });
         let first = &assign(&many, &without_cookies)[0];
         assert_eq!((first.backends[0], first.why), (Trampoline, Why::Best));

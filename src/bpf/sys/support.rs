@@ -32,16 +32,18 @@ pub struct KernelSupport {
     pub kprobe_multi: bool,
     /// Cookies of single kprobes (5.15).
     pub cookies: bool,
+    /// It preempts programs of trampolines, and keeps them out of other tasks meanwhile.
+    pub preempts_programs: bool,
     /// The PMU of single kprobes (4.17, with `CONFIG_KPROBE_EVENTS`).
     pub kprobe: bool,
 }
 
 impl KernelSupport {
     /// Asks the kernel, without attaching anything. What it cannot be asked is in its BTF and in
-    /// sysfs: the numbers of the attach types of `tracing_multi`, and whether single kprobes have a
-    /// PMU.
+    /// sysfs: the numbers of the attach types of `tracing_multi`, whether single kprobes have a
+    /// PMU, and whether the kernel preempts what runs in it.
     #[must_use]
-    pub fn probe(types: TracingMulti, kprobe: bool) -> Self {
+    pub fn probe(types: TracingMulti, kprobe: bool, preempts_programs: bool) -> Self {
         Self {
             tracing_multi: types.session.is_some_and(probe_tracing_multi),
             fentry_multi: types.entry.is_some_and(probe_tracing_multi)
@@ -49,6 +51,7 @@ impl KernelSupport {
             kprobe_session: probe_kprobe_multi(TRACE_KPROBE_SESSION),
             kprobe_multi: probe_kprobe_multi(TRACE_KPROBE_MULTI),
             cookies: probe_cookies(),
+            preempts_programs,
             kprobe,
         }
     }

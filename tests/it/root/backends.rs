@@ -106,7 +106,9 @@ fn a_back_end_that_the_kernel_lacks_is_an_error_with_a_hint() {
 
 #[test]
 fn the_feature_report_names_the_back_end_that_is_chosen() {
-    let best = BACKENDS.into_iter().find(|b| is_offered(b)).unwrap();
+    // Newest kernels preempt programs of trampolines, and miss calls of others meanwhile.
+    let by_merit = ["kprobe-session", "fentry"];
+    let best = by_merit.into_iter().find(|b| is_offered(b)).unwrap();
     let ended = run(&["-Vv"]);
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     let said = format!("chosen back end: {best}");
