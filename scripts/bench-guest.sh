@@ -74,8 +74,11 @@ attach_line() {
   # Once for what the kernel caches itself, and our own cache.
   start_tracer "$program" "$@" && stop_tracer
   for _ in $(seq $ROUNDS); do
-    start_tracer "$program" "$@" && stop_tracer
-    starts+=("$started_ms") stops+=("$stopped_ms")
+    start_tracer "$program" "$@"
+    starts+=("$started_ms")
+    settle
+    stop_tracer
+    stops+=("$stopped_ms")
   done
   echo "attach ${program##*/} $label: $(spread "${starts[@]}") ms, stop $(spread "${stops[@]}") ms; $last_line"
 }

@@ -61,15 +61,19 @@ pub(super) fn report(attached: &Attached, functions: &[TracedFunction], diag: &D
     if attached.refused.is_empty() {
         return;
     }
-    let n_refused = attached.refused.len();
-    let plural = if n_refused == 1 { "" } else { "s" };
-    diag.warning(format!(
-        "the kernel refused {n_refused} function{plural} (-v lists them)"
-    ));
+    say_refused(attached.refused.len(), diag);
     for refused in &attached.refused {
         let name = name_of(refused, functions);
         diag.info(1, format!("  {name}: {}", refused.why));
     }
+}
+
+/// That there are such, known from now or from an earlier run.
+pub(super) fn say_refused(n_refused: usize, diag: &Diag) {
+    let plural = if n_refused == 1 { "" } else { "s" };
+    diag.warning(format!(
+        "the kernel refused {n_refused} function{plural} (-v lists them)"
+    ));
 }
 
 /// Ids count all selected functions, of which these may be a few.

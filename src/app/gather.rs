@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
+use super::attaching::say_refused;
 use super::failure::Failure;
 use super::known::{Known, Read, read};
 use super::layout::{layout, support};
@@ -55,7 +56,14 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     let memory = Memory::open(config, files, diag);
     if let Some(remembered) = memory.as_ref().and_then(|memory| memory.recall(files)) {
         diag.phase("remembered the selection");
-        let Remembered { selection, layout } = remembered;
+        let Remembered {
+            selection,
+            n_refused,
+            layout,
+        } = remembered;
+        if n_refused > 0 {
+            say_refused(n_refused, diag);
+        }
         let support = KernelSupport::probe(
             layout.tracing_multi,
             layout.kprobe_pmu.is_some(),

@@ -108,7 +108,7 @@ pub(super) fn trace(
     }
     // What comes meanwhile waits in the buffer.
     if let Some(memory) = memory {
-        memory.keep(&functions, layout, files);
+        memory.keep(&functions, &attached, layout, files);
     }
     let (
         Known {

@@ -13,14 +13,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bpf::{Layout, PerCpu, Preempt};
+use crate::bpf::{Attached, Layout, PerCpu, Preempt};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::images::KernelIdentity;
 use crate::select::{Selection, TracedFunction};
-use crate::spec::Addr;
+use crate::spec::{Addr, FuncId};
 
 /// The start of the kernel's text: where addresses are counted from.
 const START: &str = "_stext";
@@ -29,6 +29,9 @@ const START: &str = "_stext";
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     functions: Vec<TracedFunction>,
+    /// How many more there were that the kernel refused: to find out which costs as many attempts as
+    /// attaching to all others.
+    n_refused: usize,
     layout: Layout,
     /// The build ids of the modules that functions belong to.
     modules: BTreeMap<String, Vec<u8>>,
@@ -37,6 +40,7 @@ struct Kept {
 /// A selection that was not made anew.
 pub(super) struct Remembered {
     pub(super) selection: Selection,
+    pub(super) n_refused: usize,
     pub(super) layout: Layout,
 }
 
@@ -96,14 +100,22 @@ impl Memory {
                 functions,
                 ..Selection::default()
             },
+            n_refused: kept.n_refused,
             layout: moved(kept.layout, self.start),
         })
     }
 
     /// Keeps a selection: only one that [`Self::is_worth`] it.
-    pub(super) fn keep(&self, functions: &[TracedFunction], layout: Layout, files: &KernelFiles) {
+    /// Functions that the kernel refused are left out.
+    pub(super) fn keep(
+        &self,
+        functions: &[TracedFunction],
+        attached: &Attached,
+        layout: Layout,
+        files: &KernelFiles,
+    ) {
         // It only costs the next run its head start.
-        let _ = self.try_keep(functions, layout, files);
+        let _ = self.try_keep(functions, attached, layout, files);
     }
 
     /// Whether nothing would have to be said of this selection again.
@@ -116,12 +128,17 @@ impl Memory {
     fn try_keep(
         &self,
         functions: &[TracedFunction],
+        attached: &Attached,
         layout: Layout,
         files: &KernelFiles,
     ) -> Option<()> {
-        let mut functions = functions.to_vec();
+        let taken = functions
+            .iter()
+            .filter(|function| !attached.has_refused(function.id));
+        let mut functions: Vec<TracedFunction> = taken.cloned().collect();
         let mut modules = BTreeMap::new();
-        for function in &mut functions {
+        for (id, function) in (0..).zip(&mut functions) {
+            function.id = FuncId(id);
             let base = self.base(function)?;
             function.addr = Addr(function.addr.0.wrapping_sub(base));
             if let Some(module) = &function.module
@@ -132,6 +149,7 @@ impl Memory {
         }
         let kept = Kept {
             functions,
+            n_refused: attached.refused.len(),
             layout: moved(layout, self.start.wrapping_neg()),
             modules,
         };
