@@ -183,6 +183,10 @@ pub(super) fn trace(
     run.consumer.arm(arming);
     run.consumer
         .place(placement(live.expected(), &live.kallsyms()));
+    if tracer.stats().started == 0 {
+        // Nothing waits to be shown: what the first culprit needs can be made ready.
+        types.prepare();
+    }
     loop {
         tracer.poll(&mut run)?;
         if run.is_over() {

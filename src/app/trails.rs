@@ -61,9 +61,18 @@ impl<'a> ResultTypes<'a> {
         }
     }
 
+    /// Sorts the kernel's functions by name, which the first culprit would wait for.
+    pub(super) fn prepare(&self) {
+        let _ = self.kernel_functions();
+    }
+
+    fn kernel_functions(&self) -> &HashMap<&'a str, BtfFunction<'a>> {
+        self.kernel.get_or_init(|| self.btf.functions_by_name())
+    }
+
     pub(super) fn of(&self, name: &str, module: Option<&str>) -> Option<ResultType> {
         let Some(module) = module else {
-            let functions = self.kernel.get_or_init(|| self.btf.functions_by_name());
+            let functions = self.kernel_functions();
             let function = functions
                 .get(name)
                 .or_else(|| functions.get(base_name(name)))?;

@@ -162,7 +162,7 @@ fn what_cannot_be_waited_for_is_an_error_with_a_hint() {
         ("tun", "module `tun` is loaded already"),
         ("nul_blk", "no module `nul_blk`; similar: null_blk"),
         (&built_in, "is built into this kernel"),
-        ("/dev/null", "`/dev/null` is no kernel module"),
+        ("/dev/null", "`/dev/null`: it is not a regular file"),
         ("/proc/self/exe", "`/proc/self/exe` is no kernel module"),
         ("/nonexistent/x.ko", "failed to read `/nonexistent/x.ko`"),
     ] {
