@@ -214,6 +214,9 @@ static __always_inline bool error_is_among(const volatile u64 *errors, s32 code)
 {
 	u32 index = code == CODE_NULL ? 0 : -code;
 
+	/* A call that succeeds has no error, though what it asked for may have failed. */
+	if (!code)
+		return false;
 	return index <= MAX_ERRNO && (errors[(index >> 6) & (MAX_ERRNO / 64)] >> (index & 63)) & 1;
 }
 

@@ -119,6 +119,20 @@ fn errors_that_are_left_out_take_no_room_in_the_buffer() {
     }
 }
 
+/// The call succeeds, and no result of its is `NULL`: what failed is in the answer.
+#[test]
+fn what_failed_in_an_answer_is_not_left_out_as_null() {
+    for filter in [&[][..], &["-X", "NULL"], &["-x", "ENODEV"]] {
+        let functions = ["-e", "*_sys_sendto", "-e", "rtnetlink_rcv_msg"];
+        let arguments = [&functions[..], &["-sn", "-n", "simfail"], filter].concat();
+        let trace = Trace::start(&arguments);
+        trace.simfail(&["netlink-link-missing"]);
+        let report = trace.finish();
+        let n_shown = report.of("simfail").len();
+        assert_eq!(n_shown, 1, "{filter:?}: {:?}", report.summary);
+    }
+}
+
 #[test]
 fn l_shows_only_what_took_that_long() {
     let trace = Trace::start(&["-e", "*_sys_futex", "-sn", "-n", "slow", "-L", "10ms"]);
