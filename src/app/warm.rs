@@ -5,7 +5,7 @@
 //! Kept is only what depends on nothing but the kernel's and the modules' build ids, the globs
 //! and this program. Addresses are kept as distances from the start of the text that they lie in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::env;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bpf::attach::Refused;
 use crate::bpf::{Attached, Layout, PerCpu, Preempt};
 use crate::cache::Cache;
 use crate::config::Config;
@@ -106,7 +107,7 @@ impl Memory {
     }
 
     /// Keeps a selection: only one that [`Self::is_worth`] it.
-    /// Functions that the kernel refused are left out.
+    /// Functions that no kernel like this one takes are left out.
     pub(super) fn keep(
         &self,
         functions: &[TracedFunction],
@@ -132,13 +133,9 @@ impl Memory {
         layout: Layout,
         files: &KernelFiles,
     ) -> Option<()> {
-        let taken = functions
-            .iter()
-            .filter(|function| !attached.has_refused(function.id));
-        let mut functions: Vec<TracedFunction> = taken.cloned().collect();
+        let (mut functions, n_refused) = lasting(functions, &attached.refused);
         let mut modules = BTreeMap::new();
-        for (id, function) in (0..).zip(&mut functions) {
-            function.id = FuncId(id);
+        for function in &mut functions {
             let base = self.base(function)?;
             function.addr = Addr(function.addr.0.wrapping_sub(base));
             if let Some(module) = &function.module
@@ -149,7 +146,7 @@ impl Memory {
         }
         let kept = Kept {
             functions,
-            n_refused: attached.refused.len(),
+            n_refused,
             layout: moved(layout, self.start.wrapping_neg()),
             modules,
         };
@@ -164,6 +161,24 @@ impl Memory {
             Some(module) => self.modules.get(module).copied(),
         }
     }
+}
+
+/// The functions without those that are refused for good, numbered anew, and how many those are.
+/// What was refused for want of memory or because somebody had it may be had the next time.
+fn lasting(functions: &[TracedFunction], refused: &[Refused]) -> (Vec<TracedFunction>, usize) {
+    let refused: HashSet<FuncId> = refused
+        .iter()
+        .filter(|refused| refused.is_final)
+        .map(|refused| refused.func)
+        .collect();
+    let taken = functions
+        .iter()
+        .filter(|function| !refused.contains(&function.id));
+    let numbered = (0..).zip(taken).map(|(id, function)| TracedFunction {
+        id: FuncId(id),
+        ..function.clone()
+    });
+    (numbered.collect(), refused.len())
 }
 
 /// The layout of a kernel whose text lies `distance` further.
@@ -224,7 +239,37 @@ pub(super) fn directory() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::module_of_line;
+    use super::{lasting, module_of_line};
+    use crate::bpf::attach::Refused;
+    use crate::select::TracedFunction;
+    use crate::spec::{Addr, FuncId, ResultType};
+
+    #[test]
+    fn only_what_is_refused_for_good_is_left_out_the_next_time() {
+        let function = |(id, name): (u32, &str)| TracedFunction {
+            id: FuncId(id),
+            name: name.to_owned(),
+            module: None,
+            addr: Addr(0),
+            size: 1,
+            entry: None,
+            result: ResultType::Signed(4),
+            prototype: None,
+        };
+        let refused = |(id, is_final)| Refused {
+            func: FuncId(id),
+            why: String::new(),
+            is_final,
+        };
+        let functions = [(0, "a"), (1, "unknown"), (2, "busy"), (3, "b")].map(function);
+        let (kept, n_refused) = lasting(&functions, &[(1, true), (2, false)].map(refused));
+        let kept: Vec<(u32, &str)> = kept
+            .iter()
+            .map(|function| (function.id.0, &*function.name))
+            .collect();
+        assert_eq!(kept, [(0, "a"), (1, "busy"), (2, "b")]);
+        assert_eq!(n_refused, 1);
+    }
 
     #[test]
     fn a_module_is_read_with_its_address() {
