@@ -250,21 +250,29 @@ impl Image {
         }
     }
 
-    /// How many of these symbols are where they should be.
-    pub(super) fn n_there(&self, symbols: &[(&str, u64)]) -> usize {
+    /// Whether so many of these symbols are where they should be.
+    pub(super) fn are_there(&self, symbols: &[(&str, u64)], enough: usize) -> bool {
         let Ok(elf) = parse(&self.file, &self.path) else {
-            return 0;
+            return enough == 0;
         };
+        let addrs = symbols.iter().map(|(_, addr)| *addr);
+        let (lowest, highest) = (addrs.clone().min(), addrs.max());
+        let span = lowest.unwrap_or(0)..=highest.unwrap_or(0);
         let (endian, table) = (elf.endian(), elf.elf_symbol_table());
         let is_one = |symbol: &elf::Sym64<Endianness>| {
             let addr = symbol.st_value.get(endian);
+            if !span.contains(&addr) {
+                return false;
+            }
             let mut here = symbols.iter().filter(|(_, wanted)| *wanted == addr);
             here.any(|(name, _)| {
                 let found = table.symbol_name(endian, symbol);
                 found.is_ok_and(|found| found == name.as_bytes())
             })
         };
-        table.iter().filter(|symbol| is_one(symbol)).count()
+        // Most images have them all, and tell soon.
+        let found = table.iter().filter(|symbol| is_one(symbol));
+        found.take(enough).count() == enough
     }
 
     /// Its functions by name.

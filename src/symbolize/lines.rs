@@ -370,7 +370,7 @@ fn open_image(path: &Path, lies: &Lies, options: &LineOptions) -> Result<Opened,
 /// The functions of an image by name, where these did not move together.
 fn shuffled(image: &Image, probes: &[(&str, u64)]) -> Option<Names> {
     // What assembler code refers to stays together.
-    if image.n_there(probes) * 4 >= probes.len() {
+    if image.are_there(probes, probes.len().div_ceil(4)) {
         return None;
     }
     Some(image.names()).filter(|names| names.are_elsewhere(probes))
