@@ -16,7 +16,6 @@ use std::time::Instant;
 /// `bpf(2)` commands and the size of the attributes that these calls need.
 const BPF_MAP_CREATE: i64 = 0;
 const BPF_MAP_LOOKUP_ELEM: i64 = 1;
-const BPF_PROG_LOAD: i64 = 5;
 const ATTR_BYTES: usize = 72;
 
 fn main() -> ExitCode {
@@ -41,11 +40,10 @@ fn main() -> ExitCode {
             attr.bpf(BPF_MAP_CREATE)
         }),
         Some("map-lookup") => map_lookup(),
-        Some("prog-load-fails") => prog_load_fails(),
         Some("send") => send_on(arguments.get(4).map_or("lo", String::as_str)),
         _ => {
             eprintln!(
-                "usage: calls close|map-create-fails|map-lookup|prog-load-fails|send COUNT \
+                "usage: calls close|map-create-fails|map-lookup|send COUNT \
                  [ROUNDS [INTERFACE]]"
             );
             return ExitCode::from(2);
@@ -83,22 +81,6 @@ fn map_lookup() -> Box<dyn FnMut() -> i64> {
     attr.set64(1, ptr::from_mut(key) as u64);
     attr.set64(2, ptr::from_mut(value) as u64);
     Box::new(move || attr.bpf(BPF_MAP_LOOKUP_ELEM))
-}
-
-/// A program whose first instruction reads behind its context: the verifier finds out some calls
-/// below the system call.
-fn prog_load_fails() -> Box<dyn FnMut() -> i64> {
-    /// `r0 = *(u64 *)(r1 + 0x4000)`, `exit`.
-    static INSNS: [[u8; 8]; 2] = [
-        [0x79, 0x10, 0, 0x40, 0, 0, 0, 0],
-        [0x95, 0, 0, 0, 0, 0, 0, 0],
-    ];
-    let mut attr = Attr::default();
-    attr.set(0, 1); // a socket filter
-    attr.set(1, INSNS.len() as u32);
-    attr.set64(1, INSNS.as_ptr() as u64);
-    attr.set64(2, c"GPL".as_ptr() as u64);
-    Box::new(move || attr.bpf(BPF_PROG_LOAD))
 }
 
 /// A frame on an interface: on one of VLANs upon VLANs, as deep as these are stacked.

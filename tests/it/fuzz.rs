@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
 use self::targets::Target;
+use crate::noise::Noise;
 
 /// No answer about files of a few kilobytes takes as long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,34 +22,23 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What numbers of hostile files are.
 const NUMBERS: [u8; 10] = [0, 1, 2, 0x7f, 0x80, 0x81, 0xf0, 0xfe, 0xff, 0x55];
 
-struct Noise(u64);
-
-impl Noise {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end.max(1) as u64) as usize
-    }
-
-    fn damage(&mut self, bytes: &mut Vec<u8>) {
-        for _ in 0..=self.below(4) {
-            let (at, length) = (self.below(bytes.len()), 1 << self.below(4));
-            let end = (at + length).min(bytes.len());
-            match self.below(8) {
-                0 => bytes.truncate(at),
-                1 => {
-                    let from = self.below(bytes.len().saturating_sub(length));
-                    let to = at.min(bytes.len().saturating_sub(length));
-                    if bytes.len() >= length {
-                        bytes.copy_within(from..from + length, to);
-                    }
+fn damage(noise: &mut Noise, bytes: &mut Vec<u8>) {
+    for _ in 0..=noise.below(4) {
+        let (at, length) = (noise.below(bytes.len()), 1 << noise.below(4));
+        let end = (at + length).min(bytes.len());
+        match noise.below(8) {
+            0 => bytes.truncate(at),
+            1 => {
+                let from = noise.below(bytes.len().saturating_sub(length));
+                let to = at.min(bytes.len().saturating_sub(length));
+                if bytes.len() >= length {
+                    bytes.copy_within(from..from + length, to);
                 }
-                2 => bytes[at..end]
-                    .iter_mut()
-                    .for_each(|byte| *byte ^= 1 << (at % 8)),
-                _ => bytes[at..end].fill(NUMBERS[self.below(NUMBERS.len())]),
             }
+            2 => bytes[at..end]
+                .iter_mut()
+                .for_each(|byte| *byte ^= 1 << (at % 8)),
+            _ => bytes[at..end].fill(NUMBERS[noise.below(NUMBERS.len())]),
         }
     }
 }
@@ -71,7 +61,7 @@ fn feed(target: Target, files: &[&str]) {
         for (name, whole) in files.iter().zip(&whole) {
             let this = noise.0;
             let mut bytes = whole.clone();
-            noise.damage(&mut bytes);
+            damage(&mut noise, &mut bytes);
             let start = Instant::now();
             let fed = catch_unwind(|| target(&bytes));
             assert!(fed.is_ok(), "{name} damaged from seed {this:#x}");

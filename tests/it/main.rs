@@ -7,5 +7,6 @@
 
 mod cli;
 mod fuzz;
+mod noise;
 mod replay;
 mod root;

@@ -10,6 +10,8 @@ use retsnoop_rs::app::{Replayed, replay};
 use retsnoop_rs::capture::Recording;
 use retsnoop_rs::config::OutputFormat;
 
+use crate::noise::Noise;
+
 const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "newest"];
 
 fn path(name: &str) -> PathBuf {
@@ -88,18 +90,6 @@ fn every_recording_names_the_culprits_that_the_table_of_simfail_has() {
         let doubtful = "culprit (probably): may_open returned";
         assert!(text.contains(doubtful), "{kernel}: {text}");
         assert!(text.contains("-a inode_permission)"), "{kernel}: {text}");
-    }
-}
-
-/// Numbers that look random and are the same in each run.
-struct Noise(u64);
-
-impl Noise {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end as u64) as usize
     }
 }
 
