@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::harness::{Trace, kernel, program};
+use super::harness::{Trace, program};
 use crate::cli::server::{Reply, Server, response, whole};
 
 /// Where the debug files of modules are, by which no program of these tests shall find them.
@@ -111,10 +111,6 @@ fn lines_of_a_module_come_from_a_server_where_that_is_asked_for() {
 
 #[test]
 fn what_will_be_traced_is_fetched_before() {
-    if kernel() == "5.10" {
-        // It has no types of modules: their functions cannot be traced.
-        return;
-    }
     let (server, cache) = (server_of("overlay"), tempfile::tempdir().unwrap());
     let arguments = ["-e", "ovl_lookup", "--no-cache", "-v", "--debuginfod"];
     let trace = Trace::spawn(without_debug_files(&server, cache.path(), &arguments)).ready();

@@ -73,33 +73,10 @@ fn attached() -> (usize, usize) {
     (sys::count_bpf_programs(), functions.lines().count())
 }
 
-/// The same once what earlier tests left to the kernel, which frees it in its own time, is gone.
-fn attached_before() -> (usize, usize) {
+/// Waits until nothing is: the kernel frees what earlier tests had in its own time, but it does.
+fn wait_until_nothing_is_attached() {
     let start = Instant::now();
-    while attached() != (0, 0) && start.elapsed() < Duration::from_secs(10) {
-        thread::sleep(Duration::from_millis(50));
-    }
-    attached()
-}
-
-/// Whether anything of ours is left; what was there before may be gone by now, too.
-fn is_more(now: (usize, usize), before: (usize, usize)) -> bool {
-    now.0 > before.0 || now.1 > before.1
-}
-
-#[test]
-fn kill_9_leaves_no_program_and_no_probe_behind() {
-    let before = attached_before();
-    let trace = Trace::start(&["-e", "*_sys_bpf", "-a", "map_create", "-a", "bpf_prog_load"]);
-    let during = attached();
-    assert!(
-        during.0 > before.0 && during.1 > before.1,
-        "{before:?} {during:?}"
-    );
-    trace.signal(sys::SIGKILL);
-    trace.wait();
-    let start = Instant::now();
-    while is_more(attached(), before) {
+    while attached() != (0, 0) {
         assert!(
             start.elapsed() < Duration::from_secs(20),
             "{:?}",
@@ -110,15 +87,21 @@ fn kill_9_leaves_no_program_and_no_probe_behind() {
 }
 
 #[test]
+fn kill_9_leaves_no_program_and_no_probe_behind() {
+    wait_until_nothing_is_attached();
+    let trace = Trace::start(&["-e", "*_sys_bpf", "-a", "map_create", "-a", "bpf_prog_load"]);
+    let during = attached();
+    assert!(during.0 > 0 && during.1 > 0, "{during:?}");
+    trace.signal(sys::SIGKILL);
+    trace.wait();
+    wait_until_nothing_is_attached();
+}
+
+#[test]
 fn an_ordinary_end_leaves_nothing_behind_either() {
-    let before = attached_before();
     let report = Trace::start(ONE).finish();
     assert!(report.summary.count("functions") > 0);
-    let start = Instant::now();
-    while is_more(attached(), before) {
-        assert!(start.elapsed() < Duration::from_secs(20));
-        thread::sleep(Duration::from_millis(50));
-    }
+    wait_until_nothing_is_attached();
 }
 
 #[test]

@@ -47,7 +47,8 @@ fn returns_without_a_slot_are_counted_one_by_one() {
     assert_eq!(died, lost, "{summary:?}");
     let missed = if counts_misses() { lost } else { 0 };
     assert_eq!(summary.count("withheld.probes"), missed, "{summary:?}");
-    let said = report.stderr.contains("probes had no free slot");
+    let said = format!("{lost} probes had no free slot");
+    let said = report.stderr.contains(&said);
     assert_eq!(said, counts_misses(), "{}", report.stderr);
 }
 

@@ -113,6 +113,11 @@ impl Summary {
             .unwrap_or_else(|| panic!("no `{what}` in {}", self.0))
     }
 
+    /// Functions that the governor took out.
+    pub(super) fn n_detached(&self) -> u64 {
+        self.0["detached"].as_array().unwrap().len() as u64
+    }
+
     pub(super) fn dropped(&self) -> u64 {
         let causes = self.0["dropped"].as_object().unwrap();
         causes.values().map(|count| count.as_u64().unwrap()).sum()
