@@ -281,9 +281,9 @@ static __noinline u64 trampoline_call_starts(u64 *ctx, u64 tag, u64 task, bool m
 	return call_starts(&call, tag, task, may_open);
 }
 
-static __always_inline int trampoline_call(u64 *ctx, u64 tag)
+static __always_inline int trampoline_call(u64 *ctx, u64 tag, bool opens)
 {
-	bool opening = opens_session(tag) && may_open();
+	bool opening = opens && may_open();
 	bool sampled = is_sampled();
 	u64 task = task_key();
 
@@ -301,7 +301,9 @@ static __always_inline int trampoline_call(u64 *ctx, u64 tag)
 SEC("raw_tracepoint/trampoline")
 int trampoline_entry(u64 *ctx)
 {
-	return trampoline_call(ctx, patched_constant(TAG_MARK));
+	u64 tag = patched_constant(TAG_MARK);
+
+	return trampoline_call(ctx, tag, opens_session(tag));
 }
 
 static __noinline void trampoline_call_ends(u64 *ctx, u64 task, u64 tag)
@@ -332,7 +334,13 @@ int trampoline_exit(u64 *ctx)
 	return 0;
 }
 
-/* Programs for many functions ask for what copies for one have as constants. */
+/* A program for many functions asks for what a copy for one has as constants. Its own tag says
+ * whether any of them opens sessions. */
+static __always_inline bool any_opens_session(void)
+{
+	return opens_session(patched_constant(TAG_MARK));
+}
+
 static __always_inline void read_return(struct call *call, u64 *ctx)
 {
 	bpf_get_func_ret(ctx, &call->result);
@@ -340,12 +348,12 @@ static __always_inline void read_return(struct call *call, u64 *ctx)
 	call->ip = bpf_get_func_ip(ctx);
 }
 
-static __noinline void tracing_call_with_token_ends(u64 *ctx, u64 token)
+static __noinline void tracing_call_with_token_ends(u64 *ctx, u64 token, bool opens)
 {
 	struct call call = {.ctx = ctx};
 
 	read_return(&call, ctx);
-	call_with_token_ends(&call, token, true);
+	call_with_token_ends(&call, token, opens);
 }
 
 /* fsession.multi: one program and link for call and return of all functions. It cannot skip the
@@ -359,7 +367,7 @@ int tracing_session(u64 *ctx)
 	if (session_is_return(ctx) & 0xff) {
 		token = *session_cookie(ctx);
 		if (token)
-			tracing_call_with_token_ends(ctx, token);
+			tracing_call_with_token_ends(ctx, token, any_opens_session());
 		return 0;
 	}
 	task = task_key();
@@ -367,7 +375,7 @@ int tracing_session(u64 *ctx)
 	sampled = is_sampled();
 	if (sampled)
 		count_call(tag);
-	opening = opens_session(tag) && may_open();
+	opening = any_opens_session() && opens_session(tag) && may_open();
 	if (!opening && has_no_session(task))
 		return 0;
 	if (sampled)
@@ -382,16 +390,18 @@ int tracing_session(u64 *ctx)
 SEC("raw_tracepoint/trampoline")
 int tracing_entry(u64 *ctx)
 {
-	return trampoline_call(ctx, bpf_get_attach_cookie(ctx));
+	u64 tag = bpf_get_attach_cookie(ctx);
+
+	return trampoline_call(ctx, tag, any_opens_session() && opens_session(tag));
 }
 
-static __noinline void tracing_call_ends(u64 *ctx, u64 task)
+static __noinline void tracing_call_ends(u64 *ctx, u64 task, bool opens)
 {
 	struct call call = {.ctx = ctx, .sp = (u64)ctx};
 
 	read_tag(&call, bpf_get_attach_cookie(ctx));
 	read_return(&call, ctx);
-	call_ends(&call, task, true);
+	call_ends(&call, task, opens);
 }
 
 SEC("raw_tracepoint/trampoline")
@@ -400,7 +410,7 @@ int tracing_exit(u64 *ctx)
 	u64 task = task_key();
 
 	if (!has_no_session(task))
-		tracing_call_ends(ctx, task);
+		tracing_call_ends(ctx, task, any_opens_session());
 	return 0;
 }
 

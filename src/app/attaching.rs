@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Attaching and detaching, and what is said meanwhile.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
@@ -16,6 +16,9 @@ const MANY_ONE_BY_ONE: usize = 100;
 
 /// So soon it is noticed that somebody insists.
 const MOMENT: Duration = Duration::from_millis(20);
+
+/// Who runs a command waits for its status, not for the kernel, which is given so long.
+const PATIENCE: Duration = Duration::from_millis(60);
 
 /// Attaches to the functions of a run that is about to start.
 pub(super) fn attach(
@@ -84,25 +87,32 @@ fn name_of<'f>(refused: &Refused, functions: &'f [TracedFunction]) -> &'f str {
 }
 
 /// Detaching is slow where attaching is: says that we are at it, and leaves it to the background
-/// where somebody insists on the end.
-pub(super) fn detach(tracer: Tracer<'_>, stop: &StopFlag, diag: &Diag) {
+/// where somebody insists on the end, or waits for a command's.
+pub(super) fn detach(tracer: Tracer<'_>, has_command: bool, stop: &StopFlag, diag: &Diag) {
     let n_one_by_one = tracer.n_one_by_one();
-    if n_one_by_one > MANY_ONE_BY_ONE {
+    let takes_long = n_one_by_one > MANY_ONE_BY_ONE;
+    if takes_long && !has_command {
         diag.note(format!(
             "detaching from {n_one_by_one} functions; Ctrl-C again leaves that to the background"
         ));
     }
-    let asked = stop.times_asked();
+    let (asked, began) = (stop.times_asked(), Instant::now());
     let mut detaching = tracer.detach();
     while !detaching.wait(MOMENT) {
-        if stop.times_asked() > asked {
+        let insists = stop.times_asked() > asked;
+        if insists || has_command && began.elapsed() >= PATIENCE {
             let processes = detaching.leave();
             let processes: Vec<String> = processes.iter().map(u32::to_string).collect();
-            diag.note(format!(
+            let said = format!(
                 "detaching goes on in the background, where nothing is traced any more \
                  (process {})",
                 processes.join(", ")
-            ));
+            );
+            if insists || takes_long {
+                diag.note(said);
+            } else {
+                diag.info(1, said);
+            }
             return;
         }
     }

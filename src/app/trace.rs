@@ -81,7 +81,7 @@ pub(super) fn trace(
     let attached = match attach(&mut tracer, &armed, &assigned, stop, diag) {
         Ok(attached) => attached,
         Err(error) => {
-            detach(tracer, stop, diag);
+            detach(tracer, false, stop, diag);
             return Err(error);
         }
     };
@@ -244,7 +244,7 @@ pub(super) fn trace(
     summary.untraced = untraced;
     summary.detached = run.watch.detached();
     write_summary(&summary, config.run.format, &mut out, diag)?;
-    detach(tracer, stop, diag);
+    detach(tracer, config.command.is_some(), stop, diag);
     Ok(())
 }
 

@@ -23,7 +23,7 @@ const PSEUDO_KFUNC_CALL: u8 = 2;
 /// What one copy of a program is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Copy {
-    /// The tag of its function (trampolines).
+    /// The tag of its function (trampolines); whether any of them opens sessions (tracing-multi).
     pub(super) tag: u64,
     /// How many argument slots of 8 bytes stand before the function's result (trampolines).
     pub(super) arg_slots: u8,
@@ -176,10 +176,14 @@ mod tests {
         let exit = changed("trampoline_exit", copy);
         assert!(exit.iter().any(|insn| insn.code == 0x18 && insn.imm == 7));
         assert!(exit.iter().any(|insn| insn.code == 0x18 && insn.imm == 32));
-        assert!(
-            changed("trampoline_entry", copy)
-                .iter()
-                .any(|insn| insn.imm == 7)
-        );
+        for name in [
+            "trampoline_entry",
+            "tracing_session",
+            "tracing_entry",
+            "tracing_exit",
+        ] {
+            let changed = changed(name, copy);
+            assert!(changed.iter().any(|insn| insn.imm == 7), "{name}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! A running trace: attached links, the ring buffer, the counters. Dropping it detaches all.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -445,14 +446,21 @@ struct Waiting<'a> {
     backends: &'a [BackendKind],
 }
 
-/// The back end that is asked next: those for one by one before those for all at once. They load
-/// programs for each function, and the verifier takes several times as long once its own
-/// functions (`*bpf*`) are traced.
+/// The back end that is asked next: those for one by one before those for all at once, and of these
+/// the one with fewer functions. The verifier takes several times as long once its own functions
+/// (`*bpf*`) are traced.
 fn next_backend(waiting: &[Waiting<'_>]) -> Option<BackendKind> {
-    waiting
+    let mut n_waiting: BTreeMap<BackendKind, usize> = BTreeMap::new();
+    for backend in waiting
         .iter()
-        .filter_map(|waiting| waiting.backends.first().copied())
-        .max()
+        .filter_map(|waiting| waiting.backends.first())
+    {
+        *n_waiting.entry(*backend).or_default() += 1;
+    }
+    let next = n_waiting
+        .into_iter()
+        .min_by_key(|(backend, n_waiting)| (!backend.is_one_by_one(), *n_waiting));
+    next.map(|(backend, _)| backend)
 }
 
 fn check_entries(functions: &[TracedFunction], refused: &[Refused]) -> Result<()> {

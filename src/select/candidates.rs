@@ -150,7 +150,13 @@ enum Known<'a> {
     /// How many functions of each name and module are traceable.
     Names(HashMap<(&'a str, Option<&'a str>), usize>),
     /// The kernel's text: where compilers and ftrace left their marks.
-    Text(&'a Kcore, &'a Kallsyms),
+    Text {
+        kcore: &'a Kcore,
+        kallsyms: &'a Kallsyms,
+        /// Where the kernel's own text ends. Behind it lie start-up code, which is freed, and data,
+        /// which newer kernels' symbols call text in parts, and which may look like a call.
+        end: Option<Addr>,
+    },
 }
 
 impl<'a> TraceIndex<'a> {
@@ -182,8 +188,16 @@ impl<'a> TraceIndex<'a> {
 impl<'a> Known<'a> {
     fn new(facts: &'a KernelFacts) -> Self {
         let Some(traceable) = facts.traceable.as_ref() else {
-            let text = facts.text.as_deref();
-            return text.map_or(Self::Unknown, |kcore| Self::Text(kcore, &facts.kallsyms));
+            let kallsyms = &facts.kallsyms;
+            let end = kallsyms.any_named("_etext").map(|end| end.addr);
+            return match facts.text.as_deref() {
+                Some(kcore) => Self::Text {
+                    kcore,
+                    kallsyms,
+                    end,
+                },
+                None => Self::Unknown,
+            };
         };
         if traceable.has_addresses() {
             let mut sites: Vec<Addr> = traceable.iter().filter_map(|f| f.patch_site).collect();
@@ -201,7 +215,12 @@ impl<'a> Known<'a> {
         let symbol = candidate.symbol;
         match self {
             Self::Unknown => Tracing::Possible,
-            Self::Text(kcore, kallsyms) => text_tracing(kcore, kallsyms, symbol.addr),
+            Self::Text { end: Some(end), .. } if symbol.module.is_none() && symbol.addr >= *end => {
+                Tracing::Impossible
+            }
+            Self::Text {
+                kcore, kallsyms, ..
+            } => text_tracing(kcore, kallsyms, symbol.addr),
             Self::Sites(sites) => {
                 let reach = symbol.size.clamp(1, MAX_PATCH_OFFSET);
                 let next = sites.partition_point(|&site| site < symbol.addr);

@@ -79,7 +79,7 @@ fn attach_modules(
 ) -> Result<Links> {
     let mut links = Links::default();
     for (module, functions) in by_module(functions) {
-        match load(loaded, parts, module) {
+        match load(loaded, parts, module, &functions) {
             Ok(programs) => {
                 attach_ids(&programs, functions, &mut links)?;
                 links
@@ -114,15 +114,27 @@ fn by_module<'f>(
     modules
 }
 
-fn load(loaded: &Loaded<'_>, parts: &[Part<'_>], module: Option<&str>) -> Result<Vec<Program>> {
+fn load(
+    loaded: &Loaded<'_>,
+    parts: &[Part<'_>],
+    module: Option<&str>,
+    functions: &[&TracedFunction],
+) -> Result<Vec<Program>> {
     let btf = module
         .map(|module| {
             sys::module_btf(module)
                 .with_context(|| format!("failed to open the BTF of module `{module}`"))
         })
         .transpose()?;
+    // The verifier is spared what opens and ends sessions where none of them does.
+    let copy = Copy {
+        tag: functions
+            .iter()
+            .fold(0, |all, function| all | tag(function)),
+        ..Copy::default()
+    };
     let load = |&(name, template, attach_type): &Part<'_>| {
-        let insns = patched(template, &loaded.layout, Copy::default());
+        let insns = patched(template, &loaded.layout, copy);
         let kind = ProgramKind::TracingMulti {
             attach_type,
             module_btf: btf.as_ref().map(AsFd::as_fd),

@@ -6,7 +6,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::harness::{Trace, attaches_slowly, program};
+use super::harness::{Trace, attaches_slowly, program, simfail_program};
 use super::sys;
 
 /// Functions whose links take seconds to close on every kernel.
@@ -91,6 +91,30 @@ fn the_first_ctrl_c_waits_until_nothing_is_attached() {
     assert_eq!(report.of("simfail").len(), 1);
     // Programs go a grace period after their last link; functions and probes are free at once.
     assert!(held().1 <= before.1, "{:?}, before: {before:?}", held());
+    assert_left_as(before);
+}
+
+#[test]
+fn who_runs_a_command_does_not_wait_for_the_kernel() {
+    let uptime = |path: &str| {
+        let text = fs::read_to_string(path).unwrap();
+        let seconds = text.split(' ').next().and_then(|word| word.parse().ok());
+        Duration::from_secs_f64(seconds.unwrap())
+    };
+    let before = held();
+    let file = format!("/tmp/ended-{}", sys::unique());
+    let script = "\"$0\" bpf-cmd; exec cp /proc/uptime \"$1\"";
+    let command = ["-v", "--", "sh", "-c", script, &simfail_program(), &file];
+    let ended = Trace::spawn(program(&[SLOW, &command].concat())).wait();
+    let waited = uptime("/proc/uptime").saturating_sub(uptime(&file));
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let said = ["1 session shown", "in the background"].map(|said| ended.stderr.find(said));
+    assert!(
+        said[0].is_some() && said[0] < said[1],
+        "{said:?}: {}",
+        ended.stderr
+    );
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
     assert_left_as(before);
 }
 
