@@ -12,6 +12,7 @@ mod bounds;
 mod loaded;
 mod memory;
 mod parse;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use std::sync::OnceLock;
 use memchr::memmem;
 
 pub use self::loaded::LoadedLayout;
+pub use self::search::FoundPart;
 
 use crate::spec::Addr;
 

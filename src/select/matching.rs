@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Many globs against many names: which globs of a run does each name match?
 //!
-//! A run has up to some hundred globs and a kernel 70,000 functions. So three letters of each
-//! glob are looked for, those of all globs at once, and only globs whose letters are in a name are
-//! tried on it. For the others, and for names that are asked one by one, most globs are passed
-//! over without a look: they are kept by the byte that a matching name begins or ends with.
+//! A run has up to some hundred globs and a kernel 70,000 functions. A few globs are looked for in
+//! the text of all names. Of many, three letters each are looked for, those of all globs at once,
+//! and only globs whose letters are in a name are tried on it. For the others, and for names that
+//! are asked one by one, most globs are passed over without a look: they are kept by the byte that
+//! a matching name begins or ends with.
 
 use crate::config::GlobUse;
-use crate::kernel::kallsyms::{Kallsyms, Symbol};
+use crate::kernel::kallsyms::{FoundPart, Kallsyms, Symbol};
 use crate::spec::{FunctionName, GlobKind, GlobSpec};
 
 /// The functions that each glob matches: place in [`Kallsyms`] and number of the glob, ascending.
 pub(super) fn matching(globs: &[GlobUse], kallsyms: &Kallsyms) -> Vec<(usize, u16)> {
-    let mut found = matching_of(globs, kallsyms, kallsyms.function_names());
+    let mut found = few_in_text(globs, kallsyms, false)
+        .unwrap_or_else(|| matching_of(globs, kallsyms, kallsyms.function_names()));
     found.extend(by_source(globs, kallsyms));
     found.sort_unstable();
     found
@@ -20,7 +22,8 @@ pub(super) fn matching(globs: &[GlobUse], kallsyms: &Kallsyms) -> Vec<(usize, u1
 
 /// The same for functions of modules only.
 pub(super) fn matching_in_modules(globs: &[GlobUse], kallsyms: &Kallsyms) -> Vec<(usize, u16)> {
-    let mut found = matching_of(globs, kallsyms, kallsyms.module_function_names());
+    let mut found = few_in_text(globs, kallsyms, true)
+        .unwrap_or_else(|| matching_of(globs, kallsyms, kallsyms.module_function_names()));
     let in_module = |(index, _): &(usize, u16)| kallsyms.symbol(*index).module.is_some();
     found.extend(by_source(globs, kallsyms).filter(in_module));
     found.sort_unstable();
@@ -41,6 +44,33 @@ fn by_source<'a>(
         let symbol = kallsyms.symbol(*index);
         is_function(&symbol) && !symbol.name.contains(".cold")
     })
+}
+
+/// The functions that a few globs match; `None` where there are more, or such that have no letters
+/// to look for.
+fn few_in_text(
+    globs: &[GlobUse],
+    kallsyms: &Kallsyms,
+    only_modules: bool,
+) -> Option<Vec<(usize, u16)>> {
+    let (mut parts, mut specs) = (Vec::new(), Vec::new());
+    for (number, glob) in (0..).zip(globs) {
+        if let GlobKind::Function { name, .. } = glob.spec.kind() {
+            let part = name.required_literal();
+            let is_rare = part.len() >= 3 && specs.len() < FEW;
+            let is_rare = is_rare && part.bytes().all(|byte| byte.is_ascii_graphic());
+            parts.push(is_rare.then_some(part)?);
+            specs.push((number, &glob.spec));
+        }
+    }
+    let found = kallsyms.functions_with(&parts, only_modules);
+    let matches = found.filter_map(|FoundPart { index, name, part }| {
+        let symbol = kallsyms.symbol(index);
+        let function = FunctionName::new(name, symbol.module);
+        let (number, spec) = specs[usize::from(part)];
+        (is_function(&symbol) && spec.matches_function(&function)).then_some((index, number))
+    });
+    Some(matches.collect())
 }
 
 fn matching_of<'k>(
@@ -104,6 +134,9 @@ fn three_letters(glob: &GlobSpec) -> Option<u32> {
             .fold(0, |word, &byte| word << 8 | u32::from(byte)),
     )
 }
+
+/// To search for so many globs takes as long as a look at every name.
+const FEW: usize = 24;
 
 /// Bits of the filter in front of the letters.
 const FILTER_BITS: u32 = 16;
@@ -225,5 +258,50 @@ impl<'a> GlobIndex<'a> {
             let (number, glob) = self.globs[usize::from(place)];
             glob.matches_function(&function).then_some(number)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{few_in_text, matching_of};
+    use crate::config::{GlobOrigin, GlobUse};
+    use crate::kernel::kallsyms::Kallsyms;
+
+    #[test]
+    fn a_search_of_the_text_finds_what_a_look_at_every_name_does() {
+        let kallsyms = Kallsyms::parse(
+            b"ffffffff81000ff0 t __pfx_vfs_open\n\
+              ffffffff81001000 T vfs_open\n\
+              ffffffff81001100 T do_vfs_open_at\n\
+              ffffffff81001200 t vfs_open.isra.0\n\
+              ffffffff81001300 D vfs_open_data\n\
+              ffffffff81001400 T openopen\n\
+              ffffffffc0000000 t xfs_open\t[xfs]\n\
+              ffffffffc0000100 t reopened\t[vfs_open]\n"
+                .to_vec(),
+        )
+        .unwrap();
+        let globs = |texts: &[&str]| -> Vec<GlobUse> {
+            let spec = |text: &&str| GlobUse::new(text.parse().unwrap(), GlobOrigin::Option);
+            texts.iter().map(spec).collect()
+        };
+        let asked = globs(&["vfs_open", "*open*", "*open* [xfs]", "xfs_*", "*_open"]);
+        for only_modules in [false, true] {
+            let mut all = if only_modules {
+                matching_of(&asked, &kallsyms, kallsyms.module_function_names())
+            } else {
+                matching_of(&asked, &kallsyms, kallsyms.function_names())
+            };
+            all.sort_unstable();
+            let mut few = few_in_text(&asked, &kallsyms, only_modules).unwrap();
+            few.sort_unstable();
+            assert!(few.len() >= 4, "{few:?}");
+            assert_eq!(few, all);
+        }
+        let is_few = |texts: &[&str]| few_in_text(&globs(texts), &kallsyms, false).is_some();
+        assert!(is_few(&[]));
+        assert!(!is_few(&["vfs_open", "*"]));
+        assert!(!is_few(&["?fs_open"]));
+        assert!(!is_few(&["vfs_open"; 100]));
     }
 }

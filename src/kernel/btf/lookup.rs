@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Questions about what a kernel has: a type, a member, an enum's value, a function.
-//!
-//! A name is first sought in the string section (one fast search of a few megabytes); only
-//! types that carry that very string are looked at.
-
-use memchr::memmem;
 
 use super::format::{Kind, read_u32};
 use super::parse::{Btf, Type};
@@ -118,9 +113,8 @@ impl Btf {
     }
 
     fn named_id(&self, name: &str, kind: Kind) -> Option<u32> {
-        let offsets = self.string_offsets(name);
         let is_kind = |id: u32| self.typ(id).is_some_and(|typ| typ.kind == kind);
-        self.ids_named(&offsets).find(|id| is_kind(*id))
+        self.ids_named(name).find(|id| is_kind(*id))
     }
 
     fn bit_offset(&self, typ: &Type<'_>, member: &str, nesting: u8) -> Option<u32> {
@@ -160,41 +154,13 @@ impl Btf {
 
     /// The types of a name: this BTF's own first, then its base's.
     fn named(&self, name: &str) -> Vec<Type<'_>> {
-        let mut offsets = self.string_offsets(name);
         let mut found = Vec::new();
         let mut btf = Some(self);
         while let Some(level) = btf {
-            if !offsets.is_empty() {
-                let ids = level.ids_named(&offsets);
-                found.extend(ids.filter_map(|id| level.typ(id)));
-            }
+            found.extend(level.ids_named(name).filter_map(|id| level.typ(id)));
             btf = level.base();
-            // A base cannot name the strings of what builds on it.
-            offsets.retain(|&offset| btf.is_some_and(|base| offset < base.end_of_strings()));
         }
         found
-    }
-
-    /// Every offset at which the string section has exactly `name`.
-    fn string_offsets(&self, name: &str) -> Vec<u32> {
-        if name.is_empty() {
-            return Vec::new();
-        }
-        let (strings, first) = self.own_strings();
-        let at_start_and_end = |&at: &usize| {
-            (at == 0 || strings[at - 1] == 0) && strings.get(at + name.len()) == Some(&0)
-        };
-        let found = memmem::find_iter(strings, name).filter(at_start_and_end);
-        let mut offsets: Vec<u32> = found.map(|at| first + at as u32).collect();
-        if let Some(base) = self.base() {
-            offsets.extend(base.string_offsets(name));
-        }
-        offsets
-    }
-
-    fn end_of_strings(&self) -> u32 {
-        let (strings, first) = self.own_strings();
-        first.saturating_add(strings.len() as u32)
     }
 }
 

@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 pub(crate) mod builder;
+mod by_name;
 mod declaration;
 mod format;
 mod helpers;

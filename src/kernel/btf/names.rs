@@ -40,8 +40,12 @@ impl NameSet<'_> {
     }
 }
 
-/// Made of the length, the first eight bytes and the last eight: names of a kernel differ there.
 fn bit(name: &[u8]) -> usize {
+    hash(name) as usize % FILTER_BITS
+}
+
+/// Made of the length, the first eight bytes and the last eight: names of a kernel differ there.
+pub(super) fn hash(name: &[u8]) -> u32 {
     let first = name
         .first_chunk()
         .map_or_else(|| short(name), |first| u64::from_le_bytes(*first));
@@ -50,7 +54,7 @@ fn bit(name: &[u8]) -> usize {
         .map_or(0, |last| u64::from_le_bytes(*last));
     let mixed = (first ^ last.rotate_left(23) ^ (name.len() as u64) << 56)
         .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 40) as usize % FILTER_BITS
+    (mixed >> 32) as u32
 }
 
 fn short(name: &[u8]) -> u64 {

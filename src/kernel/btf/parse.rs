@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, bail};
 
+use super::by_name::ByName;
 use super::format::{Kind, RECORD, kind_flag, read_u32, sections, vlen};
 use super::names::NameSet;
 
@@ -20,6 +21,7 @@ pub struct Btf {
     records: Vec<u32>,
     /// Ids of the functions that this BTF (not its base) has.
     functions: Vec<u32>,
+    by_name: OnceLock<ByName>,
     strings: Range<usize>,
     first_id: u32,
     first_string: u32,
@@ -92,6 +94,7 @@ impl Btf {
             base,
             records,
             functions,
+            by_name: OnceLock::new(),
             strings,
             first_id,
             first_string,
@@ -211,19 +214,15 @@ impl Btf {
         str::from_utf8(&tail[..end]).unwrap_or_default()
     }
 
-    /// The ids of this BTF's own types that carry one of these strings: a few instructions for
-    /// each of a hundred thousand that do not.
-    pub(super) fn ids_named<'a>(&'a self, offsets: &'a [u32]) -> impl Iterator<Item = u32> + 'a {
-        let of = |&at: &u32| read_u32(&self.bytes, at as usize).unwrap_or_default();
-        let is_named = move |offset: u32| match *offsets {
-            [] => false,
-            [only] => offset == only,
-            _ => offsets.contains(&offset),
-        };
-        (self.first_id..)
-            .zip(&self.records)
-            .filter(move |(_, at)| is_named(of(at)))
-            .map(|(id, _)| id)
+    /// The ids of this BTF's own types of a name, ascending.
+    pub(super) fn ids_named(&self, name: &str) -> impl Iterator<Item = u32> {
+        let all = self.first_id..self.next_id();
+        let names = || all.map(|id| self.name_bytes(id));
+        let by_name = self.by_name.get_or_init(|| ByName::new(names()));
+        let possible = by_name.possible(name.as_bytes());
+        possible
+            .map(|place| self.first_id + place as u32)
+            .filter(move |id| self.name_bytes(*id) == name.as_bytes())
     }
 
     /// Where the name of a type of this BTF's own stands; `None` for others.

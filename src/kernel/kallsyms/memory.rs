@@ -204,42 +204,61 @@ impl Tables {
         Some((first & 0x7f | second << 7, at + 2))
     }
 
-    fn tokens(&self) -> Result<Box<[Token; TOKENS]>> {
+    fn tokens(&self) -> Result<Box<Tokens>> {
         let token = |&start: &u16| {
             let rest = self.token_table.get(usize::from(start)..)?;
             let end = rest.iter().position(|&byte| byte == 0)?;
-            Token::new(&rest[..end])
+            Some(&rest[..end])
         };
-        let tokens: Option<Vec<Token>> = self.token_index.iter().map(token).collect();
-        tokens
-            .and_then(|tokens| tokens.try_into().ok())
+        Tokens::new(self.token_index.iter().map(token))
             .context("the kernel's symbol tables have odd tokens")
     }
 }
 
-/// What a byte of a packed name stands for. Copying a fixed number of bytes and going on behind
+/// What the bytes of packed names stand for. Copying a fixed number of bytes and going on behind
 /// those that count takes a fraction of the time of a copy of the right length.
-struct Token {
-    start: [u8; TOKEN_START],
-    /// What does not fit: nearly always nothing. (Rust's mangled names have tokens of 50 letters.)
-    rest: Vec<u8>,
-    start_len: u8,
+struct Tokens {
+    /// As much of each as is always copied.
+    starts: [[u8; TOKEN_START]; TOKENS],
+    /// How many of these bytes count; [`IS_LONG`] where the token does not fit.
+    lens: [u8; TOKENS],
+    /// Tokens that do not fit: nearly none. (Rust's mangled names have some of 50 letters.)
+    long: Vec<(u8, Vec<u8>)>,
 }
 
 const TOKEN_START: usize = 16;
 
-impl Token {
-    fn new(text: &[u8]) -> Option<Self> {
-        let (first, rest) = text.split_at(text.len().min(TOKEN_START));
-        let mut start = [0; TOKEN_START];
-        start[..first.len()].copy_from_slice(first);
-        // What is printed later must be text: names are ASCII.
-        let is_name = text.iter().all(u8::is_ascii_graphic);
-        is_name.then_some(Self {
-            start,
-            rest: rest.to_vec(),
-            start_len: first.len() as u8,
-        })
+const IS_LONG: u8 = u8::MAX;
+
+impl Tokens {
+    /// `None` where they are not as many as there should be, or no parts of names: what is printed
+    /// later must be text, and names are ASCII.
+    fn new<'t>(texts: impl Iterator<Item = Option<&'t [u8]>>) -> Option<Box<Self>> {
+        let mut tokens = Box::new(Self {
+            starts: [[0; TOKEN_START]; TOKENS],
+            lens: [0; TOKENS],
+            long: Vec::new(),
+        });
+        let mut n_tokens = 0;
+        for (token, text) in (0..=u8::MAX).zip(texts) {
+            let text = text.filter(|text| text.iter().all(u8::is_ascii_graphic))?;
+            let place = usize::from(token);
+            if let Some(start) = tokens.starts[place].get_mut(..text.len()) {
+                start.copy_from_slice(text);
+                tokens.lens[place] = text.len() as u8;
+            } else {
+                tokens.lens[place] = IS_LONG;
+                tokens.long.push((token, text.to_vec()));
+            }
+            n_tokens += 1;
+        }
+        (n_tokens == TOKENS).then_some(tokens)
+    }
+
+    fn long(&self, token: u8) -> &[u8] {
+        let mut long = self.long.iter();
+        long.find(|(of, _)| *of == token)
+            .map_or(&[], |(_, text)| text)
     }
 }
 
@@ -261,20 +280,27 @@ impl Text {
         self.len
     }
 
-    fn push_tokens(&mut self, packed: &[u8], tokens: &[Token; TOKENS]) {
+    fn push_tokens(&mut self, packed: &[u8], tokens: &Tokens) {
         self.reserve(TOKEN_START * (packed.len() + 1));
+        // A number of its own: `self.len` would be written after each token.
+        let mut len = self.len;
         for &token in packed {
-            let token = &tokens[usize::from(token)];
-            // In one piece, or each byte is checked for having room.
-            if let Some(room) = self.bytes[self.len..].first_chunk_mut::<TOKEN_START>() {
-                *room = token.start;
-            }
-            self.len += usize::from(token.start_len);
-            if !token.rest.is_empty() {
-                self.push_bytes(&token.rest);
+            let place = usize::from(token);
+            let token_len = tokens.lens[place];
+            if token_len == IS_LONG {
+                self.len = len;
+                self.push_bytes(tokens.long(token));
                 self.reserve(TOKEN_START * (packed.len() + 1));
+                len = self.len;
+                continue;
             }
+            // In one piece, or each byte is checked for having room.
+            if let Some(room) = self.bytes[len..].first_chunk_mut::<TOKEN_START>() {
+                *room = tokens.starts[place];
+            }
+            len += usize::from(token_len);
         }
+        self.len = len;
     }
 
     fn push_bytes(&mut self, bytes: &[u8]) {

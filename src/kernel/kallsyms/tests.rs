@@ -129,6 +129,36 @@ fn symbols_come_in_ascending_order_and_say_whether_they_are_code() {
 }
 
 #[test]
+fn functions_are_found_by_parts_of_their_names() {
+    let symbols = parse(SMALL);
+    let found = |parts: &[&str], only_modules| -> Vec<(&str, u16)> {
+        let found = symbols.functions_with(parts, only_modules);
+        found
+            .inspect(|found| assert_eq!(symbols.symbol(found.index).name, found.name))
+            .map(|found| (found.name, found.part))
+            .collect()
+    };
+    // No data, and no module's name.
+    assert_eq!(found(&["mod_a", "some"], false), []);
+    assert_eq!(
+        found(&["last", "twin", "_"], true),
+        [
+            ("b_only", 2),
+            ("twin", 1),
+            ("a_last", 0),
+            ("a_last", 2),
+            ("bpf_prog_0123456789abcdef_demo", 2),
+            ("bpf_trampoline_6442464085", 2)
+        ]
+    );
+    assert_eq!(
+        found(&["last_function"], false),
+        [("last_function", 0)],
+        "whole names are parts, too"
+    );
+}
+
+#[test]
 fn hostile_lines_are_passed_over() {
     let long = "x".repeat(70_000);
     let fits = "y".repeat(600);
