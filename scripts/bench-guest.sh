@@ -231,6 +231,8 @@ run_command() {
   line=${line/[.,]/}
   after_ms=$((echo_ms - line / 1000))
   while read -r -t 0.01 -u "$talk" line; do last_line=$line; done
+  # It detaches in the background.
+  settle
 }
 
 # `children LABEL SCRIPT`: a shell's script in which each child fails once.
@@ -258,10 +260,14 @@ bench_scope() {
 
 bench_command() {
   local alone=() first=() after=()
-  start_tracer "$retsnoop" -c bpf && stop_tracer
+  start_tracer "$retsnoop" -c bpf
+  settle
+  stop_tracer
   run_command
   for _ in $(seq $ROUNDS); do
-    start_tracer "$retsnoop" -c bpf && stop_tracer
+    start_tracer "$retsnoop" -c bpf
+    settle
+    stop_tracer
     alone+=("$started_ms")
     run_command
     first+=("$first_ms") after+=("$after_ms")

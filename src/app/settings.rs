@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What a run asks for → what the kernel side is told.
 
-use std::path::PathBuf;
-
 use super::commanded::Commanded;
 use super::scope::Scoping;
 use crate::bpf::{
@@ -10,10 +8,16 @@ use crate::bpf::{
 };
 use crate::cli::Comm;
 use crate::config::Config;
+use crate::kernel::facts::KernelFiles;
 use crate::spec::{ErrnoSet, Pid};
 
-/// Sessions that can be open at once. One takes 11 KB of the kernel's memory.
-const MAX_SESSIONS: u32 = 2048;
+/// So many sessions can be open at once, at least and at most. One takes 13 KB of the kernel's
+/// memory, which it clears when we start.
+const FEWEST_SESSIONS: u32 = 512;
+const MOST_SESSIONS: u32 = 4096;
+
+/// What a command will start is not known before.
+const SESSIONS_OF_COMMANDS: u32 = 2048;
 
 /// The settings of a run.
 pub(super) fn settings(
@@ -22,7 +26,7 @@ pub(super) fn settings(
     n_functions: usize,
     command: Option<&Commanded>,
     scoping: &Scoping,
-    tracefs: Option<PathBuf>,
+    files: &KernelFiles,
 ) -> Settings {
     Settings {
         longer_ns: config.sessions.longer.map_or(0, |longer| {
@@ -35,12 +39,25 @@ pub(super) fn settings(
         },
         scope: scope(config, command.and_then(Commanded::held), scoping),
         ring_bytes: config.ringbuf_bytes,
-        max_sessions: MAX_SESSIONS,
+        max_sessions: max_sessions(files.n_threads(), command.is_some()),
         max_depth: config.max_depth,
         n_functions: n_functions as u32,
         layout,
-        tracefs,
+        tracefs: files.tracefs_directory(),
     }
+}
+
+/// A thread has one session open at a time, and there may be more threads before long.
+fn max_sessions(n_threads: Option<u32>, has_command: bool) -> u32 {
+    let fewest = if has_command {
+        SESSIONS_OF_COMMANDS
+    } else {
+        FEWEST_SESSIONS
+    };
+    let wanted = n_threads.map_or(SESSIONS_OF_COMMANDS, |n_threads| {
+        n_threads.saturating_mul(4)
+    });
+    wanted.clamp(fewest, MOST_SESSIONS)
 }
 
 fn numbers(errors: &ErrnoSet) -> Vec<u16> {
@@ -84,5 +101,20 @@ fn scope(config: &Config, held: Option<Pid>, scoping: &Scoping) -> ScopeSettings
         comms_denied: names(&scope.no_comms),
         follow_forks: scope.follow_forks,
         watch_cgroups: scoping.watches_cgroups(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::max_sessions;
+
+    #[test]
+    fn there_is_room_for_more_threads_than_there_are_within_bounds() {
+        assert_eq!(max_sessions(Some(90), false), 512);
+        assert_eq!(max_sessions(Some(90), true), 2048);
+        assert_eq!(max_sessions(Some(300), false), 1200);
+        assert_eq!(max_sessions(Some(700), true), 2800);
+        assert_eq!(max_sessions(Some(u32::MAX), false), 4096);
+        assert_eq!(max_sessions(None, false), 2048);
     }
 }

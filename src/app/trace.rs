@@ -74,7 +74,7 @@ pub(super) fn trace(
         functions.len(),
         command.as_deref(),
         &scoping,
-        files.tracefs_directory(),
+        files,
     );
     let mut tracer = Tracer::load(&mut storage, &settings).map_err(explain_refusal)?;
     diag.phase("loaded programs");

@@ -210,6 +210,14 @@ impl KernelFiles {
         preempts(&version, text("sys/kernel/debug/sched/preempt").as_deref())
     }
 
+    /// How many threads there are, of all processes; `None` where `/proc` does not say.
+    #[must_use]
+    pub fn n_threads(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.path("proc/loadavg")).ok()?;
+        let (_, all) = text.split(' ').nth(3)?.split_once('/')?;
+        all.parse().ok()
+    }
+
     /// The kernel's release, as `uname -r` says it.
     ///
     /// # Errors
