@@ -27,6 +27,10 @@ pub(super) const OUR_FAILURE: u8 = 125;
 /// How often we look whether it has ended.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// A command that takes longer does not end at once; and how often we look until then.
+const AT_ONCE: Duration = Duration::from_millis(200);
+const MOMENT: Duration = Duration::from_millis(5);
+
 /// What a command that is asked to end is given for it.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -129,6 +133,21 @@ impl Commanded {
     /// Whether it has ended; ends it where its time is over.
     pub(super) fn is_over(&mut self, diag: &Diag) -> bool {
         self.ended(diag).is_some()
+    }
+
+    /// Whether it ends at once and nothing has `happened` that is to be shown. Meanwhile it has the
+    /// processor for itself: what a session needs to be shown takes longer to read than many a
+    /// command runs.
+    pub(super) fn is_over_unseen(&mut self, happened: impl Fn() -> bool, diag: &Diag) -> bool {
+        let until = Instant::now() + AT_ONCE;
+        loop {
+            // In this order: what it did last has happened before it was over.
+            let is_over = self.is_over(diag);
+            if is_over || happened() || Instant::now() >= until {
+                return is_over && !happened();
+            }
+            thread::sleep(MOMENT);
+        }
     }
 
     fn ended(&mut self, diag: &Diag) -> Option<Ended> {

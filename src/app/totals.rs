@@ -7,13 +7,16 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::consumer::Counts;
-use crate::bpf::{KernelStats, Misses};
+use super::scope::Scoping;
+use crate::bpf::{KernelStats, Misses, Tracer};
 use crate::config::OutputFormat;
 use crate::diag::Diag;
-use crate::render::{Drops, Summary, Untraced, Withheld, write_summary_json, write_summary_text};
+use crate::render::{
+    Detached, Drops, Summary, Untraced, Withheld, write_summary_json, write_summary_text,
+};
 
 /// Says what was missed, and what to do against it.
-pub(super) fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
+fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
     if misses.probes > 0 {
         diag.warning(format_args!(
             "{} probes had no free slot for a return: chains may lack calls",
@@ -39,7 +42,7 @@ pub(super) fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
 }
 
 /// Says who was not traced as was asked.
-pub(super) fn say_untraced(untraced: Untraced, diag: &Diag) {
+fn say_untraced(untraced: Untraced, diag: &Diag) {
     let Untraced {
         no_room,
         noticed_late,
@@ -58,8 +61,48 @@ pub(super) fn say_untraced(untraced: Untraced, diag: &Diag) {
     }
 }
 
+/// A run that is over, but for detaching.
+pub(super) struct Over<'a> {
+    pub(super) tracer: &'a Tracer<'a>,
+    pub(super) scoping: &'a Scoping,
+    pub(super) counts: Counts,
+    /// Functions that the governor took out.
+    pub(super) detached: Vec<Detached>,
+    pub(super) run_time: Duration,
+}
+
+/// Says and writes what it came to.
+pub(super) fn sum_up(
+    over: Over<'_>,
+    format: OutputFormat,
+    out: &mut dyn Write,
+    diag: &Diag,
+) -> Result<()> {
+    let Over {
+        tracer,
+        scoping,
+        counts,
+        detached,
+        run_time,
+    } = over;
+    let (stats, misses) = (tracer.stats(), tracer.misses());
+    say_misses(misses, &stats, diag);
+    let untraced = Untraced {
+        no_room: tracer.left_out_of_scope(),
+        noticed_late: scoping.n_unnoticed(tracer),
+    };
+    say_untraced(untraced, diag);
+    let counted = summary(&stats, misses, counts, tracer.n_functions(), run_time);
+    let summary = Summary {
+        untraced,
+        detached,
+        ..counted
+    };
+    write_summary(&summary, format, out, diag)
+}
+
 /// All that a run counted.
-pub(super) fn summary(
+fn summary(
     stats: &KernelStats,
     misses: Misses,
     counts: Counts,
@@ -93,7 +136,7 @@ pub(super) fn summary(
 }
 
 /// The JSON summary is data; the text one is talk.
-pub(super) fn write_summary(
+fn write_summary(
     summary: &Summary,
     format: OutputFormat,
     out: &mut dyn Write,

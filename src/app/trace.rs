@@ -9,7 +9,7 @@ use super::arming::{Arming, attach_more};
 use super::attaching::{attach, detach};
 use super::behind::{self, Behind};
 use super::commanded::{Commanded, LOOK_EVERY};
-use super::consumer::{Consumer, Facts};
+use super::consumer::{Consumer, Counts, Facts};
 use super::failure::Failure;
 use super::gather::Prepared;
 use super::known::{Knowing, Known};
@@ -24,7 +24,7 @@ use super::settings::settings;
 use super::stop::{Deadline, StopFlag};
 use super::surroundings::Neighbourhood;
 use super::terminal;
-use super::totals::{say_misses, say_untraced, summary, write_summary};
+use super::totals::{Over, sum_up};
 use super::trails::{LiveText, LiveTrails, ResultTypes, Traced};
 use super::watch::{BUSY, Watch};
 use crate::bpf::{ObjectStorage, Tracer, is_forbidden};
@@ -32,7 +32,7 @@ use crate::code::{Code, Trails};
 use crate::config::Config;
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
-use crate::render::{RenderContext, Untraced};
+use crate::render::RenderContext;
 use crate::select::{TracedFunction, assign};
 use crate::session::{ErrorFilter, TaskContext};
 use crate::symbolize::Symbolizer;
@@ -109,6 +109,23 @@ pub(super) fn trace(
     // What comes meanwhile waits in the buffer.
     if let Some(memory) = memory {
         memory.keep(&functions, &attached, layout, files);
+    }
+    if let (Some(command), None) = (&mut command, &recorder)
+        && command.is_over_unseen(|| tracer.stats().shown > 0, diag)
+    {
+        tracer.stop();
+        if tracer.stats().shown == 0 {
+            let over = Over {
+                tracer: &tracer,
+                scoping: &scoping,
+                counts: Counts::default(),
+                detached: Vec::new(),
+                run_time: started.elapsed(),
+            };
+            sum_up(over, config.run.format, &mut out, diag)?;
+            detach(tracer, true, stop, diag);
+            return Ok(());
+        }
     }
     let (
         Known {
@@ -232,18 +249,14 @@ pub(super) fn trace(
     for problem in symbolizer.take_module_problems() {
         diag.info(1, format!("no source lines of module {problem}"));
     }
-    let stats = tracer.stats();
-    let misses = tracer.misses();
-    say_misses(misses, &stats, diag);
-    let untraced = Untraced {
-        no_room: tracer.left_out_of_scope(),
-        noticed_late: scoping.n_unnoticed(&tracer),
+    let over = Over {
+        tracer: &tracer,
+        scoping: &scoping,
+        counts,
+        detached: run.watch.detached(),
+        run_time,
     };
-    say_untraced(untraced, diag);
-    let mut summary = summary(&stats, misses, counts, tracer.n_functions(), run_time);
-    summary.untraced = untraced;
-    summary.detached = run.watch.detached();
-    write_summary(&summary, config.run.format, &mut out, diag)?;
+    sum_up(over, config.run.format, &mut out, diag)?;
     detach(tracer, config.command.is_some(), stop, diag);
     Ok(())
 }
