@@ -442,6 +442,24 @@ int task_fork(u64 *ctx)
 	return 0;
 }
 
+/* The same as an event of perf, which has numbers only: its format is looked at before. */
+#define CLONE_THREAD 0x10000
+
+struct new_task {
+	u64 common;
+	u32 pid;
+	char comm[16];
+	u64 clone_flags;
+};
+
+SEC("tracepoint/task/task_newtask")
+int task_new(struct new_task *ctx)
+{
+	if (!(ctx->clone_flags & CLONE_THREAD))
+		follow_child(bpf_get_current_pid_tgid() >> 32, ctx->pid);
+	return 0;
+}
+
 SEC("raw_tracepoint/sched_process_exec")
 int task_exec(u64 *ctx)
 {

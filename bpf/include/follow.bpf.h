@@ -33,18 +33,22 @@ static void remove_rule(enum scope_kind kind, u64 id)
 		__sync_fetch_and_add(scope_mark(kind, id), -1);
 }
 
+static __always_inline void follow_child(u32 from, u32 to)
+{
+	u32 *rule = rule_of(SCOPE_PID, from);
+
+	if (rule)
+		add_rule(SCOPE_PID, to, *rule);
+}
+
 static __always_inline void follow_fork(u64 parent, u64 child)
 {
 	u32 from = read_half(parent + cfg.at.task_tgid);
 	u32 to = read_half(child + cfg.at.task_tgid);
-	u32 *rule;
 
 	/* A thread is in its process's scope already. */
-	if (from == to)
-		return;
-	rule = rule_of(SCOPE_PID, from);
-	if (rule)
-		add_rule(SCOPE_PID, to, *rule);
+	if (from != to)
+		follow_child(from, to);
 }
 
 /* The command runs: what it took to find it along $PATH is not of it. */

@@ -44,6 +44,7 @@ pub(super) fn settings(
         n_functions: n_functions as u32,
         layout,
         tracefs: files.tracefs_directory(),
+        preempts_programs: files.preempts_programs(),
     }
 }
 

@@ -17,6 +17,7 @@ mod scope;
 mod settings;
 mod skel;
 mod sys;
+mod tasks;
 mod tracer;
 pub mod wire;
 

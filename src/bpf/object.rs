@@ -27,6 +27,8 @@ pub(super) struct Loaded<'obj> {
     pub(super) layout: Layout,
     /// Where tracefs is mounted.
     pub(super) tracefs: Option<PathBuf>,
+    /// Whether the kernel preempts programs that are not of kprobes.
+    pub(super) preempts_programs: bool,
 }
 
 /// Relocated instructions of each program.
@@ -46,6 +48,7 @@ pub(super) struct Templates {
     pub(super) tracing_exit: Vec<bpf_insn>,
     pub(super) task_exit: Vec<bpf_insn>,
     pub(super) task_fork: Vec<bpf_insn>,
+    pub(super) task_new: Vec<bpf_insn>,
     pub(super) task_exec: Vec<bpf_insn>,
     pub(super) cgroup_made: Vec<bpf_insn>,
     pub(super) cgroup_removed: Vec<bpf_insn>,
@@ -73,6 +76,7 @@ pub(super) fn load<'obj>(
         templates,
         layout: settings.layout,
         tracefs: settings.tracefs.clone(),
+        preempts_programs: settings.preempts_programs,
     })
 }
 
@@ -93,6 +97,7 @@ impl Templates {
             tracing_exit: progs.tracing_exit.insns().to_vec(),
             task_exit: progs.task_exit.insns().to_vec(),
             task_fork: progs.task_fork.insns().to_vec(),
+            task_new: progs.task_new.insns().to_vec(),
             task_exec: progs.task_exec.insns().to_vec(),
             cgroup_made: progs.cgroup_made.insns().to_vec(),
             cgroup_removed: progs.cgroup_removed.insns().to_vec(),

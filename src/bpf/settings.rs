@@ -203,6 +203,9 @@ pub struct Settings {
     pub n_functions: u32,
     /// What this kernel's types look like.
     pub layout: Layout,
-    /// Where tracefs is mounted; only functions of modules to come need it.
+    /// Where tracefs is mounted; only functions of modules to come need it, and kernels that
+    /// preempt programs.
     pub tracefs: Option<PathBuf>,
+    /// Whether the kernel preempts programs that are not of kprobes.
+    pub preempts_programs: bool,
 }

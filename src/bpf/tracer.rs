@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::ffi::CStr;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,18 +10,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use libbpf_rs::{ErrorKind, OpenObject, RingBufferBuilder};
-use libbpf_sys::bpf_insn;
 
 use super::attach::{Links, Progress, Refused, implementation};
 use super::detach::STALLED_AFTER;
 use super::kernel_stats::{KernelStats, Misses};
 use super::object::{self, Loaded};
-use super::patch::{Copy, patched};
-use super::program;
 use super::refusal::is_forbidden;
 use super::scope;
-use super::settings::{ScopeEntry, ScopeKind, ScopeSettings, Settings};
-use super::sys::{self, ProgramKind};
+use super::settings::{ScopeEntry, ScopeSettings, Settings};
+use super::sys;
 use crate::select::{Assigned, TracedFunction};
 use crate::spec::{BackendKind, FuncId};
 
@@ -40,8 +36,8 @@ pub struct Tracer<'obj> {
     /// Links and programs that look after tasks: their sessions end with them, their children
     /// are in scope.
     pub(super) tasks: Vec<[OwnedFd; 2]>,
-    watches_cgroups: bool,
-    scope: ScopeSettings,
+    pub(super) watches_cgroups: bool,
+    pub(super) scope: ScopeSettings,
     /// What links had missed that are closed by now.
     pub(super) missed_by_closed: u64,
 }
@@ -237,53 +233,6 @@ impl<'obj> Tracer<'obj> {
             .iter()
             .filter(|(backend, _)| backend.is_one_by_one());
         one_by_one.map(|(_, links)| links.n_attached).sum()
-    }
-
-    /// Attaches to what tells of tasks and cgroups that come and go.
-    fn attach_tasks(&mut self) -> Result<()> {
-        let templates = &self.loaded.templates;
-        let mut wanted = vec![(c"sched_process_exit", &templates.task_exit)];
-        if self.scope.has(ScopeKind::Process) {
-            wanted.push((c"sched_process_exec", &templates.task_exec));
-            if self.scope.follow_forks {
-                wanted.push((c"sched_process_fork", &templates.task_fork));
-            }
-        }
-        let attached = wanted
-            .into_iter()
-            .map(|(name, template)| self.attach_tracepoint(name, template))
-            .collect::<Result<Vec<_>>>()?;
-        self.tasks.extend(attached);
-        if self.scope.watch_cgroups {
-            self.watch_cgroups()?;
-        }
-        Ok(())
-    }
-
-    /// Has cgroups that come and go reported, from now on.
-    ///
-    /// # Errors
-    /// When the kernel has no such tracepoints: it knows no control groups.
-    pub fn watch_cgroups(&mut self) -> Result<()> {
-        if self.watches_cgroups {
-            return Ok(());
-        }
-        self.watches_cgroups = true;
-        let templates = &self.loaded.templates;
-        let made = self.attach_tracepoint(c"cgroup_mkdir", &templates.cgroup_made)?;
-        let removed = self.attach_tracepoint(c"cgroup_rmdir", &templates.cgroup_removed)?;
-        self.tasks.extend([made, removed]);
-        Ok(())
-    }
-
-    fn attach_tracepoint(&self, name: &CStr, template: &[bpf_insn]) -> Result<[OwnedFd; 2]> {
-        let insns = patched(template, &self.loaded.layout, Copy::default());
-        let program = program::load(c"retsnoop_task", &insns, ProgramKind::RawTracepoint)?;
-        let link = sys::attach_raw_tracepoint(name, program.as_fd()).with_context(|| {
-            let name = name.to_string_lossy();
-            format!("failed to attach to the tracepoint `{name}`")
-        })?;
-        Ok([link, program])
     }
 
     /// Adds a rule to the scope, also while tracing.

@@ -61,6 +61,7 @@ pub(in crate::app) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
         n_functions: 1,
         layout: layout(&btf, &kallsyms, files, support)?,
         tracefs: None,
+        preempts_programs: false,
     };
     let mut tracer = Tracer::load(&mut storage, &settings)?;
     tracer.attach(&functions, &assigned, &mut |_, _| true)?;

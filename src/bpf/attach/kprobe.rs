@@ -180,7 +180,7 @@ fn attach(
 ) -> Result<Vec<OwnedFd>> {
     let what = if is_return { "kretprobe" } else { "kprobe" };
     let event = event.with_context(|| format!("failed to open a {what}"))?;
-    let link = sys::run_at_kprobe(program, event.as_fd(), cookie)
+    let link = sys::run_at_event(program, event.as_fd(), cookie)
         .with_context(|| format!("failed to attach to a {what}"))?;
     // The link goes first when both are dropped: it holds the event.
     Ok(link.into_iter().chain([event]).collect())

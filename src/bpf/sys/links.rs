@@ -163,8 +163,8 @@ fn open_event(mut attr: perf_event_attr) -> io::Result<OwnedFd> {
     own_syscall(fd)
 }
 
-/// Has a program run at an open kprobe. With a cookie: by a link, which is to be kept as well.
-pub(in crate::bpf) fn run_at_kprobe(
+/// Has a program run at an open event. With a cookie: by a link, which is to be kept as well.
+pub(in crate::bpf) fn run_at_event(
     program: BorrowedFd<'_>,
     event: BorrowedFd<'_>,
     cookie: Option<u64>,

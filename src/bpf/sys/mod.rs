@@ -16,16 +16,17 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use libbpf_rs::{AsRawLibbpf, OpenObject};
 use libbpf_sys::{
-    BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_TRACING, bpf_attach_type,
-    bpf_btf_get_fd_by_id, bpf_btf_get_next_id, bpf_btf_info, bpf_insn, bpf_obj_get_info_by_fd,
-    bpf_object__prepare, bpf_prog_load, bpf_prog_load_opts, bpf_prog_type, libbpf_set_print,
+    BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_TRACEPOINT,
+    BPF_PROG_TYPE_TRACING, bpf_attach_type, bpf_btf_get_fd_by_id, bpf_btf_get_next_id,
+    bpf_btf_info, bpf_insn, bpf_obj_get_info_by_fd, bpf_object__prepare, bpf_prog_load,
+    bpf_prog_load_opts, bpf_prog_type, libbpf_set_print,
 };
 
 pub(super) use self::closing::Closing;
 pub(super) use self::guardian::Guardian;
 pub(super) use self::links::{
     attach_kprobe_multi, attach_raw_tracepoint, attach_tracing, attach_tracing_multi, link_misses,
-    open_kprobe, open_tracepoint, recursion_misses, run_at_kprobe,
+    open_kprobe, open_tracepoint, recursion_misses, run_at_event,
 };
 pub use self::support::KernelSupport;
 
@@ -44,6 +45,8 @@ pub(super) enum ProgramKind<'fd> {
     Kprobe(bpf_attach_type),
     /// A raw tracepoint.
     RawTracepoint,
+    /// What perf makes of a tracepoint.
+    Tracepoint,
     /// fsession.multi, fentry.multi or fexit.multi of functions of one BTF object.
     TracingMulti {
         attach_type: bpf_attach_type,
@@ -89,6 +92,7 @@ pub(super) fn load_program(
             BPF_PROG_TYPE_KPROBE
         }
         ProgramKind::RawTracepoint => BPF_PROG_TYPE_RAW_TRACEPOINT,
+        ProgramKind::Tracepoint => BPF_PROG_TYPE_TRACEPOINT,
         ProgramKind::TracingMulti {
             attach_type,
             module_btf,
