@@ -2,6 +2,7 @@
 //! Monotonic times → times of day. The offsets are measured once by whoever starts the run (or
 //! come from its recording), so that the same bytes give the same text anywhere.
 
+use super::value::push_pair;
 use crate::session::MonotonicNs;
 
 /// Where the monotonic clock stands in real time and in the local day.
@@ -13,46 +14,55 @@ pub struct Clock {
     pub utc_offset_seconds: i32,
 }
 
-/// A point of local time, in parts.
+/// A point of local time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Local {
-    year: i64,
-    month: u32,
-    day: u32,
+    /// Days since 1970-01-01.
+    days: i64,
     hour: u32,
     minute: u32,
     second: u32,
     nanosecond: u32,
 }
 
-const NS: i128 = 1_000_000_000;
+const NS: u32 = 1_000_000_000;
 
 impl Clock {
-    /// `HH:MM:SS.uuuuuu`, local time.
-    #[must_use]
-    pub fn time_of_day(&self, at: MonotonicNs) -> String {
+    /// Appends `HH:MM:SS.uuuuuu`, local time.
+    pub(super) fn push_time_of_day(&self, text: &mut String, at: MonotonicNs) {
         let Local {
+            days: _,
             hour,
             minute,
             second,
             nanosecond,
-            ..
         } = self.local(at);
-        format!("{hour:02}:{minute:02}:{second:02}.{:06}", nanosecond / 1000)
+        let us = nanosecond / 1000;
+        let pairs = [
+            (hour, ":"),
+            (minute, ":"),
+            (second, "."),
+            (us / 10_000, ""),
+            (us / 100, ""),
+            (us, ""),
+        ];
+        for (pair, behind) in pairs {
+            push_pair(text, pair);
+            text.push_str(behind);
+        }
     }
 
     /// RFC 3339 with nanoseconds and the local offset.
     #[must_use]
     pub fn rfc3339(&self, at: MonotonicNs) -> String {
         let Local {
-            year,
-            month,
-            day,
+            days,
             hour,
             minute,
             second,
             nanosecond,
         } = self.local(at);
+        let (year, month, day) = civil(days);
         let offset = self.utc_offset_seconds / 60;
         let (sign, offset) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs());
         format!(
@@ -63,20 +73,23 @@ impl Clock {
         )
     }
 
+    /// Seconds and the rest are added by themselves: their sum in nanoseconds may take more than
+    /// 64 bits, and dividing 128 takes long.
     fn local(&self, at: MonotonicNs) -> Local {
-        let utc = i128::from(at.0) + i128::from(self.realtime_offset_ns);
-        let ns = utc + i128::from(self.utc_offset_seconds) * NS;
-        let seconds = ns.div_euclid(NS) as i64;
-        let (year, month, day) = civil(seconds.div_euclid(86_400));
+        let ns = i64::from(NS);
+        let at_second = (at.0 / u64::from(NS)).cast_signed();
+        let rest = (at.0 % u64::from(NS)).cast_signed() + self.realtime_offset_ns.rem_euclid(ns);
+        let seconds = at_second
+            + self.realtime_offset_ns.div_euclid(ns)
+            + i64::from(self.utc_offset_seconds)
+            + rest / ns;
         let of_day = seconds.rem_euclid(86_400) as u32;
         Local {
-            year,
-            month,
-            day,
+            days: seconds.div_euclid(86_400),
             hour: of_day / 3600,
             minute: of_day / 60 % 60,
             second: of_day % 60,
-            nanosecond: ns.rem_euclid(NS) as u32,
+            nanosecond: (rest % ns) as u32,
         }
     }
 }
@@ -106,7 +119,9 @@ mod tests {
             utc_offset_seconds,
         };
         assert_eq!(clock.rfc3339(MonotonicNs(5)), expected);
-        assert_eq!(clock.time_of_day(MonotonicNs(5)), expected[11..26]);
+        let mut time_of_day = String::new();
+        clock.push_time_of_day(&mut time_of_day, MonotonicNs(5));
+        assert_eq!(time_of_day, expected[11..26]);
     }
 
     #[test]
@@ -133,5 +148,21 @@ mod tests {
             "2024-02-29T09:04:56.000000000-03:30",
         );
         check(-1, 0, "1969-12-31T23:59:59.999999999+00:00");
+    }
+
+    #[test]
+    fn times_that_cannot_be_are_times() {
+        let said = |realtime_offset_ns, at| {
+            let clock = Clock {
+                realtime_offset_ns,
+                utc_offset_seconds: 0,
+            };
+            clock.rfc3339(MonotonicNs(at))
+        };
+        assert_eq!(
+            said(i64::MAX, u64::MAX),
+            "2846-10-30T23:21:50.564327422+00:00"
+        );
+        assert_eq!(said(i64::MIN, 0), "1677-09-21T00:12:43.145224192+00:00");
     }
 }

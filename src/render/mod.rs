@@ -34,7 +34,6 @@ pub use listing::{
 };
 pub use summary::{Detached, Drops, Summary, Untraced, Withheld, write as write_summary_text};
 pub use text::write_session as write_session_text;
-pub use value::{duration_text, result_text};
 
 use crate::select::TracedFunction;
 use crate::symbolize::Symbolizer;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A line in pieces, each with its style: widths are counted on what is seen, colours are put in
-//! when the line is written, and blanks at its end never are.
-
-use std::io::{self, Write};
+//! when the line ends, and blanks at its end never are.
 
 /// What a piece of text is, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,51 +34,78 @@ impl Style {
 /// One line.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    pieces: Vec<(Style, String)>,
+    text: String,
+    pieces: Vec<Piece>,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    style: Style,
+    /// Where it ends, in bytes.
+    end: usize,
+    /// Characters seen from the line's start to the end of this piece.
+    width: usize,
+}
+
+const BLANKS: &str = "                                                                ";
+
 impl Line {
-    pub(super) fn push(&mut self, style: Style, text: impl Into<String>) {
-        self.pieces.push((style, text.into()));
+    /// A piece: what `say` appends.
+    pub(super) fn piece(&mut self, style: Style, say: impl FnOnce(&mut String)) {
+        let (start, before) = (self.text.len(), self.width());
+        say(&mut self.text);
+        self.pieces.push(Piece {
+            style,
+            end: self.text.len(),
+            width: before + width(&self.text[start..]),
+        });
+    }
+
+    pub(super) fn push(&mut self, style: Style, text: &str) {
+        self.piece(style, |line| line.push_str(text));
     }
 
     /// Blanks up to a column.
     pub(super) fn pad_to(&mut self, column: usize) {
-        let blanks = column.saturating_sub(self.width());
-        self.push(Style::Plain, " ".repeat(blanks));
+        let mut missing = column.saturating_sub(self.width());
+        while missing > 0 {
+            let blanks = missing.min(BLANKS.len());
+            self.push(Style::Plain, &BLANKS[..blanks]);
+            missing -= blanks;
+        }
     }
 
     /// Characters seen so far.
     pub(super) fn width(&self) -> usize {
-        self.pieces.iter().map(|(_, text)| width(text)).sum()
+        self.pieces.last().map_or(0, |piece| piece.width)
     }
 
-    /// Writes the line, cut to `columns` where it is longer.
-    pub(super) fn write(
-        mut self,
-        out: &mut dyn Write,
-        columns: Option<usize>,
-        color: bool,
-    ) -> io::Result<()> {
+    /// The last piece, not in the line any more.
+    fn take_last(&mut self) -> String {
+        self.pieces.pop();
+        let start = self.pieces.last().map_or(0, |piece| piece.end);
+        self.text.split_off(start)
+    }
+
+    /// Moves the line to the end of `page`, cut to `columns` where it is longer.
+    fn end(&mut self, page: &mut String, columns: Option<usize>, color: bool) {
         if let Some(columns) = columns {
             self.cut(columns);
         }
-        while let Some((_, text)) = self.pieces.last_mut() {
-            text.truncate(text.trim_end().len());
-            if !text.is_empty() {
-                break;
+        let shown = self.text.trim_end();
+        if color {
+            let mut start = 0;
+            for piece in &self.pieces {
+                let end = piece.end.min(shown.len());
+                push_colored(page, piece.style, &shown[start..end]);
+                start = end;
             }
-            self.pieces.pop();
+        } else {
+            page.push_str(shown);
         }
-        for (style, text) in &self.pieces {
-            match style.code() {
-                Some(code) if color && !text.trim().is_empty() => {
-                    write!(out, "\x1b[{code}m{text}\x1b[0m")?;
-                }
-                _ => out.write_all(text.as_bytes())?,
-            }
-        }
-        out.write_all(b"\n")
+        page.push('\n');
+        self.text.clear();
+        self.pieces.clear();
     }
 
     fn cut(&mut self, columns: usize) {
@@ -88,49 +113,103 @@ impl Line {
         if self.width() <= columns {
             return;
         }
-        let mut room = columns.saturating_sub(ELLIPSIS.len());
-        let mut kept = Vec::new();
-        for (style, mut text) in self.pieces.drain(..) {
-            let length = width(&text);
-            if length > room {
-                let end = text
-                    .char_indices()
-                    .nth(room)
-                    .map_or(text.len(), |(at, _)| at);
-                text.truncate(end);
-                text.push_str(&ELLIPSIS[..columns.min(ELLIPSIS.len())]);
-                kept.push((style, text));
-                break;
-            }
-            room -= length;
-            kept.push((style, text));
+        let room = columns.saturating_sub(ELLIPSIS.len());
+        let Some(at) = self.pieces.iter().position(|piece| piece.width > room) else {
+            return;
+        };
+        let end = self.text.char_indices().nth(room);
+        self.text
+            .truncate(end.map_or(self.text.len(), |(end, _)| end));
+        self.text.push_str(&ELLIPSIS[..columns.min(ELLIPSIS.len())]);
+        self.pieces.truncate(at + 1);
+        if let Some(last) = self.pieces.last_mut() {
+            last.end = self.text.len();
         }
-        self.pieces = kept;
     }
 }
 
-/// Pieces of a sentence → lines that fit: a piece that has no room begins a line of its own, set in.
-pub(super) fn flow(pieces: Vec<(Style, String)>, columns: Option<usize>) -> Vec<Line> {
-    let mut lines = vec![Line::default()];
-    for (style, text) in pieces {
-        let used = lines.last().map_or(0, Line::width);
-        let fits = columns.is_none_or(|columns| used + width(text.trim_end()) <= columns);
-        if fits || used == 0 {
-            lines
-                .last_mut()
-                .into_iter()
-                .for_each(|line| line.push(style, text.as_str()));
-        } else {
-            let mut line = Line::default();
-            line.push(Style::Plain, "    ");
-            line.push(style, text.trim_start_matches([',', ' ']));
-            lines.push(line);
+fn push_colored(page: &mut String, style: Style, text: &str) {
+    match style.code() {
+        Some(code) if !text.trim().is_empty() => {
+            page.extend(["\x1b[", code, "m", text, "\x1b[0m"]);
+        }
+        _ => page.push_str(text),
+    }
+}
+
+/// The lines of a session.
+#[derive(Debug)]
+pub(super) struct Page {
+    /// Lines that have ended.
+    text: String,
+    line: Line,
+    columns: Option<usize>,
+    color: bool,
+}
+
+/// In bytes: what most sessions take.
+const PAGE: usize = 1000;
+
+impl Page {
+    pub(super) fn new(columns: Option<usize>, color: bool) -> Self {
+        Self {
+            text: String::with_capacity(PAGE),
+            line: Line::default(),
+            columns,
+            color,
         }
     }
-    lines
+
+    /// Columns of the terminal.
+    pub(super) fn columns(&self) -> Option<usize> {
+        self.columns
+    }
+
+    /// The line that has not ended.
+    pub(super) fn line(&mut self) -> &mut Line {
+        &mut self.line
+    }
+
+    pub(super) fn end_line(&mut self) {
+        self.line.end(&mut self.text, self.columns, self.color);
+    }
+
+    /// A piece of a sentence: where it has no room, it begins a line of its own, set in.
+    pub(super) fn flow(&mut self, style: Style, say: impl FnOnce(&mut String)) {
+        let used = self.line.width();
+        self.line.piece(style, say);
+        let Some(columns) = self.columns.filter(|columns| self.line.width() > *columns) else {
+            return;
+        };
+        let text = self.line.take_last();
+        if used == 0 || used + width(text.trim_end()) <= columns {
+            self.line.push(style, &text);
+        } else {
+            self.end_line();
+            self.line.push(Style::Plain, "    ");
+            self.line.push(style, text.trim_start_matches([',', ' ']));
+        }
+    }
+
+    /// The same for a text that is there already.
+    pub(super) fn flow_text(&mut self, style: Style, text: &str) {
+        self.flow(style, |line| line.push_str(text));
+    }
+
+    /// All lines that have ended.
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
 }
 
 /// Columns that a text takes. (Wide characters only occur in task names, in no column.)
 pub(super) fn width(text: &str) -> usize {
-    text.chars().count()
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.chars().count()
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,16 +11,15 @@ mod trail;
 
 use std::io::{self, Write};
 
-use self::phrases::{handled_line, losses_text, place_text, result, returned, source_text};
-use self::trail::trail_text;
-
+use self::phrases::{push_ids, push_module, push_result_of, push_source};
 use super::RenderContext;
-use super::escape::escape;
-use super::layout::{Layout, Row};
-use super::style::{Line, Style, flow};
-use super::value::{call_result, duration_text};
-use super::view::{self, CallView, HandledView, LinkView, RowView};
-use crate::session::{Lane, Session, SessionLosses};
+use super::escape::{push_escaped, push_escaped_text};
+use super::layout::{Row, Table};
+use super::style::{Page, Style};
+use super::value::{push_call_result, push_decimal, push_duration, push_hex};
+use super::view::{self, CallView, LinkView, RowView, TracerRows};
+use crate::session::{Lane, Session};
+use crate::symbolize::Inlined;
 
 /// Handled failures listed without `-v`.
 const HANDLED_SHOWN: usize = 8;
@@ -35,220 +34,200 @@ pub fn write_session(
     context: &RenderContext<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut page = Page { context, out };
-    page.flow(header(session, context))?;
-    let parts = surroundings::parts(session, context.verbosity);
-    if !parts.is_empty() {
-        let last = parts.len() - 1;
-        let pieces = parts.iter().enumerate().map(|(index, part)| {
-            let before = if index == 0 { "in " } else { "" };
-            let behind = if index < last { ", " } else { "" };
-            (Style::Note, format!("{before}{part}{behind}"))
-        });
-        page.flow(pieces.collect())?;
-    }
-    let views = view::rows(session, context);
-    let shown = views
-        .iter()
-        .filter(|view| context.verbosity >= 2 || !view.row.is_tracer);
-    let rows: Vec<Row> = shown.flat_map(|view| rows(view, context)).collect();
-    let layout = Layout::new(&rows, context.width);
-    for line in rows.iter().flat_map(|row| layout.lines(row)) {
-        page.line(line)?;
-    }
-    page.handled(&view::handled(session, context))?;
-    page.losses(&session.losses)?;
-    page.verdict(session, &views)?;
-    page.line(Line::default())
+    let mut page = Page::new(context.width, context.color);
+    header(&mut page, session, context);
+    surroundings::surroundings(&mut page, session, context.verbosity);
+    let tracer = if context.verbosity >= 2 {
+        TracerRows::Kept
+    } else {
+        TracerRows::LeftOut
+    };
+    let views = view::rows(session, context, tracer);
+    stack(&views, context).write(&mut page);
+    handled(&mut page, session, context);
+    phrases::losses(&mut page, &session.losses);
+    verdict(&mut page, session, &views, context);
+    page.end_line();
+    out.write_all(page.into_text().as_bytes())
 }
 
-/// Where lines go, and how.
-struct Page<'a> {
-    context: &'a RenderContext<'a>,
-    out: &'a mut dyn Write,
-}
-
-impl Page<'_> {
-    fn line(&mut self, line: Line) -> io::Result<()> {
-        line.write(self.out, self.context.width, self.context.color)
-    }
-
-    fn text(&mut self, style: Style, text: impl Into<String>) -> io::Result<()> {
-        let mut line = Line::default();
-        line.push(style, text);
-        self.line(line)
-    }
-
-    fn handled(&mut self, handled: &[HandledView<'_>]) -> io::Result<()> {
-        if handled.is_empty() {
-            return Ok(());
-        }
-        self.text(Style::Strong, "handled earlier:")?;
-        let limit = if self.context.verbosity == 0 {
-            HANDLED_SHOWN
-        } else {
-            usize::MAX
-        };
-        for view in handled.iter().take(limit) {
-            self.flow(handled_line(view))?;
-        }
-        match handled.len().saturating_sub(limit) {
-            0 => Ok(()),
-            more => self.text(Style::Note, format!("  and {more} more (-v lists them)")),
-        }
-    }
-
-    fn losses(&mut self, losses: &SessionLosses) -> io::Result<()> {
-        let parts = losses_text(losses);
-        let pieces = parts.iter().enumerate().map(|(index, part)| match index {
-            0 => (Style::Note, format!("incomplete: {part}")),
-            _ => (Style::Note, format!(", {part}")),
-        });
-        if parts.is_empty() {
-            Ok(())
-        } else {
-            self.flow(pieces.collect())
-        }
-    }
-
-    fn verdict(&mut self, session: &Session, rows: &[RowView<'_>]) -> io::Result<()> {
-        let is_culprit = |row: &&RowView<'_>| row.link.is_some_and(|link| link.is_culprit);
-        let Some(row) = rows.iter().find(is_culprit) else {
-            return Ok(());
-        };
-        let Some(link) = row.link else { return Ok(()) };
-        let certainty = if session.certain {
-            "certain"
-        } else {
-            "probably"
-        };
-        let mut pieces = vec![(Style::Culprit, format!("culprit ({certainty}): "))];
-        pieces.extend(returned(&link.of));
-        pieces.extend(place_text(row).into_iter().map(|text| (Style::Plain, text)));
-        self.flow(pieces)?;
-        if let Some(trail) = session.trail.as_ref().filter(|trail| !trail.ends_here()) {
-            self.flow(trail_text(trail, link.of.call.outcome))?;
-        }
-        let entry = session
-            .entry()
-            .filter(|entry| entry.outcome != link.of.call.outcome);
-        let Some(entry) = entry.filter(|entry| entry.returned) else {
-            return Ok(());
-        };
-        let mut pieces = vec![(Style::Strong, "reported as: ".to_owned())];
-        pieces.extend(returned(&CallView::new(entry, self.context)));
-        self.flow(pieces)
-    }
-
-    fn flow(&mut self, pieces: Vec<(Style, String)>) -> io::Result<()> {
-        flow(pieces, self.context.width)
-            .into_iter()
-            .try_for_each(|line| self.line(line))
-    }
-}
-
-fn header(session: &Session, context: &RenderContext<'_>) -> Vec<(Style, String)> {
+fn header(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
     let lane = match session.lane {
         Lane::Task => "",
         Lane::SoftIrq => " in a softirq",
         Lane::HardIrq => " in a hardware interrupt",
         Lane::Nmi => " in an NMI",
     };
-    let (started, ended) = (session.started, session.ended);
-    let [started, ended] = [started, ended].map(|time| context.clock.time_of_day(time));
-    let (comm, leader) = (escape(&session.comm), escape(&session.leader_comm));
-    vec![
-        (Style::Strong, format!("{started} -> {ended}")),
-        (
-            Style::Strong,
-            format!(" TID/PID {}/{}", session.tid, session.tgid),
-        ),
-        (Style::Strong, format!(" ({comm}/{leader}){lane}:")),
-    ]
+    page.flow(Style::Strong, |text| {
+        context.clock.push_time_of_day(text, session.started);
+        text.push_str(" -> ");
+        context.clock.push_time_of_day(text, session.ended);
+    });
+    page.flow(Style::Strong, |text| {
+        text.push_str(" TID/PID ");
+        push_ids(text, session.tid, session.tgid);
+    });
+    page.flow(Style::Strong, |text| {
+        text.push_str(" (");
+        push_escaped(text, &session.comm);
+        text.push('/');
+        push_escaped(text, &session.leader_comm);
+        text.extend([")", lane, ":"]);
+    });
+    page.end_line();
 }
 
-/// A row of the stack and the functions inlined there.
-fn rows(view: &RowView<'_>, context: &RenderContext<'_>) -> Vec<Row> {
-    let mut rows = vec![row(view, context)];
-    let inlined = view.frame.iter().flat_map(|frame| &frame.inlined);
-    rows.extend(inlined.map(|inlined| {
-        Row {
-            symbol: format!(". {}", escape(inlined.function.as_bytes())),
-            source: inlined
-                .source
-                .as_ref()
-                .map_or_else(String::new, source_text),
-            ..Row::default()
-        }
-    }));
-    rows
+fn stack(views: &[RowView<'_>], context: &RenderContext<'_>) -> Table {
+    let mut table = Table::default();
+    for view in views {
+        push_row(&mut table, view, context);
+        let inlined = view.frame.iter().flat_map(|frame| &frame.inlined);
+        inlined.for_each(|inlined| push_inlined(&mut table, inlined));
+    }
+    table
 }
 
-fn row(view: &RowView<'_>, context: &RenderContext<'_>) -> Row {
+fn push_row(table: &mut Table, view: &RowView<'_>, context: &RenderContext<'_>) {
     let mut row = Row {
-        symbol: symbol_text(view),
-        source: view
-            .place
-            .source
-            .as_ref()
-            .map_or_else(String::new, source_text),
+        symbol: table.cell(|text| push_symbol(text, view)),
         ..Row::default()
     };
-    if view.place.is_definition {
-        row.source.push_str(", start");
+    let place = view.place();
+    if let Some(source) = place.source {
+        row.source = table.cell(|text| {
+            push_source(text, source);
+            if place.is_definition {
+                text.push_str(", start");
+            }
+        });
     }
-    if context.verbosity >= 1 {
-        row.address = view
-            .row
-            .addr
-            .filter(|addr| !addr.is_stand_in())
-            .map_or_else(String::new, |addr| addr.to_string());
+    let addr = view.row.addr.filter(|addr| !addr.is_stand_in());
+    if let Some(addr) = addr.filter(|_| context.verbosity >= 1) {
+        row.address = table.cell(|text| text.push_str(&addr.to_string()));
     }
     if view.row.is_tracer {
         row.mark = "~";
         row.symbol_style = Some(Style::Faint);
     }
     if let Some(link) = &view.link {
-        of_link(&mut row, link);
+        of_link(table, &mut row, link);
     }
-    row
+    table.push(row);
 }
 
-fn of_link(row: &mut Row, link: &LinkView<'_>) {
+/// A function inlined in the row above.
+fn push_inlined(table: &mut Table, inlined: &Inlined) {
+    let symbol = table.cell(|text| {
+        text.push_str(". ");
+        push_escaped_text(text, &inlined.function);
+    });
+    let source = inlined.source.as_ref();
+    let source = source.map(|source| table.cell(|text| push_source(text, source)));
+    table.push(Row {
+        symbol,
+        source: source.unwrap_or_default(),
+        ..Row::default()
+    });
+}
+
+fn of_link(table: &mut Table, row: &mut Row, link: &LinkView<'_>) {
     let call = link.of.call;
-    row.duration = if call.returned {
-        duration_text(call.duration_ns)
-    } else {
-        "...".to_owned()
-    };
-    row.result = call_result(link.of.result_type(), call);
+    row.duration = table.cell(|text| {
+        if call.returned {
+            push_duration(text, call.duration_ns);
+        } else {
+            text.push_str("...");
+        }
+    });
+    row.result = table.cell(|text| push_call_result(text, link.of.result_type(), call));
     row.result_style = call.outcome.is_failure().then_some(Style::Failure);
     if link.is_culprit {
         row.mark = ">";
         row.symbol_style = Some(Style::Culprit);
     }
     if let Some(below) = &link.translated {
-        let (from, to) = (result(below), result(&link.of));
-        row.notes.push(format!("{from} -> {to} translated here"));
+        row.notes.push(table.cell(|text| {
+            push_result_of(text, below);
+            text.push_str(" -> ");
+            push_result_of(text, &link.of);
+            text.push_str(" translated here");
+        }));
     }
     if !call.returned {
-        row.notes.push("did not return".to_owned());
+        let note = table.cell(|text| text.push_str("did not return"));
+        row.notes.push(note);
     }
     if call.repeats > 1 {
-        row.notes.push(format!("{} times in a row", call.repeats));
+        row.notes.push(table.cell(|text| {
+            push_decimal(text, call.repeats.into());
+            text.push_str(" times in a row");
+        }));
     }
 }
 
-fn symbol_text(view: &RowView<'_>) -> String {
+fn push_symbol(text: &mut String, view: &RowView<'_>) {
     let (name, module, offset) = view.symbol();
-    let mut text = escape(name.as_bytes());
+    push_escaped_text(text, &name);
     if let Some(offset) = offset {
-        text.push_str(&format!("+{offset:#x}"));
+        text.push('+');
+        push_hex(text, offset);
     }
-    if let Some(module) = module {
-        text.push_str(&format!(" [{}]", escape(module.as_bytes())));
+    push_module(text, module);
+}
+
+fn handled(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
+    let handled = view::handled(session, context);
+    if handled.is_empty() {
+        return;
     }
-    text
+    page.flow_text(Style::Strong, "handled earlier:");
+    page.end_line();
+    let limit = if context.verbosity == 0 {
+        HANDLED_SHOWN
+    } else {
+        usize::MAX
+    };
+    for view in handled.iter().take(limit) {
+        phrases::handled(page, view);
+    }
+    let more = handled.len().saturating_sub(limit);
+    if more > 0 {
+        page.flow(Style::Note, |text| {
+            text.push_str("  and ");
+            push_decimal(text, more as u64);
+            text.push_str(" more (-v lists them)");
+        });
+        page.end_line();
+    }
+}
+
+fn verdict(page: &mut Page, session: &Session, rows: &[RowView<'_>], context: &RenderContext<'_>) {
+    let culprit = rows.iter().find_map(|row| {
+        let link = row.link.as_ref().filter(|link| link.is_culprit)?;
+        Some((row, link.of))
+    });
+    let Some((row, culprit)) = culprit else {
+        return;
+    };
+    let certainty = if session.certain {
+        "culprit (certain): "
+    } else {
+        "culprit (probably): "
+    };
+    page.flow_text(Style::Culprit, certainty);
+    phrases::returned(page, &culprit);
+    phrases::place(page, row);
+    page.end_line();
+    let outcome = culprit.call.outcome;
+    if let Some(found) = &session.trail {
+        trail::trail(page, found, outcome);
+    }
+    let entry = session.entry().filter(|entry| entry.outcome != outcome);
+    if let Some(entry) = entry.filter(|entry| entry.returned) {
+        page.flow_text(Style::Strong, "reported as: ");
+        phrases::returned(page, &CallView::new(entry, context));
+        page.end_line();
+    }
 }
 
 #[cfg(test)]

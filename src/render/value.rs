@@ -9,61 +9,117 @@ use crate::spec::{Errno, Outcome, ResultType};
 /// Beyond these a number reads better in hexadecimal.
 const DECIMAL: Range<i64> = -(1 << 30)..1 << 20;
 
+/// All numbers of two digits, one behind the other.
+const PAIRS: &str = "\
+0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
+5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+
 /// A result as a kernel developer writes it: `-EINVAL`, `NULL`, `true`, `0xffff888003f2c000`.
-#[must_use]
-pub fn result_text(result_type: ResultType, raw: u64, outcome: Outcome) -> String {
+pub(super) fn result_text(result_type: ResultType, raw: u64, outcome: Outcome) -> String {
+    let mut text = String::new();
+    push_result(&mut text, result_type, raw, outcome);
+    text
+}
+
+/// Appends what [`result_text`] gives.
+pub(super) fn push_result(text: &mut String, result_type: ResultType, raw: u64, outcome: Outcome) {
     match outcome {
-        Outcome::Null => "NULL".to_owned(),
-        Outcome::Errno(number) => format!("-{}", Errno(number)),
-        Outcome::Status(status) if result_type == ResultType::BlkStatus => blk_status(status),
-        Outcome::Status(status) => vm_fault(status),
-        Outcome::Success => success(result_type, raw),
+        Outcome::Null => text.push_str("NULL"),
+        Outcome::Errno(number) => {
+            text.push('-');
+            match Errno(number).name() {
+                Some(name) => text.push_str(name),
+                None => push_decimal(text, number.into()),
+            }
+        }
+        Outcome::Status(status) if result_type == ResultType::BlkStatus => blk_status(text, status),
+        Outcome::Status(status) => vm_fault(text, status),
+        Outcome::Success => success(text, result_type, raw),
     }
 }
 
 /// The result of a call, in brackets; `[...]` where it did not return.
-pub(super) fn call_result(result_type: ResultType, call: &Call) -> String {
+pub(super) fn push_call_result(text: &mut String, result_type: ResultType, call: &Call) {
+    text.push('[');
     if call.returned {
-        format!("[{}]", result_text(result_type, call.result, call.outcome))
+        push_result(text, result_type, call.result, call.outcome);
     } else {
-        "[...]".to_owned()
+        text.push_str("...");
     }
+    text.push(']');
 }
 
 /// A duration in whole microseconds: `24us`.
-#[must_use]
-pub fn duration_text(ns: u64) -> String {
-    format!("{}us", ns / 1000)
+pub(super) fn push_duration(text: &mut String, ns: u64) {
+    push_decimal(text, ns / 1000);
+    text.push_str("us");
 }
 
-/// `EINVAL: Invalid argument`, for the kernel's errnos.
-pub(super) fn errno_in_words(outcome: Outcome) -> Option<String> {
+/// Name and meaning, `EINVAL` and `Invalid argument`, for the kernel's errnos.
+pub(super) fn errno_in_words(outcome: Outcome) -> Option<(&'static str, &'static str)> {
     let Outcome::Errno(number) = outcome else {
         return None;
     };
     let errno = Errno(number);
-    Some(format!("{}: {}", errno.name()?, errno.meaning()?))
+    Some((errno.name()?, errno.meaning()?))
 }
 
-fn success(result_type: ResultType, raw: u64) -> String {
-    let value = result_type.widen(raw);
-    match result_type {
-        ResultType::Void => "void".to_owned(),
-        ResultType::Bool => (value != 0).to_string(),
-        ResultType::Pointer => format!("{raw:#x}"),
-        ResultType::Unsigned(8) | ResultType::UlongErrno => number(raw.try_into(), raw),
-        ResultType::Unsigned(_) | ResultType::BlkStatus | ResultType::VmFault => {
-            number(Ok::<_, ()>(value), value as u64)
-        }
-        ResultType::Signed(size) => number(Ok::<_, ()>(value), truncated(raw, size)),
-        ResultType::Unknown => number(Ok::<_, ()>(value), raw),
+/// Appends a number. (Sessions have dozens: `write!` takes several times as long.)
+pub(super) fn push_decimal(text: &mut String, number: u64) {
+    if number >= 100 {
+        push_decimal(text, number / 100);
+    }
+    let pair = pair(number);
+    text.push_str(if number < 10 { &pair[1..] } else { pair });
+}
+
+/// Appends the last two digits of a number.
+pub(super) fn push_pair(text: &mut String, number: u32) {
+    text.push_str(pair(number.into()));
+}
+
+fn pair(number: u64) -> &'static str {
+    let at = 2 * (number % 100) as usize;
+    &PAIRS[at..at + 2]
+}
+
+/// Appends a number in hexadecimal, `0x2a`.
+pub(super) fn push_hex(text: &mut String, number: u64) {
+    text.push_str("0x");
+    let n_bits = u64::BITS - (number | 1).leading_zeros();
+    for place in (0..n_bits.div_ceil(4)).rev() {
+        let digit = (number >> (4 * place)) as u8 & 0xf;
+        text.push(char::from(match digit {
+            0..=9 => b'0' + digit,
+            _ => b'a' + digit - 10,
+        }));
     }
 }
 
-fn number<E>(value: Result<i64, E>, bits: u64) -> String {
+fn success(text: &mut String, result_type: ResultType, raw: u64) {
+    let value = result_type.widen(raw);
+    match result_type {
+        ResultType::Void => text.push_str("void"),
+        ResultType::Bool => text.push_str(if value != 0 { "true" } else { "false" }),
+        ResultType::Pointer => push_hex(text, raw),
+        ResultType::Unsigned(8) | ResultType::UlongErrno => number(text, raw.try_into(), raw),
+        ResultType::Unsigned(_) | ResultType::BlkStatus | ResultType::VmFault => {
+            number(text, Ok::<_, ()>(value), value as u64);
+        }
+        ResultType::Signed(size) => number(text, Ok::<_, ()>(value), truncated(raw, size)),
+        ResultType::Unknown => number(text, Ok::<_, ()>(value), raw),
+    }
+}
+
+fn number<E>(text: &mut String, value: Result<i64, E>, bits: u64) {
     match value {
-        Ok(value) if DECIMAL.contains(&value) => value.to_string(),
-        _ => format!("{bits:#x}"),
+        Ok(value) if DECIMAL.contains(&value) => {
+            if value < 0 {
+                text.push('-');
+            }
+            push_decimal(text, value.unsigned_abs());
+        }
+        _ => push_hex(text, bits),
     }
 }
 
@@ -75,7 +131,7 @@ fn truncated(raw: u64, size: u8) -> u64 {
 }
 
 /// `blk_status_t`; the first twelve have been the same since 4.13.
-fn blk_status(status: u32) -> String {
+fn blk_status(text: &mut String, status: u32) {
     const NAMES: [&str; 12] = [
         "NOTSUPP",
         "TIMEOUT",
@@ -90,16 +146,21 @@ fn blk_status(status: u32) -> String {
         "DM_REQUEUE",
         "AGAIN",
     ];
-    match (status as usize)
-        .checked_sub(1)
-        .and_then(|index| NAMES.get(index))
-    {
-        Some(name) => format!("BLK_STS_{name}"),
-        None => format!("BLK_STS {status}"),
+    let index = (status as usize).checked_sub(1);
+    text.push_str("BLK_STS");
+    match index.and_then(|index| NAMES.get(index)) {
+        Some(name) => {
+            text.push('_');
+            text.push_str(name);
+        }
+        None => {
+            text.push(' ');
+            push_decimal(text, status.into());
+        }
     }
 }
 
-fn vm_fault(status: u32) -> String {
+fn vm_fault(text: &mut String, status: u32) {
     const NAMES: [(u32, &str); 5] = [
         (0x1, "VM_FAULT_OOM"),
         (0x2, "VM_FAULT_SIGBUS"),
@@ -107,12 +168,15 @@ fn vm_fault(status: u32) -> String {
         (0x20, "VM_FAULT_HWPOISON_LARGE"),
         (0x40, "VM_FAULT_SIGSEGV"),
     ];
-    let set = NAMES.iter().filter(|(bit, _)| status & bit != 0);
-    let names: Vec<_> = set.map(|(_, name)| *name).collect();
-    if names.is_empty() {
-        format!("VM_FAULT {status:#x}")
-    } else {
-        names.join("|")
+    let mut between = "";
+    for (_, name) in NAMES.iter().filter(|(bit, _)| status & bit != 0) {
+        text.push_str(between);
+        text.push_str(name);
+        between = "|";
+    }
+    if between.is_empty() {
+        text.push_str("VM_FAULT ");
+        push_hex(text, status.into());
     }
 }
 

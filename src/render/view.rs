@@ -36,13 +36,21 @@ pub(super) struct RowView<'a> {
     pub(super) row: StackRow,
     pub(super) frame: Option<Arc<Frame>>,
     pub(super) link: Option<LinkView<'a>>,
-    pub(super) place: Place,
+    /// What is at the start of its function, where the row has no address.
+    definition: Option<Arc<Frame>>,
+}
+
+/// Whether rows of the tracing itself are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TracerRows {
+    Kept,
+    LeftOut,
 }
 
 /// A line, and what it is the line of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) source: Option<SourceLine>,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place<'a> {
+    pub(super) source: Option<&'a SourceLine>,
     /// The function's definition, because no address inside of it is known.
     pub(super) is_definition: bool,
 }
@@ -59,7 +67,12 @@ pub(super) struct HandledView<'a> {
 }
 
 /// The rows of a session's stack, outermost first; links that no row shows come last.
-pub(super) fn rows<'a>(session: &'a Session, context: &RenderContext<'a>) -> Vec<RowView<'a>> {
+pub(super) fn rows<'a>(
+    session: &'a Session,
+    context: &RenderContext<'a>,
+    tracer: TracerRows,
+) -> Vec<RowView<'a>> {
+    let culprit = culprit(session);
     let shown = |index| session.stack.iter().any(|row| row.link == Some(index));
     let left_out = (0..session.chain.len())
         .filter(|index| !shown(*index))
@@ -69,8 +82,15 @@ pub(super) fn rows<'a>(session: &'a Session, context: &RenderContext<'a>) -> Vec
             link: Some(index),
             is_tracer: false,
         });
-    let all = session.stack.iter().copied().chain(left_out);
-    all.map(|row| row_view(session, row, context)).collect()
+    let stack = session.stack.iter().copied();
+    let wanted = stack.filter(|row| tracer == TracerRows::Kept || !row.is_tracer);
+    let mut views = Vec::with_capacity(session.stack.len() + session.chain.len());
+    views.extend(
+        wanted
+            .chain(left_out)
+            .map(|row| row_view(session, row, culprit, context)),
+    );
+    views
 }
 
 /// The failing calls that do not explain the result; equal ones of one caller are one.
@@ -100,21 +120,20 @@ pub(super) fn handled<'a>(
             of: CallView::new(call, context),
             caller: caller.map(|caller| CallView::new(caller, context)),
             times,
-            called_at: call
-                .call_site
-                .and_then(|site| innermost(&context.symbolizer.frame(site, true)).0),
+            called_at: call.call_site.and_then(|site| {
+                let frame = context.symbolizer.frame(site, true);
+                innermost(&frame).0.cloned()
+            }),
         });
     }
     views
 }
 
 /// The line and the inlined function that an address is in, the innermost of them.
-pub(super) fn innermost(frame: &Frame) -> (Option<SourceLine>, Option<Arc<str>>) {
+pub(super) fn innermost(frame: &Frame) -> (Option<&SourceLine>, Option<&str>) {
     match frame.inlined.last() {
-        Some(last) if last.source.is_some() => {
-            (last.source.clone(), Some(Arc::clone(&last.function)))
-        }
-        _ => (frame.source.clone(), None),
+        Some(last) if last.source.is_some() => (last.source.as_ref(), Some(&last.function)),
+        _ => (frame.source.as_ref(), None),
     }
 }
 
@@ -147,6 +166,16 @@ impl<'a> CallView<'a> {
 }
 
 impl RowView<'_> {
+    /// The line of the row's address, else that of its function.
+    pub(super) fn place(&self) -> Place<'_> {
+        let frame = self.frame.as_deref().or(self.definition.as_deref());
+        let source = frame.and_then(|frame| frame.source.as_ref());
+        Place {
+            is_definition: self.frame.is_none() && source.is_some(),
+            source,
+        }
+    }
+
     /// Name, module and offset, as they are to be shown.
     pub(super) fn symbol(&self) -> (Cow<'_, str>, Option<&str>, Option<u64>) {
         let symbol = self.frame.as_ref().and_then(|frame| frame.symbol.as_ref());
@@ -175,45 +204,39 @@ impl RowView<'_> {
     }
 }
 
-fn row_view<'a>(session: &'a Session, row: StackRow, context: &RenderContext<'a>) -> RowView<'a> {
+fn row_view<'a>(
+    session: &'a Session,
+    row: StackRow,
+    culprit: Option<usize>,
+    context: &RenderContext<'a>,
+) -> RowView<'a> {
     let link = row
         .link
-        .and_then(|index| link_view(session, index, context));
+        .and_then(|index| link_view(session, index, culprit, context));
     let frame = row
         .addr
         .map(|addr| context.symbolizer.frame(addr, row.is_return));
-    let place = match (&frame, &link) {
-        (Some(frame), _) => Place {
-            source: frame.source.clone(),
-            is_definition: false,
-        },
-        (None, Some(link)) => definition(&link.of, context),
-        (None, None) => Place::default(),
-    };
+    let definition = link
+        .filter(|_| frame.is_none())
+        .and_then(|link| definition(&link.of, context));
     RowView {
         row,
         frame,
         link,
-        place,
+        definition,
     }
 }
 
-fn definition(of: &CallView<'_>, context: &RenderContext<'_>) -> Place {
-    let start = of
-        .function
-        .map(|function| function.addr)
-        .filter(|addr| *addr != Addr(0));
-    let frame = start.map(|addr| context.symbolizer.frame(addr, false));
-    let source = frame.and_then(|frame| frame.source.clone());
-    Place {
-        is_definition: source.is_some(),
-        source,
-    }
+fn definition(of: &CallView<'_>, context: &RenderContext<'_>) -> Option<Arc<Frame>> {
+    let start = of.function.map(|function| function.addr);
+    let start = start.filter(|addr| *addr != Addr(0))?;
+    Some(context.symbolizer.frame(start, false))
 }
 
 fn link_view<'a>(
     session: &'a Session,
     index: usize,
+    culprit: Option<usize>,
     context: &RenderContext<'a>,
 ) -> Option<LinkView<'a>> {
     let chain_link = session.chain.get(index)?;
@@ -226,7 +249,7 @@ fn link_view<'a>(
         index,
         of: CallView::new(call, context),
         link: chain_link.link,
-        is_culprit: culprit(session) == Some(index),
+        is_culprit: culprit == Some(index),
         translated,
     })
 }

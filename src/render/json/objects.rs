@@ -7,7 +7,7 @@ use super::SCHEMA;
 use super::context::ContextObject;
 use crate::render::RenderContext;
 use crate::render::value::result_text;
-use crate::render::view::{self, CallView, HandledView, RowView};
+use crate::render::view::{self, CallView, HandledView, RowView, TracerRows};
 use crate::session::{Lane, Link, Session, SessionLosses, StackRow, Trail};
 use crate::spec::{Addr, Outcome};
 use crate::symbolize::{Frame, SourceLine};
@@ -151,7 +151,7 @@ struct LossesObject {
 
 impl SessionObject {
     pub(super) fn new(session: &Session, context: &RenderContext<'_>) -> Self {
-        let rows = view::rows(session, context);
+        let rows = view::rows(session, context, TracerRows::Kept);
         let entry = session.entry().map(|call| CallView::new(call, context));
         let handled = view::handled(session, context);
         Self {
@@ -211,7 +211,8 @@ impl PlaceObject {
     }
 
     fn of_row(row: &RowView<'_>) -> Self {
-        Self::new(row.place.source.as_ref(), row.place.is_definition)
+        let place = row.place();
+        Self::new(place.source, place.is_definition)
     }
 }
 
@@ -219,7 +220,7 @@ impl CulpritObject {
     fn new(row: &RowView<'_>, session: &Session) -> Option<Self> {
         let link = row.link.as_ref().filter(|link| link.is_culprit)?;
         let place = match &row.frame {
-            Some(frame) => PlaceObject::new(view::innermost(frame).0.as_ref(), false),
+            Some(frame) => PlaceObject::new(view::innermost(frame).0, false),
             None => PlaceObject::of_row(row),
         };
         Some(Self {

@@ -2,32 +2,48 @@
 //! What is said in words below the stack: who returned what and where, what was handled, what is
 //! missing. In pieces, so that lines can break between them.
 
-use crate::render::escape::escape;
-use crate::render::style::Style;
-use crate::render::value::{call_result, errno_in_words, result_text};
+use crate::render::escape::push_escaped_text;
+use crate::render::style::{Page, Style};
+use crate::render::value::{errno_in_words, push_call_result, push_decimal, push_result};
 use crate::render::view::{self, CallView, HandledView, RowView};
 use crate::session::SessionLosses;
+use crate::spec::Pid;
 use crate::symbolize::SourceLine;
 
-pub(super) fn handled_line(view: &HandledView<'_>) -> Vec<(Style, String)> {
-    let result = call_result(view.of.result_type(), view.of.call);
-    let mut pieces = vec![
-        (Style::Failure, format!("  {result}")),
-        (Style::Plain, format!(" {}", name(&view.of))),
-    ];
+pub(super) fn handled(page: &mut Page, view: &HandledView<'_>) {
+    page.flow(Style::Failure, |text| {
+        text.push_str("  ");
+        push_call_result(text, view.of.result_type(), view.of.call);
+    });
+    page.flow(Style::Plain, |text| {
+        text.push(' ');
+        push_name(text, &view.of);
+    });
     if view.times > 1 {
-        pieces.push((Style::Plain, format!(", {} times", view.times)));
+        page.flow(Style::Plain, |text| {
+            text.push_str(", ");
+            push_decimal(text, view.times);
+            text.push_str(" times");
+        });
     }
     if let Some(caller) = &view.caller {
-        pieces.push((Style::Plain, format!(", called by {}", name(caller))));
+        page.flow(Style::Plain, |text| {
+            text.push_str(", called by ");
+            push_name(text, caller);
+        });
     }
     if let Some(source) = &view.called_at {
-        pieces.push((Style::Faint, format!(" ({})", source_text(source))));
+        page.flow(Style::Faint, |text| {
+            text.push_str(" (");
+            push_source(text, source);
+            text.push(')');
+        });
     }
-    pieces
+    page.end_line();
 }
 
-pub(super) fn losses_text(losses: &SessionLosses) -> Vec<String> {
+/// What is missing, in a line; none where nothing is.
+pub(super) fn losses(page: &mut Page, losses: &SessionLosses) {
     let SessionLosses {
         beyond_depth,
         overwritten_calls,
@@ -62,53 +78,86 @@ pub(super) fn losses_text(losses: &SessionLosses) -> Vec<String> {
             "kernel stacks missing",
         ),
     ];
-    let lost = counts.into_iter().filter(|(count, ..)| *count > 0);
-    lost.map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
-        .collect()
-}
-
-/// `map_check_btf returned -EINVAL (EINVAL: Invalid argument)`.
-pub(super) fn returned(of: &CallView<'_>) -> Vec<(Style, String)> {
-    let words = errno_in_words(of.call.outcome).map(|words| format!(" ({words})"));
-    let call = format!("{} returned {}", name(of), result(of));
-    [Some(call), words]
-        .into_iter()
-        .flatten()
-        .map(|text| (Style::Plain, text))
-        .collect()
-}
-
-/// Where in the culprit: the innermost line that is known.
-pub(super) fn place_text(row: &RowView<'_>) -> Vec<String> {
-    let (source, inlined) = match &row.frame {
-        Some(frame) => view::innermost(frame),
-        None => (row.place.source.clone(), None),
-    };
-    let Some(source) = source else {
-        return Vec::new();
-    };
-    let verb = if row.place.is_definition {
-        ", defined at"
-    } else {
-        " at"
-    };
-    let mut pieces = vec![format!("{verb} {}", source_text(&source))];
-    pieces.extend(inlined.map(|name| format!(", in inlined {}", escape(name.as_bytes()))));
-    pieces
-}
-
-pub(super) fn name(of: &CallView<'_>) -> String {
-    let name = escape(of.name().as_bytes());
-    match of.module() {
-        Some(module) => format!("{name} [{}]", escape(module.as_bytes())),
-        None => name,
+    let mut before = "incomplete: ";
+    for (count, one, many) in counts.into_iter().filter(|(count, ..)| *count > 0) {
+        page.flow(Style::Note, |text| {
+            text.push_str(before);
+            push_decimal(text, count.into());
+            text.push(' ');
+            text.push_str(if count == 1 { one } else { many });
+        });
+        before = ", ";
+    }
+    if before == ", " {
+        page.end_line();
     }
 }
 
-pub(super) fn result(of: &CallView<'_>) -> String {
-    result_text(of.result_type(), of.call.result, of.call.outcome)
+/// `map_check_btf returned -EINVAL (EINVAL: Invalid argument)`.
+pub(super) fn returned(page: &mut Page, of: &CallView<'_>) {
+    page.flow(Style::Plain, |text| {
+        push_name(text, of);
+        text.push_str(" returned ");
+        push_result_of(text, of);
+    });
+    if let Some((name, meaning)) = errno_in_words(of.call.outcome) {
+        page.flow(Style::Plain, |text| {
+            text.extend([" (", name, ": ", meaning, ")"]);
+        });
+    }
 }
 
-pub(super) fn source_text(source: &SourceLine) -> String {
-    format!("{}:{}", escape(source.path.as_bytes()), source.line)
+/// Where in the culprit: the innermost line that is known.
+pub(super) fn place(page: &mut Page, row: &RowView<'_>) {
+    let place = row.place();
+    let (source, inlined) = match &row.frame {
+        Some(frame) => view::innermost(frame),
+        None => (place.source, None),
+    };
+    let Some(source) = source else { return };
+    page.flow(Style::Plain, |text| {
+        text.push_str(if place.is_definition {
+            ", defined at "
+        } else {
+            " at "
+        });
+        push_source(text, source);
+    });
+    if let Some(name) = inlined {
+        page.flow(Style::Plain, |text| {
+            text.push_str(", in inlined ");
+            push_escaped_text(text, name);
+        });
+    }
+}
+
+fn push_name(text: &mut String, of: &CallView<'_>) {
+    push_escaped_text(text, &of.name());
+    push_module(text, of.module());
+}
+
+/// In brackets; nothing for the kernel itself.
+pub(super) fn push_module(text: &mut String, module: Option<&str>) {
+    if let Some(module) = module {
+        text.push_str(" [");
+        push_escaped_text(text, module);
+        text.push(']');
+    }
+}
+
+pub(super) fn push_result_of(text: &mut String, of: &CallView<'_>) {
+    push_result(text, of.result_type(), of.call.result, of.call.outcome);
+}
+
+pub(super) fn push_source(text: &mut String, source: &SourceLine) {
+    push_escaped_text(text, &source.path);
+    text.push(':');
+    push_decimal(text, source.line.into());
+}
+
+/// `TID/PID`.
+pub(super) fn push_ids(text: &mut String, tid: Pid, tgid: Pid) {
+    push_decimal(text, tid.0.into());
+    text.push('/');
+    push_decimal(text, tgid.0.into());
 }

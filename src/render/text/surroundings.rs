@@ -1,67 +1,133 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What a session's task is a part of, in a line: container, pod, unit, cgroup, its ids inside.
 
-use super::super::escape::escape;
+use super::super::escape::push_escaped_text;
+use super::super::style::{Page, Style};
+use super::phrases::push_ids;
 use crate::session::{ContainerName, Session};
+use crate::spec::Pid;
 
 /// Digits of an id that are shown: as many as the runtimes' own lists have.
 const ID_SHOWN: usize = 12;
 
-/// The parts of the line; none where there is nothing to say.
-pub(super) fn parts(session: &Session, verbosity: u8) -> Vec<String> {
+/// A part of the line.
+#[derive(Clone, Copy)]
+enum Part<'a> {
+    Container(&'a ContainerName),
+    /// Its name and namespace.
+    Pod(&'a str, Option<&'a str>),
+    Unit(&'a str),
+    Cgroup(&'a str),
+    /// Process and thread.
+    Inside(Pid, Pid),
+}
+
+/// The line; none where there is nothing to say.
+pub(super) fn surroundings(page: &mut Page, session: &Session, verbosity: u8) {
+    let parts = parts(session, verbosity);
+    let Some(last) = parts.len().checked_sub(1) else {
+        return;
+    };
+    for (index, part) in parts.into_iter().enumerate() {
+        page.flow(Style::Note, |text| {
+            text.push_str(if index == 0 { "in " } else { "" });
+            part.push(text);
+            text.push_str(if index < last { ", " } else { "" });
+        });
+    }
+    page.end_line();
+}
+
+fn parts(session: &Session, verbosity: u8) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     if let Some(names) = &session.surroundings {
         let unit = names.unit.as_ref().filter(|_| names.container.is_none());
         if let Some(container) = &names.container {
-            parts.push(container_text(container));
-            parts.extend(pod_text(container));
+            parts.push(Part::Container(container));
+            let pod = container.pod.as_deref();
+            parts.extend(pod.map(|pod| Part::Pod(pod, container.namespace.as_deref())));
         }
-        parts.extend(unit.map(|unit| format!("unit {}", escape(unit.as_bytes()))));
+        parts.extend(unit.map(|unit| Part::Unit(unit)));
         let is_told = names.container.is_some() || unit.is_some();
         let cgroup = names.cgroup.as_ref().filter(|path| *path != "/");
-        if let Some(cgroup) = cgroup.filter(|_| !is_told || verbosity > 0) {
-            parts.push(format!("control group {}", escape(cgroup.as_bytes())));
-        }
+        let cgroup = cgroup.filter(|_| !is_told || verbosity > 0);
+        parts.extend(cgroup.map(|cgroup| Part::Cgroup(cgroup)));
     }
-    if let Some((tgid, tid)) = session.context.and_then(|context| context.inside) {
-        parts.push(format!("TID/PID inside {tid}/{tgid}"));
-    }
+    let inside = session.context.and_then(|context| context.inside);
+    parts.extend(inside.map(|(tgid, tid)| Part::Inside(tgid, tid)));
     parts
 }
 
-fn container_text(container: &ContainerName) -> String {
-    let id: String = container.id.chars().take(ID_SHOWN).collect();
-    let runtime = &container.runtime;
-    let mut about = match &container.name {
-        Some(name) if *name == container.id => runtime.clone(),
-        _ => format!("{runtime} {}", escape(id.as_bytes())),
-    };
-    if let Some(image) = &container.image {
-        about.push_str(&format!(", image {}", escape(image.as_bytes())));
+impl Part<'_> {
+    fn push(self, text: &mut String) {
+        match self {
+            Part::Container(container) => push_container(text, container),
+            Part::Pod(pod, namespace) => {
+                text.push_str("pod ");
+                if let Some(namespace) = namespace {
+                    push_escaped_text(text, namespace);
+                    text.push('/');
+                }
+                push_escaped_text(text, pod);
+            }
+            Part::Unit(unit) => {
+                text.push_str("unit ");
+                push_escaped_text(text, unit);
+            }
+            Part::Cgroup(cgroup) => {
+                text.push_str("control group ");
+                push_escaped_text(text, cgroup);
+            }
+            Part::Inside(tgid, tid) => {
+                text.push_str("TID/PID inside ");
+                push_ids(text, tid, tgid);
+            }
+        }
     }
-    let name = container.name.as_ref();
-    let name = name.map(|name| format!(" {}", escape(name.as_bytes())));
-    format!("container{} ({about})", name.unwrap_or_default())
 }
 
-fn pod_text(container: &ContainerName) -> Option<String> {
-    let pod = escape(container.pod.as_ref()?.as_bytes());
-    let namespace = container.namespace.as_ref();
-    let namespace = namespace.map(|namespace| format!("{}/", escape(namespace.as_bytes())));
-    Some(format!("pod {}{pod}", namespace.unwrap_or_default()))
+fn push_container(text: &mut String, container: &ContainerName) {
+    text.push_str("container");
+    if let Some(name) = &container.name {
+        text.push(' ');
+        push_escaped_text(text, name);
+    }
+    text.push_str(" (");
+    let runtime = &container.runtime;
+    if container.name.as_ref() == Some(&container.id) {
+        text.push_str(runtime);
+    } else {
+        let end = container.id.char_indices().nth(ID_SHOWN);
+        let end = end.map_or(container.id.len(), |(end, _)| end);
+        text.push_str(runtime);
+        text.push(' ');
+        push_escaped_text(text, &container.id[..end]);
+    }
+    if let Some(image) = &container.image {
+        text.push_str(", image ");
+        push_escaped_text(text, image);
+    }
+    text.push(')');
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parts;
+    use super::surroundings;
     use crate::render::fixtures::passed_on;
-    use crate::session::{ContainerName, Surroundings, TaskContext};
+    use crate::render::style::Page;
+    use crate::session::{ContainerName, Session, Surroundings, TaskContext};
     use crate::spec::Pid;
+
+    fn said(session: &Session, verbosity: u8) -> String {
+        let mut page = Page::new(None, false);
+        surroundings(&mut page, session, verbosity);
+        page.into_text()
+    }
 
     #[test]
     fn a_container_in_a_pod_with_ids_of_its_own() {
         let mut session = passed_on();
-        assert!(parts(&session, 0).is_empty());
+        assert_eq!(said(&session, 0), "");
         session.context = Some(TaskContext {
             inside: Some((Pid(1), Pid(7))),
             ..TaskContext::default()
@@ -78,17 +144,12 @@ mod tests {
                 namespace: Some("shop".to_owned()),
             }),
         });
-        let shown = parts(&session, 0).join(", ");
         assert_eq!(
-            shown,
-            "container we\\x1b[31mb (containerd 0123456789ab, image shop:2), pod shop/web-0, \
-             TID/PID inside 7/1"
+            said(&session, 0),
+            "in container we\\x1b[31mb (containerd 0123456789ab, image shop:2), pod shop/web-0, \
+             TID/PID inside 7/1\n"
         );
-        assert!(
-            parts(&session, 1)
-                .join(", ")
-                .contains("control group /kubepods/x")
-        );
+        assert!(said(&session, 1).contains(", control group /kubepods/x, "));
     }
 
     #[test]
@@ -100,12 +161,12 @@ mod tests {
             container: None,
         };
         session.surroundings = Some(names.clone());
-        assert_eq!(parts(&session, 0), ["unit b.service"]);
+        assert_eq!(said(&session, 0), "in unit b.service\n");
         names.unit = None;
         session.surroundings = Some(names.clone());
-        assert_eq!(parts(&session, 0), ["control group /a.slice/b.service"]);
+        assert_eq!(said(&session, 0), "in control group /a.slice/b.service\n");
         names.cgroup = Some("/".to_owned());
         session.surroundings = Some(names);
-        assert!(parts(&session, 0).is_empty());
+        assert_eq!(said(&session, 0), "");
     }
 }

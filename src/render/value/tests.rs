@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Results as they are read.
 
-use super::{duration_text, result_text};
+use super::{push_decimal, push_duration, push_hex, push_pair, result_text};
 use crate::spec::ResultType;
 
 fn check(result_type: ResultType, raw: u64, expected: &str) {
@@ -39,8 +39,27 @@ fn results_read_as_their_type_says() {
     check(T::Unknown, 0xffff_fffe, "-ENOENT");
 }
 
+fn said(push: impl Fn(&mut String)) -> String {
+    let mut text = "before ".to_owned();
+    push(&mut text);
+    text.split_off("before ".len())
+}
+
 #[test]
 fn durations_are_whole_microseconds() {
-    assert_eq!(duration_text(999), "0us");
-    assert_eq!(duration_text(24_500), "24us");
+    assert_eq!(said(|text| push_duration(text, 999)), "0us");
+    assert_eq!(said(|text| push_duration(text, 24_500)), "24us");
+}
+
+#[test]
+fn numbers_are_written_as_the_standard_library_writes_them() {
+    let around = |number: u64| [number.wrapping_sub(1), number, number.wrapping_add(1)];
+    let powers = (0..64).map(|bits| 1 << bits);
+    let tens = (0..20).map(|zeros| 10_u64.pow(zeros));
+    for number in powers.chain(tens).flat_map(around).chain(0..1100) {
+        assert_eq!(said(|text| push_decimal(text, number)), number.to_string());
+        assert_eq!(said(|text| push_hex(text, number)), format!("{number:#x}"));
+        let pair = said(|text| push_pair(text, number as u32));
+        assert_eq!(pair, format!("{:02}", number as u32 % 100));
+    }
 }
