@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::roles;
+use super::roles::Roles;
 use crate::kernel::absent::AbsentModule;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::kernel::symbols::SymbolReader;
@@ -23,6 +23,7 @@ pub(super) struct LiveSymbols<'a> {
     symbolizer: &'a Symbolizer,
     kallsyms: RefCell<Arc<Kallsyms>>,
     read_at: Cell<Option<Instant>>,
+    roles: Roles,
 }
 
 impl<'a> LiveSymbols<'a> {
@@ -36,6 +37,7 @@ impl<'a> LiveSymbols<'a> {
             symbolizer,
             kallsyms: RefCell::new(kallsyms),
             read_at: Cell::new(None),
+            roles: Roles::default(),
         }
     }
 
@@ -51,7 +53,7 @@ impl<'a> LiveSymbols<'a> {
 
     /// What an address of a stack is.
     pub(super) fn role(&self, addr: Addr) -> AddrRole {
-        let known = roles::role(&self.kallsyms.borrow(), addr);
+        let known = self.roles.role(&self.kallsyms.borrow(), addr);
         if let Some(role) = known {
             return role;
         }
@@ -62,8 +64,11 @@ impl<'a> LiveSymbols<'a> {
                 let fresh = Arc::new(fresh);
                 self.symbolizer.replace_kallsyms(Arc::clone(&fresh));
                 self.kallsyms.replace(fresh);
+                self.roles.forget();
             }
         }
-        roles::role(&self.kallsyms.borrow(), addr).unwrap_or(AddrRole::Code)
+        self.roles
+            .role(&self.kallsyms.borrow(), addr)
+            .unwrap_or(AddrRole::Code)
     }
 }

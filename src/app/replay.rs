@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::consumer::{Consumer, Facts};
-use super::roles;
+use super::roles::Roles;
 use super::trails::RecordedTrails;
 use crate::capture::Recording;
 use crate::config::OutputFormat;
@@ -51,7 +51,8 @@ pub fn replay(
         color: false,
         verbosity: 0,
     };
-    let role = |addr: Addr| roles::role(&kallsyms, addr).unwrap_or(AddrRole::Code);
+    let roles = Roles::default();
+    let role = |addr: Addr| roles.role(&kallsyms, addr).unwrap_or(AddrRole::Code);
     let filter = ErrorFilter::default();
     let trails = RecordedTrails::of(recording)?;
     let facts = Facts {

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What an address of a kernel stack is, by the name of its symbol.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use crate::kernel::kallsyms::Kallsyms;
 use crate::session::AddrRole;
 use crate::spec::Addr;
+use crate::symbolize::PlaceHash;
 
 /// Functions that stand between a traced function and our program.
 const TRACER_PREFIXES: [&str; 9] = [
@@ -39,10 +43,35 @@ const INTERRUPT_PREFIXES: [&str; 4] = [
     "common_interrupt_return",
 ];
 
-/// The role of `addr`; `None` where no symbol is known there.
-pub(super) fn role(kallsyms: &Kallsyms, addr: Addr) -> Option<AddrRole> {
-    let (symbol, _) = kallsyms.resolve(addr)?;
-    Some(role_of(symbol.name))
+/// Addresses remembered. Stacks repeat; a run that goes past this begins anew.
+const MOST: usize = 1 << 16;
+
+/// The roles of addresses, each worked out once.
+#[derive(Debug, Default)]
+pub(super) struct Roles {
+    known: RefCell<HashMap<Addr, AddrRole, PlaceHash>>,
+}
+
+impl Roles {
+    /// The role of `addr`; `None` where no symbol is known there.
+    pub(super) fn role(&self, kallsyms: &Kallsyms, addr: Addr) -> Option<AddrRole> {
+        let mut known = self.known.borrow_mut();
+        if let Some(role) = known.get(&addr) {
+            return Some(*role);
+        }
+        let (symbol, _) = kallsyms.resolve(addr)?;
+        let role = role_of(symbol.name);
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(addr, role);
+        Some(role)
+    }
+
+    /// Has all worked out again, by other symbols.
+    pub(super) fn forget(&self) {
+        self.known.borrow_mut().clear();
+    }
 }
 
 fn role_of(name: &str) -> AddrRole {
@@ -77,8 +106,30 @@ fn is_own_program(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::role_of;
+    use super::{MOST, Roles, role_of};
+    use crate::kernel::kallsyms::Kallsyms;
     use crate::session::AddrRole;
+    use crate::spec::Addr;
+
+    #[test]
+    fn roles_are_remembered_until_the_symbols_change() {
+        let kallsyms = |name| {
+            let text = format!("ffffffff81000000 T _stext\nffffffff81001000 T {name}\n");
+            Kallsyms::parse(text.into_bytes()).unwrap()
+        };
+        let (code, tracer) = (kallsyms("vfs_read"), kallsyms("ftrace_caller"));
+        let (roles, addr) = (Roles::default(), Addr(0xffff_ffff_8100_1004));
+        assert_eq!(roles.role(&code, Addr(0x1000)), None);
+        assert_eq!(roles.role(&code, addr), Some(AddrRole::Code));
+        assert_eq!(roles.role(&tracer, addr), Some(AddrRole::Code));
+        roles.forget();
+        assert_eq!(roles.role(&tracer, addr), Some(AddrRole::Tracer));
+        let many = (0..MOST as u64).map(|addr| (Addr(addr), AddrRole::Code));
+        roles.known.borrow_mut().extend(many);
+        let next = Addr(addr.0 + 4);
+        assert_eq!(roles.role(&tracer, next), Some(AddrRole::Tracer));
+        assert_eq!(roles.known.borrow().len(), 1);
+    }
 
     #[test]
     fn only_our_own_programs_are_left_out() {

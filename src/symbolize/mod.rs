@@ -34,5 +34,6 @@ pub use image::OpenError;
 pub use index::{Built, build_index};
 pub use lines::{Answer, IndexUse, LineOptions, LineSource, MEMORY, Missing, PendingLines};
 pub use modules::ModuleLines;
+pub(crate) use strings::PlaceHash;
 pub use symbolizer::{Symbolizer, Unresolved};
 pub use types::{Frame, Inlined, Level, SourceLine, SymbolAt};

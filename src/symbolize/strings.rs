@@ -144,7 +144,7 @@ impl fmt::Write for Short {
 
 /// Hashes places: two multiplications at most, seeded, so that nobody chooses what collides.
 #[derive(Clone, Debug)]
-pub(super) struct PlaceHash(u64);
+pub(crate) struct PlaceHash(u64);
 
 impl Default for PlaceHash {
     fn default() -> Self {
@@ -162,7 +162,7 @@ impl BuildHasher for PlaceHash {
 
 /// See [`PlaceHash`].
 #[derive(Debug)]
-pub(super) struct PlaceHasher(u64);
+pub(crate) struct PlaceHasher(u64);
 
 impl Hasher for PlaceHasher {
     fn finish(&self) -> u64 {
