@@ -8,7 +8,6 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::mem;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -22,6 +21,7 @@ use crate::diag::Diag;
 /// Where sessions are written.
 pub(super) struct Output<'a> {
     target: Target,
+    /// Emptied and not given away: the next session has its room.
     pending: Vec<u8>,
     stop: &'a StopFlag,
     diag: &'a Diag,
@@ -81,23 +81,32 @@ impl Write for Output<'_> {
         Ok(bytes.len())
     }
 
+    /// What cannot be written is lost.
     fn flush(&mut self) -> io::Result<()> {
-        let pending = mem::take(&mut self.pending);
+        let written = self.write_pending();
+        self.pending.clear();
+        written
+    }
+}
+
+impl Output<'_> {
+    fn write_pending(&mut self) -> io::Result<()> {
+        let pending = &self.pending;
         match &mut self.target {
             Target::Stdout(stdout) => {
                 let mut stdout = stdout.lock();
-                stdout.write_all(&pending)?;
+                stdout.write_all(pending)?;
                 stdout.flush()
             }
             Target::Stderr(stderr) => {
                 self.diag.end_progress();
-                stderr.lock().write_all(&pending)
+                stderr.lock().write_all(pending)
             }
             Target::File(rotating) => {
                 if self.stop.takes_reopening() {
                     rotating.reopen()?;
                 }
-                rotating.write(&pending)
+                rotating.write(pending)
             }
         }
     }
