@@ -5,7 +5,7 @@
 use super::style::{Line, Page, Style, width};
 
 /// The rows of a session before they have widths, and the texts of all their cells.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
     texts: String,
     rows: Vec<Row>,
@@ -35,7 +35,18 @@ pub(super) struct Row {
     pub(super) notes: Vec<Cell>,
 }
 
+/// In bytes: what the cells of most rows take.
+const ROW: usize = 64;
+
 impl Table {
+    /// One with room for so many rows.
+    pub(super) fn with_room(n_rows: usize) -> Self {
+        Self {
+            texts: String::with_capacity(n_rows * ROW),
+            rows: Vec::with_capacity(n_rows),
+        }
+    }
+
     /// A cell: what `say` appends.
     pub(super) fn cell(&mut self, say: impl FnOnce(&mut String)) -> Cell {
         let start = self.texts.len();

@@ -32,7 +32,7 @@ impl Style {
 }
 
 /// One line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Line {
     text: String,
     pieces: Vec<Piece>,
@@ -147,14 +147,20 @@ pub(super) struct Page {
     color: bool,
 }
 
-/// In bytes: what most sessions take.
+/// What most sessions take, in bytes.
 const PAGE: usize = 1000;
+
+/// What most lines take, in bytes and in pieces.
+const LINE: (usize, usize) = (200, 12);
 
 impl Page {
     pub(super) fn new(columns: Option<usize>, color: bool) -> Self {
         Self {
             text: String::with_capacity(PAGE),
-            line: Line::default(),
+            line: Line {
+                text: String::with_capacity(LINE.0),
+                pieces: Vec::with_capacity(LINE.1),
+            },
             columns,
             color,
         }

@@ -78,11 +78,13 @@ fn header(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
 }
 
 fn stack(views: &[RowView<'_>], context: &RenderContext<'_>) -> Table {
-    let mut table = Table::default();
+    let n_rows = views.iter().map(|view| 1 + view.inlined().len());
+    let mut table = Table::with_room(n_rows.sum());
     for view in views {
         push_row(&mut table, view, context);
-        let inlined = view.frame.iter().flat_map(|frame| &frame.inlined);
-        inlined.for_each(|inlined| push_inlined(&mut table, inlined));
+        for inlined in view.inlined() {
+            push_inlined(&mut table, inlined);
+        }
     }
     table
 }

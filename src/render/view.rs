@@ -8,7 +8,7 @@ use super::RenderContext;
 use crate::select::TracedFunction;
 use crate::session::{Call, Link, Session, StackRow};
 use crate::spec::{Addr, FuncId, ResultType};
-use crate::symbolize::{Frame, SourceLine};
+use crate::symbolize::{Frame, Inlined, SourceLine};
 
 /// A call and the function called.
 #[derive(Clone, Copy, Debug)]
@@ -174,6 +174,11 @@ impl RowView<'_> {
             is_definition: self.frame.is_none() && source.is_some(),
             source,
         }
+    }
+
+    /// The functions inlined there, outermost first.
+    pub(super) fn inlined(&self) -> &[Inlined] {
+        self.frame.as_ref().map_or(&[], |frame| &frame.inlined)
     }
 
     /// Name, module and offset, as they are to be shown.
