@@ -64,17 +64,16 @@ fn stack(reader: Reader<'_>) -> Result<StackRecord, DecodeError> {
     if n_addrs > MAX_STACK {
         return Err(DecodeError::OutOfRange);
     }
-    let addrs = (0..n_addrs as usize)
-        .map(|index| {
-            reader
-                .u64(offset_of!(rec_stack, addrs) + 8 * index)
-                .map(Addr)
-        })
-        .collect::<Result<_, _>>()?;
+    let addrs = reader.bytes(offset_of!(rec_stack, addrs), 8 * n_addrs as usize)?;
     Ok(StackRecord {
         session: reader.u64(offset_of!(rec_hdr, session))?,
         capture: reader.u32(offset_of!(rec_stack, capture))?,
-        addrs,
+        addrs: addrs
+            .as_chunks()
+            .0
+            .iter()
+            .map(|addr| Addr(u64::from_ne_bytes(*addr)))
+            .collect(),
     })
 }
 
@@ -179,7 +178,7 @@ fn call(reader: Reader<'_>, index: u32) -> Result<CallRecord, DecodeError> {
 #[derive(Clone, Copy)]
 struct Reader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn array<const N: usize>(self, offset: usize) -> Result<[u8; N], DecodeError> {
         self.0
             .get(offset..)
@@ -207,8 +206,13 @@ impl Reader<'_> {
 
     /// So many bytes, ended by the first zero.
     fn text(self, offset: usize, len: usize) -> Result<Vec<u8>, DecodeError> {
+        let bytes = self.bytes(offset, len)?;
+        let end = bytes.iter().position(|byte| *byte == 0);
+        Ok(bytes[..end.unwrap_or(len)].to_vec())
+    }
+
+    fn bytes(self, offset: usize, len: usize) -> Result<&'a [u8], DecodeError> {
         let bytes = self.0.get(offset..).and_then(|rest| rest.get(..len));
-        let bytes = bytes.ok_or(DecodeError::Truncated)?.iter().copied();
-        Ok(bytes.take_while(|byte| *byte != 0).collect())
+        bytes.ok_or(DecodeError::Truncated)
     }
 }

@@ -2,6 +2,7 @@
 //! Hostile bytes: decoding is total.
 
 use super::{DecodeError, Event, decode};
+use crate::spec::Addr;
 
 /// A stack record of three addresses, as the kernel side lays it out.
 fn stack_bytes() -> Vec<u8> {
@@ -41,10 +42,30 @@ fn a_stack_is_read_with_its_session() {
     let Event::Stack(stack) = decode(&stack_bytes()).unwrap() else {
         panic!("not a stack");
     };
+    assert_eq!((stack.session, stack.capture), (77, 2));
+    assert_eq!(stack.addrs, [1, 2, 3].map(Addr));
+}
+
+#[test]
+fn a_stack_without_its_last_byte_is_cut_short_and_what_follows_it_is_no_matter() {
+    let mut bytes = stack_bytes();
     assert_eq!(
-        (stack.session, stack.capture, stack.addrs.len()),
-        (77, 2, 3)
+        decode(&bytes[..bytes.len() - 1]),
+        Err(DecodeError::Truncated)
     );
+    bytes.push(7);
+    assert_eq!(decode(&bytes), decode(&stack_bytes()));
+}
+
+#[test]
+fn a_name_ends_with_its_field() {
+    let mut bytes = session_bytes(1, 1, 1);
+    bytes[48..64].copy_from_slice(b"sixteen bytes...");
+    let Event::Session(session) = decode(&bytes).unwrap() else {
+        panic!("not a session");
+    };
+    assert_eq!(session.comm, b"sixteen bytes...");
+    assert_eq!(session.leader_comm, b"");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Records of one session → one [`Session`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
+use std::mem;
 
 use super::merge::{self, AddrRole};
 use super::placement::Placement;
@@ -17,13 +18,14 @@ use crate::spec::{Addr, FuncId, Outcome, Pid};
 /// What a session sends before its session record.
 #[derive(Debug, Default)]
 struct Waiting {
+    session: u64,
     stacks: Vec<StackRecord>,
     context: Option<ContextRecord>,
 }
 
 /// Sessions whose stacks wait for their session record. A session sends all its records in one
 /// go, so more than a handful can only be there when session records were lost.
-const MAX_WAITING: usize = 256;
+pub(super) const MAX_WAITING: usize = 256;
 
 /// Stacks that one session may send (`MAX_STACKS` of `limits.h`).
 const MAX_STACKS: usize = 4;
@@ -31,8 +33,9 @@ const MAX_STACKS: usize = 4;
 /// Collects records until a session is complete.
 pub struct Assembler<'f> {
     functions: &'f [TracedFunction],
-    waiting: HashMap<u64, Waiting>,
-    order: VecDeque<u64>,
+    /// In the order in which their first records came. Looked through from the newest, which it
+    /// nearly always is.
+    waiting: VecDeque<Waiting>,
     n_sessions: u64,
     trails: Option<&'f dyn TrailSource>,
     placement: Placement,
@@ -65,8 +68,7 @@ impl<'f> Assembler<'f> {
     pub fn new(functions: &'f [TracedFunction]) -> Self {
         Self {
             functions,
-            waiting: HashMap::new(),
-            order: VecDeque::new(),
+            waiting: VecDeque::new(),
             n_sessions: 0,
             trails: None,
             placement: Placement::default(),
@@ -116,15 +118,24 @@ impl<'f> Assembler<'f> {
 
     /// Where the records of a session wait.
     fn waiting(&mut self, session: u64) -> &mut Waiting {
-        if !self.waiting.contains_key(&session) {
-            self.order.push_back(session);
-            if self.order.len() > MAX_WAITING
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.waiting.remove(&oldest);
+        let known = self.place_of(session);
+        let place = known.unwrap_or_else(|| {
+            if self.waiting.len() >= MAX_WAITING {
+                self.waiting.pop_front();
             }
-        }
-        self.waiting.entry(session).or_default()
+            self.waiting.push_back(Waiting {
+                session,
+                ..Waiting::default()
+            });
+            self.waiting.len() - 1
+        });
+        &mut self.waiting[place]
+    }
+
+    fn place_of(&self, session: u64) -> Option<usize> {
+        self.waiting
+            .iter()
+            .rposition(|waiting| waiting.session == session)
     }
 
     fn finish(
@@ -132,12 +143,14 @@ impl<'f> Assembler<'f> {
         record: &mut SessionRecord,
         role: &dyn Fn(Addr) -> AddrRole,
     ) -> Result<Session, Malformed> {
+        let place = self.place_of(record.session);
+        let waiting = place.and_then(|place| self.waiting.remove(place));
         let Waiting {
+            session: _,
             mut stacks,
             context,
-        } = self.waiting.remove(&record.session).unwrap_or_default();
+        } = waiting.unwrap_or_default();
         self.placement.settle(self.functions, record, &mut stacks);
-        self.order.retain(|session| *session != record.session);
         let calls = self.calls(&record.calls)?;
         let verdict = provenance::explain(&calls, self.functions);
         let trail = self
@@ -157,8 +170,8 @@ impl<'f> Assembler<'f> {
             ended: MonotonicNs(record.ended_ns),
             tgid: Pid(record.tgid),
             tid: Pid(record.tid),
-            comm: record.comm.clone(),
-            leader_comm: record.leader_comm.clone(),
+            comm: mem::take(&mut record.comm),
+            leader_comm: mem::take(&mut record.leader_comm),
             lane: lane(record.lane),
             context: context.map(context_of),
             surroundings: None,

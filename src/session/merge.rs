@@ -43,13 +43,14 @@ pub(super) fn merge(
     if addrs.is_empty() {
         return without_stack(chain, calls, &traced);
     }
-    let mut rows = rows(addrs, role);
+    let mut rows = rows(addrs, chain.len(), role);
     mark_trampoline_calls(&mut rows, &traced);
     place(&mut rows, &traced);
     rows
 }
 
-fn rows(addrs: &[Addr], role: &dyn Fn(Addr) -> AddrRole) -> Vec<StackRow> {
+/// A row for each address, outermost first, with room for those of links that the stack lacks.
+fn rows(addrs: &[Addr], n_links: usize, role: &dyn Fn(Addr) -> AddrRole) -> Vec<StackRow> {
     let roles: Vec<AddrRole> = addrs.iter().map(|addr| role(*addr)).collect();
     // What our program called to take the stack.
     let n_parts = roles
@@ -58,21 +59,16 @@ fn rows(addrs: &[Addr], role: &dyn Fn(Addr) -> AddrRole) -> Vec<StackRow> {
         .filter(|outside| roles[*outside] == AddrRole::Tracer)
         .unwrap_or_default();
     let mut interrupted = false;
-    let mut rows: Vec<StackRow> = addrs
-        .iter()
-        .zip(roles)
-        .enumerate()
-        .map(|(index, (addr, role))| {
-            let row = StackRow {
-                addr: Some(*addr),
-                is_return: !interrupted,
-                link: None,
-                is_tracer: role == AddrRole::Tracer || index < n_parts,
-            };
-            interrupted = role == AddrRole::Interrupt;
-            row
-        })
-        .collect();
+    let mut rows = Vec::with_capacity(addrs.len() + n_links);
+    for (index, (addr, role)) in addrs.iter().zip(roles).enumerate() {
+        rows.push(StackRow {
+            addr: Some(*addr),
+            is_return: !interrupted,
+            link: None,
+            is_tracer: role == AddrRole::Tracer || index < n_parts,
+        });
+        interrupted = role == AddrRole::Interrupt;
+    }
     rows.reverse();
     rows
 }

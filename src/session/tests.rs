@@ -4,6 +4,7 @@
 
 mod reasons;
 
+use super::assemble::MAX_WAITING;
 use super::{AddrRole, Assembler, Link, Malformed, Session};
 use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
 use crate::select::{EntryPoint, TracedFunction};
@@ -432,4 +433,42 @@ fn a_record_that_does_not_fit_together_is_refused() {
     };
     assert_eq!(feed(vec![unknown]), Err(Malformed));
     assert_eq!(feed(vec![calls[0], calls[0]]), Err(Malformed));
+}
+
+#[test]
+fn stacks_wait_for_their_own_session_and_not_forever() {
+    let (functions, calls) = parse("sys_test = -22");
+    let calls = vec![CallRecord {
+        capture: 1,
+        ..calls[0]
+    }];
+    let mut assembler = Assembler::new(&functions);
+    let n_sessions = MAX_WAITING as u64 + 2;
+    for session in 0..n_sessions {
+        let addr = func_addr(0).0 + session % FUNC_SIZE;
+        let stack = StackRecord {
+            session,
+            capture: 1,
+            addrs: vec![Addr(addr)],
+        };
+        assembler.feed(Event::Stack(stack), &role).unwrap();
+    }
+    // In no order: the oldest, the newest, again the newest, and what is between.
+    for session in [1, n_sessions - 1, n_sessions - 1, 2, 100, 0] {
+        let record = SessionRecord {
+            session,
+            calls: calls.clone(),
+            comm: b"comm".to_vec(),
+            leader_comm: b"leader".to_vec(),
+            ..SessionRecord::default()
+        };
+        let record = Event::Session(Box::new(record));
+        let finished = assembler.feed(record, &role).unwrap().unwrap();
+        assert_eq!(finished.comm, b"comm");
+        assert_eq!(finished.leader_comm, b"leader");
+        let addrs: Vec<Addr> = finished.stack.iter().filter_map(|row| row.addr).collect();
+        let is_gone = session < 2 || finished.id == 3;
+        let expected = (!is_gone).then(|| Addr(func_addr(0).0 + session % FUNC_SIZE));
+        assert_eq!(addrs, Vec::from_iter(expected), "session {session}");
+    }
 }
