@@ -3,6 +3,7 @@
 //! the kernel and from a recording.
 
 use std::io::{self, Write};
+use std::rc::Rc;
 
 use super::arming::Arming;
 use super::trails::Traced;
@@ -27,7 +28,7 @@ pub(super) struct Consumer<'a> {
     counts: Counts,
     arming: Arming<'a>,
     traced: &'a Traced,
-    surroundings: &'a dyn Fn(&TaskContext) -> Option<Surroundings>,
+    surroundings: &'a dyn Fn(&TaskContext) -> Option<Rc<Surroundings>>,
     failed: Option<io::Error>,
 }
 
@@ -41,7 +42,7 @@ pub(super) struct Facts<'a> {
     /// Told of every record.
     pub(super) traced: &'a Traced,
     /// Names for what a session's task is a part of.
-    pub(super) surroundings: &'a dyn Fn(&TaskContext) -> Option<Surroundings>,
+    pub(super) surroundings: &'a dyn Fn(&TaskContext) -> Option<Rc<Surroundings>>,
 }
 
 /// What became of the records so far.

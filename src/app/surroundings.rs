@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::bpf::wire::MAX_CGROUP_PATH;
@@ -37,7 +38,7 @@ pub(super) struct Neighbourhood {
 #[derive(Debug)]
 struct Known {
     path: String,
-    names: Option<Surroundings>,
+    names: Option<Rc<Surroundings>>,
 }
 
 impl Neighbourhood {
@@ -53,7 +54,7 @@ impl Neighbourhood {
     }
 
     /// What a task with these numbers is a part of.
-    pub(super) fn of(&self, context: &TaskContext) -> Option<Surroundings> {
+    pub(super) fn of(&self, context: &TaskContext) -> Option<Rc<Surroundings>> {
         let key = if self.goes_by_namespaces() {
             context.mntns.into()
         } else {
@@ -66,13 +67,13 @@ impl Neighbourhood {
         let mut known = self.known.borrow_mut();
         let Known { path, names } = known.get_mut(&key)?;
         if let Some(names) = names {
-            return Some(names.clone());
+            return Some(Rc::clone(names));
         }
-        let found = self.describe(path);
+        let found = Rc::new(self.describe(path));
         // A container's files may come a moment after its cgroup.
         let is_nameless = |container: &ContainerName| container.name.is_none();
         if !found.container.as_ref().is_some_and(is_nameless) {
-            *names = Some(found.clone());
+            *names = Some(Rc::clone(&found));
         }
         Some(found)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A line in pieces, each with its style: widths are counted on what is seen, colours are put in
-//! when the line ends, and blanks at its end never are.
+//! Lines in pieces, each with its style, and the page that they make: widths are counted on what is
+//! seen, colours are put in when a line ends, and blanks at its end never are.
 
 /// What a piece of text is, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

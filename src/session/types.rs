@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A finished session: what happened between an entry function's call and its return.
 
+use std::rc::Rc;
+
 use crate::spec::{Addr, FuncId, Outcome, Pid};
 
 /// A point of the kernel's monotonic clock, in nanoseconds.
@@ -191,7 +193,7 @@ pub struct Session {
     /// What its task is a part of; `None` where the record got lost, or in old recordings.
     pub context: Option<TaskContext>,
     /// The same by names, where anybody looked.
-    pub surroundings: Option<Surroundings>,
+    pub surroundings: Option<Rc<Surroundings>>,
     /// The calls that were kept, in the order in which they were made; `calls[0]` is the entry.
     pub calls: Vec<Call>,
     /// From the entry function down to the culprit; never empty.

@@ -37,7 +37,7 @@ impl ContextObject {
             cgroup,
             unit,
             container,
-        } = session.surroundings.clone().unwrap_or_default();
+        } = session.surroundings.as_deref().cloned().unwrap_or_default();
         Some(Self {
             cgroup_id: context.cgroup,
             cgroup,

@@ -112,6 +112,8 @@ fn push_container(text: &mut String, container: &ContainerName) {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::surroundings;
     use crate::render::fixtures::passed_on;
     use crate::render::style::Page;
@@ -132,7 +134,7 @@ mod tests {
             inside: Some((Pid(1), Pid(7))),
             ..TaskContext::default()
         });
-        session.surroundings = Some(Surroundings {
+        session.surroundings = Some(Rc::new(Surroundings {
             cgroup: Some("/kubepods/x".to_owned()),
             unit: Some("x.scope".to_owned()),
             container: Some(ContainerName {
@@ -143,7 +145,7 @@ mod tests {
                 pod: Some("web-0".to_owned()),
                 namespace: Some("shop".to_owned()),
             }),
-        });
+        }));
         assert_eq!(
             said(&session, 0),
             "in container we\\x1b[31mb (containerd 0123456789ab, image shop:2), pod shop/web-0, \
@@ -160,13 +162,13 @@ mod tests {
             unit: Some("b.service".to_owned()),
             container: None,
         };
-        session.surroundings = Some(names.clone());
+        session.surroundings = Some(Rc::new(names.clone()));
         assert_eq!(said(&session, 0), "in unit b.service\n");
         names.unit = None;
-        session.surroundings = Some(names.clone());
+        session.surroundings = Some(Rc::new(names.clone()));
         assert_eq!(said(&session, 0), "in control group /a.slice/b.service\n");
         names.cgroup = Some("/".to_owned());
-        session.surroundings = Some(names);
+        session.surroundings = Some(Rc::new(names));
         assert_eq!(said(&session, 0), "");
     }
 }
