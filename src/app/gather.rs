@@ -39,7 +39,7 @@ pub(super) struct Prepared {
     pub(super) image: PendingImage,
     /// `None` where an earlier run's selection is taken, which needs none of it.
     pub(super) known: Option<Known>,
-    /// Where the next run may find this selection.
+    /// Where the next run may find this selection, or this one did.
     pub(super) memory: Option<Memory>,
 }
 
@@ -53,8 +53,8 @@ impl Prepared {
 
 /// Reads the facts and selects.
 pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<Prepared> {
-    let memory = Memory::open(config, files, diag);
-    if let Some(remembered) = memory.as_ref().and_then(|memory| memory.recall(files)) {
+    let mut memory = Memory::open(config, files, diag);
+    if let Some(remembered) = memory.as_mut().and_then(|memory| memory.recall(files)) {
         diag.phase("remembered the selection");
         let Remembered {
             selection,
@@ -75,7 +75,7 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
             layout,
             image: lines::look_for(config, files, diag)?,
             known: None,
-            memory: None,
+            memory,
         });
     }
     let choice = ImageChoice::of_run(config, files);

@@ -107,7 +107,7 @@ pub(super) fn trace(
         );
     }
     // What comes meanwhile waits in the buffer.
-    if let Some(memory) = memory {
+    if let Some(memory) = &memory {
         memory.keep(&functions, &attached, layout, files);
     }
     if let (Some(command), None) = (&mut command, &recorder)
@@ -136,6 +136,9 @@ pub(super) fn trace(
         mut image,
         lines,
     ) = knowing.after_start(files, diag)?;
+    if let Some(memory) = &memory {
+        memory.check(&functions, &kallsyms)?;
+    }
     let symbolizer =
         Symbolizer::new(kallsyms.clone(), image.level(), lines).with_memory(image.most_bytes());
     if let Ok(modules) = of_modules(files) {

@@ -11,8 +11,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::failure::Failure;
 use crate::bpf::attach::Refused;
 use crate::bpf::{Attached, Layout, PerCpu, Preempt};
 use crate::cache::Cache;
@@ -20,6 +22,7 @@ use crate::config::Config;
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::images::KernelIdentity;
+use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{Selection, TracedFunction};
 use crate::spec::{Addr, FuncId};
 
@@ -51,6 +54,7 @@ pub(super) struct Memory {
     key: Vec<u8>,
     start: u64,
     modules: BTreeMap<String, u64>,
+    is_recalled: bool,
 }
 
 impl Memory {
@@ -75,6 +79,7 @@ impl Memory {
                 key,
                 start,
                 modules,
+                is_recalled: false,
             }),
             Err(error) => {
                 diag.info(1, format!("nothing is kept for the next run: {error:#}"));
@@ -84,7 +89,7 @@ impl Memory {
     }
 
     /// What was kept, where it still holds.
-    pub(super) fn recall(&self, files: &KernelFiles) -> Option<Remembered> {
+    pub(super) fn recall(&mut self, files: &KernelFiles) -> Option<Remembered> {
         let kept: Kept = serde_json::from_slice(&self.cache.get(&self.key)?).ok()?;
         let holds =
             |(module, id): (&String, &Vec<u8>)| build_id(files, module).as_ref() == Some(id);
@@ -96,6 +101,7 @@ impl Memory {
             let base = self.base(function)?;
             function.addr = Addr(base.wrapping_add(function.addr.0));
         }
+        self.is_recalled = true;
         Some(Remembered {
             selection: Selection {
                 functions,
@@ -106,8 +112,25 @@ impl Memory {
         })
     }
 
+    /// Holds what was recalled against the symbols, which are read when tracing has begun.
+    ///
+    /// # Errors
+    /// When functions are elsewhere: on kernels that move each of them for itself when they start
+    /// (FG-KASLR). That is forgotten then.
+    pub(super) fn check(&self, functions: &[TracedFunction], kallsyms: &Kallsyms) -> Result<()> {
+        if !self.is_recalled || are_there(functions, kallsyms) {
+            return Ok(());
+        }
+        // Where it cannot be forgotten, the next run says the same.
+        let _ = self.cache.put(&self.key, &[]);
+        Err(Failure::hinted(
+            "the kernel's functions are not where an earlier run found them",
+            "run it again: where they are is found out anew, as always with --no-cache",
+        ))
+    }
+
     /// Keeps a selection: only one that [`Self::is_worth`] it.
-    /// Functions that no kernel like this one takes are left out.
+    /// Functions that no kernel like this one takes are left out. What was recalled stays.
     pub(super) fn keep(
         &self,
         functions: &[TracedFunction],
@@ -115,6 +138,9 @@ impl Memory {
         layout: Layout,
         files: &KernelFiles,
     ) {
+        if self.is_recalled {
+            return;
+        }
         // It only costs the next run its head start.
         let _ = self.try_keep(functions, attached, layout, files);
     }
@@ -161,6 +187,18 @@ impl Memory {
             Some(module) => self.modules.get(module).copied(),
         }
     }
+}
+
+/// Whether the kernel's own functions are where they are said to be.
+fn are_there(functions: &[TracedFunction], kallsyms: &Kallsyms) -> bool {
+    let mut own = functions
+        .iter()
+        .filter(|function| function.module.is_none());
+    own.all(|function| {
+        let here = kallsyms.starts_at(function.addr);
+        let names = here.map(|index| kallsyms.namesakes_of_address(index));
+        names.is_some_and(|mut names| names.any(|at| kallsyms.symbol(at).name == function.name))
+    })
 }
 
 /// The functions without those that are refused for good, numbered anew, and how many those are.
@@ -239,23 +277,47 @@ pub(super) fn directory() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{lasting, module_of_line};
+    use super::{are_there, lasting, module_of_line};
     use crate::bpf::attach::Refused;
+    use crate::kernel::kallsyms::Kallsyms;
     use crate::select::TracedFunction;
     use crate::spec::{Addr, FuncId, ResultType};
 
-    #[test]
-    fn only_what_is_refused_for_good_is_left_out_the_next_time() {
-        let function = |(id, name): (u32, &str)| TracedFunction {
+    fn function((id, name): (u32, &str)) -> TracedFunction {
+        TracedFunction {
             id: FuncId(id),
             name: name.to_owned(),
             module: None,
-            addr: Addr(0),
+            addr: Addr(0xffff_ffff_8100_0000 + 0x100 * u64::from(id)),
             size: 1,
             entry: None,
             result: ResultType::Signed(4),
             prototype: None,
+        }
+    }
+
+    #[test]
+    fn functions_that_moved_one_by_one_are_noticed() {
+        let kallsyms = Kallsyms::parse(
+            b"ffffffff81000000 T _stext\n\
+              ffffffff81000000 T first\n\
+              ffffffff81000100 T second\n\
+              ffffffff81000100 T alias\n\
+              ffffffff81000210 T third\n"
+                .to_vec(),
+        )
+        .unwrap();
+        let are_there = |functions: &[(u32, &str)]| {
+            let functions: Vec<TracedFunction> = functions.iter().copied().map(function).collect();
+            are_there(&functions, &kallsyms)
         };
+        assert!(are_there(&[(0, "first"), (1, "alias"), (1, "second")]));
+        assert!(!are_there(&[(0, "first"), (2, "third")]));
+        assert!(!are_there(&[(1, "first")]));
+    }
+
+    #[test]
+    fn only_what_is_refused_for_good_is_left_out_the_next_time() {
         let refused = |(id, is_final)| Refused {
             func: FuncId(id),
             why: String::new(),
