@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::harness::{Trace, program};
+use super::lifecycle::wait_until_nothing_is_attached;
 use super::sys;
+use crate::noise::Noise;
 
 const BPF: &[&str] = &["-e", "*_sys_bpf", "-sn"];
 
@@ -45,11 +47,14 @@ fn the_timeout_asks_and_then_kills() {
 
 #[test]
 fn interrupted_while_it_is_held_it_never_runs() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let mut noise = Noise(now.as_nanos() as u64 | 1);
     for round in 0..10 {
         let mark = format!("/tmp/ran-{round}");
         let trace = start(&[], &format!("touch {mark}; sleep 1"));
         // From the first instructions to well behind the start.
-        thread::sleep(Duration::from_millis(7 * round * round));
+        let moment = Duration::from_millis(noise.below(600) as u64);
+        thread::sleep(moment);
         let signal = if round % 3 == 2 {
             sys::SIGKILL
         } else {
@@ -62,7 +67,7 @@ fn interrupted_while_it_is_held_it_never_runs() {
             thread::sleep(Duration::from_millis(200));
             assert!(
                 !fs::exists(&mark).unwrap(),
-                "round {round}: {}",
+                "round {round}, {moment:?}: {}",
                 ended.stderr
             );
         }
@@ -70,11 +75,12 @@ fn interrupted_while_it_is_held_it_never_runs() {
             assert_eq!(
                 ended.status.code(),
                 Some(125),
-                "round {round}: {}",
+                "round {round}, {moment:?}: {}",
                 ended.stderr
             );
         }
     }
+    wait_until_nothing_is_attached();
 }
 
 #[test]

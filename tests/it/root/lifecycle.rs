@@ -74,7 +74,7 @@ fn attached() -> (usize, usize) {
 }
 
 /// Waits until nothing is: the kernel frees what earlier tests had in its own time, but it does.
-fn wait_until_nothing_is_attached() {
+pub(super) fn wait_until_nothing_is_attached() {
     let start = Instant::now();
     while attached() != (0, 0) {
         assert!(
