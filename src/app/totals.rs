@@ -30,8 +30,9 @@ fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
         diag.info(
             1,
             format_args!(
-                "{} calls or returns came while a program of ours ran on that CPU (most are \
-                 traced helpers of our own), or where the kernel allows no kprobe programs",
+                "{} calls, returns, or starts and ends of tasks came while a program of ours ran on \
+                 that CPU (most are traced helpers of our own), or where the kernel allows no \
+                 kprobe programs",
                 misses.recursion
             ),
         );

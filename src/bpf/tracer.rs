@@ -395,6 +395,11 @@ impl<'obj> Tracer<'obj> {
                 .map(|link| sys::link_misses(*backend, link.fd.as_fd()))
                 .sum::<u64>();
         }
+        // An end that is not told of leaves a session open, a start leaves a child untraced.
+        let of_tasks = self.tasks.iter().map(|[_, program]| program);
+        misses.recursion += of_tasks
+            .map(|program| sys::recursion_misses(program.as_fd()))
+            .sum::<u64>();
         misses
     }
 }
