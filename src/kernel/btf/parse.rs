@@ -12,6 +12,9 @@ use super::by_name::ByName;
 use super::format::{Kind, RECORD, kind_flag, read_u32, sections, vlen};
 use super::names::NameSet;
 
+/// In bytes, and more than any has: the kernel's own names end at 512 (`KSYM_NAME_LEN`).
+const LONGEST_NAME: usize = 4096;
+
 /// Parsed type information: of the kernel, or of a module on top of the kernel's.
 pub struct Btf {
     bytes: Vec<u8>,
@@ -198,9 +201,7 @@ impl Btf {
         let Some(own) = offset.checked_sub(self.first_string) else {
             return self.string(offset).as_bytes();
         };
-        let (strings, _) = self.own_strings();
-        let tail = strings.get(own as usize..).unwrap_or_default();
-        &tail[..memchr::memchr(0, tail).unwrap_or(0)]
+        self.own_string(own)
     }
 
     /// The string at an offset, empty where there is none.
@@ -208,10 +209,16 @@ impl Btf {
         let Some(own) = offset.checked_sub(self.first_string) else {
             return self.base().map_or("", |base| base.string(offset));
         };
+        str::from_utf8(self.own_string(own)).unwrap_or_default()
+    }
+
+    /// What stands at a place of this BTF's own strings, empty where that is too long for a name:
+    /// in hostile BTF a million types may share one of a hundred megabytes.
+    fn own_string(&self, place: u32) -> &[u8] {
         let (strings, _) = self.own_strings();
-        let tail = strings.get(own as usize..).unwrap_or_default();
-        let end = memchr::memchr(0, tail).unwrap_or(0);
-        str::from_utf8(&tail[..end]).unwrap_or_default()
+        let tail = strings.get(place as usize..).unwrap_or_default();
+        let tail = tail.get(..LONGEST_NAME).unwrap_or(tail);
+        &tail[..memchr::memchr(0, tail).unwrap_or(0)]
     }
 
     /// The ids of this BTF's own types of a name, ascending.

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use super::builder::Builder;
+use super::format::RECORD;
 use super::helpers::{ERRNO_HELPERS, POINTER_HELPERS};
 use super::{ArgKind, Btf, StructArgs, TrampolineObstacle, TrampolineRules};
 use crate::kernel::version::KernelVersion;
@@ -311,6 +312,26 @@ fn use_all(bytes: Vec<u8>) {
     black_box(btf.functions_of_names(&all));
     black_box((btf.has_member("pair", "second"), btf.enum_value("e", "B")));
     black_box(btf.parameter_count("f"));
+}
+
+#[test]
+fn a_string_that_many_types_share_is_a_name_only_if_it_can_be_one() {
+    const TYPES: u32 = 200_000;
+    const TYPES_AT: usize = 24;
+    let mut builder = Builder::kernel();
+    let long = "x".repeat(16 << 20);
+    let named = builder.typedef(&long, 0);
+    let mut bytes = builder.build();
+    let types = bytes[TYPES_AT..TYPES_AT + RECORD].repeat(TYPES as usize);
+    bytes.splice(TYPES_AT..TYPES_AT + RECORD, types);
+    let types_len = TYPES * RECORD as u32;
+    // The header's words: how long the types are, and where behind them the strings begin.
+    for word in [12, 16] {
+        bytes[word..word + 4].copy_from_slice(&types_len.to_le_bytes());
+    }
+    let btf = Btf::parse(bytes, None).unwrap();
+    assert_eq!((btf.name(named), btf.name(TYPES)), ("", ""));
+    assert!(!btf.has_type(&long) && !btf.has_type("x"));
 }
 
 #[test]
