@@ -52,13 +52,10 @@ static __always_inline u64 probe_tag(void *ctx)
 	return cfg.has_cookies ? bpf_get_attach_cookie(ctx) : patched_constant(TAG_MARK);
 }
 
-/* Its answer is kept where the verifier forgets it, which would go through all of on_entry()
- * for each of both. */
+/* Whether a call of a function that opens sessions may open one. */
 static __always_inline bool may_open(void)
 {
-	volatile bool may = ready && in_scope();
-
-	return may;
+	return ready && in_scope();
 }
 
 /*
@@ -67,8 +64,7 @@ static __always_inline bool may_open(void)
  * stack.
  */
 
-/* A call that may be of interest. Returns what its return has to bring along, 0 if it is not. */
-static __noinline u64 call_starts(struct call *call, u64 tag, u64 task, bool may_open)
+static __always_inline u64 start_call(struct call *call, u64 tag, u64 task, u64 may_open)
 {
 	struct guard guard;
 	enum lane lane;
@@ -83,9 +79,39 @@ static __noinline u64 call_starts(struct call *call, u64 tag, u64 task, bool may
 	return token;
 }
 
-/* A return that says which call it belongs to. `opens`: its function may have opened the session.
+/*
+ * What it takes to open a session, and to send it when it ends, is in functions of its own: of the
+ * programs of functions that do neither it is no part, because the branches to it are closed, and
+ * what is behind them left out, before they are loaded (src/bpf/specialize).
  */
-static __noinline void call_with_token_ends(struct call *call, u64 token, bool opens)
+static __noinline u64 opening_call_starts(struct call *call, u64 tag, u64 task, u64 may_open)
+{
+	return start_call(call, tag, task, unknown(may_open));
+}
+
+static __noinline u64 inner_call_starts(struct call *call, u64 tag, u64 task)
+{
+	return start_call(call, tag, task, false);
+}
+
+/* A call that may be of interest. Returns what its return has to bring along, 0 if it is not.
+ * `opens`: its function may open sessions; `may_open`: so may this call. */
+static __always_inline u64 call_starts(struct call *call, u64 tag, u64 task, bool opens,
+				       u64 may_open)
+{
+	if (opens)
+		return opening_call_starts(call, tag, task, may_open);
+	return inner_call_starts(call, tag, task);
+}
+
+static __always_inline void take_return(const struct call *call, struct session *session,
+					bool opens)
+{
+	if (on_exit(call, session) && opens)
+		finish_session(session);
+}
+
+static __always_inline void end_call_of_token(struct call *call, u64 token, bool opens)
 {
 	struct session *session = session_of_token(token);
 	struct guard guard;
@@ -93,12 +119,31 @@ static __noinline void call_with_token_ends(struct call *call, u64 token, bool o
 	if (!session || !ready || !enter_guard(&guard, session->key))
 		return;
 	recall(call, session, token);
-	on_exit(call, session, opens);
+	take_return(call, session, opens);
 	leave_guard(&guard);
 }
 
-/* A return that does not: its stack pointer and function tell. */
-static __noinline void call_ends(struct call *call, u64 task, bool opens)
+static __noinline void opening_call_of_token_ends(struct call *call, u64 token)
+{
+	end_call_of_token(call, token, true);
+}
+
+static __noinline void inner_call_of_token_ends(struct call *call, u64 token)
+{
+	end_call_of_token(call, token, false);
+}
+
+/* A return that says which call it belongs to. `opens`: its function may have opened the session.
+ */
+static __always_inline void call_with_token_ends(struct call *call, u64 token, bool opens)
+{
+	if (opens)
+		opening_call_of_token_ends(call, token);
+	else
+		inner_call_of_token_ends(call, token);
+}
+
+static __always_inline void end_call(struct call *call, u64 task, bool opens)
 {
 	struct session *session;
 	struct guard guard;
@@ -109,8 +154,27 @@ static __noinline void call_ends(struct call *call, u64 task, bool opens)
 		return;
 	session = find_session(key);
 	if (session)
-		on_exit(call, session, opens);
+		take_return(call, session, opens);
 	leave_guard(&guard);
+}
+
+static __noinline void opening_call_ends(struct call *call, u64 task)
+{
+	end_call(call, task, true);
+}
+
+static __noinline void inner_call_ends(struct call *call, u64 task)
+{
+	end_call(call, task, false);
+}
+
+/* A return that does not: its stack pointer and function tell. */
+static __always_inline void call_ends(struct call *call, u64 task, bool opens)
+{
+	if (opens)
+		opening_call_ends(call, task);
+	else
+		inner_call_ends(call, task);
 }
 
 static __noinline void session_call_ends(struct pt_regs *ctx, bool opens)
@@ -124,15 +188,30 @@ static __noinline void session_call_ends(struct pt_regs *ctx, bool opens)
 	call_with_token_ends(&call, *session_cookie(ctx), opens);
 }
 
-static __noinline u64 session_call_starts(struct pt_regs *ctx, u64 task, bool may_open)
+static __noinline u64 session_call_starts(struct pt_regs *ctx, u64 task, bool opens, u64 may_open)
 {
 	struct call call = {.ctx = ctx, .sp = regs_stack_pointer(ctx)};
 
-	return call_starts(&call, bpf_get_attach_cookie(ctx), task, may_open);
+	return call_starts(&call, bpf_get_attach_cookie(ctx), task, opens, may_open);
+}
+
+/* Which functions of a program open sessions. */
+enum opens {
+	NONE_OPENS = 0,
+	ENTRIES_OPEN = 1,
+	ALL_OPEN = 2,
+};
+
+/* A set of addresses in a word: each is a bit, by where in 1,024 bytes it lies. A program runs a
+ * few bytes behind its function's first, and functions begin at multiples of 16 nearly always;
+ * where they do not, two bits are theirs. */
+static __always_inline bool may_be_entry(struct pt_regs *ctx)
+{
+	return (patched_constant(ENTRIES_MARK) >> ((regs_instruction_pointer(ctx) >> 4) & 63)) & 1;
 }
 
 /* kprobe.session: one program for call and return. Returning 1 skips the return. */
-static __always_inline int session_program(struct pt_regs *ctx, bool opens)
+static __always_inline int session_program(struct pt_regs *ctx, enum opens opens)
 {
 	bool opening, sampled;
 	u64 task, token;
@@ -144,29 +223,41 @@ static __always_inline int session_program(struct pt_regs *ctx, bool opens)
 	sampled = is_sampled();
 	if (sampled)
 		count_call(bpf_get_attach_cookie(ctx));
-	opening = opens && may_open();
+	opening = opens;
+	/* Asking for the cookie is a search among all functions' addresses. */
+	if (opens == ENTRIES_OPEN)
+		opening = may_be_entry(ctx) && opens_session(bpf_get_attach_cookie(ctx));
+	opening = opening && may_open();
 	task = task_key();
 	if (!opening && has_no_session(task))
 		return 1;
 	if (sampled)
 		count_inside(bpf_get_attach_cookie(ctx));
-	token = session_call_starts(ctx, task, opening);
+	token = session_call_starts(ctx, task, opens, opening);
 	if (!token)
 		return 1;
 	*session_cookie(ctx) = token;
 	return 0;
 }
 
+/* For functions that open sessions and others, where the former are few: one program is verified in
+ * little more than half the time of two. */
+SEC("kprobe")
+int session_any(struct pt_regs *ctx)
+{
+	return session_program(ctx, ENTRIES_OPEN);
+}
+
 SEC("kprobe")
 int session_opening(struct pt_regs *ctx)
 {
-	return session_program(ctx, true);
+	return session_program(ctx, ALL_OPEN);
 }
 
 SEC("kprobe")
 int session_inner(struct pt_regs *ctx)
 {
-	return session_program(ctx, false);
+	return session_program(ctx, NONE_OPENS);
 }
 
 /* Functions of a module that was not loaded when they were attached to: each call tells where the
@@ -178,14 +269,14 @@ static __always_inline u32 place_of(struct pt_regs *ctx)
 	return ip ? ip : regs_instruction_pointer(ctx) - 1;
 }
 
-static __noinline void kprobe_call_starts(struct pt_regs *ctx, u64 task, bool may_open)
+static __noinline void kprobe_call_starts(struct pt_regs *ctx, u64 task, bool opens, u64 may_open)
 {
 	struct call call = {.ctx = ctx, .sp = regs_stack_pointer(ctx)};
 
-	call_starts(&call, probe_tag(ctx), task, may_open);
+	call_starts(&call, probe_tag(ctx), task, opens, may_open);
 }
 
-static __noinline void on_load_call_starts(struct pt_regs *ctx, u64 task, bool may_open)
+static __noinline void on_load_call_starts(struct pt_regs *ctx, u64 task, bool opens, u64 may_open)
 {
 	struct call call = {
 		.ctx = ctx,
@@ -193,13 +284,13 @@ static __noinline void on_load_call_starts(struct pt_regs *ctx, u64 task, bool m
 		.place = place_of(ctx),
 	};
 
-	call_starts(&call, probe_tag(ctx), task, may_open);
+	call_starts(&call, probe_tag(ctx), task, opens, may_open);
 }
 
 static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens, bool on_load)
 {
-	bool sampled = is_sampled();
 	bool opening = opens && may_open();
+	bool sampled = is_sampled();
 	u64 task = task_key();
 
 	if (sampled)
@@ -209,9 +300,9 @@ static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens, bool on
 	if (sampled)
 		count_inside(probe_tag(ctx));
 	if (on_load)
-		on_load_call_starts(ctx, task, opening);
+		on_load_call_starts(ctx, task, opens, opening);
 	else
-		kprobe_call_starts(ctx, task, opening);
+		kprobe_call_starts(ctx, task, opens, opening);
 	return 0;
 }
 
@@ -274,11 +365,18 @@ int kprobe_return(struct pt_regs *ctx)
  * stack pointer, and the same for entry and exit of one call.
  */
 
-static __noinline u64 trampoline_call_starts(u64 *ctx, u64 tag, u64 task, bool may_open)
+/* Whether any function of a program opens sessions. A program for many functions asks for what a
+ * copy for one has as constants, but for this. */
+static __always_inline bool any_opens_session(void)
+{
+	return patched_constant(OPENS_MARK);
+}
+
+static __noinline u64 trampoline_call_starts(u64 *ctx, u64 tag, u64 task, u64 may_open)
 {
 	struct call call = {.ctx = ctx, .sp = (u64)ctx};
 
-	return call_starts(&call, tag, task, may_open);
+	return call_starts(&call, tag, task, any_opens_session(), may_open);
 }
 
 static __always_inline int trampoline_call(u64 *ctx, u64 tag, bool opens)
@@ -301,9 +399,7 @@ static __always_inline int trampoline_call(u64 *ctx, u64 tag, bool opens)
 SEC("raw_tracepoint/trampoline")
 int trampoline_entry(u64 *ctx)
 {
-	u64 tag = patched_constant(TAG_MARK);
-
-	return trampoline_call(ctx, tag, opens_session(tag));
+	return trampoline_call(ctx, patched_constant(TAG_MARK), any_opens_session());
 }
 
 static __noinline void trampoline_call_ends(u64 *ctx, u64 task, u64 tag)
@@ -321,7 +417,7 @@ static __noinline void trampoline_call_ends(u64 *ctx, u64 task, u64 tag)
 	bpf_probe_read_kernel(&call.result, sizeof(call.result), (void *)ctx + offset);
 	if (cfg.has_cookies)
 		call.ip = bpf_get_func_ip(ctx);
-	call_ends(&call, task, opens_session(tag));
+	call_ends(&call, task, any_opens_session());
 }
 
 SEC("raw_tracepoint/trampoline")
@@ -332,13 +428,6 @@ int trampoline_exit(u64 *ctx)
 	if (!has_no_session(task))
 		trampoline_call_ends(ctx, task, patched_constant(TAG_MARK));
 	return 0;
-}
-
-/* A program for many functions asks for what a copy for one has as constants. Its own tag says
- * whether any of them opens sessions. */
-static __always_inline bool any_opens_session(void)
-{
-	return opens_session(patched_constant(TAG_MARK));
 }
 
 static __always_inline void read_return(struct call *call, u64 *ctx)

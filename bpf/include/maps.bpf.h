@@ -136,6 +136,9 @@ volatile u32 ready = 0;
 /* Whether our programs can run inside of one another: see enter_guard(). Set with `ready`. */
 volatile u32 guarded = 0;
 
+/* See unknown(). */
+volatile u64 zero = 0;
+
 struct stats stats = {};
 struct task_cache_entry task_cache[1 << TASK_CACHE_BITS] = {};
 u64 guards[MAX_CPUS] = {};
@@ -161,6 +164,16 @@ u64 cgroups_unreported = 0;
  * each round that it may have ended in, each with other bounds, and without these all are one. And
  * a pointer becomes a number. */
 #define forgotten(value) (*(volatile typeof(value) *)&(value))
+
+/* A number of which the verifier knows nothing: `zero` is never written. What it knows, it goes
+ * through all the rest with, once for each value. Keeping it on the stack for a while is not enough
+ * any more: 6.9 and later follow it there. */
+#define unknown(number)                                                                            \
+	({                                                                                         \
+		u64 sum = (number) + zero;                                                         \
+		barrier_var(sum); /* or the compiler does the sum later, and elsewhere */          \
+		sum;                                                                               \
+	})
 
 #define COUNT(what) __sync_fetch_and_add(&stats.what, 1)
 

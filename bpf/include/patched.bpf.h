@@ -6,7 +6,13 @@
 #ifndef RETSNOOP_PATCHED_H
 #define RETSNOOP_PATCHED_H
 
-/* Becomes the tag of the function that a trampoline program is for. */
+/* Becomes whether any function of a program opens sessions. */
+#define OPENS_MARK 0x7261736e6f6f7024
+
+/* Becomes the set of places where functions that open sessions may be: see may_be_entry(). */
+#define ENTRIES_MARK 0x7261736e6f6f7025
+
+/* Becomes the tag of the function that a copy of a program is for. */
 #define TAG_MARK 0x7261736e6f6f7021
 
 /* Becomes the offset of the result behind the function's arguments, in bytes. */

@@ -93,14 +93,14 @@ static struct session *open_session(u64 key, enum lane lane, u64 now)
 	}
 	reset_session(session, key, slot, lane, now);
 	__sync_fetch_and_add(&entry->n_sessions, 1);
-	if (lane != LANE_TASK)
+	if (forgotten(session->out.lane) != LANE_TASK)
 		__sync_fetch_and_add(&interrupt_sessions, 1);
 	*(volatile u64 *)&entry->packed = key << 16 | slot;
 	COUNT(started);
 	return session;
 }
 
-static void close_session(struct session *session)
+static __noinline void close_session(struct session *session)
 {
 	u64 key = session->key;
 	u32 slot = session->slot;

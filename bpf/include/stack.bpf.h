@@ -61,11 +61,16 @@ static __always_inline struct session *session_of_token(u64 token)
 	return session->key ? session : NULL;
 }
 
-static struct frame *frame_at(struct session *session, u32 depth)
+static __always_inline struct frame *frame_at(struct session *session, u32 depth)
 {
+	struct frame *frame;
+
 	/* Or the compiler proves the mask useless and the verifier misses it. */
 	barrier_var(depth);
-	return &session->frames[depth & (MAX_DEPTH - 1)];
+	frame = &session->frames[depth & (MAX_DEPTH - 1)];
+	/* Or it computes the address again for each access. */
+	barrier_var(frame);
+	return frame;
 }
 
 /* A stack pointer below all others: the kernel's half of the address space begins here. */
@@ -152,8 +157,8 @@ static bool repeats_last(struct session *session, struct frame *frame, u32 depth
 	       last->flags == CALL_FAILED;
 }
 
-/* Where the record of a successful call goes: the last few of a run are kept. */
-static struct call_rec *success_record(struct session *session, u32 depth)
+/* Of successful calls in a run the last few are kept. */
+static __always_inline struct call_rec *record_in_run(struct session *session, u32 depth)
 {
 	struct rec_session *out = &session->out;
 	struct frame *caller;
@@ -174,7 +179,8 @@ static struct call_rec *success_record(struct session *session, u32 depth)
 	return &out->calls[slot & (MAX_CALLS - 1)];
 }
 
-static void fill_record(struct call_rec *rec, const struct frame *frame, u32 depth, u64 now)
+static __always_inline void fill_record(struct call_rec *rec, const struct frame *frame, u32 depth,
+					u64 now)
 {
 	rec->started_ns = frame->started_ns;
 	rec->duration_ns = now - frame->started_ns;
@@ -278,7 +284,7 @@ static u32 find_returning(struct session *session, u32 func, u32 n_open)
 	u64 differs;
 	u32 i, n;
 
-#pragma unroll
+#pragma clang loop unroll(disable)
 	for (i = 0; i < MAX_TAIL_CALLS; i++) {
 		n = n_open - i;
 		frame = frame_at(session, n - 1);
@@ -339,50 +345,63 @@ static void tell_caller(struct session *session, u32 depth, const struct frame *
 	}
 }
 
-static void keep_failure(struct session *session, struct frame *frame, u32 depth,
-			 const struct call *call, s32 code, u64 now)
+/* Where the record of a failed call goes; NULL where it is one more of the last one's. Its stack is
+ * taken here. */
+static __always_inline struct call_rec *failure_record(struct session *session, struct frame *frame,
+						       u32 depth, const struct call *call, s32 code,
+						       u64 now, u32 *capture)
 {
-	struct call_rec *rec;
-	u32 capture = 0;
+	struct call_rec *last;
 
 	if (is_wanted_error(code))
 		session->has_wanted_error = 1;
 	if (repeats_last(session, frame, depth, call->result)) {
-		rec = &session->out.calls[(session->out.top - 1) & (MAX_CALLS - 1)];
-		rec->repeats++;
-		rec->duration_ns = now - frame->started_ns;
-		return;
+		last = &session->out.calls[(session->out.top - 1) & (MAX_CALLS - 1)];
+		last->repeats++;
+		last->duration_ns = now - frame->started_ns;
+		return NULL;
 	}
 	/* A callee failed with the same code: its stack is deeper and tells more. */
 	if (frame->child_code != code && (depth || !is_unwanted_error(code)))
-		capture = capture_stack(call->ctx, session);
-	rec = next_record(session);
-	fill_record(rec, frame, depth, now);
-	rec->flags = CALL_FAILED;
-	rec->result = call->result;
-	rec->call_site = call->call_site;
-	if (call->call_site_offset)
-		rec->call_site = trampoline_call_site(frame->sp + call->call_site_offset, call->ip);
-	rec->capture = capture;
+		*capture = capture_stack(call->ctx, session);
+	return next_record(session);
 }
 
-static void keep_success(struct session *session, struct frame *frame, u32 depth,
-			 const struct call *call, u64 now)
+/* Where the record of a successful call goes: what is kept of the calls below it is given up. */
+static __always_inline struct call_rec *success_record(struct session *session, struct frame *frame,
+						       u32 depth, const struct call *call,
+						       u32 *capture)
 {
 	bool transparent = frame->class == CLASS_NEVER && frame->pending;
-	struct call_rec *rec;
 
 	if (!transparent && !cfg.show_success && !(frame->flags & FRAME_ANSWERED)) {
 		truncate_records(&session->out, frame->rec_top);
 		session->cap_top = frame->cap_top;
 	}
-	rec = transparent ? next_record(session) : success_record(session, depth);
+	if (cfg.show_success && frame->seq + 1 == session->next_seq)
+		*capture = capture_last_stack(call->ctx, session);
+	return transparent ? next_record(session) : record_in_run(session, depth);
+}
+
+static __always_inline void keep_call(struct session *session, struct frame *frame, u32 depth,
+				      const struct call *call, s32 code, u64 now)
+{
+	struct call_rec *rec;
+	u32 capture = 0;
+
+	if (code)
+		rec = failure_record(session, frame, depth, call, code, now, &capture);
+	else
+		rec = success_record(session, frame, depth, call, &capture);
+	if (!rec)
+		return;
 	fill_record(rec, frame, depth, now);
-	rec->flags = 0;
+	rec->flags = CALL_FAILED * (1 - is_zero((u32)code));
 	rec->result = call->result;
 	rec->call_site = call->call_site;
-	if (cfg.show_success && frame->seq + 1 == session->next_seq)
-		rec->capture = capture_last_stack(call->ctx, session);
+	if (code && call->call_site_offset)
+		rec->call_site = trampoline_call_site(frame->sp + call->call_site_offset, call->ip);
+	rec->capture = capture;
 }
 
 static __always_inline bool has_other_errors(struct session *session)
@@ -392,32 +411,9 @@ static __always_inline bool has_other_errors(struct session *session)
 	return is_unwanted_error(forgotten(session->code));
 }
 
-/* The entry function has returned; session->code is what became of it. */
-static void finish_session(struct session *session, u64 now)
-{
-	struct rec_session *out = &session->out;
-	struct frame *frame = &session->frames[0];
-	bool failed = forgotten(session->code) || frame->flags & FRAME_ANSWERED ||
-		      (frame->class == CLASS_NEVER && frame->pending);
-
-	out->ended_ns = now;
-	out->flags = failed ? SESSION_FAILED : 0;
-	if (!failed && !cfg.show_success)
-		COUNT(succeeded);
-	else if (failed && has_other_errors(session))
-		COUNT(other_errors);
-	else if (now - out->started_ns < cfg.longer_ns)
-		COUNT(too_short);
-	else if (send_session(session))
-		COUNT(shown);
-	else
-		COUNT(ring_full);
-	close_session(session);
-}
-
 /* A traced function was called, one that opens sessions in this scope or not. Returns the call's
  * token, 0 if its return is of no interest. */
-static u64 on_entry(const struct call *call, u64 key, enum lane lane, bool may_open)
+static __always_inline u64 on_entry(const struct call *call, u64 key, enum lane lane, u64 may_open)
 {
 	struct session *session = find_session(key);
 	u64 now;
@@ -445,10 +441,31 @@ static u64 on_entry(const struct call *call, u64 key, enum lane lane, bool may_o
 	return push_call(session, call, now);
 }
 
-/* A traced function returned. Only one that opens sessions can end one: where it is known that this
- * is none, the verifier is spared half of the work. */
-static __always_inline void take_return(const struct call *call, struct session *session,
-					bool opens)
+/* The entry function has returned; session->code is what became of it. */
+static __noinline void finish_session(struct session *session)
+{
+	struct rec_session *out = &session->out;
+	u64 took = out->ended_ns - out->started_ns;
+	struct frame *frame = &session->frames[0];
+	bool failed = forgotten(session->code) || frame->flags & FRAME_ANSWERED ||
+		      (frame->class == CLASS_NEVER && frame->pending);
+
+	out->flags = failed ? SESSION_FAILED : 0;
+	if (!failed && !cfg.show_success)
+		COUNT(succeeded);
+	else if (failed && has_other_errors(session))
+		COUNT(other_errors);
+	else if (took < cfg.longer_ns)
+		COUNT(too_short);
+	else if (send_session(session))
+		COUNT(shown);
+	else
+		COUNT(ring_full);
+	close_session(session);
+}
+
+/* A traced function returned. Returns whether it was the session's outermost open call. */
+static __noinline bool on_exit(const struct call *call, struct session *session)
 {
 	struct frame *frame;
 	u32 depth;
@@ -456,36 +473,26 @@ static __always_inline void take_return(const struct call *call, struct session 
 	u64 now;
 
 	if (!session->depth)
-		return;
+		return false;
 	now = bpf_ktime_get_ns();
 	frame = returning_frame(session, call, now);
 	if (!session->depth) {
 		COUNT(abandoned);
 		close_session(session);
-		return;
+		return false;
 	}
 	if (!frame)
-		return;
+		return false;
 	depth = session->depth - 1;
 	if (depth >= MAX_DEPTH) /* cannot be; the verifier does not know */
-		return;
+		return false;
 	session->code = result_code(frame->class, call->result);
 	code = forgotten(session->code);
-	if (code)
-		keep_failure(session, frame, depth, call, code, now);
-	else
-		keep_success(session, frame, depth, call, now);
+	keep_call(session, frame, depth, call, code, now);
 	tell_caller(session, depth, frame, code);
 	session->depth = depth;
-	if (opens && !depth)
-		finish_session(session, now);
-}
-
-static __noinline void on_exit(const struct call *call, struct session *session, bool opens)
-{
-	take_return(call, session, opens);
-	/* The verifier takes what is left there for the result, and minds a stack pointer. */
-	asm volatile("r0 = 0" ::: "r0");
+	session->out.ended_ns = now;
+	return !depth;
 }
 
 #endif

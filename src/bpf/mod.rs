@@ -5,6 +5,7 @@
 //! generated skeleton).
 
 pub mod attach;
+mod copier;
 mod detach;
 mod ending;
 mod kernel_stats;
@@ -16,6 +17,7 @@ mod rlimit;
 mod scope;
 mod settings;
 mod skel;
+mod specialize;
 mod sys;
 mod tasks;
 mod tracer;

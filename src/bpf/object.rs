@@ -13,18 +13,21 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, OpenObject};
 use libbpf_sys::bpf_insn;
 
+use super::copier::Copier;
+use super::patch::OF_SINGLE;
 use super::refusal::NoMaps;
 use super::scope;
-use super::settings::{ErrorSettings, Layout, Preempt, Settings, TaskLayout};
+use super::settings::{ErrorSettings, Preempt, Settings, TaskLayout};
 use super::skel::types::task_layout;
 use super::skel::{OpenRetsnoopProgs, OpenRetsnoopSkel, RetsnoopSkel, RetsnoopSkelBuilder, types};
+use super::specialize::Constants;
 use super::sys;
 
 /// An object with its maps, and the programs to make copies of.
 pub(super) struct Loaded<'obj> {
     pub(super) skel: RetsnoopSkel<'obj>,
     pub(super) templates: Templates,
-    pub(super) layout: Layout,
+    pub(super) copier: Copier,
     /// Where tracefs is mounted.
     pub(super) tracefs: Option<PathBuf>,
     /// Whether the kernel preempts programs that are not of kprobes.
@@ -34,6 +37,7 @@ pub(super) struct Loaded<'obj> {
 /// Relocated instructions of each program.
 #[derive(Debug)]
 pub(super) struct Templates {
+    pub(super) session_any: Vec<bpf_insn>,
     pub(super) session_opening: Vec<bpf_insn>,
     pub(super) session_inner: Vec<bpf_insn>,
     pub(super) kprobe_opening: Vec<bpf_insn>,
@@ -65,6 +69,10 @@ pub(super) fn load<'obj>(
     configure(&mut open, settings)?;
     sys::prepare(open.open_object_mut()).map_err(NoMaps)?;
     let templates = Templates::of(&open.progs);
+    let copier = Copier {
+        layout: settings.layout,
+        constants: constants(&mut open)?,
+    };
     for mut program in open.open_object_mut().progs_mut() {
         program.set_autoload(false);
     }
@@ -74,7 +82,7 @@ pub(super) fn load<'obj>(
     Ok(Loaded {
         skel,
         templates,
-        layout: settings.layout,
+        copier,
         tracefs: settings.tracefs.clone(),
         preempts_programs: settings.preempts_programs,
     })
@@ -83,6 +91,7 @@ pub(super) fn load<'obj>(
 impl Templates {
     fn of(progs: &OpenRetsnoopProgs<'_>) -> Self {
         Self {
+            session_any: progs.session_any.insns().to_vec(),
             session_opening: progs.session_opening.insns().to_vec(),
             session_inner: progs.session_inner.insns().to_vec(),
             kprobe_opening: progs.kprobe_opening.insns().to_vec(),
@@ -103,6 +112,14 @@ impl Templates {
             cgroup_removed: progs.cgroup_removed.insns().to_vec(),
         }
     }
+}
+
+/// What the programs' constants are from now on.
+fn constants(open: &mut OpenRetsnoopSkel<'_>) -> Result<Constants> {
+    let map = sys::map_number(&open.maps.rodata);
+    let bytes = open.maps.rodata.initial_value_mut();
+    let bytes = bytes.context("the object's .rodata has no content")?;
+    Ok(Constants::new(map, bytes.to_vec(), OF_SINGLE))
 }
 
 fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()> {

@@ -9,6 +9,8 @@ use super::settings::{Layout, Preempt};
 const TAG_MARK: u64 = 0x7261_736e_6f6f_7021;
 const PREEMPT_VAR_MARK: u64 = 0x7261_736e_6f6f_7022;
 const RESULT_OFFSET_MARK: u64 = 0x7261_736e_6f6f_7023;
+const OPENS_MARK: u64 = 0x7261_736e_6f6f_7024;
+const ENTRIES_MARK: u64 = 0x7261_736e_6f6f_7025;
 const IS_RETURN_MARK: i32 = 0x7a5e_5501;
 const COOKIE_MARK: i32 = 0x7a5e_5502;
 
@@ -20,26 +22,51 @@ const CALL: u8 = 0x85;
 const PSEUDO_BTF_ID: u8 = 3;
 const PSEUDO_KFUNC_CALL: u8 = 2;
 
-/// What one copy of a program is for.
+/// What the programs are for that are made of a template.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Copy {
-    /// The tag of its function (trampolines); whether any of them opens sessions (tracing-multi).
+    /// Whether any of its functions opens sessions (trampolines).
+    pub(super) opens: bool,
+    /// Where the functions that do may be: `may_be_entry` of `retsnoop.bpf.c` (kprobe.session).
+    pub(super) entries: u64,
+}
+
+/// The one function that a program is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Single {
+    /// Its tag.
     pub(super) tag: u64,
-    /// How many argument slots of 8 bytes stand before the function's result (trampolines).
+    /// How many argument slots of 8 bytes stand before its result (trampolines).
     pub(super) arg_slots: u8,
 }
 
-/// A copy of `template` for this kernel and function.
+/// Numbers that differ between the programs of a copy: [`for_single`] puts them in.
+pub(super) const OF_SINGLE: [u64; 2] = [TAG_MARK, RESULT_OFFSET_MARK];
+
+/// A copy of `template` for this kernel.
 pub(super) fn patched(template: &[bpf_insn], layout: &Layout, copy: Copy) -> Vec<bpf_insn> {
     let mut insns = template.to_vec();
     for index in 0..insns.len() {
         match constant(&insns, index) {
-            Some(TAG_MARK) => set_constant(&mut insns, index, copy.tag),
+            Some(OPENS_MARK) => set_constant(&mut insns, index, u64::from(copy.opens)),
+            Some(ENTRIES_MARK) => set_constant(&mut insns, index, copy.entries),
             Some(PREEMPT_VAR_MARK) => set_variable(&mut insns, index, layout.preempt),
-            Some(RESULT_OFFSET_MARK) => {
-                set_constant(&mut insns, index, 8 * u64::from(copy.arg_slots));
-            }
             _ => set_kfunc(&mut insns[index], layout),
+        }
+    }
+    insns
+}
+
+/// The program of one function.
+pub(super) fn for_single(copy: &[bpf_insn], single: Single) -> Vec<bpf_insn> {
+    let mut insns = copy.to_vec();
+    for index in 0..insns.len() {
+        match constant(&insns, index) {
+            Some(TAG_MARK) => set_constant(&mut insns, index, single.tag),
+            Some(RESULT_OFFSET_MARK) => {
+                set_constant(&mut insns, index, 8 * u64::from(single.arg_slots));
+            }
+            _ => {}
         }
     }
     insns
@@ -88,7 +115,7 @@ mod tests {
     use libbpf_sys::bpf_insn;
     use object::{Object, ObjectSection};
 
-    use super::{Copy, patched};
+    use super::{Copy, Single, for_single, patched};
     use crate::bpf::settings::{Layout, Preempt, TaskLayout, TracingMulti};
     use crate::bpf::skel::RetsnoopSkelBuilder;
 
@@ -128,7 +155,7 @@ mod tests {
     }
 
     /// Instructions that `patched` changes in the program of this name and in functions.
-    fn changed(name: &str, copy: Copy) -> Vec<bpf_insn> {
+    fn changed(name: &str, copy: Copy, single: Single) -> Vec<bpf_insn> {
         let mut storage = MaybeUninit::<OpenObject>::uninit();
         let open = RetsnoopSkelBuilder::default().open(&mut storage).unwrap();
         let program = open
@@ -138,7 +165,7 @@ mod tests {
             .unwrap();
         // Where a program is loaded, the functions that it calls follow it.
         let before: Vec<bpf_insn> = [program.insns(), &functions()].concat();
-        let after = patched(&before, &layout(), copy);
+        let after = for_single(&patched(&before, &layout(), copy), single);
         let same = |(before, after): &(&bpf_insn, &bpf_insn)| {
             (before.code, before.off, before.imm, before.src_reg())
                 == (after.code, after.off, after.imm, after.src_reg())
@@ -153,7 +180,7 @@ mod tests {
 
     #[test]
     fn every_mark_of_the_session_program_is_found_in_the_object() {
-        let changed = changed("session_inner", Copy::default());
+        let changed = changed("session_inner", Copy::default(), Single::default());
         let kfuncs: Vec<i32> = changed
             .iter()
             .filter(|insn| insn.code == 0x85)
@@ -170,20 +197,32 @@ mod tests {
     #[test]
     fn every_mark_of_the_trampoline_programs_is_found_in_the_object() {
         let copy = Copy {
+            opens: true,
+            entries: 0,
+        };
+        let single = Single {
             tag: 0x0000_0102_0000_0007,
             arg_slots: 4,
         };
-        let exit = changed("trampoline_exit", copy);
-        assert!(exit.iter().any(|insn| insn.code == 0x18 && insn.imm == 7));
-        assert!(exit.iter().any(|insn| insn.code == 0x18 && insn.imm == 32));
-        for name in [
-            "trampoline_entry",
-            "tracing_session",
-            "tracing_entry",
-            "tracing_exit",
-        ] {
-            let changed = changed(name, copy);
-            assert!(changed.iter().any(|insn| insn.imm == 7), "{name}");
+        let has_constant = |insns: &[bpf_insn], number: i32| {
+            insns
+                .iter()
+                .any(|insn| insn.code == 0x18 && insn.imm == number)
+        };
+        for name in ["trampoline_entry", "trampoline_exit"] {
+            let changed = changed(name, copy, single);
+            assert!(has_constant(&changed, 7), "{name}");
+            assert!(has_constant(&changed, 1), "{name}");
         }
+        assert!(has_constant(&changed("trampoline_exit", copy, single), 32));
+        for name in ["tracing_session", "tracing_entry", "tracing_exit"] {
+            let changed = changed(name, copy, single);
+            assert!(has_constant(&changed, 1), "{name}");
+        }
+        let copy = Copy {
+            opens: false,
+            entries: 0x55,
+        };
+        assert!(has_constant(&changed("session_any", copy, single), 0x55));
     }
 }

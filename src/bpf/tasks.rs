@@ -15,7 +15,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use libbpf_sys::bpf_insn;
 
-use super::patch::{Copy, patched};
+use super::patch::Copy;
 use super::program;
 use super::settings::ScopeKind;
 use super::sys::{self, ProgramKind};
@@ -102,7 +102,7 @@ impl Tracer<'_> {
     }
 
     fn attach_event(&self, number: u64, wanted: &Wanted<'_>) -> Result<[OwnedFd; 2]> {
-        let insns = patched(wanted.of_event, &self.loaded.layout, Copy::default());
+        let insns = self.loaded.copier.copy(wanted.of_event, Copy::default());
         let program = program::load(NAME, &insns, ProgramKind::Tracepoint)?;
         let attached = sys::open_tracepoint(number).and_then(|event| {
             // Without a cookie there is no link: it lasts as long as the event.
@@ -115,7 +115,7 @@ impl Tracer<'_> {
     }
 
     fn attach_tracepoint(&self, name: &CStr, template: &[bpf_insn]) -> Result<[OwnedFd; 2]> {
-        let insns = patched(template, &self.loaded.layout, Copy::default());
+        let insns = self.loaded.copier.copy(template, Copy::default());
         let program = program::load(NAME, &insns, ProgramKind::RawTracepoint)?;
         let link = sys::attach_raw_tracepoint(name, program.as_fd()).with_context(|| {
             let name = name.to_string_lossy();

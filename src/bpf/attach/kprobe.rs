@@ -11,7 +11,7 @@ use anyhow::{Context, Error, Result};
 use libbpf_sys::bpf_insn;
 
 use super::super::object::Loaded;
-use super::super::patch::{Copy, patched};
+use super::super::patch::{Copy, Single, for_single};
 use super::super::program;
 use super::super::rlimit::allow_descriptors;
 use super::super::sys::{self, ProgramKind};
@@ -23,16 +23,23 @@ pub(super) struct Kprobe;
 /// Two events and two links a function; where links do not exist, two programs.
 const DESCRIPTORS: u64 = 4;
 
-/// Before 5.15 a probe cannot tell its program which function it is at: each function has copies
-/// of the programs with its tag in them.
+/// Before 5.15 a probe cannot tell its program which function it is at: each function has programs
+/// of its own, with its tag in them.
 enum Programs {
     Shared {
         opening: OwnedFd,
         inner: OwnedFd,
         returns: OwnedFd,
     },
-    Copied,
+    Copied {
+        opening: Vec<bpf_insn>,
+        inner: Vec<bpf_insn>,
+        returns: Vec<bpf_insn>,
+    },
 }
+
+/// The name of the program for returns.
+const RETURNS: &CStr = c"kprobe_return";
 
 impl Backend for Kprobe {
     fn attach(
@@ -42,7 +49,11 @@ impl Backend for Kprobe {
         progress: Progress<'_>,
     ) -> Result<Links> {
         allow_descriptors(DESCRIPTORS * functions.len() as u64)?;
-        let pmu = loaded.layout.kprobe_pmu.context("no PMU for kprobes")?;
+        let pmu = loaded
+            .copier
+            .layout
+            .kprobe_pmu
+            .context("no PMU for kprobes")?;
         let templates = &loaded.templates;
         let entries = Entries {
             opening: (c"kprobe_opening", &templates.kprobe_opening),
@@ -77,7 +88,7 @@ pub(super) fn attach_all(
 ) -> Result<()> {
     let programs = Programs::load(loaded, entries)?;
     for (n_done, function) in functions.iter().enumerate() {
-        match attach_one(loaded, entries, open, &programs, function, links) {
+        match attach_one(entries, open, &programs, function, links) {
             Ok(()) => {}
             Err(error) => links.refused.push(Refused {
                 func: function.id,
@@ -102,30 +113,30 @@ pub(super) fn attach_all(
 
 impl Programs {
     fn load(loaded: &Loaded<'_>, entries: &Entries<'_>) -> Result<Self> {
-        if !loaded.layout.has_cookies {
-            return Ok(Self::Copied);
+        let copy = |template| loaded.copier.copy(template, Copy::default());
+        let opening = copy(entries.opening.1);
+        let inner = copy(entries.inner.1);
+        let returns = copy(&loaded.templates.kprobe_return);
+        if !loaded.copier.layout.has_cookies {
+            return Ok(Self::Copied {
+                opening,
+                inner,
+                returns,
+            });
         }
-        let (opening, inner) = (entries.opening, entries.inner);
-        let returns = &loaded.templates.kprobe_return;
         Ok(Self::Shared {
-            opening: load(loaded, opening.0, opening.1, 0)?,
-            inner: load(loaded, inner.0, inner.1, 0)?,
-            returns: load(loaded, c"kprobe_return", returns, 0)?,
+            opening: load(entries.opening.0, &opening)?,
+            inner: load(entries.inner.0, &inner)?,
+            returns: load(RETURNS, &returns)?,
         })
     }
 }
 
-fn load(loaded: &Loaded<'_>, name: &CStr, template: &[bpf_insn], tag: u64) -> Result<OwnedFd> {
-    let copy = Copy {
-        tag,
-        ..Copy::default()
-    };
-    let insns = patched(template, &loaded.layout, copy);
-    program::load(name, &insns, ProgramKind::Kprobe(0))
+fn load(name: &CStr, insns: &[bpf_insn]) -> Result<OwnedFd> {
+    program::load(name, insns, ProgramKind::Kprobe(0))
 }
 
 fn attach_one(
-    loaded: &Loaded<'_>,
     entries: &Entries<'_>,
     open: &Open<'_>,
     programs: &Programs,
@@ -153,15 +164,19 @@ fn attach_one(
             new.extend(attach(false, entry.as_fd(), Some(tag))?);
             new
         }
-        Programs::Copied => {
+        Programs::Copied {
+            opening,
+            inner,
+            returns,
+        } => {
             let (name, entry) = if function.entry.is_some() {
-                entries.opening
+                (entries.opening.0, opening)
             } else {
-                entries.inner
+                (entries.inner.0, inner)
             };
-            let returns = &loaded.templates.kprobe_return;
-            let returns = load(loaded, c"kprobe_return", returns, tag)?;
-            let entry = load(loaded, name, entry, tag)?;
+            let single = Single { tag, arg_slots: 0 };
+            let returns = load(RETURNS, &for_single(returns, single))?;
+            let entry = load(name, &for_single(entry, single))?;
             let mut new = attach(true, returns.as_fd(), None)?;
             new.extend(attach(false, entry.as_fd(), None)?);
             links.programs.extend([entry, returns]);

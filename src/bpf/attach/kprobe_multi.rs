@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use libbpf_sys::{bpf_attach_type, bpf_insn};
 
 use super::super::object::Loaded;
-use super::super::patch::{Copy, patched};
+use super::super::patch::Copy;
 use super::super::program;
 use super::super::sys::{self, ProgramKind, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION};
 use super::bisect::attach_all;
@@ -32,10 +32,22 @@ impl Backend for Session {
         let templates = &loaded.templates;
         let inner = (c"session_inner", &*templates.session_inner);
         let opening = (c"session_opening", &*templates.session_opening);
+        let any = (c"session_any", &*templates.session_any);
+        let load = |(name, template): Template<'_>, entries| {
+            program(loaded, name, template, TRACE_KPROBE_SESSION, entries)
+        };
         let mut loaded_for = Vec::new();
-        for ((name, template), functions) in by_role(functions, inner, opening) {
-            let program = program(loaded, name, template, TRACE_KPROBE_SESSION)?;
-            loaded_for.push((program, functions));
+        let roles = by_role(functions, inner, opening);
+        match (roles.len(), entries(functions)) {
+            (2, Some(entries)) => {
+                let all = roles.into_iter().map(|(_, functions)| functions);
+                loaded_for.push((load(any, entries)?, all.collect()));
+            }
+            _ => {
+                for (template, functions) in roles {
+                    loaded_for.push((load(template, 0)?, vec![functions]));
+                }
+            }
         }
         attach_each(loaded_for, progress, &|program, addrs, cookies| {
             let kind = TRACE_KPROBE_SESSION;
@@ -52,13 +64,13 @@ impl Backend for Pair {
         progress: Progress<'_>,
     ) -> Result<Links> {
         let templates = &loaded.templates;
-        let load = |name, template| program(loaded, name, template, TRACE_KPROBE_MULTI);
+        let load = |name, template| program(loaded, name, template, TRACE_KPROBE_MULTI, 0);
         let returns = load(c"kprobe_return", &templates.kprobe_return)?;
         let inner = (c"kprobe_inner", &*templates.kprobe_inner);
         let opening = (c"kprobe_opening", &*templates.kprobe_opening);
         let mut loaded_for = Vec::new();
         for ((name, template), functions) in by_role(functions, inner, opening) {
-            loaded_for.push((load(name, template)?, functions));
+            loaded_for.push((load(name, template)?, vec![functions]));
         }
         let mut links = attach_each(loaded_for, progress, &|entry, addrs, cookies| {
             pair(entry, returns.as_fd(), addrs, cookies)
@@ -86,29 +98,60 @@ fn by_role<'f, 't>(
     roles
 }
 
+/// Of 64 bits more would be set by chance too often: each such call asks for its cookie, which
+/// costs as much as all the rest of a call that is out of scope.
+const MOST_ENTRY_BITS: u32 = 8;
+
+/// The set of places where entry functions may be, as `may_be_entry` of `retsnoop.bpf.c` looks at
+/// it; `None` if it holds too many.
+fn entries(functions: &[&TracedFunction]) -> Option<u64> {
+    let entries = functions.iter().filter(|function| function.entry.is_some());
+    let set = entries.fold(0, |set, function| {
+        set | entry_bit(function.addr.0) | entry_bit(function.addr.0 + FURTHEST_PROBE)
+    });
+    (set.count_ones() <= MOST_ENTRY_BITS).then_some(set)
+}
+
+/// Bytes from a function's first to where its program sees it: `endbr64` and a call of ftrace's.
+const FURTHEST_PROBE: u64 = 4 + 5;
+
+fn entry_bit(addr: u64) -> u64 {
+    1 << ((addr >> 4) & 63)
+}
+
 /// Attaches a program at these addresses, with these cookies.
 type Attach<'a> = dyn Fn(BorrowedFd<'_>, &[u64], &[u64]) -> io::Result<Vec<OwnedFd>> + 'a;
+
+/// A program, and the functions that it is for: those of each role have a link of their own, so that
+/// inner functions can be taken out without one to entry functions being closed.
+type ForRoles<'f> = (OwnedFd, Vec<Vec<&'f TracedFunction>>);
 
 /// Attaches programs, each to its functions. All are loaded by then: the verifier may be among
 /// what is traced, and is several times slower after.
 fn attach_each(
-    programs: Vec<(OwnedFd, Vec<&TracedFunction>)>,
+    programs: Vec<ForRoles<'_>>,
     progress: Progress<'_>,
     attach: &Attach<'_>,
 ) -> Result<Links> {
-    let n_functions = programs.iter().map(|(_, functions)| functions.len()).sum();
+    let n_functions = programs
+        .iter()
+        .flat_map(|(_, roles)| roles)
+        .map(Vec::len)
+        .sum();
     let mut links = Links::default();
-    for (program, functions) in programs {
+    for (program, roles) in programs {
         let attach = |batch: &[&TracedFunction]| {
             let (addrs, cookies) = addrs_and_cookies(batch);
             attach(program.as_fd(), &addrs, &cookies)
         };
-        attach_all(&attach, &functions, &mut links)?;
-        links.programs.push(program);
-        let n_done = links.n_attached + links.refused.len();
-        if !progress(n_done, n_functions) {
-            bail!("interrupted");
+        for functions in roles {
+            attach_all(&attach, &functions, &mut links)?;
+            let n_done = links.n_attached + links.refused.len();
+            if !progress(n_done, n_functions) {
+                bail!("interrupted");
+            }
         }
+        links.programs.push(program);
     }
     Ok(links)
 }
@@ -118,8 +161,13 @@ fn program(
     name: &CStr,
     template: &[bpf_insn],
     attach_type: bpf_attach_type,
+    entries: u64,
 ) -> Result<OwnedFd> {
-    let insns = patched(template, &loaded.layout, Copy::default());
+    let copy = Copy {
+        entries,
+        ..Copy::default()
+    };
+    let insns = loaded.copier.copy(template, copy);
     program::load(name, &insns, ProgramKind::Kprobe(attach_type))
 }
 

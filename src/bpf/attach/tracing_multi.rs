@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use libbpf_sys::{bpf_attach_type, bpf_insn};
 
 use super::super::object::Loaded;
-use super::super::patch::{Copy, patched};
+use super::super::patch::Copy;
 use super::super::program;
 use super::super::sys::{self, ProgramKind};
 use super::bisect::attach_all;
@@ -41,7 +41,7 @@ impl Backend for Session {
         functions: &[&TracedFunction],
         progress: Progress<'_>,
     ) -> Result<Links> {
-        let session = loaded.layout.tracing_multi.session;
+        let session = loaded.copier.layout.tracing_multi.session;
         let session = session.context("the kernel's BTF does not number fsession.multi")?;
         let template = &*loaded.templates.tracing_session;
         let parts = [(c"retsnoop_sess", template, session)];
@@ -56,7 +56,7 @@ impl Backend for Pair {
         functions: &[&TracedFunction],
         progress: Progress<'_>,
     ) -> Result<Links> {
-        let types = loaded.layout.tracing_multi;
+        let types = loaded.copier.layout.tracing_multi;
         let (entry, exit) = types
             .entry
             .zip(types.exit)
@@ -128,13 +128,11 @@ fn load(
         .transpose()?;
     // The verifier is spared what opens and ends sessions where none of them does.
     let copy = Copy {
-        tag: functions
-            .iter()
-            .fold(0, |all, function| all | tag(function)),
+        opens: functions.iter().any(|function| function.entry.is_some()),
         ..Copy::default()
     };
     let load = |&(name, template, attach_type): &Part<'_>| {
-        let insns = patched(template, &loaded.layout, copy);
+        let insns = loaded.copier.copy(template, copy);
         let kind = ProgramKind::TracingMulti {
             attach_type,
             module_btf: btf.as_ref().map(AsFd::as_fd),

@@ -15,11 +15,10 @@ use std::thread;
 use anyhow::{Context, Result, anyhow};
 use libbpf_sys::{bpf_attach_type, bpf_insn};
 
-use super::super::object::{Loaded, Templates};
-use super::super::patch::{Copy, patched};
+use super::super::object::Loaded;
+use super::super::patch::{Copy, Single, for_single};
 use super::super::program;
 use super::super::rlimit::allow_descriptors;
-use super::super::settings::Layout;
 use super::super::sys::{self, ProgramKind, TRACE_FENTRY, TRACE_FEXIT};
 use super::{Backend, Links, Progress, Refused, tag};
 use crate::select::{BtfOrigin, TracedFunction};
@@ -68,6 +67,33 @@ impl Backend for Trampoline {
     }
 }
 
+/// What the programs of all functions are made of: for calls, and for returns.
+struct Copies {
+    opening: (Vec<bpf_insn>, Vec<bpf_insn>),
+    inner: (Vec<bpf_insn>, Vec<bpf_insn>),
+}
+
+impl Copies {
+    fn of(loaded: &Loaded<'_>) -> Self {
+        let both = |opens| {
+            let copy = Copy {
+                opens,
+                ..Copy::default()
+            };
+            let copy = |template| loaded.copier.copy(template, copy);
+            let templates = &loaded.templates;
+            (
+                copy(&templates.trampoline_entry),
+                copy(&templates.trampoline_exit),
+            )
+        };
+        Self {
+            opening: both(true),
+            inner: both(false),
+        }
+    }
+}
+
 /// Verification is most of the work on old kernels and runs in parallel; attaching does not. One
 /// result for each function, in their order.
 fn load_all(
@@ -76,8 +102,8 @@ fn load_all(
     modules: &HashMap<String, OwnedFd>,
 ) -> Vec<Result<Programs>> {
     let next = AtomicUsize::new(0);
-    // Only these cross threads: the skeleton must not.
-    let (templates, layout) = (&loaded.templates, &loaded.layout);
+    // Only this crosses threads: the skeleton must not.
+    let copies = Copies::of(loaded);
     let (send, receive) = mpsc::channel();
     let work = |send: Sender<(usize, Result<Programs>)>| {
         loop {
@@ -85,7 +111,7 @@ fn load_all(
             let Some(function) = functions.get(index) else {
                 return;
             };
-            let programs = load_one(templates, layout, function, modules);
+            let programs = load_one(&copies, function, modules);
             if send.send((index, programs)).is_err() {
                 return;
             }
@@ -110,8 +136,7 @@ fn load_all(
 }
 
 fn load_one(
-    templates: &Templates,
-    layout: &Layout,
+    copies: &Copies,
     function: &TracedFunction,
     modules: &HashMap<String, OwnedFd>,
 ) -> Result<Programs> {
@@ -131,12 +156,17 @@ fn load_one(
             )
         }
     };
-    let copy = Copy {
+    let single = Single {
         tag: tag(function),
         arg_slots: prototype.arg_slots,
     };
-    let load = |name: &CStr, template: &[bpf_insn], attach_type| {
-        let insns = patched(template, layout, copy);
+    let (entry, exit) = if function.entry.is_some() {
+        &copies.opening
+    } else {
+        &copies.inner
+    };
+    let load = |name: &CStr, copy: &[bpf_insn], attach_type| {
+        let insns = for_single(copy, single);
         program::load(
             name,
             &insns,
@@ -144,8 +174,8 @@ fn load_one(
         )
     };
     Ok(Programs {
-        entry: load(c"retsnoop_entry", &templates.trampoline_entry, TRACE_FENTRY)?,
-        exit: load(c"retsnoop_exit", &templates.trampoline_exit, TRACE_FEXIT)?,
+        entry: load(c"retsnoop_entry", entry, TRACE_FENTRY)?,
+        exit: load(c"retsnoop_exit", exit, TRACE_FEXIT)?,
     })
 }
 

@@ -14,12 +14,12 @@ use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use libbpf_rs::{AsRawLibbpf, OpenObject};
+use libbpf_rs::{AsRawLibbpf, OpenMapMut, OpenObject};
 use libbpf_sys::{
     BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_TRACEPOINT,
     BPF_PROG_TYPE_TRACING, bpf_attach_type, bpf_btf_get_fd_by_id, bpf_btf_get_next_id,
-    bpf_btf_info, bpf_insn, bpf_obj_get_info_by_fd, bpf_object__prepare, bpf_prog_load,
-    bpf_prog_load_opts, bpf_prog_type, libbpf_set_print,
+    bpf_btf_info, bpf_insn, bpf_map__fd, bpf_obj_get_info_by_fd, bpf_object__prepare,
+    bpf_prog_load, bpf_prog_load_opts, bpf_prog_type, libbpf_set_print,
 };
 
 pub(super) use self::closing::Closing;
@@ -72,6 +72,12 @@ pub fn silence_libbpf() {
 pub(super) fn prepare(object: &mut OpenObject) -> io::Result<()> {
     // SAFETY: the pointer comes from a live, opened and not yet loaded object.
     check(unsafe { bpf_object__prepare(object.as_libbpf_object().as_ptr()) }).map(drop)
+}
+
+/// The descriptor of a map that is made, as instructions name it.
+pub(super) fn map_number(map: &OpenMapMut<'_>) -> RawFd {
+    // SAFETY: the pointer comes from a live object; nothing is taken over.
+    unsafe { bpf_map__fd(map.as_libbpf_object().as_ptr()) }
 }
 
 /// Loads one program; `log` receives the verifier's words when it is refused.

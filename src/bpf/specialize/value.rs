@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What is known of registers: the abstract values, and what instructions make of them.
+
+use std::cmp::Ordering;
+
+use libbpf_sys::bpf_insn;
+
+use super::Constants;
+use super::insn::{Class, Decode, LOAD_IMM64, REGISTERS, alu, jump};
+
+/// What is known of a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    Unknown,
+    Number(u64),
+    /// The address of the constants, and so many bytes.
+    Constants(i64),
+}
+
+impl Value {
+    /// What is known where one or the other may be.
+    fn or(self, other: Self) -> Self {
+        if self == other { self } else { Self::Unknown }
+    }
+
+    fn number(self) -> Option<u64> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Unknown | Self::Constants(_) => None,
+        }
+    }
+}
+
+/// What is known of all registers at one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Registers([Value; REGISTERS]);
+
+impl Registers {
+    pub(super) const UNKNOWN: Self = Self([Value::Unknown; REGISTERS]);
+
+    pub(super) fn or(&self, other: &Self) -> Self {
+        let mut both = *self;
+        for (value, other) in both.0.iter_mut().zip(other.0) {
+            *value = value.or(other);
+        }
+        both
+    }
+
+    /// What a function knows that is called here: its arguments.
+    pub(super) fn of_callee(&self) -> Self {
+        let mut callee = Self::UNKNOWN;
+        callee.0[1..=5].copy_from_slice(&self.0[1..=5]);
+        callee
+    }
+
+    /// What the register has in which the instruction leaves something, after it.
+    pub(super) fn result(&self, insn: &bpf_insn, next: Option<&bpf_insn>, of: &Constants) -> Value {
+        match insn.class() {
+            Class::Load => load_constant(insn, next, of),
+            Class::LoadMemory => self.load_memory(insn, of),
+            Class::Alu32 | Class::Alu64 => self.compute(insn),
+            Class::StoreImmediate | Class::Store | Class::Jump | Class::Jump32 => Value::Unknown,
+        }
+    }
+
+    /// Goes past an instruction whose result is `result`.
+    pub(super) fn pass(&mut self, insn: &bpf_insn, result: Value) {
+        match insn.class() {
+            Class::Load | Class::LoadMemory | Class::Alu32 | Class::Alu64 => {
+                self.0[insn.dst()] = result;
+            }
+            // Some of these load, and leave it in any of three registers.
+            Class::Store if insn.is_atomic() => {
+                for register in [0, insn.src(), insn.dst()] {
+                    self.0[register] = Value::Unknown;
+                }
+            }
+            Class::Jump if insn.is_call() => self.0[..=5].fill(Value::Unknown),
+            Class::StoreImmediate | Class::Store | Class::Jump | Class::Jump32 => {}
+        }
+    }
+
+    fn load_memory(&self, insn: &bpf_insn, of: &Constants) -> Value {
+        match (self.0[insn.src()], insn.plain_load_size()) {
+            (Value::Constants(offset), Some(size)) => of
+                .read(offset.wrapping_add(i64::from(insn.off)), size)
+                .map_or(Value::Unknown, Value::Number),
+            _ => Value::Unknown,
+        }
+    }
+
+    /// The second operand.
+    fn operand(&self, insn: &bpf_insn) -> Value {
+        if insn.takes_register() {
+            self.0[insn.src()]
+        } else {
+            Value::Number(i64::from(insn.imm) as u64)
+        }
+    }
+
+    fn compute(&self, insn: &bpf_insn) -> Value {
+        let is_64 = insn.class() == Class::Alu64;
+        // Moves that extend a sign, and divisions that have one, say so there.
+        if insn.off != 0 {
+            return Value::Unknown;
+        }
+        let (left, right) = (self.0[insn.dst()], self.operand(insn));
+        match (insn.operation(), left, right) {
+            (alu::MOV, _, right) if is_64 => right,
+            (alu::MOV, _, Value::Number(right)) => Value::Number(right & u64::from(u32::MAX)),
+            (alu::ADD, Value::Constants(offset), Value::Number(by)) if is_64 => {
+                Value::Constants(offset.wrapping_add(by as i64))
+            }
+            (operation, Value::Number(left), Value::Number(right)) => {
+                let result = if is_64 {
+                    compute_64(operation, left, right)
+                } else {
+                    compute_32(operation, left as u32, right as u32).map(u64::from)
+                };
+                result.map_or(Value::Unknown, Value::Number)
+            }
+            _ => Value::Unknown,
+        }
+    }
+
+    /// Whether a branch is taken, where that is known.
+    pub(super) fn takes(&self, branch: &bpf_insn) -> Option<bool> {
+        let (left, right) = (self.0[branch.dst()], self.operand(branch));
+        let (left, right) = (left.number()?, right.number()?);
+        if branch.class() == Class::Jump32 {
+            let (left, right) = (left as u32, right as u32);
+            let signed = i64::from(left as i32).cmp(&i64::from(right as i32));
+            compare(
+                branch.operation(),
+                u64::from(left),
+                u64::from(right),
+                signed,
+            )
+        } else {
+            let signed = (left as i64).cmp(&(right as i64));
+            compare(branch.operation(), left, right, signed)
+        }
+    }
+}
+
+fn load_constant(insn: &bpf_insn, next: Option<&bpf_insn>, of: &Constants) -> Value {
+    let (true, Some(next)) = (insn.code == LOAD_IMM64, next) else {
+        return Value::Unknown;
+    };
+    if insn.map_of_value() == Some(of.map) {
+        return Value::Constants(i64::from(next.imm));
+    }
+    if insn.src_reg() != 0 {
+        return Value::Unknown;
+    }
+    let number = u64::from(insn.imm as u32) | u64::from(next.imm as u32) << 32;
+    if of.marks.contains(&number) {
+        return Value::Unknown;
+    }
+    Value::Number(number)
+}
+
+fn compute_64(operation: u8, left: u64, right: u64) -> Option<u64> {
+    Some(match operation {
+        alu::ADD => left.wrapping_add(right),
+        alu::SUB => left.wrapping_sub(right),
+        alu::MUL => left.wrapping_mul(right),
+        alu::OR => left | right,
+        alu::AND => left & right,
+        alu::XOR => left ^ right,
+        alu::LSH => left.wrapping_shl(right as u32),
+        alu::RSH => left.wrapping_shr(right as u32),
+        alu::ARSH => (left as i64).wrapping_shr(right as u32) as u64,
+        alu::NEG => left.wrapping_neg(),
+        _ => return None,
+    })
+}
+
+fn compute_32(operation: u8, left: u32, right: u32) -> Option<u32> {
+    Some(match operation {
+        alu::ADD => left.wrapping_add(right),
+        alu::SUB => left.wrapping_sub(right),
+        alu::MUL => left.wrapping_mul(right),
+        alu::OR => left | right,
+        alu::AND => left & right,
+        alu::XOR => left ^ right,
+        alu::LSH => left.wrapping_shl(right),
+        alu::RSH => left.wrapping_shr(right),
+        alu::ARSH => (left as i32).wrapping_shr(right) as u32,
+        alu::NEG => left.wrapping_neg(),
+        _ => return None,
+    })
+}
+
+fn compare(operation: u8, left: u64, right: u64, signed: Ordering) -> Option<bool> {
+    Some(match operation {
+        jump::EQ => left == right,
+        jump::NE => left != right,
+        jump::GT => left > right,
+        jump::GE => left >= right,
+        jump::LT => left < right,
+        jump::LE => left <= right,
+        jump::SET => left & right != 0,
+        jump::SGT => signed.is_gt(),
+        jump::SGE => signed.is_ge(),
+        jump::SLT => signed.is_lt(),
+        jump::SLE => signed.is_le(),
+        _ => return None,
+    })
+}
