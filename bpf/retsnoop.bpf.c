@@ -202,12 +202,23 @@ enum opens {
 	ALL_OPEN = 2,
 };
 
-/* A set of addresses in a word: each is a bit, by where in 1,024 bytes it lies. A program runs a
- * few bytes behind its function's first, and functions begin at multiples of 16 nearly always;
- * where they do not, two bits are theirs. */
-static __always_inline bool may_be_entry(struct pt_regs *ctx)
+#define IS_BLOCK_OF_ENTRY(block, n) ((block) == patched_constant(ENTRY_BLOCK_MARK + (n)))
+
+/* Whether this function is one of the few that open sessions. Its cookie would tell, too, but
+ * asking for it is a search among all functions' addresses. A program runs a few bytes behind the
+ * first of its function, so functions are told by their blocks of 16 bytes: user space has seen to
+ * it that no other function begins in one of these. That it is none is found out by a bit for each
+ * 64th. */
+static __always_inline bool is_entry(struct pt_regs *ctx)
 {
-	return (patched_constant(ENTRIES_MARK) >> ((regs_instruction_pointer(ctx) >> 4) & 63)) & 1;
+	u64 block = regs_instruction_pointer(ctx) >> 4;
+
+	if (!((patched_constant(ENTRY_BITS_MARK) >> (block & 63)) & 1))
+		return false;
+	return IS_BLOCK_OF_ENTRY(block, 0) || IS_BLOCK_OF_ENTRY(block, 1) ||
+	       IS_BLOCK_OF_ENTRY(block, 2) || IS_BLOCK_OF_ENTRY(block, 3) ||
+	       IS_BLOCK_OF_ENTRY(block, 4) || IS_BLOCK_OF_ENTRY(block, 5) ||
+	       IS_BLOCK_OF_ENTRY(block, 6) || IS_BLOCK_OF_ENTRY(block, 7);
 }
 
 /* kprobe.session: one program for call and return. Returning 1 skips the return. */
@@ -223,11 +234,7 @@ static __always_inline int session_program(struct pt_regs *ctx, enum opens opens
 	sampled = is_sampled();
 	if (sampled)
 		count_call(bpf_get_attach_cookie(ctx));
-	opening = opens;
-	/* Asking for the cookie is a search among all functions' addresses. */
-	if (opens == ENTRIES_OPEN)
-		opening = may_be_entry(ctx) && opens_session(bpf_get_attach_cookie(ctx));
-	opening = opening && may_open();
+	opening = opens && (opens == ALL_OPEN || is_entry(ctx)) && may_open();
 	task = task_key();
 	if (!opening && has_no_session(task))
 		return 1;

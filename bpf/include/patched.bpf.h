@@ -9,8 +9,9 @@
 /* Becomes whether any function of a program opens sessions. */
 #define OPENS_MARK 0x7261736e6f6f7024
 
-/* Becomes the set of places where functions that open sessions may be: see may_be_entry(). */
-#define ENTRIES_MARK 0x7261736e6f6f7025
+/* Become what tells the functions that open sessions: see is_entry(). */
+#define ENTRY_BITS_MARK 0x7261736e6f6f7025
+#define ENTRY_BLOCK_MARK 0x7261736e6f6f7030 /* and the next seven */
 
 /* Becomes the tag of the function that a copy of a program is for. */
 #define TAG_MARK 0x7261736e6f6f7021

@@ -10,7 +10,9 @@ const TAG_MARK: u64 = 0x7261_736e_6f6f_7021;
 const PREEMPT_VAR_MARK: u64 = 0x7261_736e_6f6f_7022;
 const RESULT_OFFSET_MARK: u64 = 0x7261_736e_6f6f_7023;
 const OPENS_MARK: u64 = 0x7261_736e_6f6f_7024;
-const ENTRIES_MARK: u64 = 0x7261_736e_6f6f_7025;
+const ENTRY_BITS_MARK: u64 = 0x7261_736e_6f6f_7025;
+const ENTRY_BLOCK_MARK: u64 = 0x7261_736e_6f6f_7030;
+const ENTRY_BLOCK_END: u64 = ENTRY_BLOCK_MARK + 8;
 const IS_RETURN_MARK: i32 = 0x7a5e_5501;
 const COOKIE_MARK: i32 = 0x7a5e_5502;
 
@@ -27,8 +29,37 @@ const PSEUDO_KFUNC_CALL: u8 = 2;
 pub(super) struct Copy {
     /// Whether any of its functions opens sessions (trampolines).
     pub(super) opens: bool,
-    /// Where the functions that do may be: `may_be_entry` of `retsnoop.bpf.c` (kprobe.session).
-    pub(super) entries: u64,
+    /// Which of them do (kprobe.session).
+    pub(super) entries: Entries,
+}
+
+/// Functions that are told by where their programs run, as `is_entry` of `retsnoop.bpf.c` does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Entries {
+    /// A bit for each 64th block.
+    bits: u64,
+    /// The blocks of 16 bytes; 0 is none, being no address of the kernel's.
+    blocks: [u64; 8],
+}
+
+/// Bytes from a function's first to where its program sees it: `endbr64` and a call of ftrace's.
+const FURTHEST_PROBE: u64 = 4 + 5;
+
+impl Entries {
+    /// Functions at `entries`; `None` if these are too many, or cannot be told from the `others`.
+    pub(super) fn among(entries: &[u64], others: &[u64]) -> Option<Self> {
+        let blocks_of = |addr: u64| [addr >> 4, (addr + FURTHEST_PROBE) >> 4];
+        let mut told: Vec<u64> = entries.iter().copied().flat_map(blocks_of).collect();
+        told.sort_unstable();
+        told.dedup();
+        let mut all = Self::default();
+        for (place, block) in told.iter().enumerate() {
+            *all.blocks.get_mut(place)? = *block;
+            all.bits |= 1 << (block & 63);
+        }
+        let is_told = |addr: u64| blocks_of(addr).iter().any(|block| told.contains(block));
+        (!others.iter().any(|addr| is_told(*addr))).then_some(all)
+    }
 }
 
 /// The one function that a program is for.
@@ -49,7 +80,11 @@ pub(super) fn patched(template: &[bpf_insn], layout: &Layout, copy: Copy) -> Vec
     for index in 0..insns.len() {
         match constant(&insns, index) {
             Some(OPENS_MARK) => set_constant(&mut insns, index, u64::from(copy.opens)),
-            Some(ENTRIES_MARK) => set_constant(&mut insns, index, copy.entries),
+            Some(ENTRY_BITS_MARK) => set_constant(&mut insns, index, copy.entries.bits),
+            Some(mark @ ENTRY_BLOCK_MARK..ENTRY_BLOCK_END) => {
+                let block = copy.entries.blocks[(mark - ENTRY_BLOCK_MARK) as usize];
+                set_constant(&mut insns, index, block);
+            }
             Some(PREEMPT_VAR_MARK) => set_variable(&mut insns, index, layout.preempt),
             _ => set_kfunc(&mut insns[index], layout),
         }
@@ -115,7 +150,7 @@ mod tests {
     use libbpf_sys::bpf_insn;
     use object::{Object, ObjectSection};
 
-    use super::{Copy, Single, for_single, patched};
+    use super::{Copy, Entries, Single, for_single, patched};
     use crate::bpf::settings::{Layout, Preempt, TaskLayout, TracingMulti};
     use crate::bpf::skel::RetsnoopSkelBuilder;
 
@@ -198,7 +233,7 @@ mod tests {
     fn every_mark_of_the_trampoline_programs_is_found_in_the_object() {
         let copy = Copy {
             opens: true,
-            entries: 0,
+            ..Copy::default()
         };
         let single = Single {
             tag: 0x0000_0102_0000_0007,
@@ -219,10 +254,33 @@ mod tests {
             let changed = changed(name, copy, single);
             assert!(has_constant(&changed, 1), "{name}");
         }
+    }
+
+    #[test]
+    fn a_program_for_entries_and_others_is_told_which_are_entries() {
+        // Of the second the program runs in one block or in the next.
         let copy = Copy {
             opens: false,
-            entries: 0x55,
+            entries: Entries::among(&[0x1230, 0x456c], &[0x1220, 0x1240, 0x4550]).unwrap(),
         };
-        assert!(has_constant(&changed("session_any", copy, single), 0x55));
+        let constants: Vec<i32> = changed("session_any", copy, Single::default())
+            .iter()
+            .filter(|insn| insn.code == 0x18)
+            .map(|insn| insn.imm)
+            .collect();
+        let bits = 1_u64 << (0x123 & 63) | 1 << (0x456 & 63) | 1 << (0x457 & 63);
+        for expected in [bits as i32, 0x123, 0x456, 0x457, 0] {
+            assert!(constants.contains(&expected), "{expected:x} {constants:x?}");
+        }
+    }
+
+    #[test]
+    fn entries_that_are_too_many_or_too_near_to_others_are_not_told_apart() {
+        let entries: Vec<u64> = (0..9).map(|n| 0x1000 + 16 * n).collect();
+        assert!(Entries::among(&entries[..8], &[]).is_some());
+        assert!(Entries::among(&entries, &[]).is_none());
+        assert!(Entries::among(&[0x1000], &[0x1008]).is_none());
+        assert!(Entries::among(&[0x1008], &[0x1010]).is_none());
+        assert!(Entries::among(&[0x1000], &[0x1010]).is_some());
     }
 }

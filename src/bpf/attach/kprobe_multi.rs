@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use libbpf_sys::{bpf_attach_type, bpf_insn};
 
 use super::super::object::Loaded;
-use super::super::patch::Copy;
+use super::super::patch::{Copy, Entries};
 use super::super::program;
 use super::super::sys::{self, ProgramKind, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION};
 use super::bisect::attach_all;
@@ -45,7 +45,7 @@ impl Backend for Session {
             }
             _ => {
                 for (template, functions) in roles {
-                    loaded_for.push((load(template, 0)?, vec![functions]));
+                    loaded_for.push((load(template, Entries::default())?, vec![functions]));
                 }
             }
         }
@@ -64,7 +64,15 @@ impl Backend for Pair {
         progress: Progress<'_>,
     ) -> Result<Links> {
         let templates = &loaded.templates;
-        let load = |name, template| program(loaded, name, template, TRACE_KPROBE_MULTI, 0);
+        let load = |name, template| {
+            program(
+                loaded,
+                name,
+                template,
+                TRACE_KPROBE_MULTI,
+                Entries::default(),
+            )
+        };
         let returns = load(c"kprobe_return", &templates.kprobe_return)?;
         let inner = (c"kprobe_inner", &*templates.kprobe_inner);
         let opening = (c"kprobe_opening", &*templates.kprobe_opening);
@@ -98,25 +106,15 @@ fn by_role<'f, 't>(
     roles
 }
 
-/// Of 64 bits more would be set by chance too often: each such call asks for its cookie, which
-/// costs as much as all the rest of a call that is out of scope.
-const MOST_ENTRY_BITS: u32 = 8;
-
-/// The set of places where entry functions may be, as `may_be_entry` of `retsnoop.bpf.c` looks at
-/// it; `None` if it holds too many.
-fn entries(functions: &[&TracedFunction]) -> Option<u64> {
-    let entries = functions.iter().filter(|function| function.entry.is_some());
-    let set = entries.fold(0, |set, function| {
-        set | entry_bit(function.addr.0) | entry_bit(function.addr.0 + FURTHEST_PROBE)
-    });
-    (set.count_ones() <= MOST_ENTRY_BITS).then_some(set)
-}
-
-/// Bytes from a function's first to where its program sees it: `endbr64` and a call of ftrace's.
-const FURTHEST_PROBE: u64 = 4 + 5;
-
-fn entry_bit(addr: u64) -> u64 {
-    1 << ((addr >> 4) & 63)
+/// What tells entry functions from the others, for one program to do for both.
+fn entries(functions: &[&TracedFunction]) -> Option<Entries> {
+    let (entries, others): (Vec<_>, Vec<_>) = functions
+        .iter()
+        .partition(|function| function.entry.is_some());
+    let addrs = |functions: Vec<&&TracedFunction>| -> Vec<u64> {
+        functions.iter().map(|function| function.addr.0).collect()
+    };
+    Entries::among(&addrs(entries), &addrs(others))
 }
 
 /// Attaches a program at these addresses, with these cookies.
@@ -161,7 +159,7 @@ fn program(
     name: &CStr,
     template: &[bpf_insn],
     attach_type: bpf_attach_type,
-    entries: u64,
+    entries: Entries,
 ) -> Result<OwnedFd> {
     let copy = Copy {
         entries,
