@@ -80,32 +80,65 @@ static void send_stacks(struct session *session)
 	}
 }
 
-static void fill_leader_comm(struct rec_session *out)
+/* Who it is: the name of its process, and, in words of others, its namespaces and its ids there. */
+static __always_inline void fill_who_by_copying(struct session *session)
 {
-	u64 task = bpf_get_current_task();
-	u64 leader = 0;
-
-	bpf_probe_read_kernel(&leader, sizeof(leader), (void *)(task + cfg.at.task_group_leader));
-	bpf_probe_read_kernel(out->leader_comm, sizeof(out->leader_comm),
-			      (void *)(leader + cfg.at.task_comm));
-}
-
-/* Who it is, in words of others: its cgroup, namespaces, and its ids there. */
-static void send_context(struct session *session)
-{
-	struct rec_context *out = &session->context;
+	struct rec_session *out = &session->out;
+	struct rec_context *context = &session->context;
 	u64 task = bpf_get_current_task();
 	u64 leader = read_word(task + cfg.at.task_group_leader);
 	u64 pid = read_word(task + cfg.at.task_thread_pid);
 
+	bpf_probe_read_kernel(out->leader_comm, sizeof(out->leader_comm),
+			      (void *)(leader + cfg.at.task_comm));
+	context->mntns = mntns_of(task);
+	context->netns = netns_of(task);
+	context->pidns = pidns_of(pid);
+	context->level = pid ? read_half(pid + cfg.at.pid_level) : 0;
+	context->ns_tid = innermost_id(pid);
+	context->ns_tgid = innermost_id(read_word(leader + cfg.at.task_thread_pid));
+}
+
+/* A task's id in its own PID namespace. By type an element is found by a constant only, so it is
+ * that of the first of all namespaces, or copied. */
+static __always_inline u32 innermost_id_by_type(void *task, u64 task_address)
+{
+	void *pid = *(void **)(task + cfg.at.task_thread_pid);
+
+	if (!pid)
+		return 0;
+	if (!*(u32 *)(pid + cfg.at.pid_level))
+		return *(u32 *)(pid + cfg.at.pid_numbers);
+	return innermost_id(read_word(task_address + cfg.at.task_thread_pid));
+}
+
+/* The same, for a tenth of the instructions. */
+static __always_inline void fill_who_by_type(struct session *session)
+{
+	struct rec_session *out = &session->out;
+	struct rec_context *context = &session->context;
+	void *task = (void *)bpf_get_current_task_btf();
+	void *leader = *(void **)(task + cfg.at.task_group_leader);
+	void *pid = *(void **)(task + cfg.at.task_thread_pid);
+	u64 address = bpf_get_current_task();
+
+	*(u64 *)out->leader_comm = *(u64 *)(leader + cfg.at.task_comm);
+	*(u64 *)(out->leader_comm + 8) = *(u64 *)(leader + cfg.at.task_comm + 8);
+	context->mntns = current_ns(cfg.at.nsproxy_mnt, cfg.at.mnt_inum);
+	context->netns = current_ns(cfg.at.nsproxy_net, cfg.at.net_inum);
+	context->pidns = current_pidns();
+	context->level = pid ? *(u32 *)(pid + cfg.at.pid_level) : 0;
+	context->ns_tid = innermost_id_by_type(task, address);
+	context->ns_tgid =
+		innermost_id_by_type(leader, read_word(address + cfg.at.task_group_leader));
+}
+
+static void send_context(struct session *session)
+{
+	struct rec_context *out = &session->context;
+
 	out->hdr.kind = REC_CONTEXT;
 	out->cgroup = bpf_get_current_cgroup_id();
-	out->mntns = mntns_of(task);
-	out->netns = netns_of(task);
-	out->pidns = pidns_of(pid);
-	out->level = pid ? read_half(pid + cfg.at.pid_level) : 0;
-	out->ns_tid = innermost_id(pid);
-	out->ns_tgid = innermost_id(read_word(leader + cfg.at.task_thread_pid));
 	send(session, &out->hdr, sizeof(*out), sizeof(*out));
 }
 
@@ -117,7 +150,10 @@ static bool send_session(struct session *session)
 	if (out->peak < out->top)
 		out->peak = out->top;
 	out->n_calls = forgotten(out->peak) < MAX_CALLS ? out->peak : MAX_CALLS;
-	fill_leader_comm(out);
+	if (cfg.has_task_btf)
+		fill_who_by_type(session);
+	else
+		fill_who_by_copying(session);
 	/* An interrupt is nobody's: whom it interrupted has nothing to do with it. */
 	if (out->lane == LANE_TASK)
 		send_context(session);

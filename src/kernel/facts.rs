@@ -5,7 +5,7 @@
 //! knows these paths, and nothing here interprets what it reads beyond calling its parser.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 use super::absent::AbsentModule;
-use super::btf::Btf;
+use super::btf::{Btf, BtfBytes};
 use super::kallsyms::Kallsyms;
 use super::kcore::Kcore;
 use super::preemption::preempts;
@@ -154,7 +154,8 @@ impl KernelFiles {
     /// When the kernel has none (`CONFIG_DEBUG_INFO_BTF`) or it cannot be understood.
     pub fn kernel_btf(&self) -> Result<Arc<Btf>> {
         let path = self.path("sys/kernel/btf/vmlinux");
-        let bytes = read(&path)?;
+        let mapped = File::open(&path).and_then(|file| BtfBytes::of_kernel(&file));
+        let bytes = mapped.or_else(|_| read(&path).map(BtfBytes::from))?;
         let btf = Btf::parse(bytes, None);
         btf.map(Arc::new)
             .with_context(|| format!("failed to understand `{}`", path.display()))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Files as memory. The only unsafe code outside of `src/bpf`: images have hundreds of megabytes
+//! Files as memory, which takes unsafe code: images have hundreds of megabytes
 //! of which a run touches a few, so that reading them into the heap is no alternative.
 
 use std::fs::File;

@@ -8,6 +8,7 @@
 #[cfg(test)]
 pub(crate) mod builder;
 mod by_name;
+mod bytes;
 mod declaration;
 mod format;
 mod helpers;
@@ -20,6 +21,7 @@ mod result;
 #[cfg(test)]
 mod tests;
 
+pub use bytes::BtfBytes;
 pub use names::NameSet;
 pub use parse::{Btf, BtfFunction};
 pub use prototype::{ArgKind, FunctionShape, StructArgs, TrampolineObstacle, TrampolineRules};

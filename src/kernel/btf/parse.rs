@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Result, bail};
 
 use super::by_name::ByName;
+use super::bytes::BtfBytes;
 use super::format::{Kind, RECORD, kind_flag, read_u32, sections, vlen};
 use super::names::NameSet;
 
@@ -17,7 +18,7 @@ const LONGEST_NAME: usize = 4096;
 
 /// Parsed type information: of the kernel, or of a module on top of the kernel's.
 pub struct Btf {
-    bytes: Vec<u8>,
+    bytes: BtfBytes,
     /// For module BTF: the kernel's, which ids and strings continue.
     base: Option<Arc<Self>>,
     /// Where the record of type `first_id + index` starts in `bytes`.
@@ -61,7 +62,8 @@ impl Btf {
     ///
     /// Fails when the bytes are no BTF, are cut short or hold a kind of type that this program
     /// does not know.
-    pub fn parse(bytes: Vec<u8>, base: Option<Arc<Self>>) -> Result<Self> {
+    pub fn parse(bytes: impl Into<BtfBytes>, base: Option<Arc<Self>>) -> Result<Self> {
+        let bytes = bytes.into();
         let sections = sections(&bytes)?;
         if u32::try_from(bytes.len()).is_err() {
             bail!("type information of more than 4 GiB");
