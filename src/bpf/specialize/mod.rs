@@ -3,7 +3,7 @@
 //!
 //! The programs ask for the run's settings in constants. The verifier finds out for itself which
 //! branches these close, but only after it has looked at all of the program: 7.x spends some
-//! 20,000 instructions on each instruction that it is given, needed or not, and 5.10 takes the
+//! 25,000 instructions on each instruction that it is given, needed or not, and 5.10 takes the
 //! dead ones out one by one, moving the rest. So the constants are followed here, through branches
 //! and into functions, and what cannot be reached or is asked for in vain is left out.
 //!
