@@ -167,7 +167,7 @@ u64 cgroups_unreported = 0;
 
 /* A number of which the verifier knows nothing: `zero` is never written. What it knows, it goes
  * through all the rest with, once for each value. Keeping it on the stack for a while is not enough
- * any more: 6.9 and later follow it there. */
+ * any more: 6.12 and 7.3 follow it there. */
 #define unknown(number)                                                                            \
 	({                                                                                         \
 		u64 sum = (number) + zero;                                                         \

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! One BPF object: opened, configured, its maps made and filled.
 //!
-//! libbpf relocates the programs but loads none: back ends load patched copies of what they need
-//! (`patch`), each with the type and attach type that it is for.
+//! libbpf relocates the programs but loads none: back ends load copies of what they need (`copier`),
+//! each with the type and attach type that it is for.
 
 use std::mem::MaybeUninit;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Files as memory, which takes unsafe code: images have hundreds of megabytes
-//! of which a run touches a few, so that reading them into the heap is no alternative.
+//! Files as memory, which takes unsafe code: images have hundreds of megabytes of which a run
+//! touches a few, so that reading them into the heap is no alternative.
 
 use std::fs::File;
 use std::io;

@@ -112,11 +112,7 @@ impl Registers {
                 Value::Constants(offset.wrapping_add(by as i64))
             }
             (operation, Value::Number(left), Value::Number(right)) => {
-                let result = if is_64 {
-                    compute_64(operation, left, right)
-                } else {
-                    compute_32(operation, left as u32, right as u32).map(u64::from)
-                };
+                let result = compute(operation, left, right, is_64);
                 result.map_or(Value::Unknown, Value::Number)
             }
             _ => Value::Unknown,
@@ -160,35 +156,32 @@ fn load_constant(insn: &bpf_insn, next: Option<&bpf_insn>, of: &Constants) -> Va
     Value::Number(number)
 }
 
-fn compute_64(operation: u8, left: u64, right: u64) -> Option<u64> {
-    Some(match operation {
+/// Computes with all of a register; with halves the operands are these, and so is the result.
+fn compute(operation: u8, left: u64, right: u64, is_64: bool) -> Option<u64> {
+    let (left, right, bits) = if is_64 {
+        (left, right, 64)
+    } else {
+        (u64::from(left as u32), u64::from(right as u32), 32)
+    };
+    let by = (right % bits) as u32;
+    let result = match operation {
         alu::ADD => left.wrapping_add(right),
         alu::SUB => left.wrapping_sub(right),
         alu::MUL => left.wrapping_mul(right),
         alu::OR => left | right,
         alu::AND => left & right,
         alu::XOR => left ^ right,
-        alu::LSH => left.wrapping_shl(right as u32),
-        alu::RSH => left.wrapping_shr(right as u32),
-        alu::ARSH => (left as i64).wrapping_shr(right as u32) as u64,
+        alu::LSH => left << by,
+        alu::RSH => left >> by,
+        alu::ARSH if is_64 => (left as i64 >> by) as u64,
+        alu::ARSH => (left as i32 >> by) as u64,
         alu::NEG => left.wrapping_neg(),
         _ => return None,
-    })
-}
-
-fn compute_32(operation: u8, left: u32, right: u32) -> Option<u32> {
-    Some(match operation {
-        alu::ADD => left.wrapping_add(right),
-        alu::SUB => left.wrapping_sub(right),
-        alu::MUL => left.wrapping_mul(right),
-        alu::OR => left | right,
-        alu::AND => left & right,
-        alu::XOR => left ^ right,
-        alu::LSH => left.wrapping_shl(right),
-        alu::RSH => left.wrapping_shr(right),
-        alu::ARSH => (left as i32).wrapping_shr(right) as u32,
-        alu::NEG => left.wrapping_neg(),
-        _ => return None,
+    };
+    Some(if is_64 {
+        result
+    } else {
+        u64::from(result as u32)
     })
 }
 
