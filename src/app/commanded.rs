@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 use super::failure::Failure;
 use super::scope::{accounts, unknown};
 use super::stop::StopFlag;
-use crate::command::{Ended, Held, Invoker, NotStarted, RunAs, Running};
+use crate::command::{Ended, Held, Invoker, NotStarted, RunAs, Running, Signaller};
 use crate::config::{self, Config};
 use crate::diag::Diag;
 use crate::spec::Pid;
@@ -24,8 +24,8 @@ use crate::spec::Pid;
 /// A failure of ours before the command starts.
 pub(super) const OUR_FAILURE: u8 = 125;
 
-/// How often we look whether it has ended.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often we look whether it has ended, once nothing is traced any more.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A command that takes longer does not end at once; and how often we look until then.
 const AT_ONCE: Duration = Duration::from_millis(200);
@@ -87,6 +87,14 @@ impl Commanded {
         match &self.state {
             State::Held(held) => Some(held.pid()),
             State::Running(_) | State::NotStarted(_) => None,
+        }
+    }
+
+    /// Becomes readable when it ends; `None` where it does not run.
+    pub(super) fn end(&self) -> Option<Signaller> {
+        match &self.state {
+            State::Running(running) => Some(running.signaller()),
+            State::Held(_) | State::NotStarted(_) => None,
         }
     }
 

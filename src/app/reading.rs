@@ -68,7 +68,7 @@ impl Run<'_> {
                 break;
             }
             self.drain_until = Some(sent);
-            tracer.poll(self)?;
+            tracer.poll(self, &[])?;
         }
         Ok(())
     }

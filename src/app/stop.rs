@@ -7,18 +7,20 @@
 //! any other thread is started: one that did not block them would be killed by them, and we too.
 
 use std::fs;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 
 use crate::command::Signaller;
 
-/// Longest wait for records: a signal that arrives just before a wait is noticed after it.
+/// Longest wait for records: so often we look at the clock and at what the trace costs.
 const WAIT: Duration = Duration::from_millis(100);
 
 /// What SIGHUP asks for, where there is no command that it is meant for.
@@ -40,6 +42,8 @@ struct State {
     /// Nothing is attached yet: a signal does what it does by default.
     is_preparing: AtomicBool,
     is_raised: AtomicBool,
+    /// Readable once it is raised: nobody waits for records any more.
+    wakes: EventFd,
     times_asked: AtomicU32,
     reopen: AtomicBool,
     command: Mutex<Option<Signaller>>,
@@ -53,6 +57,8 @@ impl StopFlag {
             hangup,
             is_preparing: AtomicBool::new(true),
             is_raised: AtomicBool::new(false),
+            wakes: EventFd::from_flags(EfdFlags::EFD_CLOEXEC)
+                .context("failed to handle signals")?,
             times_asked: AtomicU32::new(0),
             reopen: AtomicBool::new(false),
             command: Mutex::new(None),
@@ -91,6 +97,8 @@ impl StopFlag {
             end_by(signal);
         } else if command.is_none() {
             self.0.is_raised.store(true, Ordering::Relaxed);
+            // Where that fails the next look at the clock notices.
+            let _ = self.0.wakes.write(1);
         }
         // What the kernel sends (`SI_KERNEL`) it sends to the terminal's whole process group.
         if let (Some(command), true) = (&*command, info.ssi_code <= 0) {
@@ -117,6 +125,11 @@ impl StopFlag {
 
     pub(super) fn is_raised(&self) -> bool {
         self.0.is_raised.load(Ordering::Relaxed)
+    }
+
+    /// Becomes readable when it is raised.
+    pub(super) fn wakes(&self) -> BorrowedFd<'_> {
+        self.0.wakes.as_fd()
     }
 
     /// How many signals came: one more than before, while we end, is somebody who insists.
@@ -158,28 +171,21 @@ fn is_ignored(signal: Signal) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     end: Option<Instant>,
-    longest: Duration,
 }
 
 impl Deadline {
     pub(super) fn after(duration: Option<Duration>) -> Self {
         Self {
             end: duration.and_then(|duration| Instant::now().checked_add(duration)),
-            longest: WAIT,
         }
-    }
-
-    /// Waits so long at most.
-    pub(super) fn looking_every(self, longest: Duration) -> Self {
-        Self { longest, ..self }
     }
 
     /// How long to wait for records now; `None` when the time is up.
     pub(super) fn wait(self) -> Option<Duration> {
         let Some(end) = self.end else {
-            return Some(self.longest);
+            return Some(WAIT);
         };
         let left = end.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then(|| left.min(self.longest))
+        (!left.is_zero()).then(|| left.min(WAIT))
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A traced run: load, attach, read until it ends, sum up.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 use super::arming::{Arming, attach_more};
 use super::attaching::{attach, detach};
 use super::behind::{self, Behind};
-use super::commanded::{Commanded, LOOK_EVERY};
+use super::commanded::Commanded;
 use super::consumer::{Consumer, Counts, Facts};
 use super::failure::Failure;
 use super::gather::Prepared;
@@ -184,6 +185,11 @@ pub(super) fn trace(
         },
         &mut out,
     );
+    let command_end = command.as_deref().and_then(Commanded::end);
+    let wakers: Vec<BorrowedFd<'_>> = [stop.wakes()]
+        .into_iter()
+        .chain(command_end.as_ref().map(AsFd::as_fd))
+        .collect();
     let mut run = Run {
         consumer,
         recorder,
@@ -191,7 +197,7 @@ pub(super) fn trace(
         symbolizer: &symbolizer,
         diag,
         stop,
-        deadline: deadline(config),
+        deadline: Deadline::after(config.run.duration),
         command,
         drain_until: None,
         cgroups: Vec::new(),
@@ -208,7 +214,7 @@ pub(super) fn trace(
         types.prepare();
     }
     loop {
-        tracer.poll(&mut run)?;
+        tracer.poll(&mut run, &wakers)?;
         if run.is_over() {
             break;
         }
@@ -274,14 +280,6 @@ fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
         );
     }
     error
-}
-
-fn deadline(config: &Config) -> Deadline {
-    let deadline = Deadline::after(config.run.duration);
-    match config.command {
-        Some(_) => deadline.looking_every(LOOK_EVERY),
-        None => deadline,
-    }
 }
 
 fn filter(config: &Config) -> ErrorFilter {

@@ -23,6 +23,16 @@ use super::tracer::Tracer;
 
 const NAME: &CStr = c"retsnoop_task";
 
+/// What tells of tasks or cgroups.
+#[derive(Debug)]
+pub(super) struct TaskProbe {
+    /// Its link, or the event that it lasts as long as.
+    pub(super) link: OwnedFd,
+    pub(super) program: OwnedFd,
+    /// To close an event of perf waits for the kernel.
+    pub(super) is_event: bool,
+}
+
 /// What is to be told of, by a raw tracepoint or by an event of perf.
 struct Wanted<'t> {
     tracepoint: &'static CStr,
@@ -91,7 +101,7 @@ impl Tracer<'_> {
         Ok(())
     }
 
-    fn attach_task(&self, wanted: &Wanted<'_>) -> Result<[OwnedFd; 2]> {
+    fn attach_task(&self, wanted: &Wanted<'_>) -> Result<TaskProbe> {
         // Where tracefs cannot be read, a few that are not seen are better than none that are.
         let tracefs = self.loaded.tracefs.as_deref();
         let tracefs = tracefs.filter(|_| self.loaded.preempts_programs);
@@ -101,7 +111,7 @@ impl Tracer<'_> {
         }
     }
 
-    fn attach_event(&self, number: u64, wanted: &Wanted<'_>) -> Result<[OwnedFd; 2]> {
+    fn attach_event(&self, number: u64, wanted: &Wanted<'_>) -> Result<TaskProbe> {
         let insns = self.loaded.copier.copy(wanted.of_event, Copy::default());
         let program = program::load(NAME, &insns, ProgramKind::Tracepoint)?;
         let attached = sys::open_tracepoint(number).and_then(|event| {
@@ -111,17 +121,25 @@ impl Tracer<'_> {
         });
         let event = attached
             .with_context(|| format!("failed to attach to the event `{}`", wanted.event))?;
-        Ok([event, program])
+        Ok(TaskProbe {
+            link: event,
+            program,
+            is_event: true,
+        })
     }
 
-    fn attach_tracepoint(&self, name: &CStr, template: &[bpf_insn]) -> Result<[OwnedFd; 2]> {
+    fn attach_tracepoint(&self, name: &CStr, template: &[bpf_insn]) -> Result<TaskProbe> {
         let insns = self.loaded.copier.copy(template, Copy::default());
         let program = program::load(NAME, &insns, ProgramKind::RawTracepoint)?;
         let link = sys::attach_raw_tracepoint(name, program.as_fd()).with_context(|| {
             let name = name.to_string_lossy();
             format!("failed to attach to the tracepoint `{name}`")
         })?;
-        Ok([link, program])
+        Ok(TaskProbe {
+            link,
+            program,
+            is_event: false,
+        })
     }
 }
 

@@ -5,12 +5,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use libbpf_rs::{ErrorKind, OpenObject, RingBufferBuilder};
+use libbpf_rs::{OpenObject, RingBufferBuilder};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::attach::{Links, Progress, Refused, implementation};
 use super::detach::STALLED_AFTER;
@@ -20,6 +22,7 @@ use super::refusal::is_forbidden;
 use super::scope;
 use super::settings::{ScopeEntry, ScopeSettings, Settings};
 use super::sys;
+use super::tasks::TaskProbe;
 use crate::select::{Assigned, TracedFunction};
 use crate::spec::{BackendKind, FuncId};
 
@@ -39,9 +42,8 @@ pub struct ObjectStorage(MaybeUninit<OpenObject>);
 pub struct Tracer<'obj> {
     pub(super) loaded: Loaded<'obj>,
     pub(super) links: Vec<(BackendKind, Links)>,
-    /// Links and programs that look after tasks: their sessions end with them, their children
-    /// are in scope.
-    pub(super) tasks: Vec<[OwnedFd; 2]>,
+    /// What looks after tasks: their sessions end with them, their children are in scope.
+    pub(super) tasks: Vec<TaskProbe>,
     pub(super) watches_cgroups: bool,
     pub(super) scope: ScopeSettings,
     /// What links had missed that are closed by now.
@@ -264,11 +266,12 @@ impl<'obj> Tracer<'obj> {
         bss.map_or(0, |bss| bss.cgroups_unreported)
     }
 
-    /// Hands records to `sink` until it has enough.
+    /// Hands records to `sink` until it has enough; it is asked at once when one of `wakers`
+    /// becomes readable.
     ///
     /// # Errors
     /// When the ring buffer cannot be read; those of the sink.
-    pub fn poll(&self, sink: &mut dyn Sink) -> Result<()> {
+    pub fn poll(&self, sink: &mut dyn Sink, wakers: &[BorrowedFd<'_>]) -> Result<()> {
         let sink = RefCell::new(sink);
         let n_records = Cell::new(0_u32);
         let mut builder = RingBufferBuilder::new();
@@ -278,6 +281,9 @@ impl<'obj> Tracer<'obj> {
             0
         })?;
         let ring = builder.build().context("failed to open the ring buffer")?;
+        let fds = [self.loaded.skel.maps.events.as_fd()];
+        let fds = fds.iter().chain(wakers);
+        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
         let mut told: Option<Instant> = None;
         loop {
             // Two statements, or the borrow would last through the poll.
@@ -290,11 +296,15 @@ impl<'obj> Tracer<'obj> {
                 told = Some(Instant::now());
             }
             n_records.set(0);
-            match ring.poll(timeout) {
-                Ok(()) if (1..FEW_RECORDS).contains(&n_records.get()) => thread::sleep(PAUSE),
-                Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).context("failed to read the ring buffer"),
+            // Rounded up, or the last millisecond would be waited for without end.
+            let timeout = PollTimeout::try_from(timeout.as_micros().div_ceil(1000));
+            match poll(&mut fds, timeout.unwrap_or(PollTimeout::MAX)) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error).context("failed to wait for records"),
+            }
+            ring.consume().context("failed to read the ring buffer")?;
+            if (1..FEW_RECORDS).contains(&n_records.get()) {
+                thread::sleep(PAUSE);
             }
         }
     }
@@ -396,7 +406,7 @@ impl<'obj> Tracer<'obj> {
                 .sum::<u64>();
         }
         // An end that is not told of leaves a session open, a start leaves a child untraced.
-        let of_tasks = self.tasks.iter().map(|[_, program]| program);
+        let of_tasks = self.tasks.iter().map(|probe| &probe.program);
         misses.recursion += of_tasks
             .map(|program| sys::recursion_misses(program.as_fd()))
             .sum::<u64>();

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::ffi::{CString, OsString};
 use std::fmt;
 use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
@@ -208,6 +208,13 @@ impl Running {
             };
         }
         self.ended
+    }
+}
+
+/// Readable once it has ended.
+impl AsFd for Signaller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
