@@ -247,10 +247,17 @@ mod tests {
                 .iter()
                 .any(|insn| insn.code == 0x18 && insn.imm == number)
         };
-        for name in ["trampoline_entry", "trampoline_exit"] {
+        let names = [
+            "trampoline_entry",
+            "trampoline_exit",
+            "sharing_entry",
+            "sharing_exit",
+        ];
+        for name in names {
             let [own, functions] = changed(name, copy, single);
             assert!(has_constant(&own, 7), "{name}");
-            assert!(has_constant(&functions, 1) && has_constant(&functions, 32));
+            assert_eq!(has_constant(&own, 32), name.ends_with("exit"), "{name}");
+            assert!(has_constant(&functions, 1));
         }
         let names = [
             "trampoline_entry",

@@ -8,6 +8,7 @@ mod bisect;
 mod kprobe;
 mod kprobe_multi;
 mod on_load;
+mod shared;
 mod tracing_multi;
 mod trampoline;
 

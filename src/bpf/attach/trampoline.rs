@@ -20,6 +20,7 @@ use super::super::patch::{Copy, Single, for_single};
 use super::super::program;
 use super::super::rlimit::allow_descriptors;
 use super::super::sys::{self, ProgramKind, TRACE_FENTRY, TRACE_FEXIT};
+use super::shared::Sharing;
 use super::{Backend, Links, Progress, Refused, tag};
 use crate::select::{BtfOrigin, TracedFunction};
 
@@ -71,10 +72,11 @@ impl Backend for Trampoline {
 struct Copies {
     opening: (Vec<bpf_insn>, Vec<bpf_insn>),
     inner: (Vec<bpf_insn>, Vec<bpf_insn>),
+    sharing: Option<Sharing>,
 }
 
 impl Copies {
-    fn of(loaded: &Loaded<'_>) -> Self {
+    fn of(loaded: &Loaded<'_>, functions: &[&TracedFunction]) -> Self {
         let both = |opens| {
             let copy = Copy {
                 opens,
@@ -90,6 +92,7 @@ impl Copies {
         Self {
             opening: both(true),
             inner: both(false),
+            sharing: Sharing::of(loaded, functions),
         }
     }
 }
@@ -103,7 +106,7 @@ fn load_all(
 ) -> Vec<Result<Programs>> {
     let next = AtomicUsize::new(0);
     // Only this crosses threads: the skeleton must not.
-    let copies = Copies::of(loaded);
+    let copies = Copies::of(loaded, functions);
     let (send, receive) = mpsc::channel();
     let work = |send: Sender<(usize, Result<Programs>)>| {
         loop {
@@ -160,11 +163,6 @@ fn load_one(
         tag: tag(function),
         arg_slots: prototype.arg_slots,
     };
-    let (entry, exit) = if function.entry.is_some() {
-        &copies.opening
-    } else {
-        &copies.inner
-    };
     let load = |name: &CStr, copy: &[bpf_insn], attach_type| {
         let insns = for_single(copy, single);
         program::load(
@@ -173,13 +171,27 @@ fn load_one(
             kind(attach_type, prototype.btf_id, module_btf),
         )
     };
-    Ok(Programs {
-        entry: load(c"retsnoop_entry", entry, TRACE_FENTRY)?,
-        exit: load(c"retsnoop_exit", exit, TRACE_FEXIT)?,
-    })
+    let both = |entry: &[bpf_insn], exit: &[bpf_insn]| -> Result<Programs> {
+        Ok(Programs {
+            entry: load(c"retsnoop_entry", entry, TRACE_FENTRY)?,
+            exit: load(c"retsnoop_exit", exit, TRACE_FEXIT)?,
+        })
+    };
+    if function.entry.is_some() {
+        let (entry, exit) = &copies.opening;
+        return both(entry, exit);
+    }
+    if let Some(sharing) = copies.sharing.as_ref().filter(|sharing| sharing.is_taken()) {
+        match both(&sharing.entry, &sharing.exit) {
+            Ok(programs) => return Ok(programs),
+            Err(_) => sharing.give_up(),
+        }
+    }
+    let (entry, exit) = &copies.inner;
+    both(entry, exit)
 }
 
-fn kind(
+pub(super) fn kind(
     attach_type: bpf_attach_type,
     btf_id: u32,
     module_btf: Option<BorrowedFd<'_>>,

@@ -29,6 +29,7 @@ pub(super) use self::links::{
     open_kprobe, open_tracepoint, recursion_misses, run_at_event,
 };
 pub use self::support::KernelSupport;
+pub(super) use self::support::smallest_program;
 
 /// `BPF_TRACE_*` as the kernel's ABI numbers them.
 pub(super) const TRACE_FENTRY: bpf_attach_type = 24;

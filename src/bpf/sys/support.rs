@@ -74,7 +74,7 @@ impl KernelSupport {
 /// program and the kind of link, so addresses that cannot be read answer `EFAULT` where links
 /// exist. (Asking for an unknown symbol would do as well, but has the kernel go through all.)
 fn probe_kprobe_multi(attach_type: bpf_attach_type) -> bool {
-    let Ok(program) = program(ProgramKind::Kprobe(attach_type), &[RETURN_0, EXIT]) else {
+    let Ok(program) = smallest_program(ProgramKind::Kprobe(attach_type)) else {
         return false;
     };
     let mut opts = bpf_link_create_opts {
@@ -95,7 +95,7 @@ fn probe_tracing_multi(attach_type: bpf_attach_type) -> bool {
         attach_type,
         module_btf: None,
     };
-    let Ok(program) = program(kind, &[RETURN_0, EXIT]) else {
+    let Ok(program) = smallest_program(kind) else {
         return false;
     };
     let nowhere = ptr::without_provenance::<u32>(usize::MAX);
@@ -108,6 +108,11 @@ fn probe_tracing_multi(attach_type: bpf_attach_type) -> bool {
 /// events).
 fn probe_cookies() -> bool {
     program(ProgramKind::Kprobe(0), &[CALL_GET_ATTACH_COOKIE, EXIT]).is_ok()
+}
+
+/// A program that returns 0 and does nothing else.
+pub(in crate::bpf) fn smallest_program(kind: ProgramKind<'_>) -> io::Result<OwnedFd> {
+    program(kind, &[RETURN_0, EXIT])
 }
 
 fn program(kind: ProgramKind<'_>, insns: &[(u8, i32)]) -> io::Result<OwnedFd> {

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Programs of kprobes: kprobe.session, kprobe.multi, single kprobes. */
+#ifndef RETSNOOP_KPROBES_H
+#define RETSNOOP_KPROBES_H
+
+/*
+ * Tags of functions that were called lately, by address. The kernel searches a link's cookies by
+ * halves, which takes as long as all else that is done for a call inside of a session.
+ */
+#define TAG_CACHE_BITS 11
+#define CACHED_FUNC_BITS 24
+#define CACHED_FUNC_MASK ((1U << CACHED_FUNC_BITS) - 1)
+
+/* One word, or CPUs would see the halves of two: the low half of the address (the upper one has
+ * all bits set, in the kernel and its modules), the function's class and id. */
+u64 tag_cache[1 << TAG_CACHE_BITS] = {};
+
+static __noinline u64 session_tag(struct pt_regs *ctx)
+{
+	u64 ip = regs_instruction_pointer(ctx);
+	volatile u64 *entry = &tag_cache[(ip >> 4) & ((1 << TAG_CACHE_BITS) - 1)];
+	u64 known = *entry;
+	u64 tag;
+
+	if (known >> 32 == (u32)ip)
+		return (known & CACHED_FUNC_MASK) | (known >> CACHED_FUNC_BITS & 0xff) << 32;
+	tag = bpf_get_attach_cookie(ctx);
+	if ((u32)tag <= CACHED_FUNC_MASK)
+		*entry = ip << 32 | (tag >> 32 & 0xff) << CACHED_FUNC_BITS | (u32)tag;
+	return tag;
+}
+
+static __noinline void session_call_ends(struct pt_regs *ctx, bool opens)
+{
+	struct call call = {
+		.ctx = ctx,
+		.result = regs_result(ctx),
+		.call_site = regs_instruction_pointer(ctx),
+	};
+
+	call_with_token_ends(&call, *session_cookie(ctx), opens);
+}
+
+static __noinline u64 session_call_starts(struct pt_regs *ctx, u64 task, bool opens, u64 may_open)
+{
+	struct call call = {.ctx = ctx, .sp = regs_stack_pointer(ctx)};
+
+	return call_starts(&call, session_tag(ctx), task, opens, may_open);
+}
+
+/* Which functions of a program open sessions. */
+enum opens {
+	NONE_OPENS = 0,
+	ENTRIES_OPEN = 1,
+	ALL_OPEN = 2,
+};
+
+#define IS_BLOCK_OF_ENTRY(block, n) ((block) == patched_constant(ENTRY_BLOCK_MARK + (n)))
+
+/* Whether this function is one of the few that open sessions. Its cookie would tell, too, but
+ * asking for it is a search among all functions' addresses. A program runs a few bytes behind the
+ * first of its function, so functions are told by their blocks of 16 bytes: user space has seen to
+ * it that no other function begins in one of these. That it is none is found out by a bit for each
+ * 64th. */
+static __always_inline bool is_entry(struct pt_regs *ctx)
+{
+	u64 block = regs_instruction_pointer(ctx) >> 4;
+
+	if (!((patched_constant(ENTRY_BITS_MARK) >> (block & 63)) & 1))
+		return false;
+	return IS_BLOCK_OF_ENTRY(block, 0) || IS_BLOCK_OF_ENTRY(block, 1) ||
+	       IS_BLOCK_OF_ENTRY(block, 2) || IS_BLOCK_OF_ENTRY(block, 3) ||
+	       IS_BLOCK_OF_ENTRY(block, 4) || IS_BLOCK_OF_ENTRY(block, 5) ||
+	       IS_BLOCK_OF_ENTRY(block, 6) || IS_BLOCK_OF_ENTRY(block, 7);
+}
+
+/* kprobe.session: one program for call and return. Returning 1 skips the return. */
+static __always_inline int session_program(struct pt_regs *ctx, enum opens opens)
+{
+	bool opening, sampled;
+	u64 task, token;
+
+	if (session_is_return(ctx) & 0xff) {
+		session_call_ends(ctx, opens);
+		return 0;
+	}
+	sampled = is_sampled();
+	if (sampled)
+		count_call(session_tag(ctx));
+	opening = opens && (opens == ALL_OPEN || is_entry(ctx)) && may_open();
+	task = task_key();
+	if (!opening && has_no_session(task))
+		return 1;
+	if (sampled)
+		count_inside(session_tag(ctx));
+	token = session_call_starts(ctx, task, opens, opening);
+	if (!token)
+		return 1;
+	*session_cookie(ctx) = token;
+	return 0;
+}
+
+/* For functions that open sessions and others, where the former are few: one program is verified in
+ * little more than half the time of two. */
+SEC("kprobe")
+int session_any(struct pt_regs *ctx)
+{
+	return session_program(ctx, ENTRIES_OPEN);
+}
+
+SEC("kprobe")
+int session_opening(struct pt_regs *ctx)
+{
+	return session_program(ctx, ALL_OPEN);
+}
+
+SEC("kprobe")
+int session_inner(struct pt_regs *ctx)
+{
+	return session_program(ctx, NONE_OPENS);
+}
+
+/* Functions of a module that was not loaded when they were attached to: each call tells where the
+ * module lies. Breakpoints, and ftrace in their stead, leave the address behind the breakpoint. */
+static __always_inline u32 place_of(struct pt_regs *ctx)
+{
+	u64 ip = cfg.has_cookies ? bpf_get_func_ip(ctx) : 0;
+
+	return ip ? ip : regs_instruction_pointer(ctx) - 1;
+}
+
+static __noinline void kprobe_call_starts(struct pt_regs *ctx, u64 task, bool opens, u64 may_open)
+{
+	struct call call = {.ctx = ctx, .sp = regs_stack_pointer(ctx)};
+
+	call_starts(&call, probe_tag(ctx), task, opens, may_open);
+}
+
+static __noinline void on_load_call_starts(struct pt_regs *ctx, u64 task, bool opens, u64 may_open)
+{
+	struct call call = {
+		.ctx = ctx,
+		.sp = regs_stack_pointer(ctx),
+		.place = place_of(ctx),
+	};
+
+	call_starts(&call, probe_tag(ctx), task, opens, may_open);
+}
+
+static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens, bool on_load)
+{
+	bool opening = opens && may_open();
+	bool sampled = is_sampled();
+	u64 task = task_key();
+
+	if (sampled)
+		count_call(probe_tag(ctx));
+	if (!opening && has_no_session(task))
+		return 0;
+	if (sampled)
+		count_inside(probe_tag(ctx));
+	if (on_load)
+		on_load_call_starts(ctx, task, opens, opening);
+	else
+		kprobe_call_starts(ctx, task, opens, opening);
+	return 0;
+}
+
+SEC("kprobe")
+int kprobe_opening(struct pt_regs *ctx)
+{
+	return kprobe_entry(ctx, true, false);
+}
+
+SEC("kprobe")
+int kprobe_inner(struct pt_regs *ctx)
+{
+	return kprobe_entry(ctx, false, false);
+}
+
+SEC("kprobe")
+int on_load_opening(struct pt_regs *ctx)
+{
+	return kprobe_entry(ctx, true, true);
+}
+
+SEC("kprobe")
+int on_load_inner(struct pt_regs *ctx)
+{
+	return kprobe_entry(ctx, false, true);
+}
+
+static __noinline void kprobe_call_ends(struct pt_regs *ctx, u64 task)
+{
+	struct call call = {
+		.ctx = ctx,
+		/* The return address has been popped by then. */
+		.sp = regs_stack_pointer(ctx) - 8,
+		.result = regs_result(ctx),
+	};
+
+	read_tag(&call, probe_tag(ctx));
+	/* Kernels without cookies (before 5.15) have the kretprobe's own trampoline there. */
+	if (cfg.has_cookies)
+		call.call_site = regs_instruction_pointer(ctx);
+	call_ends(&call, task, true);
+}
+
+SEC("kprobe")
+int kprobe_return(struct pt_regs *ctx)
+{
+	u64 task = task_key();
+
+	if (!has_no_session(task))
+		kprobe_call_ends(ctx, task);
+	return 0;
+}
+
+#endif

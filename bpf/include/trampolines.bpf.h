@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Programs of trampolines. User space makes one copy per function and replaces the marked
+ * instructions: the tag is loaded as a constant, the result from the slot behind the function's
+ * arguments. So neither cookies (6.0) nor bpf_get_func_ip (5.15) are needed.
+ *
+ * The context lives in the trampoline's stack frame: its address is as good as the function's
+ * stack pointer, and the same for entry and exit of one call.
+ */
+#ifndef RETSNOOP_TRAMPOLINES_H
+#define RETSNOOP_TRAMPOLINES_H
+
+/* Whether any function of a program opens sessions. A program for many functions asks for what a
+ * copy for one has as constants, but for this. */
+static __always_inline bool any_opens_session(void)
+{
+	return patched_constant(OPENS_MARK);
+}
+
+static __noinline u64 trampoline_call_starts(u64 *ctx, u64 tag, u64 task, u64 may_open)
+{
+	struct call call = {.ctx = ctx, .sp = (u64)ctx};
+
+	return call_starts(&call, tag, task, any_opens_session(), may_open);
+}
+
+/* Whether a call is of interest at all. */
+static __always_inline bool is_of_interest(u64 tag, u64 task, bool opening)
+{
+	bool sampled = is_sampled();
+
+	if (sampled)
+		count_call(tag);
+	if (!opening && has_no_session(task))
+		return false;
+	if (sampled)
+		count_inside(tag);
+	return true;
+}
+
+static __always_inline int trampoline_call(u64 *ctx, u64 tag, bool opens)
+{
+	bool opening = opens && may_open();
+	u64 task = task_key();
+
+	if (is_of_interest(tag, task, opening))
+		trampoline_call_starts(ctx, tag, task, opening);
+	return 0;
+}
+
+/* The section's type is of no matter: only patched copies are loaded, with their own. */
+SEC("raw_tracepoint/trampoline")
+int trampoline_entry(u64 *ctx)
+{
+	return trampoline_call(ctx, patched_constant(TAG_MARK), any_opens_session());
+}
+
+static __noinline void trampoline_call_ends(u64 *ctx, u64 task, u64 tag, u64 offset)
+{
+	struct call call = {
+		.ctx = ctx,
+		.sp = (u64)ctx,
+		.call_site_offset = offset + TRAMPOLINE_CALL_SITE,
+	};
+
+	read_tag(&call, tag);
+	/* Not by a plain load: a result that is a pointer would be one to the verifier, and no
+	 * number that can be compared. */
+	bpf_probe_read_kernel(&call.result, sizeof(call.result), (void *)ctx + offset);
+	if (cfg.has_cookies)
+		call.ip = bpf_get_func_ip(ctx);
+	call_ends(&call, task, any_opens_session());
+}
+
+SEC("raw_tracepoint/trampoline")
+int trampoline_exit(u64 *ctx)
+{
+	u64 task = task_key();
+
+	if (!has_no_session(task))
+		trampoline_call_ends(ctx, task, patched_constant(TAG_MARK),
+				     patched_constant(RESULT_OFFSET_MARK));
+	return 0;
+}
+
+static __always_inline void read_return(struct call *call, u64 *ctx)
+{
+	bpf_get_func_ret(ctx, &call->result);
+	call->call_site_offset = 8 * bpf_get_func_arg_cnt(ctx) + TRAMPOLINE_CALL_SITE;
+	call->ip = bpf_get_func_ip(ctx);
+}
+
+static __noinline void tracing_call_with_token_ends(u64 *ctx, u64 token, bool opens)
+{
+	struct call call = {.ctx = ctx};
+
+	read_return(&call, ctx);
+	call_with_token_ends(&call, token, opens);
+}
+
+/* fsession.multi: one program and link for call and return of all functions. It cannot skip the
+ * return: its entry has to return 0. The cookie is 0 unless we set it. */
+SEC("raw_tracepoint/trampoline")
+int tracing_session(u64 *ctx)
+{
+	bool opening, sampled;
+	u64 tag, task, token;
+
+	if (session_is_return(ctx) & 0xff) {
+		token = *session_cookie(ctx);
+		if (token)
+			tracing_call_with_token_ends(ctx, token, any_opens_session());
+		return 0;
+	}
+	task = task_key();
+	tag = bpf_get_attach_cookie(ctx);
+	sampled = is_sampled();
+	if (sampled)
+		count_call(tag);
+	opening = any_opens_session() && opens_session(tag) && may_open();
+	if (!opening && has_no_session(task))
+		return 0;
+	if (sampled)
+		count_inside(tag);
+	token = trampoline_call_starts(ctx, tag, task, opening);
+	if (token)
+		*session_cookie(ctx) = token;
+	return 0;
+}
+
+/* fentry.multi and fexit.multi: a program and a link for calls, and one for returns. */
+SEC("raw_tracepoint/trampoline")
+int tracing_entry(u64 *ctx)
+{
+	u64 tag = bpf_get_attach_cookie(ctx);
+
+	return trampoline_call(ctx, tag, any_opens_session() && opens_session(tag));
+}
+
+static __noinline void tracing_call_ends(u64 *ctx, u64 task, bool opens)
+{
+	struct call call = {.ctx = ctx, .sp = (u64)ctx};
+
+	read_tag(&call, bpf_get_attach_cookie(ctx));
+	read_return(&call, ctx);
+	call_ends(&call, task, opens);
+}
+
+SEC("raw_tracepoint/trampoline")
+int tracing_exit(u64 *ctx)
+{
+	u64 task = task_key();
+
+	if (!has_no_session(task))
+		tracing_call_ends(ctx, task, any_opens_session());
+	return 0;
+}
+
+#endif
