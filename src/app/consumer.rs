@@ -25,6 +25,9 @@ pub(super) struct Consumer<'a> {
     limit: Option<u64>,
     role: &'a dyn Fn(Addr) -> AddrRole,
     out: &'a mut dyn Write,
+    /// Sessions that are written and not flushed, and how many these may be.
+    held: u64,
+    hold: u64,
     counts: Counts,
     arming: Arming<'a>,
     traced: &'a Traced,
@@ -79,6 +82,8 @@ impl<'a> Consumer<'a> {
             limit,
             role,
             out,
+            held: 0,
+            hold: 1,
             counts: Counts::default(),
             arming: Arming::default(),
             traced,
@@ -100,6 +105,24 @@ impl<'a> Consumer<'a> {
     /// Functions that are to be attached to, found so far.
     pub(super) fn arming(&mut self) -> &mut Arming<'a> {
         &mut self.arming
+    }
+
+    /// Lets so many sessions be written at once, which is a tenth of what it takes to show one. The
+    /// caller has them delivered before it waits for more.
+    pub(super) fn hold(&mut self, sessions: u64) {
+        self.hold = sessions;
+    }
+
+    /// Has everything written that is held back.
+    pub(super) fn deliver(&mut self) {
+        if self.held == 0 {
+            return;
+        }
+        match self.out.flush() {
+            Ok(()) => self.counts.shown += self.held,
+            Err(error) => self.failed = Some(error),
+        }
+        self.held = 0;
     }
 
     /// Takes one record. A record that makes no sense is counted and costs its session only.
@@ -135,15 +158,24 @@ impl<'a> Consumer<'a> {
             OutputFormat::Text => render::write_session_text(session, &self.context, self.out),
             OutputFormat::Json => render::write_session_json(session, &self.context, self.out),
         };
-        match written.and_then(|()| self.out.flush()) {
-            Ok(()) => self.counts.shown += 1,
-            Err(error) => self.failed = Some(error),
+        if let Err(error) = written {
+            self.failed = Some(error);
+            return;
+        }
+        self.held += 1;
+        if self.held >= self.hold {
+            self.deliver();
         }
     }
 
     /// Whether enough is shown, or nothing more can be.
     pub(super) fn is_done(&self) -> bool {
-        self.failed.is_some() || self.limit.is_some_and(|limit| self.counts.shown >= limit)
+        self.failed.is_some() || self.is_limit_reached()
+    }
+
+    fn is_limit_reached(&self) -> bool {
+        let shown = self.counts.shown + self.held;
+        self.limit.is_some_and(|limit| shown >= limit)
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -2,8 +2,8 @@
 //! Where sessions are written: stdout, stderr where stdout is the command's, or a file that is
 //! begun anew when it is large or when SIGHUP says so.
 //!
-//! What is written is kept until it is flushed, once for each session: so no session is torn
-//! between two files.
+//! What is written is kept until it is flushed, after whole sessions: so none is torn between two
+//! files.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -17,6 +17,9 @@ use super::stop::StopFlag;
 use super::terminal::Stream;
 use crate::config::{Config, OutputFile};
 use crate::diag::Diag;
+
+/// More would only take more memory: by then a write costs little of what its sessions do.
+const AT_ONCE: u64 = 32;
 
 /// Where sessions are written.
 pub(super) struct Output<'a> {
@@ -62,6 +65,15 @@ impl<'a> Output<'a> {
             Target::Stdout(_) => "stdout".to_owned(),
             Target::Stderr(_) => "stderr".to_owned(),
             Target::File(rotating) => format!("`{}`", rotating.options.path.display()),
+        }
+    }
+
+    /// How many sessions may be flushed together: files that are begun anew by size take each
+    /// alone.
+    pub(super) fn takes_at_once(&self) -> u64 {
+        match &self.target {
+            Target::File(rotating) if rotating.options.max_size.is_some() => 1,
+            _ => AT_ONCE,
         }
     }
 

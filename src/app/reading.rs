@@ -91,6 +91,7 @@ impl Sink for Run<'_> {
     }
 
     fn wait(&mut self, tracer: &Tracer<'_>) -> Result<Option<Duration>> {
+        self.consumer.deliver();
         if let Some(until) = self.drain_until {
             // One turn that does not wait, then none.
             self.drain_until = Some(0);

@@ -171,7 +171,8 @@ pub(super) fn trace(
     };
     let behind = Behind::new(&trails, &text, &functions, deferred);
     let surroundings = |context: &TaskContext| neighbourhood.of(context);
-    let consumer = Consumer::new(
+    let hold = out.takes_at_once();
+    let mut consumer = Consumer::new(
         &functions,
         context,
         filter(config),
@@ -185,6 +186,7 @@ pub(super) fn trace(
         },
         &mut out,
     );
+    consumer.hold(hold);
     let command_end = command.as_deref().and_then(Commanded::end);
     let wakers: Vec<BorrowedFd<'_>> = [stop.wakes()]
         .into_iter()
