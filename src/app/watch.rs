@@ -88,7 +88,8 @@ impl<'a> Watch<'a> {
             diag.info(
                 1,
                 format!(
-                    "{} other functions were not traced for a moment meanwhile",
+                    "attached anew to {} other functions: of their calls that were under way the \
+                     returns are not seen",
                     attached.n_functions
                 ),
             );

@@ -10,11 +10,12 @@ use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapFlags};
 use nix::time::{ClockId, clock_gettime};
 
+use super::attach::Link;
 use super::kernel_stats::Hits;
 use super::sys;
 use super::tracer::{Attached, Tracer};
 use crate::select::{Assigned, TracedFunction, Why};
-use crate::spec::FuncId;
+use crate::spec::{BackendKind, FuncId};
 
 /// Where we have not read for so long, no session opens any more. Opening a large image of the
 /// kernel, which happens when there is a first stack to show, must not look like that.
@@ -60,7 +61,8 @@ impl Tracer<'_> {
     }
 
     /// Takes functions out of the trace. Links that are for many functions are closed and made
-    /// anew for the others, which are not traced in between.
+    /// anew for the others: of calls that are under way the returns are not seen. Those of
+    /// kprobe.session are made anew before, so that no call is missed; others after.
     ///
     /// # Errors
     /// When the others cannot be attached to again.
@@ -69,25 +71,21 @@ impl Tracer<'_> {
         gone: &BTreeSet<FuncId>,
         functions: &[TracedFunction],
     ) -> Result<Attached> {
-        let is_hit = |function: &FuncId| gone.contains(function);
         let mut again = Vec::new();
-        for (backend, links) in &mut self.links {
-            let (hit, kept): (Vec<_>, Vec<_>) = links
-                .links
-                .drain(..)
-                .partition(|link| link.functions.iter().any(is_hit));
-            links.links = kept;
+        let mut to_close = Vec::new();
+        let mut is_turn_over = false;
+        for (backend, hit) in self.take_links_of(gone) {
             let affected: BTreeSet<FuncId> = hit
                 .iter()
                 .flat_map(|link| link.functions.iter().copied())
                 .collect();
-            let missed = hit
-                .iter()
-                .map(|link| sys::link_misses(*backend, link.fd.as_fd()));
-            self.missed_by_closed += missed.sum::<u64>();
-            drop(hit);
-            links.n_attached = links.n_attached.saturating_sub(affected.len());
-            again.extend(affected.difference(gone).map(|id| (*id, *backend)));
+            again.extend(affected.difference(gone).map(|id| (*id, backend)));
+            if backend == BackendKind::KprobeSession {
+                is_turn_over = true;
+                to_close.push((backend, hit));
+            } else {
+                self.close(backend, hit);
+            }
         }
         let (again, assigned): (Vec<TracedFunction>, Vec<Assigned>) = again
             .into_iter()
@@ -99,6 +97,46 @@ impl Tracer<'_> {
                 Some((functions.get(id.index())?.clone(), assigned))
             })
             .unzip();
-        self.attach(&again, &assigned, &mut |_, _| true)
+        self.loaded.turn += u32::from(is_turn_over);
+        let attached = self.attach(&again, &assigned, &mut |_, _| true);
+        let bss = self.loaded.skel.maps.bss_data.as_deref_mut();
+        bss.context("no .bss")?.session_turn = self.loaded.turn;
+        for (backend, links) in to_close {
+            self.close(backend, links);
+        }
+        attached
+    }
+
+    /// Links that functions go with. Of kprobe.session's all or none: their programs take turns.
+    fn take_links_of(&mut self, gone: &BTreeSet<FuncId>) -> Vec<(BackendKind, Vec<Link>)> {
+        let is_hit = |link: &Link| link.functions.iter().any(|id| gone.contains(id));
+        let mut taken = Vec::new();
+        let are_sessions_hit = self.links.iter().any(|(backend, links)| {
+            *backend == BackendKind::KprobeSession && links.links.iter().any(is_hit)
+        });
+        for (backend, links) in &mut self.links {
+            let are_all_hit = are_sessions_hit && *backend == BackendKind::KprobeSession;
+            let (hit, kept): (Vec<_>, Vec<_>) = links
+                .links
+                .drain(..)
+                .partition(|link| are_all_hit || is_hit(link));
+            links.links = kept;
+            let affected: BTreeSet<FuncId> = hit
+                .iter()
+                .flat_map(|link| link.functions.iter().copied())
+                .collect();
+            links.n_attached = links.n_attached.saturating_sub(affected.len());
+            taken.push((*backend, hit));
+        }
+        taken.retain(|(_, links)| !links.is_empty());
+        taken
+    }
+
+    /// What they missed is not forgotten.
+    fn close(&mut self, backend: BackendKind, links: Vec<Link>) {
+        let missed = links
+            .iter()
+            .map(|link| sys::link_misses(backend, link.fd.as_fd()));
+        self.missed_by_closed += missed.sum::<u64>();
     }
 }

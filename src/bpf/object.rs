@@ -32,6 +32,8 @@ pub(super) struct Loaded<'obj> {
     pub(super) tracefs: Option<PathBuf>,
     /// Whether the kernel preempts programs that are not of kprobes.
     pub(super) preempts_programs: bool,
+    /// When it is the turn of programs of kprobe.session that are loaded now.
+    pub(super) turn: u32,
 }
 
 /// Relocated instructions of each program.
@@ -89,6 +91,7 @@ pub(super) fn load<'obj>(
         copier,
         tracefs: settings.tracefs.clone(),
         preempts_programs: settings.preempts_programs,
+        turn: 0,
     })
 }
 

@@ -39,13 +39,10 @@ impl Backend for Session {
         let mut loaded_for = Vec::new();
         let roles = by_role(functions, inner, opening);
         match (roles.len(), entries(functions)) {
-            (2, Some(entries)) => {
-                let all = roles.into_iter().map(|(_, functions)| functions);
-                loaded_for.push((load(any, entries)?, all.collect()));
-            }
+            (2, Some(entries)) => loaded_for.push((load(any, entries)?, functions.to_vec())),
             _ => {
                 for (template, functions) in roles {
-                    loaded_for.push((load(template, Entries::default())?, vec![functions]));
+                    loaded_for.push((load(template, Entries::default())?, functions));
                 }
             }
         }
@@ -78,7 +75,7 @@ impl Backend for Pair {
         let opening = (c"kprobe_opening", &*templates.kprobe_opening);
         let mut loaded_for = Vec::new();
         for ((name, template), functions) in by_role(functions, inner, opening) {
-            loaded_for.push((load(name, template)?, vec![functions]));
+            loaded_for.push((load(name, template)?, functions));
         }
         let mut links = attach_each(loaded_for, progress, &|entry, addrs, cookies| {
             pair(entry, returns.as_fd(), addrs, cookies)
@@ -120,34 +117,27 @@ fn entries(functions: &[&TracedFunction]) -> Option<Entries> {
 /// Attaches a program at these addresses, with these cookies.
 type Attach<'a> = dyn Fn(BorrowedFd<'_>, &[u64], &[u64]) -> io::Result<Vec<OwnedFd>> + 'a;
 
-/// A program, and the functions that it is for: those of each role have a link of their own, so that
-/// inner functions can be taken out without one to entry functions being closed.
-type ForRoles<'f> = (OwnedFd, Vec<Vec<&'f TracedFunction>>);
+/// A program, and the functions that it is for.
+type ForFunctions<'f> = (OwnedFd, Vec<&'f TracedFunction>);
 
 /// Attaches programs, each to its functions. All are loaded by then: the verifier may be among
 /// what is traced, and is several times slower after.
 fn attach_each(
-    programs: Vec<ForRoles<'_>>,
+    programs: Vec<ForFunctions<'_>>,
     progress: Progress<'_>,
     attach: &Attach<'_>,
 ) -> Result<Links> {
-    let n_functions = programs
-        .iter()
-        .flat_map(|(_, roles)| roles)
-        .map(Vec::len)
-        .sum();
+    let n_functions = programs.iter().map(|(_, functions)| functions.len()).sum();
     let mut links = Links::default();
-    for (program, roles) in programs {
+    for (program, functions) in programs {
         let attach = |batch: &[&TracedFunction]| {
             let (addrs, cookies) = addrs_and_cookies(batch);
             attach(program.as_fd(), &addrs, &cookies)
         };
-        for functions in roles {
-            attach_all(&attach, &functions, &mut links)?;
-            let n_done = links.n_attached + links.refused.len();
-            if !progress(n_done, n_functions) {
-                bail!("interrupted");
-            }
+        attach_all(&attach, &functions, &mut links)?;
+        let n_done = links.n_attached + links.refused.len();
+        if !progress(n_done, n_functions) {
+            bail!("interrupted");
         }
         links.programs.push(program);
     }
@@ -163,6 +153,7 @@ fn program(
 ) -> Result<OwnedFd> {
     let copy = Copy {
         entries,
+        turn: loaded.turn,
         ..Copy::default()
     };
     let insns = loaded.copier.copy(template, copy);

@@ -106,6 +106,69 @@ fn a_function_that_is_called_too_often_is_detached_and_the_others_go_on() {
     assert!(report.stderr.contains(note), "{}", report.stderr);
 }
 
+/// A thread that has `bpf()` fail about every millisecond.
+struct Steady {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<u64>,
+}
+
+impl Steady {
+    fn start() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            sys::rename_thread(c"steady");
+            let mut n_calls = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                sys::fail_bpf();
+                n_calls += 1;
+                thread::sleep(Duration::from_millis(1));
+            }
+            n_calls
+        });
+        Self { stop, thread }
+    }
+
+    /// Ends it; how many calls it made.
+    fn finish(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+#[test]
+fn while_a_function_is_taken_out_no_call_of_the_others_is_missed() {
+    let arguments = [
+        "-e",
+        "*_sys_bpf",
+        "-e",
+        "__x64_sys_close",
+        "-a",
+        "map_create",
+        "-sn",
+        "-n",
+        "steady",
+        "--max-rate",
+        "20000",
+    ];
+    let trace = Trace::start(&arguments);
+    let steady = Steady::start();
+    let busy = Busy::start();
+    wait_for_detached(&trace);
+    drop(busy);
+    let n_calls = steady.finish();
+    let report = trace.finish();
+    let started = report.summary.count("started");
+    // One that comes while a program runs on that CPU is not seen either.
+    let withheld = report.summary.count("withheld.recursion");
+    assert!(n_calls > 100, "{n_calls} calls");
+    assert!(
+        (n_calls.saturating_sub(withheld)..=n_calls).contains(&started),
+        "{started} of {n_calls} calls, {withheld} withheld: {}",
+        report.stderr
+    );
+}
+
 #[test]
 fn the_dearest_function_is_detached_when_all_exceed_the_budget() {
     let trace = Trace::start(&[BOTH, &["--max-rate", "0", "--budget", "0.5%"]].concat());
