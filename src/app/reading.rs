@@ -28,8 +28,8 @@ pub(super) struct Run<'a> {
     pub(super) deadline: Deadline,
     /// With it the run ends.
     pub(super) command: Option<&'a mut Commanded>,
-    /// Set once tracing has stopped: read until so many session records are there.
-    pub(super) drain_until: Option<u64>,
+    /// Set once tracing has stopped.
+    pub(super) draining: Option<Draining>,
     /// Cgroups that came or went, to be looked at.
     pub(super) cgroups: Vec<CgroupRecord>,
     /// When those before are to be looked at again.
@@ -59,15 +59,10 @@ impl Run<'_> {
         }
     }
 
-    /// Reads what is in the buffer still; a program that was running when tracing stopped may
-    /// send its record a moment later.
+    /// Reads what is in the buffer still.
     pub(super) fn drain(&mut self, tracer: &Tracer<'_>) -> Result<()> {
-        for _ in 0..10 {
-            let sent = tracer.stats().shown;
-            if self.consumer.counts().received >= sent {
-                break;
-            }
-            self.drain_until = Some(sent);
+        if self.consumer.counts().received < tracer.stats().shown {
+            self.draining = Some(Draining::default());
             tracer.poll(self, &[])?;
         }
         Ok(())
@@ -92,10 +87,10 @@ impl Sink for Run<'_> {
 
     fn wait(&mut self, tracer: &Tracer<'_>) -> Result<Option<Duration>> {
         self.consumer.deliver();
-        if let Some(until) = self.drain_until {
-            // One turn that does not wait, then none.
-            self.drain_until = Some(0);
-            return Ok((until > 0).then_some(Duration::from_millis(1)));
+        if let Some(draining) = &mut self.draining {
+            let received = self.consumer.counts().received;
+            let is_over = received >= tracer.stats().shown || !draining.goes_on(received);
+            return Ok((!is_over).then_some(Duration::from_millis(1)));
         }
         let is_wanted_elsewhere = self.is_over()
             || !self.cgroups.is_empty()
@@ -110,6 +105,30 @@ impl Sink for Run<'_> {
             .map(|at| at.saturating_duration_since(Instant::now()));
         let wait = self.deadline.wait();
         Ok(wait.map(|wait| until_look.map_or(wait, |until| wait.min(until))))
+    }
+}
+
+/// Reading what was sent before the end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Draining {
+    received: u64,
+    /// In so many turns nothing came.
+    idle: u32,
+}
+
+impl Draining {
+    /// A program that was running when tracing stopped may send its record a moment later; some
+    /// records make no sense, and are not among the received.
+    const PATIENCE: u32 = 10;
+
+    fn goes_on(&mut self, received: u64) -> bool {
+        self.idle = if received > self.received {
+            0
+        } else {
+            self.idle + 1
+        };
+        self.received = received;
+        self.idle <= Self::PATIENCE
     }
 }
 

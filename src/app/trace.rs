@@ -201,7 +201,7 @@ pub(super) fn trace(
         stop,
         deadline: Deadline::after(config.run.duration),
         command,
-        drain_until: None,
+        draining: None,
         cgroups: Vec::new(),
         look_at: None,
         caught_up: scoping.caught_up(),

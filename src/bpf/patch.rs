@@ -36,7 +36,7 @@ pub(super) struct Copy {
     pub(super) turn: u32,
 }
 
-/// Functions that are told by where their programs run, as `is_entry` of `retsnoop.bpf.c` does.
+/// Functions that are told by where their programs run, as `is_entry` of `kprobes.bpf.h` does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entries {
     /// A bit for each 64th block.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A running trace: attached links, the ring buffer, the counters. Dropping it detaches all.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
@@ -31,8 +32,12 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// After a few records we pause, so that the next ones come together: to be woken for each session
 /// costs its task as much as the stack, where both have one processor. After many we do not.
-const FEW_RECORDS: u32 = 64;
+const FEW_RECORDS: i32 = 64;
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// After so many records the sink is asked, though there may be more: where they come faster than
+/// they are read there is no end of them.
+const AT_ONCE: usize = 1024;
 
 /// Where the BPF object lives: a local of whoever runs the trace, so that nothing has to be
 /// leaked or to refer to itself.
@@ -273,10 +278,8 @@ impl<'obj> Tracer<'obj> {
     /// When the ring buffer cannot be read; those of the sink.
     pub fn poll(&self, sink: &mut dyn Sink, wakers: &[BorrowedFd<'_>]) -> Result<()> {
         let sink = RefCell::new(sink);
-        let n_records = Cell::new(0_u32);
         let mut builder = RingBufferBuilder::new();
         builder.add(&self.loaded.skel.maps.events, |bytes| {
-            n_records.update(|n_records| n_records.saturating_add(1));
             sink.borrow_mut().record(bytes);
             0
         })?;
@@ -295,15 +298,18 @@ impl<'obj> Tracer<'obj> {
                 self.keep_alive(STALLED_AFTER)?;
                 told = Some(Instant::now());
             }
-            n_records.set(0);
             // Rounded up, or the last millisecond would be waited for without end.
             let timeout = PollTimeout::try_from(timeout.as_micros().div_ceil(1000));
             match poll(&mut fds, timeout.unwrap_or(PollTimeout::MAX)) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(error) => return Err(error).context("failed to wait for records"),
             }
-            ring.consume().context("failed to read the ring buffer")?;
-            if (1..FEW_RECORDS).contains(&n_records.get()) {
+            let n_records = ring.consume_raw_n(AT_ONCE);
+            if n_records < 0 {
+                let error = io::Error::from_raw_os_error(-n_records);
+                return Err(error).context("failed to read the ring buffer");
+            }
+            if (1..FEW_RECORDS).contains(&n_records) {
                 thread::sleep(PAUSE);
             }
         }

@@ -104,7 +104,7 @@ pub(super) fn implementation(backend: BackendKind) -> Box<dyn Backend> {
 
 /// What a program is told of its function: id, class of the result, whether it opens sessions.
 ///
-/// `read_tag` and `OPENS_SHIFT` of `retsnoop.bpf.c` take it apart.
+/// `read_tag` and `OPENS_SHIFT` of `calls.bpf.h` take it apart.
 fn tag(function: &TracedFunction) -> u64 {
     let opens = u64::from(function.entry.is_some());
     let answers = u64::from(function.entry == Some(EntryPoint::Request)) << 7;

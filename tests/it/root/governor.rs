@@ -230,3 +230,30 @@ fn while_nobody_reads_no_session_opens_and_that_is_counted() {
     assert_eq!(report.of("simfail").len(), 2, "{}", report.stderr);
     assert_eq!(report.summary.count("dropped.stalled"), 5);
 }
+
+#[test]
+fn a_run_that_is_flooded_ends_when_it_is_asked_to() {
+    let arguments = [
+        "-e",
+        "__x64_sys_close",
+        "-sn",
+        "-n",
+        "busy",
+        "--max-rate",
+        "0",
+        "-o",
+        "/dev/null",
+        // What is in the buffer is shown still.
+        "--ringbuf-size",
+        "1",
+    ];
+    let trace = Trace::start(&arguments);
+    let busy = [Busy::start(), Busy::start(), Busy::start()];
+    thread::sleep(Duration::from_secs(3));
+    let asked = Instant::now();
+    let ended = trace.interrupt();
+    let took = asked.elapsed();
+    drop(busy);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(took < Duration::from_secs(15), "{took:?}: {}", ended.stderr);
+}
