@@ -4,6 +4,7 @@
 //! libbpf relocates the programs but loads none: back ends load copies of what they need (`copier`),
 //! each with the type and attach type that it is for.
 
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::process;
@@ -34,6 +35,8 @@ pub(super) struct Loaded<'obj> {
     pub(super) preempts_programs: bool,
     /// When it is the turn of programs of kprobe.session that are loaded now.
     pub(super) turn: u32,
+    /// Whether there are programs that trampolines go on in (`attach::shared`).
+    pub(super) has_shared: Cell<bool>,
 }
 
 /// Relocated instructions of each program.
@@ -92,6 +95,7 @@ pub(super) fn load<'obj>(
         tracefs: settings.tracefs.clone(),
         preempts_programs: settings.preempts_programs,
         turn: 0,
+        has_shared: Cell::new(false),
     })
 }
 

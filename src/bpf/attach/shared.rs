@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
-use libbpf_rs::{Map, MapCore, MapFlags};
+use libbpf_rs::{Map, MapCore, MapFlags, num_possible_cpus};
 use libbpf_sys::bpf_insn;
 
 use super::super::object::Loaded;
@@ -33,7 +33,10 @@ pub(super) struct Sharing {
 impl Sharing {
     /// Loads what is shared by functions that open no sessions; `None` where nothing can be.
     pub(super) fn of(loaded: &Loaded<'_>, functions: &[&TracedFunction]) -> Option<Self> {
-        if functions.len() < WORTH_IT || loaded.preempts_programs {
+        let bss = loaded.skel.maps.bss_data.as_deref()?;
+        // Tags are handed over by CPU.
+        let has_places = num_possible_cpus().is_ok_and(|n_cpus| n_cpus <= bss.handovers.len());
+        if functions.len() < WORTH_IT || loaded.preempts_programs || !has_places {
             return None;
         }
         Self::load(loaded, functions).ok()
@@ -47,6 +50,11 @@ impl Sharing {
             exit: copy(&templates.sharing_exit),
             is_refused: AtomicBool::new(false),
         };
+        let maps = &loaded.skel.maps;
+        // There already: functions that are traced go on in it, and must find it there.
+        if loaded.has_shared.get() {
+            return Ok(sharing);
+        }
         let of_kernel = functions.iter().filter_map(|function| {
             let prototype = function.prototype?;
             (prototype.origin == BtfOrigin::Vmlinux).then_some(prototype)
@@ -55,7 +63,6 @@ impl Sharing {
         let first = *of_kernel
             .peek()
             .context("no function of the kernel itself")?;
-        let maps = &loaded.skel.maps;
         // A kernel that minds refuses a program for a function of another type once the array
         // belongs to the first: found out by the smallest program there is.
         if let Some(other) = of_kernel.find(|other| other.arg_slots != first.arg_slots) {
@@ -76,6 +83,7 @@ impl Sharing {
                 &program::load(c"retsnoop_shared", &copy(template), kind)?,
             )?;
         }
+        loaded.has_shared.set(true);
         Ok(sharing)
     }
 
