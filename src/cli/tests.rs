@@ -121,8 +121,8 @@ fn a_value_that_makes_no_sense_is_told_with_its_option() {
     );
     assert_eq!(
         message("-L fast"),
-        "invalid value 'fast' for '--longer <TIME>': a time is a whole number and a unit: \
-         500us, 10ms, 2s, 5m"
+        "invalid value 'fast' for '--longer <TIME>': a time is a number and a unit: \
+         500us, 1.5ms, 2s, 5m"
     );
     assert_eq!(
         message("--max-events 0"),

@@ -12,7 +12,7 @@ pub enum BareUnit {
     Seconds,
 }
 
-/// The time span that `text` means: a whole number and a unit (`ns`, `us`, `ms`, `s`, `m`).
+/// The time span that `text` means: a number and a unit (`ns`, `us`, `ms`, `s`, `m`).
 ///
 /// # Errors
 ///
@@ -20,10 +20,16 @@ pub enum BareUnit {
 pub fn parse_duration(text: &str, bare: BareUnit) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    if number.is_empty() {
-        return Err("a time is a whole number and a unit: 500us, 10ms, 2s, 5m".to_owned());
+    let (whole, rest) = text.split_at(digits);
+    if whole.is_empty()
+        || rest.starts_with('.') && !rest[1..].starts_with(|c: char| c.is_ascii_digit())
+    {
+        return Err("a time is a number and a unit: 500us, 1.5ms, 2s, 5m".to_owned());
     }
+    let (fraction, unit) = match rest.strip_prefix('.') {
+        Some(rest) => rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count()),
+        None => ("", rest),
+    };
     let ns_per_unit: u64 = match (unit.trim_start(), bare) {
         ("ns", _) => 1,
         ("us" | "µs", _) => 1_000,
@@ -32,11 +38,23 @@ pub fn parse_duration(text: &str, bare: BareUnit) -> Result<Duration, String> {
         ("m" | "min", _) => 60_000_000_000,
         (unit, _) => return Err(format!("unknown unit `{unit}`; known: ns, us, ms, s, m")),
     };
-    let nanoseconds = number
-        .parse::<u64>()
-        .ok()
-        .and_then(|n| n.checked_mul(ns_per_unit));
+    let nanoseconds = whole.parse::<u64>().ok().and_then(|whole| {
+        whole
+            .checked_mul(ns_per_unit)?
+            .checked_add(part_of(ns_per_unit, fraction))
+    });
     nanoseconds
         .map(Duration::from_nanos)
         .ok_or_else(|| "longer than 584 years".to_owned())
+}
+
+/// So much of `unit` as the digits behind a decimal point say.
+fn part_of(unit: u64, fraction: &str) -> u64 {
+    let mut part = 0;
+    let mut place = unit;
+    for digit in fraction.bytes() {
+        place /= 10;
+        part += place * u64::from(digit - b'0');
+    }
+    part
 }

@@ -148,6 +148,11 @@ fn an_unknown_errno_is_an_error_with_the_nearest_names() {
 fn a_time_has_a_unit_or_the_one_of_its_option() {
     let longer = |text: &str| parse_duration(text, BareUnit::Milliseconds);
     assert_eq!(longer("500us"), Ok(Duration::from_micros(500)));
+    assert_eq!(longer("0.25s"), Ok(Duration::from_millis(250)));
+    assert_eq!(longer("1.5"), Ok(Duration::from_micros(1500)));
+    assert_eq!(longer("1.0001us"), Ok(Duration::from_micros(1)));
+    assert!(longer("1.s").unwrap_err().starts_with("a time is a number"));
+    assert!(longer("1.2.3s").unwrap_err().starts_with("unknown unit"));
     assert_eq!(longer("10ms"), Ok(Duration::from_millis(10)));
     assert_eq!(longer("10"), Ok(Duration::from_millis(10)));
     assert_eq!(longer("2s"), Ok(Duration::from_secs(2)));
