@@ -68,11 +68,19 @@ impl Line {
     /// Blanks up to a column.
     pub(super) fn pad_to(&mut self, column: usize) {
         let mut missing = column.saturating_sub(self.width());
+        if missing == 0 {
+            return;
+        }
         while missing > 0 {
             let blanks = missing.min(BLANKS.len());
-            self.push(Style::Plain, &BLANKS[..blanks]);
+            self.text.push_str(&BLANKS[..blanks]);
             missing -= blanks;
         }
+        self.pieces.push(Piece {
+            style: Style::Plain,
+            end: self.text.len(),
+            width: column,
+        });
     }
 
     /// Characters seen so far.
@@ -147,8 +155,8 @@ pub(super) struct Page {
     color: bool,
 }
 
-/// What most sessions take, in bytes.
-const PAGE: usize = 1000;
+/// What most sessions take, in bytes: to let it grow costs more than to have too much.
+const PAGE: usize = 4000;
 
 /// What most lines take, in bytes and in pieces.
 const LINE: (usize, usize) = (200, 12);
