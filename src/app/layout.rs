@@ -42,6 +42,7 @@ pub(super) fn layout(
         has_task_btf: btf
             .enum_value("bpf_func_id", "BPF_FUNC_get_current_task_btf")
             .is_some(),
+        finds_types_fast: btf.is_sorted(),
         preempt: preempt(btf, kallsyms),
         session_is_return: btf.func_id("bpf_session_is_return"),
         session_cookie: btf.func_id("bpf_session_cookie"),

@@ -195,7 +195,7 @@ fn config(settings: &Settings) -> types::config {
         has_never_errors: u32::from(settings.errors.never.is_some()),
         has_task_btf: u32::from(layout.has_task_btf),
         has_cookies: u32::from(layout.has_cookies),
-        reserved: 0,
+        finds_types_fast: u32::from(layout.finds_types_fast),
     }
 }
 

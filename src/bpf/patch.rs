@@ -162,6 +162,7 @@ mod tests {
         Layout {
             task: TaskLayout::default(),
             has_task_btf: true,
+            finds_types_fast: true,
             preempt: Preempt::Variable {
                 btf_id: 77,
                 offset: 0,

@@ -91,6 +91,8 @@ pub struct Layout {
     pub task: TaskLayout,
     /// Whether programs can ask for the current task by type: 5.11.
     pub has_task_btf: bool,
+    /// Whether the verifier finds a type by its name without going through all of them.
+    pub finds_types_fast: bool,
     /// Where `preempt_count` is.
     pub preempt: Preempt,
     /// BTF id of `bpf_session_is_return`, where the kernel has it.

@@ -106,6 +106,15 @@ impl Btf {
         })
     }
 
+    /// Whether its types stand in the order of their names, those without one first: as far as the
+    /// first thousand names tell.
+    #[must_use]
+    pub fn is_sorted(&self) -> bool {
+        let names = (self.first_id..self.next_id()).map(|id| self.name_bytes(id));
+        let named = names.skip_while(|name| name.is_empty());
+        named.take(1000).is_sorted()
+    }
+
     /// Number of types, the base's included.
     #[must_use]
     pub fn type_count(&self) -> usize {

@@ -52,6 +52,21 @@ fn functions_are_listed_with_their_ids_and_equal_names_are_told() {
 }
 
 #[test]
+fn types_are_sorted_whose_names_come_in_their_order_behind_those_without() {
+    let mut builder = Builder::kernel();
+    let char = builder.int("char", 1, 1);
+    builder.pointer(char);
+    assert!(!parse(&builder).is_sorted());
+    let mut builder = Builder::kernel();
+    builder.pointer(2);
+    builder.int("char", 1, 1);
+    builder.int("int", 4, 1);
+    assert!(parse(&builder).is_sorted());
+    builder.int("bool", 1, 1);
+    assert!(!parse(&builder).is_sorted());
+}
+
+#[test]
 fn a_result_is_judged_by_its_type_behind_names_and_qualifiers() {
     assert_eq!(result_of("f", |_| 0), ResultType::Void);
     assert_eq!(
