@@ -60,11 +60,15 @@ pub(super) fn fork(plan: &Plan<'_>) -> io::Result<libc::pid_t> {
     let groups: Vec<libc::gid_t> = plan.identity.map_or_else(Vec::new, |identity| {
         identity.groups.iter().map(|group| group.as_raw()).collect()
     });
+    // Of children whose ends are ignored, which is handed down to us like any ignored signal, the
+    // kernel keeps no status: we would wait for ever.
+    // SAFETY: the default action is no function of ours.
+    let before = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     // SAFETY: there is one thread, so the child finds no lock taken; it leaves by `execve` or
     // `_exit`.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
-        0 => child(plan, &arguments, &environment, &groups),
+        0 => child(plan, before, &arguments, &environment, &groups),
         pid => Ok(pid),
     }
 }
@@ -76,6 +80,7 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
 
 fn child(
     plan: &Plan<'_>,
+    on_child: libc::sighandler_t,
     arguments: &[*const libc::c_char],
     environment: &[*const libc::c_char],
     groups: &[libc::gid_t],
@@ -93,6 +98,10 @@ fn child(
     if !PIPE_WAS_IGNORED.load(Ordering::Relaxed) {
         // SAFETY: the default action is no function of ours.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    }
+    if on_child == libc::SIG_IGN {
+        // SAFETY: to ignore is no function of ours.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
     }
     if let Some(program) = arguments.first() {
         // SAFETY: both arrays end with a null pointer, and their strings live in `plan`.

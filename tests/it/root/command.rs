@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -57,6 +58,22 @@ fn the_first_failing_call_is_seen_and_nobody_elses() {
     let sessions: Vec<&str> = text.lines().collect();
     assert_eq!(sessions.len(), 2, "{text}");
     assert!(sessions[0].contains("\"comm\":\"simfail\""), "{text}");
+}
+
+/// Who ignores the ends of children, as some supervisors do, hands that down: the kernel then keeps
+/// no status for anybody.
+#[test]
+fn its_end_is_noticed_where_ends_of_children_are_ignored() {
+    let inner = program(BPF);
+    let mut command = Command::new("env");
+    command
+        .arg("--ignore-signal=CHLD")
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .args(["--", "grep", "-q", "^SigIgn:.*1....$", "/proc/self/status"])
+        .stdout(Stdio::piped());
+    let ended = Trace::spawn(command).wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
 }
 
 #[test]
