@@ -13,7 +13,7 @@
 #define ENTRY_BITS_MARK 0x7261736e6f6f7025
 #define ENTRY_BLOCK_MARK 0x7261736e6f6f7030 /* and the next seven */
 
-/* Becomes whose turn it is to be a program's: see is_our_turn(). */
+/* Becomes the number that session_turn has when it is the program's turn: see is_our_turn(). */
 #define TURN_MARK 0x7261736e6f6f7026
 
 /* Becomes the tag of the function that a copy of a program is for. */

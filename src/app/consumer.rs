@@ -107,8 +107,8 @@ impl<'a> Consumer<'a> {
         &mut self.arming
     }
 
-    /// Lets so many sessions be written at once, which is a tenth of what it takes to show one. The
-    /// caller has them delivered before it waits for more.
+    /// Lets so many sessions be written at once: to write each alone is a tenth of what it takes to
+    /// show it. The caller has them delivered before it waits for more.
     pub(super) fn hold(&mut self, sessions: u64) {
         self.hold = sessions;
     }

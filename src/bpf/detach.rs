@@ -75,10 +75,7 @@ impl Tracer<'_> {
         let mut to_close = Vec::new();
         let mut is_turn_over = false;
         for (backend, hit) in self.take_links_of(gone) {
-            let affected: BTreeSet<FuncId> = hit
-                .iter()
-                .flat_map(|link| link.functions.iter().copied())
-                .collect();
+            let affected = functions_of(&hit);
             again.extend(affected.difference(gone).map(|id| (*id, backend)));
             if backend == BackendKind::KprobeSession {
                 is_turn_over = true;
@@ -121,11 +118,7 @@ impl Tracer<'_> {
                 .drain(..)
                 .partition(|link| are_all_hit || is_hit(link));
             links.links = kept;
-            let affected: BTreeSet<FuncId> = hit
-                .iter()
-                .flat_map(|link| link.functions.iter().copied())
-                .collect();
-            links.n_attached = links.n_attached.saturating_sub(affected.len());
+            links.n_attached = links.n_attached.saturating_sub(functions_of(&hit).len());
             taken.push((*backend, hit));
         }
         taken.retain(|(_, links)| !links.is_empty());
@@ -139,4 +132,10 @@ impl Tracer<'_> {
             .map(|link| sys::link_misses(backend, link.fd.as_fd()));
         self.missed_by_closed += missed.sum::<u64>();
     }
+}
+
+/// A function has several links with some back ends.
+fn functions_of(links: &[Link]) -> BTreeSet<FuncId> {
+    let functions = links.iter().flat_map(|link| &link.functions);
+    functions.copied().collect()
 }

@@ -155,7 +155,7 @@ pub(super) struct Page {
     color: bool,
 }
 
-/// What most sessions take, in bytes: to let it grow costs more than to have too much.
+/// What nearly all sessions take, in bytes.
 const PAGE: usize = 4000;
 
 /// What most lines take, in bytes and in pieces.
