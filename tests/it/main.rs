@@ -10,3 +10,4 @@ mod fuzz;
 mod noise;
 mod replay;
 mod root;
+mod scripts;
