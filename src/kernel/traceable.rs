@@ -135,6 +135,9 @@ pub enum PatchSite {
     Nop,
     /// It is traced: a call of this address.
     Call(Addr),
+    /// It is traced by a trampoline that does not return here, as newer kernels (7.3 does) make them
+    /// where nothing has to be done after the function: a jump to this address.
+    Jump(Addr),
     /// It is being changed right now.
     Changing,
 }
@@ -165,12 +168,15 @@ impl PatchSite {
         }
         let [opcode, displacement @ ..] = site;
         match opcode {
-            0xe8 => {
+            0xe8 | 0xe9 => {
                 let behind = addr.0.wrapping_add((start + LEN) as u64);
                 let displacement = i32::from_le_bytes(displacement);
-                Some(Self::Call(Addr(
-                    behind.wrapping_add_signed(displacement.into()),
-                )))
+                let target = Addr(behind.wrapping_add_signed(displacement.into()));
+                Some(if opcode == 0xe8 {
+                    Self::Call(target)
+                } else {
+                    Self::Jump(target)
+                })
             }
             // `int3` comes first and goes last. Start-up code that was freed is full of it.
             0xcc if displacement != [0xcc; 4] => Some(Self::Changing),
@@ -318,6 +324,10 @@ mod tests {
         assert_eq!(
             behind_pad([0xe8, 0xf7, 0xff, 0xff, 0xff]),
             Some(PatchSite::Call(Addr(0x1000)))
+        );
+        assert_eq!(
+            behind_pad([0xe9, 0xf7, 0xff, 0xff, 0xff]),
+            Some(PatchSite::Jump(Addr(0x1000)))
         );
         assert_eq!(
             behind_pad([0xcc, 0x1f, 0x44, 0, 0]),

@@ -264,6 +264,11 @@ fn text_tracing(kcore: &Kcore, kallsyms: &Kallsyms, addr: Addr) -> Tracing {
             Some((callee, _)) => callee.name.starts_with("ftrace_") || callee.module.is_some(),
             None => true,
         },
+        // A function that is a jump to another one goes to a symbol, and not to one of BPF's.
+        Some(PatchSite::Jump(target)) => match kallsyms.resolve(target) {
+            Some((callee, _)) => callee.module == Some("bpf"),
+            None => true,
+        },
     };
     if is_possible {
         Tracing::Possible
