@@ -13,7 +13,7 @@ use libbpf_sys::bpf_insn;
 use super::super::object::Loaded;
 use super::super::patch::{Copy, Single, for_single};
 use super::super::program;
-use super::super::rlimit::allow_descriptors;
+use super::super::rlimit::those_that_fit;
 use super::super::sys::{self, ProgramKind};
 use super::{Backend, Links, Progress, Refused, tag};
 use crate::select::TracedFunction;
@@ -48,7 +48,8 @@ impl Backend for Kprobe {
         functions: &[&TracedFunction],
         progress: Progress<'_>,
     ) -> Result<Links> {
-        allow_descriptors(DESCRIPTORS * functions.len() as u64)?;
+        let mut links = Links::default();
+        let functions = those_that_fit(functions, DESCRIPTORS, &mut links.refused)?;
         let pmu = loaded
             .copier
             .layout
@@ -62,7 +63,6 @@ impl Backend for Kprobe {
         let open = |function: &TracedFunction, is_return| {
             sys::open_kprobe(pmu, is_return, function.addr.0).map_err(Error::from)
         };
-        let mut links = Links::default();
         attach_all(loaded, &entries, &open, functions, &mut links, progress)?;
         Ok(links)
     }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result};
 
 use super::super::object::Loaded;
-use super::super::rlimit::allow_descriptors;
+use super::super::rlimit::those_that_fit;
 use super::super::sys::{self, Guardian};
 use super::kprobe::{Entries, attach_all};
 use super::{Backend, Links, Progress};
@@ -38,11 +38,13 @@ impl Backend for OnLoad {
         functions: &[&TracedFunction],
         progress: Progress<'_>,
     ) -> Result<Links> {
-        allow_descriptors(DESCRIPTORS * functions.len() as u64)?;
+        let mut refused = Vec::new();
+        let functions = those_that_fit(functions, DESCRIPTORS, &mut refused)?;
         let tracefs = loaded.tracefs.as_deref().context("no tracefs")?;
         let probes = Probes::new(tracefs);
         let mut links = Links {
             guardian: Some(probes.watched(functions)?),
+            refused,
             ..Links::default()
         };
         let templates = &loaded.templates;

@@ -18,7 +18,7 @@ use libbpf_sys::{bpf_attach_type, bpf_insn};
 use super::super::object::Loaded;
 use super::super::patch::{Copy, Single, for_single};
 use super::super::program;
-use super::super::rlimit::allow_descriptors;
+use super::super::rlimit::those_that_fit;
 use super::super::sys::{self, ProgramKind, TRACE_FENTRY, TRACE_FEXIT};
 use super::shared::Sharing;
 use super::{Backend, Links, Progress, Refused, tag};
@@ -42,9 +42,9 @@ impl Backend for Trampoline {
         functions: &[&TracedFunction],
         progress: Progress<'_>,
     ) -> Result<Links> {
-        allow_descriptors(DESCRIPTORS * functions.len() as u64)?;
-        let modules = module_btfs(functions)?;
         let mut links = Links::default();
+        let functions = those_that_fit(functions, DESCRIPTORS, &mut links.refused)?;
+        let modules = module_btfs(functions)?;
         let programs = load_all(loaded, functions, &modules);
         for (n_done, (function, programs)) in functions.iter().zip(programs).enumerate() {
             match programs.and_then(|programs| attach_one(&programs).map(|new| (programs, new))) {
