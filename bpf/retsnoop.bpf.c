@@ -21,6 +21,8 @@
 #include "guard.bpf.h"
 #include "session.bpf.h"
 #include "emit.bpf.h"
+#include "frames.bpf.h"
+#include "records.bpf.h"
 #include "stack.bpf.h"
 #include "calls.bpf.h"
 #include "kprobes.bpf.h"

@@ -125,7 +125,7 @@ static __always_inline void end_call(struct call *call, u64 task, bool opens)
 	if (!key || !ready || !enter_guard(&guard, key))
 		return;
 	session = find_session(key);
-	if (session)
+	if (session && !is_on_other_stack(session, call->sp))
 		take_return(call, session, opens);
 	leave_guard(&guard);
 }

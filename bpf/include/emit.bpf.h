@@ -3,13 +3,31 @@
 #ifndef RETSNOOP_EMIT_H
 #define RETSNOOP_EMIT_H
 
-/* Takes the kernel stack of the failure that is being made right now. Returns its number. */
-static u32 capture_stack(void *ctx, struct session *session)
+/*
+ * Stacks are numbered from 1, those of each kind apart: the number is in the lower byte, the kind
+ * in the one above. session->cap_top has the last number of kind 0 in its lower half, that of kind
+ * 1 in its upper half. MAX_CAPTURES is less than a byte holds.
+ */
+#define KIND_SHIFT 8
+#define CAP_TOP_SHIFT 16
+
+static __always_inline u32 last_capture(const struct session *session, u32 kind)
 {
-	u32 index = session->cap_top & (MAX_STACKS - 1);
-	struct rec_stack *stack = &session->stacks[index];
+	return session->cap_top >> (kind * CAP_TOP_SHIFT) & 0xff;
+}
+
+/* Takes the kernel stack of the failure that is being made right now. Kind 1 is of failures after
+ * another one. Returns its number. */
+static u32 capture_stack(void *ctx, struct session *session, u32 kind)
+{
+	u32 last = last_capture(session, kind);
+	u32 index = kind * MAX_STACKS_OF_KIND + (last & (MAX_STACKS_OF_KIND - 1));
+	struct rec_stack *stack;
 	long size;
 
+	/* Or the compiler proves the mask useless and the verifier misses it. */
+	barrier_var(index);
+	stack = &session->stacks[index & (MAX_STACKS - 1)];
 	if (session->captures >= MAX_CAPTURES) {
 		session->out.missing_stacks++;
 		return 0;
@@ -22,8 +40,8 @@ static u32 capture_stack(void *ctx, struct session *session)
 		session->out.missing_stacks++;
 		return 0;
 	}
-	session->cap_top++;
-	stack->capture = session->cap_top;
+	session->cap_top += 1 << (kind * CAP_TOP_SHIFT);
+	stack->capture = (last + 1) | kind << KIND_SHIFT;
 	stack->n_addrs = (u32)size / 8;
 	return stack->capture;
 }
@@ -73,9 +91,11 @@ static void send_stacks(struct session *session)
 	}
 	for (i = 0; i < MAX_STACKS; i++) {
 		struct rec_stack *stack = &session->stacks[i];
+		u32 kind = i / MAX_STACKS_OF_KIND;
+		u32 number = stack->capture & 0xff;
 		/* Others were given up again with the successful call they were taken in, or are of
 		 * another session, or were never taken. */
-		if (stack->capture && session->cap_top - stack->capture < MAX_STACKS)
+		if (number && last_capture(session, kind) - number < MAX_STACKS_OF_KIND)
 			send_stack(session, stack);
 	}
 }

@@ -128,7 +128,7 @@ struct rec_session {
 	__u32 n_calls; /* elements of calls[] that are sent */
 	__u32 peak; /* the valid ones are calls[i % MAX_CALLS] for peak - MAX_CALLS <= i < top */
 	__u32 top;
-	__u32 reserved;
+	__u32 cut; /* records given up of what was called after a failure */
 	struct call_rec calls[MAX_CALLS]; /* in the order in which they ended */
 };
 _Static_assert(sizeof(struct rec_session) == 24 + 16 + 8 + 32 + 40 + 56 * MAX_CALLS, "wire");

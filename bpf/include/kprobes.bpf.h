@@ -73,7 +73,7 @@ enum opens {
  * asking for it is a search among all functions' addresses. A program runs a few bytes behind the
  * first of its function, so functions are told by their blocks of 16 bytes: user space has seen to
  * it that no other function begins in one of these. That it is none is found out by a bit for each
- * 64th. */
+ * 64th. Where a kernel reports another place, is_unrecognized() finds it out. */
 static __always_inline bool is_entry(struct pt_regs *ctx)
 {
 	u64 block = regs_instruction_pointer(ctx) >> 4;
@@ -84,6 +84,37 @@ static __always_inline bool is_entry(struct pt_regs *ctx)
 	       IS_BLOCK_OF_ENTRY(block, 2) || IS_BLOCK_OF_ENTRY(block, 3) ||
 	       IS_BLOCK_OF_ENTRY(block, 4) || IS_BLOCK_OF_ENTRY(block, 5) ||
 	       IS_BLOCK_OF_ENTRY(block, 6) || IS_BLOCK_OF_ENTRY(block, 7);
+}
+
+/* Functions whose cookies said that they open no session, by the hash of their blocks. */
+#define CHECKED_BITS 16
+
+u8 checked[1 << CHECKED_BITS] = {};
+
+static __noinline bool says_cookie(struct pt_regs *ctx, volatile u8 *of)
+{
+	if (opens_session(bpf_get_attach_cookie(ctx))) {
+		COUNT(unrecognized);
+		return true;
+	}
+	*of = 1;
+	return false;
+}
+
+/* Whether this is an entry function that is_entry() did not recognize: the kernel reports another
+ * place in it than was expected. Its cookie is asked at the first call of each function; of an
+ * entry function at each call, so that no session is missed. */
+static __always_inline bool is_unrecognized(struct pt_regs *ctx)
+{
+	u64 block = regs_instruction_pointer(ctx) >> 4;
+	volatile u8 *of = &checked[block & ((1 << CHECKED_BITS) - 1)];
+
+	return !*of && says_cookie(ctx, of);
+}
+
+static __always_inline bool opens_here(struct pt_regs *ctx, enum opens opens)
+{
+	return opens == ALL_OPEN || (opens && (is_entry(ctx) || is_unrecognized(ctx)));
 }
 
 /* kprobe.session: one program for call and return. Returning 1 skips the return. */
@@ -99,7 +130,7 @@ static __always_inline int session_program(struct pt_regs *ctx, enum opens opens
 	sampled = is_sampled();
 	if (sampled)
 		count_call(session_tag(ctx));
-	opening = opens && (opens == ALL_OPEN || is_entry(ctx)) && may_open();
+	opening = opens_here(ctx, opens) && may_open();
 	task = task_key();
 	if (!opening && has_no_session(task))
 		return 1;

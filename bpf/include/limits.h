@@ -9,6 +9,9 @@
 /* Finished calls kept per session, newest win. */
 #define MAX_CALLS 64
 
+/* Fewer records are not worth cutting: see make_room(). */
+#define MIN_CUT 4
+
 /* Successful calls in a row kept per caller: evidence of what ran before a failure. */
 #define MAX_SUCCESS_RUN 4
 
@@ -23,8 +26,11 @@
  * adds up to three of them for each traced function. */
 #define MAX_STACK 127
 
-/* Stacks kept per session, newest win: one for each place where a failure was made. */
-#define MAX_STACKS 4
+/* Stacks kept per session, one for each place where a failure was made; of each kind the newest
+ * win. The second kind is of failures in what is called after another failure, which is nearly
+ * always cleanup: it must not overwrite the stacks of the first kind. */
+#define MAX_STACKS_OF_KIND 4
+#define MAX_STACKS (2 * MAX_STACKS_OF_KIND)
 
 /* Stacks taken in one session before it is considered a loop of handled failures. */
 #define MAX_CAPTURES 64

@@ -32,7 +32,7 @@ struct session {
 	u64 key;
 	u32 depth; /* open calls, also those beyond MAX_DEPTH */
 	u32 next_seq; /* calls so far */
-	u32 cap_top; /* stacks taken and not given up again */
+	u32 cap_top; /* stacks taken and not given up again, of both kinds: see emit.bpf.h */
 	u32 captures; /* stacks taken at all */
 	u32 emitted; /* records sent */
 	u32 slot;
@@ -41,6 +41,11 @@ struct session {
 	u64 sp; /* see open_calls_at() */
 	s32 code; /* of the call that returns */
 	u32 has_wanted_error; /* see filter.bpf.h */
+	u32 failed_top; /* see note_failure(); 0: nothing is noted */
+	u32 failed_depth;
+	u32 cut_top; /* see make_room(): where records were cut, and the next call's number then */
+	u32 cut_seq;
+	u32 reserved;
 	struct frame frames[MAX_DEPTH];
 	struct rec_stack stacks[MAX_STACKS];
 	struct rec_stack last_stack; /* of the last innermost call, for sessions that succeed */
@@ -62,6 +67,7 @@ struct stats {
 	u64 no_slot;
 	u64 stack_ring_full;
 	u64 stalled; /* not opened, because user space has stopped to read */
+	u64 unrecognized; /* calls of entry functions that is_entry() did not recognize */
 };
 
 /* Wire key in the cache: the low 48 bits of the task pointer (or a lane and CPU), then the slot. */

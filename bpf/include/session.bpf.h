@@ -50,6 +50,9 @@ static void reset_session(struct session *session, u64 key, u32 slot, enum lane 
 	session->captures = 0;
 	session->emitted = 0;
 	session->has_wanted_error = 0;
+	session->failed_top = 0;
+	session->failed_depth = 0;
+	session->cut_seq = 0;
 	session->last_stack.n_addrs = 0;
 	session->slot = slot;
 	out->hdr.kind = REC_SESSION;
@@ -65,6 +68,7 @@ static void reset_session(struct session *session, u64 key, u32 slot, enum lane 
 	out->missing_stacks = 0;
 	out->peak = 0;
 	out->top = 0;
+	out->cut = 0;
 	/* The name at the start: an exec or prctl inside the session changes it. */
 	bpf_get_current_comm(out->comm, sizeof(out->comm));
 	session->generation++;

@@ -61,18 +61,6 @@ static __always_inline struct session *session_of_token(u64 token)
 	return session->key ? session : NULL;
 }
 
-static __always_inline struct frame *frame_at(struct session *session, u32 depth)
-{
-	struct frame *frame;
-
-	/* Or the compiler proves the mask useless and the verifier misses it. */
-	barrier_var(depth);
-	frame = &session->frames[depth & (MAX_DEPTH - 1)];
-	/* Or it computes the address again for each access. */
-	barrier_var(frame);
-	return frame;
-}
-
 /* A stack pointer below all others: the kernel's half of the address space begins here. */
 #define LOWEST_SP (1ULL << 63)
 
@@ -92,108 +80,6 @@ static __always_inline void recall(struct call *call, struct session *session, u
 	}
 }
 
-/*
- * Comparisons without branches, of numbers that are less than half of all apart: 1 or 0, to
- * multiply with. Each branch is a state more that the verifier goes through all the rest with, and
- * so is, in newer ones, a mask that is all or nothing; so the compiler must not see what they are.
- */
-static __always_inline u32 sign_of(u64 value)
-{
-	barrier_var(value);
-	value >>= 63;
-	barrier_var(value);
-	return value;
-}
-
-static __always_inline u32 is_less(u64 left, u64 right)
-{
-	return sign_of(left - right);
-}
-
-static __always_inline u32 is_zero(u64 value)
-{
-	return sign_of(~value & (value - 1));
-}
-
-/* Open calls that are recorded. */
-static __always_inline u32 recorded_depth(const struct session *session)
-{
-	u32 depth = session->depth;
-
-	return depth - (depth - cfg.max_depth) * is_less(cfg.max_depth, depth);
-}
-
-/* The innermost open call that is recorded; the session has open calls. */
-static struct frame *top_frame(struct session *session)
-{
-	return frame_at(session, recorded_depth(session) - 1);
-}
-
-/* Records are a ring: user space works out from `peak` which are overwritten. */
-static struct call_rec *next_record(struct session *session)
-{
-	return &session->out.calls[session->out.top++ & (MAX_CALLS - 1)];
-}
-
-/* Gives up the records from `top` on. */
-static void truncate_records(struct rec_session *out, u32 top)
-{
-	if (out->peak < out->top)
-		out->peak = out->top;
-	out->top = top;
-}
-
-/* The same failure of the same function again, with nothing else in between: a loop. */
-static bool repeats_last(struct session *session, struct frame *frame, u32 depth, u64 result)
-{
-	struct rec_session *out = &session->out;
-	struct call_rec *last;
-
-	if (!depth || out->top != frame->rec_top ||
-	    out->top <= frame_at(session, depth - 1)->rec_top)
-		return false;
-	last = &out->calls[(out->top - 1) & (MAX_CALLS - 1)];
-	return last->func == frame->func && last->depth == depth && last->result == result &&
-	       last->flags == CALL_FAILED;
-}
-
-/* Of successful calls in a run the last few are kept. */
-static __always_inline struct call_rec *record_in_run(struct session *session, u32 depth)
-{
-	struct rec_session *out = &session->out;
-	struct frame *caller;
-	u32 kept, slot;
-
-	if (!depth)
-		return next_record(session);
-	caller = frame_at(session, depth - 1);
-	kept = caller->run_len < MAX_SUCCESS_RUN ? caller->run_len : MAX_SUCCESS_RUN;
-	if (!kept || out->top != caller->run_base + kept) {
-		caller->run_base = out->top;
-		caller->run_len = 0;
-	}
-	slot = caller->run_base + (caller->run_len & (MAX_SUCCESS_RUN - 1));
-	caller->run_len++;
-	if (caller->run_len <= MAX_SUCCESS_RUN)
-		return next_record(session);
-	return &out->calls[slot & (MAX_CALLS - 1)];
-}
-
-static __always_inline void fill_record(struct call_rec *rec, const struct frame *frame, u32 depth,
-					u64 now)
-{
-	rec->started_ns = frame->started_ns;
-	rec->duration_ns = now - frame->started_ns;
-	rec->func = frame->func;
-	rec->seq = frame->seq;
-	rec->depth = depth;
-	rec->repeats = 1;
-	rec->result = 0;
-	rec->call_site = 0;
-	rec->capture = 0;
-	rec->place = frame->place;
-}
-
 /* Calls that cannot be open any more, down to session->keep open ones: their returns were never
  * reported. The outermost and what is below them are kept, marked. The loop has no branches but its
  * end, or the verifier takes long over each of its rounds. */
@@ -209,6 +95,7 @@ static void drop_unreturned(struct session *session, u64 now)
 		return;
 	session->out.unreturned += session->depth - keep;
 	session->depth = keep;
+	session->failed_top *= is_less(session->failed_depth, keep);
 	for (i = 0; i < MAX_UNRETURNED; i++) {
 		if (keep + i >= depth)
 			break;
@@ -332,6 +219,7 @@ static void tell_caller(struct session *session, u32 depth, const struct frame *
 	if (!depth)
 		return;
 	caller = frame_at(session, depth - 1);
+	note_failure(session, depth, frame->class == CLASS_NEVER ? frame->child_code : code);
 	if (frame->flags & FRAME_ANSWERED || (code && frame->flags & FRAME_ANSWERS))
 		caller->flags |= FRAME_ANSWERED;
 	if (frame->class == CLASS_NEVER) {
@@ -365,7 +253,7 @@ static __always_inline struct call_rec *failure_record(struct session *session, 
 	}
 	/* A callee failed with the same code: its stack is deeper and tells more. */
 	if (frame->child_code != code && (depth || !is_unwanted_error(code)))
-		*capture = capture_stack(call->ctx, session);
+		*capture = capture_stack(call->ctx, session, is_after_failure(session, depth));
 	return next_record(session);
 }
 
@@ -377,7 +265,7 @@ static __always_inline struct call_rec *success_record(struct session *session, 
 	bool transparent = frame->class == CLASS_NEVER && frame->pending;
 
 	if (!transparent && !cfg.show_success && !(frame->flags & FRAME_ANSWERED)) {
-		truncate_records(&session->out, frame->rec_top);
+		truncate_records(&session->out, records_begin(session, frame));
 		session->cap_top = frame->cap_top;
 	}
 	if (cfg.show_success && frame->seq + 1 == session->next_seq)
@@ -391,6 +279,7 @@ static __always_inline void keep_call(struct session *session, struct frame *fra
 	struct call_rec *rec;
 	u32 capture = 0;
 
+	make_room(session);
 	if (code)
 		rec = failure_record(session, frame, depth, call, code, now, &capture);
 	else
@@ -413,6 +302,13 @@ static __always_inline bool has_other_errors(struct session *session)
 	return is_unwanted_error(forgotten(session->code));
 }
 
+/* The return of the entry function was never reported. */
+static __noinline void abandon_session(struct session *session)
+{
+	COUNT(abandoned);
+	close_session(session);
+}
+
 /* A traced function was called, one that opens sessions in this scope or not. Returns the call's
  * token, 0 if its return is of no interest. */
 static __always_inline u64 on_entry(const struct call *call, u64 key, enum lane lane, u64 may_open)
@@ -423,14 +319,22 @@ static __always_inline u64 on_entry(const struct call *call, u64 key, enum lane 
 	if (!session && !may_open)
 		return 0;
 	now = bpf_ktime_get_ns();
+	if (session && is_on_other_stack(session, call->sp)) {
+		/* An interrupt that is not counted yet, or no longer. */
+		if (lane == LANE_TASK)
+			return 0;
+		/* The next interrupt of a CPU: the one before is over. */
+		abandon_session(session);
+		session = NULL;
+		if (!may_open)
+			return 0;
+	}
 	if (session && top_frame(session)->sp < call->sp) {
 		session->sp = call->sp;
 		session->keep = open_calls_at(session);
 		drop_unreturned(session, now);
 		if (!session->depth) {
-			/* The entry function's own return was never reported. */
-			COUNT(abandoned);
-			close_session(session);
+			abandon_session(session);
 			session = NULL;
 			if (!may_open)
 				return 0;
@@ -479,8 +383,7 @@ static __noinline bool on_exit(const struct call *call, struct session *session)
 	now = bpf_ktime_get_ns();
 	frame = returning_frame(session, call, now);
 	if (!session->depth) {
-		COUNT(abandoned);
-		close_session(session);
+		abandon_session(session);
 		return false;
 	}
 	if (!frame)

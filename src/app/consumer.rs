@@ -28,6 +28,7 @@ pub(super) struct Consumer<'a> {
     /// Sessions that are written and not flushed, and how many these may be.
     held: u64,
     hold: u64,
+    shows_successes: bool,
     counts: Counts,
     arming: Arming<'a>,
     traced: &'a Traced,
@@ -54,6 +55,8 @@ pub(super) struct Counts {
     /// Session records received, whatever became of them.
     pub(super) received: u64,
     pub(super) shown: u64,
+    /// Sessions that the kernel side took for failures and that were none.
+    pub(super) succeeded: u64,
     pub(super) filtered: u64,
     pub(super) undecodable: u64,
 }
@@ -84,6 +87,7 @@ impl<'a> Consumer<'a> {
             out,
             held: 0,
             hold: 1,
+            shows_successes: false,
             counts: Counts::default(),
             arming: Arming::default(),
             traced,
@@ -111,6 +115,11 @@ impl<'a> Consumer<'a> {
     /// show it. The caller has them delivered before it waits for more.
     pub(super) fn hold(&mut self, sessions: u64) {
         self.hold = sessions;
+    }
+
+    /// Has sessions shown that succeeded, too (`--success`).
+    pub(super) fn show_successes(&mut self) {
+        self.shows_successes = true;
     }
 
     /// Has everything written that is held back.
@@ -146,6 +155,10 @@ impl<'a> Consumer<'a> {
     }
 
     fn session(&mut self, mut session: Session) {
+        if session.only_starts_dumps && !self.shows_successes {
+            self.counts.succeeded += 1;
+            return;
+        }
         // What comes after the last one that was asked for counts as left out.
         if !self.filter.passes(&session) || self.is_done() {
             self.counts.filtered += 1;

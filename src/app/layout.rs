@@ -8,6 +8,8 @@ use crate::kernel::btf::Btf;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::kallsyms::Kallsyms;
 
+const DEFAULT_STACK_SIZE: u32 = 16 * 1024;
+
 fn tracing_multi(btf: &Btf) -> TracingMulti {
     let number = |name| {
         btf.enum_value("bpf_attach_type", name)
@@ -43,6 +45,7 @@ pub(super) fn layout(
             .enum_value("bpf_func_id", "BPF_FUNC_get_current_task_btf")
             .is_some(),
         finds_types_fast: btf.is_sorted(),
+        stack_size: stack_size(btf),
         preempt: preempt(btf, kallsyms),
         session_is_return: btf.func_id("bpf_session_is_return"),
         session_cookie: btf.func_id("bpf_session_cookie"),
@@ -52,6 +55,13 @@ pub(super) fn layout(
             .map(|(kind, return_bit)| KprobePmu { kind, return_bit }),
         has_cookies: support.cookies,
     })
+}
+
+/// `THREAD_SIZE`, which is the size of `union thread_union`: 16 KiB on x86-64, more with KASAN.
+fn stack_size(btf: &Btf) -> u32 {
+    let size = btf.type_size("thread_union");
+    size.filter(|size| size.is_power_of_two())
+        .unwrap_or(DEFAULT_STACK_SIZE)
 }
 
 /// `__preempt_count` before 6.2 and again from 6.15, a member of `pcpu_hot` between

@@ -37,6 +37,13 @@ fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
             ),
         );
     }
+    if stats.unrecognized > 0 {
+        diag.warning(format_args!(
+            "this kernel reports calls of entry functions at another address than expected: {} were \
+             told by their cookies, which takes longer",
+            stats.unrecognized
+        ));
+    }
     if stats.ring_full + stats.stack_ring_full > 0 {
         diag.hint("a larger buffer (--ringbuf-size), fewer functions or -x lose less");
     }
@@ -114,7 +121,7 @@ fn summary(
         started: stats.started + stats.no_slot + stats.stalled,
         shown: counts.shown,
         filtered: counts.filtered + stats.too_short + stats.other_errors,
-        succeeded: stats.succeeded,
+        succeeded: stats.succeeded + counts.succeeded,
         dropped: Drops {
             ring_full: stats.ring_full,
             no_slot: stats.no_slot,

@@ -26,6 +26,9 @@ pub struct KernelStats {
     pub stack_ring_full: u64,
     /// Calls of entry functions that opened no session because user space had stopped to read.
     pub stalled: u64,
+    /// Calls of entry functions that were told by their cookies, because the kernel reported
+    /// another address than was expected.
+    pub unrecognized: u64,
 }
 
 /// How often a function was called so far: numbers that wrap.

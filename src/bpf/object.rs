@@ -196,6 +196,8 @@ fn config(settings: &Settings) -> types::config {
         has_task_btf: u32::from(layout.has_task_btf),
         has_cookies: u32::from(layout.has_cookies),
         finds_types_fast: u32::from(layout.finds_types_fast),
+        stack_size: layout.stack_size,
+        reserved: 0,
     }
 }
 

@@ -163,6 +163,7 @@ mod tests {
             task: TaskLayout::default(),
             has_task_btf: true,
             finds_types_fast: true,
+            stack_size: 16384,
             preempt: Preempt::Variable {
                 btf_id: 77,
                 offset: 0,

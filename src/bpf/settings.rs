@@ -93,6 +93,8 @@ pub struct Layout {
     pub has_task_btf: bool,
     /// Whether the verifier finds a type by its name without going through all of them.
     pub finds_types_fast: bool,
+    /// Size of a task's kernel stack (`THREAD_SIZE`), in bytes; a power of two.
+    pub stack_size: u32,
     /// Where `preempt_count` is.
     pub preempt: Preempt,
     /// BTF id of `bpf_session_is_return`, where the kernel has it.

@@ -390,6 +390,7 @@ impl<'obj> Tracer<'obj> {
             no_slot: stats.no_slot,
             stack_ring_full: stats.stack_ring_full,
             stalled: stats.stalled,
+            unrecognized: stats.unrecognized,
         }
     }
 

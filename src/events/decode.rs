@@ -122,6 +122,7 @@ fn session(reader: Reader<'_>) -> Result<SessionRecord, DecodeError> {
         lane: reader.u32(offset_of!(rec_session, lane))?,
         beyond_depth: reader.u32(offset_of!(rec_session, beyond_depth))?,
         overwritten_calls,
+        cut_calls: reader.u32(offset_of!(rec_session, cut))?,
         unreturned: reader.u32(offset_of!(rec_session, unreturned))?,
         unmatched_returns: reader.u32(offset_of!(rec_session, unmatched_returns))?,
         missing_stacks: reader.u32(offset_of!(rec_session, missing_stacks))?,

@@ -84,6 +84,8 @@ pub struct SessionRecord {
     pub beyond_depth: u32,
     /// Finished calls overwritten by later ones.
     pub overwritten_calls: u32,
+    /// Finished calls given up because they were made after a failure.
+    pub cut_calls: u32,
     /// Calls without a seen return.
     pub unreturned: u32,
     /// Returns without a seen call.

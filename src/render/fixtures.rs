@@ -267,6 +267,7 @@ fn session(calls: Vec<Call>, chain: Vec<ChainLink>, stack: Vec<StackRow>) -> Ses
         certain: true,
         trail: None,
         handled: Vec::new(),
+        only_starts_dumps: false,
         stack,
         losses: SessionLosses::default(),
     }
@@ -366,6 +367,7 @@ pub(super) fn incomplete() -> Session {
     session.losses = SessionLosses {
         beyond_depth: 1,
         overwritten_calls: 12,
+        cut_calls: 30,
         unreturned: 1,
         unmatched_returns: 2,
         missing_stacks: 1,

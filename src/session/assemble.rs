@@ -28,7 +28,7 @@ struct Waiting {
 pub(super) const MAX_WAITING: usize = 256;
 
 /// Stacks that one session may send (`MAX_STACKS` of `limits.h`).
-const MAX_STACKS: usize = 4;
+const MAX_STACKS: usize = 8;
 
 /// Collects records until a session is complete.
 pub struct Assembler<'f> {
@@ -183,6 +183,7 @@ impl<'f> Assembler<'f> {
                 _ => None,
             },
             handled: verdict.handled,
+            only_starts_dumps: verdict.only_starts_dumps,
             stack,
             losses: losses(record),
         })
@@ -286,6 +287,7 @@ fn losses(record: &SessionRecord) -> SessionLosses {
     SessionLosses {
         beyond_depth: record.beyond_depth,
         overwritten_calls: record.overwritten_calls,
+        cut_calls: record.cut_calls,
         unreturned: record.unreturned,
         unmatched_returns: record.unmatched_returns,
         missing_stacks: record.missing_stacks,

@@ -45,7 +45,11 @@ pub(super) fn merge(
     }
     let mut rows = rows(addrs, chain.len(), role);
     mark_trampoline_calls(&mut rows, &traced);
-    place(&mut rows, &traced);
+    let sites: Vec<Option<Addr>> = chain
+        .iter()
+        .map(|link| calls[link.call].call_site)
+        .collect();
+    place(&mut rows, &traced, &sites);
     rows
 }
 
@@ -101,8 +105,9 @@ fn mark_trampoline_calls(rows: &mut [StackRow], traced: &[&TracedFunction]) {
     }
 }
 
-/// Gives every chain link its row, adding rows for links that the stack does not have.
-fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction]) {
+/// Gives every chain link its row, adding rows for links that the stack does not have. `sites` are
+/// the return addresses of their calls, where these are known.
+fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<Addr>]) {
     let mut start = 0;
     let mut homeless: Vec<usize> = Vec::new();
     for (link, function) in traced.iter().enumerate() {
@@ -111,7 +116,16 @@ fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction]) {
             !row.is_tracer && row.addr.is_some_and(|addr| contains(function, addr))
         });
         let Some(found) = found else {
-            homeless.push(link);
+            // A function that jumped to another one has left its return address to that one.
+            let caller = (start..rows.len())
+                .find(|index| !rows[*index].is_tracer && rows[*index].addr == sites[link]);
+            match caller.filter(|_| homeless.is_empty() && sites[link].is_some()) {
+                Some(caller) => {
+                    rows.insert(caller + 1, row_without_addr(link));
+                    start = caller + 2;
+                }
+                None => homeless.push(link),
+            }
             continue;
         };
         rows[found].link = Some(link);

@@ -10,20 +10,32 @@ use super::types::{Call, ChainLink, Link};
 use crate::select::{EntryPoint, TracedFunction};
 use crate::spec::{Outcome, ResultType};
 
-/// `ENOENT`, `ESRCH`, `ENXIO`, `EBADF`, `ENODEV`, `ENOKEY`: what a failed look-up is made into.
-const NOT_FOUND: [u16; 6] = [2, 3, 6, 9, 19, 126];
+/// `ENOENT`, `ESRCH`, `ENXIO`, `EBADF`, `ENODEV`, `ENOSYS`, `EPROTONOSUPPORT`, `EAFNOSUPPORT`,
+/// `ENOKEY`: what a failed look-up is made into.
+const NOT_FOUND: [u16; 9] = [2, 3, 6, 9, 19, 38, 93, 97, 126];
 const ENOMEM: u16 = 12;
+const EINTR: u16 = 4;
+
+/// `EAGAIN`, `ENOMEM`, `ENOSPC`, `EUSERS`, `EDQUOT`: what a limit that is reached is made into.
+const LIMIT_REACHED: [u16; 5] = [11, ENOMEM, 28, 87, 122];
 
 /// "Not mine, ask the next": what it is turned into when nobody is left was made by whom asked.
 const ENOPARAM: u16 = 519;
 
 /// Parts of names of functions whose `NULL` means "there is none".
-const LOOKUPS: [&str; 10] = [
+const LOOKUPS: [&str; 11] = [
     "lookup", "find", "search", "get", "peek", "next", "first", "prev", "match", "cached",
+    "resolve",
 ];
 
-/// Parts of names of functions whose `NULL` means "no memory".
-const ALLOCATORS: [&str; 6] = ["alloc", "create", "new", "dup", "clone", "vmap"];
+/// Words of names of functions whose `NULL` means "that would be one too many" (`inc_ucount`).
+const CHARGES: [&str; 2] = ["inc", "charge"];
+
+/// Parts of names of functions whose `NULL` means "no memory". (`policy_mbind_nodemask` returns
+/// `NULL` whenever there is no policy, also before an allocation that fails.)
+const ALLOCATORS: [&str; 9] = [
+    "alloc", "create", "new", "dup", "clone", "vmap", "kmem", "page", "pages",
+];
 
 /// Parts of names of functions that clean up: that they succeed says nothing about the failure.
 const CLEANUPS: [&str; 17] = [
@@ -51,6 +63,8 @@ pub(super) struct Verdict {
     pub(super) chain: Vec<ChainLink>,
     pub(super) certain: bool,
     pub(super) handled: Vec<usize>,
+    /// See [`super::Session::only_starts_dumps`].
+    pub(super) only_starts_dumps: bool,
 }
 
 /// Where a call's result comes from.
@@ -80,7 +94,7 @@ pub(super) fn explain(calls: &[Call], functions: &[TracedFunction]) -> Verdict {
     let mut chain = Vec::new();
     let mut bearers = Vec::new();
     let mut certain = true;
-    let root = tree.failed_request().unwrap_or_default();
+    let root = tree.failed_entry().unwrap_or_default();
     let mut next = Some(root);
     chain.extend(tree.callers(root).into_iter().map(|call| ChainLink {
         call,
@@ -102,6 +116,7 @@ pub(super) fn explain(calls: &[Call], functions: &[TracedFunction]) -> Verdict {
         chain,
         certain,
         handled,
+        only_starts_dumps: tree.only_starts_dumps(),
     }
 }
 
@@ -111,15 +126,37 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// In a session that succeeded: the last request that failed in it.
-    fn failed_request(&self) -> Option<usize> {
+    /// In a session that succeeded: the last call of an entry function that failed in it, a netlink
+    /// request's or one that was asked for by name.
+    fn failed_entry(&self) -> Option<usize> {
         if self.calls.first()?.outcome.is_failure() {
             return None;
         }
         (0..self.calls.len()).rev().find(|call| {
             let function = &self.functions[self.calls[*call].func.index()];
-            function.entry == Some(EntryPoint::Request) && self.calls[*call].outcome.is_failure()
+            function.entry.is_some()
+                && self.calls[*call].outcome.is_failure()
+                && !self.starts_dump(*call)
         })
+    }
+
+    /// Whether a netlink request has started a dump, which it says by `-EINTR`: the answers come
+    /// with the receiver's calls, and `netlink_rcv_skb` neither acknowledges nor refuses it.
+    fn starts_dump(&self, call: usize) -> bool {
+        let function = &self.functions[self.calls[call].func.index()];
+        function.entry == Some(EntryPoint::Request)
+            && self.calls[call].outcome == Outcome::Errno(EINTR)
+    }
+
+    /// Whether nothing failed but requests that have started a dump.
+    fn only_starts_dumps(&self) -> bool {
+        let succeeds = self
+            .calls
+            .first()
+            .is_some_and(|call| !call.outcome.is_failure());
+        succeeds
+            && self.failed_entry().is_none()
+            && (0..self.calls.len()).any(|call| self.starts_dump(call))
     }
 
     /// The open calls above a call, outermost first.
@@ -271,11 +308,9 @@ impl Tree<'_> {
         match (self.effective(callee), outcome) {
             (None, _) | (Some(Outcome::Errno(ENOPARAM)), _) => false,
             (Some(Outcome::Null), Outcome::Errno(errno)) => {
-                if errno == ENOMEM {
-                    name_has(name, &ALLOCATORS) || !name_has(name, &LOOKUPS)
-                } else {
-                    name_has(name, &LOOKUPS) && NOT_FOUND.contains(&errno)
-                }
+                errno == ENOMEM && has_part(name, &ALLOCATORS)
+                    || NOT_FOUND.contains(&errno) && name_has(name, &LOOKUPS)
+                    || LIMIT_REACHED.contains(&errno) && has_word(name, &CHARGES)
             }
             (Some(Outcome::Null), _) => false,
             (Some(_), _) => true,
@@ -299,6 +334,16 @@ impl Tree<'_> {
             .filter(|call| counts(*call) && !self.calls[*call].parent.is_some_and(counts))
             .collect()
     }
+}
+
+/// Whether one of `words` stands in `name`.
+fn has_word(name: &str, words: &[&str]) -> bool {
+    name.split('_').any(|word| words.contains(&word))
+}
+
+/// Whether one of `parts` stands anywhere in `name`: `kmalloc`, `vzalloc`.
+fn has_part(name: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| name.contains(part))
 }
 
 /// Whether one of `parts` stands in `name` as a word or a word's beginning.

@@ -89,6 +89,9 @@ pub struct SessionLosses {
     pub beyond_depth: u32,
     /// Finished calls whose record was overwritten by later ones.
     pub overwritten_calls: u32,
+    /// Finished calls that were made after a failure (cleanup, mostly) and given up for the sake of
+    /// the records before it.
+    pub cut_calls: u32,
     /// Calls without a seen return.
     pub unreturned: u32,
     /// Returns without a seen call.
@@ -206,6 +209,8 @@ pub struct Session {
     pub trail: Option<Trail>,
     /// Failing calls that do not explain the result, in the order in which they were made.
     pub handled: Vec<usize>,
+    /// Nothing failed: a netlink request started a dump, which its handler says by `-EINTR`.
+    pub only_starts_dumps: bool,
     /// Kernel stack and chain, merged.
     pub stack: Vec<StackRow>,
     /// What is missing.

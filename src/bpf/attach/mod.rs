@@ -18,7 +18,7 @@ use anyhow::{Error, Result};
 
 use super::object::Loaded;
 use super::sys::Guardian;
-use crate::select::{EntryPoint, TracedFunction};
+use crate::select::TracedFunction;
 use crate::spec::{BackendKind, FuncId, ResultType};
 
 /// A function that the kernel refused, and its words.
@@ -107,7 +107,8 @@ pub(super) fn implementation(backend: BackendKind) -> Box<dyn Backend> {
 /// `read_tag` and `OPENS_SHIFT` of `calls.bpf.h` take it apart.
 fn tag(function: &TracedFunction) -> u64 {
     let opens = u64::from(function.entry.is_some());
-    let answers = u64::from(function.entry == Some(EntryPoint::Request)) << 7;
+    // An entry function that fails is shown, also where the session it is called in succeeds.
+    let answers = opens << 7;
     let class = u64::from(result_class(function.result)) | answers;
     u64::from(function.id.0) | class << 32 | opens << 40
 }

@@ -22,6 +22,14 @@ impl Btf {
         self.named(name).iter().any(|typ| kinds.contains(&typ.kind))
     }
 
+    /// Size of a struct or union, in bytes.
+    #[must_use]
+    pub fn type_size(&self, name: &str) -> Option<u32> {
+        let types = self.named(name);
+        let has_members = |typ: &&Type<'_>| matches!(typ.kind, Kind::Struct | Kind::Union);
+        types.iter().find(has_members).map(|typ| typ.size_or_type)
+    }
+
     /// Whether there is a function of this name.
     #[must_use]
     pub fn has_func(&self, name: &str) -> bool {

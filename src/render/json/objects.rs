@@ -144,6 +144,7 @@ struct HandledObject {
 struct LossesObject {
     beyond_depth: u32,
     overwritten_calls: u32,
+    cut_calls: u32,
     unreturned: u32,
     unmatched_returns: u32,
     missing_stacks: u32,
@@ -328,6 +329,7 @@ impl LossesObject {
         let SessionLosses {
             beyond_depth,
             overwritten_calls,
+            cut_calls,
             unreturned,
             unmatched_returns,
             missing_stacks,
@@ -335,6 +337,7 @@ impl LossesObject {
         Self {
             beyond_depth,
             overwritten_calls,
+            cut_calls,
             unreturned,
             unmatched_returns,
             missing_stacks,

@@ -47,6 +47,7 @@ pub(super) fn losses(page: &mut Page, losses: &SessionLosses) {
     let SessionLosses {
         beyond_depth,
         overwritten_calls,
+        cut_calls,
         unreturned,
         unmatched_returns,
         missing_stacks,
@@ -61,6 +62,11 @@ pub(super) fn losses(page: &mut Page, losses: &SessionLosses) {
             overwritten_calls,
             "call overwritten by later ones",
             "calls overwritten by later ones",
+        ),
+        (
+            cut_calls,
+            "call after the failure left out",
+            "calls after the failure left out",
         ),
         (
             unreturned,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Errors that did not just travel up: handed over, asked around for, sent as an answer.
 
-use super::chain;
+use super::{assemble, chain, parse};
 
 #[test]
 fn an_error_handed_over_as_an_argument_is_blamed_on_who_made_it() {
@@ -94,5 +94,49 @@ fn a_request_that_failed_is_the_reason_though_its_callers_succeeded() {
     assert_eq!(
         chain(&tree.replace("handle_request", "other")),
         "sys_test~ send_it~ check_it! [other]"
+    );
+}
+
+/// `nft list ruleset` showed one to five failures of `__netlink_dump_start` a run.
+#[test]
+fn the_start_of_a_netlink_dump_is_no_failure() {
+    let tree = "
+        sys_test = 36
+          send_it = 36
+            handle_request = -4
+              start_dump = -4
+    ";
+    let (functions, calls) = parse(tree);
+    assert!(assemble(&functions, calls, &[]).only_starts_dumps);
+    let (functions, calls) = parse(&tree.replace("-4", "-5"));
+    assert!(!assemble(&functions, calls, &[]).only_starts_dumps);
+    let (functions, calls) = parse(&tree.replace("sys_test = 36", "sys_test = -4"));
+    assert!(!assemble(&functions, calls, &[]).only_starts_dumps);
+}
+
+#[test]
+fn a_null_is_a_reason_by_what_it_means() {
+    let null = |name: &str, errno: i32| {
+        format!(
+            "
+        sys_test = {errno}
+          {name} = 0
+    "
+        )
+    };
+    // The limit of user namespaces.
+    assert_eq!(chain(&null("inc_ucount", -28)), "sys_test* inc_ucount! ?");
+    // Without a policy it is always NULL.
+    assert_eq!(
+        chain(&null("policy_mbind_nodemask", -12)),
+        "sys_test! ? [policy_mbind_nodemask]"
+    );
+    assert_eq!(
+        chain(&null("resolve_symbol", -2)),
+        "sys_test* resolve_symbol! ?"
+    );
+    assert_eq!(
+        chain(&null("kmalloc_node", -12)),
+        "sys_test* kmalloc_node! ?"
     );
 }

@@ -30,6 +30,7 @@ mod faults_attach;
 mod faults_tasks;
 mod filters;
 mod governor;
+mod kept;
 mod legacy_cgroups;
 mod lifecycle;
 mod listing;

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The chain and the kernel's stack, merged.
+
+use super::{CallRecord, TRAMPOLINE, TracedFunction, assemble, func_addr, parse};
+use crate::spec::Addr;
+
+fn rows(tree: &str, capture_at: usize, stack: &[u64]) -> String {
+    let (functions, mut calls) = parse(tree);
+    calls[capture_at].capture = 1;
+    named_rows(&functions, calls, stack)
+}
+
+fn named_rows(functions: &[TracedFunction], calls: Vec<CallRecord>, stack: &[u64]) -> String {
+    let session = assemble(functions, calls, stack);
+    let texts: Vec<String> = session
+        .stack
+        .iter()
+        .map(|row| {
+            let name = match row.link {
+                Some(link) => functions[session.calls[session.chain[link].call].func.index()]
+                    .name
+                    .as_str(),
+                None => "-",
+            };
+            let tracer = if row.is_tracer { "~" } else { "" };
+            let place = if row.addr.is_some() { "" } else { "()" };
+            format!("{tracer}{name}{place}")
+        })
+        .collect();
+    texts.join(" ")
+}
+
+fn at(func: usize, offset: u64) -> u64 {
+    func_addr(func).0 + offset
+}
+
+pub(super) const CHAIN_OF_THREE: &str = "
+    sys_test = -22
+      do_test = -22
+        check = -22
+";
+const ELSEWHERE: u64 = 0xffff_ffff_8200_0000;
+
+#[test]
+fn the_culprit_that_has_returned_already_gets_a_row_of_its_own() {
+    let stack = [at(1, 0x40), at(0, 0x20), ELSEWHERE];
+    assert_eq!(
+        rows(CHAIN_OF_THREE, 2, &stack),
+        "- sys_test do_test check()"
+    );
+}
+
+#[test]
+fn untraced_functions_between_traced_ones_keep_their_place() {
+    let stack = [at(1, 0x40), ELSEWHERE + 8, at(0, 0x20), ELSEWHERE];
+    assert_eq!(
+        rows(CHAIN_OF_THREE, 2, &stack),
+        "- sys_test - do_test check()"
+    );
+}
+
+#[test]
+fn one_tail_call_does_not_push_the_rest_to_the_bottom() {
+    // Faults B13 and B26: `do_test` jumped to `check`, the stack does not have it.
+    let tree = "
+        sys_test = -22
+          do_test = -22
+            check = -22
+              inner = -22
+    ";
+    let stack = [at(2, 0x40), at(0, 0x20), ELSEWHERE];
+    assert_eq!(rows(tree, 3, &stack), "- sys_test do_test() check inner()");
+}
+
+/// `__x64_sys_clone` stood below `kernel_clone`, which it had jumped to.
+#[test]
+fn an_entry_function_that_jumped_on_stands_where_it_was_called() {
+    let (functions, mut calls) = parse(
+        "
+        sys_test = -22
+          check = -22
+    ",
+    );
+    calls[0].call_site = ELSEWHERE;
+    calls[1].call_site = ELSEWHERE + 8;
+    calls[1].capture = 1;
+    // Its return address became that of the function it jumped to, which is not traced.
+    let stack = [ELSEWHERE + 8, ELSEWHERE];
+    assert_eq!(
+        named_rows(&functions, calls, &stack),
+        "- sys_test() - check()"
+    );
+}
+
+#[test]
+fn recursion_takes_the_frames_in_order() {
+    let tree = "
+        sys_test = -40
+          walk = -40
+            walk = -40
+    ";
+    let stack = [at(1, 0x44), at(1, 0x40), at(0, 0x20)];
+    assert_eq!(rows(tree, 2, &stack), "sys_test walk walk");
+}
+
+#[test]
+fn trampolines_are_cut_out_also_behind_an_endbr() {
+    // Fault B12: the patched call was only known at +5; with endbr64 it ends at +9.
+    let tail = [
+        TRAMPOLINE,
+        at(2, 0x9),
+        at(1, 0x40),
+        TRAMPOLINE,
+        at(1, 0x9),
+        at(0, 0x20),
+    ];
+    assert_eq!(
+        rows(CHAIN_OF_THREE, 2, &tail),
+        "sys_test ~- ~- do_test check ~-",
+        "the culprit is known by the call to its trampoline"
+    );
+}
+
+#[test]
+fn without_a_stack_the_calls_own_return_addresses_tell_the_way() {
+    let (functions, mut calls) = parse(CHAIN_OF_THREE);
+    calls[1].call_site = at(0, 0x33);
+    calls[2].call_site = ELSEWHERE;
+    let session = assemble(&functions, calls, &[]);
+    let addrs: Vec<Option<Addr>> = session.stack.iter().map(|row| row.addr).collect();
+    assert_eq!(
+        addrs,
+        [Some(Addr(at(0, 0x33))), None, Some(Addr(ELSEWHERE)), None]
+    );
+}
