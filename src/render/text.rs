@@ -182,7 +182,7 @@ fn handled(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
     if handled.is_empty() {
         return;
     }
-    page.flow_text(Style::Strong, "handled earlier:");
+    page.flow_text(Style::Strong, "failed earlier (handled, or the reason):");
     page.end_line();
     let limit = if context.verbosity == 0 {
         HANDLED_SHOWN

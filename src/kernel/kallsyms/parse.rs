@@ -98,6 +98,9 @@ fn hex(digits: &[u8]) -> Option<u64> {
 
 const BAD: u8 = 0x80;
 
+/// An alias of a `__x64_` system call without arguments: both entry tables have one function.
+const OF_32_BITS: &str = "__ia32_";
+
 /// The value of each hexadecimal digit.
 const DIGITS: [u8; 256] = {
     let mut digits = [BAD; 256];
@@ -128,6 +131,8 @@ pub(super) fn rank(kind: u8, name: &str) -> u8 {
         .any(|prefix| name.starts_with(prefix))
     {
         by_kind + 3
+    } else if name.starts_with(OF_32_BITS) {
+        by_kind + 1
     } else {
         by_kind
     }

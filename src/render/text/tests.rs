@@ -122,7 +122,8 @@ fn where_the_trail_ends_it_says_who_else_it_may_be() {
     );
     assert_eq!(
         said(Some(false), &[], true),
-        "  its own code does not make -EINVAL: what it calls through a pointer does"
+        "  its own code does not make -EINVAL: what it calls through a pointer does, \
+         or it was handed one, in an argument or in memory"
     );
     assert_eq!(
         said(Some(false), &[], false),

@@ -25,7 +25,9 @@ pub(super) fn trail(page: &mut Page, trail: &Trail, outcome: Outcome) {
     }
     if trail.callees.is_empty() {
         let text = match (is_made_below, trail.through_pointers) {
-            (true, true) => "what it calls through a pointer does",
+            (true, true) => {
+                "what it calls through a pointer does, or it was handed one, in an argument or in memory"
+            }
             (true, false) => "it was handed one, in an argument or in memory",
             (false, _) => "  or what it calls through a pointer",
         };
