@@ -9,7 +9,7 @@ use super::attaching;
 use super::behind::Behind;
 use super::gather::Prepared;
 use super::trails::Traced;
-use crate::bpf::Tracer;
+use crate::bpf::{Sink, Tracer};
 use crate::code::{Code, FromFn, Reached, reachable};
 use crate::config::{Config, GlobOrigin, GlobUse};
 use crate::diag::Diag;
@@ -176,15 +176,19 @@ impl<'a> Arming<'a> {
     }
 }
 
-/// Attaches to functions that were seen in a stack. That this fails is no reason to end.
+/// Attaches to functions that were seen in a stack, beside reading what comes meanwhile. That this
+/// fails is no reason to end.
 pub(super) fn attach_more(
     tracer: &mut Tracer<'_>,
+    sink: &mut dyn Sink,
     wanted: &[TracedFunction],
     policy: &BackendPolicy,
     traced: &Traced,
     diag: &Diag,
 ) {
-    let attached = match tracer.attach(wanted, &assign(wanted, policy), &mut |_, _| true) {
+    let assigned = assign(wanted, policy);
+    let attach = |tracer: &mut Tracer<'_>| tracer.attach(wanted, &assigned, &mut |_, _| true);
+    let attached = match tracer.beside(sink, attach).and_then(|attached| attached) {
         Ok(attached) => attached,
         Err(error) => {
             let names = names(wanted.iter());

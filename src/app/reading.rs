@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What the ring buffer is read into, and until when.
 
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::arming::attach_more;
 use super::commanded::Commanded;
 use super::consumer::Consumer;
 use super::lines::PendingImage;
 use super::record::Recorder;
+use super::scope::Scoping;
 use super::stop::{Deadline, StopFlag};
-use super::watch::Watch;
+use super::surroundings::Neighbourhood;
+use super::trails::Traced;
+use super::watch::{BUSY, Watch};
 use crate::bpf::{Sink, Tracer};
 use crate::diag::Diag;
 use crate::events::{self, CgroupRecord};
+use crate::select::{BackendPolicy, TracedFunction};
 use crate::symbolize::Symbolizer;
 
 /// What the ring buffer is read into, and until when.
@@ -38,6 +44,73 @@ pub(super) struct Run<'a> {
     pub(super) caught_up: u64,
     /// Looks after what the trace costs.
     pub(super) watch: Watch<'a>,
+}
+
+/// What the reading of a run needs besides.
+pub(super) struct Reading<'a> {
+    pub(super) functions: &'a [TracedFunction],
+    pub(super) policy: &'a BackendPolicy,
+    pub(super) traced: &'a Traced,
+    pub(super) neighbourhood: &'a Neighbourhood,
+    /// Readable when the reader is to look at once.
+    pub(super) wakers: &'a [BorrowedFd<'a>],
+}
+
+impl Reading<'_> {
+    /// Reads until the run is over, and does meanwhile what the run asks for.
+    ///
+    /// # Errors
+    /// When the ring buffer cannot be read, or nothing is left to trace.
+    pub(super) fn until_over(
+        &self,
+        run: &mut Run<'_>,
+        tracer: &mut Tracer<'_>,
+        scoping: &mut Scoping,
+    ) -> Result<()> {
+        loop {
+            tracer.poll(run, self.wakers)?;
+            if run.is_over() {
+                return Ok(());
+            }
+            for record in run.cgroups.drain(..) {
+                scoping.made(&record);
+                self.neighbourhood.made(&record);
+            }
+            scoping.look(tracer, run.diag)?;
+            run.look_at = scoping.due(tracer);
+            run.caught_up = scoping.caught_up();
+            self.detach_hot(run, tracer)?;
+            self.attach_wanted(run, tracer)?;
+        }
+    }
+
+    /// Takes out the functions that the governor has chosen.
+    fn detach_hot(&self, run: &mut Run<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
+        let gone = run.watch.to_detach();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        tracer.keep_alive(BUSY)?;
+        let detach = |tracer: &mut Tracer<'_>| tracer.detach_functions(&gone, self.functions);
+        let attached = tracer.beside(run, detach).and_then(|attached| attached)?;
+        run.watch.have_gone(&attached, self.traced, run.diag)
+    }
+
+    /// Attaches to the functions that were seen in stacks.
+    fn attach_wanted(&self, run: &mut Run<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
+        let wanted = run.consumer.arming().take();
+        let wanted: Vec<TracedFunction> = wanted
+            .iter()
+            .filter_map(|id| self.functions.get(id.index()).cloned())
+            .collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        tracer.keep_alive(BUSY)?;
+        let diag = run.diag;
+        attach_more(tracer, run, &wanted, self.policy, self.traced, diag);
+        Ok(())
+    }
 }
 
 impl Run<'_> {
@@ -83,6 +156,10 @@ impl Sink for Run<'_> {
             self.diag.warning(format!("no source lines: {error:#}"));
         }
         self.consumer.record(bytes);
+    }
+
+    fn deliver(&mut self) {
+        self.consumer.deliver();
     }
 
     fn wait(&mut self, tracer: &Tracer<'_>) -> Result<Option<Duration>> {

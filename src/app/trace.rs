@@ -2,11 +2,11 @@
 //! A traced run: load, attach, read until it ends, sum up.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::arming::{Arming, attach_more};
+use super::arming::Arming;
 use super::attaching::{attach, detach};
 use super::behind::{self, Behind};
 use super::commanded::Commanded;
@@ -18,7 +18,7 @@ use super::lines::of_modules;
 use super::live::LiveSymbols;
 use super::on_load::placement;
 use super::output::Output;
-use super::reading::Run;
+use super::reading::{Reading, Run};
 use super::record::Recorder;
 use super::scope::Scoping;
 use super::settings::settings;
@@ -28,22 +28,23 @@ use super::terminal;
 use super::totals::{Over, sum_up};
 use super::trails::{LiveText, LiveTrails, ResultTypes, Traced};
 use super::watch::{BUSY, Watch};
-use crate::bpf::{ObjectStorage, Tracer, is_forbidden};
+use crate::bpf::{Attached, ObjectStorage, Tracer, is_forbidden};
 use crate::code::{Code, Trails};
 use crate::config::Config;
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
-use crate::render::RenderContext;
+use crate::render::{Detached, RenderContext};
 use crate::select::{TracedFunction, assign};
 use crate::session::{ErrorFilter, TaskContext};
 use crate::symbolize::Symbolizer;
 
-/// Traces until something ends it.
+/// Traces until something ends it. Once anything is attached there is one ending, whatever went
+/// wrong: the summary, detaching, and then the reason.
 pub(super) fn trace(
     prepared: Prepared,
     config: &Config,
     files: &KernelFiles,
-    mut command: Option<&mut Commanded>,
+    command: Option<&mut Commanded>,
     stop: &StopFlag,
     diag: &Diag,
 ) -> Result<()> {
@@ -54,31 +55,23 @@ pub(super) fn trace(
         .as_deref()
         .map(Recorder::create)
         .transpose()?;
-    let Prepared {
-        selection,
-        policy,
-        layout,
-        image,
-        known,
-        memory,
-    } = prepared;
-    let armed: Vec<TracedFunction> = selection.armed().cloned().collect();
-    let mut arming = Arming::new(&selection);
-    let deferred = behind::deferred(&selection);
-    let assigned = assign(&armed, &policy);
-    let functions = selection.functions;
+    let assigned = {
+        let armed: Vec<TracedFunction> = prepared.selection.armed().cloned().collect();
+        assign(&armed, &prepared.policy)
+    };
     let mut storage = ObjectStorage::new();
     let mut scoping = Scoping::resolve(config, diag)?;
     let settings = settings(
         config,
-        layout,
-        functions.len(),
+        prepared.layout,
+        prepared.selection.functions.len(),
         command.as_deref(),
         &scoping,
         files,
     );
     let mut tracer = Tracer::load(&mut storage, &settings).map_err(explain_refusal)?;
     diag.phase("loaded programs");
+    let armed: Vec<TracedFunction> = prepared.selection.armed().cloned().collect();
     let attached = match attach(&mut tracer, &armed, &assigned, stop, diag) {
         Ok(attached) => attached,
         Err(error) => {
@@ -86,190 +79,257 @@ pub(super) fn trace(
             return Err(error);
         }
     };
-    scoping.enter(&mut tracer)?;
-    diag.phase("attached");
-    let knowing = Knowing::before_start(known, image, files, diag)?;
-    // Control groups may be gone by the time that a session of theirs is shown.
-    let neighbourhood = Neighbourhood::new(&config.scope.host_root);
-    neighbourhood.walk();
-    tracer.start()?;
-    let started = Instant::now();
-    diag.info(0, "Receiving data...");
-    // Until we read, what a command starts may leave us little of the processor.
-    tracer.keep_alive(BUSY)?;
-    if let Some(command) = &mut command {
-        command.release(stop)?;
-    }
-
-    if let Err(error) = tracer.watch_cgroups() {
-        diag.info(
-            1,
-            format!("control groups of sessions may not be known: {error:#}"),
-        );
-    }
-    // What comes meanwhile waits in the buffer.
-    if let Some(memory) = &memory {
-        memory.keep(&functions, &attached, layout, files);
-    }
-    if let (Some(command), None) = (&mut command, &recorder)
-        && command.is_over_unseen(|| tracer.stats().shown > 0, diag)
-    {
-        tracer.stop();
-        if tracer.stats().shown == 0 {
-            let over = Over {
-                tracer: &tracer,
-                scoping: &scoping,
-                counts: Counts::default(),
-                detached: Vec::new(),
-                run_time: started.elapsed(),
-            };
-            sum_up(over, config.run.format, &mut out, diag)?;
-            detach(tracer, true, stop, diag);
-            return Ok(());
-        }
-    }
-    let (
-        Known {
-            kallsyms,
-            btf,
-            symbols,
-        },
-        mut image,
-        lines,
-    ) = knowing.after_start(files, diag)?;
-    if let Some(memory) = &memory {
-        memory.check(&functions, &kallsyms)?;
-    }
-    let symbolizer =
-        Symbolizer::new(kallsyms.clone(), image.level(), lines).with_memory(image.most_bytes());
-    if let Ok(modules) = of_modules(files) {
-        symbolizer.set_modules(modules.with_absent(symbols.expected()));
-    }
-    image.begin(&kallsyms, true)?;
-    let live = LiveSymbols::new(&symbols, &symbolizer, kallsyms);
-    let context = RenderContext {
-        functions: &functions,
-        symbolizer: &symbolizer,
-        clock: terminal::clock(),
-        width: terminal::width(out.stream()),
-        color: terminal::color(config.run.color, out.stream()),
-        verbosity: config.run.verbosity,
-    };
-    let role = |addr| live.role(addr);
-    let traced = Traced::default();
-    for function in &armed {
-        if !attached.has_refused(function.id) {
-            traced.add(function.addr);
-        }
-    }
-    let (symbols, text) = (live.kallsyms(), LiveText::new(files));
-    let types = ResultTypes::new(&btf, files);
-    let type_of = |name: &str, module: Option<&str>| types.of(name, module);
-    let trails = LiveTrails {
-        trails: Trails::new(Code::new(&symbols, &text), &type_of),
-        traced: &traced,
-    };
-    let behind = Behind::new(&trails, &text, &functions, deferred);
-    let surroundings = |context: &TaskContext| neighbourhood.of(context);
-    let hold = out.takes_at_once();
-    let mut consumer = Consumer::new(
-        &functions,
-        context,
-        filter(config),
-        config.run.format,
-        config.run.max_events,
-        Facts {
-            role: &role,
-            trails: &trails,
-            traced: &traced,
-            surroundings: &surroundings,
-        },
-        &mut out,
-    );
-    consumer.hold(hold);
-    let command_end = command.as_deref().and_then(Commanded::end);
-    let wakers: Vec<BorrowedFd<'_>> = [stop.wakes()]
-        .into_iter()
-        .chain(command_end.as_ref().map(AsFd::as_fd))
-        .collect();
-    let mut run = Run {
-        consumer,
-        recorder,
-        image: Some(image),
-        symbolizer: &symbolizer,
-        diag,
+    let began = Instant::now();
+    let mut ended = Ended::default();
+    let following = Following {
+        config,
+        files,
         stop,
-        deadline: Deadline::after(config.run.duration),
+        diag,
         command,
-        draining: None,
-        cgroups: Vec::new(),
-        look_at: None,
-        caught_up: scoping.caught_up(),
-        watch: Watch::new(config, &functions),
+        recorder,
+        armed,
+        attached,
     };
-    arming.look_behind(&behind);
-    run.consumer.arm(arming);
-    run.consumer
-        .place(placement(live.expected(), &live.kallsyms()));
-    if tracer.stats().started == 0 {
-        // Nothing waits to be shown: what the first culprit needs can be made ready.
-        types.prepare();
-    }
-    loop {
-        tracer.poll(&mut run, &wakers)?;
-        if run.is_over() {
-            break;
-        }
-        for record in run.cgroups.drain(..) {
-            scoping.made(&record);
-            neighbourhood.made(&record);
-        }
-        scoping.look(&mut tracer, diag)?;
-        run.look_at = scoping.due(&tracer);
-        run.caught_up = scoping.caught_up();
-        run.watch.act(&mut tracer, &traced, diag)?;
-        let wanted = run.consumer.arming().take();
-        if wanted.is_empty() {
-            continue;
-        }
-        tracer.keep_alive(BUSY)?;
-        let wanted = wanted
-            .iter()
-            .filter_map(|id| functions.get(id.index()).cloned());
-        let wanted: Vec<TracedFunction> = wanted.collect();
-        attach_more(&mut tracer, &wanted, &policy, &traced, diag);
-    }
+    let result = following.follow(prepared, &mut tracer, &mut scoping, &mut out, &mut ended);
     tracer.stop();
-    run.drain(&tracer)?;
-    let run_time = started.elapsed();
-    let counts = run.consumer.counts();
-    let failure = run.consumer.take_failure();
-    if let Some(recorder) = run.recorder.take() {
-        recorder.finish(
-            files.release()?,
-            &functions,
-            &symbolizer,
-            &live.kallsyms(),
-            &trails,
-            context.clock,
-        )?;
-    }
-    if let Some(error) = failure {
-        return Err(error).with_context(|| format!("failed to write to {}", out.name()));
-    }
-    for problem in symbolizer.take_module_problems() {
-        diag.info(1, format!("no source lines of module {problem}"));
-    }
+    let run_time = ended.started.unwrap_or(began).elapsed();
     let over = Over {
         tracer: &tracer,
         scoping: &scoping,
-        counts,
-        detached: run.watch.detached(),
-        run_time,
+        counts: ended.counts,
+        detached: ended.detached,
+        run_time: ended.run_time.unwrap_or(run_time),
     };
-    sum_up(over, config.run.format, &mut out, diag)?;
+    let summed_up = sum_up(over, config.run.format, &mut out, diag);
     detach(tracer, config.command.is_some(), stop, diag);
-    Ok(())
+    result.and(summed_up)
+}
+
+/// What a run came to, however far it got.
+#[derive(Default)]
+struct Ended {
+    counts: Counts,
+    /// Functions that the governor took out.
+    detached: Vec<Detached>,
+    /// When tracing started.
+    started: Option<Instant>,
+    run_time: Option<Duration>,
+}
+
+/// A run whose functions are attached to.
+struct Following<'a> {
+    config: &'a Config,
+    files: &'a KernelFiles,
+    stop: &'a StopFlag,
+    diag: &'a Diag,
+    command: Option<&'a mut Commanded>,
+    recorder: Option<Recorder>,
+    armed: Vec<TracedFunction>,
+    attached: Attached,
+}
+
+impl Following<'_> {
+    /// Starts tracing, and shows what comes until the end.
+    fn follow(
+        mut self,
+        prepared: Prepared,
+        tracer: &mut Tracer<'_>,
+        scoping: &mut Scoping,
+        out: &mut Output<'_>,
+        ended: &mut Ended,
+    ) -> Result<()> {
+        let Self {
+            config,
+            files,
+            stop,
+            diag,
+            ..
+        } = self;
+        let Prepared {
+            selection,
+            policy,
+            layout,
+            image,
+            known,
+            memory,
+        } = prepared;
+        let mut arming = Arming::new(&selection);
+        let deferred = behind::deferred(&selection);
+        let functions = selection.functions;
+        scoping.enter(tracer)?;
+        diag.phase("attached");
+        let knowing = Knowing::before_start(known, image, files, diag)?;
+        // Control groups may be gone by the time that a session of theirs is shown.
+        let neighbourhood = Neighbourhood::new(&config.scope.host_root);
+        neighbourhood.walk();
+        ended.started = Some(Instant::now());
+        self.start(tracer)?;
+        // What comes meanwhile waits in the buffer.
+        if let Some(memory) = &memory {
+            memory.keep(&functions, &self.attached, layout, files);
+        }
+        if self.is_over_unseen(tracer) {
+            return Ok(());
+        }
+        let (
+            Known {
+                kallsyms,
+                btf,
+                symbols,
+            },
+            mut image,
+            lines,
+        ) = knowing.after_start(files, diag)?;
+        if let Some(memory) = &memory {
+            memory.check(&functions, &kallsyms)?;
+        }
+        let symbolizer =
+            Symbolizer::new(kallsyms.clone(), image.level(), lines).with_memory(image.most_bytes());
+        if let Ok(modules) = of_modules(files) {
+            symbolizer.set_modules(modules.with_absent(symbols.expected()));
+        }
+        image.begin(&kallsyms, true)?;
+        let live = LiveSymbols::new(&symbols, &symbolizer, kallsyms);
+        let context = RenderContext {
+            functions: &functions,
+            symbolizer: &symbolizer,
+            clock: terminal::clock(),
+            width: terminal::width(out.stream()),
+            color: terminal::color(config.run.color, out.stream()),
+            verbosity: config.run.verbosity,
+        };
+        let role = |addr| live.role(addr);
+        let traced = self.traced();
+        let (symbols, text) = (live.kallsyms(), LiveText::new(files));
+        let types = ResultTypes::new(&btf, files);
+        let type_of = |name: &str, module: Option<&str>| types.of(name, module);
+        let trails = LiveTrails {
+            trails: Trails::new(Code::new(&symbols, &text), &type_of),
+            traced: &traced,
+        };
+        let behind = Behind::new(&trails, &text, &functions, deferred);
+        let surroundings = |context: &TaskContext| neighbourhood.of(context);
+        let hold = out.takes_at_once();
+        let output_name = out.name().to_owned();
+        let mut consumer = Consumer::new(
+            &functions,
+            context,
+            filter(config),
+            config.run.format,
+            config.run.max_events,
+            Facts {
+                role: &role,
+                trails: &trails,
+                traced: &traced,
+                surroundings: &surroundings,
+            },
+            out,
+        );
+        consumer.hold(hold);
+        if config.sessions.success {
+            consumer.show_successes();
+        }
+        arming.look_behind(&behind);
+        consumer.arm(arming);
+        consumer.place(placement(live.expected(), &live.kallsyms()));
+        let command_end = self.command.as_deref().and_then(Commanded::end);
+        let wakers: Vec<BorrowedFd<'_>> = [stop.wakes()]
+            .into_iter()
+            .chain(command_end.as_ref().map(AsFd::as_fd))
+            .collect();
+        let mut run = Run {
+            consumer,
+            recorder: self.recorder.take(),
+            image: Some(image),
+            symbolizer: &symbolizer,
+            diag,
+            stop,
+            deadline: Deadline::after(config.run.duration),
+            command: self.command.take(),
+            draining: None,
+            cgroups: Vec::new(),
+            look_at: None,
+            caught_up: scoping.caught_up(),
+            watch: Watch::new(config, &functions),
+        };
+        if tracer.stats().started == 0 {
+            // Nothing waits to be shown: what the first culprit needs can be made ready.
+            types.prepare();
+        }
+        let read = Reading {
+            functions: &functions,
+            policy: &policy,
+            traced: &traced,
+            neighbourhood: &neighbourhood,
+            wakers: &wakers,
+        }
+        .until_over(&mut run, tracer, scoping);
+        tracer.stop();
+        let drained = run.drain(tracer);
+        ended.run_time = ended.started.map(|started| started.elapsed());
+        ended.counts = run.consumer.counts();
+        ended.detached = run.watch.detached();
+        read.and(drained)?;
+        let failure = run.consumer.take_failure();
+        if let Some(recorder) = run.recorder.take() {
+            recorder.finish(
+                files.release()?,
+                &functions,
+                &symbolizer,
+                &live.kallsyms(),
+                &trails,
+                context.clock,
+            )?;
+        }
+        if let Some(error) = failure {
+            return Err(error).with_context(|| format!("failed to write to {output_name}"));
+        }
+        for problem in symbolizer.take_module_problems() {
+            diag.info(1, format!("no source lines of module {problem}"));
+        }
+        Ok(())
+    }
+
+    /// From now on sessions open, and the command runs.
+    fn start(&mut self, tracer: &mut Tracer<'_>) -> Result<()> {
+        tracer.start()?;
+        self.diag.info(0, "Receiving data...");
+        // Until we read, what a command starts may leave us little of the processor.
+        tracer.keep_alive(BUSY)?;
+        if let Some(command) = &mut self.command {
+            command.release(self.stop)?;
+        }
+        if let Err(error) = tracer.watch_cgroups() {
+            self.diag.info(
+                1,
+                format!("control groups of sessions may not be known: {error:#}"),
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the command has ended already and nothing failed: then nothing of the kernel needs
+    /// to be read for it.
+    fn is_over_unseen(&mut self, tracer: &mut Tracer<'_>) -> bool {
+        if let (Some(command), None) = (&mut self.command, &self.recorder)
+            && command.is_over_unseen(|| tracer.stats().shown > 0, self.diag)
+        {
+            tracer.stop();
+            return tracer.stats().shown == 0;
+        }
+        false
+    }
+
+    fn traced(&self) -> Traced {
+        let traced = Traced::default();
+        for function in &self.armed {
+            if !self.attached.has_refused(function.id) {
+                traced.add(function.addr);
+            }
+        }
+        traced
+    }
 }
 
 /// The kernel's `EPERM` says nothing of why.

@@ -10,11 +10,12 @@ use anyhow::{Result, bail};
 use super::attaching;
 use super::governor::{Cause, Governor, Limits, PERIOD, Verdict};
 use super::trails::Traced;
-use crate::bpf::Tracer;
+use crate::bpf::{Attached, Tracer};
 use crate::config::Config;
 use crate::diag::Diag;
 use crate::render::Detached;
 use crate::select::TracedFunction;
+use crate::spec::FuncId;
 
 /// Attaching and detaching take long on old kernels; meanwhile we are alive, too.
 pub(super) const BUSY: Duration = Duration::from_secs(600);
@@ -57,27 +58,27 @@ impl<'a> Watch<'a> {
         Ok(!self.verdicts.is_empty())
     }
 
-    /// Takes out what has to go.
+    /// The functions that have to go now.
+    pub(super) fn to_detach(&self) -> BTreeSet<FuncId> {
+        self.verdicts.iter().map(|verdict| verdict.func).collect()
+    }
+
+    /// Takes note that they are gone, and says so; `attached` is what became of the others.
     ///
     /// # Errors
-    /// When no entry function is left, or the others cannot be attached to again.
-    pub(super) fn act(
+    /// When no entry function is left.
+    pub(super) fn have_gone(
         &mut self,
-        tracer: &mut Tracer<'_>,
+        attached: &Attached,
         traced: &Traced,
         diag: &Diag,
     ) -> Result<()> {
         let verdicts = mem::take(&mut self.verdicts);
-        if verdicts.is_empty() {
-            return Ok(());
-        }
-        tracer.keep_alive(BUSY)?;
         let gone: BTreeSet<_> = verdicts.iter().map(|verdict| verdict.func).collect();
-        let attached = tracer.detach_functions(&gone, self.functions)?;
         for verdict in &verdicts {
             self.report(verdict, diag);
         }
-        attaching::report(&attached, self.functions, diag);
+        attaching::report(attached, self.functions, diag);
         let refused = attached.refused.iter().map(|refused| &refused.func);
         for id in gone.iter().chain(refused) {
             if let Some(function) = self.functions.get(id.index()) {

@@ -5,6 +5,7 @@
 //! generated skeleton).
 
 pub mod attach;
+mod beside;
 mod copier;
 mod detach;
 mod ending;

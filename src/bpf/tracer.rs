@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// After so many records the sink is asked, though there may be more: where they come faster than
 /// they are read there is no end of them.
-const AT_ONCE: usize = 1024;
+pub(super) const AT_ONCE: usize = 1024;
 
 /// Where the BPF object lives: a local of whoever runs the trace, so that nothing has to be
 /// leaked or to refer to itself.
@@ -59,6 +59,9 @@ pub struct Tracer<'obj> {
 pub trait Sink {
     /// One record of the ring buffer.
     fn record(&mut self, bytes: &[u8]);
+
+    /// No more records are there just now: what is held back is to be written.
+    fn deliver(&mut self);
 
     /// How long to wait for the next ones; `None` ends the reading.
     ///
@@ -304,11 +307,7 @@ impl<'obj> Tracer<'obj> {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(error) => return Err(error).context("failed to wait for records"),
             }
-            let n_records = ring.consume_raw_n(AT_ONCE);
-            if n_records < 0 {
-                let error = io::Error::from_raw_os_error(-n_records);
-                return Err(error).context("failed to read the ring buffer");
-            }
+            let n_records = consumed(ring.consume_raw_n(AT_ONCE))?;
             if (1..FEW_RECORDS).contains(&n_records) {
                 thread::sleep(PAUSE);
             }
@@ -419,6 +418,15 @@ impl<'obj> Tracer<'obj> {
             .sum::<u64>();
         misses
     }
+}
+
+/// What reading the ring buffer came to: a number of records, or an error of the kernel's.
+pub(super) fn consumed(n_records: i32) -> Result<i32> {
+    if n_records < 0 {
+        let error = io::Error::from_raw_os_error(-n_records);
+        return Err(error).context("failed to read the ring buffer");
+    }
+    Ok(n_records)
 }
 
 /// A function that is not attached to yet, and the back ends that are left to try.

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 mod closing;
+mod exclusive;
 mod guardian;
 mod links;
 mod support;
@@ -23,6 +24,7 @@ use libbpf_sys::{
 };
 
 pub(super) use self::closing::Closing;
+pub(super) use self::exclusive::Exclusive;
 pub(super) use self::guardian::Guardian;
 pub(super) use self::links::{
     attach_kprobe_multi, attach_raw_tracepoint, attach_tracing, attach_tracing_multi, link_misses,
