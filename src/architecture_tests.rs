@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("spec", &[]),
     ("diag", &[]),
-    ("cache", &[]),
+    ("trusted", &[]),
+    ("cache", &["trusted"]),
     ("cli", &["spec"]),
-    ("config", &["cli", "spec", "diag"]),
-    ("kernel", &["spec", "diag"]),
+    ("config", &["cli", "spec", "diag", "trusted"]),
+    ("kernel", &["spec", "diag", "trusted"]),
     ("target", &["spec"]),
     ("code", &["kernel", "spec"]),
     // The globs of a run, with their roles and origins, are what is selected by.
@@ -27,9 +28,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("events", &["bpf", "spec"]),
     // The selection says what each function's result means.
     ("session", &["events", "spec", "select", "code"]),
-    ("symbolize", &["kernel", "spec", "diag", "cache"]),
+    ("symbolize", &["kernel", "spec", "diag", "cache", "trusted"]),
     // What is missing of an image, by its build id; says how far it is.
-    ("debuginfod", &["kernel", "diag"]),
+    ("debuginfod", &["kernel", "diag", "trusted"]),
     // A recording holds the functions and the symbols that its replay needs.
     (
         "capture",
@@ -50,6 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "spec",
             "diag",
+            "trusted",
             "cache",
             "cli",
             "config",

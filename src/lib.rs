@@ -15,6 +15,8 @@ pub mod spec;
 
 pub mod diag;
 
+pub mod trusted;
+
 pub mod cache;
 
 pub mod cli;
@@ -50,3 +52,7 @@ pub mod app;
 
 #[cfg(test)]
 mod architecture_tests;
+
+#[cfg(test)]
+#[path = "../tests/forge.rs"]
+mod forge;

@@ -5,12 +5,9 @@
 //! Nothing is inflated before somebody asks: with an index nobody does.
 
 use std::error::Error;
-use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::ops::Range;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::thread;
@@ -25,6 +22,7 @@ use super::dwarf::{DebugSections, Section};
 use super::inflate::{inflate, keep, temporary_directories};
 use super::map::map;
 use super::relocate::{Bases, Placement, is_code, relocate};
+use super::shared::SharedLink;
 use super::shuffled::Names;
 use crate::kernel::images::open_plain;
 use crate::kernel::kallsyms::Kallsyms;
@@ -119,7 +117,7 @@ impl Image {
             return Err(OpenError::NoDwarf(path.to_owned()));
         }
         if let Some(link) = image.shared_link() {
-            match shared(path, &link) {
+            match link.open(path) {
                 Ok(shared) => image.shared = Some(Box::new(shared)),
                 Err(why) => image.problem = Some(why),
             }
@@ -127,7 +125,7 @@ impl Image {
         Ok(image)
     }
 
-    fn open_alone(path: &Path, placement: &Placement) -> Result<Self, OpenError> {
+    pub(super) fn open_alone(path: &Path, placement: &Placement) -> Result<Self, OpenError> {
         let unreadable = |error| OpenError::Unreadable(path.to_owned(), error);
         let file = map(&open_plain(path).map_err(unreadable)?).map_err(unreadable)?;
         let elf = parse(&file, path)?;
@@ -214,16 +212,10 @@ impl Image {
         self.problem.as_deref()
     }
 
-    /// The name and the build id of the file that entries were moved to.
+    /// What says which file entries were moved to.
     fn shared_link(&self) -> Option<SharedLink> {
         let elf = parse(&self.file, &self.path).ok()?;
-        let data = elf.section_by_name(".gnu_debugaltlink")?.data().ok()?;
-        let (name, build_id) = data.split_at_checked(memchr::memchr(0, data)?)?;
-        let (_, build_id) = build_id.split_first()?;
-        Some(SharedLink {
-            name: PathBuf::from(OsStr::from_bytes(name)),
-            build_id: build_id.to_vec(),
-        })
+        SharedLink::read(elf.section_by_name(".gnu_debugaltlink")?.data().ok()?)
     }
 
     /// Whether an address is in its code.
@@ -322,48 +314,6 @@ impl Image {
         });
         Kallsyms::of_image(symbols).ok()
     }
-}
-
-/// Where dwz put what several files have in common.
-struct SharedLink {
-    name: PathBuf,
-    build_id: Vec<u8>,
-}
-
-/// Opens a shared file: beside the one that names it, or by its build id. Another one would give
-/// wrong names.
-fn shared(path: &Path, link: &SharedLink) -> Result<Image, String> {
-    // The file itself may be a link: names count from where it is.
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let directory = real.parent().unwrap_or(Path::new("/"));
-    let mut places = vec![directory.join(&link.name)];
-    let hex: String = link
-        .build_id
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    if let Some((first, rest)) = hex.split_at_checked(2) {
-        let place = format!("/usr/lib/debug/.build-id/{first}/{rest}.debug");
-        places.push(PathBuf::from(place));
-    }
-    // In the cache of debuginfod's clients each build id has a directory.
-    if real.ends_with("debuginfo")
-        && let Some(cache) = directory.parent()
-    {
-        places.push(cache.join(&hex).join("debuginfo"));
-    }
-    let opened = places
-        .iter()
-        .filter_map(|place| Image::open_alone(place, &Placement::Alone).ok());
-    let mut fitting = opened.filter(|image| image.build_id() == Some(&link.build_id));
-    fitting.next().ok_or_else(|| {
-        format!(
-            "the file that `{}` shares with others, `{}` of build id {hex}, is not there: \
-             some names of inlined functions are missing",
-            path.display(),
-            link.name.display(),
-        )
-    })
 }
 
 type Elf<'data> = ElfFile64<'data, Endianness>;

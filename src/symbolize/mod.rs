@@ -19,6 +19,7 @@ mod map;
 mod modules;
 mod paths;
 mod relocate;
+mod shared;
 mod shuffled;
 mod strings;
 mod symbolizer;

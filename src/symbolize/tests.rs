@@ -2,6 +2,7 @@
 //! Small images of a kernel (`tests/data/image/make`), every byte of their code compared with what
 //! llvm-symbolizer said about it; and what is left of them when they are damaged.
 
+mod forged;
 mod hostile;
 mod shared;
 mod shuffled;

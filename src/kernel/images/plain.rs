@@ -14,6 +14,7 @@ use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
 
 use super::lz4;
+use crate::trusted::open_regular;
 
 /// No file unpacks to more, whatever it says.
 const LARGEST: u64 = 1 << 30;
@@ -55,17 +56,7 @@ impl Packing {
 ///
 /// When it cannot be read, is no regular file, or cannot be unpacked.
 pub fn open_plain(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    // A pipe that nobody writes to would never open.
-    options.read(true).custom_flags(libc::O_NONBLOCK);
-    let mut file = options.open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    }
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
+    let mut file = open_regular(path)?;
     let packed = packed(&mut file)?;
     file.rewind()?;
     match packed {
