@@ -1,24 +1,38 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What an ELF file says about itself: architecture, build id, whether it has DWARF. Only its
-//! headers and notes are read.
+//! What an ELF file says about itself: architecture, build id, whether it has DWARF.
+//!
+//! Read before the build id is known, so from a file that anybody may have made: only headers and
+//! a bounded part of the notes are read, into buffers of fixed size.
 
 use std::env::consts::ARCH;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use object::elf::{self, EM_AARCH64, EM_X86_64, FileHeader64, Machine};
-use object::read::elf::{FileHeader, NoteIterator, SectionHeader};
-use object::read::{FileKind, ReadCache};
-use object::{Endian, Endianness, Object};
+use object::elf;
 
 use super::BuildId;
 use super::plain::open_plain;
 
 /// The type of the note that holds a build id, of the owner `GNU`.
 const NT_GNU_BUILD_ID: u32 = 3;
+
+/// Bytes of the file header and of each section header.
+const HEADER: usize = 64;
+
+/// A kernel whose functions have a section each (FG-KASLR) has some 50,000.
+const MOST_SECTIONS: u64 = 1 << 18;
+
+/// How many note sections are looked at, and how many bytes of each.
+const MOST_NOTES: usize = 64;
+const LONGEST_NOTES: u64 = 64 << 10;
+
+/// The longest name of a file that a link has, and of a section that is asked for.
+const LONGEST_LINK: u64 = 4096;
+const LONGEST_NAME: usize = 24;
 
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -33,77 +47,236 @@ pub(super) struct Facts {
 impl Facts {
     /// `None` where the file is no ELF file.
     pub(super) fn read(path: &Path) -> io::Result<Option<Self>> {
-        let file = open_plain(path)?;
-        let mut magic = [0; 4];
-        match (&file).read_exact(&mut magic) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(error) => return Err(error),
-        }
-        Ok(Self::of_object(&ReadCache::new(file)))
+        Self::of_file(&open_plain(path)?)
     }
 
-    fn of_object(data: &ReadCache<File>) -> Option<Self> {
-        let foreign = |architecture: String| Self {
+    /// `None` where the file is no ELF file, or a damaged one.
+    pub(super) fn of_file(file: &File) -> io::Result<Option<Self>> {
+        let mut header = [0; HEADER];
+        let n_read = read_up_to(file, &mut header, 0)?;
+        let ident = [
+            elf::ELFMAG.as_slice(),
+            &[elf::ELFCLASS64.0, elf::ELFDATA2LSB.0],
+        ]
+        .concat();
+        if !header.starts_with(&elf::ELFMAG) || n_read < 16 {
+            return Ok(None);
+        }
+        if header[4] == elf::ELFCLASS32.0 {
+            return Ok(Some(Self::foreign("a 32-bit architecture".to_owned())));
+        }
+        if n_read < HEADER || header[4] != elf::ELFCLASS64.0 {
+            return Ok(None);
+        }
+        if !header.starts_with(&ident) {
+            return Ok(Some(Self::foreign("a big-endian architecture".to_owned())));
+        }
+        let machine = u16_at(&header, 18);
+        if Some(machine) != ours() {
+            return Ok(Some(Self::foreign(machine_name(machine))));
+        }
+        let Some(table) = Table::read(file, &header)? else {
+            return Ok(None);
+        };
+        table.facts(file).map(Some)
+    }
+
+    fn foreign(architecture: String) -> Self {
+        Self {
             foreign_architecture: Some(architecture),
             build_id: None,
             has_dwarf: false,
             debug_link: None,
-        };
-        match FileKind::parse(data).ok()? {
-            FileKind::Elf32 => return Some(foreign("a 32-bit architecture".to_owned())),
-            FileKind::Elf64 => {}
-            _ => return None,
         }
-        // `object::File` would read the symbol table: megabytes that nobody asks for here.
-        let header = FileHeader64::<Endianness>::parse(data).ok()?;
-        let endian = header.endian().ok()?;
-        if !(endian.is_little_endian() && Some(header.e_machine(endian)) == ours()) {
-            let elf = object::File::parse(data).ok();
-            let found =
-                elf.map_or_else(|| "?".to_owned(), |elf| format!("{:?}", elf.architecture()));
-            return Some(foreign(found));
-        }
-        let sections = header.sections(endian, data).ok()?;
-        // Sizes come from section headers: what was compressed has one as well.
-        let has = |name: &[u8]| {
-            let section = sections.section_by_name(endian, name);
-            section.is_some_and(|(_, section)| section.sh_size(endian) > 0)
-        };
-        Some(Self {
-            foreign_architecture: None,
-            build_id: sections
-                .iter()
-                .find_map(|section| build_id(section.notes(endian, data).ok()??, endian)),
-            has_dwarf: has(b".debug_info") && has(b".debug_line"),
-            debug_link: sections
-                .section_by_name(endian, b".gnu_debuglink")
-                .and_then(|(_, section)| section.data(endian, data).ok())
-                .and_then(|link| link.split(|byte| *byte == 0).next())
-                .map(|name| PathBuf::from(OsStr::from_bytes(name))),
-        })
     }
 }
 
-fn build_id(
-    mut notes: NoteIterator<'_, FileHeader64<Endianness>>,
-    endian: Endianness,
-) -> Option<BuildId> {
-    while let Ok(Some(note)) = notes.next() {
-        if note.name() == b"GNU" && note.n_type(endian) == elf::NT_GNU_BUILD_ID {
-            return Some(BuildId(note.desc().to_vec()));
+/// Where the section headers are.
+struct Table {
+    start: u64,
+    n_sections: u64,
+    /// The place of the section names in the file, and their length.
+    names: (u64, u64),
+}
+
+/// A section header, as far as it is needed.
+struct Section {
+    name: u32,
+    kind: u32,
+    offset: u64,
+    size: u64,
+}
+
+impl Table {
+    /// `None` where the table makes no sense.
+    fn read(file: &File, header: &[u8; HEADER]) -> io::Result<Option<Self>> {
+        let start = u64_at(header, 40);
+        let mut table = Self {
+            start,
+            n_sections: u16_at(header, 60).into(),
+            names: (0, 0),
+        };
+        if start == 0 {
+            table.n_sections = 0;
+            return Ok(Some(table));
+        }
+        if usize::from(u16_at(header, 58)) != HEADER {
+            return Ok(None);
+        }
+        // Larger numbers than fit into the file header are in the first section header.
+        let mut names: u64 = u16_at(header, 62).into();
+        if (table.n_sections == 0 || names == u64::from(elf::SHN_XINDEX.0))
+            && let Some(first) = table.bytes(file, 0)?
+        {
+            if table.n_sections == 0 {
+                table.n_sections = u64_at(&first, 32);
+            }
+            if names == u64::from(elf::SHN_XINDEX.0) {
+                names = u32_at(&first, 40).into();
+            }
+        }
+        if table.n_sections > MOST_SECTIONS || names >= table.n_sections.max(1) {
+            return Ok(None);
+        }
+        let Some(found) = table.section(file, names)? else {
+            return Ok(None);
+        };
+        table.names = (found.offset, found.size);
+        Ok(Some(table))
+    }
+
+    fn facts(&self, file: &File) -> io::Result<Facts> {
+        let mut facts = Facts {
+            foreign_architecture: None,
+            build_id: None,
+            has_dwarf: false,
+            debug_link: None,
+        };
+        let (mut n_notes, mut has_info, mut has_line) = (0, false, false);
+        for index in 1..self.n_sections {
+            let Some(section) = self.section(file, index)? else {
+                break;
+            };
+            if section.kind == elf::SHT_NOTE.0 {
+                n_notes += 1;
+                if facts.build_id.is_none() && n_notes <= MOST_NOTES {
+                    let notes = section.bytes(file, LONGEST_NOTES)?;
+                    facts.build_id = build_id_of_notes(&notes);
+                }
+            } else if section.kind == elf::SHT_PROGBITS.0 && section.size > 0 {
+                // Sizes come from section headers: what was compressed has one as well.
+                match self.name(file, &section)? {
+                    Some(name) if name == b".debug_info" => has_info = true,
+                    Some(name) if name == b".debug_line" => has_line = true,
+                    Some(name) if name == b".gnu_debuglink" => {
+                        let link = section.bytes(file, LONGEST_LINK)?;
+                        let name = link.split(|byte| *byte == 0).next();
+                        facts.debug_link = name.map(|name| PathBuf::from(OsStr::from_bytes(name)));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        facts.has_dwarf = has_info && has_line;
+        Ok(facts)
+    }
+
+    fn bytes(&self, file: &File, index: u64) -> io::Result<Option<[u8; HEADER]>> {
+        let mut bytes = [0; HEADER];
+        let place = index
+            .checked_mul(HEADER as u64)
+            .and_then(|place| place.checked_add(self.start));
+        let Some(place) = place else {
+            return Ok(None);
+        };
+        let n_read = read_up_to(file, &mut bytes, place)?;
+        Ok((n_read == HEADER).then_some(bytes))
+    }
+
+    fn section(&self, file: &File, index: u64) -> io::Result<Option<Section>> {
+        let bytes = self.bytes(file, index)?;
+        Ok(bytes.map(|bytes| Section {
+            name: u32_at(&bytes, 0),
+            kind: u32_at(&bytes, 4),
+            offset: u64_at(&bytes, 24),
+            size: u64_at(&bytes, 32),
+        }))
+    }
+
+    /// The name of a section; `None` where it is longer than any that is asked for.
+    fn name(&self, file: &File, section: &Section) -> io::Result<Option<Vec<u8>>> {
+        let (start, length) = self.names;
+        let (offset, mut name) = (u64::from(section.name), [0; LONGEST_NAME]);
+        let Some(place) = start.checked_add(offset).filter(|_| offset < length) else {
+            return Ok(None);
+        };
+        let n_read = read_up_to(file, &mut name, place)?;
+        let read = &name[..n_read];
+        Ok(memchr::memchr(0, read).map(|end| read[..end].to_vec()))
+    }
+}
+
+impl Section {
+    /// At most so many of its bytes.
+    fn bytes(&self, file: &File, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.size.min(most) as usize];
+        let n_read = read_up_to(file, &mut bytes, self.offset)?;
+        bytes.truncate(n_read);
+        Ok(bytes)
+    }
+}
+
+/// Reads until the bytes are full or the file ends; how many were read.
+fn read_up_to(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+    // What is beyond what the system can count is beyond the end of the file.
+    if i64::try_from(at.saturating_add(bytes.len() as u64)).is_err() {
+        return Ok(0);
+    }
+    let mut n_read = 0;
+    while n_read < bytes.len() {
+        match file.read_at(&mut bytes[n_read..], at + n_read as u64) {
+            Ok(0) => break,
+            Ok(more) => n_read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
-    None
+    Ok(n_read)
+}
+
+fn u16_at(bytes: &[u8; HEADER], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn u32_at(bytes: &[u8; HEADER], at: usize) -> u32 {
+    u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16
+}
+
+fn u64_at(bytes: &[u8; HEADER], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
 /// `e_machine` of what we run on.
-fn ours() -> Option<Machine> {
+fn ours() -> Option<u16> {
     match ARCH {
-        "x86_64" => Some(EM_X86_64),
-        "aarch64" => Some(EM_AARCH64),
+        "x86_64" => Some(elf::EM_X86_64.0),
+        "aarch64" => Some(elf::EM_AARCH64.0),
         _ => None,
     }
+}
+
+fn machine_name(machine: u16) -> String {
+    let name = match elf::Machine(machine) {
+        elf::EM_X86_64 => "X86_64",
+        elf::EM_AARCH64 => "Aarch64",
+        elf::EM_RISCV => "Riscv64",
+        elf::EM_PPC64 => "PowerPc64",
+        elf::EM_S390 => "S390x",
+        elf::EM_LOONGARCH => "LoongArch64",
+        elf::EM_MIPS => "Mips64",
+        _ => return format!("machine {machine}"),
+    };
+    name.to_owned()
 }
 
 /// The build id among notes as `/sys/kernel/notes` has them, in the byte order of the machine.
