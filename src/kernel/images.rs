@@ -16,6 +16,7 @@ mod tests;
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
@@ -173,6 +174,16 @@ pub fn find(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Found {
             .push(ImageProblem::NotFound { release, places });
     }
     found
+}
+
+/// The build id that a file says it has.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn build_id(file: &File) -> io::Result<Option<BuildId>> {
+    let facts = Facts::of_file(file)?;
+    Ok(facts.and_then(|facts| facts.build_id))
 }
 
 /// The file that has the debug information of another one: itself, or what its link or its build

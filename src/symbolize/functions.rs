@@ -39,6 +39,10 @@ pub(super) fn find(
         if read.is_none() {
             selection.n_damaged += 1;
         }
+        if selection.is_full() {
+            selection.n_damaged += 1;
+            break;
+        }
         for definition in &found {
             let is_wanted = is_wanted.entry(definition.file).or_insert_with(|| {
                 let path = strings.get(definition.file);
@@ -62,7 +66,16 @@ pub(super) struct Selection {
     pub(super) n_damaged: usize,
 }
 
+/// A kernel has some 100,000.
+const MOST_FUNCTIONS: usize = 1 << 19;
+
 impl Selection {
+    /// Whether there are more than any kernel has.
+    fn is_full(&self) -> bool {
+        let n_functions = self.inlined.len().max(self.addrs.len());
+        n_functions > MOST_FUNCTIONS
+    }
+
     pub(super) fn add(&mut self, definition: Definition) {
         let place = (definition.file, definition.line);
         match definition.start {

@@ -10,28 +10,36 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::thread;
 
 use memchr::memmem;
 use memmap2::Mmap;
+use object::read::CompressionFormat;
 use object::read::elf::ElfFile64;
-use object::read::{CompressedData, CompressionFormat};
-use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolKind, SymbolSection, elf};
+use object::read::elf::FileHeader;
+use object::{
+    Endianness, Object, ObjectSection, ObjectSymbol, SectionIndex, SymbolKind, SymbolSection, elf,
+};
 
 use super::dwarf::{DebugSections, Section};
-use super::inflate::{inflate, keep, temporary_directories};
 use super::map::map;
-use super::relocate::{Bases, Placement, is_code, relocate};
+use super::readable::{compressed, make_readable};
+use super::relocate::{Bases, Placement, is_code};
 use super::shared::SharedLink;
 use super::shuffled::Names;
-use crate::kernel::images::open_plain;
+use crate::kernel::images::{build_id, open_plain};
 use crate::kernel::kallsyms::Kallsyms;
 
 /// The symbols whose distance between image and kernel is the KASLR offset, in order of trust.
 pub(super) const ANCHORS: [&str; 2] = ["_stext", "_text"];
 
-/// What a section of a module may have, whatever its header says: it is in memory for a moment.
-const LARGEST_RELOCATED: u64 = 1 << 30;
+/// A kernel whose functions have a section each (FG-KASLR) has some 50,000.
+const MOST_SECTIONS: usize = 1 << 18;
+
+/// In bytes. Names in a kernel have at most 512: a longer one is left out.
+const LONGEST_NAME: usize = 4096;
+
+/// How often the name of an anchor may end a name in the table of names.
+const MOST_PLACES: usize = 64;
 
 /// Why an image gives no lines.
 #[derive(Debug)]
@@ -127,7 +135,9 @@ impl Image {
 
     pub(super) fn open_alone(path: &Path, placement: &Placement) -> Result<Self, OpenError> {
         let unreadable = |error| OpenError::Unreadable(path.to_owned(), error);
-        let file = map(&open_plain(path).map_err(unreadable)?).map_err(unreadable)?;
+        let opened = open_plain(path).map_err(unreadable)?;
+        let build_id = build_id(&opened).map_err(unreadable)?;
+        let file = map(&opened).map_err(unreadable)?;
         let elf = parse(&file, path)?;
         let bases = Bases::of(&elf, placement);
         let mut places = Vec::new();
@@ -144,7 +154,6 @@ impl Image {
             places.push((section, start..start + data.data.len()));
         }
         let code = code(&elf, bases.as_ref());
-        let build_id = elf.build_id().ok().flatten().map(<[u8]>::to_vec);
         let has = |wanted| places.iter().any(|(section, _)| *section == wanted);
         if !(has(Section::Info) && has(Section::Abbrev)) {
             return Err(OpenError::NoDwarf(path.to_owned()));
@@ -155,7 +164,7 @@ impl Image {
             is_plain,
             made: OnceLock::new(),
             code,
-            build_id,
+            build_id: build_id.map(|id| id.0),
             bases,
             shared: None,
             problem: None,
@@ -173,11 +182,9 @@ impl Image {
             return Ok(());
         }
         let elf = parse(&self.file, &self.path)?;
-        let directories = temporary_directories();
-        let made = match &self.bases {
-            Some(bases) => relocate_all(&elf, bases, &directories, &self.path)?,
-            None => inflate_all(&elf, &directories, &self.path)?,
-        };
+        let n_bytes = self.file.len() as u64;
+        let made = make_readable(&elf, self.bases.as_ref(), n_bytes)
+            .map_err(|(section, error)| OpenError::Compressed(self.path.clone(), section, error))?;
         // Who was first wins; both are the same.
         let _ = self.made.set(made);
         Ok(())
@@ -250,6 +257,9 @@ impl Image {
         let addrs = symbols.iter().map(|(_, addr)| *addr);
         let (lowest, highest) = (addrs.clone().min(), addrs.max());
         let span = lowest.unwrap_or(0)..=highest.unwrap_or(0);
+        let Some(names) = symbol_names(&elf) else {
+            return enough == 0;
+        };
         let (endian, table) = (elf.endian(), elf.elf_symbol_table());
         let is_one = |symbol: &elf::Sym64<Endianness>| {
             let addr = symbol.st_value.get(endian);
@@ -257,10 +267,7 @@ impl Image {
                 return false;
             }
             let mut here = symbols.iter().filter(|(_, wanted)| *wanted == addr);
-            here.any(|(name, _)| {
-                let found = table.symbol_name(endian, symbol);
-                found.is_ok_and(|found| found == name.as_bytes())
-            })
+            here.any(|(name, _)| symbol_name(names, symbol, endian) == Some(*name))
         };
         // Most images have them all, and tell soon.
         let found = table.iter().filter(|symbol| is_one(symbol));
@@ -272,12 +279,16 @@ impl Image {
         let Ok(elf) = parse(&self.file, &self.path) else {
             return Names::default();
         };
+        let Some(names) = symbol_names(&elf) else {
+            return Names::default();
+        };
+        let (endian, mut fits) = (elf.endian(), fit_into(names));
         let functions = elf
             .symbols()
             .filter(|symbol| symbol.is_definition() || symbol.kind() == SymbolKind::Text);
         let named = functions.filter_map(|symbol| {
-            let name = symbol.name().ok().filter(|name| !name.is_empty())?;
-            Some((name.to_owned(), symbol.address(), symbol.size()))
+            let name = symbol_name(names, symbol.elf_symbol(), endian)?;
+            fits(name).then(|| (name.to_owned(), symbol.address(), symbol.size()))
         });
         Names::of(named)
     }
@@ -294,6 +305,8 @@ impl Image {
             .sections()
             .map(|section| is_code(section.flags()))
             .collect();
+        let names = symbol_names(&elf)?;
+        let (endian, mut fits) = (elf.endian(), fit_into(names));
         let symbols = elf.symbols().filter_map(|symbol| {
             let SymbolSection::Section(index) = symbol.section() else {
                 return None;
@@ -302,7 +315,8 @@ impl Image {
             if !*code.get(index.0.checked_sub(1)?)? || symbol.kind() == SymbolKind::Section {
                 return None;
             }
-            let name = symbol.name().ok().filter(|name| !name.is_empty())?;
+            let name = symbol_name(names, symbol.elf_symbol(), endian)?;
+            fits(name).then_some(())?;
             let kind = match (symbol.is_weak(), symbol.is_local()) {
                 (true, _) => b'W',
                 (_, true) => b't',
@@ -316,57 +330,69 @@ impl Image {
     }
 }
 
-type Elf<'data> = ElfFile64<'data, Endianness>;
+pub(super) type Elf<'data> = ElfFile64<'data, Endianness>;
 
 fn parse<'data>(file: &'data Mmap, path: &Path) -> Result<Elf<'data>, OpenError> {
     let not_elf = || OpenError::NotElf(path.to_owned());
     let elf = Elf::parse(&file[..]).map_err(|_| not_elf())?;
-    if elf.is_little_endian() {
+    if elf.is_little_endian() && has_short_names(&elf) {
         Ok(elf)
     } else {
         Err(not_elf())
     }
 }
 
-/// The data of a section as it is in the file; `None` where there is none to be had.
-fn compressed<'data>(elf: &Elf<'data>, id: Section) -> Option<CompressedData<'data>> {
-    elf.section_by_name(id.name())?.compressed_data().ok()
+/// Whether the names of sections end: each of them is read whenever a section is looked for.
+fn has_short_names(elf: &Elf<'_>) -> bool {
+    let table = elf.elf_section_table();
+    let index = elf.elf_header().shstrndx(elf.endian(), elf.data());
+    let Ok(names) =
+        index.and_then(|index| elf.section_by_index(SectionIndex(index as usize))?.data())
+    else {
+        return table.len() <= 1;
+    };
+    let mut last = 0;
+    let is_short = |end: usize| {
+        let length = end - last;
+        last = end;
+        length <= LONGEST_NAME
+    };
+    table.len() <= MOST_SECTIONS
+        && memchr::memchr_iter(0, names).all(is_short)
+        && names.last() == Some(&0)
 }
 
-/// One thread a section: they inflate independently, and the largest decides how long it takes.
-fn inflate_all(
-    elf: &Elf<'_>,
-    directories: &[PathBuf],
-    path: &Path,
-) -> Result<Vec<(Section, Mmap)>, OpenError> {
-    let sections = Section::ALL.iter().filter_map(|section| {
-        let data = compressed(elf, *section)?;
-        (data.format != CompressionFormat::None).then_some((*section, data))
-    });
-    let sections: Vec<_> = sections.collect();
-    let in_any = |data: &CompressedData<'_>| {
-        let mut last = io::Error::other("no directory for temporary files");
-        for directory in directories {
-            match inflate(data, directory) {
-                Ok(mapping) => return Ok(mapping),
-                Err(error) => last = error,
-            }
+/// The names of symbols.
+fn symbol_names<'data>(elf: &Elf<'data>) -> Option<&'data [u8]> {
+    let table = elf.elf_symbol_table();
+    elf.section_by_index(table.string_section())
+        .ok()?
+        .data()
+        .ok()
+}
+
+/// The name of a symbol; `None` where it has none, or one that is longer than any.
+fn symbol_name<'data>(
+    names: &'data [u8],
+    symbol: &elf::Sym64<Endianness>,
+    endian: Endianness,
+) -> Option<&'data str> {
+    let rest = names.get(symbol.st_name.get(endian) as usize..)?;
+    let rest = rest.get(..LONGEST_NAME).unwrap_or(rest);
+    let name = str::from_utf8(rest.get(..memchr::memchr(0, rest)?)?).ok()?;
+    (!name.is_empty()).then_some(name)
+}
+
+/// Whether names make sense together: symbols may share the ends of names, but not all of them all.
+fn fit_into(names: &[u8]) -> impl FnMut(&str) -> bool {
+    let mut left = names.len().saturating_mul(2);
+    move |name| match left.checked_sub(name.len()) {
+        Some(rest) => {
+            left = rest;
+            true
         }
-        Err(last)
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = sections
-            .iter()
-            .map(|(id, data)| (*id, scope.spawn(|| in_any(data))))
-            .collect();
-        let joined = workers.into_iter().map(|(id, worker)| {
-            let mapping = worker.join().map_err(|_| OpenError::Thread)?;
-            let mapping = mapping
-                .map_err(|error| OpenError::Compressed(path.to_owned(), id.name(), error))?;
-            Ok((id, mapping))
-        });
-        joined.collect()
-    })
+        None => false,
+    }
 }
 
 fn code(elf: &Elf<'_>, bases: Option<&Bases>) -> Vec<Range<u64>> {
@@ -379,43 +405,16 @@ fn code(elf: &Elf<'_>, bases: Option<&Bases>) -> Vec<Range<u64>> {
     ranges.filter(|range| range.start != 0).collect()
 }
 
-/// The sections of a file that is not linked, inflated and relocated.
-fn relocate_all(
-    elf: &Elf<'_>,
-    bases: &Bases,
-    directories: &[PathBuf],
-    path: &Path,
-) -> Result<Vec<(Section, Mmap)>, OpenError> {
-    let mut sections = Vec::new();
-    for id in Section::ALL {
-        let Some(data) = compressed(elf, id) else {
-            continue;
-        };
-        let failed = |error| OpenError::Compressed(path.to_owned(), id.name(), error);
-        if data.uncompressed_size > LARGEST_RELOCATED {
-            return Err(failed(io::Error::other("it is larger than 1 GiB")));
-        }
-        let damaged = |error| failed(io::Error::other(error));
-        let mut bytes = data.decompress().map_err(damaged)?.into_owned();
-        relocate(elf, id.name(), &mut bytes, bases);
-        sections.push((id, keep(&bytes, directories).map_err(failed)?));
-    }
-    Ok(sections)
-}
-
 /// The address of a symbol: its name is looked for first, then the symbols that have one of its
 /// places; to compare a hundred thousand names takes ten times as long.
 fn symbol(elf: &Elf<'_>, name: &str) -> Option<u64> {
     let (endian, table) = (elf.endian(), elf.elf_symbol_table());
-    let texts = elf
-        .section_by_index(table.string_section())
-        .ok()?
-        .data()
-        .ok()?;
+    let texts = symbol_names(elf)?;
     // Linkers let a name end another one.
     let text = [name.as_bytes(), b"\0"].concat();
     let places: Vec<u32> = memmem::find_iter(texts, &text)
         .filter_map(|place| u32::try_from(place).ok())
+        .take(MOST_PLACES)
         .collect();
     // It is global, and those follow all others.
     let is_it = |symbol: &&elf::Sym64<Endianness>| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Compressed sections → an unlinked temporary file, mapped. Not the heap: a kernel's debug
-//! information has hundreds of megabytes, which the page cache can drop and a heap cannot.
+//! Compressed sections → an unlinked temporary file. Not the heap: a kernel's debug information
+//! has hundreds of megabytes, which the page cache can drop and a heap cannot.
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -9,62 +9,47 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use flate2::read::ZlibDecoder;
-use memmap2::Mmap;
 use object::CompressionFormat;
 use object::read::CompressedData;
 use ruzstd::decoding::StreamingDecoder;
 
-use super::map::map;
+/// In bytes: what a decoder of zstd may keep in memory. Compressors take 2 MiB by default, and
+/// 8 MiB at their highest usual level (19).
+const LARGEST_WINDOW: u64 = 8 << 20;
 
-/// What one section may grow to, whatever its header says.
-const LARGEST_SECTION: u64 = 4 << 30;
-
-/// Inflates one section into a temporary file below `directory`.
-pub(super) fn inflate(section: &CompressedData<'_>, directory: &Path) -> io::Result<Mmap> {
+/// Writes the bytes of a section as they were before it was compressed.
+pub(super) fn write_plain(section: &CompressedData<'_>, to: &mut File) -> io::Result<()> {
     let size = section.uncompressed_size;
-    if size > LARGEST_SECTION {
-        return Err(io::Error::other("it claims to be larger than 4 GiB"));
-    }
-    let mut file = BufWriter::with_capacity(1 << 20, unlinked_file(directory)?);
+    let mut to = BufWriter::with_capacity(1 << 20, to);
     let written = match section.format {
-        CompressionFormat::Zlib => copy(ZlibDecoder::new(section.data), size, &mut file)?,
+        CompressionFormat::None => {
+            to.write_all(section.data)?;
+            section.data.len() as u64
+        }
+        CompressionFormat::Zlib => copy(ZlibDecoder::new(section.data), size, &mut to)?,
         CompressionFormat::Zstandard => {
-            let decoder = StreamingDecoder::new(section.data).map_err(io::Error::other)?;
-            copy(decoder, size, &mut file)?
+            let decoder = StreamingDecoder::new_with_max_window_size(section.data, LARGEST_WINDOW);
+            copy(decoder.map_err(io::Error::other)?, size, &mut to)?
         }
         _ => return Err(io::Error::other("its compression is not known")),
     };
-    if written != size {
-        return Err(io::Error::other("its size is not what its header says"));
+    to.flush()?;
+    if written == size {
+        Ok(())
+    } else {
+        Err(io::Error::other("its size is not what its header says"))
     }
-    map(&file.into_inner().map_err(io::IntoInnerError::into_error)?)
-}
-
-/// Keeps bytes in a temporary file below the first directory that can be written to.
-pub(super) fn keep(bytes: &[u8], directories: &[PathBuf]) -> io::Result<Mmap> {
-    let mut last = io::Error::other("no directory for temporary files");
-    for directory in directories {
-        let kept = unlinked_file(directory).and_then(|mut file| {
-            file.write_all(bytes)?;
-            map(&file)
-        });
-        match kept {
-            Ok(mapping) => return Ok(mapping),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 /// Copies no more than one byte too many: enough to see that the header lies.
 fn copy(from: impl Read, size: u64, to: &mut impl Write) -> io::Result<u64> {
-    io::copy(&mut from.take(size + 1), to)
+    io::copy(&mut from.take(size.saturating_add(1)), to)
 }
 
-/// Where large temporary files belong: the cache directory of the user, else `/var/tmp`, which is
-/// on a disk where `/tmp` often is memory.
-pub(super) fn temporary_directories() -> Vec<PathBuf> {
-    vec![PathBuf::from("/var/tmp"), env::temp_dir()]
+/// A file without a name in `/var/tmp`, which is on a disk where `/tmp` often is memory; else in
+/// the directory for temporary files.
+pub(super) fn temporary_file() -> io::Result<File> {
+    unlinked_file(&PathBuf::from("/var/tmp")).or_else(|_| unlinked_file(&env::temp_dir()))
 }
 
 fn unlinked_file(directory: &Path) -> io::Result<File> {

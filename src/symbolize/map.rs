@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io;
 
-use memmap2::{Advice, Mmap};
+use memmap2::{Advice, Mmap, MmapMut};
 
 /// Maps a file for scattered reads.
 pub(super) fn map(file: &File) -> io::Result<Mmap> {
@@ -13,6 +13,14 @@ pub(super) fn map(file: &File) -> io::Result<Mmap> {
     // Units are read here and there: reading ahead would pull most of the image from the disk.
     // It is advice only, so that a failure does not matter.
     let _ = mapping.advise(Advice::Random);
+    Ok(mapping)
+}
+
+/// Maps a file of ours that is changed: an unlinked temporary one.
+pub(super) fn map_writable(file: &File) -> io::Result<MmapMut> {
+    #[allow(unsafe_code, reason = "mapping a file is unsafe by nature")]
+    // SAFETY: the file is ours alone, for it has no name: nobody truncates or changes it.
+    let mapping = unsafe { MmapMut::map_mut(file)? };
     Ok(mapping)
 }
 

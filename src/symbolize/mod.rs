@@ -18,6 +18,7 @@ mod lines;
 mod map;
 mod modules;
 mod paths;
+mod readable;
 mod relocate;
 mod shared;
 mod shuffled;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Relocatable files (modules) → where their sections lie, and DWARF that says so.
 
-use object::read::elf::ElfFile64;
 use object::{
-    Endianness, Object, ObjectSection, ObjectSymbol, RelocationKind, RelocationTarget,
-    SectionFlags, SectionIndex, elf,
+    Object, ObjectSection, ObjectSymbol, RelocationKind, RelocationTarget, SectionFlags,
+    SectionIndex, elf,
 };
 
-type Elf<'data> = ElfFile64<'data, Endianness>;
+use super::image::Elf;
 
 /// Where the sections of a relocatable file lie.
 #[derive(Clone, Debug)]
@@ -37,7 +36,7 @@ impl Bases {
         // `.text` first, whatever stands before it in the file.
         let text = elf.section_by_name(".text");
         let text_index = text.as_ref().map(ObjectSection::index);
-        next += text.map_or(0, |text| text.size());
+        next = next.checked_add(text.map_or(0, |text| text.size()))?;
         for section in elf.sections() {
             let SectionIndex(index) = section.index();
             let name = section.name().unwrap_or_default();

@@ -16,6 +16,13 @@ use super::paths::{Paths, join};
 /// What a text costs beside its bytes, about.
 const PER_TEXT: usize = 96;
 
+/// What texts may take: some 10 MB are those of a kernel. A unit of a few megabytes may name a
+/// million of 4 KiB each.
+const MOST_BYTES: usize = 40 << 20;
+
+/// What is told in place of texts for which there is no room.
+const UNKNOWN: &str = "?";
+
 /// In bytes: longer names of functions are nobody's.
 const LONGEST_NAME: usize = 4 << 10;
 
@@ -50,8 +57,10 @@ impl Strings {
         }
         let text = String::from_utf8_lossy(name);
         let number = self.number(&demangled(&text));
-        self.by_place.insert(place, number);
-        self.n_bytes += 2 * size_of::<usize>();
+        if !self.is_full() {
+            self.by_place.insert(place, number);
+            self.n_bytes += 3 * size_of::<usize>();
+        }
         number
     }
 
@@ -72,8 +81,10 @@ impl Strings {
             None => path,
         };
         let number = self.number(&shown);
-        self.by_parts.insert(self.parts[..].into(), number);
-        self.n_bytes += self.parts.len() + PER_TEXT;
+        if !self.is_full() {
+            self.by_parts.insert(self.parts[..].into(), number);
+            self.n_bytes += self.parts.len() + PER_TEXT;
+        }
         number
     }
 
@@ -81,12 +92,19 @@ impl Strings {
         if let Some(known) = self.by_text.get(text) {
             return *known;
         }
+        if self.is_full() && text != UNKNOWN {
+            return self.number(UNKNOWN);
+        }
         let number = self.texts.len() as u32;
         let text: Arc<str> = text.into();
         self.n_bytes += text.len() + PER_TEXT;
         self.texts.push(Arc::clone(&text));
         self.by_text.insert(text, number);
         number
+    }
+
+    fn is_full(&self) -> bool {
+        self.n_bytes > MOST_BYTES
     }
 
     /// A text by its number.
@@ -173,6 +191,10 @@ impl Hasher for PlaceHasher {
         for byte in bytes {
             self.write_u64(u64::from(*byte));
         }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(number.into());
     }
 
     fn write_usize(&mut self, number: usize) {

@@ -80,8 +80,12 @@ impl UnitIndex {
             if listed.contains(&at) {
                 continue;
             }
+            abbreviations.credit(header.n_bytes());
             let unit = Unit::read(sections, header, &mut abbreviations);
             let code = unit.and_then(|unit| unit.code()).unwrap_or_default();
+            if ranges.len() + code.len() > MOST_RANGES {
+                break;
+            }
             ranges.extend(code.into_iter().map(|range| (range.start..range.end, at)));
         }
         Ranges::new(ranges)
@@ -90,6 +94,9 @@ impl UnitIndex {
 
 /// Code of a unit.
 pub(super) type UnitRange = (Range<u64>, UnitAt);
+
+/// Of units that are not listed. Each range takes 32 bytes; a kernel has some 10,000.
+const MOST_RANGES: usize = 1 << 19;
 
 /// A hostile table could make every range a candidate: a few are tried.
 const MOST_CANDIDATES: usize = 8;

@@ -6,7 +6,10 @@
 )]
 
 mod cli;
+#[path = "../forge.rs"]
+mod forge;
 mod fuzz;
+mod hostile;
 mod noise;
 mod replay;
 mod root;

@@ -32,7 +32,8 @@ pub(in crate::symbolize) fn definitions(
     strings: &mut Strings,
     into: &mut Vec<Definition>,
 ) -> Option<()> {
-    let (abbreviations, _) = digester.parts();
+    let abbreviations = digester.abbreviations();
+    abbreviations.credit(header.n_bytes());
     let unit = Unit::read(sections, header, abbreviations)?;
     let walked = walk(&unit, abbreviations, Wanted::Functions)?;
     let files = Lines::files(&unit)?;

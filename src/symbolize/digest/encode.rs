@@ -11,6 +11,10 @@
 //!
 //! Numbers are of variable length. Files and names are numbers of texts (`strings`).
 
+use std::collections::HashMap;
+
+use crate::symbolize::strings::PlaceHash;
+
 /// Rows of a block.
 const BLOCK: usize = 64;
 
@@ -54,6 +58,8 @@ pub(super) struct Encoder {
     rows: Vec<u8>,
     calls: Vec<u8>,
     files: Vec<u32>,
+    /// Where in `files` each text is.
+    known: HashMap<u32, u32, PlaceHash>,
     state: State,
     in_block: usize,
     pending: Option<(u64, u64, Row)>,
@@ -62,12 +68,12 @@ pub(super) struct Encoder {
 impl Encoder {
     /// The number of a file of which the text is known, counted from 1.
     pub(super) fn file(&mut self, text: u32) -> u32 {
-        let known = self.files.iter().position(|other| *other == text);
-        let index = known.unwrap_or_else(|| {
-            self.files.push(text);
-            self.files.len() - 1
+        let (files, known) = (&mut self.files, &mut self.known);
+        let index = known.entry(text).or_insert_with(|| {
+            files.push(text);
+            files.len() as u32 - 1
         });
-        index as u32 + 1
+        *index + 1
     }
 
     /// Adds a call; its place, counted from 1.

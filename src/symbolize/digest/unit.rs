@@ -8,20 +8,31 @@ use super::encode::{Encoder, Row};
 use super::paint::{innermost, pieces};
 use super::walk::{Call, NONE, Wanted, walk};
 use crate::symbolize::dwarf::{
-    Abbreviations, DebugSections, EntryAt, Files, Function, Header, Lines, Section, Unit,
-    function_at, headers,
+    Abbreviations, DebugSections, EntryAt, Files, Function, Header, Headers, Lines, Section, Unit,
+    function_at,
 };
 use crate::symbolize::strings::{PlaceHash, Strings};
 
 /// How often an entry may refer to another one for its name.
 const LONGEST_REFERENCE: usize = 16;
 
+/// How many bytes of other units' abbreviations may be read, for each byte of a unit.
+const FOREIGN_BYTES: usize = 16;
+
 /// Makes tables; what it needs in passing is kept from unit to unit.
 #[derive(Debug, Default)]
 pub(in crate::symbolize) struct Digester {
     abbreviations: Abbreviations,
     /// Of the unit that an entry of another unit was last looked for in.
-    elsewhere: Abbreviations,
+    elsewhere: Elsewhere,
+}
+
+/// How units are found that entries of others refer to.
+#[derive(Debug, Default)]
+pub(super) struct Elsewhere {
+    abbreviations: Abbreviations,
+    own: Headers,
+    shared: Headers,
 }
 
 impl Digester {
@@ -32,6 +43,10 @@ impl Digester {
         header: Header,
         strings: &mut Strings,
     ) -> Option<Vec<u8>> {
+        self.abbreviations.credit(header.n_bytes());
+        self.elsewhere
+            .abbreviations
+            .credit(FOREIGN_BYTES * header.n_bytes());
         let unit = Unit::read(sections, header, &mut self.abbreviations)?;
         let mut walked = walk(&unit, &self.abbreviations, Wanted::Calls)?;
         let lines = Lines::read(&unit)?;
@@ -65,8 +80,8 @@ impl Digester {
         fits.then_some(table)
     }
 
-    pub(super) fn parts(&mut self) -> (&mut Abbreviations, &mut Abbreviations) {
-        (&mut self.abbreviations, &mut self.elsewhere)
+    pub(super) fn abbreviations(&mut self) -> &mut Abbreviations {
+        &mut self.abbreviations
     }
 }
 
@@ -142,7 +157,7 @@ impl Making<'_, '_> {
 pub(super) struct Names<'a, 'data> {
     pub(super) unit: &'a Unit<'data>,
     pub(super) abbreviations: &'a Abbreviations,
-    pub(super) elsewhere: &'a mut Abbreviations,
+    pub(super) elsewhere: &'a mut Elsewhere,
     pub(super) known: HashMap<EntryAt, u32, PlaceHash>,
 }
 
@@ -166,8 +181,19 @@ impl<'data> Names<'_, 'data> {
                 EntryAt::Here(at) if self.is_here(at) => {
                     function_at(self.unit, self.abbreviations, at)?
                 }
-                EntryAt::Here(at) => self.function_of_other(self.unit.sections, at)?,
-                EntryAt::Shared(at) => self.function_of_other(self.unit.sections.shared()?, at)?,
+                EntryAt::Here(at) => {
+                    let info = self.unit.sections.get(Section::Info);
+                    let header = self.elsewhere.own.find(info, at)?;
+                    self.function_of_other(self.unit.sections, header, at)?
+                }
+                EntryAt::Shared(at) => {
+                    let sections = self.unit.sections.shared()?;
+                    let header = self
+                        .elsewhere
+                        .shared
+                        .find(sections.get(Section::Info), at)?;
+                    self.function_of_other(sections, header, at)?
+                }
             };
             if let Some(name) = function.linkage_name.or(function.name) {
                 return Some(name);
@@ -188,13 +214,11 @@ impl<'data> Names<'_, 'data> {
     fn function_of_other(
         &mut self,
         sections: DebugSections<'data>,
+        header: Header,
         at: usize,
     ) -> Option<Function<'data>> {
-        let info = sections.get(Section::Info);
-        let header = headers(info)
-            .flatten()
-            .find(|header| (header.start..header.end).contains(&at))?;
-        let unit = Unit::read(sections, header, self.elsewhere)?;
-        function_at(&unit, self.elsewhere, at)
+        let abbreviations = &mut self.elsewhere.abbreviations;
+        let unit = Unit::read(sections, header, abbreviations)?;
+        function_at(&unit, abbreviations, at)
     }
 }

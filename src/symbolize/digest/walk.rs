@@ -2,16 +2,16 @@
 //! The entries of a unit → its functions, and the inlined calls in them with their code.
 
 use crate::symbolize::dwarf::{
-    Abbreviation, Abbreviations, AddressRange, Cursor, EntryAt, Function, Unit, read_function,
+    Abbreviation, Abbreviations, Cursor, EntryAt, Extents, Function, Unit, read_function,
     read_inlined_call, skip,
 };
 
 /// Deeper nesting is nobody's.
 const DEEPEST: usize = 1 << 12;
 
-/// More inlined calls, or ranges of them, than this in one unit are nobody's: hostile entries may
-/// all name the same long list of ranges.
-const MOST: usize = 1 << 21;
+/// Inlined calls, ranges of them, and functions, of one unit: the largest of a kernel has some
+/// 10,000 of each.
+const MOST: usize = 1 << 17;
 
 /// No call.
 pub(super) const NONE: u32 = u32::MAX;
@@ -73,7 +73,7 @@ pub(super) fn walk<'data>(
         wanted,
         has_only_types: unit.language.is_some_and(is_c),
         found: Walked::default(),
-        code: Vec::new(),
+        code: Extents::of_unit(unit),
         open: Vec::new(),
     };
     walk.run()?;
@@ -106,7 +106,7 @@ struct Walk<'a, 'data> {
     wanted: Wanted,
     has_only_types: bool,
     found: Walked<'data>,
-    code: Vec<AddressRange>,
+    code: Extents,
     open: Vec<Open>,
 }
 
@@ -193,7 +193,7 @@ impl<'data> Walk<'_, 'data> {
         abbreviation: &Abbreviation,
         now: Open,
     ) -> Option<Open> {
-        self.code.clear();
+        self.code.ranges.clear();
         let call = read_inlined_call(
             self.unit,
             cursor,
@@ -208,11 +208,13 @@ impl<'data> Walk<'_, 'data> {
             file: call.file,
             line: call.line,
         });
-        self.found.spans.extend(self.code.iter().map(|range| Span {
-            start: range.start,
-            end: range.end,
-            call: number,
-        }));
+        self.found
+            .spans
+            .extend(self.code.ranges.iter().map(|range| Span {
+                start: range.start,
+                end: range.end,
+                call: number,
+            }));
         (self.found.calls.len().max(self.found.spans.len()) < MOST).then_some(())?;
         Some(Open {
             call: number,
@@ -226,7 +228,7 @@ impl<'data> Walk<'_, 'data> {
         cursor: &mut Cursor<'data>,
         abbreviation: &Abbreviation,
     ) -> Option<Option<Open>> {
-        self.code.clear();
+        self.code.ranges.clear();
         let function = read_function(
             self.unit,
             cursor,
@@ -234,17 +236,18 @@ impl<'data> Walk<'_, 'data> {
             abbreviation,
             &mut self.code,
         )?;
-        let has_code = !self.code.is_empty();
+        let has_code = !self.code.ranges.is_empty();
         if self.wanted != Wanted::Calls && (has_code || function.is_inlined) {
             let first = self.found.starts.len() as u32;
             self.found
                 .starts
-                .extend(self.code.iter().map(|range| range.start));
+                .extend(self.code.ranges.iter().map(|range| range.start));
             let starts = (first, self.found.starts.len() as u32);
             self.found
                 .functions
                 .push(FunctionEntry { function, starts });
-            (self.found.starts.len() < MOST).then_some(())?;
+            let n_found = self.found.starts.len().max(self.found.functions.len());
+            (n_found < MOST).then_some(())?;
         }
         let is_of_interest = (has_code && self.wants_calls()) || !self.has_only_types;
         if abbreviation.has_children

@@ -9,8 +9,13 @@ use gimli::{DwAt, DwForm, DwTag};
 use super::cursor::Cursor;
 use super::forms::{Encoding, fixed_size};
 
-/// More attributes than this in one table are nobody's.
-const MOST_ATTRIBUTES: usize = 1 << 20;
+/// Of one table: the largest of a kernel has some hundred entries.
+const MOST_ENTRIES: usize = 1 << 15;
+const MOST_ATTRIBUTES: usize = 1 << 17;
+
+/// How many bytes of tables are read beyond those of units. A unit of 12 bytes may name a table of
+/// megabytes, and each of a million units another part of it.
+const FREE_BYTES: usize = 32 << 20;
 
 /// What entries of one code have.
 #[derive(Clone, Debug)]
@@ -38,16 +43,37 @@ pub(in crate::symbolize) struct Attribute {
 /// The size of a value that its form does not tell.
 pub(super) const VARIABLE: u8 = u8::MAX;
 
-/// The table of a unit.
-#[derive(Debug, Default)]
+/// The table of a unit. The next unit may well have the same.
+#[derive(Debug)]
 pub(in crate::symbolize) struct Abbreviations {
+    /// Which table this is: the section, by its place in memory, and the offset.
+    of: Option<(usize, usize, Encoding)>,
+    /// How many bytes of tables may still be read.
+    credit: usize,
     /// Those that are numbered from 1 without gaps, as compilers do.
     dense: Vec<Abbreviation>,
     sparse: HashMap<u64, Abbreviation>,
     attributes: Vec<Attribute>,
 }
 
+impl Default for Abbreviations {
+    fn default() -> Self {
+        Self {
+            of: None,
+            credit: FREE_BYTES,
+            dense: Vec::new(),
+            sparse: HashMap::new(),
+            attributes: Vec::new(),
+        }
+    }
+}
+
 impl Abbreviations {
+    /// Lets so many more bytes of tables be read, for a unit that has as many.
+    pub(in crate::symbolize) fn credit(&mut self, n_bytes: usize) {
+        self.credit = self.credit.saturating_add(n_bytes).min(2 * FREE_BYTES);
+    }
+
     /// Reads the table at an offset of `.debug_abbrev`, in place of what was here before.
     pub(in crate::symbolize) fn read(
         &mut self,
@@ -55,16 +81,36 @@ impl Abbreviations {
         offset: usize,
         encoding: Encoding,
     ) -> Option<()> {
+        let of = (section.as_ptr() as usize, offset, encoding);
+        if self.of == Some(of) {
+            return Some(());
+        }
+        self.of = None;
         self.dense.clear();
         self.sparse.clear();
         self.attributes.clear();
+        // Behind what may be read there is nothing.
+        let most = offset.saturating_add(self.credit);
+        let section = section.get(..most).unwrap_or(section);
         let mut cursor = Cursor::new(section, offset);
+        let read = self.entries(&mut cursor, encoding);
+        self.credit = self
+            .credit
+            .saturating_sub(cursor.at().saturating_sub(offset));
+        read?;
+        self.of = Some(of);
+        Some(())
+    }
+
+    fn entries(&mut self, cursor: &mut Cursor<'_>, encoding: Encoding) -> Option<()> {
         loop {
             let code = cursor.uleb()?;
             if code == 0 {
                 return Some(());
             }
-            let abbreviation = self.abbreviation(&mut cursor, encoding)?;
+            let n_entries = self.dense.len() + self.sparse.len();
+            (n_entries < MOST_ENTRIES).then_some(())?;
+            let abbreviation = self.abbreviation(cursor, encoding)?;
             if code == self.dense.len() as u64 + 1 {
                 self.dense.push(abbreviation);
             } else {

@@ -4,6 +4,9 @@
 use super::cursor::Cursor;
 use super::ranges::AddressRange;
 
+/// So many ranges are read; a kernel has some 10,000.
+const MOST: usize = 1 << 19;
+
 /// The ranges, each with the place of its unit in `.debug_info`; up to the first damaged set.
 pub(in crate::symbolize) fn address_ranges(section: &[u8]) -> Vec<(AddressRange, usize)> {
     let mut found = Vec::new();
@@ -34,6 +37,7 @@ fn set(section: &[u8], start: usize, found: &mut Vec<(AddressRange, usize)>) -> 
         let end = start.wrapping_add(length);
         // What the linker dropped is at 0.
         if start != 0 && start < end {
+            (found.len() < MOST).then_some(())?;
             found.push((AddressRange { start, end }, unit));
         }
     }

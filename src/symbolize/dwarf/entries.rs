@@ -6,7 +6,7 @@ use gimli::DwAt;
 use super::abbreviations::{Abbreviation, Abbreviations};
 use super::cursor::Cursor;
 use super::forms::{self, Value};
-use super::ranges::{self, AddressRange};
+use super::ranges::{self, Extents};
 use super::unit::Unit;
 
 /// Which entry another one refers to.
@@ -63,7 +63,10 @@ impl<'data> Extent<'data> {
         true
     }
 
-    fn push(&self, unit: &Unit<'data>, into: &mut Vec<AddressRange>) -> Option<()> {
+    fn push(&self, unit: &Unit<'data>, into: &mut Extents) -> Option<()> {
+        if !into.are_wanted() {
+            return Some(());
+        }
         match (self.list, self.low, self.high) {
             (Some(list), _, _) => ranges::read(unit, list, into),
             (None, Some(low), Some(high)) => unit.push_range(low, high, into),
@@ -78,7 +81,7 @@ pub(in crate::symbolize) fn read_function<'data>(
     cursor: &mut Cursor<'data>,
     abbreviations: &Abbreviations,
     abbreviation: &Abbreviation,
-    code: &mut Vec<AddressRange>,
+    code: &mut Extents,
 ) -> Option<Function<'data>> {
     let mut function = Function::default();
     let mut extent = Extent::default();
@@ -128,7 +131,7 @@ pub(in crate::symbolize) fn read_inlined_call<'data>(
     cursor: &mut Cursor<'data>,
     abbreviations: &Abbreviations,
     abbreviation: &Abbreviation,
-    code: &mut Vec<AddressRange>,
+    code: &mut Extents,
 ) -> Option<InlinedCall> {
     let mut call = InlinedCall::default();
     let mut extent = Extent::default();
@@ -201,7 +204,7 @@ pub(in crate::symbolize) fn function_at<'data>(
         .then_some(())?;
     let mut cursor = unit.cursor(at);
     let abbreviation = abbreviations.get(cursor.uleb()?)?;
-    let mut code = Vec::new();
+    let mut code = Extents::unwanted();
     read_function(unit, &mut cursor, abbreviations, abbreviation, &mut code)
 }
 

@@ -5,11 +5,14 @@ use gimli::{DwForm, DwLne, DwLns};
 
 use super::cursor::Cursor;
 use super::forms::{self, Encoding, Value};
-use super::sections::{DebugSections, Section};
+use super::sections::{DebugSections, LONGEST_TEXT, Section};
 use super::unit::Unit;
 
-/// More rows than this in one unit are nobody's: the largest of a kernel has some 100,000.
-const MOST_ROWS: usize = 1 << 22;
+/// The largest unit of a kernel has some 100,000 rows.
+const MOST_ROWS: usize = 1 << 19;
+
+/// Directories, and files, of one unit: the largest of a kernel has some thousand.
+const MOST_FILES: usize = 1 << 16;
 
 /// Code that is from one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,11 +148,11 @@ impl<'data> Program<'data> {
         };
         files.version = version;
         if version >= 5 {
-            let mut entries = |push: &mut dyn FnMut(u64, Value<'data>)| {
+            let mut entries = |push: &mut dyn FnMut(u64, Value<'data>) -> Option<()>| {
                 read_table(&mut cursor, encoding, end, push)
             };
-            entries(&mut |_, name| files.directories.push(name))?;
-            entries(&mut |directory, name| files.files.push((directory, name)))?;
+            entries(&mut |_, name| push_directory(files, name))?;
+            entries(&mut |directory, name| push_file(files, directory, name))?;
         } else {
             read_old_tables(&mut cursor, files)?;
         }
@@ -208,7 +211,7 @@ impl<'data> Program<'data> {
                         gimli::DW_LNE_define_file => {
                             let name = cursor.text()?;
                             let directory = cursor.uleb()?;
-                            lines.files.files.push((directory, Value::Text(name)));
+                            push_file(&mut lines.files, directory, Value::Text(name))?;
                         }
                         _ => {}
                     }
@@ -325,7 +328,7 @@ fn read_table<'data>(
     cursor: &mut Cursor<'data>,
     encoding: Encoding,
     end: usize,
-    push: &mut dyn FnMut(u64, Value<'data>),
+    push: &mut dyn FnMut(u64, Value<'data>) -> Option<()>,
 ) -> Option<()> {
     let n_formats = cursor.u8()?;
     let mut formats = [(0_u64, DwForm(0)); u8::MAX as usize];
@@ -334,8 +337,14 @@ fn read_table<'data>(
         *format = (cursor.uleb()?, DwForm(u16::try_from(cursor.uleb()?).ok()?));
     }
     let n_entries = cursor.uleb()?;
-    // Each has a byte at least, of those that a name needs.
-    (n_entries <= end.saturating_sub(cursor.at()) as u64).then_some(())?;
+    // Entries without a byte could be any number.
+    let smallest: u64 = formats
+        .iter()
+        .map(|(_, form)| forms::fixed_size(*form, encoding).map_or(1, u64::from))
+        .sum();
+    (n_entries == 0 || smallest > 0).then_some(())?;
+    let most = end.saturating_sub(cursor.at()) as u64;
+    (n_entries.checked_mul(smallest)? <= most).then_some(())?;
     for _ in 0..n_entries {
         let (mut directory, mut name) = (0, Value::Other);
         for (content, form) in formats.iter() {
@@ -346,14 +355,22 @@ fn read_table<'data>(
                 _ => {}
             }
         }
-        push(directory, name);
+        push(directory, name)?;
     }
     Some(())
 }
 
+fn push_directory<'data>(files: &mut Files<'data>, name: Value<'data>) -> Option<()> {
+    (files.directories.len() < MOST_FILES).then(|| files.directories.push(name))
+}
+
+fn push_file<'data>(files: &mut Files<'data>, directory: u64, name: Value<'data>) -> Option<()> {
+    (files.files.len() < MOST_FILES).then(|| files.files.push((directory, name)))
+}
+
 fn text<'data>(sections: &DebugSections<'data>, value: Value<'data>) -> Option<&'data [u8]> {
     match value {
-        Value::Text(text) => Some(text),
+        Value::Text(text) => (text.len() <= LONGEST_TEXT).then_some(text),
         Value::LineStrOffset(offset) => sections.text(Section::LineStr, offset),
         Value::StrOffset(offset) => sections.text(Section::Str, offset),
         Value::SharedStrOffset(offset) => sections.shared()?.text(Section::Str, offset),
@@ -368,7 +385,7 @@ fn read_old_tables<'data>(cursor: &mut Cursor<'data>, files: &mut Files<'data>) 
         if name.is_empty() {
             break;
         }
-        files.directories.push(Value::Text(name));
+        push_directory(files, Value::Text(name))?;
     }
     loop {
         let name = cursor.text()?;
@@ -377,6 +394,6 @@ fn read_old_tables<'data>(cursor: &mut Cursor<'data>, files: &mut Files<'data>) 
         }
         let directory = cursor.uleb()?;
         let (_modified, _length) = (cursor.uleb()?, cursor.uleb()?);
-        files.files.push((directory, Value::Text(name)));
+        push_file(files, directory, Value::Text(name))?;
     }
 }

@@ -23,6 +23,6 @@ pub(super) use aranges::address_ranges;
 pub(super) use cursor::Cursor;
 pub(super) use entries::{EntryAt, Function, function_at, read_function, read_inlined_call, skip};
 pub(super) use line_program::{Files, LineRow, Lines};
-pub(super) use ranges::AddressRange;
+pub(super) use ranges::Extents;
 pub(super) use sections::{DebugSections, Section};
-pub(super) use unit::{Header, Unit, headers};
+pub(super) use unit::{Header, Headers, Unit, headers};

@@ -13,11 +13,59 @@ pub(in crate::symbolize) struct AddressRange {
     pub(in crate::symbolize) end: u64,
 }
 
-/// More ranges of one entry are nobody's; hostile entries may all name the same long list.
+/// More entries of one list are nobody's.
 const MOST_RANGES: usize = 1 << 16;
 
+/// What any unit may read of lists, however short it is.
+const LEAST_FUEL: usize = 256;
+
+/// The ranges of an entry, and how many entries of lists its unit may still read. Entries may all
+/// name the same long list, so that what a list costs has nothing to do with the size of the file.
+#[derive(Debug)]
+pub(in crate::symbolize) struct Extents {
+    pub(in crate::symbolize) ranges: Vec<AddressRange>,
+    /// `None`: the ranges are not asked for.
+    fuel: Option<usize>,
+}
+
+impl Extents {
+    /// For the entries of a unit: compilers write a list for each entry that has one, so that
+    /// there are far fewer ranges than bytes of entries.
+    pub(in crate::symbolize) fn of_unit(unit: &Unit<'_>) -> Self {
+        Self {
+            ranges: Vec::new(),
+            fuel: Some(unit.header.n_bytes().saturating_add(LEAST_FUEL)),
+        }
+    }
+
+    /// For who asks for the rest of an entry.
+    pub(super) fn unwanted() -> Self {
+        Self {
+            ranges: Vec::new(),
+            fuel: None,
+        }
+    }
+
+    pub(super) fn are_wanted(&self) -> bool {
+        self.fuel.is_some()
+    }
+
+    /// `None` when there is no fuel left.
+    fn burn(&mut self) -> Option<()> {
+        self.fuel = Some(self.fuel?.checked_sub(1)?);
+        Some(())
+    }
+
+    /// What the linker dropped is at 0, or at the last addresses.
+    pub(super) fn push(&mut self, start: u64, end: u64) {
+        if start != 0 && start < end {
+            self.ranges.push(AddressRange { start, end });
+        }
+    }
+}
+
 /// Appends the ranges that an entry's `DW_AT_ranges` names.
-pub(super) fn read(unit: &Unit<'_>, value: Value<'_>, into: &mut Vec<AddressRange>) -> Option<()> {
+pub(super) fn read(unit: &Unit<'_>, value: Value<'_>, into: &mut Extents) -> Option<()> {
     if unit.encoding.version < 5 {
         return old(unit, value.section_offset()?, into);
     }
@@ -34,14 +82,7 @@ pub(super) fn read(unit: &Unit<'_>, value: Value<'_>, into: &mut Vec<AddressRang
     new(unit, offset, into)
 }
 
-/// What the linker dropped is at 0, or at the last addresses.
-fn push(start: u64, end: u64, into: &mut Vec<AddressRange>) {
-    if start != 0 && start < end {
-        into.push(AddressRange { start, end });
-    }
-}
-
-fn old(unit: &Unit<'_>, offset: usize, into: &mut Vec<AddressRange>) -> Option<()> {
+fn old(unit: &Unit<'_>, offset: usize, into: &mut Extents) -> Option<()> {
     let size = unit.encoding.address;
     let last = if size == 4 {
         u64::from(u32::MAX)
@@ -51,6 +92,7 @@ fn old(unit: &Unit<'_>, offset: usize, into: &mut Vec<AddressRange>) -> Option<(
     let mut base = unit.low;
     let mut cursor = Cursor::new(unit.sections.get(Section::Ranges), offset);
     for _ in 0..MOST_RANGES {
+        into.burn()?;
         let (start, end) = (cursor.number(size)?, cursor.number(size)?);
         if (start, end) == (0, 0) {
             return Some(());
@@ -58,17 +100,18 @@ fn old(unit: &Unit<'_>, offset: usize, into: &mut Vec<AddressRange>) -> Option<(
         if start == last {
             base = end;
         } else {
-            push(base.wrapping_add(start), base.wrapping_add(end), into);
+            into.push(base.wrapping_add(start), base.wrapping_add(end));
         }
     }
     None
 }
 
-fn new(unit: &Unit<'_>, offset: usize, into: &mut Vec<AddressRange>) -> Option<()> {
+fn new(unit: &Unit<'_>, offset: usize, into: &mut Extents) -> Option<()> {
     let size = unit.encoding.address;
     let mut base = unit.low;
     let mut cursor = Cursor::new(unit.sections.get(Section::RngLists), offset);
     for _ in 0..MOST_RANGES {
+        into.burn()?;
         let (start, end) = match gimli::DwRle(cursor.u8()?) {
             gimli::DW_RLE_end_of_list => return Some(()),
             gimli::DW_RLE_base_addressx => {
@@ -97,7 +140,7 @@ fn new(unit: &Unit<'_>, offset: usize, into: &mut Vec<AddressRange>) -> Option<(
             }
             _ => return None,
         };
-        push(start, end, into);
+        into.push(start, end);
     }
     None
 }

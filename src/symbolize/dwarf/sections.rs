@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The sections that lines and inlined functions need.
 
+/// In bytes. Paths have at most 4096 (`PATH_MAX`), names of functions 512 in a kernel: a longer
+/// text is left out, for entries may all name the same one.
+pub(super) const LONGEST_TEXT: usize = 4096;
+
 /// A section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::symbolize) enum Section {
@@ -100,6 +104,7 @@ impl<'data> DebugSections<'data> {
         offset: usize,
     ) -> Option<&'data [u8]> {
         let rest = self.get(section).get(offset..)?;
+        let rest = rest.get(..=LONGEST_TEXT).unwrap_or(rest);
         rest.get(..memchr::memchr(0, rest)?)
     }
 }

@@ -8,8 +8,8 @@ use gimli::DwLang;
 use super::abbreviations::Abbreviations;
 use super::cursor::Cursor;
 use super::forms::{self, Encoding, Value};
-use super::ranges::{self, AddressRange};
-use super::sections::{DebugSections, Section};
+use super::ranges::{self, AddressRange, Extents};
+use super::sections::{DebugSections, LONGEST_TEXT, Section};
 
 /// Where a unit is and how it is written.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,11 @@ pub(in crate::symbolize) struct Header {
 }
 
 impl Header {
+    /// How many bytes the unit has.
+    pub(in crate::symbolize) fn n_bytes(&self) -> usize {
+        self.end.saturating_sub(self.start)
+    }
+
     /// Reads the header at an offset of `.debug_info`.
     pub(in crate::symbolize) fn read(info: &[u8], start: usize) -> Option<Self> {
         let mut cursor = Cursor::new(info, start);
@@ -61,6 +66,33 @@ impl Header {
                 offset,
             },
         })
+    }
+}
+
+/// Where units begin, to find the one that an offset of `.debug_info` lies in.
+#[derive(Debug, Default)]
+pub(in crate::symbolize) struct Headers {
+    /// Of which bytes, by their place in memory.
+    of: Option<(usize, usize)>,
+    starts: Vec<usize>,
+}
+
+/// So many units are found by an offset; a kernel has some 3,000.
+const MOST_STARTS: usize = 1 << 20;
+
+impl Headers {
+    /// The header of the unit that an offset lies in.
+    pub(in crate::symbolize) fn find(&mut self, info: &[u8], at: usize) -> Option<Header> {
+        let of = Some((info.as_ptr() as usize, info.len()));
+        if self.of != of {
+            self.of = of;
+            self.starts.clear();
+            let starts = headers(info).flatten().map(|header| header.start);
+            self.starts.extend(starts.take(MOST_STARTS));
+        }
+        let before = self.starts.partition_point(|start| *start <= at);
+        let header = Header::read(info, *self.starts.get(before.checked_sub(1)?)?)?;
+        (header.start..header.end).contains(&at).then_some(header)
     }
 }
 
@@ -179,30 +211,23 @@ impl<'data> Unit<'data> {
 
     /// The code of the unit, as far as it says so itself.
     pub(in crate::symbolize) fn code(&self) -> Option<Vec<AddressRange>> {
-        let mut found = Vec::new();
+        let mut found = Extents::of_unit(self);
         if let Some(list) = self.range_list {
             ranges::read(self, list, &mut found)?;
         } else if let Some(high) = self.high {
             self.push_range(self.low, high, &mut found)?;
         }
-        Some(found)
+        Some(found.ranges)
     }
 
     /// From `low` to `DW_AT_high_pc`, which is an address or a length.
     #[inline]
-    pub(super) fn push_range(
-        &self,
-        low: u64,
-        high: Value<'_>,
-        into: &mut Vec<AddressRange>,
-    ) -> Option<()> {
+    pub(super) fn push_range(&self, low: u64, high: Value<'_>, into: &mut Extents) -> Option<()> {
         let end = match high {
             Value::Number(length) => low.wrapping_add(length),
             high => self.address_of(high)?,
         };
-        if low != 0 && low < end {
-            into.push(AddressRange { start: low, end });
-        }
+        into.push(low, end);
         Some(())
     }
 
@@ -225,7 +250,7 @@ impl<'data> Unit<'data> {
 
     pub(super) fn text(&self, value: Value<'data>) -> Option<&'data [u8]> {
         match value {
-            Value::Text(text) => Some(text),
+            Value::Text(text) => (text.len() <= LONGEST_TEXT).then_some(text),
             Value::StrOffset(offset) => self.sections.text(Section::Str, offset),
             Value::LineStrOffset(offset) => self.sections.text(Section::LineStr, offset),
             Value::SharedStrOffset(offset) => self.sections.shared()?.text(Section::Str, offset),

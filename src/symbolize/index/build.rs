@@ -107,6 +107,10 @@ fn build(image: &Image, cache: &Cache, stop: &AtomicBool, pace: Pace) -> io::Res
 /// So many definitions are looked through for those that are there twice.
 const MANY: usize = 1 << 17;
 
+/// A kernel has some 3,000 units and 100,000 definitions.
+const MOST_UNITS: usize = 1 << 18;
+const MOST_DEFINITIONS: usize = 1 << 20;
+
 struct Building<'a> {
     file: BufWriter<&'a mut File>,
     at: u64,
@@ -176,6 +180,10 @@ impl<'a> Building<'a> {
                 _ => building.built.n_damaged += 1,
             }
             building.forget_repeated();
+            if building.is_too_large() {
+                let why = "the image has more units or functions than any kernel";
+                return Err(io::Error::other(why));
+            }
             began = pace.rest(began);
         }
         Ok(Some(building))
@@ -200,6 +208,11 @@ impl<'a> Building<'a> {
             // What is left is not gone through again before there is as much again.
             self.many = MANY.max(2 * self.definitions.len());
         }
+    }
+
+    /// Whether an image claims to have what would take too much memory.
+    fn is_too_large(&self) -> bool {
+        self.built.n_units > MOST_UNITS || self.definitions.len() > MOST_DEFINITIONS
     }
 
     /// Writes what follows the tables, then the header.
