@@ -45,7 +45,6 @@ mod watch;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -60,6 +59,7 @@ use crate::cli::{self, Parsed, UsageError};
 use crate::config::{Action, Config, DoctorOptions, Environment};
 use crate::diag::{Diag, Paint};
 use crate::kernel::facts::KernelFiles;
+use crate::trusted::directory_of;
 
 const USAGE: u8 = 2;
 const FAILURE: u8 = 1;
@@ -91,9 +91,8 @@ fn action(arguments: Vec<OsString>) -> Result<Action, UsageError> {
 }
 
 fn environment() -> Environment {
-    let config_home = env::var_os("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")));
+    let home = || directory_of(env::var_os("HOME")).map(|home| home.join(".config"));
+    let config_home = directory_of(env::var_os("XDG_CONFIG_HOME")).or_else(home);
     Environment { config_home }
 }
 
@@ -107,6 +106,9 @@ fn run(action: Action) -> ExitCode {
         bpf::silence_libbpf();
     }
     let files = KernelFiles::default();
+    if let Action::Trace(config) = &action {
+        config.notes.iter().for_each(|note| diag.note(note));
+    }
     let done = match action {
         Action::List(config) => list::list(&config, &files, &diag),
         Action::Containers(config) => containers::list(&config),

@@ -2,23 +2,26 @@
 //! Results that are the same next time, kept in the user's cache directory.
 //!
 //! Nothing that is read from it is trusted further than its owner: a directory or file that others
-//! could have written is not looked at, what is damaged counts as absent. Writers replace whole
-//! files, so that readers see one or the other.
+//! could have written is not looked at, what is damaged counts as absent. All operations go
+//! through the opened directory, so that nobody can have another one changed. Writers replace
+//! whole files, so that readers see one or the other.
 
-use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
-use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::unistd::{geteuid, linkat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+
+use crate::trusted::{is_ours, make_directory};
 
 /// Of the form of the files: another one is not read.
 const MAGIC: &[u8; 8] = b"rsncach1";
@@ -32,13 +35,47 @@ const MAX_ENTRIES: usize = 64;
 /// How many large files are kept: those of as many kernels.
 const MAX_FILES: usize = 4;
 
-/// Write permission of group and others.
-const OTHERS_WRITE: u32 = 0o022;
-
 /// A directory of entries.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    directory: PathBuf,
+    directory: Arc<File>,
+    path: PathBuf,
+}
+
+/// What is kept, by the form of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// `0123456789abcdef.entry`
+    Entry,
+    /// `lines-0123….index`
+    File,
+}
+
+impl Kind {
+    /// Whether a file of this name is one of ours.
+    fn has(self, name: &str) -> bool {
+        let is_hex = |text: &str| {
+            let mut digits = text.bytes();
+            !text.is_empty() && digits.all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        match self {
+            Self::Entry => name
+                .strip_suffix(".entry")
+                .is_some_and(|hash| hash.len() == 16 && is_hex(hash)),
+            Self::File => name
+                .strip_suffix(".index")
+                .and_then(|name| name.strip_prefix("lines-"))
+                .is_some_and(is_hex),
+        }
+    }
+
+    /// How many are kept.
+    fn most(self) -> usize {
+        match self {
+            Self::Entry => MAX_ENTRIES,
+            Self::File => MAX_FILES,
+        }
+    }
 }
 
 impl Cache {
@@ -46,28 +83,34 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// When it cannot be made, or when others may write to it.
+    /// When it cannot be made, when another user owns a directory on the way or may write to it,
+    /// or when the path is relative.
     pub fn open(base: &Path) -> Result<Self> {
-        let directory = base.join("retsnoop-rs");
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        builder
-            .create(&directory)
-            .with_context(|| format!("failed to make `{}`", directory.display()))?;
-        let metadata = fs::symlink_metadata(&directory)
-            .with_context(|| format!("failed to look at `{}`", directory.display()))?;
         ensure!(
-            metadata.is_dir() && is_ours(&metadata),
-            "`{}` is not ours alone",
-            directory.display()
+            base.is_absolute(),
+            "`{}` is a relative path",
+            base.display()
         );
-        Ok(Self { directory })
+        let path = base.join("retsnoop-rs");
+        let opened = make_directory(&path);
+        let (directory, path) =
+            opened.with_context(|| format!("failed to open the cache `{}`", path.display()))?;
+        Ok(Self {
+            directory: Arc::new(directory),
+            path,
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What was kept under `key`.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let file = open_ours(&self.path(key))?;
+        let file = self.open_ours(&entry_name(key))?;
         let length = file.metadata().ok()?.len();
         if length > MAX_ENTRY {
             return None;
@@ -83,17 +126,14 @@ impl Cache {
     ///
     /// When it cannot be written.
     pub fn put(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        let path = self.path(key);
-        let temporary = self.temporary("entry");
-        write_new(&temporary, &entry(key, value))?;
-        rename_or_remove(&temporary, &path)?;
-        self.remove_oldest("entry", MAX_ENTRIES)
+        let write = |file: &mut File| file.write_all(&entry(key, value)).map(|()| true);
+        self.replace(&entry_name(key), Kind::Entry, write)
     }
 
     /// A file that was kept under a name, which is ours; `None` where it is larger than that.
     #[must_use]
     pub fn open_file(&self, name: &str, most_bytes: u64) -> Option<File> {
-        let file = open_ours(&self.file_path(name))?;
+        let file = self.open_ours(&file_name(name))?;
         (file.metadata().ok()?.len() <= most_bytes).then_some(file)
     }
 
@@ -107,96 +147,87 @@ impl Cache {
         name: &str,
         write: impl FnOnce(&mut File) -> io::Result<bool>,
     ) -> io::Result<()> {
-        let mut file = unnamed(&self.directory)?;
+        self.replace(&file_name(name), Kind::File, write)
+    }
+
+    fn replace(
+        &self,
+        name: &str,
+        kind: Kind,
+        write: impl FnOnce(&mut File) -> io::Result<bool>,
+    ) -> io::Result<()> {
+        let mut file = self.unnamed()?;
         if !write(&mut file)? {
             return Ok(());
         }
         // It has no name until it is whole: who is killed before leaves nothing.
-        let temporary = self.temporary(name);
+        let temporary = temporary_name(name);
         let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
         let follow = AtFlags::AT_SYMLINK_FOLLOW;
-        linkat(AT_FDCWD, &opened[..], AT_FDCWD, &temporary, follow)?;
-        rename_or_remove(&temporary, &self.file_path(name))?;
-        self.remove_oldest("index", MAX_FILES)
+        linkat(
+            AT_FDCWD,
+            &opened[..],
+            &self.directory,
+            &temporary[..],
+            follow,
+        )?;
+        let renamed = renameat(&self.directory, &temporary[..], &self.directory, name);
+        if renamed.is_err() {
+            let _ = unlinkat(&self.directory, &temporary[..], UnlinkatFlags::NoRemoveDir);
+        }
+        renamed?;
+        self.remove_oldest(kind)
     }
 
-    /// A name that no other writer has.
-    fn temporary(&self, name: &str) -> PathBuf {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        self.directory
-            .join(format!("{name}.{}.{number}.new", process::id()))
+    /// A file that goes when it is closed, unless it is given a name.
+    fn unnamed(&self) -> io::Result<File> {
+        let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        Ok(File::from(openat(&self.directory, ".", flags, mode)?))
     }
 
-    fn file_path(&self, name: &str) -> PathBuf {
-        self.directory.join(format!("{name}.index"))
+    /// A regular file that nobody else could have written.
+    fn open_ours(&self, name: &str) -> Option<File> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = File::from(openat(&self.directory, name, flags, Mode::empty()).ok()?);
+        let metadata = file.metadata().ok()?;
+        (metadata.is_file() && is_ours(&metadata)).then_some(file)
     }
 
-    fn path(&self, key: &[u8]) -> PathBuf {
-        self.directory.join(format!("{:016x}.entry", hash(key)))
-    }
-
-    fn remove_oldest(&self, extension: &str, most: usize) -> io::Result<()> {
-        let mut entries: Vec<(SystemTime, PathBuf)> = fs::read_dir(&self.directory)?
+    fn remove_oldest(&self, kind: Kind) -> io::Result<()> {
+        let directory = format!("/proc/self/fd/{}", self.directory.as_raw_fd());
+        let mut entries: Vec<(SystemTime, String)> = fs::read_dir(directory)?
             .filter_map(|entry| {
-                let path = entry.ok()?.path();
-                let is_entry = path.extension() == Some(OsStr::new(extension));
-                let changed = fs::symlink_metadata(&path).ok()?.modified().ok()?;
-                is_entry.then_some((changed, path))
+                let entry = entry.ok()?;
+                let name = entry.file_name().into_string().ok()?;
+                let metadata = entry.metadata().ok()?;
+                let is_ours = kind.has(&name) && metadata.is_file() && is_ours(&metadata);
+                is_ours.then_some((metadata.modified().ok()?, name))
             })
             .collect();
-        if entries.len() <= most {
-            return Ok(());
-        }
+        let n_old = entries.len().saturating_sub(kind.most());
         entries.sort_unstable();
-        let n_old = entries.len() - most;
-        for (_, path) in entries.drain(..n_old) {
+        for (_, name) in entries.drain(..n_old) {
             // Another instance may have been quicker.
-            let _ = fs::remove_file(path);
+            let _ = unlinkat(&self.directory, &name[..], UnlinkatFlags::NoRemoveDir);
         }
         Ok(())
     }
 }
 
-fn is_ours(metadata: &Metadata) -> bool {
-    metadata.uid() == geteuid().as_raw() && metadata.mode() & OTHERS_WRITE == 0
+/// A name that no other writer has.
+fn temporary_name(name: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{name}.{}.{number}.new", process::id())
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let written = options.open(path)?.write_all(bytes);
-    if written.is_err() {
-        // A full disk should not be fuller for it.
-        let _ = fs::remove_file(path);
-    }
-    written
+fn file_name(name: &str) -> String {
+    format!("{name}.index")
 }
 
-fn rename_or_remove(from: &Path, to: &Path) -> io::Result<()> {
-    let renamed = fs::rename(from, to);
-    if renamed.is_err() {
-        let _ = fs::remove_file(from);
-    }
-    renamed
-}
-
-/// A file that goes when it is closed, unless it is given a name.
-fn unnamed(directory: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
-    options.custom_flags(libc::O_TMPFILE).open(directory)
-}
-
-/// A regular file that nobody else could have written.
-fn open_ours(path: &Path) -> Option<File> {
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let file = options.open(path).ok()?;
-    let metadata = file.metadata().ok()?;
-    (metadata.is_file() && is_ours(&metadata)).then_some(file)
+fn entry_name(key: &[u8]) -> String {
+    format!("{:016x}.entry", hash(key))
 }
 
 fn entry(key: &[u8], value: &[u8]) -> Vec<u8> {
@@ -228,14 +259,16 @@ fn hash(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, Permissions};
+    use std::fs::{self, File, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
-    use super::{Cache, MAX_ENTRIES};
+    use nix::unistd::{Uid, chown, geteuid};
+
+    use super::{Cache, MAX_ENTRIES, MAX_FILES, entry_name};
 
     fn entries(cache: &Cache) -> Vec<PathBuf> {
-        let found = fs::read_dir(&cache.directory).unwrap();
+        let found = fs::read_dir(cache.path()).unwrap();
         found.map(|entry| entry.unwrap().path()).collect()
     }
 
@@ -258,7 +291,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let cache = Cache::open(base.path()).unwrap();
         cache.put(b"key", b"value").unwrap();
-        let path = cache.path(b"key");
+        let path = cache.path().join(entry_name(b"key"));
         let whole = fs::read(&path).unwrap();
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
@@ -277,7 +310,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let cache = Cache::open(base.path()).unwrap();
         cache.put(b"key", b"value").unwrap();
-        let path = cache.path(b"key");
+        let path = cache.path().join(entry_name(b"key"));
         fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
         assert_eq!(cache.get(b"key"), None);
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
@@ -285,8 +318,60 @@ mod tests {
         fs::rename(&path, &elsewhere).unwrap();
         symlink(&elsewhere, &path).unwrap();
         assert_eq!(cache.get(b"key"), None);
-        fs::set_permissions(&cache.directory, Permissions::from_mode(0o777)).unwrap();
+        fs::set_permissions(cache.path(), Permissions::from_mode(0o777)).unwrap();
         assert!(Cache::open(base.path()).is_err());
+    }
+
+    #[test]
+    fn nothing_is_made_in_the_home_of_another_user() {
+        // Only root can give a directory away.
+        if !geteuid().is_root() {
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        chown(home.path(), Some(Uid::from_raw(12_345)), None).unwrap();
+        let error = Cache::open(&home.path().join(".cache")).unwrap_err();
+        assert!(
+            format!("{error:#}").contains("belongs to another user"),
+            "{error:#}"
+        );
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+        assert!(Cache::open(Path::new(".cache")).is_err());
+        assert!(Cache::open(Path::new("")).is_err());
+    }
+
+    #[test]
+    fn only_files_of_our_own_names_are_removed() {
+        let base = tempfile::tempdir().unwrap();
+        let cache = Cache::open(base.path()).unwrap();
+        let foreign = ["00000000000000000001.index", "a.entry", "lines-x.index"];
+        for name in foreign {
+            fs::write(cache.path().join(name), b"precious").unwrap();
+        }
+        for number in 0..2 * MAX_FILES {
+            let write = |_: &mut File| Ok(true);
+            cache
+                .replace_file(&format!("lines-{number:x}"), write)
+                .unwrap();
+        }
+        for number in 0..MAX_ENTRIES + 9 {
+            cache.put(format!("{number}").as_bytes(), b"x").unwrap();
+        }
+        assert!(foreign.iter().all(|name| cache.path().join(name).exists()));
+        let n_ours = MAX_ENTRIES + MAX_FILES;
+        assert_eq!(entries(&cache).len(), n_ours + foreign.len());
+    }
+
+    #[test]
+    fn a_directory_that_is_replaced_by_a_link_is_not_followed() {
+        let base = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let cache = Cache::open(base.path()).unwrap();
+        fs::rename(cache.path(), base.path().join("moved")).unwrap();
+        symlink(elsewhere.path(), cache.path()).unwrap();
+        cache.put(b"key", b"value").unwrap();
+        assert_eq!(cache.get(b"key").as_deref(), Some(&b"value"[..]));
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
 
     #[test]

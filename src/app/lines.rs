@@ -16,7 +16,7 @@ use crate::cli::DownloadOptions;
 use crate::config::{Config, Symbolization};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
-use crate::kernel::images::{self, Found, ImageProblem, KernelIdentity};
+use crate::kernel::images::{self, Found, ImageFile, ImageProblem, KernelIdentity};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::Selection;
 use crate::symbolize::{
@@ -78,7 +78,7 @@ impl ImageChoice {
 
 /// An image that is being opened, if there is one, and how much of it is wanted.
 pub(super) struct PendingImage {
-    found: Option<PathBuf>,
+    found: Option<ImageFile>,
     pending: Option<PendingLines>,
     level: Level,
     choice: ImageChoice,
@@ -105,14 +105,17 @@ pub(super) fn look_for(config: &Config, files: &KernelFiles, diag: &Diag) -> Res
     let found = find_or_explain(&image.choice, files, diag)?;
     say_problems(&found, config, image.choice.fetching(), diag);
     if let Some(found) = found.image {
-        diag.info(1, format!("source lines from `{}`", found.path.display()));
+        diag.info(
+            1,
+            format!("source lines from `{}`", found.file.path.display()),
+        );
         if !found.is_verified {
             diag.warning(format!(
                 "`{}` has no build id to compare with the kernel's: its lines may be wrong",
-                found.path.display()
+                found.file.path.display()
             ));
         }
-        image.found = Some(found.path);
+        image.found = Some(found.file);
     }
     Ok(image)
 }
@@ -131,7 +134,7 @@ pub(super) fn of_functions(
         }
     }
     let mut image = PendingImage {
-        found: found.image.map(|image| image.path),
+        found: found.image.map(|image| image.file),
         pending: None,
         level: Level::Lines,
         choice: choice.clone(),
@@ -235,14 +238,14 @@ impl PendingImage {
     pub(super) fn begin(&mut self, kallsyms: &Kallsyms, at_last: bool) -> Result<()> {
         let has_room = thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
         if (at_last || has_room)
-            && let Some(path) = self.found.take()
+            && let Some(file) = self.found.take()
         {
             let options = self.choice.options().clone();
             let options = LineOptions {
                 index: self.index,
                 ..options
             };
-            self.pending = Some(Symbolizer::prepare(path, kallsyms, options)?);
+            self.pending = Some(Symbolizer::prepare(file, kallsyms, options)?);
         }
         Ok(())
     }

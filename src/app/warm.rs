@@ -25,6 +25,7 @@ use crate::kernel::images::KernelIdentity;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{Selection, TracedFunction};
 use crate::spec::{Addr, FuncId};
+use crate::trusted::directory_of;
 
 /// The start of the kernel's text: where addresses are counted from.
 const START: &str = "_stext";
@@ -270,9 +271,8 @@ fn build_id(files: &KernelFiles, module: &str) -> Option<Vec<u8>> {
 
 /// The user's cache directory.
 pub(super) fn directory() -> Option<PathBuf> {
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    cache.filter(|path| path.is_absolute()).or_else(home)
+    let home = || directory_of(env::var_os("HOME")).map(|home| home.join(".cache"));
+    directory_of(env::var_os("XDG_CACHE_HOME")).or_else(home)
 }
 
 #[cfg(test)]

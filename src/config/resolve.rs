@@ -99,7 +99,9 @@ impl Config {
             )
             .hint("leave out -p, or start the command yourself and choose both with -p"));
         }
+        let notes = cases.notes_on(&targets.cases);
         Ok(Self {
+            notes,
             globs: forced(globs(targets, cases)?, advanced.force)?,
             on_load,
             backend: backend(&modes),

@@ -41,6 +41,8 @@ pub enum Action {
 /// Settings of a traced run.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// What the user should know about where these settings come from.
+    pub notes: Vec<String>,
     /// Which functions.
     pub globs: Globs,
     /// Modules that are to be loaded while we trace.

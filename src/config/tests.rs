@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Command lines and what they mean.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use super::usecases::BUILT_IN;
 use super::{
@@ -308,6 +312,73 @@ fn a_use_case_of_the_users_wins_over_a_built_in_one() {
             .message
             .starts_with("use case `broken` is not well-formed: "),
         "{error}"
+    );
+}
+
+/// Resolves with use cases below this directory.
+fn resolve_at_home(home: &Path, words: &[&str]) -> Result<Action, UsageError> {
+    let environment = Environment {
+        config_home: Some(home.to_owned()),
+    };
+    match cli::parse(words).unwrap() {
+        Parsed::Options(cli) => Action::resolve(*cli, &environment),
+        Parsed::Text(text) => panic!("{text}"),
+    }
+}
+
+#[test]
+fn a_fifo_among_use_cases_does_not_hang() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("retsnoop-rs/usecases");
+    fs::create_dir_all(&directory).unwrap();
+    mkfifo(&directory.join("pipe.toml"), Mode::S_IRWXU).unwrap();
+    symlink("/dev/zero", directory.join("zero.toml")).unwrap();
+    fs::write(directory.join("long.toml"), "#".repeat(300 << 10)).unwrap();
+    let resolve = |words: &[&str]| resolve_at_home(home.path(), words);
+    resolve(&["retsnoop-rs", "-e", "*_sys_bpf", "--dry-run"]).unwrap();
+    resolve(&["retsnoop-rs", "-c", "fs", "--dry-run"]).unwrap();
+    let Ok(Action::Print(list)) = resolve(&["retsnoop-rs", "-c", "help"]) else {
+        panic!()
+    };
+    assert!(
+        list.contains("(cannot be read: it is not a regular file)"),
+        "{list}"
+    );
+    assert!(
+        list.contains("(cannot be read: it is larger than 256 KiB)"),
+        "{list}"
+    );
+    for case in ["pipe", "zero"] {
+        let error = resolve(&["retsnoop-rs", "-c", case]).unwrap_err();
+        assert!(error.message.starts_with("failed to read"), "{error}");
+    }
+}
+
+#[test]
+fn a_use_case_in_place_of_a_built_in_one_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("retsnoop-rs/usecases");
+    fs::create_dir_all(&directory).unwrap();
+    let mine = "description = \"mine\"\n[[entry]]\nglobs = [\"my_entry\"]\nwhy = \"I want it\"\n";
+    fs::write(directory.join("bpf.toml"), mine).unwrap();
+    let config = |case| match resolve_at_home(home.path(), &["retsnoop-rs", "-c", case]) {
+        Ok(Action::Trace(config)) => config,
+        other => panic!("{other:?}"),
+    };
+    let notes = config("bpf").notes;
+    assert!(
+        notes[0].contains("in place of the built-in one"),
+        "{notes:?}"
+    );
+    assert_eq!(config("fs").notes, Vec::<String>::new());
+    // Others could have written it: the built-in one is taken.
+    fs::set_permissions(&directory, Permissions::from_mode(0o777)).unwrap();
+    let config = config("bpf");
+    assert_ne!(config.globs.entry[0].spec.text(), "my_entry");
+    assert!(
+        config.notes[0].contains("are not used"),
+        "{:?}",
+        config.notes
     );
 }
 

@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::de::Error as DecodeError;
@@ -16,6 +16,10 @@ use toml::de::Error as DecodeError;
 use super::globs::{GlobOrigin, GlobUse, Globs, Role};
 use crate::cli::UsageError;
 use crate::spec::nearest;
+use crate::trusted::{Untrusted, open_directory, open_regular, open_trusted};
+
+/// In bytes: what a file may have. The largest built-in one has 8 KiB.
+const LARGEST_FILE: u64 = 256 << 10;
 
 /// The built-in cases: name and file. A test holds the list to the directory.
 pub(super) const BUILT_IN: &[(&str, &str)] = &[
@@ -40,11 +44,39 @@ pub struct UseCase {
     pub globs: Globs,
 }
 
-/// All use cases, by name. Each is parsed when it is asked for: a broken file of the user's
-/// spoils no other case.
+/// All use cases, by name. Each is read when it is asked for: a broken file of the user's spoils no
+/// other case.
 #[derive(Clone, Debug, Default)]
 pub struct UseCases {
-    files: BTreeMap<String, Cow<'static, str>>,
+    sources: BTreeMap<String, Source>,
+    notes: Vec<String>,
+}
+
+/// Where a use case is read from.
+#[derive(Clone, Debug)]
+enum Source {
+    BuiltIn(&'static str),
+    /// A file in a directory that the user named.
+    Named(PathBuf),
+    /// A file in the directory that nobody named: it must be root's or ours.
+    Default(PathBuf),
+}
+
+impl Source {
+    fn read(&self) -> Result<Cow<'static, str>, String> {
+        let file = match self {
+            Self::BuiltIn(text) => return Ok(Cow::Borrowed(text)),
+            Self::Named(path) => open_regular(path).map_err(|error| error.to_string())?,
+            Self::Default(path) => open_trusted(path).map_err(|error| error.to_string())?,
+        };
+        let mut text = String::new();
+        let read = file.take(LARGEST_FILE + 1).read_to_string(&mut text);
+        read.map_err(|error| error.to_string())?;
+        if text.len() as u64 > LARGEST_FILE {
+            return Err(format!("it is larger than {} KiB", LARGEST_FILE >> 10));
+        }
+        Ok(Cow::Owned(text))
+    }
 }
 
 /// What a file holds.
@@ -72,20 +104,29 @@ impl UseCases {
     /// Those that are built in.
     #[must_use]
     pub fn built_in() -> Self {
-        let files = BUILT_IN
+        let sources = BUILT_IN
             .iter()
-            .map(|&(name, text)| (name.to_owned(), Cow::Borrowed(text)));
+            .map(|&(name, text)| (name.to_owned(), Source::BuiltIn(text)));
         Self {
-            files: files.collect(),
+            sources: sources.collect(),
+            notes: Vec::new(),
         }
     }
 
-    /// Adds the cases of a directory; they win over those of the same name.
+    /// Adds the cases of a directory that the user named; they win over those of the same name.
     ///
     /// # Errors
     ///
-    /// When the directory or a file in it cannot be read.
+    /// When the directory cannot be read.
     pub fn add_directory(&mut self, directory: &Path) -> Result<(), UsageError> {
+        self.add(directory, Source::Named)
+    }
+
+    fn add(
+        &mut self,
+        directory: &Path,
+        source: impl Fn(PathBuf) -> Source,
+    ) -> Result<(), UsageError> {
         let failed = |error| {
             UsageError::new(format!(
                 "failed to read use cases from `{}`: {error}",
@@ -95,26 +136,30 @@ impl UseCases {
         for file in fs::read_dir(directory).map_err(failed)? {
             let path = file.map_err(failed)?.path();
             let name = path.file_stem().and_then(|name| name.to_str());
-            let (Some(name), true) = (name, path.extension().is_some_and(|end| end == "toml"))
-            else {
-                continue;
-            };
-            let text = fs::read_to_string(&path).map_err(|error| {
-                UsageError::new(format!(
-                    "failed to read use case `{}`: {error}",
-                    path.display()
-                ))
-            })?;
-            self.files.insert(name.to_owned(), Cow::Owned(text));
+            if let (Some(name), true) = (name, path.extension().is_some_and(|end| end == "toml")) {
+                self.sources.insert(name.to_owned(), source(path.clone()));
+            }
         }
         Ok(())
     }
 
-    /// Adds the cases of a directory that nobody named: it need not be there, nor be ours to read
-    /// (`HOME` may be that of whoever called `sudo` or `su`).
+    /// Adds the cases of the directory that nobody named: it need not be there, nor be ours to
+    /// read. One that another user could have changed is left out, with a note: `HOME` may be that
+    /// of whoever called `sudo` or `su`.
     pub(super) fn add_optional_directory(&mut self, directory: &Path) -> Result<(), UsageError> {
-        match fs::read_dir(directory) {
-            Err(error)
+        match open_directory(directory) {
+            Ok((_, directory)) => match fs::read_dir(&directory) {
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+                _ => self.add(&directory, Source::Default),
+            },
+            Err(why @ Untrusted::NotOurs(_)) => {
+                self.notes.push(format!(
+                    "use cases in `{}` are not used: {why}",
+                    directory.display()
+                ));
+                Ok(())
+            }
+            Err(Untrusted::Failed(error))
                 if matches!(
                     error.kind(),
                     ErrorKind::NotFound | ErrorKind::PermissionDenied
@@ -122,7 +167,7 @@ impl UseCases {
             {
                 Ok(())
             }
-            _ => self.add_directory(directory),
+            Err(Untrusted::Failed(_)) => self.add(directory, Source::Default),
         }
     }
 
@@ -130,15 +175,46 @@ impl UseCases {
     ///
     /// # Errors
     ///
-    /// When there is none, or when its file is not well-formed.
+    /// When there is none, or when its file cannot be read or is not well-formed.
     pub fn find(&self, name: &str) -> Result<UseCase, UsageError> {
-        let text = self.files.get(name).ok_or_else(|| self.unknown(name))?;
-        parse(name, text)
+        let source = self.sources.get(name).ok_or_else(|| self.unknown(name))?;
+        let text = source.read().map_err(|why| {
+            let path = match source {
+                Source::BuiltIn(_) => Path::new(name),
+                Source::Named(path) | Source::Default(path) => path,
+            };
+            UsageError::new(format!(
+                "failed to read use case `{}`: {why}",
+                path.display()
+            ))
+        })?;
+        parse(name, &text)
             .map_err(|why| UsageError::new(format!("use case `{name}` is not well-formed: {why}")))
     }
 
+    /// What the user should know about these cases: which of them are not the built-in ones, and
+    /// what was left out.
+    pub(super) fn notes_on(&self, names: &[String]) -> Vec<String> {
+        let mut notes = Vec::new();
+        for name in names {
+            let is_built_in = BUILT_IN.iter().any(|(built_in, _)| built_in == name);
+            if let (true, Some(Source::Named(path) | Source::Default(path))) =
+                (is_built_in, self.sources.get(name))
+            {
+                notes.push(format!(
+                    "use case `{name}` is read from `{}`, in place of the built-in one",
+                    path.display()
+                ));
+            }
+        }
+        if !names.is_empty() {
+            notes.extend(self.notes.iter().cloned());
+        }
+        notes
+    }
+
     fn unknown(&self, name: &str) -> UsageError {
-        let known = || self.files.keys().map(String::as_str);
+        let known = || self.sources.keys().map(String::as_str);
         let hint = match nearest(name, known(), 1).first() {
             Some(similar) => format!("a similar one is `{similar}`; `-c help` lists them all"),
             None => {
@@ -152,15 +228,18 @@ impl UseCases {
     /// What `-c help` prints.
     #[must_use]
     pub fn list(&self) -> String {
-        let width = self.files.keys().map(String::len).max().unwrap_or(0);
-        let description = |name: &str, text: &str| match parse(name, text) {
-            Ok(case) => case.description,
-            Err(why) => format!("(not well-formed: {why})"),
+        let width = self.sources.keys().map(String::len).max().unwrap_or(0);
+        let description = |name: &str, source: &Source| match source.read() {
+            Ok(text) => match parse(name, &text) {
+                Ok(case) => case.description,
+                Err(why) => format!("(not well-formed: {why})"),
+            },
+            Err(why) => format!("(cannot be read: {why})"),
         };
         let rows = self
-            .files
+            .sources
             .iter()
-            .map(|(name, text)| (name, description(name, text)));
+            .map(|(name, source)| (name, description(name, source)));
         rows.map(|(name, description)| format!("{name:width$}  {description}\n"))
             .collect()
     }

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::trusted::directory_of;
+
 /// In seconds: a server that sends less than 100 KiB in such a time is given up.
 const TIMEOUT: u64 = 90;
 
@@ -84,19 +86,17 @@ impl Settings {
 
 /// Where clients keep what they fetch: an old place where it is there already.
 fn cache(variable: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let directory = |name| {
-        let value = variable(name).filter(|value| !value.is_empty());
-        value.map(PathBuf::from)
-    };
-    if let Some(cache) = directory("DEBUGINFOD_CACHE_PATH") {
-        return Some(cache);
+    let cache = variable("DEBUGINFOD_CACHE_PATH").filter(|value| !value.is_empty());
+    if let Some(cache) = cache {
+        return Some(cache.into());
     }
-    let home = directory("HOME");
+    let home = directory_of(variable("HOME"));
     let old = home
         .as_ref()
         .map(|home| home.join(".debuginfod_client_cache"));
     old.filter(|old| old.is_dir()).or_else(|| {
-        let caches = directory("XDG_CACHE_HOME").or_else(|| Some(home?.join(".cache")));
+        let caches =
+            directory_of(variable("XDG_CACHE_HOME")).or_else(|| Some(home?.join(".cache")));
         caches.map(|caches| caches.join("debuginfod_client"))
     })
 }

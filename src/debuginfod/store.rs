@@ -7,20 +7,21 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf, absolute};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::kernel::images::BuildId;
+use crate::trusted::{Untrusted, is_ours, make_directory};
 
 /// As every client of debuginfod calls it.
 const WHOLE: &str = "debuginfo";
@@ -33,12 +34,6 @@ const ORIGIN: &str = "debuginfo.retsnoop-rs.from";
 
 /// In bytes: what the origin may have.
 const LARGEST_ORIGIN: u64 = 8 << 10;
-
-/// Write permission of group and others.
-const OTHERS_WRITE: u32 = 0o022;
-
-/// Where only the owner of a file may remove it.
-const STICKY: u32 = 0o1000;
 
 /// How often is looked whether another process is done.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -73,20 +68,7 @@ pub(super) struct Origin {
 impl Store {
     /// The directory of a build id below a cache, made if it is not there.
     pub(super) fn open(cache: &Path, id: &BuildId) -> Result<Self, StoreError> {
-        let cache = absolute(cache)?;
-        let existing = cache
-            .ancestors()
-            .find(|path| path.symlink_metadata().is_ok());
-        check_way(existing.unwrap_or(&cache))?;
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(&cache)?;
-        // Links on the way are those of people that we trust, and lead where only they write.
-        let cache = cache.canonicalize()?;
-        check_way(&cache)?;
-        let above = open_directory(&cache)?;
-        if !is_ours(&above.metadata()?) {
-            return Err(StoreError::NotOurs(cache));
-        }
+        let (above, cache) = make_directory(cache)?;
         let name = id.to_string();
         match mkdirat(&above, &name[..], Mode::S_IRWXU) {
             Ok(()) | Err(Errno::EEXIST) => {}
@@ -221,29 +203,13 @@ impl Store {
     }
 }
 
-fn open_directory(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW);
-    options.open(path)
-}
-
-fn is_ours(metadata: &Metadata) -> bool {
-    metadata.uid() == geteuid().as_raw() && metadata.mode() & OTHERS_WRITE == 0
-}
-
-/// Whether a path leads where it leads because of us or of root alone.
-fn check_way(path: &Path) -> Result<(), StoreError> {
-    for step in path.ancestors() {
-        let metadata = step.symlink_metadata()?;
-        let is_trusted = metadata.uid() == 0 || metadata.uid() == geteuid().as_raw();
-        let is_open = metadata.mode() & OTHERS_WRITE != 0 && metadata.mode() & STICKY == 0;
-        if !is_trusted || (is_open && !metadata.is_symlink()) {
-            return Err(StoreError::NotOurs(step.to_owned()));
+impl From<Untrusted> for StoreError {
+    fn from(why: Untrusted) -> Self {
+        match why {
+            Untrusted::NotOurs(path) => Self::NotOurs(path),
+            Untrusted::Failed(error) => Self::Failed(error),
         }
     }
-    Ok(())
 }
 
 impl From<io::Error> for StoreError {

@@ -5,6 +5,7 @@
 //! an image is a value: for a file that the user named it is an error, for a standard place it is
 //! the reason why there are no lines.
 
+mod candidate;
 mod elf_file;
 mod lz4;
 mod modules;
@@ -17,9 +18,11 @@ mod tests;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::{fmt, fs, io};
 
+pub use self::candidate::ImageFile;
+use self::candidate::{Caches, Candidate};
 use self::elf_file::Facts;
 pub use self::modules::{
     ModuleImage, find_absent_module, find_module, module_build_id, module_path, module_section,
@@ -27,6 +30,7 @@ pub use self::modules::{
 pub use self::plain::open_plain;
 pub use self::remedy::{family, remedy};
 pub use self::separate::check_debug;
+use crate::trusted::directory_of;
 
 /// A GNU build id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,8 +48,8 @@ pub struct KernelIdentity {
 /// An image that can be read for lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelImage {
-    /// Where it is.
-    pub path: PathBuf,
+    /// The file.
+    pub file: ImageFile,
     /// Whether its build id is that of the running kernel; false where one of the two has none.
     pub is_verified: bool,
 }
@@ -192,28 +196,27 @@ pub fn build_id(file: &File) -> io::Result<Option<BuildId>> {
 /// # Errors
 ///
 /// When it has none, and no other file of its build id was found that has.
-pub fn with_debug(root: &Path, caches: &[PathBuf], path: &Path) -> Result<PathBuf, ImageProblem> {
-    let facts = Facts::read(path).ok().flatten();
-    let lacking = facts.filter(|facts| !facts.has_dwarf && facts.foreign_architecture.is_none());
-    let Some(facts) = lacking else {
-        return Ok(path.to_owned());
+pub fn with_debug(root: &Path, caches: &[PathBuf], path: &Path) -> Result<ImageFile, ImageProblem> {
+    let Ok(Some(candidate)) = Candidate::open(path, Caches::NONE) else {
+        return Ok(ImageFile::from(path.to_owned()));
     };
-    separate::find(root, caches, path, &facts).ok_or_else(|| ImageProblem::NoDwarf {
+    let facts = &candidate.facts;
+    if facts.has_dwarf || facts.foreign_architecture.is_some() {
+        return Ok(candidate.file);
+    }
+    separate::find(root, caches, path, facts).ok_or_else(|| ImageProblem::NoDwarf {
         path: path.to_owned(),
-        build_id: facts.build_id,
+        build_id: facts.build_id.clone(),
     })
 }
 
 /// Where debuginfod clients and perf keep what they fetched, by the environment of this process.
 #[must_use]
 pub fn debuginfod_caches(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
-    let directory = |name| {
-        variable(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let directory = |name| directory_of(variable(name));
+    let own = variable("DEBUGINFOD_CACHE_PATH").filter(|value| !value.is_empty());
     let caches = [
-        directory("DEBUGINFOD_CACHE_PATH"),
+        own.and_then(|path| absolute(path).ok()),
         directory("XDG_CACHE_HOME").map(|cache| cache.join("debuginfod_client")),
         directory("HOME").map(|home| home.join(".cache/debuginfod_client")),
         directory("HOME").map(|home| home.join(".debuginfod_client_cache")),
@@ -226,7 +229,7 @@ pub fn debuginfod_caches(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Pat
 #[must_use]
 pub fn places(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Vec<PathBuf> {
     let release = &kernel.release;
-    let mut places = by_build_id(root, caches, kernel.build_id.as_ref());
+    let (mut places, in_caches) = by_build_id(root, caches, kernel.build_id.as_ref());
     places.extend(
         [
             format!("usr/lib/debug/boot/vmlinux-{release}"),
@@ -239,17 +242,23 @@ pub fn places(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Vec<P
         ]
         .map(|place| root.join(place)),
     );
+    // What the system's administrator installed comes before what a user's cache has.
+    places.extend(in_caches);
     places
 }
 
-/// Where files are called by their build id.
-fn by_build_id(root: &Path, caches: &[PathBuf], id: Option<&BuildId>) -> Vec<PathBuf> {
-    let mut places = Vec::new();
+/// Where files are called by their build id: in the system's directory, and in caches.
+fn by_build_id(
+    root: &Path,
+    caches: &[PathBuf],
+    id: Option<&BuildId>,
+) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let (mut system, mut places) = (Vec::new(), Vec::new());
     let Some(id) = id.map(BuildId::to_string) else {
-        return places;
+        return (system, places);
     };
     if let Some((first, rest)) = id.split_at_checked(2) {
-        places.push(root.join(format!("usr/lib/debug/.build-id/{first}/{rest}.debug")));
+        system.push(root.join(format!("usr/lib/debug/.build-id/{first}/{rest}.debug")));
         // perf's cache has them by build id too.
         for cache in caches {
             let of_perf = cache.join(".build-id").join(first).join(rest);
@@ -257,7 +266,7 @@ fn by_build_id(root: &Path, caches: &[PathBuf], id: Option<&BuildId>) -> Vec<Pat
         }
     }
     places.extend(caches.iter().map(|cache| cache.join(&id).join("debuginfo")));
-    places
+    (system, places)
 }
 
 /// Whether a file is an empty one of a cache.
@@ -273,19 +282,19 @@ fn judge(
     kernel: &KernelIdentity,
 ) -> Result<KernelImage, ImageProblem> {
     let own = || path.to_owned();
-    let facts = match Facts::read(path) {
-        Ok(Some(facts)) => facts,
+    let candidate = match Candidate::open(path, Caches(caches)) {
+        Ok(Some(candidate)) => candidate,
         Ok(None) => return Err(ImageProblem::NotElf(own())),
         Err(error) => return Err(ImageProblem::Unreadable(own(), error)),
     };
-    judge_facts(root, caches, path, facts, kernel)
+    judge_candidate(root, caches, path, candidate, kernel)
 }
 
-fn judge_facts(
+fn judge_candidate(
     root: &Path,
     caches: &[PathBuf],
     path: &Path,
-    facts: Facts,
+    Candidate { file, facts }: Candidate,
     kernel: &KernelIdentity,
 ) -> Result<KernelImage, ImageProblem> {
     let own = || path.to_owned();
@@ -303,15 +312,15 @@ fn judge_facts(
         });
     }
     let is_verified = facts.build_id.is_some() && kernel.build_id.is_some();
-    let path = if facts.has_dwarf {
-        own()
+    let file = if facts.has_dwarf {
+        file
     } else {
         separate::find(root, caches, path, &facts).ok_or_else(|| ImageProblem::NoDwarf {
             path: own(),
             build_id: facts.build_id,
         })?
     };
-    Ok(KernelImage { path, is_verified })
+    Ok(KernelImage { file, is_verified })
 }
 
 impl fmt::Display for BuildId {

@@ -26,7 +26,7 @@ use super::readable::{compressed, make_readable};
 use super::relocate::{Bases, Placement, is_code};
 use super::shared::SharedLink;
 use super::shuffled::Names;
-use crate::kernel::images::{build_id, open_plain};
+use crate::kernel::images::{ImageFile, build_id};
 use crate::kernel::kallsyms::Kallsyms;
 
 /// The symbols whose distance between image and kernel is the KASLR offset, in order of trust.
@@ -119,8 +119,9 @@ pub(super) struct Image {
 
 impl Image {
     /// Maps an image, and what it shares with others.
-    pub(super) fn open(path: &Path, placement: &Placement) -> Result<Self, OpenError> {
-        let mut image = Self::open_alone(path, placement)?;
+    pub(super) fn open(file: &ImageFile, placement: &Placement) -> Result<Self, OpenError> {
+        let path = &file.path;
+        let mut image = Self::open_alone(file, placement)?;
         if image.size_of(Section::Line) == 0 {
             return Err(OpenError::NoDwarf(path.to_owned()));
         }
@@ -133,9 +134,10 @@ impl Image {
         Ok(image)
     }
 
-    pub(super) fn open_alone(path: &Path, placement: &Placement) -> Result<Self, OpenError> {
+    pub(super) fn open_alone(file: &ImageFile, placement: &Placement) -> Result<Self, OpenError> {
+        let path = &file.path;
         let unreadable = |error| OpenError::Unreadable(path.to_owned(), error);
-        let opened = open_plain(path).map_err(unreadable)?;
+        let opened = file.open().map_err(unreadable)?;
         let build_id = build_id(&opened).map_err(unreadable)?;
         let file = map(&opened).map_err(unreadable)?;
         let elf = parse(&file, path)?;

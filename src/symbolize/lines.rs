@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -18,6 +17,7 @@ use super::relocate::{FIRST, Placement};
 use super::shuffled::{Names, Probes};
 use super::types::{Inlined, SourceLine, SymbolAt};
 use crate::cache::Cache;
+use crate::kernel::images::ImageFile;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, NameGlob};
 
@@ -138,14 +138,14 @@ impl PendingLines {
     ///
     /// When no thread can be started.
     pub fn open(
-        path: PathBuf,
+        file: impl Into<ImageFile>,
         kallsyms: &Kallsyms,
         options: LineOptions,
     ) -> Result<Self, OpenError> {
         let anchors = ANCHORS.map(|anchor| kallsyms.any_named(anchor).map(|symbol| symbol.addr));
         let start = anchors.into_iter().flatten().next();
         let probes = start.map_or_else(Probes::default, |start| Probes::of(kallsyms, start.0));
-        Self::start(path, Lies::AsKernel(anchors, probes), options)
+        Self::start(file.into(), Lies::AsKernel(anchors, probes), options)
     }
 
     /// Opens an image to ask it for its own addresses, or those of a kernel whose text (`_text`)
@@ -155,12 +155,13 @@ impl PendingLines {
     ///
     /// When the image cannot be used.
     pub fn open_alone(
-        path: PathBuf,
+        file: impl Into<ImageFile>,
         base: Option<u64>,
         options: &LineOptions,
     ) -> Result<(LineSource, Kallsyms), OpenError> {
-        let opened = open(&path, &Lies::At(base), options)?;
-        let symbols = opened.symbols.ok_or(OpenError::NoSymbols(path))?;
+        let file = file.into();
+        let opened = open(&file, &Lies::At(base), options)?;
+        let symbols = opened.symbols.ok_or(OpenError::NoSymbols(file.path))?;
         Ok((LineSource(Source::Image(Box::new(opened.lines))), symbols))
     }
 
@@ -170,7 +171,7 @@ impl PendingLines {
     ///
     /// When the file cannot be used.
     pub fn open_module(
-        path: PathBuf,
+        file: impl Into<ImageFile>,
         sections: Vec<(String, u64)>,
         most_bytes: usize,
     ) -> Result<LineSource, OpenError> {
@@ -179,16 +180,16 @@ impl PendingLines {
             most_bytes,
             ..LineOptions::default()
         };
-        let opened = open(&path, &Lies::Loaded(sections), &options)?;
+        let opened = open(&file.into(), &Lies::Loaded(sections), &options)?;
         Ok(LineSource(Source::Image(Box::new(opened.lines))))
     }
 
-    fn start(path: PathBuf, lies: Lies, options: LineOptions) -> Result<Self, OpenError> {
+    fn start(file: ImageFile, lies: Lies, options: LineOptions) -> Result<Self, OpenError> {
         let (opening, opened) = channel();
         thread::Builder::new()
             .name("lines".to_owned())
             .spawn(move || {
-                let opened = open(&path, &lies, &options);
+                let opened = open(&file, &lies, &options);
                 let image = opened
                     .as_ref()
                     .ok()
@@ -320,17 +321,17 @@ impl ImageLines {
 }
 
 /// Opens an image; a damaged one may end a parser, and shall not end us.
-fn open(path: &Path, lies: &Lies, options: &LineOptions) -> Result<Opened, OpenError> {
-    catch_unwind(AssertUnwindSafe(|| open_image(path, lies, options)))
+fn open(file: &ImageFile, lies: &Lies, options: &LineOptions) -> Result<Opened, OpenError> {
+    catch_unwind(AssertUnwindSafe(|| open_image(file, lies, options)))
         .unwrap_or(Err(OpenError::Thread))
 }
 
-fn open_image(path: &Path, lies: &Lies, options: &LineOptions) -> Result<Opened, OpenError> {
+fn open_image(file: &ImageFile, lies: &Lies, options: &LineOptions) -> Result<Opened, OpenError> {
     let placement = match lies {
         Lies::Loaded(sections) => Placement::Loaded(sections.clone()),
         _ => Placement::Alone,
     };
-    let image = Image::open(path, &placement)?;
+    let image = Image::open(file, &placement)?;
     let index = options
         .cache
         .as_ref()
@@ -344,7 +345,7 @@ fn open_image(path: &Path, lies: &Lies, options: &LineOptions) -> Result<Opened,
         None => image.anchor(name),
     };
     let Some(moved) = moved(lies, &image, anchor) else {
-        return Err(OpenError::NoAnchor(path.to_owned()));
+        return Err(OpenError::NoAnchor(file.path.clone()));
     };
     let symbols = match lies {
         Lies::AsKernel(..) | Lies::Loaded(_) => None,

@@ -118,7 +118,7 @@ impl ModuleLines {
             None => find_module(&self.root, &self.caches, &self.kernel, module),
         };
         let image = found.map_err(|problem| problem.to_string())?;
-        let opened = PendingLines::open_module(image.path, image.sections, PER_MODULE);
+        let opened = PendingLines::open_module(image.file, image.sections, PER_MODULE);
         opened.map_err(|error| error.to_string())
     }
 }

@@ -64,7 +64,7 @@ impl SharedLink {
         }
         let opened = places
             .iter()
-            .filter_map(|place| Image::open_alone(place, &Placement::Alone).ok());
+            .filter_map(|place| Image::open_alone(&place.clone().into(), &Placement::Alone).ok());
         let mut fitting = opened.filter(|image| image.build_id() == Some(&self.build_id));
         fitting.next().ok_or_else(|| {
             let why = if is_outside {

@@ -2,7 +2,6 @@
 //! The one question that rendering asks: what is at this address?
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::image::OpenError;
@@ -10,6 +9,7 @@ use super::lines::{Answer, LineOptions, LineSource, MEMORY, Missing, PendingLine
 use super::modules::ModuleLines;
 use super::strings::PlaceHash;
 use super::types::{Frame, Level, SymbolAt};
+use crate::kernel::images::ImageFile;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::Addr;
 
@@ -112,7 +112,7 @@ impl Symbolizer {
     ///
     /// When no thread can be started.
     pub fn prepare(
-        image: PathBuf,
+        image: impl Into<ImageFile>,
         kallsyms: &Kallsyms,
         options: LineOptions,
     ) -> Result<PendingLines, OpenError> {

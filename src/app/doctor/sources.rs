@@ -39,12 +39,14 @@ fn look(files: &KernelFiles, named: Option<&Path>, kernel: &KernelIdentity) -> F
 
 fn image(found: &Found) -> Check {
     match &found.image {
-        Some(image) if image.is_verified => dwarf(State::Ok, format!("`{}`", image.path.display())),
+        Some(image) if image.is_verified => {
+            dwarf(State::Ok, format!("`{}`", image.file.path.display()))
+        }
         Some(image) => dwarf(
             State::Limited,
             format!(
                 "`{}`, which has no build id to compare with the kernel's",
-                image.path.display()
+                image.file.path.display()
             ),
         ),
         None => {

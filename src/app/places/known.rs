@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::env;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -16,7 +16,7 @@ use crate::app::lines::{self, ImageChoice, of_modules};
 use crate::config::PlacesOptions;
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
-use crate::kernel::images::{self, Found, ImageProblem, KernelIdentity};
+use crate::kernel::images::{self, Found, ImageFile, ImageProblem, KernelIdentity};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, SymbolPlace};
 use crate::symbolize::{Frame, Level, PendingLines, Symbolizer};
@@ -111,7 +111,7 @@ impl Known {
         let lines = match found {
             Found {
                 image: Some(image), ..
-            } => match prepare(image.path).and_then(PendingLines::join) {
+            } => match prepare(image.file).and_then(PendingLines::join) {
                 Ok(lines) => {
                     if let Some(problem) = lines.problem() {
                         diag.warning(problem);
@@ -242,7 +242,7 @@ impl Known {
 }
 
 /// The file with the debug information of an image, fetched if that was asked for.
-fn with_debug(image: &Path, fetching: &Fetching, diag: &Diag) -> Result<PathBuf, ImageProblem> {
+fn with_debug(image: &Path, fetching: &Fetching, diag: &Diag) -> Result<ImageFile, ImageProblem> {
     let caches = images::debuginfod_caches(|name| env::var_os(name));
     let look = || images::with_debug(Path::new("/"), &caches, image);
     let found = look();

@@ -4,16 +4,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::elf_file::{Facts, build_id_of_notes};
-use super::{BuildId, ImageProblem, KernelIdentity, by_build_id, judge_facts};
+use super::candidate::{Caches, Candidate, ImageFile};
+use super::elf_file::build_id_of_notes;
+use super::{BuildId, ImageProblem, KernelIdentity, by_build_id, judge_candidate};
 use crate::kernel::absent::AbsentModule;
 use crate::spec::parse_hex;
 
 /// The file of a loaded module that has its debug information.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleImage {
-    /// Where it is.
-    pub path: PathBuf,
+    /// The file.
+    pub file: ImageFile,
     /// Its sections, with the addresses that they were loaded to.
     pub sections: Vec<(String, u64)>,
 }
@@ -78,13 +79,13 @@ fn choose(
 ) -> Result<ModuleImage, ImageProblem> {
     let mut problem = None;
     for place in &places {
-        let Ok(Some(facts)) = Facts::read(place) else {
+        let Ok(Some(candidate)) = Candidate::open(place, Caches(caches)) else {
             continue;
         };
-        match judge_facts(root, caches, place, facts, identity) {
+        match judge_candidate(root, caches, place, candidate, identity) {
             Ok(image) => {
-                let path = image.path;
-                return Ok(ModuleImage { path, sections });
+                let file = image.file;
+                return Ok(ModuleImage { file, sections });
             }
             // The likeliest place is told.
             Err(found) => problem = problem.or(Some(found)),
@@ -139,7 +140,7 @@ fn address(file: &Path) -> Option<u64> {
 /// Where the file may be, the likeliest first.
 fn places(root: &Path, caches: &[PathBuf], identity: &KernelIdentity, name: &str) -> Vec<PathBuf> {
     let release = &identity.release;
-    let mut places = by_build_id(root, caches, identity.build_id.as_ref());
+    let (mut places, in_caches) = by_build_id(root, caches, identity.build_id.as_ref());
     let modules = root.join("lib/modules").join(release);
     if let Some(relative) = relative_path(&modules, name) {
         let build = relative.strip_prefix("kernel/").unwrap_or(&relative);
@@ -158,6 +159,7 @@ fn places(root: &Path, caches: &[PathBuf], identity: &KernelIdentity, name: &str
             .map(|place| root.join(place)),
         );
     }
+    places.extend(in_caches);
     places
 }
 

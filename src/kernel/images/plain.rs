@@ -56,7 +56,11 @@ impl Packing {
 ///
 /// When it cannot be read, is no regular file, or cannot be unpacked.
 pub fn open_plain(path: &Path) -> io::Result<File> {
-    let mut file = open_regular(path)?;
+    unpacked(open_regular(path)?)
+}
+
+/// A file as it is, or unpacked.
+pub(super) fn unpacked(mut file: File) -> io::Result<File> {
     let packed = packed(&mut file)?;
     file.rewind()?;
     match packed {

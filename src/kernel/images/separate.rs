@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::candidate::{Caches, Candidate, ImageFile};
 use super::elf_file::Facts;
 use super::{BuildId, by_build_id};
 
@@ -16,14 +17,25 @@ use super::{BuildId, by_build_id};
 const ELF_MAGIC: &[u8; 4] = b"\x7fELF";
 
 /// The debug information of a file that has none itself.
-pub(super) fn find(root: &Path, caches: &[PathBuf], path: &Path, facts: &Facts) -> Option<PathBuf> {
+pub(super) fn find(
+    root: &Path,
+    caches: &[PathBuf],
+    path: &Path,
+    facts: &Facts,
+) -> Option<ImageFile> {
     let id = facts.build_id.as_ref()?;
     let mut places = facts
         .debug_link
         .as_deref()
         .map_or_else(Vec::new, |name| linked(root, path, name));
-    places.extend(by_build_id(root, caches, Some(id)));
-    places.into_iter().find(|place| is_it(place, id))
+    let (system, in_caches) = by_build_id(root, caches, Some(id));
+    places.extend(system.into_iter().chain(in_caches));
+    let mut candidates = places
+        .iter()
+        .filter_map(|place| Candidate::open(place, Caches(caches)).ok()?);
+    let found = candidates
+        .find(|Candidate { facts, .. }| facts.has_dwarf && facts.build_id.as_ref() == Some(id));
+    found.map(|found| found.file)
 }
 
 /// Where gdb looks for a linked file.
@@ -41,11 +53,6 @@ fn linked(root: &Path, path: &Path, name: &Path) -> Vec<PathBuf> {
         places.push(root.join("usr/lib/debug").join(below).join(name));
     }
     places
-}
-
-fn is_it(place: &Path, id: &BuildId) -> bool {
-    let facts = Facts::read(place).ok().flatten();
-    facts.is_some_and(|facts| facts.has_dwarf && facts.build_id.as_ref() == Some(id))
 }
 
 /// Whether a file, as it is and not unpacked, has the debug information of a build id.

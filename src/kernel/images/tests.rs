@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Trees of files as systems have them, and what is found in them.
 
-use std::fs;
-use std::io::Write;
+use std::fs::{self, Permissions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use nix::unistd::{Uid, chown, geteuid};
 use tempfile::TempDir;
 
 use super::elf_file::Facts;
@@ -66,7 +69,7 @@ fn the_standard_places_are_looked_at_and_the_build_id_decides() {
         let path = place(&root, &name, &good);
         let Found { image, problems } = find(root.path(), &[root.path().join("cache")], &kernel);
         let image = image.unwrap_or_else(|| panic!("not found in {name}: {problems:?}"));
-        assert_eq!((image.path, image.is_verified), (path, true));
+        assert_eq!((image.file.path, image.is_verified), (path, true));
     }
 }
 
@@ -92,7 +95,10 @@ fn another_kernels_image_is_passed_over_with_both_ids_told() {
     // The right one in a later place is taken.
     let good = fs::read(data("dwarf5")).unwrap();
     let path = place(&root, &format!("boot/vmlinux-{RELEASE}"), &good);
-    assert_eq!(find(root.path(), &[], &kernel).image.unwrap().path, path);
+    assert_eq!(
+        find(root.path(), &[], &kernel).image.unwrap().file.path,
+        path
+    );
 }
 
 #[test]
@@ -209,8 +215,11 @@ fn an_image_without_debug_information_leads_to_that_of_its_build_id() {
         let image = place(&root, image, &linked);
         let debug = place(&root, &debug, &good);
         let found = named(root.path(), &caches, &image, &kernel).unwrap();
-        assert_eq!(found.image.unwrap().path, debug);
-        assert_eq!(with_debug(root.path(), &caches, &image).unwrap(), debug);
+        assert_eq!(found.image.unwrap().file.path, debug);
+        assert_eq!(
+            with_debug(root.path(), &caches, &image).unwrap().path,
+            debug
+        );
         // Another build's is never taken, whatever it is called.
         fs::write(&debug, fs::read(data("dwarf4")).unwrap()).unwrap();
         let problem = named(root.path(), &caches, &image, &kernel).unwrap_err();
@@ -230,7 +239,7 @@ fn a_packed_image_is_read_as_any_other() {
         .unwrap();
     let path = place(&root, "vmlinux.gz", &packed.finish().unwrap());
     let found = named(root.path(), &[], &path, &kernel).unwrap();
-    assert_eq!(found.image.unwrap().path, path);
+    assert_eq!(found.image.unwrap().file.path, path);
     // A boot image carries a kernel without debug information: its build id is told.
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
     packed
@@ -307,4 +316,64 @@ fn the_identity_is_read_from_proc_and_sys() {
         place(&root, "sys/kernel/notes", &notes[..end]);
         KernelIdentity::read(root.path()).unwrap();
     }
+}
+
+#[test]
+fn a_file_in_a_cache_of_another_user_is_not_read() {
+    // Only root can give a file away.
+    if !geteuid().is_root() {
+        return;
+    }
+    let (root, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let facts = Facts::read(&data("dwarf5")).unwrap().unwrap();
+    let id = facts.build_id.unwrap();
+    let cache = home.path().join(".cache/debuginfod_client");
+    let file = cache.join(id.to_string()).join("debuginfo");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::copy(data("dwarf5"), &file).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let kernel = KernelIdentity {
+        release: "6.12".to_owned(),
+        build_id: Some(id),
+    };
+    let look = || find(root.path(), slice::from_ref(&cache), &kernel);
+    assert_eq!(look().image.unwrap().file.path, file);
+    // The file, the directory of the cache, the home.
+    for path in [&file, &cache, &home.path().to_owned()] {
+        chown(path, Some(Uid::from_raw(12_345)), None).unwrap();
+        let found = look();
+        assert!(found.image.is_none(), "{}", path.display());
+        let problem = found.problems[0].to_string();
+        assert!(problem.contains("belongs to another user"), "{problem}");
+        chown(path, Some(Uid::from_raw(0)), None).unwrap();
+    }
+    fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
+    assert!(look().image.is_none());
+    // The system's own comes first, whatever a cache has.
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let own = root.path().join("usr/lib/debug/boot/vmlinux-6.12");
+    fs::create_dir_all(own.parent().unwrap()).unwrap();
+    fs::copy(data("dwarf5"), &own).unwrap();
+    assert_eq!(look().image.unwrap().file.path, own);
+}
+
+#[test]
+fn the_file_that_was_judged_is_the_one_that_is_read() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("boot/vmlinux-6.12");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::copy(data("dwarf5"), &path).unwrap();
+    let kernel = KernelIdentity {
+        release: "6.12".to_owned(),
+        build_id: None,
+    };
+    let image = find(root.path(), &[], &kernel).image.unwrap();
+    let other = root.path().join("other");
+    fs::write(&other, b"another file").unwrap();
+    fs::rename(&other, &path).unwrap();
+    let mut read = Vec::new();
+    let mut file = image.file.open().unwrap();
+    file.rewind().unwrap();
+    file.read_to_end(&mut read).unwrap();
+    assert_eq!(read, fs::read(data("dwarf5")).unwrap());
 }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A file that may be the image looked for: opened once, so that what was judged is what is read.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::elf_file::Facts;
+use super::plain::{open_plain, unpacked};
+use crate::trusted::open_trusted;
+
+/// A file to read debug information from.
+#[derive(Clone, Debug)]
+pub struct ImageFile {
+    /// Where it was found.
+    pub path: PathBuf,
+    /// The file as it was judged, unpacked; `None`: it is opened when it is read.
+    opened: Option<Arc<File>>,
+}
+
+/// The directories of users in which files are only trusted as far as their owners.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caches<'a>(pub(super) &'a [PathBuf]);
+
+/// An open file, and what it says about itself.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) file: ImageFile,
+    pub(super) facts: Facts,
+}
+
+impl ImageFile {
+    /// The file, for reading.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub fn open(&self) -> io::Result<File> {
+        match &self.opened {
+            Some(file) => file.try_clone(),
+            None => open_plain(&self.path),
+        }
+    }
+}
+
+impl From<PathBuf> for ImageFile {
+    fn from(path: PathBuf) -> Self {
+        Self { path, opened: None }
+    }
+}
+
+impl PartialEq for ImageFile {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for ImageFile {}
+
+impl Caches<'_> {
+    /// For a file that the user named.
+    pub(super) const NONE: Self = Self(&[]);
+
+    fn have(self, path: &Path) -> bool {
+        self.0.iter().any(|cache| path.starts_with(cache))
+    }
+}
+
+impl Candidate {
+    /// Opens a file; `None` where it is no ELF file. One in a cache must be root's or ours, as the
+    /// way to it must.
+    pub(super) fn open(path: &Path, caches: Caches<'_>) -> io::Result<Option<Self>> {
+        let file = if caches.have(path) {
+            unpacked(open_trusted(path)?)?
+        } else {
+            open_plain(path)?
+        };
+        let Some(facts) = Facts::of_file(&file)? else {
+            return Ok(None);
+        };
+        let file = ImageFile {
+            path: path.to_owned(),
+            opened: Some(Arc::new(file)),
+        };
+        Ok(Some(Self { file, facts }))
+    }
+}
