@@ -53,6 +53,9 @@ pub(super) fn read(files: &KernelFiles, diag: &Diag) -> Result<Read> {
                 "`sysctl kernel.kptr_restrict=1` shows them to root; 2 hides them from everyone";
             Failure::hinted(format!("{error:#}"), hint)
         })?;
+    if let Some(note) = btf.note() {
+        diag.info(1, note);
+    }
     if let Some(why) = symbols.why_text() {
         diag.info(1, format!("symbols from `/proc/kallsyms`: {why}"));
     }

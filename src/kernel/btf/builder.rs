@@ -8,6 +8,8 @@ pub(crate) struct Builder {
     strings: Vec<u8>,
     first_string: u32,
     next: u32,
+    /// Of each kind, the bytes behind its record and those of an element; none before 7.2.
+    layout: Vec<(u8, u8)>,
 }
 
 impl Builder {
@@ -18,6 +20,7 @@ impl Builder {
             strings: vec![0],
             first_string: 0,
             next: 1,
+            layout: Vec::new(),
         }
     }
 
@@ -29,6 +32,7 @@ impl Builder {
             strings: vec![0],
             first_string,
             next: base.next,
+            layout: Vec::new(),
         }
     }
 
@@ -42,16 +46,24 @@ impl Builder {
         at
     }
 
-    fn words(&mut self, words: &[u32]) {
+    pub(crate) fn words(&mut self, words: &[u32]) {
         self.types
             .extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    }
+
+    /// Says how long the records of a kind are, as kernels since 7.2 do of all.
+    pub(crate) fn layout(&mut self, kind: usize, info: u8, element: u8) {
+        if self.layout.len() <= kind {
+            self.layout.resize(kind + 1, (0, 0));
+        }
+        self.layout[kind] = (info, element);
     }
 
     /// Any record: kind (with the kind flag in bit 7), name, number of elements, size or type.
     pub(crate) fn raw(&mut self, kind: u32, name: &str, vlen: u32, size_or_type: u32) -> u32 {
         let name = self.string(name);
         let flag = (kind >> 7) << 31;
-        self.words(&[name, flag | ((kind & 0x1f) << 24) | vlen, size_or_type]);
+        self.words(&[name, flag | ((kind & 0x7f) << 24) | vlen, size_or_type]);
         self.next += 1;
         self.next - 1
     }
@@ -120,12 +132,21 @@ impl Builder {
     /// The finished bytes.
     pub(crate) fn build(&self) -> Vec<u8> {
         let types = self.types.len() as u32;
+        let strings = self.strings.len() as u32;
         let mut bytes = vec![0x9f, 0xeb, 1, 0];
-        for word in [24, 0, types, types, self.strings.len() as u32] {
+        let mut header = vec![24, 0, types, types, strings];
+        if !self.layout.is_empty() {
+            header[0] = 32;
+            header.extend([types + strings, 4 * self.layout.len() as u32]);
+        }
+        for word in header {
             bytes.extend(word.to_le_bytes());
         }
         bytes.extend(&self.types);
         bytes.extend(&self.strings);
+        for (info, element) in &self.layout {
+            bytes.extend([*info, *element, 0, 0]);
+        }
         bytes
     }
 }

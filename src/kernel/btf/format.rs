@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The layout of BTF: header, type records, how long each is.
+//!
+//! An info word has the number of elements in bits 0 to 23, the kind in bits 24 to 30, and a flag.
+//! Before 7.2 these were bits 0 to 15 and 24 to 28, and the others 0 (9801e029, "bpf: Extend BTF
+//! UAPI vlen, kinds to use unused bits"): the wide masks read both.
 
 use std::ops::Range;
 
@@ -37,7 +41,7 @@ pub(super) enum Kind {
 impl Kind {
     /// The kind in an `info` word; `None` for one that this program does not know.
     pub(super) fn of(info: u32) -> Option<Self> {
-        Some(match (info >> 24) & 0x1f {
+        Some(match kind_number(info) {
             1 => Self::Int,
             2 => Self::Ptr,
             3 => Self::Array,
@@ -75,7 +79,7 @@ impl Kind {
 
 /// Number of members, parameters or values.
 pub(super) fn vlen(info: u32) -> usize {
-    (info & 0xffff) as usize
+    (info & 0x00ff_ffff) as usize
 }
 
 /// The flag whose meaning depends on the kind (signed, for enums).
@@ -83,10 +87,34 @@ pub(super) fn kind_flag(info: u32) -> bool {
     info >> 31 != 0
 }
 
-/// Where the two sections lie in the bytes.
+/// The number of a kind, known or not.
+pub(super) fn kind_number(info: u32) -> u32 {
+    (info >> 24) & 0x7f
+}
+
+/// Where the sections lie in the bytes.
 pub(super) struct Sections {
     pub(super) types: Range<usize>,
     pub(super) strings: Range<usize>,
+    /// How long the records of each kind are; empty before 7.2.
+    layout: Range<usize>,
+}
+
+/// Bytes of `struct btf_layout`: those behind the record, those of an element, flags.
+const LAYOUT: usize = 4;
+
+impl Sections {
+    /// Bytes that follow a record of a kind that this program does not know; `None` where the
+    /// bytes do not tell.
+    pub(super) fn payload_of_unknown(&self, bytes: &[u8], info: u32) -> Option<usize> {
+        let layout = bytes.get(self.layout.clone())?;
+        let at = kind_number(info) as usize * LAYOUT;
+        let [info_bytes, element_bytes, ..] = *layout.get(at..at + LAYOUT)? else {
+            return None;
+        };
+        let elements = usize::from(element_bytes).checked_mul(vlen(info))?;
+        elements.checked_add(info_bytes.into())
+    }
 }
 
 /// Reads the header and checks that both sections lie within the bytes.
@@ -111,7 +139,17 @@ pub(super) fn sections(bytes: &[u8]) -> Result<Sections> {
     let (Some(types), Some(strings)) = (types, strings) else {
         bail!("a BTF section reaches beyond the end of the bytes");
     };
-    Ok(Sections { types, strings })
+    // The layout is in headers of 32 bytes and more (462733ec, "btf: Add BTF kind layout encoding to
+    // UAPI"). Without it nothing is lost but kinds that are not known.
+    let layout = match body {
+        32.. => section(field(24)? as usize, field(28)? as usize),
+        _ => None,
+    };
+    Ok(Sections {
+        types,
+        strings,
+        layout: layout.unwrap_or_default(),
+    })
 }
 
 /// The little-endian word at `at`.

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use super::by_name::ByName;
 use super::bytes::BtfBytes;
-use super::format::{Kind, RECORD, kind_flag, read_u32, sections, vlen};
+use super::format::{Kind, RECORD, kind_flag, kind_number, read_u32, sections, vlen};
 use super::names::NameSet;
 
 /// In bytes, and more than any has: the kernel's own names end at 512 (`KSYM_NAME_LEN`).
@@ -29,6 +29,16 @@ pub struct Btf {
     strings: Range<usize>,
     first_id: u32,
     first_string: u32,
+    unknown: Option<Unknown>,
+}
+
+/// Types of kinds that this program does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unknown {
+    /// So many were skipped, the first of them of this kind.
+    Skipped(usize, u32),
+    /// What follows the first of them could not be read: its id and kind.
+    Ended(u32, u32),
 }
 
 /// A function that BTF describes.
@@ -60,37 +70,53 @@ impl Btf {
     ///
     /// # Errors
     ///
-    /// Fails when the bytes are no BTF, are cut short or hold a kind of type that this program
-    /// does not know.
+    /// Fails when the bytes are no BTF or are cut short, or when the base's types could not be read
+    /// to their end, so that the ids of these are not known.
     pub fn parse(bytes: impl Into<BtfBytes>, base: Option<Arc<Self>>) -> Result<Self> {
         let bytes = bytes.into();
         let sections = sections(&bytes)?;
         if u32::try_from(bytes.len()).is_err() {
             bail!("type information of more than 4 GiB");
         }
+        if let Some(Unknown::Ended(..)) = base.as_ref().and_then(|base| base.unknown) {
+            bail!("the types that it is based on could not be read to their end");
+        }
         let first_id = base.as_ref().map_or(1, |base| base.next_id());
         let first_string = base.as_ref().map_or(0, |base| base.next_string());
         let mut records = Vec::with_capacity(sections.types.len() / 20);
         let mut functions = Vec::new();
+        let mut unknown = None;
         let mut at = sections.types.start;
         while at < sections.types.end {
             let Some(info) = read_u32(&bytes, at + 4) else {
                 bail!("a BTF type record is cut short");
             };
             let id = first_id.saturating_add(records.len() as u32);
-            let Some(kind) = Kind::of(info) else {
-                bail!(
-                    "BTF type {id} is of kind {}, which is unknown",
-                    (info >> 24) & 0x1f
-                );
+            let payload = match Kind::of(info) {
+                Some(kind) => kind.payload(vlen(info)),
+                None => match sections.payload_of_unknown(&bytes, info) {
+                    Some(payload) => {
+                        let (n_skipped, first) = match unknown {
+                            Some(Unknown::Skipped(n_skipped, first)) => (n_skipped, first),
+                            _ => (0, kind_number(info)),
+                        };
+                        unknown = Some(Unknown::Skipped(n_skipped + 1, first));
+                        payload
+                    }
+                    None => {
+                        unknown = Some(Unknown::Ended(id, kind_number(info)));
+                        break;
+                    }
+                },
             };
             records.push(at as u32);
-            if kind == Kind::Func {
+            if Kind::of(info) == Some(Kind::Func) {
                 functions.push(id);
             }
-            at += RECORD + kind.payload(vlen(info));
+            at = at.saturating_add(RECORD).saturating_add(payload);
         }
-        if at != sections.types.end {
+        let is_ended = matches!(unknown, Some(Unknown::Ended(..)));
+        if at != sections.types.end && !is_ended {
             bail!("the last BTF type record is cut short");
         }
         let strings = sections.strings;
@@ -103,6 +129,22 @@ impl Btf {
             strings,
             first_id,
             first_string,
+            unknown,
+        })
+    }
+
+    /// What of the types is not known, for who wants to know everything.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        Some(match self.unknown? {
+            Unknown::Skipped(n_skipped, kind) => format!(
+                "{n_skipped} types of this kernel are of kinds that are not known, such as kind {kind}: \
+                 they are left out"
+            ),
+            Unknown::Ended(id, kind) => format!(
+                "type {id} of this kernel is of kind {kind}, which is not known, and the kernel does \
+                 not say how long it is: types that follow it are left out"
+            ),
         })
     }
 

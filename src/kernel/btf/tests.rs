@@ -366,3 +366,82 @@ fn what_is_no_btf_is_an_error_that_says_so() {
     );
     assert_eq!(error(b"\x9f\xeb\x01\x00"), "the BTF header is cut short");
 }
+
+/// A kind that no kernel has yet, and its number.
+const FUTURE_KIND: u32 = 0x55;
+
+#[test]
+fn a_kind_of_a_kernel_to_come_is_skipped_where_the_kernel_says_how_long_it_is() {
+    let mut builder = Builder::kernel();
+    let int = builder.int("int", 4, 1);
+    builder.layout(FUTURE_KIND as usize, 8, 4);
+    builder.raw(FUTURE_KIND, "what", 3, 0);
+    builder.words(&[0x1111_1111; 5]);
+    let func = builder.func("behind", int, &[int]);
+    let btf = parse(&builder);
+    assert_eq!(btf.name(func), "behind");
+    assert_eq!(btf.result_type("behind", func), ResultType::Signed(4));
+    let note = btf.note().unwrap();
+    assert!(
+        note.starts_with("1 types") && note.contains("kind 85"),
+        "{note}"
+    );
+    // A module's types have the right ids on top of it.
+    let mut module = Builder::module(&builder);
+    let of_module = module.func("of_module", int, &[]);
+    let module = Btf::parse(module.build(), Some(Arc::new(btf))).unwrap();
+    assert_eq!(module.name(of_module), "of_module");
+    assert_eq!(module.note(), None);
+}
+
+#[test]
+fn what_stands_before_a_kind_that_cannot_be_skipped_is_kept() {
+    let mut builder = Builder::kernel();
+    let int = builder.int("int", 4, 1);
+    let func = builder.func("before", int, &[int]);
+    builder.raw(FUTURE_KIND, "", 3, 0);
+    builder.func("behind", int, &[]);
+    let btf = parse(&builder);
+    let names: Vec<_> = btf.functions().map(|(_, name)| name).collect();
+    assert_eq!(names, ["before"]);
+    assert_eq!(btf.result_type("before", func), ResultType::Signed(4));
+    assert!(btf.note().unwrap().contains("left out"));
+    // Nobody knows which ids a module's types have.
+    let module = Builder::module(&builder).build();
+    let error = Btf::parse(module, Some(Arc::new(btf))).unwrap_err();
+    assert!(error.to_string().contains("to their end"), "{error}");
+}
+
+#[test]
+fn a_type_of_more_than_65535_elements_is_read_whole() {
+    const MANY: u32 = 70_000;
+    let mut builder = Builder::kernel();
+    let int = builder.int("int", 4, 1);
+    let wide = builder.raw(6, "wide", MANY, 4);
+    for number in 0..MANY {
+        builder.words(&[0, number]);
+    }
+    let func = builder.func("behind", wide, &[int]);
+    let btf = parse(&builder);
+    assert_eq!(btf.name(func), "behind");
+    assert_eq!(btf.note(), None);
+}
+
+#[test]
+fn a_damaged_layout_is_an_error_or_an_answer_never_a_panic() {
+    let mut builder = Builder::kernel();
+    let int = builder.int("int", 4, 1);
+    builder.layout(FUTURE_KIND as usize, 4, 0);
+    builder.raw(FUTURE_KIND, "", 0, 0);
+    builder.words(&[0]);
+    builder.func("f", int, &[int]);
+    let whole = builder.build();
+    for cut in 0..whole.len() {
+        use_all(whole[..cut].to_vec());
+    }
+    for bit in 0..whole.len() * 8 {
+        let mut bent = whole.clone();
+        bent[bit / 8] ^= 1 << (bit % 8);
+        use_all(bent);
+    }
+}
