@@ -17,9 +17,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use nix::unistd::geteuid;
+
 pub use self::settings::{Settings, example_server, system_servers};
 use self::store::{Store, StoreError};
-use self::transfer::{Transfer, Why, agent, shown};
+use self::transfer::{Transfer, Why, agent, is_open_to_others, shown};
 use crate::diag::Diag;
 use crate::kernel::images::{BuildId, check_debug};
 
@@ -88,6 +90,12 @@ impl Client {
         };
         let mut refused = Vec::new();
         for server in &self.settings.servers {
+            if geteuid().is_root() && is_open_to_others(server) {
+                diag.note(format!(
+                    "`{}` is asked without encryption: whoever is on the way can change what it sends",
+                    shown(server)
+                ));
+            }
             if self.silent.borrow().contains(server) {
                 refused.push(format!("`{}`: it did not answer before", shown(server)));
                 continue;

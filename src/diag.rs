@@ -126,10 +126,7 @@ impl Diag {
     pub fn progress(&self, message: impl fmt::Display) {
         if self.screen == Screen::Terminal {
             self.in_progress.store(true, Ordering::Relaxed);
-            self.write(&format!(
-                "\r\x1b[K{}",
-                escape(&message.to_string()).replace('\n', " ")
-            ));
+            self.write(&format!("\r\x1b[K{}", escape(&message.to_string())));
         }
     }
 
@@ -178,12 +175,15 @@ impl fmt::Debug for Diag {
     }
 }
 
-/// The text with control characters (but for line ends and tabs) made visible: `\x1b`, `\u{202e}`.
+/// The text in one line, with control characters made visible: `\n`, `\x1b`, `\u{202e}`. A file may
+/// be called like a message of ours.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
-        if matches!(c, '\n' | '\t') || !(c.is_control() || turns_text(c)) {
+        if matches!(c, '\n' | '\t') {
+            escaped.extend(c.escape_default());
+        } else if !(c.is_control() || turns_text(c)) {
             escaped.push(c);
         } else if c.is_ascii() {
             // Writing to a `String` cannot fail.

@@ -11,6 +11,9 @@ use crate::trusted::directory_of;
 /// In seconds: a server that sends less than 100 KiB in such a time is given up.
 const TIMEOUT: u64 = 90;
 
+/// In seconds: how long one file may take. 100 KiB in each timeout would take days.
+const LONGEST: u64 = 30 * 60;
+
 /// Tries after a connection that broke.
 const RETRIES: u32 = 2;
 
@@ -75,7 +78,7 @@ impl Settings {
             cache: cache(&variable),
             timeout: timeout.map(Duration::from_secs),
             longest: number("DEBUGINFOD_MAXTIME")
-                .and_then(positive)
+                .map_or(Some(LONGEST), positive)
                 .map(Duration::from_secs),
             most_bytes: most_bytes.or(of_variable).unwrap_or(LARGEST),
             retries: number("DEBUGINFOD_RETRY_LIMIT")
@@ -158,7 +161,7 @@ mod tests {
             unusable: Vec::new(),
             cache: Some(PathBuf::from("/home/me/.cache/debuginfod_client")),
             timeout: Some(Duration::from_secs(90)),
-            longest: None,
+            longest: Some(Duration::from_secs(30 * 60)),
             most_bytes: 2 << 30,
             retries: 2,
         };

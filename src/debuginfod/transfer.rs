@@ -117,8 +117,22 @@ impl Transfer<'_> {
 
     fn once(&mut self, url: &str) -> Result<(), Why> {
         let most = self.settings.most_bytes;
+        if let Some(longest) = self
+            .settings
+            .longest
+            .filter(|most| self.began.elapsed() > *most)
+        {
+            return Err(Why::TooLong(longest));
+        }
         let known = self.resumable(url)?;
-        let mut request = self.agent.get(url);
+        // What began encrypted stays so, wherever a server sends us.
+        let is_encrypted = url.starts_with("https://");
+        let mut request = self
+            .agent
+            .get(url)
+            .config()
+            .https_only(is_encrypted)
+            .build();
         if most < u64::MAX {
             // Servers of debuginfod do not even look for what is larger.
             request = request.header("X-DEBUGINFOD-MAXSIZE", most.to_string());
@@ -308,6 +322,19 @@ impl Why {
     }
 }
 
+/// Whether others may change what a server sends: a build id is no checksum of the content.
+pub(super) fn is_open_to_others(server: &str) -> bool {
+    let Some(rest) = server.strip_prefix("http://") else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    let is_ours = ["localhost", "127.", "[::1]"];
+    !is_ours.iter().any(|ours| host.starts_with(ours))
+}
+
 fn url_of(server: &str, id: &BuildId) -> String {
     let server = server.trim_end_matches('/');
     // Some write the first part of all addresses too.
@@ -383,7 +410,7 @@ impl fmt::Display for Why {
 mod tests {
     use std::time::Duration;
 
-    use super::{Pace, mebibytes, shown, url_of};
+    use super::{Pace, is_open_to_others, mebibytes, shown, url_of};
     use crate::kernel::images::BuildId;
 
     #[test]
@@ -399,6 +426,15 @@ mod tests {
         }
         assert_eq!(shown("https://me:secret@h:1/a@b"), "https://h:1/a@b");
         assert_eq!(shown("https://h"), "https://h");
+    }
+
+    #[test]
+    fn what_goes_over_a_network_unencrypted_is_known() {
+        assert!(is_open_to_others("http://debuginfod.example"));
+        assert!(is_open_to_others("http://localhost@evil.example/"));
+        assert!(!is_open_to_others("https://debuginfod.example"));
+        assert!(!is_open_to_others("http://127.0.0.1:8002/"));
+        assert!(!is_open_to_others("http://localhost"));
     }
 
     #[test]

@@ -81,7 +81,19 @@ fn labels_are_coloured_and_texts_from_outside_are_not() {
 }
 
 #[test]
+fn a_file_that_is_called_like_a_message_makes_no_message() {
+    let text = written(Screen::Stream, false, 0, |diag| {
+        diag.error("failed to read `/tmp/x\nretsnoop-rs: error: forged`");
+        diag.hint("a\nb");
+    });
+    assert_eq!(
+        text,
+        "retsnoop-rs: error: failed to read `/tmp/x\\nretsnoop-rs: error: forged`\nhint: a\\nb\n"
+    );
+}
+
+#[test]
 fn control_characters_are_made_visible() {
-    assert_eq!(escape("plain\tä\n"), "plain\tä\n");
+    assert_eq!(escape("plain\tä\n"), "plain\\tä\\n");
     assert_eq!(escape("\r\u{9b}\u{202e}"), "\\x0d\\u{9b}\\u{202e}");
 }

@@ -22,6 +22,19 @@ const CHUNK: usize = 1 << 20;
 /// A line that is longer is cut there: it is no log's.
 const LONGEST_LINE: usize = 1 << 20;
 
+/// A line that names more places gets no rows of inlined functions: no log has such lines, and each
+/// row repeats what stands before its place.
+const MOST_PLACES: usize = 64;
+
+/// Rows of inlined functions are indented by no more columns.
+const WIDEST_INDENT: usize = 120;
+
+/// A name that so many functions have tells nothing about the place.
+const MOST_NAMESAKES: usize = 8;
+
+/// What is kept before it is printed, in bytes.
+const PRINT_AT: usize = 1 << 16;
+
 /// A place of a line with the addresses that it may mean.
 struct Asked {
     found: FoundPlace,
@@ -69,10 +82,8 @@ pub(super) fn filter(known: &Known, options: &PlacesOptions, diag: &Diag) -> Res
             None if bytes.len() >= LONGEST_LINE => bytes.len(),
             None => 0,
         };
-        let mut out = Vec::new();
-        filter.pass(&bytes[..end], &mut out)?;
+        filter.pass(&bytes[..end])?;
         bytes.drain(..end);
-        print(&out)?;
         if n_read == 0 {
             break;
         }
@@ -83,7 +94,8 @@ pub(super) fn filter(known: &Known, options: &PlacesOptions, diag: &Diag) -> Res
 }
 
 impl Filter<'_> {
-    fn pass(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    fn pass(&mut self, text: &[u8]) -> Result<()> {
+        let mut out = Vec::new();
         let lines: Vec<(&[u8], Vec<Asked>)> = text
             .split_inclusive(|byte| *byte == b'\n')
             .map(|line| (line, self.asked(line)))
@@ -109,13 +121,17 @@ impl Filter<'_> {
                 .collect();
             if self.options.json {
                 for (addr, frame) in answers.iter().flatten() {
-                    write_place_json(*addr, frame, Some(self.n_lines), out)?;
+                    write_place_json(*addr, frame, Some(self.n_lines), &mut out)?;
                 }
             } else {
-                self.write(line, asked, &answers, out)?;
+                self.write(line, asked, &answers, &mut out)?;
+            }
+            if out.len() >= PRINT_AT {
+                print(&out)?;
+                out.clear();
             }
         }
-        Ok(())
+        print(&out)
     }
 
     fn is_return(&self, found: &FoundPlace) -> bool {
@@ -156,6 +172,7 @@ impl Filter<'_> {
         answers: &[Vec<(Addr, Arc<Frame>)>],
         out: &mut Vec<u8>,
     ) -> io::Result<()> {
+        let n_places = asked.len();
         if let ([asked], [answers]) = (asked, answers)
             && is_alone(line, &asked.found)
         {
@@ -168,6 +185,9 @@ impl Filter<'_> {
                 .try_for_each(|(_, frame)| write_place_rows(frame, out));
         }
         for (asked, answers) in asked.iter().zip(answers) {
+            if n_places > MOST_PLACES {
+                break;
+            }
             // Which of several namesakes it is, is not known: their inlined functions neither.
             if let [(_, frame)] = &answers[..] {
                 for inlined in frame.inlined.iter().rev() {
@@ -194,10 +214,16 @@ impl Filter<'_> {
                 .iter()
                 .filter_map(|(_, frame)| frame.source.as_ref());
             let sources: Vec<String> = sources
+                .take(MOST_NAMESAKES)
                 .map(|source| format!("{}:{}", escape(source.path.as_bytes()), source.line))
                 .collect();
             if !sources.is_empty() {
-                write!(out, " ({})", sources.join(" or "))?;
+                let others = if answers.len() > MOST_NAMESAKES {
+                    " or others"
+                } else {
+                    ""
+                };
+                write!(out, " ({}{others})", sources.join(" or "))?;
             }
         }
         self.copy(&line[done..], out);
@@ -249,5 +275,6 @@ fn indent(before: &[u8]) -> Vec<u8> {
     let blank = |byte: &u8| if *byte == b'\t' { b'\t' } else { b' ' };
     let mut indent = before[..time_end].to_vec();
     indent.extend(before[time_end..].iter().map(blank));
+    indent.truncate(WIDEST_INDENT);
     indent
 }

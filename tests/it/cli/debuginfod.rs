@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use super::golden::repository;
 use super::program::{Stage, output, spawn};
-use super::server::{Reply, Request, Server, response, whole};
+use super::server::{Reply, Request, Server, response, start_encrypted, whole};
 
 /// Of `dwarf5` and what was made of it.
 const BUILD_ID: &str = "843139b19cae413a79db9f6405610b15c7ba6e0a";
@@ -382,6 +382,24 @@ fn a_server_of_its_own_kind_goes_round_in_circles_no_longer_than_a_few_times() {
         Server::start(|_, _| Reply::End(response("302 Found", &["Location: /buildid/x"], b"")));
     refused(&scene.fetch(&[&server]));
     assert!(server.requests().len() < 12, "{}", server.requests().len());
+}
+
+#[test]
+fn from_https_nobody_is_led_to_http() {
+    let scene = Scene::new();
+    let plain = Server::start(|_, _| Reply::End(whole(&image("dwarf5"))));
+    let ask = |reply: Vec<u8>| {
+        let (url, certificate) = start_encrypted(reply);
+        let mut command = scene.command(&[], &["--debuginfod"]);
+        let environment = command.env("DEBUGINFOD_URLS", url);
+        output(environment.env("SSL_CERT_FILE", certificate))
+    };
+    let location = format!("Location: {}/buildid/x", plain.url());
+    let said = refused(&ask(response("302 Found", &[&location], b"")));
+    assert!(plain.requests().is_empty(), "{said}");
+    assert!(scene.kept().is_empty(), "{said}");
+    // It is the way that is refused, not the server.
+    assert_line(&ask(whole(&image("dwarf5"))));
 }
 
 #[test]

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! An HTTP server that answers as it is told to, and remembers what it was asked.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use rustls::crypto::ring;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::golden::repository;
 
 /// A request: its first line and its headers, as they came.
 #[derive(Clone, Debug)]
@@ -105,4 +113,38 @@ pub(crate) fn response(status: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
 pub(crate) fn whole(body: &[u8]) -> Vec<u8> {
     let length = format!("Content-Length: {}", body.len());
     response("200 OK", &[&length], body)
+}
+
+/// A server that speaks TLS and answers every request the same; its URL, and the file with the
+/// certificate that vouches for it.
+pub(crate) fn start_encrypted(reply: Vec<u8>) -> (String, PathBuf) {
+    let files = repository("tests/data/tls");
+    let certificate = fs::read(files.join("certificate.der")).unwrap();
+    let key = fs::read(files.join("key.der")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.into()],
+            PrivatePkcs8KeyDer::from(key).into(),
+        )
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(connection, stream);
+            let mut lines = BufReader::new(&mut stream).lines().map_while(Result::ok);
+            // Who asked may not trust us.
+            if lines.any(|line| line.is_empty()) {
+                let _ = stream.write_all(&reply);
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
+            }
+        }
+    });
+    (url, files.join("certificate.pem"))
 }

@@ -141,6 +141,20 @@ fn inlined_functions_stand_before_the_function_they_are_in() {
 }
 
 #[test]
+fn a_line_with_thousands_of_places_does_not_become_megabytes() {
+    let line = "ffffffff810000c0 ".repeat(4000) + "\n";
+    let decoded = stdout(&["-k", "vmlinux"], &line);
+    assert_eq!(decoded.lines().count(), 1);
+    assert!(decoded.len() < 6 * line.len(), "{} bytes", decoded.len());
+    // Rows of inlined functions are not indented out of sight.
+    let far = " ".repeat(5000) + "ffffffff810000c0 x\n";
+    let decoded = stdout(&["-k", "vmlinux"], &far);
+    let rows: Vec<&str> = decoded.lines().collect();
+    assert!(rows.len() > 1, "{decoded}");
+    assert!(rows[..rows.len() - 1].iter().all(|row| row.len() < 250));
+}
+
+#[test]
 fn any_bytes_pass() {
     let log = "x".repeat(3 << 20) + "\n" + &"plain+0x9/0x20 ".repeat(1000);
     let text = stdout(&["-k", "vmlinux"], &log);
