@@ -59,6 +59,7 @@ use crate::cli::{self, Parsed, UsageError};
 use crate::config::{Action, Config, DoctorOptions, Environment};
 use crate::diag::{Diag, Paint};
 use crate::kernel::facts::KernelFiles;
+use crate::symbolize::take_caught;
 use crate::trusted::directory_of;
 
 const USAGE: u8 = 2;
@@ -114,7 +115,11 @@ fn run(action: Action) -> ExitCode {
         Action::Containers(config) => containers::list(&config),
         Action::Symbolize(options) => places::symbolize(&options, &files, &diag),
         Action::Doctor(options) => return diagnose(&options, &files, &diag),
-        Action::Trace(config) => return traced(&config, &files, &diag),
+        Action::Trace(config) => {
+            let code = traced(&config, &files, &diag);
+            say_caught(&diag);
+            return code;
+        }
         Action::Print(text) => print(text.as_bytes()),
         Action::Version => print(features::version().as_bytes()),
         Action::Features => print(features::report(&files).as_bytes()),
@@ -123,7 +128,20 @@ fn run(action: Action) -> ExitCode {
             cli::generate(what, &mut io::stdout().lock()).context("failed to write to stdout")
         }
     };
+    say_caught(&diag);
     finish(done, &diag)
+}
+
+/// Tells what ended a parser of debug information.
+fn say_caught(diag: &Diag) {
+    let caught = take_caught();
+    if let Some(first) = caught.places.first() {
+        diag.warning(format!(
+            "debug information could not be read in {} places, for a fault of this program: {first}",
+            caught.count
+        ));
+        diag.hint("please report it, with the image if you may");
+    }
 }
 
 fn finish(done: Result<()>, diag: &Diag) -> ExitCode {

@@ -360,3 +360,53 @@ pub fn shares_with(name: &[u8]) -> Vec<u8> {
         .with(".gnu_debugaltlink", link, Packing::Plain)
         .bytes()
 }
+
+/// Small files of each kind, to be damaged.
+pub fn small() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("notes", overlapping_notes(8, 512)),
+        ("no-bytes", files_without_bytes(64, Packing::Zlib)),
+        ("one-byte", files_of_one_byte(64, Packing::Zstd)),
+        ("rows", rows_of_one_byte(256, Packing::Zlib)),
+        ("ranges", functions_with_long_ranges(4, Packing::Zlib)),
+        ("entries", entries_of_two_bytes(64, Packing::Plain)),
+        (
+            "units",
+            units_with_long_abbreviations(16, 64, Packing::Zstd),
+        ),
+        ("shares", shares_with(b"dwz.common")),
+    ]
+}
+
+/// Type information of kernels to come: a kind that is not known, with and without a layout that
+/// says how long it is; and one with many elements.
+pub fn btf() -> Vec<(&'static str, Vec<u8>)> {
+    const STRINGS: &[u8] = b"\0int\0f\0g\0e\0";
+    let word = |info: u32, name: u32, size: u32| [name, info, size];
+    let int = [&word(1 << 24, 1, 4)[..], &[0x0100_0020]].concat();
+    let proto = word(13 << 24, 0, 1);
+    let func = |name| word(12 << 24 | 1, name, 2);
+    let unknown = [&word(0x55 << 24 | 2, 0, 0)[..], &[7; 4]].concat();
+    let many = [&word(6 << 24 | 0x1_0001, 9, 4)[..], &vec![0; 0x2_0002]].concat();
+    let known = [&int[..], &proto, &func(5)].concat();
+    let file = |types: &[u32], layout: &[u8]| {
+        let (types_len, strings) = (4 * types.len() as u32, STRINGS.len() as u32);
+        let mut bytes = vec![0x9f, 0xeb, 1, 0];
+        let header = [32, 0, types_len, types_len, strings, types_len + strings];
+        for number in header.iter().chain(&[layout.len() as u32]).chain(types) {
+            bytes.extend(number.to_le_bytes());
+        }
+        bytes.extend(STRINGS);
+        bytes.extend(layout);
+        bytes
+    };
+    let mut layout = vec![0; 4 * 0x56];
+    layout[4 * 0x55..].copy_from_slice(&[8, 4, 0, 0]);
+    let with_unknown = [&known[..], &unknown, &func(7)].concat();
+    vec![
+        ("known", file(&known, &[])),
+        ("layout", file(&with_unknown, &layout)),
+        ("no-layout", file(&with_unknown, &[])),
+        ("many", file(&[&known[..], &many, &func(7)].concat(), &[])),
+    ]
+}

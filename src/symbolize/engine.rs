@@ -3,12 +3,12 @@
 //! made when an address first falls into the unit.
 
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::digest::{Digester, Located, Table};
 use super::dwarf::{Header, Section};
 use super::functions::{self, SourceFunctions};
+use super::guard::guarded;
 use super::image::Image;
 use super::index::Index;
 use super::lines::{Answer, Missing};
@@ -62,9 +62,7 @@ impl Engine {
     pub(super) fn answers(&mut self, addrs: &[u64]) -> Vec<Result<Answer, Missing>> {
         let mut answers = Vec::with_capacity(addrs.len());
         // Damaged DWARF may end a parser; it shall not end us.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            answers.extend(addrs.iter().map(|addr| self.answer(*addr)));
-        }));
+        let _ = guarded(|| answers.extend(addrs.iter().map(|addr| self.answer(*addr))));
         answers.resize(addrs.len(), Err(Missing::Damaged));
         answers
     }
@@ -84,7 +82,7 @@ impl Engine {
             }
         };
         // Damaged DWARF may end a parser; it shall not end us.
-        catch_unwind(AssertUnwindSafe(find)).unwrap_or(SourceFunctions {
+        guarded(find).unwrap_or(SourceFunctions {
             n_damaged: 1,
             ..SourceFunctions::default()
         })

@@ -11,6 +11,7 @@ mod dwarf;
 mod engine;
 mod found;
 mod functions;
+mod guard;
 mod image;
 mod index;
 mod inflate;
@@ -32,6 +33,7 @@ mod units;
 
 pub use found::{FoundPlace, find_places};
 pub use functions::SourceFunctions;
+pub use guard::{Caught, take_caught};
 pub use image::OpenError;
 pub use index::{Built, build_index};
 pub use lines::{Answer, IndexUse, LineOptions, LineSource, MEMORY, Missing, PendingLines};

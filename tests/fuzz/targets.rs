@@ -4,8 +4,10 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use retsnoop_rs::events::{decode, decode_cgroup};
+use retsnoop_rs::kernel::btf::Btf;
 use retsnoop_rs::kernel::images::{self, BuildId};
 use retsnoop_rs::kernel::kallsyms::Kallsyms;
 use retsnoop_rs::spec::{Addr, GlobKind, GlobSpec};
@@ -76,6 +78,33 @@ pub(crate) fn kallsyms(bytes: &[u8]) {
             let _ = symbols.namesakes_of_address(index);
         }
     }
+}
+
+/// The kernel's type information, and that of a module on top of it.
+pub(crate) fn btf(bytes: &[u8]) {
+    let Ok(kernel) = Btf::parse(bytes.to_vec(), None) else {
+        return;
+    };
+    let kernel = Arc::new(kernel);
+    ask_types(&kernel);
+    if let Ok(module) = Btf::parse(bytes.to_vec(), Some(Arc::clone(&kernel))) {
+        ask_types(&module);
+    }
+}
+
+fn ask_types(btf: &Btf) {
+    let _ = (btf.note(), btf.type_count(), btf.is_sorted());
+    for (id, name) in btf.functions().take(64) {
+        let _ = (
+            btf.result_type(name, id),
+            btf.shape(id),
+            btf.declaration(id),
+        );
+    }
+    let all = btf.functions().map(|(_, name)| name).collect();
+    let _ = btf.functions_of_names(&all);
+    let _ = (btf.has_member("e", "f"), btf.enum_value("e", "f"));
+    let _ = btf.parameter_count("f");
 }
 
 /// A record of the ring buffer.

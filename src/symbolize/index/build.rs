@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::num::NonZero;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use super::{HEADER, Header, Identity, PARTS, Part, PartAt};
 use crate::cache::Cache;
 use crate::symbolize::digest::{Definition, Digester, definitions};
 use crate::symbolize::dwarf::{Section, headers};
+use crate::symbolize::guard::guarded;
 use crate::symbolize::image::{ANCHORS, Image};
 use crate::symbolize::lines::LineSource;
 use crate::symbolize::paths::Paths;
@@ -167,16 +167,16 @@ impl<'a> Building<'a> {
             let (strings, found) = (&mut building.strings, &mut building.definitions);
             let before = found.len();
             // Damaged DWARF may end a parser; it shall not end us.
-            let table = catch_unwind(AssertUnwindSafe(|| {
+            let table = guarded(|| {
                 let header = header?;
                 let table = digester.table(sections, header, strings)?;
                 definitions(&mut digester, sections, header, strings, found)?;
                 Some((header.start, table))
-            }));
+            });
             // Those of headers come with each unit again.
             building.definitions[before..].sort_unstable();
             match table {
-                Ok(Some((unit, table))) => building.table(unit as u64, &table)?,
+                Some(Some((unit, table))) => building.table(unit as u64, &table)?,
                 _ => building.built.n_damaged += 1,
             }
             building.forget_repeated();
