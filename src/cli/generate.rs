@@ -137,8 +137,8 @@ The kernel image with debug information, where source lines come from; other usu
 NO_COLOR
 Not empty: no colour, unless \-\-color says otherwise.
 .TP
-XDG_CONFIG_HOME
-Instead of ~/.config.
+XDG_CONFIG_HOME, XDG_CACHE_HOME
+Instead of ~/.config and ~/.cache. Like HOME they count where they are absolute, and what is below them where no other user can change it.
 .TP
 DEBUGINFOD_URLS
 The servers that \-\-debuginfod asks, http or https; if not set, those in /etc/debuginfod/*.urls.
@@ -147,10 +147,13 @@ DEBUGINFOD_CACHE_PATH
 Where images that debuginfod clients have fetched are looked for, and kept.
 .TP
 DEBUGINFOD_TIMEOUT, DEBUGINFOD_MAXTIME
-Seconds: a server that does not send 100 KiB in the first (90) is given up; a file takes no longer than the second (any).
+Seconds: a server that does not send 100 KiB in the first (90) is given up; a file takes no longer than the second (1800).
 .TP
 DEBUGINFOD_MAXSIZE, DEBUGINFOD_RETRY_LIMIT
 Bytes: no larger file is fetched (2 GiB); how often is tried again after a connection that broke (2).
+.TP
+HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
+The proxies that \-\-debuginfod goes through.
 .SH SEE ALSO
 .BR strace (1),
 .BR bpftrace (8),
