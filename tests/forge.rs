@@ -352,6 +352,36 @@ pub fn units_with_long_abbreviations(
     image(info, abbrev, no_lines(), packing).bytes()
 }
 
+/// Units that begin 256 bytes behind each other and all end where the file does: each address is in
+/// another one, and each has all of the entries.
+pub fn overlapping_units(n_units: u16, n_entries: usize, packing: Packing) -> Vec<u8> {
+    const STEP: usize = 256;
+    // 1: compile_unit with children and a block2. 2: variable.
+    let abbrev = vec![1, 0x11, 1, 2, 3, 0, 0, 2, 0x34, 0, 0, 0, 0];
+    let heads = STEP * usize::from(n_units);
+    let total = heads + n_entries;
+    let (mut info, mut aranges) = (Vec::new(), Vec::new());
+    for index in 0..usize::from(n_units) {
+        let start = STEP * index;
+        info.resize(start, 0);
+        info.extend(((total - start - 4) as u32).to_le_bytes());
+        info.extend([5, 0, 1, 8, 0, 0, 0, 0, 1]);
+        info.extend(((heads - start - 15) as u16).to_le_bytes());
+        aranges.extend(44_u32.to_le_bytes());
+        aranges.extend([2, 0]);
+        aranges.extend((start as u32).to_le_bytes());
+        aranges.extend([8, 0, 0, 0, 0, 0]);
+        for number in [TEXT + 16 * index as u64, 16, 0, 0] {
+            aranges.extend(number.to_le_bytes());
+        }
+    }
+    info.resize(heads, 0);
+    info.resize(total, 2);
+    image(info, abbrev, no_lines(), packing)
+        .with(".debug_aranges", aranges, Packing::Plain)
+        .bytes()
+}
+
 /// An image that says that entries of it are in another file.
 pub fn shares_with(name: &[u8]) -> Vec<u8> {
     let (info, abbrev) = unit(&[], &[]);
@@ -374,6 +404,7 @@ pub fn small() -> Vec<(&'static str, Vec<u8>)> {
             "units",
             units_with_long_abbreviations(16, 64, Packing::Zstd),
         ),
+        ("overlap", overlapping_units(8, 4096, Packing::Zlib)),
         ("shares", shares_with(b"dwz.common")),
     ]
 }

@@ -2,6 +2,7 @@
 //! Address in the image → lines, by the table of its unit: from the index where there is one, else
 //! made when an address first falls into the unit.
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub(super) struct Engine {
     strings: Strings,
     tables: Tables,
     digester: Digester,
+    apart: Apart,
     most_bytes: usize,
     candidates: Vec<UnitAt>,
     located: Vec<Located>,
@@ -52,6 +54,7 @@ impl Engine {
             strings: Strings::new(paths),
             tables: Tables::new(most_bytes),
             digester: Digester::default(),
+            apart: Apart::default(),
             most_bytes,
             candidates: Vec::new(),
             located: Vec::new(),
@@ -145,6 +148,7 @@ impl Engine {
         self.learn_paths();
         let sections = self.image.debug();
         let header = Header::read(sections.get(Section::Info), unit.0);
+        let header = header.filter(|header| self.apart.take(header.start, header.end));
         let table =
             header.and_then(|header| self.digester.table(sections, header, &mut self.strings));
         self.tables.keep(unit, table);
@@ -155,6 +159,26 @@ impl Engine {
             let units = self.units.listed_units();
             self.strings = Strings::new(Some(Paths::of_image(self.image.debug(), &units)));
         }
+    }
+}
+
+/// The units that tables were made of. A file may say that a unit begins anywhere: if they could
+/// overlap, each address could cost the reading of all of the file.
+#[derive(Debug, Default)]
+struct Apart(BTreeMap<usize, usize>);
+
+impl Apart {
+    /// Whether a unit, from its start to its end, overlaps none of the others.
+    fn take(&mut self, start: usize, end: usize) -> bool {
+        let before = self.0.range(..start).next_back();
+        let behind = self.0.range(start..).next();
+        let is_apart = before.is_none_or(|(_, before)| *before <= start)
+            && behind
+                .is_none_or(|(behind, other)| (*behind, *other) == (start, end) || end <= *behind);
+        if is_apart {
+            self.0.insert(start, end);
+        }
+        is_apart
     }
 }
 
@@ -183,4 +207,22 @@ fn answer(located: &[Located], mut text: impl FnMut(u32) -> Option<Arc<str>>) ->
         source: outer,
         inlined: inlined?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Apart;
+
+    #[test]
+    fn a_unit_that_overlaps_another_one_is_not_read() {
+        let mut apart = Apart::default();
+        assert!(apart.take(100, 200));
+        assert!(apart.take(200, 300) && apart.take(0, 100));
+        // What is read again is no other unit.
+        assert!(apart.take(100, 200));
+        for (start, end) in [(50, 60), (199, 400), (100, 150), (0, 300), (250, 260)] {
+            assert!(!apart.take(start, end), "{start} to {end}");
+        }
+        assert!(apart.take(300, 301));
+    }
 }

@@ -38,6 +38,9 @@ const MOST_SECTIONS: usize = 1 << 18;
 /// In bytes. Names in a kernel have at most 512: a longer one is left out.
 const LONGEST_NAME: usize = 4096;
 
+/// In bytes. A section may be called like its only function, behind `.text.`.
+const LONGEST_SECTION_NAME: usize = 1024;
+
 /// How often the name of an anchor may end a name in the table of names.
 const MOST_PLACES: usize = 64;
 
@@ -357,7 +360,7 @@ fn has_short_names(elf: &Elf<'_>) -> bool {
     let is_short = |end: usize| {
         let length = end - last;
         last = end;
-        length <= LONGEST_NAME
+        length <= LONGEST_SECTION_NAME
     };
     table.len() <= MOST_SECTIONS
         && memchr::memchr_iter(0, names).all(is_short)

@@ -17,7 +17,11 @@ const MOST_KIB: u32 = 96 << 10;
 /// Unoptimized, on a busy machine. The worst files took minutes before there were limits.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// As many addresses as have a unit of their own in the worst file.
+const N_ADDRS: u64 = 200;
+
 fn symbolize(image: &Path) -> (Output, Duration) {
+    let addrs = (0..N_ADDRS).map(|index| format!("{:#x}", forge::TEXT + 16 * index + 1));
     let program = env!("CARGO_BIN_EXE_retsnoop-rs");
     let script = format!("ulimit -d {MOST_KIB}; exec \"$@\"");
     let began = Instant::now();
@@ -32,7 +36,7 @@ fn symbolize(image: &Path) -> (Output, Duration) {
             "-k",
         ])
         .arg(image)
-        .args(["0xffffffff81000000", "0xffffffff81000020"])
+        .args(addrs)
         .output()
         .unwrap();
     (output, began.elapsed())
@@ -84,4 +88,12 @@ fn units_that_share_a_long_table_of_abbreviations_end_soon() {
         let file = forge::units_with_long_abbreviations(100_000, 20_000, packing);
         survives(&format!("{packing:?}"), &file);
     }
+}
+
+#[test]
+fn units_that_overlap_are_not_read_once_for_each_address() {
+    let file = forge::overlapping_units(N_ADDRS as u16, 16_000_000, Packing::Zlib);
+    assert!(file.len() < 200_000, "{}", file.len());
+    let said = survives("overlapping units", &file);
+    assert!(said.contains("damaged"), "{said}");
 }
