@@ -16,8 +16,11 @@ use ruzstd::decoding::StreamingDecoder;
 use super::lz4;
 use crate::trusted::open_regular;
 
-/// No file unpacks to more, whatever it says.
-const LARGEST: u64 = 1 << 30;
+/// What a file may unpack to: so many times its size, but always the least and never more than the
+/// most, in bytes. Kernels and modules are 3 to 6 times as large as they are packed.
+const LARGEST_RATIO: u64 = 64;
+const LEAST: u64 = 64 << 20;
+const MOST: u64 = 1 << 30;
 
 /// In KiB: what a decoder may take of memory. The kernel's own build uses 32 MiB at most.
 const LARGEST_DICTIONARY: u32 = 64 << 10;
@@ -106,23 +109,26 @@ fn bytes_at<const N: usize>(file: &mut File, at: u64) -> io::Result<[u8; N]> {
 
 fn unpack(mut file: File, packing: Packing, start: u64, length: u64) -> io::Result<File> {
     file.seek(SeekFrom::Start(start))?;
+    let most = length.saturating_mul(LARGEST_RATIO).clamp(LEAST, MOST);
     let packed = BufReader::with_capacity(1 << 18, file.take(length));
     let mut to = BufWriter::with_capacity(1 << 18, temporary()?);
     match packing {
-        Packing::Gzip => copy(GzDecoder::new(packed), &mut to)?,
+        Packing::Gzip => copy(GzDecoder::new(packed), &mut to, most)?,
         Packing::Xz => {
             copy(
                 XzReader::new_mem_limit(packed, true, LARGEST_DICTIONARY),
                 &mut to,
+                most,
             )?;
         }
         Packing::Zstd => {
             copy(
                 StreamingDecoder::new(packed).map_err(io::Error::other)?,
                 &mut to,
+                most,
             )?;
         }
-        Packing::Lz4Legacy => lz4::unpack(packed, &mut to, LARGEST)?,
+        Packing::Lz4Legacy => lz4::unpack(packed, &mut to, most)?,
     }
     to.flush()?;
     let mut file = to.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -130,9 +136,12 @@ fn unpack(mut file: File, packing: Packing, start: u64, length: u64) -> io::Resu
     Ok(file)
 }
 
-fn copy(from: impl Read, to: &mut impl Write) -> io::Result<()> {
-    match io::copy(&mut from.take(LARGEST + 1), to)? {
-        length if length > LARGEST => Err(io::Error::other("it is larger than 1 GiB")),
+fn copy(from: impl Read, to: &mut impl Write, most: u64) -> io::Result<()> {
+    match io::copy(&mut from.take(most + 1), to)? {
+        length if length > most => {
+            let why = format!("it is larger than {} MiB", most >> 20);
+            Err(io::Error::other(why))
+        }
         _ => Ok(()),
     }
 }
@@ -246,6 +255,14 @@ mod tests {
             let error = plain(&[magic, &[0x55; 99]].concat()).unwrap_err();
             assert!(error.contains("failed to unpack"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_few_kilobytes_do_not_unpack_to_a_gigabyte() {
+        let packed = gzip(&vec![0; 65 << 20]);
+        assert!(packed.len() < 1 << 20);
+        let error = plain(&packed).unwrap_err();
+        assert!(error.contains("larger than 64 MiB"), "{error}");
     }
 
     #[test]
