@@ -55,16 +55,16 @@ pub struct Elf {
 impl Elf {
     /// With code, and the symbols `_stext` and `f`.
     pub fn kernel() -> Self {
-        let mut names = vec![0];
-        let mut symbols = vec![0; 24];
-        for (name, addr, size) in [("_stext", TEXT, 0x1000_u64), ("f", TEXT + 0x10, 0x100)] {
-            symbols.extend((names.len() as u32).to_le_bytes());
-            symbols.extend([0x12, 0, 1, 0]);
-            symbols.extend(addr.to_le_bytes());
-            symbols.extend(size.to_le_bytes());
+        let (mut names, mut symbols) = (vec![0], vec![0; 24]);
+        for (name, addr, size) in [("_stext", TEXT, 0x1000), ("f", TEXT + 0x10, 0x100)] {
+            symbol(&mut symbols, names.len(), addr, size);
             names.extend(name.as_bytes());
             names.push(0);
         }
+        Self::of_symbols(symbols, names)
+    }
+
+    fn of_symbols(symbols: Vec<u8>, names: Vec<u8>) -> Self {
         let section = |name, kind, data| Section {
             name,
             kind,
@@ -180,6 +180,13 @@ impl Elf {
         bytes.extend(headers);
         bytes
     }
+}
+
+fn symbol(into: &mut Vec<u8>, name: usize, addr: u64, size: u64) {
+    into.extend((name as u32).to_le_bytes());
+    into.extend([0x12, 0, 1, 0]);
+    into.extend(addr.to_le_bytes());
+    into.extend(size.to_le_bytes());
 }
 
 fn header(into: &mut Vec<u8>, (name, section): (u32, &Section), (start, length): (u64, u64)) {
@@ -382,6 +389,22 @@ pub fn overlapping_units(n_units: u16, n_entries: usize, packing: Packing) -> Ve
         .bytes()
 }
 
+/// Symbols whose names all end where one long name does.
+pub fn symbols_with_one_end(n_symbols: usize, length: usize) -> Vec<u8> {
+    let names = [b"\0_stext\0".to_vec(), vec![b'x'; length], vec![0]].concat();
+    let mut symbols = vec![0; 24];
+    symbol(&mut symbols, 1, TEXT, 0x1000);
+    for index in 0..n_symbols {
+        symbol(&mut symbols, 8 + index % 64, TEXT + index as u64 % 4096, 1);
+    }
+    let (info, abbrev) = unit(&[], &[]);
+    Elf::of_symbols(symbols, names)
+        .with(".debug_info", info, Packing::Plain)
+        .with(".debug_abbrev", abbrev, Packing::Plain)
+        .with(".debug_line", no_lines(), Packing::Plain)
+        .bytes()
+}
+
 /// An image that says that entries of it are in another file.
 pub fn shares_with(name: &[u8]) -> Vec<u8> {
     let (info, abbrev) = unit(&[], &[]);
@@ -406,6 +429,7 @@ pub fn small() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("overlap", overlapping_units(8, 4096, Packing::Zlib)),
         ("shares", shares_with(b"dwz.common")),
+        ("symbols", symbols_with_one_end(64, 512)),
     ]
 }
 

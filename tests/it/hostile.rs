@@ -97,3 +97,12 @@ fn units_that_overlap_are_not_read_once_for_each_address() {
     let said = survives("overlapping units", &file);
     assert!(said.contains("damaged"), "{said}");
 }
+
+#[test]
+fn symbols_that_share_a_long_name_are_not_copied_for_each() {
+    // The longest name that is one, and one that is not.
+    for length in [3900, 4_000_000] {
+        let file = forge::symbols_with_one_end(160_000, length);
+        survives(&format!("a name of {length} bytes"), &file);
+    }
+}
