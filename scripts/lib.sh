@@ -22,6 +22,9 @@ if ! command -v cargo >/dev/null && [[ -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo 
 fi
 
 KERNELS_DIR=$RETSNOOP_CACHE/kernels
+# Programs that were built from their sources: cargo-deny, cargo-fuzz.
+TOOLS_DIR=$RETSNOOP_CACHE/tools
+PATH=$TOOLS_DIR/bin:$PATH
 # The matrix, oldest first. scripts/kernels says where each comes from.
 KERNELS=(5.10 6.1 6.12 newest)
 
