@@ -30,6 +30,7 @@ mod record;
 mod replay;
 mod report;
 mod roles;
+mod rotating;
 mod scope;
 mod settings;
 mod sources;
@@ -41,6 +42,7 @@ mod trace;
 mod trails;
 mod warm;
 mod watch;
+mod writer;
 
 use std::env;
 use std::ffi::OsString;

@@ -2,7 +2,9 @@
 //! What stdout and stderr are, and the clocks: the facts about our own surroundings that output depends on.
 
 use std::env;
+use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
@@ -16,6 +18,19 @@ use crate::render::Clock;
 pub(super) enum Stream {
     Stdout,
     Stderr,
+}
+
+/// Whether this process has a controlling terminal; `None` where that cannot be told.
+pub(super) fn is_controlled() -> Option<bool> {
+    let opened = File::options()
+        .read(true)
+        .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
+        .open("/dev/tty");
+    match opened {
+        Ok(_) => Some(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Some(false),
+        Err(_) => None,
+    }
 }
 
 /// Columns of the terminal; `None` where there is none.

@@ -22,7 +22,7 @@ use super::reading::{Reading, Run};
 use super::record::Recorder;
 use super::scope::Scoping;
 use super::settings::settings;
-use super::stop::{Deadline, StopFlag};
+use super::stop::StopFlag;
 use super::surroundings::Neighbourhood;
 use super::terminal;
 use super::totals::{Over, sum_up};
@@ -48,13 +48,14 @@ pub(super) fn trace(
     stop: &StopFlag,
     diag: &Diag,
 ) -> Result<()> {
-    stop.prepared();
+    // Opening a FIFO may wait for ever: until then signals have their default action.
     let mut out = Output::open(config, stop, diag)?;
     let recorder = config
         .record_raw
         .as_deref()
         .map(Recorder::create)
         .transpose()?;
+    stop.prepared();
     let assigned = {
         let armed: Vec<TracedFunction> = prepared.selection.armed().cloned().collect();
         assign(&armed, &prepared.policy)
@@ -245,7 +246,7 @@ impl Following<'_> {
             symbolizer: &symbolizer,
             diag,
             stop,
-            deadline: Deadline::after(config.run.duration),
+            deadline: stop.until(config.run.duration),
             command: self.command.take(),
             draining: None,
             cgroups: Vec::new(),

@@ -125,6 +125,10 @@ impl Trace {
         self
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(super) fn signal(&self, signal: i32) {
         sys::kill(self.child.id(), signal);
     }

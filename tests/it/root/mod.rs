@@ -41,6 +41,7 @@ mod on_load;
 mod output;
 mod reach;
 mod scope;
+mod stalled;
 mod symbols;
 mod terminal;
 mod trail;

@@ -3,6 +3,7 @@
 //! Ctrl-C, Ctrl-Z.
 
 use std::env;
+use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -112,4 +113,23 @@ fn ctrl_z_stops_both_and_fg_goes_on() {
     assert!(shown.contains("stopped 148"), "{shown}");
     assert!(shown.contains("finished"), "{shown}");
     assert!(shown.contains("ended 5"), "{shown}");
+}
+
+#[test]
+fn a_lost_terminal_ends_a_run_that_writes_a_file() {
+    let program = env::var("RETSNOOP_BIN").unwrap();
+    let line =
+        format!("echo process $$.; exec {program} -e '*_sys_bpf' -sn -o /tmp/out-lost-terminal");
+    let mut terminal = Terminal::run(&line);
+    terminal.wait_until_shown("Receiving data");
+    let (_, after) = terminal.shown.split_once("process ").unwrap();
+    let process = format!("/proc/{}", after.split_once('.').unwrap().0);
+    assert!(fs::exists(&process).unwrap());
+    // It holds the terminal's other end.
+    terminal.child.kill().unwrap();
+    let begun = Instant::now();
+    while fs::exists(&process).unwrap() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it runs on");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
