@@ -21,6 +21,7 @@ mod layout;
 mod lines;
 mod list;
 mod live;
+mod naming;
 mod on_load;
 mod output;
 mod places;

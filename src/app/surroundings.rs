@@ -1,168 +1,271 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The numbers that come with a session → names: its cgroup's path, unit, container and pod. Read
-//! when there is a session to show, and kept: the process may be gone by then, and its cgroup.
+//! The numbers that come with a session → names: its cgroup's path, unit, container and pod. Asked
+//! for when there is a session to show, and kept: the process may be gone by then, and its cgroup.
+//!
+//! A thread finds them (`naming`). A session waits for it a bounded time, and then is shown without
+//! names.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
+use super::naming::{self, Answer, Ask, Recent};
 use crate::bpf::wire::MAX_CGROUP_PATH;
 use crate::events::CgroupRecord;
 use crate::session::{ContainerName, Surroundings, TaskContext};
-use crate::spec::Pid;
 use crate::target::HostFiles;
-use crate::target::cgroups::{Hierarchy, Layout, unit_of};
-use crate::target::containers::{Names, Registry, container_of, running};
-use crate::target::namespaces::{Kind, of_host, of_process};
+use crate::target::cgroups::{Hierarchy, Layout};
 
-/// Going through all cgroups takes some milliseconds: not for every one that is not known.
-const PAUSE: Duration = Duration::from_millis(200);
+/// How long one session waits for its names.
+const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Cgroups that are remembered: more are made in a long run than there ever are at once.
-const MAX_KNOWN: usize = 1 << 16;
+/// All sessions together may wait this part of the time.
+const SHARE: u32 = 5;
+
+/// What of that can be saved up.
+const SAVED: Duration = Duration::from_millis(200);
+
+/// How long the walk at the start is waited for.
+const AT_START: Duration = Duration::from_secs(2);
+
+/// A container's files may come a moment after its cgroup: they are asked for again, after twice as
+/// long each time. After [`GIVE_UP`] it stays without a name.
+const AGAIN: Duration = Duration::from_millis(50);
+const GIVE_UP: Duration = Duration::from_secs(2);
 
 /// Names by numbers.
 #[derive(Debug)]
 pub(super) struct Neighbourhood {
-    host: HostFiles,
-    hierarchy: Option<Hierarchy>,
-    registry: RefCell<Registry>,
+    thread: Option<(SyncSender<Ask>, Receiver<Answer>)>,
+    by_namespaces: bool,
     /// By cgroup; where those that programs can ask for tell nothing, by mount namespace.
-    known: RefCell<HashMap<u64, Known>>,
-    walked_at: Cell<Option<Instant>>,
+    known: RefCell<Recent<Known>>,
+    pending: RefCell<HashSet<u64>>,
+    /// What is left of the time that sessions may wait, and when that was reckoned.
+    saved: Cell<(Duration, Instant)>,
 }
 
-/// A cgroup: its path, and what that means once somebody has asked.
+/// What was answered, and when to ask again.
 #[derive(Debug)]
 struct Known {
-    path: String,
     names: Option<Rc<Surroundings>>,
+    since: Instant,
+    /// `None`: not again.
+    again: Option<Instant>,
+    delay: Duration,
 }
 
 impl Neighbourhood {
     pub(super) fn new(host_root: &Path) -> Self {
         let host = HostFiles::below(host_root);
+        let hierarchy = Hierarchy::find(&host).ok();
+        let layout = hierarchy.as_ref().map(|hierarchy| hierarchy.layout);
         Self {
-            hierarchy: Hierarchy::find(&host).ok(),
-            registry: RefCell::new(Registry::new(host.clone())),
-            host,
+            thread: hierarchy.and_then(|hierarchy| naming::start(host, hierarchy)),
+            by_namespaces: layout == Some(Layout::Legacy),
             known: RefCell::default(),
-            walked_at: Cell::new(None),
+            pending: RefCell::default(),
+            saved: Cell::new((SAVED, Instant::now())),
         }
     }
 
     /// What a task with these numbers is a part of.
     pub(super) fn of(&self, context: &TaskContext) -> Option<Rc<Surroundings>> {
-        let key = if self.goes_by_namespaces() {
+        let (ask, answers) = self.thread.as_ref()?;
+        let key = if self.by_namespaces {
             context.mntns.into()
         } else {
             context.cgroup
         };
-        let is_known = self.known.borrow().contains_key(&key);
-        if !is_known && self.walked_at.get().is_none_or(|at| at.elapsed() >= PAUSE) {
-            self.walk();
+        while let Ok(answer) = answers.try_recv() {
+            self.learn(answer);
         }
+        if !self.is_settled(key) {
+            let is_new = !self.pending.borrow().contains(&key);
+            if is_new && ask.try_send(Ask::Name(key)).is_ok() {
+                self.pending.borrow_mut().insert(key);
+            }
+            self.wait_for(key, answers);
+        }
+        self.known.borrow().get(key)?.names.clone()
+    }
+
+    /// Whether there is an answer that is not to be asked for again now.
+    fn is_settled(&self, key: u64) -> bool {
+        let known = self.known.borrow();
+        let known = known.get(key);
+        known.is_some_and(|known| known.again.is_none_or(|at| Instant::now() < at))
+    }
+
+    fn wait_for(&self, key: u64, answers: &Receiver<Answer>) {
+        let begun = Instant::now();
+        let saved = self.saved(begun);
+        let until = begun + saved.min(PATIENCE);
+        while self.pending.borrow().contains(&key) {
+            let left = until.saturating_duration_since(Instant::now());
+            match answers.recv_timeout(left) {
+                Ok(answer) => self.learn(answer),
+                Err(_) => break,
+            }
+        }
+        let now = Instant::now();
+        let saved = saved.saturating_sub(now - begun);
+        self.saved.set((saved, now));
+    }
+
+    fn saved(&self, now: Instant) -> Duration {
+        let (saved, since) = self.saved.get();
+        (saved + now.saturating_duration_since(since) / SHARE).min(SAVED)
+    }
+
+    fn learn(&self, answer: Answer) {
+        let Answer::Named(key, names) = answer else {
+            return;
+        };
+        self.pending.borrow_mut().remove(&key);
         let mut known = self.known.borrow_mut();
-        let Known { path, names } = known.get_mut(&key)?;
-        if let Some(names) = names {
-            return Some(Rc::clone(names));
+        let names = names.map(Rc::new);
+        match known.get_mut(key) {
+            Some(known) => known.update(names),
+            None => {
+                let mut new = Known {
+                    names: None,
+                    since: Instant::now(),
+                    again: None,
+                    delay: AGAIN,
+                };
+                new.update(names);
+                known.insert(key, new);
+            }
         }
-        let found = Rc::new(self.describe(path));
-        // A container's files may come a moment after its cgroup.
-        let is_nameless = |container: &ContainerName| container.name.is_none();
-        if !found.container.as_ref().is_some_and(is_nameless) {
-            *names = Some(Rc::clone(&found));
-        }
-        Some(found)
     }
 
     /// A cgroup was made: it may be gone before anybody asks.
     pub(super) fn made(&self, record: &CgroupRecord) {
         // One byte of the longest is the NUL's: such a path may have been cut.
         let is_whole = record.path.len() + 1 < MAX_CGROUP_PATH as usize;
-        if self.goes_by_namespaces() || !is_whole {
+        let Some((ask, _)) = &self.thread else {
+            return;
+        };
+        if self.by_namespaces || !is_whole || !record.is_made {
             return;
         }
-        if let (true, Ok(path)) = (record.is_made, String::from_utf8(record.path.clone())) {
-            self.add(record.id, path);
+        if let Ok(path) = String::from_utf8(record.path.clone()) {
+            // Where too much waits a walk finds it, if it is still there.
+            let _ = ask.try_send(Ask::Made(record.id, path));
         }
     }
 
     /// Learns which cgroups there are.
     pub(super) fn walk(&self) {
-        self.walked_at.set(Some(Instant::now()));
-        let Some(hierarchy) = &self.hierarchy else {
+        let Some((ask, answers)) = &self.thread else {
             return;
         };
-        self.registry.borrow_mut().refresh();
-        if self.goes_by_namespaces() {
-            self.walk_namespaces(hierarchy);
-            return;
-        }
-        hierarchy.walk("/", &mut |cgroup| {
-            self.add_new(cgroup.id, &cgroup.path);
-            true
-        });
-    }
-
-    fn goes_by_namespaces(&self) -> bool {
-        let hierarchy = self.hierarchy.as_ref();
-        hierarchy.is_some_and(|hierarchy| hierarchy.layout == Layout::Legacy)
-    }
-
-    /// Containers that have a mount namespace of their own.
-    fn walk_namespaces(&self, hierarchy: &Hierarchy) {
-        let of_host = of_host(&self.host);
-        for container in running(hierarchy, &self.registry.borrow()) {
-            let path = &container.cgroup.path;
-            for pid in hierarchy.processes(path) {
-                let namespace = of_process(&self.host, Pid(pid), Kind::Mount).ok();
-                if let Some(id) = namespace.filter(|id| !of_host.contains(id)) {
-                    self.add_new(id, path);
-                }
-            }
+        if ask.try_send(Ask::Walk).is_ok() {
+            // Where it takes longer it goes on beside the trace.
+            let _ = answers.recv_timeout(AT_START);
         }
     }
+}
 
-    fn add_new(&self, id: u64, path: &str) {
-        if !self.known.borrow().contains_key(&id) {
-            self.add(id, path.to_owned());
+impl Known {
+    fn update(&mut self, names: Option<Rc<Surroundings>>) {
+        let now = Instant::now();
+        let is_nameless = |container: &ContainerName| container.name.is_none();
+        let is_complete = names
+            .as_ref()
+            .is_some_and(|names| !names.container.as_ref().is_some_and(is_nameless));
+        let is_given_up = names.is_some() && now.duration_since(self.since) >= GIVE_UP;
+        self.again = (!is_complete && !is_given_up).then(|| now + self.delay);
+        self.delay = (self.delay * 2).min(GIVE_UP);
+        self.names = names.or(self.names.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::time::Instant;
+
+    use super::{GIVE_UP, Known, Neighbourhood, PATIENCE, SAVED};
+    use crate::session::{ContainerName, Surroundings, TaskContext};
+
+    fn host() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("proc/self")).unwrap();
+        let mounts = "35 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        fs::write(root.path().join("proc/self/mountinfo"), mounts).unwrap();
+        fs::create_dir_all(root.path().join("sys/fs/cgroup")).unwrap();
+        root
+    }
+
+    fn in_cgroup(id: u64) -> TaskContext {
+        TaskContext {
+            cgroup: id,
+            ..TaskContext::default()
         }
     }
 
-    fn add(&self, id: u64, path: String) {
-        let mut known = self.known.borrow_mut();
-        if known.len() >= MAX_KNOWN {
-            known.clear();
-        }
-        known.insert(id, Known { path, names: None });
+    fn cgroup(root: &Path, path: &str) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        let path = root.join("sys/fs/cgroup").join(path);
+        fs::create_dir_all(&path).unwrap();
+        fs::metadata(path).unwrap().ino()
     }
 
-    fn describe(&self, path: &str) -> Surroundings {
-        let registry = self.registry.borrow();
-        let container = container_of(path).map(|found| {
-            let Names {
-                name,
-                image,
-                pod,
-                namespace,
-                is_sandbox: _,
-            } = registry.names(&found);
-            ContainerName {
-                runtime: found.runtime.to_string(),
-                id: found.id,
-                name,
-                image,
-                pod,
-                namespace,
-            }
-        });
-        Surroundings {
-            cgroup: Some(path.to_owned()),
-            unit: unit_of(path).map(str::to_owned),
-            container,
+    #[test]
+    fn a_control_group_is_named_by_its_path() {
+        let root = host();
+        let id = cgroup(root.path(), "system.slice/a.service");
+        let names = Neighbourhood::new(root.path());
+        names.walk();
+        let found = names.of(&in_cgroup(id)).unwrap();
+        assert_eq!(found.unit.as_deref(), Some("a.service"));
+    }
+
+    #[test]
+    fn control_groups_that_nobody_finds_do_not_hold_up_sessions() {
+        let root = host();
+        let names = Neighbourhood::new(root.path());
+        names.walk();
+        let begun = Instant::now();
+        for id in 1 << 40..(1 << 40) + 10_000 {
+            assert_eq!(names.of(&in_cgroup(id)), None);
         }
+        // What is saved, a fifth of the time, and the last one's patience.
+        let most = (SAVED + PATIENCE) * 2 + begun.elapsed() / 2;
+        assert!(begun.elapsed() < most, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_nameless_container_is_not_looked_up_for_every_session() {
+        let nameless = Surroundings {
+            cgroup: None,
+            unit: None,
+            container: Some(ContainerName {
+                runtime: "oci".to_owned(),
+                id: "a".repeat(64),
+                name: None,
+                image: None,
+                pod: None,
+                namespace: None,
+            }),
+        };
+        let now = Instant::now();
+        let mut known = Known {
+            names: None,
+            since: now,
+            again: None,
+            delay: super::AGAIN,
+        };
+        known.update(Some(nameless.clone().into()));
+        assert!(known.again.is_some_and(|at| at >= now + super::AGAIN));
+        known.since = now.checked_sub(GIVE_UP).unwrap();
+        known.update(Some(nameless.into()));
+        assert_eq!(known.again, None);
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A container's id → its name, image and pod: from the files that each runtime keeps.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -32,7 +33,13 @@ pub struct Registry {
     docker_roots: OnceCell<Vec<String>>,
     podman: OnceCell<HashMap<String, Names>>,
     logs: OnceCell<HashMap<String, Names>>,
+    /// How long it took to read since the last refresh, and when that was.
+    spent: Cell<Duration>,
+    refreshed: Option<Instant>,
 }
+
+/// What is read again is left alone for so many times as long as it took to read.
+const PAUSE: u32 = 4;
 
 /// `config.v2.json` of docker.
 #[derive(Deserialize)]
@@ -95,11 +102,20 @@ impl Registry {
             docker_roots: OnceCell::new(),
             podman: OnceCell::new(),
             logs: OnceCell::new(),
+            spent: Cell::default(),
+            refreshed: None,
         }
     }
 
-    /// Forgets what may have changed: containers come and are renamed.
+    /// Forgets what may have changed: containers come and are renamed. Large files, which anybody
+    /// may have in their home, are not read all the time.
     pub fn refresh(&mut self) {
+        let pause = self.spent.get() * PAUSE;
+        if self.refreshed.is_some_and(|at| at.elapsed() < pause) {
+            return;
+        }
+        self.refreshed = Some(Instant::now());
+        self.spent.set(Duration::ZERO);
         self.podman = OnceCell::new();
         self.logs = OnceCell::new();
     }
@@ -284,7 +300,11 @@ impl Registry {
     }
 
     fn json<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
-        serde_json::from_slice(&self.files.read(path).ok()?).ok()
+        let begun = Instant::now();
+        let read = self.files.read(path).ok();
+        let parsed = read.and_then(|text| serde_json::from_slice(&text).ok());
+        self.spent.set(self.spent.get() + begun.elapsed());
+        parsed
     }
 }
 
