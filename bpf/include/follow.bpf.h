@@ -89,11 +89,26 @@ static bool is_unified(u64 cgroup)
 	return root && !read_half(root + cfg.at.root_hierarchy);
 }
 
+/* Flags of bpf_ringbuf_query(), from linux/bpf.h. */
+#define BPF_RB_AVAIL_DATA 0
+#define BPF_RB_RING_SIZE 1
+
+/* Anybody who was given a control group may make and remove others all the time: sessions have half
+ * of the ring buffer for themselves. */
+static __always_inline bool ring_has_room(void)
+{
+	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) * 2 <
+	       bpf_ringbuf_query(&events, BPF_RB_RING_SIZE);
+}
+
 static __always_inline bool report_cgroup(u64 id, const char *path, u32 event)
 {
-	struct rec_cgroup *out = bpf_ringbuf_reserve(&events, sizeof(*out), 0);
+	struct rec_cgroup *out;
 	long len;
 
+	if (!ring_has_room())
+		return false;
+	out = bpf_ringbuf_reserve(&events, sizeof(*out), 0);
 	if (!out)
 		return false;
 	out->hdr.kind = REC_CGROUP;

@@ -21,8 +21,9 @@ use crate::target::containers::{Container, Registry, running};
 /// The cgroups of a run.
 #[derive(Debug)]
 pub(super) struct Groups {
+    pub(super) host: HostFiles,
     pub(super) hierarchy: Hierarchy,
-    pub(super) registry: Registry,
+    registry: Registry,
     subtrees: Vec<Choice<String>>,
     pub(super) containers: Vec<Choice<String>>,
     pub(super) arrivals: Arrivals,
@@ -76,6 +77,7 @@ impl Groups {
             }
         };
         let groups = Self {
+            host,
             hierarchy,
             registry,
             subtrees,
@@ -150,12 +152,15 @@ impl Groups {
         for (cgroup, subtree) in &subtrees {
             self.add_subtree(tracer, cgroup.as_ref(), subtree)?;
         }
+        if self.awaits_containers() {
+            self.watch()?;
+        }
         Ok(())
     }
 
     /// Adds a cgroup and all below it. Which one is at the top may be known better than by its
     /// path: what the kernel reports begins at the very root, our mount may begin elsewhere.
-    pub(super) fn add_subtree(
+    fn add_subtree(
         &self,
         tracer: &mut Tracer<'_>,
         top: Option<&Cgroup>,

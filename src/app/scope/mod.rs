@@ -7,6 +7,7 @@ mod groups;
 mod legacy;
 mod numbers;
 mod unknown;
+mod watching;
 
 use std::time::Instant;
 

@@ -31,6 +31,12 @@ pub struct Container {
 const SHORTEST_ID: usize = 4;
 
 impl Container {
+    /// Whether a cgroup is a container's own one, as its path says.
+    #[must_use]
+    pub fn is_one(cgroup: &Cgroup) -> bool {
+        container_of(&cgroup.path).is_some_and(|found| found.cgroup == cgroup.path)
+    }
+
     /// The container that a cgroup is the own one of, if it is.
     #[must_use]
     pub fn of(cgroup: &Cgroup, registry: &Registry) -> Option<Self> {
