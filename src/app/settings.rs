@@ -101,6 +101,7 @@ fn scope(config: &Config, held: Option<Pid>, scoping: &Scoping) -> ScopeSettings
         comms_allowed: names(&scope.comms),
         comms_denied: names(&scope.no_comms),
         follow_forks: scope.follow_forks,
+        n_cgroups: scoping.n_cgroups(),
         watch_cgroups: scoping.watches_cgroups(),
     }
 }

@@ -57,7 +57,8 @@ fn say_untraced(untraced: Untraced, diag: &Diag) {
     } = untraced;
     if no_room > 0 {
         diag.warning(format!(
-            "{no_room} processes or control groups were too many and were not traced"
+            "{no_room} processes or control groups found no room in the scope: rules for them \
+             had no effect"
         ));
     }
     if noticed_late > 0 {

@@ -27,6 +27,8 @@ use super::sys;
 /// An object with its maps, and the programs to make copies of.
 pub(super) struct Loaded<'obj> {
     pub(super) skel: RetsnoopSkel<'obj>,
+    /// Rules that found no room in the scope.
+    pub(super) left_out: u64,
     pub(super) templates: Templates,
     pub(super) copier: Copier,
     /// Where tracefs is mounted.
@@ -90,6 +92,7 @@ pub(super) fn load<'obj>(
     scope::fill(&mut skel, &settings.scope)?;
     Ok(Loaded {
         skel,
+        left_out: 0,
         templates,
         copier,
         tracefs: settings.tracefs.clone(),

@@ -31,7 +31,7 @@ pub(super) fn n_entries(scope: &ScopeSettings) -> u32 {
         room += ROOM;
     }
     if scope.watch_cgroups {
-        room += ROOM;
+        room = room.saturating_add(ROOM).saturating_add(scope.n_cgroups);
     }
     room.max(1)
 }
@@ -79,10 +79,13 @@ pub(super) fn add(skel: &mut RetsnoopSkel<'_>, entry: ScopeEntry) -> Result<()> 
     let mark = &mut bss.scope_marks[mark_of(entry.kind, entry.id)].by_user;
     *mark = mark.saturating_add(1);
     let rule = (entry.rule as u32).to_ne_bytes();
-    skel.maps
-        .scope
-        .update(&key_of(entry), &rule, MapFlags::ANY)
-        .context("failed to add to the scope")
+    let added = skel.maps.scope.update(&key_of(entry), &rule, MapFlags::ANY);
+    if added.is_err() {
+        let bss = skel.maps.bss_data.as_deref_mut().context("no .bss")?;
+        let mark = &mut bss.scope_marks[mark_of(entry.kind, entry.id)].by_user;
+        *mark = mark.saturating_sub(1);
+    }
+    added.context("failed to add to the scope")
 }
 
 /// `struct scope_key`.
@@ -163,6 +166,10 @@ mod tests {
         scope.follow_forks = true;
         assert!(n_entries(&scope) > 10_000);
         assert_eq!(n_entries(&ScopeSettings::default()), 1);
+        // A host may have more of them at the start than there is room for those to come.
+        scope.watch_cgroups = true;
+        scope.n_cgroups = 40_000;
+        assert!(n_entries(&scope) > 50_000);
     }
 
     #[test]

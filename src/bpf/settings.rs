@@ -164,6 +164,8 @@ pub struct ScopeSettings {
     pub comms_denied: Vec<String>,
     /// What a process's rule says goes for its future children, too.
     pub follow_forks: bool,
+    /// How many cgroups are chosen now.
+    pub n_cgroups: u32,
     /// Cgroups that come and go are reported, and inherit the rule that they are made in.
     pub watch_cgroups: bool,
 }

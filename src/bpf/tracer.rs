@@ -251,19 +251,17 @@ impl<'obj> Tracer<'obj> {
         one_by_one.map(|(_, links)| links.n_attached).sum()
     }
 
-    /// Adds a rule to the scope, also while tracing.
-    ///
-    /// # Errors
-    /// When there is no room for more.
-    pub fn add_to_scope(&mut self, entry: ScopeEntry) -> Result<()> {
-        scope::add(&mut self.loaded.skel, entry)
+    /// Adds a rule to the scope, also while tracing; counts those that find no room.
+    pub fn add_to_scope(&mut self, entry: ScopeEntry) {
+        let added = scope::add(&mut self.loaded.skel, entry);
+        self.loaded.left_out += u64::from(added.is_err());
     }
 
     /// How many descendants or cgroups did not fit into the scope.
     #[must_use]
     pub fn left_out_of_scope(&self) -> u64 {
         let bss = self.loaded.skel.maps.bss_data.as_deref();
-        bss.map_or(0, |bss| bss.scope_full)
+        self.loaded.left_out + bss.map_or(0, |bss| bss.scope_full)
     }
 
     /// How many new cgroups were not reported, because the ring buffer was full, that may matter

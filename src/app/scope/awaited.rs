@@ -140,7 +140,7 @@ impl Groups {
     }
 
     /// Has what was found traced from now on.
-    pub(super) fn look(&mut self, tracer: &mut Tracer<'_>, diag: &Diag) -> Result<()> {
+    pub(super) fn look(&mut self, tracer: &mut Tracer<'_>, diag: &Diag) {
         let unreported = tracer.unreported_cgroups();
         if self.is_behind(unreported) {
             self.arrivals.caught_up = unreported;
@@ -159,14 +159,13 @@ impl Groups {
                     kind: ScopeKind::Cgroup,
                     id: *id,
                     rule: rule(arrival.subtree.wanted),
-                })?;
+                });
             }
             if let Some(name) = arrival.late.take() {
                 say_late(&name, diag);
             }
             self.arrivals.tell(News::Entered(arrival));
         }
-        Ok(())
     }
 }
 

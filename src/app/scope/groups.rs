@@ -150,7 +150,7 @@ impl Groups {
         // What is not wanted wins.
         subtrees.sort_by_key(|(_, subtree)| !subtree.wanted);
         for (cgroup, subtree) in &subtrees {
-            self.add_subtree(tracer, cgroup.as_ref(), subtree)?;
+            self.add_subtree(tracer, cgroup.as_ref(), subtree);
         }
         if self.awaits_containers() {
             self.watch()?;
@@ -160,27 +160,39 @@ impl Groups {
 
     /// Adds a cgroup and all below it. Which one is at the top may be known better than by its
     /// path: what the kernel reports begins at the very root, our mount may begin elsewhere.
-    fn add_subtree(
-        &self,
-        tracer: &mut Tracer<'_>,
-        top: Option<&Cgroup>,
-        subtree: &Choice<String>,
-    ) -> Result<()> {
+    fn add_subtree(&self, tracer: &mut Tracer<'_>, top: Option<&Cgroup>, subtree: &Choice<String>) {
         let mut add = |id| {
             tracer.add_to_scope(ScopeEntry {
                 kind: ScopeKind::Cgroup,
                 id,
                 rule: rule(subtree.wanted),
-            })
+            });
         };
-        let mut done = top.map_or(Ok(()), |cgroup| add(cgroup.id));
+        if let Some(cgroup) = top {
+            add(cgroup.id);
+        }
         self.hierarchy.walk(&subtree.what, &mut |cgroup| {
-            if done.is_ok() {
-                done = add(cgroup.id);
-            }
-            done.is_ok()
+            add(cgroup.id);
+            true
         });
-        done
+    }
+
+    /// How many cgroups the choices are about now.
+    pub(super) fn n_chosen(&self) -> u32 {
+        let mut paths: Vec<String> = self.subtrees.iter().map(|it| it.what.clone()).collect();
+        if self.awaits_containers() {
+            let running = running(&self.hierarchy, &self.registry).into_iter();
+            let chosen = running.filter(|it| chosen(&self.containers, it).is_some());
+            paths.extend(chosen.map(|container| container.cgroup.path));
+        }
+        let mut count = 0_u32;
+        for path in paths {
+            self.hierarchy.walk(&path, &mut |_| {
+                count = count.saturating_add(1);
+                true
+            });
+        }
+        count
     }
 }
 

@@ -65,6 +65,11 @@ impl Scoping {
         self.awaited().next().is_some()
     }
 
+    /// How many cgroups the choices are about now.
+    pub(super) fn n_cgroups(&self) -> u32 {
+        self.groups.as_ref().map_or(0, Groups::n_chosen)
+    }
+
     /// The rules of cgroups, which are told to the programs later, or come later.
     pub(super) fn awaited(&self) -> impl Iterator<Item = ScopeRule> {
         self.groups.iter().flat_map(Groups::rules)
@@ -97,10 +102,9 @@ impl Scoping {
     }
 
     /// Looks at containers that came; the files that name one may come a moment after its cgroup.
-    pub(super) fn look(&mut self, tracer: &mut Tracer<'_>, diag: &Diag) -> Result<()> {
-        match &mut self.groups {
-            Some(groups) => groups.look(tracer, diag),
-            None => Ok(()),
+    pub(super) fn look(&mut self, tracer: &mut Tracer<'_>, diag: &Diag) {
+        if let Some(groups) = &mut self.groups {
+            groups.look(tracer, diag);
         }
     }
 
