@@ -56,6 +56,7 @@ fn listed(container: Container, hierarchy: &Hierarchy) -> ListedContainer {
         image,
         pod,
         namespace,
+        user: cgroup.maker.user(),
         cgroup: cgroup.path,
     }
 }

@@ -40,7 +40,7 @@ pub(super) enum Ask {
 #[derive(Debug)]
 pub(super) enum Answer {
     /// To [`Ask::Name`].
-    Named(u64, Option<Surroundings>),
+    Named(u64, Option<Box<Surroundings>>),
     /// To [`Ask::Walk`].
     Walked,
 }
@@ -134,7 +134,7 @@ impl Namer {
                     self.walk(None);
                     Answer::Walked
                 }
-                Ask::Name(id) => Answer::Named(id, self.name(id)),
+                Ask::Name(id) => Answer::Named(id, self.name(id).map(Box::new)),
             };
             if answer.send(said).is_err() {
                 return;
@@ -204,14 +204,16 @@ impl Namer {
 
     fn describe(&self, path: &str) -> Surroundings {
         let container = container_of(path).map(|found| {
+            let maker = self.hierarchy.maker(found.cgroup);
             let Names {
                 name,
                 image,
                 pod,
                 namespace,
                 is_sandbox: _,
-            } = self.registry.names(&found);
+            } = self.registry.names(&found, maker);
             ContainerName {
+                user: maker.user(),
                 runtime: found.runtime.to_string(),
                 id: found.id,
                 name,

@@ -45,6 +45,15 @@ pub(super) enum Hangup {
     Reopens,
 }
 
+/// Whether the process may be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Power {
+    OverProcess,
+    /// It is a test's.
+    #[cfg(test)]
+    None,
+}
+
 /// Set by SIGINT, SIGTERM and SIGHUP, unless there is a command to pass them on to.
 #[derive(Clone, Debug)]
 pub(super) struct StopFlag(Arc<State>);
@@ -52,6 +61,7 @@ pub(super) struct StopFlag(Arc<State>);
 #[derive(Debug)]
 struct State {
     hangup: Hangup,
+    power: Power,
     /// Nothing is attached yet: a signal does what it does by default.
     is_preparing: AtomicBool,
     raised_at: OnceLock<Instant>,
@@ -73,9 +83,10 @@ struct State {
 }
 
 impl StopFlag {
-    fn new(hangup: Hangup) -> Result<Self> {
+    fn new(hangup: Hangup, power: Power) -> Result<Self> {
         Ok(Self(Arc::new(State {
             hangup,
+            power,
             is_preparing: AtomicBool::new(true),
             raised_at: OnceLock::new(),
             deadline: OnceLock::new(),
@@ -94,13 +105,13 @@ impl StopFlag {
     /// Without any signals.
     #[cfg(test)]
     pub(super) fn of_test(hangup: Hangup) -> Self {
-        Self::new(hangup).expect("an event descriptor can be made")
+        Self::new(hangup, Power::None).expect("an event descriptor can be made")
     }
 
     /// Takes over the signals. Call it while this process has one thread, and after the command
     /// was forked: a blocked signal is blocked in what is started afterwards.
     pub(super) fn on_signals(hangup: Hangup, has_command: bool) -> Result<Self> {
-        let flag = Self::new(hangup)?;
+        let flag = Self::new(hangup, Power::OverProcess)?;
         let mut taken = SigSet::empty();
         taken.add(Signal::SIGINT);
         taken.add(Signal::SIGTERM);
@@ -222,7 +233,7 @@ impl StopFlag {
 
     /// Output was given up. The run ends now; what is left to do may be stuck as well.
     fn gave_up(&self) {
-        if self.lock().is_some() {
+        if self.0.power != Power::OverProcess || self.lock().is_some() {
             return;
         }
         let told = self.clone();

@@ -127,7 +127,7 @@ impl Neighbourhood {
         };
         self.pending.borrow_mut().remove(&key);
         let mut known = self.known.borrow_mut();
-        let names = names.map(Rc::new);
+        let names = names.map(Rc::from);
         match known.get_mut(key) {
             Some(known) => known.update(names),
             None => {
@@ -249,10 +249,7 @@ mod tests {
             container: Some(ContainerName {
                 runtime: "oci".to_owned(),
                 id: "a".repeat(64),
-                name: None,
-                image: None,
-                pod: None,
-                namespace: None,
+                ..ContainerName::default()
             }),
         };
         let now = Instant::now();

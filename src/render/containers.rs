@@ -32,6 +32,8 @@ pub struct ListedContainer {
     pub n_processes: usize,
     /// The path of its control group.
     pub cgroup: String,
+    /// The user whose it is; `None`: the host's.
+    pub user: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -86,7 +88,10 @@ fn row(container: &ListedContainer) -> [String; 7] {
     [
         text(&container.name),
         escape(id.as_bytes()),
-        container.runtime.clone(),
+        match container.user {
+            Some(user) => format!("{} of user {user}", container.runtime),
+            None => container.runtime.clone(),
+        },
         text(&container.image),
         text(&container.pod),
         text(&container.namespace),

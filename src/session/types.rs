@@ -172,6 +172,8 @@ pub struct ContainerName {
     pub pod: Option<String>,
     /// The namespace of the pod.
     pub namespace: Option<String>,
+    /// The user whose it is; `None`: the host's.
+    pub user: Option<u32>,
 }
 
 /// A finished session.

@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::files::HostFiles;
+use super::owner::Owner;
 
 /// Cgroups that are looked at; a host has some hundreds.
 const MAX_CGROUPS: usize = 1 << 18;
@@ -42,6 +43,8 @@ pub struct Cgroup {
     pub id: u64,
     /// Its path from the root of the hierarchy: `/system.slice/ssh.service`.
     pub path: String,
+    /// Who made it.
+    pub maker: Owner,
 }
 
 impl Hierarchy {
@@ -122,16 +125,22 @@ impl Hierarchy {
 
     /// The same, with where each is.
     fn walk_directories(&self, path: &str, visit: &mut dyn FnMut(&Cgroup, &Path) -> bool) {
-        let mut waiting = vec![self.directory(path)];
+        let host = owner_of(&self.mount).unwrap_or_default();
+        let top = self.directory(path);
+        let parent = top.parent().and_then(owner_of).unwrap_or(host);
+        let parent = if top == self.mount { host } else { parent };
+        let mut waiting = vec![(top, parent)];
         let mut n_seen = 0;
-        while let Some(directory) = waiting.pop() {
+        while let Some((directory, maker)) = waiting.pop() {
             let Ok(found) = fs::symlink_metadata(&directory) else {
                 continue;
             };
             n_seen += 1;
+            let path = self.path_of(&directory);
             let cgroup = Cgroup {
                 id: found.ino(),
-                path: self.path_of(&directory),
+                maker: Owner::of(&path, maker, host),
+                path,
             };
             if n_seen > MAX_CGROUPS || !found.is_dir() || !visit(&cgroup, &directory) {
                 continue;
@@ -140,8 +149,20 @@ impl Hierarchy {
             // seen here, or follows it.
             let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
             let inner = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-            waiting.extend(inner.map(|entry| entry.path()));
+            waiting.extend(inner.map(|entry| (entry.path(), found.uid())));
         }
+    }
+
+    /// Who made the cgroup of this path, which may be gone by now: then what is left of its parents
+    /// tells.
+    #[must_use]
+    pub fn maker(&self, path: &str) -> Owner {
+        let host = owner_of(&self.mount).unwrap_or_default();
+        let directory = self.directory(path);
+        let parents = directory.ancestors().skip(1);
+        let mut parents = parents.take_while(|parent| parent.starts_with(&self.mount));
+        let uid = parents.find_map(owner_of).unwrap_or(host);
+        Owner::of(path, uid, host)
     }
 
     /// As it is shown: who may make cgroups may give them names that are no text.
@@ -172,6 +193,11 @@ impl Hierarchy {
         pids.dedup();
         pids
     }
+}
+
+fn owner_of(directory: &Path) -> Option<u32> {
+    let found = fs::symlink_metadata(directory).ok()?;
+    Some(found.uid())
 }
 
 /// The last part of a path that is a systemd unit's: the unit that a process belongs to.

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Reading files that others wrote: never outside of the root, never for long, never much.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 /// What state files of a host may weigh: podman's list of containers is the largest.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// What those of a user may weigh, who runs fewer containers.
+const MAX_BYTES_OF_USERS: u64 = 2 << 20;
 
 /// The files of a host, below a root: `/`, or a directory of recorded ones.
 #[derive(Clone, Debug)]
@@ -47,19 +51,38 @@ impl HostFiles {
     /// # Errors
     /// When it cannot be read, is no ordinary file, or is larger than any such file is.
     pub fn read(&self, relative: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        self.read_if(relative.as_ref(), MAX_BYTES, |_| true)
+    }
+
+    /// The same of a file that belongs to this user; it may not be as large.
+    ///
+    /// # Errors
+    /// When it cannot be read, is somebody else's, is no ordinary file, or is too large.
+    pub fn read_of(&self, uid: u32, relative: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        let is_theirs = |found: &Metadata| found.uid() == uid;
+        self.read_if(relative.as_ref(), MAX_BYTES_OF_USERS, is_theirs)
+    }
+
+    fn read_if(
+        &self,
+        relative: &Path,
+        most: u64,
+        is_right: impl Fn(&Metadata) -> bool,
+    ) -> io::Result<Vec<u8>> {
         // To open a device is to use it, and a FIFO is to wait: what it is comes first.
-        let found = File::from(self.open(relative.as_ref(), OFlag::O_PATH)?);
-        if !found.metadata()?.is_file() {
+        let found = File::from(self.open(relative, OFlag::O_PATH)?);
+        let metadata = found.metadata()?;
+        if !metadata.is_file() {
             return Err(io::Error::other("no ordinary file"));
+        }
+        if !is_right(&metadata) {
+            return Err(io::Error::other("somebody else's file"));
         }
         let file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
         let mut bytes = Vec::new();
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(io::Error::other(format!(
-                "more than {} MiB",
-                MAX_BYTES >> 20
-            )));
+        file.take(most + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > most {
+            return Err(io::Error::other(format!("more than {} MiB", most >> 20)));
         }
         Ok(bytes)
     }

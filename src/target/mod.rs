@@ -6,5 +6,7 @@ pub mod cgroups;
 pub mod containers;
 mod files;
 pub mod namespaces;
+mod owner;
 
 pub use files::HostFiles;
+pub use owner::Owner;

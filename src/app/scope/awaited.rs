@@ -101,10 +101,8 @@ impl Groups {
             self.arrivals.has_to_search = true;
             return;
         }
-        self.arrivals.tell(News::Made(Cgroup {
-            id: record.id,
-            path: String::from_utf8_lossy(&record.path).into_owned(),
-        }));
+        let path = String::from_utf8_lossy(&record.path).into_owned();
+        self.arrivals.tell(News::Made(record.id, path));
     }
 
     /// When to [`Self::look`] again, if at all.

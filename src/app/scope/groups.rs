@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::awaited::Arrivals;
+use super::named::{Named, called, chosen};
 use super::unknown::{similar, unknown};
 use super::{legacy, rule};
 use crate::app::failure::Failure;
@@ -16,7 +17,7 @@ use crate::config::{Chosen, Scope};
 use crate::diag::Diag;
 use crate::target::HostFiles;
 use crate::target::cgroups::{Cgroup, Hierarchy, Layout, unit_of};
-use crate::target::containers::{Container, Registry, running};
+use crate::target::containers::{Registry, running};
 
 /// The cgroups of a run.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(super) struct Groups {
     pub(super) hierarchy: Hierarchy,
     registry: Registry,
     subtrees: Vec<Choice<String>>,
-    pub(super) containers: Vec<Choice<String>>,
+    pub(super) containers: Vec<Named>,
     pub(super) arrivals: Arrivals,
 }
 
@@ -76,6 +77,7 @@ impl Groups {
                 named
             }
         };
+        let containers = Named::resolve(containers, &hierarchy, &registry, diag);
         let groups = Self {
             host,
             hierarchy,
@@ -94,7 +96,7 @@ impl Groups {
             return Ok(());
         }
         let running = running(&self.hierarchy, &self.registry);
-        for Choice { what: name, .. } in &self.containers {
+        for Named { name, .. } in &self.containers {
             if running.iter().any(|container| container.is_called(name)) {
                 continue;
             }
@@ -124,8 +126,9 @@ impl Groups {
 
     /// The rules that [`Self::enter`] and [`Self::look`] make.
     pub(super) fn rules(&self) -> impl Iterator<Item = ScopeRule> {
-        let choices = self.subtrees.iter().chain(&self.containers);
-        choices.map(|choice| rule(choice.wanted))
+        let of_subtrees = self.subtrees.iter().map(|choice| choice.wanted);
+        let of_containers = self.containers.iter().map(|named| named.wanted);
+        of_subtrees.chain(of_containers).map(rule)
     }
 
     pub(super) fn awaits_containers(&self) -> bool {
@@ -194,27 +197,6 @@ impl Groups {
         }
         count
     }
-}
-
-/// The subtree of a container, where it was chosen.
-pub(super) fn chosen(choices: &[Choice<String>], container: &Container) -> Option<Choice<String>> {
-    let mut meant = choices
-        .iter()
-        .filter(|choice| container.is_called(&choice.what));
-    let first = meant.next()?;
-    Some(Choice {
-        wanted: first.wanted && meant.all(|choice| choice.wanted),
-        what: container.cgroup.path.clone(),
-    })
-}
-
-/// What containers can be called.
-pub(super) fn called(containers: &[Container]) -> Vec<String> {
-    let names = containers.iter().flat_map(|container| {
-        let names = &container.names;
-        [names.name.clone(), names.pod.clone()]
-    });
-    names.flatten().collect()
 }
 
 fn find_hierarchy(host: &HostFiles) -> Result<Hierarchy> {

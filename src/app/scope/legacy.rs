@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::groups::called;
+use super::named::called;
 use super::rule;
 use super::unknown::unknown;
 use crate::app::failure::Failure;

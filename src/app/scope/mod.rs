@@ -5,6 +5,7 @@
 mod awaited;
 mod groups;
 mod legacy;
+mod named;
 mod numbers;
 mod unknown;
 mod watching;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::groups::chosen;
+use super::named::{Named, chosen};
 use crate::cli::Choice;
 use crate::target::cgroups::{Cgroup, Hierarchy};
 use crate::target::containers::{Container, Registry};
@@ -28,8 +28,8 @@ const PAUSE: u32 = 4;
 /// What the thread is told.
 #[derive(Debug)]
 pub(super) enum News {
-    /// A cgroup came.
-    Made(Cgroup),
+    /// A cgroup came: its id and path.
+    Made(u64, String),
     /// One is gone.
     Removed(u64),
     /// Some came that were not reported.
@@ -66,7 +66,7 @@ pub(super) struct Progress {
 pub(super) struct Watching {
     hierarchy: Hierarchy,
     registry: Registry,
-    containers: Vec<Choice<String>>,
+    containers: Vec<Named>,
     /// Cgroups that came, and when; of containers that no file names, once looked at.
     waiting: HashMap<u64, (Cgroup, Instant)>,
     /// Some have not been looked at even once.
@@ -86,7 +86,7 @@ impl Watching {
     pub(super) fn new(
         hierarchy: Hierarchy,
         registry: Registry,
-        containers: Vec<Choice<String>>,
+        containers: Vec<Named>,
         entered: HashSet<u64>,
         progress: Arc<Progress>,
     ) -> Self {
@@ -135,7 +135,10 @@ impl Watching {
 
     fn hear(&mut self, told: News, found: &Sender<Arrival>) {
         match told {
-            News::Made(cgroup) => self.add(cgroup),
+            News::Made(id, path) => {
+                let maker = self.hierarchy.maker(&path);
+                self.add(Cgroup { id, path, maker });
+            }
             News::Removed(id) => {
                 self.entered.remove(&id);
                 self.waiting.remove(&id);
@@ -267,11 +270,10 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use super::{News, Watching};
-    use crate::cli::Choice;
-    use crate::target::HostFiles;
+    use super::{Named, News, Watching};
     use crate::target::cgroups::{Cgroup, Hierarchy};
     use crate::target::containers::Registry;
+    use crate::target::{HostFiles, Owner};
 
     const SOON: Duration = Duration::from_secs(30);
 
@@ -287,6 +289,7 @@ mod tests {
         Cgroup {
             id: directory.unwrap().ino(),
             path: path.to_owned(),
+            maker: Owner::Host,
         }
     }
 
@@ -303,9 +306,10 @@ mod tests {
         let watching = Watching::new(
             Hierarchy::find(&host).unwrap(),
             Registry::new(host),
-            vec![Choice {
+            vec![Named {
                 wanted: true,
-                what: "web".to_owned(),
+                name: "web".to_owned(),
+                of_host_only: false,
             }],
             HashSet::new(),
             Arc::default(),
@@ -313,7 +317,7 @@ mod tests {
         let (tell, news) = channel();
         let (found, arrivals) = channel();
         let thread = thread::spawn(move || watching.run(&news, &found));
-        tell.send(News::Made(container.clone())).unwrap();
+        tell.send(News::Made(container.id, container.path)).unwrap();
         // Its name comes later than its control group.
         let config = format!("var/lib/docker/containers/{id}/config.v2.json");
         put(root, &config, r#"{"Name": "/web"}"#);

@@ -28,6 +28,7 @@ struct ContainerObject {
     image: Option<String>,
     pod: Option<String>,
     namespace: Option<String>,
+    user: Option<u32>,
 }
 
 impl ContextObject {
@@ -61,6 +62,7 @@ impl ContainerObject {
             image,
             pod,
             namespace,
+            user,
         } = container;
         Self {
             runtime,
@@ -69,6 +71,7 @@ impl ContainerObject {
             image,
             pod,
             namespace,
+            user,
         }
     }
 }

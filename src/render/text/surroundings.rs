@@ -28,6 +28,14 @@ pub(super) fn surroundings(page: &mut Page, session: &Session, verbosity: u8) {
     let Some(last) = parts.len().checked_sub(1) else {
         return;
     };
+    if let [Part::Inside(tgid, tid)] = parts[..] {
+        page.flow(Style::Note, |text| {
+            text.push_str("in a PID namespace of its own as TID/PID ");
+            push_ids(text, tid, tgid);
+        });
+        page.end_line();
+        return;
+    }
     for (index, part) in parts.into_iter().enumerate() {
         page.flow(Style::Note, |text| {
             text.push_str(if index == 0 { "in " } else { "" });
@@ -103,6 +111,9 @@ fn push_container(text: &mut String, container: &ContainerName) {
         text.push(' ');
         push_escaped_text(text, &container.id[..end]);
     }
+    if let Some(user) = container.user {
+        text.push_str(&format!(", user {user}"));
+    }
     if let Some(image) = &container.image {
         text.push_str(", image ");
         push_escaped_text(text, image);
@@ -144,6 +155,7 @@ mod tests {
                 image: Some("shop:2".to_owned()),
                 pod: Some("web-0".to_owned()),
                 namespace: Some("shop".to_owned()),
+                user: None,
             }),
         }));
         assert_eq!(
@@ -152,6 +164,17 @@ mod tests {
              TID/PID inside 7/1\n"
         );
         assert!(said(&session, 1).contains(", control group /kubepods/x, "));
+    }
+
+    #[test]
+    fn ids_alone_are_a_whole_sentence() {
+        let mut session = passed_on();
+        session.context = Some(TaskContext {
+            inside: Some((Pid(1), Pid(1))),
+            ..TaskContext::default()
+        });
+        let expected = "in a PID namespace of its own as TID/PID 1/1\n";
+        assert_eq!(said(&session, 0), expected);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct Container {
     pub id: String,
     /// What files say.
     pub names: Names,
-    /// Its own cgroup.
+    /// Its own cgroup, and with it who made it.
     pub cgroup: Cgroup,
 }
 
@@ -42,7 +42,7 @@ impl Container {
     pub fn of(cgroup: &Cgroup, registry: &Registry) -> Option<Self> {
         let found = container_of(&cgroup.path)?;
         (found.cgroup == cgroup.path).then(|| Self {
-            names: registry.names(&found),
+            names: registry.names(&found, cgroup.maker),
             runtime: found.runtime,
             id: found.id,
             cgroup: cgroup.clone(),

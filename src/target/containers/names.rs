@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A container's id → its name, image and pod: from the files that each runtime keeps.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::path::{InPath, Runtime};
-use crate::target::HostFiles;
+use crate::target::{HostFiles, Owner};
 
 /// What files say of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,9 @@ pub struct Registry {
     files: HostFiles,
     docker_roots: OnceCell<Vec<String>>,
     podman: OnceCell<HashMap<String, Names>>,
+    /// Of users, as far as they were asked for.
+    podman_of_users: RefCell<HashMap<u32, Arc<HashMap<String, Names>>>>,
+    homes: OnceCell<HashMap<u32, String>>,
     logs: OnceCell<HashMap<String, Names>>,
     /// How long it took to read since the last refresh, and when that was.
     spent: Cell<Duration>,
@@ -101,6 +105,8 @@ impl Registry {
             files,
             docker_roots: OnceCell::new(),
             podman: OnceCell::new(),
+            podman_of_users: RefCell::default(),
+            homes: OnceCell::new(),
             logs: OnceCell::new(),
             spent: Cell::default(),
             refreshed: None,
@@ -117,12 +123,56 @@ impl Registry {
         self.refreshed = Some(Instant::now());
         self.spent.set(Duration::ZERO);
         self.podman = OnceCell::new();
+        self.podman_of_users = RefCell::default();
+        self.homes = OnceCell::new();
         self.logs = OnceCell::new();
     }
 
-    /// What files say of a container; its runtime may be another one than its path suggests.
+    /// What files say of a container; its runtime may be another one than its path suggests. Of one
+    /// that a user made only files of that user count, and of the host's none of any user.
     #[must_use]
-    pub fn names(&self, found: &InPath<'_>) -> Names {
+    pub fn names(&self, found: &InPath<'_>, maker: Owner) -> Names {
+        match maker {
+            Owner::Host => self.names_of_host(found),
+            Owner::User(uid) => self.names_of_user(found, uid),
+        }
+    }
+
+    fn names_of_user(&self, found: &InPath<'_>, uid: u32) -> Names {
+        let id = &found.id;
+        let names = match found.runtime {
+            Runtime::Nspawn | Runtime::Lxc => Some(named(id)),
+            Runtime::Podman => self.podman_of(uid, id),
+            Runtime::Docker => self.docker_of(uid, id),
+            _ => self.docker_of(uid, id).or_else(|| self.podman_of(uid, id)),
+        };
+        names.unwrap_or_default()
+    }
+
+    fn docker_of(&self, uid: u32, id: &str) -> Option<Names> {
+        let home = self.homes().get(&uid)?;
+        let path = format!("{home}/.local/share/docker/containers/{id}/config.v2.json");
+        self.timed(|files| files.read_of(uid, path).ok())
+            .map(named_by_docker)
+    }
+
+    fn podman_of(&self, uid: u32, id: &str) -> Option<Names> {
+        let known = self.podman_of_users.borrow().get(&uid).cloned();
+        let known = known.unwrap_or_else(|| {
+            let storage = self
+                .homes()
+                .get(&uid)
+                .map(|home| format!("{home}/.local/share/containers/storage"));
+            let read = |list: &str| self.timed(|files| files.read_of(uid, list).ok());
+            let found = Arc::new(podman_lists(storage.as_slice(), read));
+            let mut of_users = self.podman_of_users.borrow_mut();
+            of_users.insert(uid, Arc::clone(&found));
+            found
+        });
+        known.get(id).cloned()
+    }
+
+    fn names_of_host(&self, found: &InPath<'_>) -> Names {
         let id = &found.id;
         let mut names = match found.runtime {
             Runtime::Docker => self.docker(id),
@@ -134,10 +184,7 @@ impl Registry {
                 .or_else(|| self.containerd(id))
                 .or_else(|| self.podman(id)),
             // They go by names, and that is all there is to know.
-            Runtime::Nspawn | Runtime::Lxc => Some(Names {
-                name: Some(id.clone()),
-                ..Names::default()
-            }),
+            Runtime::Nspawn | Runtime::Lxc => Some(named(id)),
         }
         .unwrap_or_default();
         if names.pod.is_none()
@@ -162,19 +209,7 @@ impl Registry {
             .docker_roots()
             .iter()
             .find_map(|root| self.json(&format!("{root}/containers/{id}/config.v2.json")))?;
-        let image = config.config;
-        let labels = image.as_ref().and_then(|image| image.labels.as_ref());
-        let label = |name: &str| labels?.get(name).cloned();
-        let name = config
-            .name
-            .map(|name| name.trim_start_matches('/').to_owned());
-        Some(Names {
-            name: label("io.kubernetes.container.name").or(name),
-            pod: label("io.kubernetes.pod.name"),
-            namespace: label("io.kubernetes.pod.namespace"),
-            is_sandbox: label("io.kubernetes.docker.type").as_deref() == Some("podsandbox"),
-            image: image.and_then(|image| image.image),
-        })
+        Some(named_by_docker(config))
     }
 
     /// The names of containers that docker or podman keep, running or not, and of LXC's and
@@ -207,18 +242,21 @@ impl Registry {
             "var/snap/docker/common/var-lib-docker".to_owned(),
         ];
         roots.extend(configured);
-        roots.extend(
-            self.homes()
-                .map(|home| format!("{home}/.local/share/docker")),
-        );
         roots
     }
 
-    fn homes(&self) -> impl Iterator<Item = String> {
-        self.files
-            .names("home")
-            .into_iter()
-            .map(|name| format!("home/{name}"))
+    /// By user, as the host's own list says: a home is looked into for containers of its user only.
+    fn homes(&self) -> &HashMap<u32, String> {
+        self.homes.get_or_init(|| {
+            let text = self.files.read("etc/passwd").unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let homes = text.lines().filter_map(|line| {
+                let mut fields = line.split(':');
+                let (uid, home) = (fields.nth(2)?, fields.nth(2)?);
+                Some((uid.parse().ok()?, home.to_owned()))
+            });
+            homes.filter(|(_, home)| home.starts_with('/')).collect()
+        })
     }
 
     fn containerd(&self, id: &str) -> Option<Names> {
@@ -268,26 +306,8 @@ impl Registry {
 
     fn podman_list(&self) -> &HashMap<String, Names> {
         self.podman.get_or_init(|| {
-            let rootless = self
-                .homes()
-                .map(|home| format!("{home}/.local/share/containers/storage"));
-            let storages = [
-                "var/lib/containers/storage".to_owned(),
-                "run/containers/storage".to_owned(),
-            ]
-            .into_iter()
-            .chain(rootless);
-            let lists = storages.flat_map(|storage| {
-                ["containers.json", "volatile-containers.json"]
-                    .map(|list| format!("{storage}/overlay-containers/{list}"))
-            });
-            let containers = lists.filter_map(|list| self.json::<Vec<PodmanContainer>>(&list));
-            let mut known = HashMap::new();
-            for (id, names) in containers.flatten().map(named_by_podman) {
-                // The host's own come first: a user's files do not rename them.
-                known.entry(id).or_insert(names);
-            }
-            known
+            let storages = ["var/lib/containers/storage", "run/containers/storage"];
+            podman_lists(&storages.map(str::to_owned), |list| self.json(list))
         })
     }
 
@@ -300,12 +320,58 @@ impl Registry {
     }
 
     fn json<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+        self.timed(|files| files.read(path).ok())
+    }
+
+    fn timed<T: DeserializeOwned>(
+        &self,
+        read: impl FnOnce(&HostFiles) -> Option<Vec<u8>>,
+    ) -> Option<T> {
         let begun = Instant::now();
-        let read = self.files.read(path).ok();
-        let parsed = read.and_then(|text| serde_json::from_slice(&text).ok());
+        let parsed = read(&self.files).and_then(|text| serde_json::from_slice(&text).ok());
         self.spent.set(self.spent.get() + begun.elapsed());
         parsed
     }
+}
+
+fn named(name: &str) -> Names {
+    Names {
+        name: Some(name.to_owned()),
+        ..Names::default()
+    }
+}
+
+fn named_by_docker(config: DockerConfig) -> Names {
+    let image = config.config;
+    let labels = image.as_ref().and_then(|image| image.labels.as_ref());
+    let label = |name: &str| labels?.get(name).cloned();
+    let name = config
+        .name
+        .map(|name| name.trim_start_matches('/').to_owned());
+    Names {
+        name: label("io.kubernetes.container.name").or(name),
+        pod: label("io.kubernetes.pod.name"),
+        namespace: label("io.kubernetes.pod.namespace"),
+        is_sandbox: label("io.kubernetes.docker.type").as_deref() == Some("podsandbox"),
+        image: image.and_then(|image| image.image),
+    }
+}
+
+/// By id: what the lists in these directories say.
+fn podman_lists(
+    storages: &[String],
+    read: impl Fn(&str) -> Option<Vec<PodmanContainer>>,
+) -> HashMap<String, Names> {
+    let lists = storages.iter().flat_map(|storage| {
+        ["containers.json", "volatile-containers.json"]
+            .map(|list| format!("{storage}/overlay-containers/{list}"))
+    });
+    let containers = lists.filter_map(|list| read(&list)).flatten();
+    let mut known = HashMap::new();
+    for (id, names) in containers.map(named_by_podman) {
+        known.entry(id).or_insert(names);
+    }
+    known
 }
 
 fn named_by_podman(container: PodmanContainer) -> (String, Names) {

@@ -2,7 +2,7 @@
 //! Hosts made by hand, with the files of every runtime; honest ones and hostile ones.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{chown, symlink};
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,8 +11,8 @@ use nix::unistd::mkfifo;
 use tempfile::TempDir;
 
 use super::{Container, Names, Registry, Runtime, running};
-use crate::target::HostFiles;
 use crate::target::cgroups::Hierarchy;
+use crate::target::{HostFiles, Owner};
 
 const MOUNTS: &str = "35 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
 
@@ -44,6 +44,16 @@ fn found(root: &TempDir) -> Vec<Container> {
     let files = HostFiles::below(root.path());
     let hierarchy = Hierarchy::find(&files).unwrap();
     running(&hierarchy, &Registry::new(files))
+}
+
+/// Where a user's own containers are.
+fn of_user(uid: u32) -> String {
+    format!("/user.slice/user-{uid}.slice/user@{uid}.service/user.slice")
+}
+
+/// Gives a file to a user; false where we may not.
+fn give(root: &TempDir, path: &str, uid: u32) -> bool {
+    chown(root.path().join(path), Some(uid), Some(uid)).is_ok()
 }
 
 fn only(root: &TempDir) -> Container {
@@ -134,16 +144,31 @@ fn crio_podman_with_and_without_root_nspawn_and_lxc() {
             r#"[{{"id": "{id}", "names": ["db"], "metadata": "{{\"image-name\": \"pg:16\"}}"}}]"#
         )
     };
-    for storage in ["var/lib", "home/me/.local/share"] {
-        let root = host(&[format!("/machine.slice/libpod-{}.scope/container", id('e'))]);
-        let path = format!(
-            "sys/fs/cgroup/machine.slice/libpod-{}.scope/cgroup.procs",
-            id('e')
-        );
+    for (storage, slice) in [
+        ("var/lib", "/machine.slice".to_owned()),
+        ("home/me/.local/share", of_user(4711)),
+    ] {
+        let root = host(&[format!("{slice}/libpod-{}.scope/container", id('e'))]);
+        let path = format!("sys/fs/cgroup{slice}/libpod-{}.scope/cgroup.procs", id('e'));
         put(root.path(), &path, "");
+        put(
+            root.path(),
+            "etc/passwd",
+            "me:x:4711:4711:Me:/home/me:/bin/sh\n",
+        );
         let path = format!("{storage}/containers/storage/overlay-containers/containers.json");
         put(root.path(), &path, &list(&id('e')));
-        assert_eq!(only(&root).names, names("db", "pg:16"), "{storage}");
+        if slice == of_user(4711) {
+            // The file of somebody else does not name it.
+            assert_eq!(only(&root).names, Names::default());
+            if !give(&root, &path, 4711) {
+                continue;
+            }
+        }
+        let found = only(&root);
+        assert_eq!(found.names, names("db", "pg:16"), "{storage}");
+        let is_users = slice == of_user(4711);
+        assert_eq!(found.cgroup.maker == Owner::User(4711), is_users);
     }
 
     let root = host(&["/machine.slice/machine-my\\x2dbox.scope".to_owned()]);
@@ -171,6 +196,36 @@ fn a_users_files_do_not_rename_the_hosts_containers() {
     let of_user = format!("home/eve/.local/share/{file}");
     put(root.path(), &of_user, &list("web"));
     assert_eq!(only(&root).names.name.as_deref(), Some("db"));
+}
+
+#[test]
+fn a_user_does_not_take_the_name_of_somebody_elses_container() {
+    let spoofed = format!("{}/docker-{}.scope", of_user(4711), id('a'));
+    let root = host(&[
+        format!("/system.slice/docker-{}.scope", id('a')),
+        spoofed.clone(),
+        format!("/system.slice/containerd.service/{}", id('c')),
+    ]);
+    let web = r#"{"Name": "/web", "Config": {"Image": "shop:2"}}"#;
+    let config =
+        |storage: &str, id: String| format!("{storage}/docker/containers/{id}/config.v2.json");
+    put(root.path(), &config("var/lib", id('a')), web);
+    put(
+        root.path(),
+        "etc/passwd",
+        "eve:x:4711:4711::/home/eve:/bin/sh\n",
+    );
+    let of_eve = config("home/eve/.local/share", id('c'));
+    put(root.path(), &of_eve, web);
+    give(&root, &of_eve, 4711);
+    let found = found(&root);
+    assert_eq!(found.len(), 3);
+    for container in found {
+        let is_web = container.cgroup.path.starts_with("/system.slice/docker-");
+        assert_eq!(container.is_called("web"), is_web, "{container:?}");
+        let is_spoofed = container.cgroup.path == spoofed;
+        assert_eq!(container.cgroup.maker == Owner::User(4711), is_spoofed);
+    }
 }
 
 #[test]
