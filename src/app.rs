@@ -22,6 +22,7 @@ mod lines;
 mod list;
 mod live;
 mod naming;
+mod not_started;
 mod on_load;
 mod output;
 mod places;
@@ -218,7 +219,7 @@ fn trace_all(
         None => Hangup::Ends,
     };
     let stop = StopFlag::on_signals(hangup, command.is_some())?;
-    preflight::check_processes(&config.scope.pids, files)?;
+    let processes = preflight::check_processes(&config.scope.pids, files)?;
     preflight::check(files)?;
     let scope = &config.scope;
     if command.is_some() || !scope.pids.is_empty() || !scope.no_pids.is_empty() {
@@ -234,7 +235,12 @@ fn trace_all(
         return print(report::dry_run(&prepared, config).as_bytes());
     }
     prepared.image.fetch_modules(&prepared.selection, diag);
-    trace::trace(prepared, config, files, command, &stop, diag)
+    let run = trace::Start {
+        processes,
+        command,
+        stop: &stop,
+    };
+    trace::trace(prepared, config, files, run, diag)
 }
 
 fn print(bytes: &[u8]) -> Result<()> {

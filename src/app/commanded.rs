@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::failure::Failure;
+use super::not_started;
 use super::scope::{accounts, unknown};
 use super::stop::StopFlag;
-use crate::command::{Ended, Held, Invoker, NotStarted, RunAs, Running, Signaller};
+use crate::command::{Ended, Held, Invoker, NotStarted, RunAs, Running, Signaller, Terminal};
 use crate::config::{self, Config};
 use crate::diag::Diag;
 use crate::spec::Pid;
@@ -72,7 +73,12 @@ impl Commanded {
             RunAs::User(name) => unknown("user", name, &accounts("/etc/passwd")),
             _ => Failure::hinted(format!("{error:#}"), "name the user: --user NAME"),
         })?;
-        let held = Held::fork(&command.words, identity.as_ref())?;
+        let terminal = if command.new_session {
+            Terminal::Left
+        } else {
+            Terminal::Shared
+        };
+        let held = Held::fork(&command.words, identity.as_ref(), terminal)?;
         Ok(Some(Self {
             name: command.words.first().cloned().unwrap_or_default(),
             state: State::Held(held),
@@ -122,13 +128,8 @@ impl Commanded {
                 self.state = State::NotStarted(status);
                 let name = self.name.display();
                 let hint = match status {
-                    127 => {
-                        "it is looked for along $PATH, which sudo may have changed: give its whole path"
-                    }
-                    126 => {
-                        "it has to be a program, or a script that begins with `#!`, and executable"
-                    }
-                    _ => "--user needs the right to become that user: run as root",
+                    126 | 127 => not_started::hint(&self.name, &error),
+                    _ => "--user needs the right to become that user: run as root".to_owned(),
                 };
                 Err(Failure::hinted(
                     format!("cannot run `{name}`: {error}"),
@@ -138,9 +139,9 @@ impl Commanded {
         }
     }
 
-    /// Whether it has ended; ends it where its time is over.
+    /// Whether it has ended, or never ran; ends it where its time is over.
     pub(super) fn is_over(&mut self, diag: &Diag) -> bool {
-        self.ended(diag).is_some()
+        !matches!(self.state, State::Running(_)) || self.ended(diag).is_some()
     }
 
     /// Whether it ends at once and nothing has `happened` that is to be shown. Meanwhile it has the

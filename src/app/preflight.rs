@@ -11,8 +11,38 @@ use crate::kernel::facts::KernelFiles;
 use crate::kernel::privileges::{Capabilities, Lockdown};
 use crate::spec::Pid;
 
+/// Processes, each with the time of its start: its number may be another one's later.
+#[derive(Debug)]
+pub(super) struct Processes(Vec<(Pid, Option<String>)>);
+
+impl Processes {
+    /// Once their ends are noticed: none may have ended before that, for its number may have been
+    /// given to somebody else.
+    pub(super) fn check_again(&self, files: &KernelFiles) -> Result<()> {
+        for (pid, started) in &self.0 {
+            if start_of(*pid, files) != *started {
+                return Err(Failure::hinted(
+                    format!("process {pid} (-p) ended before tracing began"),
+                    "-n NAME traces threads by name, future ones too",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When a process started: field 22 of its `stat`, whose second one may have blanks and brackets.
+fn start_of(pid: Pid, files: &KernelFiles) -> Option<String> {
+    let stat = fs::read_to_string(files.path(format!("proc/{pid}/stat"))).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(19).map(str::to_owned)
+}
+
 /// Checks that each of these (`-p`) is a process that exists: no other can ever open a session.
-pub(super) fn check_processes(pids: &[Pid], files: &KernelFiles) -> Result<()> {
+pub(super) fn check_processes(pids: &[Pid], files: &KernelFiles) -> Result<Processes> {
+    // The start first: who takes its number after this has another one.
+    let started = pids.iter().map(|&pid| (pid, start_of(pid, files)));
+    let started = Processes(started.collect());
     for &pid in pids {
         if !files.process_exists(pid) {
             return Err(Failure::hinted(
@@ -31,7 +61,7 @@ pub(super) fn check_processes(pids: &[Pid], files: &KernelFiles) -> Result<()> {
             _ => {}
         }
     }
-    Ok(())
+    Ok(started)
 }
 
 /// `PROC_PID_INIT_INO` of `linux/proc_ns.h`: the PID namespace whose numbers the kernel uses itself.
@@ -88,11 +118,31 @@ mod tests {
     fn a_process_that_is_not_there_is_an_error_with_a_hint() {
         let files = KernelFiles::default();
         let this = Pid(process::id());
-        check_processes(&[this], &files).unwrap();
+        let found = check_processes(&[this], &files).unwrap();
+        found.check_again(&files).unwrap();
         // `PID_MAX_LIMIT`: the kernel never gives it out.
         let error = check_processes(&[this, Pid(4_194_304)], &files).unwrap_err();
         assert_eq!(error.to_string(), "there is no process 4194304 (-p)");
         assert!(Failure::hint_of(&error).is_some());
+    }
+
+    #[test]
+    fn a_process_whose_number_was_given_to_another_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let process = root.path().join("proc/1234");
+        fs::create_dir_all(&process).unwrap();
+        let files = KernelFiles::below(root.path());
+        let starts_at = |time: u32| {
+            let before = "0 ".repeat(18);
+            let stat = format!("1234 (a) b) S {before}{time} 0\n");
+            fs::write(process.join("stat"), stat).unwrap();
+        };
+        starts_at(77);
+        let found = check_processes(&[Pid(1234)], &files).unwrap();
+        found.check_again(&files).unwrap();
+        starts_at(78);
+        let error = found.check_again(&files).unwrap_err().to_string();
+        assert_eq!(error, "process 1234 (-p) ended before tracing began");
     }
 
     #[test]

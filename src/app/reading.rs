@@ -76,7 +76,7 @@ impl Reading<'_> {
                 scoping.made(&record);
                 self.neighbourhood.made(&record);
             }
-            scoping.look(tracer, run.diag)?;
+            scoping.look(tracer, run.diag);
             run.look_at = scoping.due(tracer);
             run.caught_up = scoping.caught_up();
             self.detach_hot(run, tracer)?;

@@ -155,7 +155,9 @@ impl StopFlag {
             }
         }
         // What the kernel sends (`SI_KERNEL`) it sends to the terminal's whole process group.
-        if let (Some(command), true) = (&*command, info.ssi_code <= 0) {
+        if let Some(command) = &*command
+            && (info.ssi_code <= 0 || command.has_left_terminal())
+        {
             command.send(signal);
         }
     }

@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 
 use super::arming::Arming;
 use super::attaching::{attach, detach};
@@ -18,6 +18,7 @@ use super::lines::of_modules;
 use super::live::LiveSymbols;
 use super::on_load::placement;
 use super::output::Output;
+use super::preflight::Processes;
 use super::reading::{Reading, Run};
 use super::record::Recorder;
 use super::scope::Scoping;
@@ -38,16 +39,28 @@ use crate::select::{TracedFunction, assign};
 use crate::session::{ErrorFilter, TaskContext};
 use crate::symbolize::Symbolizer;
 
+/// What a run begins with.
+pub(super) struct Start<'a> {
+    /// Those of `-p`.
+    pub(super) processes: Processes,
+    pub(super) command: Option<&'a mut Commanded>,
+    pub(super) stop: &'a StopFlag,
+}
+
 /// Traces until something ends it. Once anything is attached there is one ending, whatever went
 /// wrong: the summary, detaching, and then the reason.
 pub(super) fn trace(
     prepared: Prepared,
     config: &Config,
     files: &KernelFiles,
-    command: Option<&mut Commanded>,
-    stop: &StopFlag,
+    start: Start<'_>,
     diag: &Diag,
 ) -> Result<()> {
+    let Start {
+        processes,
+        command,
+        stop,
+    } = start;
     // Opening a FIFO may wait for ever: until then signals have their default action.
     let mut out = Output::open(config, stop, diag)?;
     let recorder = config
@@ -87,6 +100,7 @@ pub(super) fn trace(
         files,
         stop,
         diag,
+        processes,
         command,
         recorder,
         armed,
@@ -104,7 +118,10 @@ pub(super) fn trace(
     };
     let summed_up = sum_up(over, config.run.format, &mut out, diag);
     detach(tracer, config.command.is_some(), stop, diag);
-    result.and(summed_up)
+    // What was traced of a command that cannot be executed is shown before that is said.
+    result
+        .and(ended.not_started.map_or(Ok(()), Err))
+        .and(summed_up)
 }
 
 /// What a run came to, however far it got.
@@ -116,6 +133,8 @@ struct Ended {
     /// When tracing started.
     started: Option<Instant>,
     run_time: Option<Duration>,
+    /// Why the command was not started.
+    not_started: Option<Error>,
 }
 
 /// A run whose functions are attached to.
@@ -124,6 +143,7 @@ struct Following<'a> {
     files: &'a KernelFiles,
     stop: &'a StopFlag,
     diag: &'a Diag,
+    processes: Processes,
     command: Option<&'a mut Commanded>,
     recorder: Option<Recorder>,
     armed: Vec<TracedFunction>,
@@ -164,8 +184,9 @@ impl Following<'_> {
         // Control groups may be gone by the time that a session of theirs is shown.
         let neighbourhood = Neighbourhood::new(&config.scope.host_root);
         neighbourhood.walk();
+        self.processes.check_again(files)?;
         ended.started = Some(Instant::now());
-        self.start(tracer)?;
+        ended.not_started = self.start(tracer)?;
         // What comes meanwhile waits in the buffer.
         if let Some(memory) = &memory {
             memory.keep(&functions, &self.attached, layout, files);
@@ -292,22 +313,22 @@ impl Following<'_> {
         Ok(())
     }
 
-    /// From now on sessions open, and the command runs.
-    fn start(&mut self, tracer: &mut Tracer<'_>) -> Result<()> {
+    /// From now on sessions open, and the command runs; returns why it does not.
+    fn start(&mut self, tracer: &mut Tracer<'_>) -> Result<Option<Error>> {
         tracer.start()?;
         self.diag.info(0, "Receiving data...");
         // Until we read, what a command starts may leave us little of the processor.
         tracer.keep_alive(BUSY)?;
-        if let Some(command) = &mut self.command {
-            command.release(self.stop)?;
-        }
+        let stop = self.stop;
+        let command = self.command.as_mut();
+        let not_started = command.and_then(|command| command.release(stop).err());
         if let Err(error) = tracer.watch_cgroups() {
             self.diag.info(
                 1,
                 format!("control groups of sessions may not be known: {error:#}"),
             );
         }
-        Ok(())
+        Ok(not_started)
     }
 
     /// Whether the command has ended already and nothing failed: then nothing of the kernel needs

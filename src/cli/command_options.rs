@@ -9,6 +9,7 @@ use crate::spec::{BareUnit, parse_duration};
 
 /// Options of this heading.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[command(next_help_heading = "Command")]
 pub struct CommandOptions {
     /// Run the command as who called sudo, doas or pkexec: user, groups, HOME [default: as we run]
@@ -18,6 +19,11 @@ pub struct CommandOptions {
     /// Run the command as this user (name or number)
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
+
+    /// Run the command in a session of its own, without the controlling terminal: with --user it
+    /// cannot type into the shell of who runs us. Programs that ask for a password there fail
+    #[arg(long)]
+    pub new_session: bool,
 
     /// End the command after this time, by SIGTERM, and five seconds later by SIGKILL: 30s, 5m; a
     /// bare number is seconds [default: never]

@@ -2,6 +2,7 @@
 //! What is wrong with a command line: one sentence, and perhaps a hint.
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::fmt;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -33,7 +34,8 @@ impl UsageError {
     }
 
     /// clap's first line is the message; its suggestion, where it has one, becomes the hint.
-    pub(super) fn from_clap(error: &clap::Error) -> Self {
+    /// The first argument tells whether it is about a command of ours.
+    pub(super) fn from_clap(error: &clap::Error, argument: Option<&OsStr>) -> Self {
         let text = error.render().to_string();
         let first = text.lines().next().unwrap_or_default();
         let mut message = first.strip_prefix("error: ").unwrap_or(first).to_owned();
@@ -44,10 +46,18 @@ impl UsageError {
         }
         let hint = match error.kind() {
             ErrorKind::UnknownArgument => {
+                if let Some(peers) = suggested(error, ContextKind::InvalidArg)
+                    .and_then(|argument| PEERS.iter().find(|(name, ..)| *name == argument))
+                {
+                    let (name, what, instead) = peers;
+                    return Self::new(format!("`{name}` ({what}) is not there")).hint(*instead);
+                }
                 let similar = suggested(error, ContextKind::SuggestedArg);
                 let similar =
                     similar.map(|option| format!("a similar option is `{option}`; see `--help`"));
-                similar.or_else(|| command_alone(error))
+                similar
+                    .or_else(|| command_alone(error))
+                    .or_else(|| behind_separator(error, argument))
             }
             ErrorKind::InvalidValue => valid_values(error),
             ErrorKind::ArgumentConflict => Some("give one of them only".to_owned()),
@@ -59,6 +69,43 @@ impl UsageError {
             hint: Some(hint),
         }
     }
+}
+
+/// Options of similar programs: what they do there, and what to use here.
+const PEERS: &[(&str, &str, &str)] = &[
+    ("-T", "call traces", TRACES),
+    ("--trace", "call traces", TRACES),
+    ("-A", "arguments of functions", ARGUMENTS),
+    ("--capture-args", "arguments of functions", ARGUMENTS),
+    ("-R", "last branch records", BRANCHES),
+    ("--lbr", "last branch records", BRANCHES),
+    (
+        "-f",
+        "following children",
+        "what a command starts is traced anyway; --follow is for the processes of -p",
+    ),
+    (
+        "-t",
+        "times",
+        "each session has its time and its durations anyway; -L shows slow calls only",
+    ),
+];
+
+const TRACES: &str =
+    "not there yet; a failing session shows the calls that failed, -S shows successful ones too";
+const ARGUMENTS: &str = "not there yet; -n, -p and -x choose the sessions that matter";
+const BRANCHES: &str =
+    "not there yet; the culprit is shown with its line, and -a traces what it calls";
+
+/// A word that is no option may be meant as a command.
+fn behind_separator(error: &clap::Error, first: Option<&OsStr>) -> Option<String> {
+    let argument = suggested(error, ContextKind::InvalidArg)?;
+    let first = first?.to_str()?;
+    if super::command().find_subcommand(first).is_some() {
+        return None;
+    }
+    let is_word = !argument.starts_with('-');
+    is_word.then(|| "a command goes behind `--`: `retsnoop-rs -c fs -- cat /etc/shadow`".to_owned())
 }
 
 /// Commands take options of their own, behind them.

@@ -113,6 +113,7 @@ pub fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<Parsed, UsageError> {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let first = arguments.get(1).cloned();
     let has_separator = arguments.iter().any(|argument| argument == "--");
     match Cli::try_parse_from(arguments) {
         Ok(cli) if has_separator && cli.subcommand.is_none() && cli.command.is_empty() => {
@@ -123,7 +124,7 @@ pub fn parse(
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             Ok(Parsed::Text(error.render().to_string()))
         }
-        Err(error) => Err(UsageError::from_clap(&error)),
+        Err(error) => Err(UsageError::from_clap(&error, first.as_deref())),
     }
 }
 

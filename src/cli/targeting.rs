@@ -13,8 +13,8 @@ use crate::spec::{GlobSpec, Pid};
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Targeting")]
 pub struct Targeting {
-    /// Use case: a ready-made set of globs; `help` lists them. Repeatable
-    #[arg(short = 'c', long = "case", value_name = "NAME")]
+    /// Use case: a ready-made set of globs; `help` lists them. Comma list, repeatable
+    #[arg(short = 'c', long = "case", value_name = "NAME", value_delimiter = ',')]
     pub cases: Vec<String>,
 
     /// Entry functions: a session opens when one is called and is shown when it fails.

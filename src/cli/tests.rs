@@ -136,6 +136,35 @@ fn a_value_that_makes_no_sense_is_told_with_its_option() {
 }
 
 #[test]
+fn options_of_other_programs_say_what_is_used_here() {
+    for option in [
+        "-T",
+        "-A",
+        "-R",
+        "--lbr",
+        "--trace",
+        "--capture-args",
+        "-f",
+        "-t",
+    ] {
+        let error = read(&format!("-c fs {option}")).unwrap_err();
+        assert!(error.message.contains("is not there"), "{}", error.message);
+        assert!(
+            error.hint.is_some_and(|hint| hint != "see `--help`"),
+            "{option}"
+        );
+    }
+    let hint = read("-c fs cat /etc/shadow").unwrap_err().hint.unwrap();
+    assert!(hint.starts_with("a command goes behind `--`"), "{hint}");
+}
+
+#[test]
+fn use_cases_may_be_a_comma_list() {
+    let cases = read("-c fs,net -c bpf").unwrap().targeting.cases;
+    assert_eq!(cases, ["fs", "net", "bpf"]);
+}
+
+#[test]
 fn an_unknown_option_is_told_with_a_similar_one() {
     let error = read("--entri x").unwrap_err();
     assert_eq!(error.message, "unexpected argument '--entri' found");

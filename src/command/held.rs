@@ -16,7 +16,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid as UnixPid;
 
 use super::identity::{Identity, environment};
-use super::sys;
+use super::sys::{self, Terminal};
 use crate::spec::Pid;
 
 /// A forked process that waits for the word to execute its command. Dropped, it ends without
@@ -66,7 +66,10 @@ pub struct NotStarted {
 
 /// Sends signals to a command, from any thread, and never to whoever has its number later.
 #[derive(Clone, Debug)]
-pub struct Signaller(Arc<OwnedFd>);
+pub struct Signaller {
+    process: Arc<OwnedFd>,
+    terminal: Terminal,
+}
 
 #[derive(Debug)]
 struct Process {
@@ -79,7 +82,11 @@ impl Held {
     ///
     /// # Errors
     /// When an argument has a zero byte, or the kernel has no room for a process.
-    pub fn fork(command: &[OsString], identity: Option<&Identity>) -> Result<Self> {
+    pub fn fork(
+        command: &[OsString],
+        identity: Option<&Identity>,
+        terminal: Terminal,
+    ) -> Result<Self> {
         let arguments: Vec<CString> = command
             .iter()
             .map(|argument| CString::new(argument.clone().into_vec()))
@@ -93,6 +100,7 @@ impl Held {
             arguments: &arguments,
             environment: &environment,
             identity,
+            terminal,
             wait: &wait,
             go: &go,
             report: &failed,
@@ -102,7 +110,10 @@ impl Held {
         Ok(Self {
             process: Process {
                 pid: UnixPid::from_raw(pid),
-                handle: Signaller(Arc::new(handle)),
+                handle: Signaller {
+                    process: Arc::new(handle),
+                    terminal,
+                },
             },
             go: Some(go),
             report,
@@ -214,14 +225,20 @@ impl Running {
 /// Readable once it has ended.
 impl AsFd for Signaller {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.process.as_fd()
     }
 }
 
 impl Signaller {
     /// Sends a signal; that the command has ended meanwhile does not matter.
     pub fn send(&self, signal: i32) {
-        let _ = sys::signal_process(&self.0, signal);
+        let _ = sys::signal_process(&self.process, signal);
+    }
+
+    /// Whether keys that are pressed on our terminal do not reach it.
+    #[must_use]
+    pub fn has_left_terminal(&self) -> bool {
+        self.terminal == Terminal::Left
     }
 }
 

@@ -51,14 +51,25 @@ impl RunAs {
             Self::Ourselves => Ok(None),
             Self::User(name) => user(OsStr::new(name)).map(Some),
             Self::Invoker => {
-                let name = invoker.uid.as_ref().or(invoker.name.as_ref());
-                let name = name.context(
+                if let Some(uid) = &invoker.uid {
+                    return numbered(uid).map(Some);
+                }
+                let name = invoker.name.as_ref().context(
                     "nobody is known to have called us: no `SUDO_UID`, `PKEXEC_UID` or `DOAS_USER`",
                 )?;
                 user(name).map(Some)
             }
         }
     }
+}
+
+/// The user of a number: there may be another one whose name looks like it.
+fn numbered(uid: &OsStr) -> Result<Identity> {
+    let number = uid.to_str().and_then(|text| text.parse().ok());
+    let number = number.with_context(|| format!("`{}` is no user id", uid.display()))?;
+    let found = User::from_uid(Uid::from_raw(number));
+    let found = found.with_context(|| format!("failed to look up user {number}"))?;
+    identity(found.with_context(|| format!("there is no user {number}"))?)
 }
 
 /// The user of a name, or of a number where there is no such name.
@@ -76,9 +87,13 @@ fn user(name: &OsStr) -> Result<Identity> {
     let Some(user) = found.with_context(|| format!("failed to look up user `{text}`"))? else {
         bail!("there is no user `{text}`");
     };
+    identity(user)
+}
+
+fn identity(user: User) -> Result<Identity> {
     let cname = CString::new(user.name.as_bytes()).map_err(|_| anyhow!("a user without a name"))?;
     let groups = getgrouplist(&cname, user.gid)
-        .with_context(|| format!("failed to look up the groups of user `{text}`"))?;
+        .with_context(|| format!("failed to look up the groups of user `{}`", user.name))?;
     Ok(Identity {
         uid: user.uid,
         gid: user.gid,
@@ -92,14 +107,23 @@ fn user(name: &OsStr) -> Result<Identity> {
     })
 }
 
+/// Sockets and files of whoever we are, of which another user has their own or none. So have
+/// variables that begin with `DBUS_`.
+const OURS_ONLY: [&str; 4] = ["XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "MAIL"];
+
 /// `environment` with these variables in the place of what it has of the same names, as `execve`
-/// takes it.
+/// takes it. With variables of another user it loses those that are ours only.
 pub(super) fn environment(
     environment: impl Iterator<Item = (OsString, OsString)>,
     variables: &[(&'static str, OsString)],
 ) -> Vec<CString> {
     let is_replaced = |name: &OsStr| variables.iter().any(|(replaced, _)| *replaced == name);
-    let kept = environment.filter(|(name, _)| !is_replaced(name));
+    let is_another = !variables.is_empty();
+    let is_ours = |name: &OsStr| {
+        let is_bus = name.as_bytes().starts_with(b"DBUS_");
+        is_another && (is_bus || OURS_ONLY.iter().any(|ours| *ours == name))
+    };
+    let kept = environment.filter(|(name, _)| !is_replaced(name) && !is_ours(name));
     let replaced = variables
         .iter()
         .map(|(name, value)| (OsString::from(name), value.clone()));

@@ -15,3 +15,4 @@ mod tests;
 
 pub use held::{Ended, Held, NotStarted, Running, Signaller};
 pub use identity::{Identity, Invoker, RunAs};
+pub use sys::Terminal;

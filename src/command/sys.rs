@@ -16,11 +16,22 @@ use super::identity::Identity;
 const AT_IDENTITY: u32 = 1;
 pub(super) const AT_EXEC: u32 = 2;
 
+/// Whether the command keeps the controlling terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Terminal {
+    /// It does, as it would without us.
+    #[default]
+    Shared,
+    /// It is in a session of its own, without a terminal that it could type into.
+    Left,
+}
+
 /// What the child is to do.
 pub(super) struct Plan<'a> {
     pub(super) arguments: &'a [CString],
     pub(super) environment: &'a [CString],
     pub(super) identity: Option<&'a Identity>,
+    pub(super) terminal: Terminal,
     /// A byte here says go; the end says that we are gone.
     pub(super) wait: &'a PipeReader,
     /// Our end of it, which the child must not keep open.
@@ -90,6 +101,10 @@ fn child(
     if !may_go(plan.wait.as_raw_fd()) {
         leave(125);
     }
+    if plan.terminal == Terminal::Left {
+        // SAFETY: takes no argument. It cannot fail: a forked process leads no group.
+        unsafe { libc::setsid() };
+    }
     if let Some(identity) = plan.identity
         && !become_user(identity, groups)
     {
@@ -130,7 +145,37 @@ fn become_user(identity: &Identity, groups: &[libc::gid_t]) -> bool {
     // SAFETY: numbers only.
     let changed = changed && unsafe { libc::setresgid(gid, gid, gid) } == 0;
     // SAFETY: numbers only.
-    changed && unsafe { libc::setresuid(uid, uid, uid) } == 0
+    let changed = changed && unsafe { libc::setresuid(uid, uid, uid) } == 0;
+    if !changed || uid == 0 {
+        return changed;
+    }
+    // Keys of ours are not for others. Kernels without keys, and containers that forbid them, have
+    // none to hand down.
+    let no_name: *const libc::c_char = ptr::null();
+    // SAFETY: a null pointer asks for a keyring without a name.
+    unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, no_name) };
+    drop_capabilities()
+}
+
+/// `linux/keyctl.h`.
+const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+
+/// `_LINUX_CAPABILITY_VERSION_3`, and how many words of each set it has.
+const CAPABILITIES_3: u32 = 0x2008_0522;
+
+/// From one user who is not root to another the kernel keeps all capabilities, and ambient and
+/// inheritable ones outlast the `execve`. The bounding set stays: it gives nothing to anybody, and
+/// without it programs that are set-user-id do not work as they do without us.
+fn drop_capabilities() -> bool {
+    let header = [CAPABILITIES_3, 0];
+    let none = [0_u32; 6];
+    // SAFETY: version and process; effective, permitted and inheritable, twice 32 bits of each.
+    let dropped = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) } == 0;
+    let clear = libc::PR_CAP_AMBIENT_CLEAR_ALL;
+    // SAFETY: numbers only. It is empty already, for what is not permitted is not ambient; kernels
+    // that have none say so.
+    unsafe { libc::prctl(libc::PR_CAP_AMBIENT, clear, 0, 0, 0) };
+    dropped
 }
 
 fn fail(plan: &Plan<'_>, stage: u32) -> ! {

@@ -5,20 +5,22 @@
 use std::ffi::{CString, OsString};
 use std::fs;
 
+use nix::unistd::Uid;
+
 use super::identity::environment;
-use super::{Ended, Held, Invoker, RunAs};
+use super::{Ended, Held, Invoker, RunAs, Terminal};
 
 fn command(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 
 fn ends(words: &[&str]) -> Ended {
-    let held = Held::fork(&command(words), None).unwrap();
+    let held = Held::fork(&command(words), None, Terminal::Shared).unwrap();
     held.release().unwrap().wait().unwrap()
 }
 
 fn refused(words: &[&str]) -> u8 {
-    let held = Held::fork(&command(words), None).unwrap();
+    let held = Held::fork(&command(words), None, Terminal::Shared).unwrap();
     held.release().unwrap_err().status
 }
 
@@ -43,7 +45,7 @@ fn what_is_not_released_never_runs() {
     let directory = tempfile::tempdir().unwrap();
     let mark = directory.path().join("mark");
     let words = ["touch", mark.to_str().unwrap()];
-    let held = Held::fork(&command(&words), None).unwrap();
+    let held = Held::fork(&command(&words), None, Terminal::Shared).unwrap();
     let pid = held.pid();
     assert!(fs::exists(format!("/proc/{pid}")).unwrap());
     drop(held);
@@ -87,4 +89,69 @@ fn variables_take_the_place_of_others() {
             c"HOME=/home/me".into()
         ] as [CString; 3]
     );
+}
+
+#[test]
+fn the_number_of_who_called_sudo_is_not_taken_for_a_name() {
+    let invoked = |uid: &str| {
+        let invoker = Invoker {
+            uid: Some(OsString::from(uid)),
+            name: None,
+        };
+        RunAs::Invoker.resolve(&invoker)
+    };
+    // A name that there is, in the place of a number.
+    let error = invoked("root").unwrap_err().to_string();
+    assert_eq!(error, "`root` is no user id");
+    assert!(invoked("0").unwrap().unwrap().uid.is_root());
+}
+
+#[test]
+fn sockets_of_ours_are_not_for_another_user() {
+    let names = [
+        "XDG_RUNTIME_DIR",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "SSH_AUTH_SOCK",
+        "MAIL",
+        "PATH",
+    ];
+    let ours = || {
+        names
+            .map(|name| (OsString::from(name), OsString::from("/x")))
+            .into_iter()
+    };
+    let theirs = [("HOME", OsString::from("/home/me"))];
+    assert_eq!(
+        environment(ours(), &theirs),
+        [c"PATH=/x".into(), c"HOME=/home/me".into()] as [CString; 2]
+    );
+    assert_eq!(environment(ours(), &[]).len(), names.len());
+}
+
+#[test]
+fn a_command_that_left_the_terminal_leads_a_session() {
+    let words = command(&[
+        "sh",
+        "-c",
+        "read -r _ _ _ _ _ session _ < /proc/self/stat; [ $session = $$ ]",
+    ]);
+    let held = Held::fork(&words, None, Terminal::Left).unwrap();
+    assert!(held.signaller().has_left_terminal());
+    let ended = held.release().unwrap().wait().unwrap();
+    assert_eq!(ended.status(), 0);
+}
+
+#[test]
+fn another_user_gets_no_capabilities_of_ours() {
+    if !Uid::effective().is_root() {
+        return;
+    }
+    let nobody = RunAs::User("nobody".to_owned());
+    let nobody = nobody.resolve(&Invoker::default()).unwrap();
+    let script = "while read -r name set; do case $name in CapInh:|CapPrm:|CapAmb:) \
+                  [ $set = 0000000000000000 ] || exit 3;; esac; done < /proc/self/status";
+    let words = command(&["sh", "-c", script]);
+    let held = Held::fork(&words, nobody.as_ref(), Terminal::Shared).unwrap();
+    let ended = held.release().unwrap().wait().unwrap();
+    assert_eq!(ended.status(), 0);
 }

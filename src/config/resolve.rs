@@ -202,6 +202,7 @@ fn command_of(
     let CommandOptions {
         as_invoker,
         user,
+        new_session,
         timeout,
         trace_exec,
         no_follow_forks,
@@ -210,6 +211,7 @@ fn command_of(
         let given = [
             (as_invoker, "--as-invoker"),
             (user.is_some(), "--user"),
+            (new_session, "--new-session"),
             (timeout.is_some(), "--timeout"),
             (trace_exec, "--trace-exec"),
             (no_follow_forks, "--no-follow-forks"),
@@ -230,6 +232,7 @@ fn command_of(
     Ok(Some(Command {
         words,
         run_as,
+        new_session,
         timeout,
         trace_exec,
     }))

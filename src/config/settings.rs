@@ -161,6 +161,8 @@ pub struct Command {
     pub words: Vec<OsString>,
     /// As whom.
     pub run_as: RunAs,
+    /// Whether it runs in a session of its own, without the terminal.
+    pub new_session: bool,
     /// When it is ended.
     pub timeout: Option<Duration>,
     /// Whether what happens before its `execve` counts.

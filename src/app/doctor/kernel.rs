@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What the kernel can do: types, symbols, traceable functions, BPF helpers and maps.
 
+use std::io;
 use std::sync::Arc;
 
 use crate::kernel::btf::Btf;
@@ -118,7 +119,9 @@ fn symbols(read: &Symbols) -> Check {
 
 /// ftrace's list: needed only where the text itself does not show what is traceable.
 fn traceable(files: &KernelFiles, reads_text: bool) -> Check {
-    let (state, found) = match files.traceable() {
+    let traceable = files.traceable();
+    let is_denied = traceable.as_ref().is_err_and(is_permission);
+    let (state, found) = match traceable {
         Ok(functions) => (
             State::Ok,
             format!("{} traceable functions", functions.len()),
@@ -126,8 +129,12 @@ fn traceable(files: &KernelFiles, reads_text: bool) -> Check {
         Err(error) if reads_text => (State::Limited, format!("{error:#}")),
         Err(error) => (State::Missing, format!("{error:#}")),
     };
-    let check = check("tracefs", "tracefs", state, found)
-        .hint("mount it: `mount -t tracefs tracefs /sys/kernel/tracing`; it is root's to read");
+    let hint = if is_denied {
+        "run as root: it is root's to read"
+    } else {
+        "mount it: `mount -t tracefs tracefs /sys/kernel/tracing`"
+    };
+    let check = check("tracefs", "tracefs", state, found).hint(hint);
     if reads_text {
         check.cost("functions that share their name are left out")
     } else {
@@ -135,6 +142,13 @@ fn traceable(files: &KernelFiles, reads_text: bool) -> Check {
             .essential()
             .cost("nothing can be traced: which functions can be is not known")
     }
+}
+
+fn is_permission(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let cause = cause.downcast_ref::<io::Error>();
+        cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
+    })
 }
 
 fn by_type(known: Option<bool>, since: &str) -> (State, String) {

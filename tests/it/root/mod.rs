@@ -37,6 +37,7 @@ mod listing;
 mod main_job;
 mod misses;
 mod modules;
+mod not_started;
 mod on_load;
 mod output;
 mod reach;
