@@ -17,6 +17,7 @@ use object::ObjectSection;
 use object::read::{CompressedData, CompressionFormat};
 
 use super::dwarf::Section;
+use super::guard::guarded;
 use super::image::Elf;
 use super::inflate::{temporary_file, write_plain};
 use super::map::{map, map_writable};
@@ -73,11 +74,16 @@ pub(super) fn make_readable(
     thread::scope(|scope| {
         // This thread works, too. Where no other can be started it does everything.
         for _ in 1..n_threads.min(MOST_THREADS).min(sections.len()) {
-            let _ = thread::Builder::new().spawn_scoped(scope, work);
+            let _ = thread::Builder::new().spawn_scoped(scope, || guarded(work));
         }
         work();
     });
-    made.into_inner().unwrap_or_default().into_iter().collect()
+    let made = made.into_inner().unwrap_or_default();
+    if made.len() < sections.len() {
+        let name = sections.first().map_or("", |(id, _)| id.name());
+        return Err((name, io::Error::other("a thread that inflates it ended")));
+    }
+    made.into_iter().collect()
 }
 
 /// Whether the sections together stay within what a file of this size may have.
