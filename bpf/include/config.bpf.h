@@ -63,13 +63,13 @@ struct config {
 	__u32 show_success; /* sessions that succeed are shown too */
 	struct scope_rules rules[SCOPE_KINDS];
 	struct scope_rules comm_rules;
-	__u32 has_only_errors; /* see filter.bpf.h */
+	__u32 has_any_errors; /* see filter.bpf.h */
+	__u32 has_only_errors;
 	__u32 has_never_errors;
 	__u32 has_cookies; /* bpf_get_attach_cookie() exists */
 	__u32 has_task_btf; /* bpf_get_current_task_btf() exists: 5.11 */
 	__u32 finds_types_fast; /* see fill_who_by_type() */
 	__u32 stack_size; /* THREAD_SIZE: stacks of tasks are aligned to it */
-	__u32 reserved;
 };
 
 const volatile struct config cfg = {};

@@ -201,12 +201,14 @@ static __always_inline bool in_scope(void)
 }
 
 /*
- * -x and -X. User space looks at the chain; what can be told without it is decided here, before
- * anything is sent: a session in which nothing failed with a wanted error, or whose reported
- * failure, which is always the chain's first link, is an unwanted one.
+ * -x, -X and --any-error. User space looks at the chain; what can be told without it is decided
+ * here, before anything is sent. -x and -X mean the entry function's own result. Where that is no
+ * failure (a request was answered, or the function returns nothing) the first failure on the chain
+ * counts, which is not known here: then a session is left out only if nothing in it failed so.
  */
 
 /* By errno; bit 0 is NULL. */
+const volatile u64 any_errors[(MAX_ERRNO + 1) / 64] = {};
 const volatile u64 only_errors[(MAX_ERRNO + 1) / 64] = {};
 const volatile u64 never_errors[(MAX_ERRNO + 1) / 64] = {};
 
@@ -223,6 +225,21 @@ static __always_inline bool error_is_among(const volatile u64 *errors, s32 code)
 static __always_inline bool is_wanted_error(s32 code)
 {
 	return cfg.has_only_errors && error_is_among(only_errors, code);
+}
+
+/* Bits of session.wanted_errors: a call failed with an error of these. */
+enum wanted {
+	WANTED_ONLY = 1,
+	WANTED_ANY = 2,
+};
+
+static __always_inline u32 wanted_by(s32 code)
+{
+	u32 wanted = is_wanted_error(code) ? WANTED_ONLY : 0;
+
+	if (cfg.has_any_errors && error_is_among(any_errors, code))
+		wanted |= WANTED_ANY;
+	return wanted;
 }
 
 static __always_inline bool is_unwanted_error(s32 code)

@@ -40,7 +40,7 @@ struct session {
 	u32 generation; /* sessions that this slot has had */
 	u64 sp; /* see open_calls_at() */
 	s32 code; /* of the call that returns */
-	u32 has_wanted_error; /* see filter.bpf.h */
+	u32 wanted_errors; /* see filter.bpf.h */
 	u32 failed_top; /* see note_failure(); 0: nothing is noted */
 	u32 failed_depth;
 	u32 cut_top; /* see make_room(): where records were cut, and the next call's number then */

@@ -49,7 +49,7 @@ static void reset_session(struct session *session, u64 key, u32 slot, enum lane 
 	session->cap_top = 0;
 	session->captures = 0;
 	session->emitted = 0;
-	session->has_wanted_error = 0;
+	session->wanted_errors = 0;
 	session->failed_top = 0;
 	session->failed_depth = 0;
 	session->cut_seq = 0;

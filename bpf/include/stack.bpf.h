@@ -243,8 +243,7 @@ static __always_inline struct call_rec *failure_record(struct session *session, 
 {
 	struct call_rec *last;
 
-	if (is_wanted_error(code))
-		session->has_wanted_error = 1;
+	session->wanted_errors |= wanted_by(code);
 	if (repeats_last(session, frame, depth, call->result)) {
 		last = &session->out.calls[(session->out.top - 1) & (MAX_CALLS - 1)];
 		last->repeats++;
@@ -297,9 +296,15 @@ static __always_inline void keep_call(struct session *session, struct frame *fra
 
 static __always_inline bool has_other_errors(struct session *session)
 {
-	if (cfg.has_only_errors && !session->has_wanted_error)
+	s32 code = forgotten(session->code);
+
+	if (cfg.has_any_errors && !(session->wanted_errors & WANTED_ANY))
 		return true;
-	return is_unwanted_error(forgotten(session->code));
+	if (cfg.has_only_errors && code && !is_wanted_error(code))
+		return true;
+	if (cfg.has_only_errors && !(session->wanted_errors & WANTED_ONLY))
+		return true;
+	return is_unwanted_error(code);
 }
 
 /* The return of the entry function was never reported. */

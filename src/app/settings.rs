@@ -7,7 +7,7 @@ use crate::bpf::{
     ErrorSettings, Layout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings,
 };
 use crate::cli::Comm;
-use crate::config::Config;
+use crate::config::{Config, Errors};
 use crate::kernel::facts::KernelFiles;
 use crate::spec::{ErrnoSet, Pid};
 
@@ -33,10 +33,7 @@ pub(super) fn settings(
             u64::try_from(longer.as_nanos()).unwrap_or(u64::MAX)
         }),
         show_success: config.sessions.success,
-        errors: ErrorSettings {
-            only: config.sessions.errors.allow.as_ref().map(numbers),
-            never: config.sessions.errors.deny.as_ref().map(numbers),
-        },
+        errors: errors(&config.sessions.errors),
         scope: scope(config, command.and_then(Commanded::held), scoping),
         ring_bytes: config.ringbuf_bytes,
         max_sessions: max_sessions(files.n_threads(), command.is_some()),
@@ -59,6 +56,17 @@ fn max_sessions(n_threads: Option<u32>, has_command: bool) -> u32 {
         n_threads.saturating_mul(4)
     });
     wanted.clamp(fewest, MOST_SESSIONS)
+}
+
+/// What is nowhere on the chain is not the entry function's result either.
+fn errors(errors: &Errors) -> ErrorSettings {
+    let never = [&errors.deny, &errors.deny_any];
+    let never: Vec<u16> = never.into_iter().flatten().flat_map(numbers).collect();
+    ErrorSettings {
+        any: errors.allow_any.as_ref().map(numbers),
+        only: errors.allow.as_ref().map(numbers),
+        never: (!never.is_empty()).then_some(never),
+    }
 }
 
 fn numbers(errors: &ErrnoSet) -> Vec<u16> {

@@ -371,5 +371,7 @@ fn filter(config: &Config) -> ErrorFilter {
     ErrorFilter {
         only: errors.allow.clone(),
         never: errors.deny.clone(),
+        any: errors.allow_any.clone(),
+        none: errors.deny_any.clone(),
     }
 }

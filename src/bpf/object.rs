@@ -147,8 +147,9 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
         .as_deref_mut()
         .context("the object has no .rodata")?;
     rodata.cfg = config(settings);
-    let ErrorSettings { only, never } = &settings.errors;
+    let ErrorSettings { any, only, never } = &settings.errors;
     for (bits, errors) in [
+        (&mut rodata.any_errors, any),
         (&mut rodata.only_errors, only),
         (&mut rodata.never_errors, never),
     ] {
@@ -194,13 +195,13 @@ fn config(settings: &Settings) -> types::config {
             allowed: settings.scope.comms_allowed.len() as u32,
             denied: settings.scope.comms_denied.len() as u32,
         },
+        has_any_errors: u32::from(settings.errors.any.is_some()),
         has_only_errors: u32::from(settings.errors.only.is_some()),
         has_never_errors: u32::from(settings.errors.never.is_some()),
         has_task_btf: u32::from(layout.has_task_btf),
         has_cookies: u32::from(layout.has_cookies),
         finds_types_fast: u32::from(layout.finds_types_fast),
         stack_size: layout.stack_size,
-        reserved: 0,
     }
 }
 

@@ -183,8 +183,10 @@ impl ScopeSettings {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorSettings {
     /// A failing session in which none of these was returned is not sent; `None`: any is.
+    pub any: Option<Vec<u16>>,
+    /// A session whose entry function failed with none of these is not sent; `None`: any is.
     pub only: Option<Vec<u16>>,
-    /// A session that reports one of these is not sent.
+    /// A session whose entry function failed with one of these is not sent.
     pub never: Option<Vec<u16>>,
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::processes::Choice;
 use crate::spec::{BareUnit, ErrnoSet, parse_duration};
 
 /// Options of this heading.
@@ -16,8 +17,8 @@ pub struct Filtering {
     #[arg(short = 'S', long = "success", alias = "success-stacks")]
     pub success: bool,
 
-    /// Show only failures with these errors: EINVAL, -EINVAL, 22, -22 or NULL. Comma list,
-    /// repeatable [default: any]
+    /// Show only calls of entry functions that return these errors: EINVAL, -EINVAL, 22, -22 or
+    /// NULL. Comma list, repeatable [default: any]
     #[arg(
         short = 'x',
         long = "errors",
@@ -27,7 +28,7 @@ pub struct Filtering {
     )]
     pub errors: Vec<ErrnoSet>,
 
-    /// Do not show failures with these errors. Comma list, repeatable
+    /// Do not show calls of entry functions that return these errors. Comma list, repeatable
     #[arg(
         short = 'X',
         long = "no-errors",
@@ -36,6 +37,16 @@ pub struct Filtering {
         allow_hyphen_values = true
     )]
     pub no_errors: Vec<ErrnoSet>,
+
+    /// Show only failures with one of these errors anywhere on the chain, from the entry function
+    /// down to the culprit; with `!` only those without: `EPERM,!ENOENT`. Comma list, repeatable
+    #[arg(
+        long = "any-error",
+        value_name = "ERRNO",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
+    pub any_errors: Vec<Choice<ErrnoSet>>,
 
     /// Show only calls that took at least this long: 500us, 10ms, 2s; a bare number is
     /// milliseconds [default: any]

@@ -382,12 +382,26 @@ fn sessions(filtering: Filtering) -> Result<Sessions, UsageError> {
         success,
         errors,
         no_errors,
+        any_errors,
         longer,
     } = filtering;
+    let (wanted, unwanted): (Vec<_>, Vec<_>) =
+        any_errors.into_iter().partition(|choice| choice.wanted);
+    let sets = |choices: Vec<Choice<ErrnoSet>>| choices.into_iter().map(|choice| choice.what);
     let errors = Errors {
         allow: merged(errors),
         deny: merged(no_errors),
+        allow_any: merged(sets(wanted).collect()),
+        deny_any: merged(sets(unwanted).collect()),
     };
+    if let (Some(allow), Some(deny)) = (&errors.allow_any, &errors.deny_any)
+        && let Some(both) = allow.common(deny)
+    {
+        return Err(UsageError::new(format!(
+            "{both} is both wanted and, with a `!`, not wanted (--any-error)"
+        ))
+        .hint("leave out one of the two"));
+    }
     if let (Some(allow), Some(deny)) = (&errors.allow, &errors.deny)
         && let Some(both) = allow.common(deny)
     {

@@ -194,10 +194,14 @@ pub struct Sessions {
 /// Which errors are shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errors {
-    /// Only these.
+    /// Only these as the result.
     pub allow: Option<ErrnoSet>,
     /// Not these.
     pub deny: Option<ErrnoSet>,
+    /// Only with one of these on the chain.
+    pub allow_any: Option<ErrnoSet>,
+    /// Not with one of these on the chain.
+    pub deny_any: Option<ErrnoSet>,
 }
 
 /// How much stacks show.

@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "{\"schema\":1,\"kind\":\"container\",\"name\":null,\"id\":\"box\",\"runtime\":\"lxc\",\
-             \"image\":null,\"pod\":null,\"namespace\":null,\"processes\":0,\"cgroup\":\"\"}\n"
+             \"image\":null,\"pod\":null,\"namespace\":null,\"processes\":0,\"cgroup\":\"\",\"user\":null}\n"
         );
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Which sessions are shown: by process, by name, by error, by time; and that the sums are right.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{self, Command};
 
-use super::harness::{Report, Trace, kernel, simfail_program};
+use super::harness::{Report, Trace, kernel, program, simfail_program};
 use super::sys;
 
 const BPF: &[&str] = &["-e", "*_sys_bpf", "-sn"];
@@ -131,6 +132,30 @@ fn what_failed_in_an_answer_is_not_left_out_as_null() {
         let n_shown = report.of("simfail").len();
         assert_eq!(n_shown, 1, "{filter:?}: {:?}", report.summary);
     }
+}
+
+/// Of a file that may not be read, the check for a capability says EPERM and the call EACCES.
+#[test]
+fn x_means_the_result_and_any_error_the_chain() {
+    let path = "/tmp/filters-private";
+    std::fs::write(path, "").unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let shown = |filter: &[&str]| {
+        let mut command = program(&["-e", "*_sys_openat", "-a", "cap_capable", "--json"]);
+        command.args(filter).args(["-n", "cat", "--user", "nobody"]);
+        command.args(["-o", "/tmp/filters-out", "--", "cat", path]);
+        let ended = Trace::spawn(command).wait();
+        assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+        let out = std::fs::read_to_string("/tmp/filters-out").unwrap();
+        out.matches("\"kind\":\"session\"").count()
+    };
+    assert_eq!(shown(&["-x", "EACCES"]), 1);
+    assert_eq!(shown(&["-x", "EPERM"]), 0);
+    assert_eq!(shown(&["-X", "EPERM,ENOENT"]), 1);
+    assert_eq!(shown(&["-X", "EACCES,ENOENT"]), 0);
+    assert_eq!(shown(&["--any-error", "EPERM"]), 1);
+    assert_eq!(shown(&["--any-error", "EACCES,!EPERM"]), 0);
+    assert_eq!(shown(&["--any-error", "EACCES", "-X", "ENOENT"]), 1);
 }
 
 #[test]
