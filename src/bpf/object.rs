@@ -7,7 +7,6 @@
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
-use std::process;
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
@@ -188,7 +187,7 @@ fn config(settings: &Settings) -> types::config {
         preempt_offset,
         at: task_layout(layout.task),
         max_depth: settings.max_depth,
-        own_tgid: process::id(),
+        own_tgid: sys::own_tgid(),
         show_success: u32::from(settings.show_success),
         rules: scope::counts(&settings.scope),
         comm_rules: types::scope_rules {

@@ -8,13 +8,14 @@
 //! the module's start before we are told.) Probes of tracefs outlive their makers, so a child
 //! process watches over us and removes them however we end.
 
+use std::collections::hash_map::RandomState;
 use std::fs::{self, OpenOptions};
+use std::hash::{BuildHasher, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::super::object::Loaded;
 use super::super::rlimit::those_that_fit;
@@ -41,7 +42,8 @@ impl Backend for OnLoad {
         let mut refused = Vec::new();
         let functions = those_that_fit(functions, DESCRIPTORS, &mut refused)?;
         let tracefs = loaded.tracefs.as_deref().context("no tracefs")?;
-        let probes = Probes::new(tracefs);
+        remove_leftovers(tracefs);
+        let probes = Probes::new(tracefs)?;
         let mut links = Links {
             guardian: Some(probes.watched(functions)?),
             refused,
@@ -61,6 +63,40 @@ impl Backend for OnLoad {
     }
 }
 
+/// How the names of groups begin; the id of the process follows.
+const PREFIX: &str = "retsnoop_";
+
+/// Removes the probes of processes that are gone and whose guardians were killed with them. Only
+/// where all processes are seen: elsewhere the living may look dead.
+fn remove_leftovers(tracefs: &Path) {
+    if !sys::is_in_first_pid_namespace() {
+        return;
+    }
+    let path = tracefs.join("kprobe_events");
+    let events = fs::read_to_string(&path).unwrap_or_default();
+    let is_gone = |pid: u32| !Path::new("/proc").join(pid.to_string()).exists();
+    for name in leftovers(&events, is_gone) {
+        // One that is in use is refused, and is somebody's.
+        let opened = OpenOptions::new().append(true).open(&path);
+        let _ = opened.and_then(|mut events| events.write_all(format!("-:{name}\n").as_bytes()));
+    }
+}
+
+/// Our probes in the list of all whose processes are gone.
+fn leftovers(events: &str, is_gone: impl Fn(u32) -> bool) -> Vec<&str> {
+    let names = events.lines().filter_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        rest.split_whitespace().next()
+    });
+    let of_the_gone = names.filter(|name| {
+        let process = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split_once('_'));
+        process.is_some_and(|(pid, _)| pid.parse().is_ok_and(&is_gone))
+    });
+    of_the_gone.collect()
+}
+
 /// Probes of tracefs, in a group of their own.
 struct Probes<'a> {
     tracefs: &'a Path,
@@ -68,12 +104,16 @@ struct Probes<'a> {
 }
 
 impl<'a> Probes<'a> {
-    fn new(tracefs: &'a Path) -> Self {
+    /// The name of the group is nobody else's: a probe of a name that is there would be added to
+    /// that one. Containers that share tracefs have the same process ids.
+    fn new(tracefs: &'a Path) -> Result<Self> {
         let number = N_GROUPS.fetch_add(1, Ordering::Relaxed);
-        Self {
-            tracefs,
-            group: format!("retsnoop_{}_{number}", process::id()),
+        let random = RandomState::new().build_hasher().finish() as u32;
+        let group = format!("{PREFIX}{}_{random:08x}_{number}", sys::own_tgid());
+        if tracefs.join("events").join(&group).exists() {
+            bail!("tracefs has a group `{group}` already");
         }
+        Ok(Self { tracefs, group })
     }
 
     fn events(&self) -> PathBuf {
@@ -110,5 +150,21 @@ impl<'a> Probes<'a> {
         let id = self.tracefs.join("events").join(name).join("id");
         let id = fs::read_to_string(id)?;
         id.trim().parse().context("an event without a number")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::leftovers;
+
+    #[test]
+    fn probes_of_processes_that_are_gone_are_found_and_no_others() {
+        let events = "p:retsnoop_17_0_0/p5 null_blk:null_init\n\
+            r8:retsnoop_17_89abcdef_0/r5 null_blk:null_init\n\
+            p:retsnoop_18_89abcdef_0/p5 null_blk:null_init\n\
+            p:kprobes/retsnoop_17_0 vfs_read\n\
+            p:retsnoop_x_0/p5 vfs_read\n\nnonsense\n";
+        let found = leftovers(events, |pid| pid == 17);
+        assert_eq!(found, ["retsnoop_17_0_0/p5", "retsnoop_17_89abcdef_0/r5"]);
     }
 }

@@ -2,7 +2,7 @@
 //! Which sessions are shown: by process, by name, by error, by time; and that the sums are right.
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::{self, Command};
+use std::process::{self, Command, Stdio};
 
 use super::harness::{Report, Trace, kernel, program, simfail_program};
 use super::sys;
@@ -35,6 +35,20 @@ fn p_shows_only_that_process() {
     assert_eq!(report.sessions[0].tgid(), u64::from(process::id()));
     // What is out of scope does not even start a session.
     assert_eq!(report.summary.count("started"), 1);
+}
+
+/// There we have another number than the kernel has for us, and mostly 1: the first process of all.
+#[test]
+fn in_a_pid_namespace_of_our_own_we_do_not_trace_ourselves() {
+    let traced = program(&["-e", "*_sys_openat", "-S", "-n", "retsnoop-rs", "--json"]);
+    let mut command = Command::new("unshare");
+    command.args(["-pf", "--mount-proc", "--kill-child"]);
+    command.arg(traced.get_program()).args(traced.get_args());
+    command
+        .args(["--no-cache", "--duration", "2"])
+        .stdout(Stdio::piped());
+    let report = Trace::spawn(command).wait().report();
+    assert_eq!(report.summary.count("started"), 0, "{}", report.stderr);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! Functions of modules that are armed before they are loaded.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -53,6 +54,24 @@ fn failed(arguments: &[&str], module: &[&str]) -> Report {
     // The prompt is back: nothing is left.
     assert!(!probes().contains("retsnoop"), "{}", probes());
     report
+}
+
+/// As a group kill leaves it, which takes the guardian, too.
+#[test]
+fn probes_that_a_killed_run_left_are_removed_by_the_next() {
+    // `PID_MAX_LIMIT`: no process ever has it.
+    let left = "retsnoop_4194304_0_0/p1";
+    let mut events = fs::File::options()
+        .append(true)
+        .open("/sys/kernel/tracing/kprobe_events")
+        .unwrap();
+    events
+        .write_all(format!("p:{left} do_sys_openat2\n").as_bytes())
+        .unwrap();
+    assert!(probes().contains(left));
+    let trace = Trace::start(ON_LOAD);
+    assert!(!probes().contains(left), "{}", probes());
+    trace.finish();
 }
 
 #[test]
