@@ -30,10 +30,14 @@ impl Closing {
             .collect();
         let (done, doing) = pipe()?;
         let (wait, begin) = pipe()?;
-        let gate = [wait.as_raw_fd(), begin.as_raw_fd()];
+        let gate = wait.as_raw_fd();
         let mut children = Vec::new();
-        for number in 0..raw.len() {
-            if let Ok(child) = fork(|| close_lane(&raw, number, gate)) {
+        for lane in &raw {
+            // Sorted before the fork: a child allocates nothing.
+            let mut keep = lane.clone();
+            keep.extend([gate, doing.as_raw_fd()]);
+            keep.sort_unstable();
+            if let Ok(child) = fork(|| close_lane(lane, &keep, gate)) {
                 children.push(child);
             }
         }
@@ -70,31 +74,36 @@ impl Closing {
     }
 }
 
-/// In a child. `gate` is a pipe: nothing comes out of it, and it ends when all others have closed
-/// what is to be closed here.
-fn close_lane(lanes: &[Vec<RawFd>], number: usize, [wait, begin]: [RawFd; 2]) {
+/// In a child. Nothing comes out of the pipe `gate`, which ends when all others have closed what is
+/// to be closed here.
+fn close_lane(lane: &[RawFd], keep: &[RawFd], gate: RawFd) {
     // SAFETY: takes no argument. Signals of the terminal are not for us any more.
     unsafe { libc::setsid() };
-    // Whoever reads our output need not wait for us.
-    for fd in 0..3 {
-        close(fd);
-    }
-    let others = lanes.iter().enumerate().filter(|(lane, _)| *lane != number);
-    for (_, lane) in others {
-        for fd in lane {
-            close(*fd);
-        }
-    }
-    close(begin);
+    // What others are to close, and our output under whatever number: who reads it need not wait for
+    // us.
+    close_all_but(keep);
     let mut byte = 0_u8;
     // SAFETY: there is room for one byte. Signals are blocked: it ends with the pipe.
-    unsafe { libc::read(wait, (&raw mut byte).cast(), 1) };
-    for fd in &lanes[number] {
-        close(*fd);
+    unsafe { libc::read(gate, (&raw mut byte).cast(), 1) };
+    for fd in lane {
+        // SAFETY: the child has nothing that owns a descriptor.
+        unsafe { libc::close(*fd) };
     }
 }
 
-fn close(fd: RawFd) {
-    // SAFETY: the child has nothing that owns a descriptor.
-    unsafe { libc::close(fd) };
+/// Closes all descriptors but these, which are in ascending order.
+fn close_all_but(keep: &[RawFd]) {
+    let mut from = 0;
+    for fd in keep {
+        if *fd > from {
+            close_range(from, fd - 1);
+        }
+        from = fd + 1;
+    }
+    close_range(from, RawFd::MAX);
+}
+
+fn close_range(first: RawFd, last: RawFd) {
+    // SAFETY: takes numbers; the child has nothing that owns a descriptor.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
 }
