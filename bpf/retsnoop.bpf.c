@@ -20,6 +20,7 @@
 #include "follow.bpf.h"
 #include "guard.bpf.h"
 #include "session.bpf.h"
+#include "capture.bpf.h"
 #include "emit.bpf.h"
 #include "frames.bpf.h"
 #include "records.bpf.h"
@@ -36,6 +37,13 @@ struct rec_stack rec_stack_root = {};
 struct rec_session rec_session_root = {};
 struct rec_context rec_context_root = {};
 struct rec_cgroup rec_cgroup_root = {};
+
+/*
+ * Programs of tracepoints. Since a46023d5616e ("tracing: Guard __DECLARE_TRACE() use of
+ * __DO_TRACE_CALL() with SRCU-fast") they may be preempted, and run beside another one on the same
+ * CPU. None of them has per-CPU state of its own: what they know is on their stacks, in maps with
+ * locks, in counters that are added to atomically, and in the session of the task they run in.
+ */
 
 /* A session dies with its task: exit system calls and dying tasks never return. */
 SEC("raw_tracepoint/sched_process_exit")

@@ -20,7 +20,8 @@ static __always_inline u64 regs_result(const struct pt_regs *regs)
 
 /* Where a function's return address stands in its trampoline's frame, seen from the result: that is
  * followed by the saved frame pointer and, where the function calls its trampoline, by an address
- * in the function itself. (It jumps there instead since 7.0, where it can.) */
+ * in the function itself. (Since 402e44b31e9d, "bpf: implement "jmp" mode for
+ * trampoline", it jumps there instead, where it can.) */
 #define TRAMPOLINE_CALL_SITE 16
 
 static __always_inline u64 trampoline_call_site(u64 at, u64 ip)

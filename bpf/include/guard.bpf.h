@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Keeps our programs out of what our programs call. The kernel keeps a kprobe program out of
- * kprobe programs and (since 5.12) a trampoline's out of itself; but trampolines run inside helpers
+ * kprobe programs and (since 5.12, ca06f55b9002 "bpf: Add per-program
+ * recursion prevention mechanism") a trampoline's out of itself; but trampolines run inside helpers
  * that other programs of ours call, and kprobe programs inside trampolines'. A run with one such
  * back end alone does without.
  */
@@ -12,6 +13,11 @@ struct guard {
 	u64 saved;
 };
 
+/* Per CPU, without a lock. What may come in between on this CPU is an interrupt, whose program puts
+ * back what it found, or, where the kernel preempts programs of trampolines, another task: its key
+ * differs, so that it enters, and puts back ours. We then find ours or, if we have moved on, a key
+ * that is nobody's any more: a call of that task is let in once that should not be, or the other
+ * way round. Sessions do not depend on it, only on their own task. */
 static __always_inline u64 *guard_of_cpu(void)
 {
 	return &guards[bpf_get_smp_processor_id() & (MAX_CPUS - 1)];

@@ -40,6 +40,8 @@ struct tick {
 
 struct tick ticks[MAX_CPUS] = {};
 
+/* Per CPU, without a lock: an interrupt or a task in between may count one call twice or not at
+ * all, which is within what sampling misses anyway. */
 static __always_inline bool is_sampled(void)
 {
 	volatile u32 *left = &ticks[bpf_get_smp_processor_id() & (MAX_CPUS - 1)].left;

@@ -68,6 +68,8 @@ struct stats {
 	u64 stack_ring_full;
 	u64 stalled; /* not opened, because user space has stopped to read */
 	u64 unrecognized; /* calls of entry functions that is_entry() did not recognize */
+	u64 not_handed; /* calls and returns that were not seen, because a tail call failed */
+	u64 lost_slots; /* slots that could not be given back */
 };
 
 /* Wire key in the cache: the low 48 bits of the task pointer (or a lane and CPU), then the slot. */
@@ -96,7 +98,8 @@ struct {
 	__type(value, struct session);
 } slots SEC(".maps");
 
-/* Slots that are free. A pool: initialising a 10 KB hash value is dear. */
+/* Slots that are free. A pool: initialising a hash value of 17 KB at each start would take
+ * longer than all the rest. */
 struct {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(max_entries, 2048); /* as `slots` */

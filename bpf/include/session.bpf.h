@@ -75,6 +75,15 @@ static void reset_session(struct session *session, u64 key, u32 slot, enum lane 
 	session->key = key;
 }
 
+/* A queue refuses only while another context on this CPU holds its lock, so the second try is made
+ * when that is over; it is never full. */
+static __always_inline void give_back(u32 slot)
+{
+	if (bpf_map_push_elem(&free_slots, &slot, BPF_ANY) &&
+	    bpf_map_push_elem(&free_slots, &slot, BPF_ANY))
+		COUNT(lost_slots);
+}
+
 static struct session *open_session(u64 key, enum lane lane, u64 now)
 {
 	struct task_cache_entry *entry = cache_entry(key);
@@ -91,7 +100,7 @@ static struct session *open_session(u64 key, enum lane lane, u64 now)
 	}
 	session = bpf_map_lookup_elem(&slots, &slot);
 	if (!session || bpf_map_update_elem(&sessions, &key, &slot, BPF_ANY)) {
-		bpf_map_push_elem(&free_slots, &slot, BPF_ANY);
+		give_back(slot);
 		COUNT(no_slot);
 		return NULL;
 	}
@@ -111,13 +120,15 @@ static __noinline void close_session(struct session *session)
 	struct task_cache_entry *entry = cache_entry(key);
 
 	session->key = 0;
+	/* Where that fails an entry stays that leads to a slot of another key: nobody follows it,
+	 * and the next session of this task overwrites it. */
 	bpf_map_delete_elem(&sessions, &key);
 	if (entry->packed >> 16 == key)
 		*(volatile u64 *)&entry->packed = 0;
 	__sync_fetch_and_add(&entry->n_sessions, -1);
 	if (session->out.lane != LANE_TASK)
 		__sync_fetch_and_add(&interrupt_sessions, -1);
-	bpf_map_push_elem(&free_slots, &slot, BPF_ANY);
+	give_back(slot);
 }
 
 #endif

@@ -3,7 +3,8 @@
  * Trampolines that share most of their programs. Each function has programs of its own, but these
  * only tell whether a call is of interest, and go on in one that was verified once, by a tail call.
  * Debian's 5.10 has nothing against that; its 6.1 and later ones refuse tail calls between programs
- * of functions whose types differ.
+ * of functions whose types differ (28ead3eaabc1 "bpf: Prevent tail call between progs attached to
+ * different hooks", 6.12 and backports).
  *
  * A tail call brings nothing along but the context, so the tag is handed over on the CPU, in a
  * stack: an interrupt's programs put theirs on top and take it again before we go on. That is so
@@ -44,15 +45,18 @@ static __always_inline void go_on_in(void *ctx, void *programs, u64 tag)
 	volatile struct handover *handover = handover_of_cpu();
 	u64 n = handover->n;
 
-	if (n >= MAX_HANDED)
+	if (n >= MAX_HANDED) {
+		COUNT(not_handed);
 		return;
+	}
 	/* In this order: who interrupts us takes the next place. */
 	handover->n = n + 1;
 	handover->tags[n] = tag;
 	/* Were the index known, the kernel would make a jump of it, and change the code of every
 	 * function's programs when the array is emptied. */
 	bpf_tail_call(ctx, programs, unknown(0));
-	/* It is empty: the run ends. */
+	/* It is empty (the run ends), or the kernel allows no more tail calls in this chain. */
+	COUNT(not_handed);
 	handover->n = n;
 }
 

@@ -44,6 +44,18 @@ fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
             stats.unrecognized
         ));
     }
+    if stats.not_handed > 0 {
+        diag.warning(format_args!(
+            "{} calls and returns were not seen, because a tail call failed: chains may lack calls",
+            stats.not_handed
+        ));
+    }
+    if stats.lost_slots > 0 {
+        diag.warning(format_args!(
+            "room for {} sessions was lost to a lock of the kernel's",
+            stats.lost_slots
+        ));
+    }
     if stats.ring_full + stats.stack_ring_full > 0 {
         diag.hint("a larger buffer (--ringbuf-size), fewer functions or -x lose less");
     }

@@ -29,6 +29,10 @@ pub struct KernelStats {
     /// Calls of entry functions that were told by their cookies, because the kernel reported
     /// another address than was expected.
     pub unrecognized: u64,
+    /// Calls and returns that were not seen because a tail call failed.
+    pub not_handed: u64,
+    /// Room for sessions that is lost for the rest of the run.
+    pub lost_slots: u64,
 }
 
 /// How often a function was called so far: numbers that wrap.

@@ -388,6 +388,8 @@ impl<'obj> Tracer<'obj> {
             stack_ring_full: stats.stack_ring_full,
             stalled: stats.stalled,
             unrecognized: stats.unrecognized,
+            not_handed: stats.not_handed,
+            lost_slots: stats.lost_slots,
         }
     }
 

@@ -135,8 +135,8 @@ pub enum PatchSite {
     Nop,
     /// It is traced: a call of this address.
     Call(Addr),
-    /// It is traced by a trampoline that does not return here, as newer kernels (7.3 does) make them
-    /// where nothing has to be done after the function: a jump to this address.
+    /// It is traced by a BPF trampoline that is entered by a jump, to this address: 402e44b31e9d
+    /// ("bpf: implement "jmp" mode for trampoline").
     Jump(Addr),
     /// It is being changed right now.
     Changing,

@@ -2,7 +2,8 @@
 //! Links that take all of their functions or none, and do not say which one they mind.
 //!
 //! A refused batch is halved until the culprits stand alone. (6.7 to 6.11 refuse large batches of
-//! kprobe.multi with `ENOMEM`, an objpool bug; halving is the answer to that, too.)
+//! kprobe.multi with `ENOMEM`, until aff1871bfc81 "objpool: fix choosing allocation for percpu
+//! slots"; halving is the answer to that, too.)
 
 use std::io;
 use std::os::fd::OwnedFd;

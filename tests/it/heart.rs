@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The algorithm of the kernel side (`bpf/include/stack.bpf.h`) without a kernel: compiled as an
+//! ordinary program with gcc's sanitizers, fed with calls and returns.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use tempfile::TempDir;
+
+/// Result classes of `events.h`.
+const VOID: u32 = 0;
+const POINTER: u32 = 1;
+const INT: u32 = 4;
+/// Its failure counts though its callers succeed.
+const ANSWERS: u32 = 0x80;
+
+/// Tops of the stacks of a task and of a CPU's interrupts.
+const TASK: u64 = 0xffff_c900_0001_3f00;
+const INTERRUPT: u64 = 0xffff_c900_0800_3f00;
+
+static PROGRAM: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("heart");
+    let compiled = Command::new("gcc")
+        .current_dir(root)
+        .args(["-O1", "-g", "-std=gnu11", "-fsanitize=undefined,address"])
+        .args(["-fno-sanitize-recover", "-Wno-unknown-pragmas"])
+        .args([
+            "-Ibpf/include",
+            "-Ivmlinux/x86_64",
+            "tests/heart/stack.c",
+            "-o",
+        ])
+        .arg(&program)
+        .status();
+    assert!(compiled.unwrap().success(), "gcc failed");
+    (directory, program)
+});
+
+/// Calls and returns of a lane.
+struct Script {
+    text: String,
+    stack: u64,
+    lane: u32,
+}
+
+impl Script {
+    fn new() -> Self {
+        Self {
+            text: String::new(),
+            stack: TASK,
+            lane: 0,
+        }
+    }
+
+    fn call(&mut self, func: u32, class: u32, depth: u64) -> &mut Self {
+        self.any_call(func, class, depth, 0)
+    }
+
+    /// A call that may open a session.
+    fn entry(&mut self, func: u32) -> &mut Self {
+        self.any_call(func, INT | ANSWERS, 0, 1)
+    }
+
+    fn any_call(&mut self, func: u32, class: u32, depth: u64, opens: u32) -> &mut Self {
+        let sp = self.stack - 0x40 * depth;
+        let lane = self.lane;
+        writeln!(self.text, "c {func} {class} {sp:x} {lane} {opens}").unwrap();
+        self
+    }
+
+    fn ret(&mut self, func: u32, depth: u64, result: i64) -> &mut Self {
+        let sp = self.stack - 0x40 * depth;
+        let lane = self.lane;
+        writeln!(self.text, "r {func} {sp:x} {lane} {result}").unwrap();
+        self
+    }
+
+    /// Calls and returns from now on come from another stack, or in another lane.
+    fn on(&mut self, stack: u64, lane: u32) -> &mut Self {
+        (self.stack, self.lane) = (stack, lane);
+        self
+    }
+
+    /// What the program prints: sessions with their calls, and the sums.
+    fn run(&self) -> Vec<String> {
+        let mut child = Command::new(&PROGRAM.1)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let text = self.text.clone();
+        let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap().unwrap();
+        assert!(output.status.success(), "{}", self.text);
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// The functions of the calls that were kept.
+fn kept(lines: &[String]) -> Vec<u32> {
+    let calls = lines.iter().filter_map(|line| line.strip_prefix("call "));
+    calls
+        .map(|call| call.split(' ').next().unwrap().parse().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_failure_travels_up() {
+    let lines = Script::new()
+        .entry(0)
+        .call(1, INT, 1)
+        .call(2, INT, 2)
+        .ret(2, 2, 0)
+        .call(3, INT, 2)
+        .ret(3, 2, -22)
+        .ret(1, 1, -22)
+        .ret(0, 0, -22)
+        .run();
+    assert_eq!(
+        lines[0],
+        "session overwritten 0 cut 0 unreturned 0 unmatched 0"
+    );
+    assert_eq!(kept(&lines), [2, 3, 1, 0]);
+    assert_eq!(lines[5], "started 1 shown 1 succeeded 0 abandoned 0");
+}
+
+/// btrfs with a missing device: `kernfs_find_ns` was blamed, which `deactivate_locked_super` calls
+/// long after `open_ctree` had failed.
+#[test]
+fn failures_of_the_cleanup_do_not_overwrite_the_one_before() {
+    let mut script = Script::new();
+    script
+        .entry(0)
+        .call(1, INT, 1)
+        .call(2, INT, 2)
+        .ret(2, 2, -22);
+    script.call(3, VOID, 2);
+    for round in 0..200 {
+        let func = 10 + round % 2;
+        script.call(func, VOID, 3).call(20, POINTER, 4);
+        script.ret(20, 4, 0).ret(func, 3, 0);
+    }
+    let lines = script.ret(3, 2, 0).ret(1, 1, -22).ret(0, 0, -22).run();
+    let kept = kept(&lines);
+    assert_eq!(kept[0], 2, "{lines:#?}");
+    assert_eq!(kept[kept.len() - 3..], [3, 1, 0], "{lines:#?}");
+    assert!(
+        lines[0].starts_with("session overwritten 0 cut "),
+        "{}",
+        lines[0]
+    );
+    // Its stack was not overwritten either.
+    assert_eq!(
+        lines[1],
+        "call 2 depth 2 result -22 flags 1 times 1 stack 1"
+    );
+}
+
+/// A failure that was handled makes room for the one that counts.
+#[test]
+fn a_failure_after_a_handled_one_is_kept() {
+    let mut script = Script::new();
+    script.entry(0).call(1, INT, 1).ret(1, 1, -2);
+    script.call(2, INT, 1).ret(2, 1, 0);
+    script
+        .call(3, INT, 1)
+        .call(4, INT, 2)
+        .ret(4, 2, -22)
+        .ret(3, 1, -22);
+    for round in 0..200 {
+        let func = 10 + round % 2;
+        script.call(func, VOID, 1).call(20, POINTER, 2);
+        script.ret(20, 2, 0).ret(func, 1, 0);
+    }
+    let lines = script.ret(0, 0, -22).run();
+    assert_eq!(kept(&lines)[..4], [1, 2, 4, 3], "{lines:#?}");
+}
+
+#[test]
+fn what_a_forgiven_call_had_is_given_up_though_records_were_cut_meanwhile() {
+    let mut script = Script::new();
+    script.entry(0).call(1, INT, 1).ret(1, 1, -22);
+    script.call(2, INT, 1);
+    for round in 0..100 {
+        let func = 10 + round % 2;
+        script.call(func, INT, 2).ret(func, 2, -5);
+    }
+    let lines = script.ret(2, 1, 0).ret(0, 0, -22).run();
+    assert_eq!(kept(&lines), [1, 2, 0], "{lines:#?}");
+}
+
+/// Of 567 sessions 115 were dropped as "return never seen".
+#[test]
+fn an_interrupt_before_it_is_counted_is_no_call_of_the_task() {
+    for stack in [INTERRUPT, TASK - (INTERRUPT - TASK)] {
+        let lines = Script::new()
+            .entry(0)
+            .call(1, INT, 1)
+            .on(stack, 0)
+            .call(5, INT, 0)
+            .ret(5, 0, -1)
+            .on(TASK, 0)
+            .ret(1, 1, -22)
+            .ret(0, 0, -22)
+            .run();
+        assert_eq!(kept(&lines), [1, 0], "{lines:#?}");
+        assert_eq!(
+            lines[0],
+            "session overwritten 0 cut 0 unreturned 0 unmatched 0"
+        );
+    }
+}
+
+#[test]
+fn the_next_interrupt_on_another_stack_ends_the_session_of_the_one_before() {
+    let lines = Script::new()
+        .on(INTERRUPT, 1)
+        .entry(0)
+        .on(TASK, 1)
+        .entry(0)
+        .ret(0, 0, -22)
+        .run();
+    assert_eq!(kept(&lines), [0]);
+    assert_eq!(
+        lines.last().unwrap(),
+        "started 2 shown 1 succeeded 0 abandoned 1"
+    );
+}
+
+#[test]
+fn an_entry_function_that_fails_in_a_session_that_succeeds_is_sent() {
+    let script = |class| {
+        let mut script = Script::new();
+        script
+            .entry(0)
+            .call(1, class, 1)
+            .ret(1, 1, -19)
+            .ret(0, 0, 36);
+        script.run()
+    };
+    assert_eq!(kept(&script(INT | ANSWERS)), [1, 0]);
+    assert_eq!(script(INT), ["started 1 shown 0 succeeded 1 abandoned 0"]);
+}
+
+#[test]
+fn a_lost_return_costs_a_mark_and_not_the_session() {
+    let lines = Script::new()
+        .entry(0)
+        .call(1, INT, 1)
+        .call(2, INT, 2)
+        .call(3, INT, 1)
+        .ret(3, 1, -22)
+        .ret(0, 0, -22)
+        .run();
+    assert!(lines[0].contains("unreturned 2"), "{lines:#?}");
+    // The third has the first one's stack pointer, as if that had jumped to it.
+    assert_eq!(kept(&lines), [2, 3, 1, 0]);
+}
+
+/// Whatever is lost, nothing is written where it should not be, and the sums are right.
+#[test]
+fn random_calls_and_returns_add_up() {
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move |below: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % below
+    };
+    let mut script = Script::new();
+    let mut depths = [0_u64; 2];
+    for _ in 0..300_000 {
+        let lane = random(40) / 39;
+        let stack = [TASK, INTERRUPT][lane as usize];
+        let stack = if random(50) == 0 {
+            INTERRUPT + (8 << 14)
+        } else {
+            stack
+        };
+        script.on(stack, lane as u32);
+        let depth = &mut depths[lane as usize];
+        let func = 1 + random(30) as u32;
+        if random(2) == 0 {
+            if *depth == 0 {
+                script.entry(0);
+            } else if random(20) != 0 {
+                script.call(
+                    func,
+                    [VOID, POINTER, INT, INT | ANSWERS][func as usize % 4],
+                    *depth,
+                );
+            }
+            *depth = (*depth + 1).min(80);
+        } else {
+            *depth = depth.saturating_sub(1 + random(20) / 19);
+            let func = if *depth == 0 { 0 } else { func };
+            script.ret(func, *depth, [0, -22, 0, -2, 1][random(5) as usize]);
+        }
+    }
+    let lines = script.run();
+    let sums: Vec<u64> = lines
+        .last()
+        .unwrap()
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [started, shown, succeeded, abandoned] = sums[..] else {
+        panic!("{sums:?}");
+    };
+    let ended = shown + succeeded + abandoned;
+    assert!(started > 1000 && shown > 100, "{sums:?}");
+    // One of the task and one of the interrupts may be open.
+    assert!(ended <= started && started - ended <= 2, "{sums:?}");
+}
