@@ -2,6 +2,7 @@
 //! What a trace may cost: functions that are called too often go, the others stay; nobody who
 //! reads, nothing that is done.
 
+use std::fs;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::harness::Trace;
+use super::harness::{Trace, attaches_slowly, program};
 use super::sys;
 
 /// A thread that calls `close(-1)` as fast as it can.
@@ -167,6 +168,58 @@ fn while_a_function_is_taken_out_no_call_of_the_others_is_missed() {
         "{started} of {n_calls} calls, {withheld} withheld: {}",
         report.stderr
     );
+}
+
+/// To attach to thousands of functions anew takes seconds, in which output stood still.
+#[test]
+fn sessions_are_shown_while_thousands_of_functions_are_attached_anew() {
+    // Where functions are attached to one by one, one is taken out without touching the others.
+    let (functions, at_most) = if attaches_slowly() {
+        ("map_create", Duration::from_millis(1000))
+    } else {
+        ("{a,b,c,d,e,f}*", Duration::from_millis(500))
+    };
+    let file = format!("/tmp/anew-{}", sys::unique());
+    let globs = ["-e", "*_sys_bpf", "-e", "__x64_sys_close", "-a", functions];
+    let options = [
+        "-sn",
+        "-n",
+        "steady",
+        "--max-rate",
+        "20000",
+        "--json",
+        "-o",
+        &file,
+    ];
+    let trace = Trace::spawn(program(&[&globs[..], &options].concat())).ready();
+    let n_lines = || fs::read_to_string(&file).unwrap().lines().count();
+    // How long after its failure a call is shown.
+    let show_one = || {
+        let (before, failed) = (n_lines(), Instant::now());
+        sys::fail_bpf();
+        while n_lines() == before {
+            assert!(failed.elapsed() < Duration::from_secs(60), "{}", n_lines());
+            thread::sleep(Duration::from_millis(1));
+        }
+        failed.elapsed()
+    };
+    let longest = thread::scope(|scope| {
+        let steady = scope.spawn(|| {
+            sys::rename_thread(c"steady");
+            show_one();
+            let _busy = Busy::start();
+            let mut longest = Duration::ZERO;
+            while !trace.said("detached from __x64_sys_close") {
+                longest = longest.max(show_one());
+            }
+            longest
+        });
+        steady.join().unwrap()
+    });
+    let ended = trace.interrupt();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    println!("shown after {longest:?} at most");
+    assert!(longest < at_most, "{longest:?}: {}", ended.stderr);
 }
 
 #[test]

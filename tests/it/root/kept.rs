@@ -114,16 +114,16 @@ fn an_entry_function_that_fails_in_a_session_that_succeeds_is_shown() {
         "-e",
         "__x64_sys_sendto",
         "-e",
-        "rtnl_dellink",
+        "inet_rtm_deladdr",
         "-sn",
         "-n",
         "nested",
     ]);
-    trace.simfail(&["--comm", "nested", "netlink-link-missing"]);
+    trace.simfail(&["--comm", "nested", "netlink-addr-missing"]);
     let report = trace.finish();
     let session = report.only("nested");
     assert_eq!(session.entry(), "__x64_sys_sendto");
-    assert_eq!(session.chain(), ["__x64_sys_sendto", "rtnl_dellink"]);
-    assert_eq!(session.culprit(), "rtnl_dellink");
-    assert_eq!(session.culprit_object()["result"], "-ENODEV");
+    assert_eq!(session.chain(), ["__x64_sys_sendto", "inet_rtm_deladdr"]);
+    assert_eq!(session.culprit(), "inet_rtm_deladdr");
+    assert_eq!(session.culprit_object()["result"], "-EADDRNOTAVAIL");
 }
