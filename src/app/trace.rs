@@ -117,7 +117,9 @@ pub(super) fn trace(
         run_time: ended.run_time.unwrap_or(run_time),
     };
     let summed_up = sum_up(over, config.run.format, &mut out, diag);
-    detach(tracer, config.command.is_some(), stop, diag);
+    // Nobody waits for the kernel to be told what went wrong.
+    let is_waited_for = config.command.is_some() || result.is_err();
+    detach(tracer, is_waited_for, stop, diag);
     // What was traced of a command that cannot be executed is shown before that is said.
     result
         .and(ended.not_started.map_or(Ok(()), Err))

@@ -17,12 +17,13 @@ const BPF: &[&str] = &["-e", "*_sys_bpf", "-sn", "-n", "simfail"];
 const SOON: Duration = Duration::from_secs(10);
 
 /// Waits until a thread of the process sleeps in a function of the kernel that has this in its name.
+/// (Before 5.16 `wchan` does not tell.)
 fn wait_until_in(pid: u32, function: &str) {
     let begun = Instant::now();
     let sleeps = || {
         let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
         threads.flatten().find(|thread| {
-            let place = fs::read_to_string(thread.path().join("wchan"));
+            let place = fs::read_to_string(thread.path().join("stack"));
             place.is_ok_and(|place| place.contains(function))
         })
     };
