@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
+use std::thread;
 
 use tempfile::TempDir;
 
@@ -95,7 +96,7 @@ impl Script {
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let text = self.text.clone();
-        let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+        let writer = thread::spawn(move || stdin.write_all(text.as_bytes()));
         let output = child.wait_with_output().unwrap();
         writer.join().unwrap().unwrap();
         assert!(output.status.success(), "{}", self.text);
