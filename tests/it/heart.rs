@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The algorithm of the kernel side (`bpf/include/stack.bpf.h`) without a kernel: compiled as an
-//! ordinary program with gcc's sanitizers, fed with calls and returns.
+//! ordinary program with gcc's sanitizers, fed with calls and returns. And how entry functions are
+//! told from others.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -22,25 +23,52 @@ const ANSWERS: u32 = 0x80;
 const TASK: u64 = 0xffff_c900_0001_3f00;
 const INTERRUPT: u64 = 0xffff_c900_0800_3f00;
 
-static PROGRAM: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let directory = tempfile::tempdir().unwrap();
-    let program = directory.path().join("heart");
-    let compiled = Command::new("gcc")
-        .current_dir(root)
-        .args(["-O1", "-g", "-std=gnu11", "-fsanitize=undefined,address"])
-        .args(["-fno-sanitize-recover", "-Wno-unknown-pragmas"])
-        .args([
-            "-Ibpf/include",
-            "-Ivmlinux/x86_64",
-            "tests/heart/stack.c",
-            "-o",
-        ])
-        .arg(&program)
-        .status();
-    assert!(compiled.unwrap().success(), "gcc failed");
-    (directory, program)
-});
+static ALGORITHM: LazyLock<Program> = LazyLock::new(|| Program::compile("stack"));
+static ENTRIES: LazyLock<Program> = LazyLock::new(|| Program::compile("entries"));
+
+/// A file of `tests/heart`, compiled.
+struct Program {
+    path: PathBuf,
+    _directory: TempDir,
+}
+
+impl Program {
+    fn compile(name: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(name);
+        let compiled = Command::new("gcc")
+            .current_dir(root)
+            .args(["-O1", "-g", "-std=gnu11", "-fsanitize=undefined,address"])
+            .args(["-fno-sanitize-recover", "-Wno-unknown-pragmas"])
+            .args(["-Ibpf/include", "-Ivmlinux/x86_64", "-o"])
+            .arg(&path)
+            .arg(format!("tests/heart/{name}.c"))
+            .status();
+        assert!(compiled.unwrap().success(), "gcc failed");
+        Self {
+            path,
+            _directory: directory,
+        }
+    }
+
+    /// What it prints for a text on its stdin.
+    fn run(&self, text: &str) -> Vec<String> {
+        let mut child = Command::new(&self.path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let output = thread::scope(|scope| {
+            scope.spawn(move || stdin.write_all(text.as_bytes()).unwrap());
+            child.wait_with_output().unwrap()
+        });
+        assert!(output.status.success(), "{text}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
 
 /// Calls and returns of a lane.
 struct Script {
@@ -89,19 +117,7 @@ impl Script {
 
     /// What the program prints: sessions with their calls, and the sums.
     fn run(&self) -> Vec<String> {
-        let mut child = Command::new(&PROGRAM.1)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        let text = self.text.clone();
-        let writer = thread::spawn(move || stdin.write_all(text.as_bytes()));
-        let output = child.wait_with_output().unwrap();
-        writer.join().unwrap().unwrap();
-        assert!(output.status.success(), "{}", self.text);
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().map(str::to_owned).collect()
+        ALGORITHM.run(&self.text)
     }
 }
 
@@ -320,4 +336,26 @@ fn random_calls_and_returns_add_up() {
     assert!(started > 1000 && shown > 100, "{sums:?}");
     // One of the task and one of the interrupts may be open.
     assert!(ended <= started && started - ended <= 2, "{sums:?}");
+}
+
+/// An entry function that the kernel reported at another address opened no session, and nothing was
+/// said: 0 sessions.
+#[test]
+fn an_entry_function_at_another_address_than_expected_is_told_by_its_cookie() {
+    let text = "e ffffffff8100012\n\
+                c ffffffff81000125 1\n\
+                c ffffffff81000305 0\nc ffffffff81000305 0\n\
+                c ffffffff81000415 1\nc ffffffff81000415 1\n";
+    assert_eq!(
+        ENTRIES.run(text),
+        [
+            "1 asked 0 unrecognized 0",
+            // A function that opens none is asked once.
+            "0 asked 1 unrecognized 0",
+            "0 asked 1 unrecognized 0",
+            // An entry function that is not recognized is asked, and counted, at each call.
+            "1 asked 2 unrecognized 1",
+            "1 asked 3 unrecognized 2",
+        ]
+    );
 }
