@@ -5,11 +5,10 @@
 use std::fs::{self, File};
 use std::io::{Read, Write, pipe};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{self, Command};
 use std::thread;
-use std::time::Duration;
 
-use super::harness::{Trace, kernel};
+use super::harness::{Trace, kernel, wait_until_asleep};
 use super::sys;
 
 #[test]
@@ -87,7 +86,7 @@ fn b18_hundreds_of_waiting_calls_do_not_hide_a_later_failure() {
         let read = move || reader.read(&mut [0]).unwrap();
         threads.push(thread.stack_size(32 << 10).spawn(read).unwrap());
     }
-    thread::sleep(Duration::from_millis(300));
+    wait_until_asleep(process::id(), threads.len(), "pipe_read");
     trace.simfail(&["--comm", "reader", "read-dir"]);
     for writer in &mut writers {
         writer.write_all(&[1]).unwrap();

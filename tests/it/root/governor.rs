@@ -173,11 +173,14 @@ fn while_a_function_is_taken_out_no_call_of_the_others_is_missed() {
 /// To attach to thousands of functions anew takes seconds, in which output stood still.
 #[test]
 fn sessions_are_shown_while_thousands_of_functions_are_attached_anew() {
+    /// It was 11 s on 6.12. With other guests beside it an emulated one stands still for a second
+    /// by itself.
+    const AT_MOST: Duration = Duration::from_secs(4);
     // Where functions are attached to one by one, one is taken out without touching the others.
-    let (functions, at_most) = if attaches_slowly() {
-        ("map_create", Duration::from_millis(1000))
+    let functions = if attaches_slowly() {
+        "map_create"
     } else {
-        ("{a,b,c,d,e,f}*", Duration::from_millis(500))
+        "{a,b,c,d,e,f}*"
     };
     let file = format!("/tmp/anew-{}", sys::unique());
     let globs = ["-e", "*_sys_bpf", "-e", "__x64_sys_close", "-a", functions];
@@ -193,24 +196,25 @@ fn sessions_are_shown_while_thousands_of_functions_are_attached_anew() {
     ];
     let trace = Trace::spawn(program(&[&globs[..], &options].concat())).ready();
     let n_lines = || fs::read_to_string(&file).unwrap().lines().count();
-    // How long after its failure a call is shown.
-    let show_one = || {
-        let (before, failed) = (n_lines(), Instant::now());
-        sys::fail_bpf();
-        while n_lines() == before {
-            assert!(failed.elapsed() < Duration::from_secs(60), "{}", n_lines());
-            thread::sleep(Duration::from_millis(1));
-        }
-        failed.elapsed()
-    };
+    // Calls fail all the while: how long none of them is shown. (One that comes while a program of
+    // ours runs on that CPU is not seen.)
     let longest = thread::scope(|scope| {
         let steady = scope.spawn(|| {
             sys::rename_thread(c"steady");
-            show_one();
+            while n_lines() == 0 {
+                sys::fail_bpf();
+            }
             let _busy = Busy::start();
+            let (mut shown, mut at) = (n_lines(), Instant::now());
             let mut longest = Duration::ZERO;
             while !trace.said("detached from __x64_sys_close") {
-                longest = longest.max(show_one());
+                sys::fail_bpf();
+                thread::sleep(Duration::from_millis(5));
+                let now = n_lines();
+                longest = longest.max(at.elapsed());
+                if now > shown {
+                    (shown, at) = (now, Instant::now());
+                }
             }
             longest
         });
@@ -218,8 +222,8 @@ fn sessions_are_shown_while_thousands_of_functions_are_attached_anew() {
     });
     let ended = trace.interrupt();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
-    println!("shown after {longest:?} at most");
-    assert!(longest < at_most, "{longest:?}: {}", ended.stderr);
+    println!("nothing shown for {longest:?} at most");
+    assert!(longest < AT_MOST, "{longest:?}: {}", ended.stderr);
 }
 
 #[test]

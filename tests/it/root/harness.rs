@@ -2,7 +2,7 @@
 //! Runs the program under test: starts it, waits until it traces, ends it, reads what it said.
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, DirEntry, File};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -277,5 +277,27 @@ fn collect(pipe: impl Read, into: &Mutex<String>) {
             .unwrap()
             .push_str(&String::from_utf8_lossy(&line));
         line.clear();
+    }
+}
+
+/// Waits until so many threads of a process sleep in a function of the kernel that has this in its
+/// name. (Before 5.16 `wchan` does not tell.)
+pub(super) fn wait_until_asleep(pid: u32, n_threads: usize, function: &str) {
+    let begun = Instant::now();
+    let n_asleep = || {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+        let is_there = |thread: &DirEntry| {
+            let stack = fs::read_to_string(thread.path().join("stack"));
+            stack.is_ok_and(|stack| stack.contains(function))
+        };
+        Some(threads.flatten().filter(is_there).count())
+    };
+    while n_asleep().unwrap_or(0) < n_threads {
+        assert!(
+            begun.elapsed() < Duration::from_secs(120),
+            "{:?} of {n_threads} in {function}",
+            n_asleep()
+        );
+        thread::sleep(Duration::from_millis(10));
     }
 }

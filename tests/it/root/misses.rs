@@ -2,10 +2,10 @@
 //! What the kernel withheld from our programs is told, exactly as the kernel counts it.
 
 use std::fs::File;
+use std::process;
 use std::thread;
-use std::time::Duration;
 
-use super::harness::{Trace, kernel};
+use super::harness::{Trace, kernel, wait_until_asleep};
 use super::sys;
 
 /// Kernels that count what their kprobes miss: 6.7 and later.
@@ -34,7 +34,7 @@ fn returns_without_a_slot_are_counted_one_by_one() {
         let lock = move || File::open(path).unwrap().lock().unwrap();
         threads.push(thread.spawn(lock).unwrap());
     }
-    thread::sleep(Duration::from_millis(1000));
+    wait_until_asleep(process::id(), threads.len(), "lock_inode_wait");
     drop(held);
     for thread in threads {
         thread.join().unwrap();

@@ -1,40 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Output that nobody takes: signals and `--duration` end the run all the same.
 
-use std::fs;
 use std::io::{PipeReader, Read, pipe};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use super::harness::{Trace, program, simfail};
+use super::harness::{Trace, program, simfail, wait_until_asleep};
 use super::sys;
 
 const BPF: &[&str] = &["-e", "*_sys_bpf", "-sn", "-n", "simfail"];
 
 /// Guests are emulated; without a way out it would be for ever.
 const SOON: Duration = Duration::from_secs(10);
-
-/// Waits until a thread of the process sleeps in a function of the kernel that has this in its name.
-/// (Before 5.16 `wchan` does not tell.)
-fn wait_until_in(pid: u32, function: &str) {
-    let begun = Instant::now();
-    let sleeps = || {
-        let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-        threads.flatten().find(|thread| {
-            let place = fs::read_to_string(thread.path().join("stack"));
-            place.is_ok_and(|place| place.contains(function))
-        })
-    };
-    while sleeps().is_none() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(120),
-            "not in {function}"
-        );
-        thread::sleep(Duration::from_millis(10));
-    }
-}
 
 /// A run whose stdout is full.
 fn stalled(options: &[&str]) -> (PipeReader, Trace) {
@@ -43,7 +21,7 @@ fn stalled(options: &[&str]) -> (PipeReader, Trace) {
     command.stdout(Stdio::from(writer));
     let trace = Trace::spawn(command).ready();
     trace.simfail(&["--repeat", "400", "bpf-cmd"]);
-    wait_until_in(trace.pid(), "pipe_write");
+    wait_until_asleep(trace.pid(), 1, "pipe_write");
     (reader, trace)
 }
 
@@ -54,7 +32,7 @@ fn a_fifo_without_a_reader_does_not_hold_off_ctrl_c() {
     assert!(made.success());
     for option in ["-o", "--record-raw"] {
         let trace = Trace::spawn(program(&[BPF, &[option, path]].concat()));
-        wait_until_in(trace.pid(), "wait_for_partner");
+        wait_until_asleep(trace.pid(), 1, "wait_for_partner");
         let asked = Instant::now();
         let ended = trace.interrupt();
         assert!(asked.elapsed() < SOON, "{option}: {:?}", asked.elapsed());
@@ -101,7 +79,7 @@ fn a_stderr_that_nobody_reads_does_not_hold_off_ctrl_c_either() {
         said.push(char::from(byte[0]));
     }
     simfail(&["--repeat", "400", "bpf-cmd"]);
-    wait_until_in(child.id(), "pipe_write");
+    wait_until_asleep(child.id(), 1, "pipe_write");
     let asked = Instant::now();
     sys::kill(child.id(), sys::SIGINT);
     let status = child.wait().unwrap();
