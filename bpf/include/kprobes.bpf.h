@@ -86,7 +86,9 @@ static __always_inline bool is_entry(struct pt_regs *ctx)
 	       IS_BLOCK_OF_ENTRY(block, 6) || IS_BLOCK_OF_ENTRY(block, 7);
 }
 
-/* Functions whose cookies said that they open no session, by the hash of their blocks. */
+/* Functions whose cookies said that they open no session, by the lower bits of their blocks. Two
+ * functions that are a multiple of 1 MiB apart share an entry: then the second one's cookie is not
+ * asked. */
 #define CHECKED_BITS 16
 
 u8 checked[1 << CHECKED_BITS] = {};

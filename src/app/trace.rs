@@ -69,10 +69,8 @@ pub(super) fn trace(
         .map(Recorder::create)
         .transpose()?;
     stop.prepared();
-    let assigned = {
-        let armed: Vec<TracedFunction> = prepared.selection.armed().cloned().collect();
-        assign(&armed, &prepared.policy)
-    };
+    let armed: Vec<TracedFunction> = prepared.selection.armed().cloned().collect();
+    let assigned = assign(&armed, &prepared.policy);
     let mut storage = ObjectStorage::new();
     let mut scoping = Scoping::resolve(config, diag)?;
     let settings = settings(
@@ -85,7 +83,6 @@ pub(super) fn trace(
     );
     let mut tracer = Tracer::load(&mut storage, &settings).map_err(explain_refusal)?;
     diag.phase("loaded programs");
-    let armed: Vec<TracedFunction> = prepared.selection.armed().cloned().collect();
     let attached = match attach(&mut tracer, &armed, &assigned, stop, diag) {
         Ok(attached) => attached,
         Err(error) => {
