@@ -122,6 +122,20 @@ pub(super) fn sum_up(
     write_summary(&summary, format, out, diag)
 }
 
+/// Sessions that the kernel side sent and that came to nothing here.
+fn unwritten(stats: &KernelStats, counts: Counts) -> u64 {
+    let Counts {
+        received: _,
+        shown,
+        filtered,
+        succeeded,
+        undecodable,
+    } = counts;
+    stats
+        .shown
+        .saturating_sub(shown + filtered + succeeded + undecodable)
+}
+
 /// All that a run counted.
 fn summary(
     stats: &KernelStats,
@@ -142,6 +156,7 @@ fn summary(
             task_exited: stats.task_exit,
             abandoned: stats.abandoned,
             undecodable: counts.undecodable,
+            unwritten: unwritten(stats, counts),
         },
         open_at_end: stats.open(),
         withheld: Withheld {
@@ -173,5 +188,41 @@ fn write_summary(
             diag.info(0, String::from_utf8_lossy(&line).trim_end());
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Counts, KernelStats, Misses, summary};
+
+    /// Of 400 sessions 96 were shown and 272 filtered out when nobody took the output, and 32 were
+    /// in no sum.
+    #[test]
+    fn sessions_that_were_sent_and_not_written_are_in_the_sum() {
+        let stats = KernelStats {
+            started: 400,
+            shown: 400,
+            ..KernelStats::default()
+        };
+        let counts = Counts {
+            received: 400,
+            shown: 96,
+            filtered: 272,
+            ..Counts::default()
+        };
+        let sum = |counts| summary(&stats, Misses::default(), counts, 1, Duration::ZERO);
+        let summed = sum(counts);
+        assert_eq!(summed.dropped.unwritten, 32);
+        let fates = summed.shown + summed.filtered + summed.succeeded + summed.dropped.total();
+        assert_eq!(summed.started, fates);
+        // An error before anything was read.
+        assert_eq!(sum(Counts::default()).dropped.unwritten, 400);
+        let all = Counts {
+            shown: 128,
+            ..counts
+        };
+        assert_eq!(sum(all).dropped.unwritten, 0);
     }
 }

@@ -85,6 +85,9 @@ pub struct Drops {
     pub abandoned: u64,
     /// Their records were incomplete or made no sense.
     pub undecodable: u64,
+    /// The kernel side sent them, and they were not written: the output failed, or the run ended by
+    /// an error before they were read.
+    pub unwritten: u64,
 }
 
 impl Drops {
@@ -94,7 +97,7 @@ impl Drops {
         self.by_cause().iter().map(|(_, count)| count).sum()
     }
 
-    fn by_cause(&self) -> [(&'static str, u64); 6] {
+    fn by_cause(&self) -> [(&'static str, u64); 7] {
         let Self {
             ring_full,
             no_slot,
@@ -102,6 +105,7 @@ impl Drops {
             task_exited,
             abandoned,
             undecodable,
+            unwritten,
         } = *self;
         [
             ("ring full", ring_full),
@@ -110,6 +114,7 @@ impl Drops {
             ("task exited", task_exited),
             ("return never seen", abandoned),
             ("undecodable", undecodable),
+            ("not written", unwritten),
         ]
     }
 }
@@ -209,6 +214,7 @@ mod tests {
                 task_exited: 3,
                 abandoned: 0,
                 undecodable: 0,
+                unwritten: 0,
             },
             open_at_end: 1,
             withheld: Withheld::default(),

@@ -53,6 +53,7 @@ struct DropsObject {
     task_exited: u64,
     abandoned: u64,
     undecodable: u64,
+    unwritten: u64,
 }
 
 impl SummaryObject {
@@ -72,6 +73,7 @@ impl SummaryObject {
                 task_exited: dropped.task_exited,
                 abandoned: dropped.abandoned,
                 undecodable: dropped.undecodable,
+                unwritten: dropped.unwritten,
             },
             open_at_end: summary.open_at_end,
             withheld: WithheldObject {

@@ -39,6 +39,7 @@ fn summary_line() -> String {
             task_exited: 1,
             abandoned: 0,
             undecodable: 0,
+            unwritten: 0,
         },
         open_at_end: 1,
         untraced: Untraced {
