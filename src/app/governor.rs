@@ -7,6 +7,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use crate::bpf::Hits;
+use crate::config::Limits;
 use crate::spec::FuncId;
 
 /// How often it looks.
@@ -19,15 +20,6 @@ const MIN_CALLS: u32 = 5 * 61;
 /// return together with the kernel's own part: measured with `scripts/bench percall`.
 const OUTSIDE: f64 = 450.0;
 const INSIDE: f64 = 2500.0;
-
-/// What a trace may cost.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Limits {
-    /// Calls of one function a second; `None`: any number.
-    pub(super) max_rate: Option<u32>,
-    /// Share of one CPU, 1.0 all of it; `None`: any.
-    pub(super) budget: Option<f64>,
-}
 
 /// Which limit a function exceeded.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +47,6 @@ pub(super) struct Governor {
     ns_per_instruction: f64,
     before: Vec<Hits>,
     gone: BTreeSet<FuncId>,
-    verdicts: Vec<Verdict>,
 }
 
 impl Governor {
@@ -69,18 +60,12 @@ impl Governor {
             ns_per_instruction,
             before: Vec::new(),
             gone: BTreeSet::new(),
-            verdicts: Vec::new(),
         }
     }
 
     /// Whether there is anything to look after.
     pub(super) fn is_on(&self) -> bool {
         self.limits.max_rate.is_some() || self.limits.budget.is_some()
-    }
-
-    /// All that had to go so far.
-    pub(super) fn verdicts(&self) -> &[Verdict] {
-        &self.verdicts
     }
 
     /// Whether this function had to go.
@@ -122,7 +107,6 @@ impl Governor {
         self.before = now;
         self.gone
             .extend(verdicts.iter().map(|verdict| verdict.func));
-        self.verdicts.extend(&verdicts);
         verdicts
     }
 }
@@ -195,7 +179,6 @@ mod tests {
         assert!(governor.has_detached(FuncId(1)));
         // Calls that were under way still are no reason to do it again.
         assert!(governor.look(calls(&[2000, 9500, 0]), SECOND).is_empty());
-        assert_eq!(governor.verdicts().len(), 1);
     }
 
     #[test]

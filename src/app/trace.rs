@@ -272,7 +272,7 @@ impl Following<'_> {
             cgroups: Vec::new(),
             look_at: None,
             caught_up: scoping.caught_up(),
-            watch: Watch::new(config, &functions),
+            watch: Watch::new(config.limits, &functions),
         };
         if tracer.stats().started == 0 {
             // Nothing waits to be shown: what the first culprit needs can be made ready.

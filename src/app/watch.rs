@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::attaching;
-use super::governor::{Cause, Governor, Limits, PERIOD, Verdict};
+use super::governor::{Cause, Governor, PERIOD, Verdict};
 use super::trails::Traced;
-use crate::bpf::{Attached, Tracer};
-use crate::config::Config;
+use crate::bpf::{Attached, Hits, Tracer};
+use crate::config::Limits;
 use crate::diag::Diag;
 use crate::render::Detached;
 use crate::select::TracedFunction;
@@ -28,20 +28,19 @@ pub(super) struct Watch<'a> {
     looked: Instant,
     /// What the last look found, until it is acted upon.
     verdicts: Vec<Verdict>,
+    /// What was acted upon: a run may end between a verdict and the detaching.
+    done: Vec<Verdict>,
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(config: &Config, functions: &'a [TracedFunction]) -> Self {
-        let limits = Limits {
-            max_rate: config.limits.max_rate,
-            budget: config.limits.budget,
-        };
+    pub(super) fn new(limits: Limits, functions: &'a [TracedFunction]) -> Self {
         Self {
             governor: Governor::new(limits),
             limits,
             functions,
             looked: Instant::now(),
             verdicts: Vec::new(),
+            done: Vec::new(),
         }
     }
 
@@ -53,9 +52,13 @@ impl<'a> Watch<'a> {
         let elapsed = self.looked.elapsed();
         if self.governor.is_on() && elapsed >= PERIOD {
             self.looked = Instant::now();
-            self.verdicts = self.governor.look(tracer.hits()?, elapsed);
+            self.look(tracer.hits()?, elapsed);
         }
         Ok(!self.verdicts.is_empty())
+    }
+
+    fn look(&mut self, hits: Vec<Hits>, elapsed: Duration) {
+        self.verdicts = self.governor.look(hits, elapsed);
     }
 
     /// The functions that have to go now.
@@ -78,6 +81,7 @@ impl<'a> Watch<'a> {
         for verdict in &verdicts {
             self.report(verdict, diag);
         }
+        self.done.extend(verdicts);
         attaching::report(attached, self.functions, diag);
         let refused = attached.refused.iter().map(|refused| &refused.func);
         for id in gone.iter().chain(refused) {
@@ -128,10 +132,9 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// For the summary.
+    /// Functions that were taken out, for the summary.
     pub(super) fn detached(&self) -> Vec<Detached> {
-        let verdicts = self.governor.verdicts().iter();
-        let detached = verdicts.filter_map(|verdict| {
+        let detached = self.done.iter().filter_map(|verdict| {
             let function = self.functions.get(verdict.func.index())?;
             Some(Detached {
                 function: function.name.clone(),
@@ -144,5 +147,66 @@ impl<'a> Watch<'a> {
             })
         });
         detached.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Limits, Watch};
+    use crate::bpf::{Attached, Hits};
+    use crate::diag::{Diag, Paint};
+    use crate::select::{EntryPoint, TracedFunction};
+    use crate::spec::{Addr, FuncId, ResultType};
+
+    const LIMITS: Limits = Limits {
+        max_rate: Some(1000),
+        budget: None,
+    };
+
+    fn function(id: u32, name: &str, entry: Option<EntryPoint>) -> TracedFunction {
+        TracedFunction {
+            id: FuncId(id),
+            name: name.to_owned(),
+            module: None,
+            addr: Addr(0),
+            size: 1,
+            entry,
+            result: ResultType::Unknown,
+            prototype: None,
+        }
+    }
+
+    #[test]
+    fn a_function_that_was_about_to_go_when_the_run_ended_is_not_said_to_have_gone() {
+        let functions = [
+            function(0, "__sys_bpf", Some(EntryPoint::KernelFunction)),
+            function(1, "bpf_map_kzalloc", None),
+        ];
+        let mut watch = Watch::new(LIMITS, &functions);
+        let hits = |calls: u32| vec![Hits::default(), Hits { calls, inside: 0 }];
+        watch.look(hits(5000), Duration::from_secs(1));
+        assert_eq!(
+            watch.to_detach().into_iter().collect::<Vec<_>>(),
+            [FuncId(1)]
+        );
+        assert_eq!(watch.detached(), []);
+        let attached = Attached {
+            n_functions: 0,
+            refused: Vec::new(),
+            moved: Vec::new(),
+        };
+        let diag = Diag::stderr(Paint::Never, 0);
+        watch
+            .have_gone(&attached, &Default::default(), &diag)
+            .unwrap();
+        assert!(watch.to_detach().is_empty());
+        let detached = watch.detached();
+        assert_eq!(detached.len(), 1);
+        assert_eq!(
+            (detached[0].function.as_str(), detached[0].rate),
+            ("bpf_map_kzalloc", 5000)
+        );
     }
 }
