@@ -30,6 +30,9 @@ use crate::noise::Noise;
 /// No answer about files of a few kilobytes takes as long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// So many are tried, however slow the machine is.
+const AT_LEAST: u32 = 50;
+
 /// What numbers of hostile files are.
 const NUMBERS: [u8; 10] = [0, 1, 2, 0x7f, 0x80, 0x81, 0xf0, 0xfe, 0xff, 0x55];
 
@@ -97,7 +100,7 @@ fn feed(target: Target, files: &[(String, Vec<u8>)]) {
         assert!(start.elapsed() < PATIENCE, "{name}");
     }
     let (mut noise, began, mut n_fed) = (Noise(seed), Instant::now(), 0);
-    while began.elapsed() < Duration::from_secs(limit) {
+    while began.elapsed() < Duration::from_secs(limit) || n_fed <= AT_LEAST {
         for (name, whole) in files {
             let this = noise.0;
             let mut bytes = whole.clone();
@@ -119,7 +122,6 @@ fn feed(target: Target, files: &[(String, Vec<u8>)]) {
             n_fed += 1;
         }
     }
-    assert!(n_fed > 50, "{n_fed} files fed");
 }
 
 #[test]

@@ -159,17 +159,22 @@ impl Groups {
                     rule: rule(arrival.subtree.wanted),
                 });
             }
-            if let Some(name) = arrival.late.take() {
-                say_late(&name, diag);
+            if let Some(name) = arrival.name.take().filter(|_| arrival.subtree.wanted) {
+                say_arrived(&name, arrival.is_late, diag);
             }
             self.arrivals.tell(News::Entered(arrival));
         }
     }
 }
 
-fn say_late(name: &str, diag: &Diag) {
+fn say_arrived(name: &str, is_late: bool, diag: &Diag) {
+    let when = if is_late {
+        "started while the buffer was full"
+    } else {
+        "has started"
+    };
     diag.info(
         1,
-        format!("container `{name}` came while the buffer was full: it is traced from now on"),
+        format!("container `{name}` {when}: it is traced from now on"),
     );
 }

@@ -47,8 +47,10 @@ pub(super) struct Arrival {
     pub(super) ids: Vec<u64>,
     /// What of the subtree was found before.
     seen: HashSet<u64>,
-    /// Its name, where it was found by a search.
-    pub(super) late: Option<String>,
+    /// Its name, until it has been said.
+    pub(super) name: Option<String>,
+    /// It was found by a search: nothing told of its start.
+    pub(super) is_late: bool,
 }
 
 /// What both sides look at.
@@ -199,7 +201,8 @@ impl Watching {
                         subtree,
                         ids: Vec::new(),
                         seen: HashSet::new(),
-                        late: is_search.then_some(name),
+                        name: Some(name),
+                        is_late: is_search,
                     };
                     send(arrival.with(ids), found);
                 }
@@ -323,7 +326,8 @@ mod tests {
         put(root, &config, r#"{"Name": "/web"}"#);
         let arrival = arrivals.recv_timeout(SOON).unwrap();
         assert_eq!(arrival.ids, [container.id]);
-        assert_eq!(arrival.late, None);
+        assert_eq!(arrival.name.as_deref(), Some("web"));
+        assert!(!arrival.is_late);
         let inner = cgroup(root, &format!("{path}/inner"));
         tell.send(News::Entered(arrival)).unwrap();
         assert_eq!(arrivals.recv_timeout(SOON).unwrap().ids, [inner.id]);
@@ -335,7 +339,8 @@ mod tests {
         tell.send(News::Search).unwrap();
         let arrival = arrivals.recv_timeout(SOON).unwrap();
         assert_eq!(arrival.ids, [late.id]);
-        assert_eq!(arrival.late.as_deref(), Some("web"));
+        assert_eq!(arrival.name.as_deref(), Some("web"));
+        assert!(arrival.is_late);
         drop(tell);
         thread.join().unwrap();
     }

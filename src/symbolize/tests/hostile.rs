@@ -22,6 +22,9 @@ use crate::symbolize::{Level, LineOptions, LineSource, PendingLines, Symbolizer}
 /// No answer about images of six kilobytes takes as long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// So many are tried, however slow the machine is.
+const AT_LEAST: u32 = 50;
+
 /// Nor as much memory: of all tests that run beside this one, too. By itself it takes some 6 MiB; what
 /// a single file may take is held to by `tests/it/hostile.rs`.
 const MEMORY_KIB: u64 = 256 << 10;
@@ -132,7 +135,7 @@ fn whatever_an_image_says_answers_come_soon() {
     let kallsyms = kallsyms("dwarf5");
     let (began, before) = (Instant::now(), anonymous_kib());
     let mut n_tried = 0;
-    while began.elapsed() < limit {
+    while began.elapsed() < limit || n_tried <= AT_LEAST {
         for (name, bytes, sections) in &images {
             let this = seed;
             let mut damaged = bytes.clone();
@@ -159,7 +162,6 @@ fn whatever_an_image_says_answers_come_soon() {
             n_tried += 1;
         }
     }
-    assert!(n_tried > 50, "{n_tried} images tried");
 }
 
 #[test]

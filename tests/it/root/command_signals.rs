@@ -45,6 +45,20 @@ fn the_timeout_asks_and_then_kills() {
     assert!(ended.stderr.contains("SIGKILL sent"), "{}", ended.stderr);
 }
 
+/// Waits until no process has this on its command line.
+fn wait_until_gone(mark: &str) {
+    let is_there = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let mut lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        lines.any(|line| String::from_utf8_lossy(&line).contains(mark))
+    };
+    let begun = Instant::now();
+    while is_there() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it runs on");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn interrupted_while_it_is_held_it_never_runs() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -64,7 +78,7 @@ fn interrupted_while_it_is_held_it_never_runs() {
         let ended = trace.wait();
         let has_begun = ended.stderr.contains("Receiving data");
         if !has_begun {
-            thread::sleep(Duration::from_millis(200));
+            wait_until_gone(&mark);
             assert!(
                 !fs::exists(&mark).unwrap(),
                 "round {round}, {moment:?}: {}",

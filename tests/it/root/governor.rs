@@ -5,34 +5,48 @@
 use std::fs;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::harness::{Trace, attaches_slowly, program};
+use super::harness::{Trace, attaches_slowly, program, simfail};
 use super::sys;
 
 /// A thread that calls `close(-1)` as fast as it can.
 struct Busy {
     stop: Arc<AtomicBool>,
+    n_calls: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Busy {
     fn start() -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let n_calls = Arc::new(AtomicU64::new(0));
+        let (stopped, counter) = (Arc::clone(&stop), Arc::clone(&n_calls));
         let thread = thread::spawn(move || {
             sys::rename_thread(c"busy");
             while !stopped.load(Ordering::Relaxed) {
                 black_box(sys::fail_close());
+                counter.fetch_add(1, Ordering::Relaxed);
             }
         });
         Self {
             stop,
+            n_calls,
             thread: Some(thread),
+        }
+    }
+
+    fn n_calls(&self) -> u64 {
+        self.n_calls.load(Ordering::Relaxed)
+    }
+
+    fn wait_until_called(&self, n_times: u64) {
+        while self.n_calls() < n_times {
+            thread::sleep(Duration::from_millis(20));
         }
     }
 }
@@ -247,7 +261,11 @@ fn the_dearest_function_is_detached_when_all_exceed_the_budget() {
 fn without_a_limit_nothing_is_detached() {
     let trace = Trace::start(&[BOTH, &["--max-rate", "0"]].concat());
     let busy = Busy::start();
-    thread::sleep(Duration::from_secs(4));
+    let begun = Instant::now();
+    // For several looks of a governor, if there were one.
+    while begun.elapsed() < Duration::from_secs(4) {
+        busy.wait_until_called(busy.n_calls() + 1000);
+    }
     drop(busy);
     let report = trace.finish();
     assert!(detached(&report.summary.0).is_empty(), "{}", report.stderr);
@@ -273,19 +291,21 @@ fn where_no_entry_function_is_left_it_ends_with_an_error() {
 #[test]
 fn while_nobody_reads_no_session_opens_and_that_is_counted() {
     let trace = Trace::start(&["-e", "__x64_sys_bpf", "-n", "simfail", "-sn"]);
-    trace.simfail(&["bpf-cmd"]);
-    // What it reads before its first look at the buffer may take it longer.
-    thread::sleep(Duration::from_secs(6));
+    let fails_once = || simfail(&["bpf-cmd"]);
+    // Before its first look at the buffer it may be silent for longer.
+    let n_before = trace.wait_until_shown(|shown| !shown.is_empty(), fails_once);
     trace.signal(sys::SIGSTOP);
-    // Longer than it may be silent.
-    thread::sleep(Duration::from_secs(32));
+    // The programs have a point in time, 30 s after its last sign of life: that is over then.
+    thread::sleep(Duration::from_secs(30) + Duration::from_millis(1));
     trace.simfail(&["--repeat", "5", "bpf-cmd"]);
     trace.signal(sys::SIGCONT);
-    thread::sleep(Duration::from_secs(1));
-    trace.simfail(&["bpf-cmd"]);
+    let n_after = trace.wait_until_shown(|shown| shown.lines().count() > n_before, fails_once);
     let report = trace.finish();
-    assert_eq!(report.of("simfail").len(), 2, "{}", report.stderr);
-    assert_eq!(report.summary.count("dropped.stalled"), 5);
+    let n_shown = report.of("simfail").len() as u64;
+    let n_stalled = report.summary.count("dropped.stalled");
+    assert!(n_stalled >= 5, "{}", report.stderr);
+    let n_failed = (n_before + 5 + n_after) as u64;
+    assert_eq!(n_shown + n_stalled, n_failed, "{}", report.stderr);
 }
 
 #[test]
@@ -306,7 +326,9 @@ fn a_run_that_is_flooded_ends_when_it_is_asked_to() {
     ];
     let trace = Trace::start(&arguments);
     let busy = [Busy::start(), Busy::start(), Busy::start()];
-    thread::sleep(Duration::from_secs(3));
+    for busy in &busy {
+        busy.wait_until_called(20_000);
+    }
     let asked = Instant::now();
     let ended = trace.interrupt();
     let took = asked.elapsed();

@@ -17,6 +17,9 @@ use super::view::{Session, Summary};
 /// Attaching takes up to 0.3 s a function on old kernels, and more on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// After so long without an answer a cause is tried again.
+const SOON: Duration = Duration::from_secs(1);
+
 /// What is said on stderr once everything is attached.
 const READY: &str = "Receiving data";
 
@@ -25,7 +28,8 @@ pub(super) struct Trace {
     child: Child,
     stderr: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
-    stdout: Option<JoinHandle<String>>,
+    stdout: Arc<Mutex<String>>,
+    stdout_reader: Option<JoinHandle<()>>,
     what: String,
 }
 
@@ -68,18 +72,17 @@ impl Trace {
         let collected = Arc::clone(&stderr);
         let pipe = child.stderr.take().unwrap();
         let reader = thread::spawn(move || collect(pipe, &collected));
-        let stdout = child.stdout.take().map(|mut pipe| {
-            thread::spawn(move || {
-                let mut bytes = Vec::new();
-                let _ = pipe.read_to_end(&mut bytes);
-                String::from_utf8_lossy(&bytes).into_owned()
-            })
+        let stdout = Arc::new(Mutex::new(String::new()));
+        let stdout_reader = child.stdout.take().map(|pipe| {
+            let collected = Arc::clone(&stdout);
+            thread::spawn(move || collect(pipe, &collected))
         });
         Self {
             child,
             stderr,
             reader: Some(reader),
             stdout,
+            stdout_reader,
             what,
         }
     }
@@ -119,6 +122,33 @@ impl Trace {
         self.stderr.lock().unwrap().contains(text)
     }
 
+    /// Does this again until stdout is as it should be; returns how often it was done.
+    pub(super) fn wait_until_shown(
+        &self,
+        is_so: impl Fn(&str) -> bool,
+        mut cause: impl FnMut(),
+    ) -> usize {
+        let begun = Instant::now();
+        let is_shown = || is_so(&self.stdout.lock().unwrap());
+        for n_times in 1.. {
+            cause();
+            let done = Instant::now();
+            while done.elapsed() < SOON {
+                if is_shown() {
+                    return n_times;
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "it was not shown: {}\n{}",
+                self.what,
+                self.stderr.lock().unwrap()
+            );
+        }
+        unreachable!()
+    }
+
     /// Makes the kernel fail in a known way, while tracing.
     pub(super) fn simfail(&self, arguments: &[&str]) -> &Self {
         simfail(arguments);
@@ -155,10 +185,12 @@ impl Trace {
             thread::sleep(Duration::from_millis(5));
         };
         self.reader.take().unwrap().join().unwrap();
-        let stdout = self.stdout.take().map(|reader| reader.join().unwrap());
+        if let Some(reader) = self.stdout_reader.take() {
+            reader.join().unwrap();
+        }
         Ended {
             status,
-            stdout: stdout.unwrap_or_default(),
+            stdout: self.stdout.lock().unwrap().clone(),
             stderr: self.stderr.lock().unwrap().clone(),
         }
     }

@@ -242,17 +242,20 @@ fn a_container_that_runs_and_one_that_starts_later() {
     // By name, with cgroups inside of its own, and another container beside.
     let other = ID.replace("7be9", "0000");
     docker_names(root, &other, "db");
-    let trace = Trace::start(&[BPF, &own, &["--container", "web"]].concat());
+    let trace = Trace::start(&[BPF, &own, &["-v", "--container", "web"]].concat());
     assert!(trace.said("container `web` does not run now: waiting"));
     let container = Cgroup::new(&format!("system.slice/docker-{ID}.scope"));
     let inner = Cgroup::new(&format!("system.slice/docker-{ID}.scope/init"));
     let beside = Cgroup::new(&format!("system.slice/docker-{other}.scope"));
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    trace.wait_until_said("container `web` has started: it is traced from now on");
     container.fails("container");
-    inner.fails("inner");
     beside.fails("beside");
+    // Its inner groups are found a moment after itself.
+    trace.wait_until_shown(|shown| shown.contains("\"inner\""), || inner.fails("inner"));
     let report = trace.finish();
-    assert_eq!(failed(&report), ["container", "inner"], "{}", report.stderr);
+    let mut failed = failed(&report);
+    failed.dedup();
+    assert_eq!(failed, ["container", "inner"], "{}", report.stderr);
     assert_eq!(report.summary.count("untraced.noticed_late"), 0);
     drop(inner);
 }
@@ -269,7 +272,9 @@ fn a_container_is_found_though_the_buffer_was_full_when_it_started() {
         .collect();
     let container = Cgroup::new(&format!("docker-{ID}.scope"));
     trace.signal(sys::SIGCONT);
-    trace.wait_until_said("container `web` came while the buffer was full: it is traced from now");
+    trace.wait_until_said(
+        "container `web` started while the buffer was full: it is traced from now",
+    );
     container.fails("inside");
     let report = trace.finish();
     assert_eq!(failed(&report), ["inside"], "{}", report.stderr);

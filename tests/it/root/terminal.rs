@@ -107,7 +107,6 @@ fn ctrl_z_stops_both_and_fg_goes_on() {
     let line = format!("set -m; {command}; echo stopped $?; fg; echo ended $?");
     let mut terminal = Terminal::run(&line);
     terminal.wait_until_shown("ready");
-    thread::sleep(Duration::from_millis(300));
     terminal.press(26);
     let (shown, _) = terminal.end();
     assert!(shown.contains("stopped 148"), "{shown}");
