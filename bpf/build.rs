@@ -33,7 +33,8 @@ fn clang_args(arch: &str) -> Vec<OsString> {
         format!("-D__TARGET_ARCH_{target}"),
         format!("-Ivmlinux/{arch}"),
         "-Ibpf/include".to_owned(),
-        // v3: 32-bit registers and jumps, in the kernel since 5.1.
+        // v3: 32-bit registers and jumps. The kernel takes them since 5.1 (092ed0968bb6, "bpf:
+        // verifier support JMP32").
         "-mcpu=v3".to_owned(),
         "-std=gnu11".to_owned(),
         "-Wall".to_owned(),

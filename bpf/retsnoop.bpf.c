@@ -39,7 +39,7 @@ struct rec_context rec_context_root = {};
 struct rec_cgroup rec_cgroup_root = {};
 
 /*
- * Programs of tracepoints. Since a46023d5616e ("tracing: Guard __DECLARE_TRACE() use of
+ * Programs of tracepoints. Since 7.0 (a46023d5616e, "tracing: Guard __DECLARE_TRACE() use of
  * __DO_TRACE_CALL() with SRCU-fast") they may be preempted, and run beside another one on the same
  * CPU. None of them has per-CPU state of its own: what they know is on their stacks, in maps with
  * locks, in counters that are added to atomically, and in the session of the task they run in.

@@ -20,8 +20,8 @@ static __always_inline u64 regs_result(const struct pt_regs *regs)
 
 /* Where a function's return address stands in its trampoline's frame, seen from the result: that is
  * followed by the saved frame pointer and, where the function calls its trampoline, by an address
- * in the function itself. (Since 402e44b31e9d, "bpf: implement "jmp" mode for
- * trampoline", it jumps there instead, where it can.) */
+ * in the function itself. (Since 6.19 (402e44b31e9d, "bpf: implement "jmp" mode for trampoline") it
+ * jumps there instead, where it can.) */
 #define TRAMPOLINE_CALL_SITE 16
 
 static __always_inline u64 trampoline_call_site(u64 at, u64 ip)
@@ -30,13 +30,15 @@ static __always_inline u64 trampoline_call_site(u64 at, u64 ip)
 
 	if (bpf_probe_read_kernel(addrs, sizeof(addrs), (void *)at))
 		return 0;
-	/* Before 5.15 the function's address is not known, and no one jumps. */
+	/* Before 5.15 (9b99edcae5c8, "bpf: Add bpf_get_func_ip helper for tracing programs") the
+	 * function's address is not known; but functions jump to trampolines since 6.19 only. */
 	return !ip || addrs[0] - ip < 32 ? addrs[1] : addrs[0];
 }
 
-/* Where it is: __preempt_count before 6.2 and again from 6.15, a member of pcpu_hot between
- * (7443b296e699, "x86/percpu: Move cpu_number next to current_task"). 5.10's BTF has no
- * variables at all: there its address comes from kallsyms. */
+/* The count is in __preempt_count before 6.2 and since 6.15 (46e8fff6d45f, "x86/preempt: Move
+ * preempt count to percpu hot section"), in between in pcpu_hot (64701838bf05, "x86/percpu: Move
+ * preempt_count next to current_task"). The BTF of Debian's 5.10 has no per-CPU variables
+ * (a0b8200d06ad): there the address comes from kallsyms. */
 static __always_inline u32 preempt_count(void)
 {
 	u64 base = 0;

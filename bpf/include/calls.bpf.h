@@ -17,9 +17,8 @@ static __always_inline bool opens_session(u64 tag)
 	return (tag >> OPENS_SHIFT) & 1;
 }
 
-/* Which function this is: by cookie, or where those do not exist (before 5.15, 7adfc6c9b315
- * "bpf: Add bpf_get_attach_cookie() BPF helper to access bpf_cookie value") by a constant in
- * a copy of the program. */
+/* Which function this is: by cookie since 5.15 (7adfc6c9b315, "bpf: Add bpf_get_attach_cookie()
+ * BPF helper to access bpf_cookie value"), before by a constant in a copy of the program. */
 static __always_inline u64 probe_tag(void *ctx)
 {
 	return cfg.has_cookies ? bpf_get_attach_cookie(ctx) : patched_constant(TAG_MARK);

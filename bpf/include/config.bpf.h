@@ -67,7 +67,7 @@ struct config {
 	__u32 has_only_errors;
 	__u32 has_never_errors;
 	__u32 has_cookies; /* bpf_get_attach_cookie() exists */
-	__u32 has_task_btf; /* bpf_get_current_task_btf() exists: 5.11 */
+	__u32 has_task_btf; /* bpf_get_current_task_btf() exists: since 5.11 (3ca1032ab7ab) */
 	__u32 finds_types_fast; /* see fill_who_by_type() */
 	__u32 stack_size; /* THREAD_SIZE: stacks of tasks are aligned to it */
 };

@@ -155,8 +155,8 @@ static __always_inline u64 zero_bytes(u64 word)
 	return (word - LOW_BITS) & ~word & HIGH_BITS;
 }
 
-/* A string's word without what follows its end: kernels before 5.17 leave some of the name before
- * there. */
+/* A string's word without what follows its end: kernels before 5.17 (06c5088aeeda, "fs/exec:
+ * replace strlcpy with strscpy_pad in __set_task_comm") leave a part of the name before there. */
 static __always_inline u64 ended(u64 word, u64 zeroes)
 {
 	return zeroes ? word & (((zeroes & -zeroes) >> 7) - 1) : word;

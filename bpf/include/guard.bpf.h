@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Keeps our programs out of what our programs call. The kernel keeps a kprobe program out of
- * kprobe programs and (since 5.12, ca06f55b9002 "bpf: Add per-program
- * recursion prevention mechanism") a trampoline's out of itself; but trampolines run inside helpers
- * that other programs of ours call, and kprobe programs inside trampolines'. A run with one such
- * back end alone does without.
+ * Keeps our programs out of what our programs call. The kernel keeps a kprobe program out of kprobe
+ * programs, and since 5.12 (ca06f55b9002, "bpf: Add per-program recursion prevention mechanism") a
+ * trampoline's program out of itself. But trampolines run inside helpers that other programs of
+ * ours call, and kprobe programs run inside those of trampolines. A run with one such back end
+ * alone does without the guard.
  */
 #ifndef RETSNOOP_GUARD_H
 #define RETSNOOP_GUARD_H

@@ -245,7 +245,9 @@ static __noinline void kprobe_call_ends(struct pt_regs *ctx, u64 task)
 	};
 
 	read_tag(&call, probe_tag(ctx));
-	/* Kernels without cookies (before 5.15) have the kretprobe's own trampoline there. */
+	/* Before 5.16 (df91c5bccb0c, "kprobes: Enable stacktrace from pt_regs in kretprobe
+	 * handler") the kretprobe's own trampoline is there. That kernels have cookies (5.15) is
+	 * near enough: 5.15 alone gets the trampoline as its call site. */
 	if (cfg.has_cookies)
 		call.call_site = regs_instruction_pointer(ctx);
 	call_ends(&call, task, true);

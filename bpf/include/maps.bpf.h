@@ -175,8 +175,8 @@ u64 cgroups_unreported = 0;
 #define forgotten(value) (*(volatile typeof(value) *)&(value))
 
 /* A number of which the verifier knows nothing: `zero` is never written. What it knows, it goes
- * through all the rest with, once for each value. Keeping it on the stack for a while is not enough
- * any more: 6.12 and 7.3 follow it there. */
+ * through all the rest with, once for each value. To keep it on the stack for a while is not
+ * enough: the verifiers of 6.12 and 7.3 follow it there. */
 #define unknown(number)                                                                            \
 	({                                                                                         \
 		u64 sum = (number) + zero;                                                         \

@@ -25,9 +25,9 @@
 /* Becomes the address, by BTF id, of the per-CPU variable that holds preempt_count. */
 #define PREEMPT_VAR_MARK 0x7261736e6f6f7022
 
-/* Become calls of bpf_session_is_return() and bpf_session_cookie(). 6.10 to 6.x take no
- * argument, since 8fe4dc4f6456 ("bpf: change prototype of bpf_session_{cookie,is_return}") they
- * take the context: passing it always does for both. */
+/* Become calls of bpf_session_is_return() and bpf_session_cookie(). They take no argument in 6.10
+ * (adf46d88ae4b, 5c919acef851) to 6.19, and the context since 7.0 (8fe4dc4f6456, "bpf: change
+ * prototype of bpf_session_{cookie,is_return}"). To pass the context does for both. */
 #define IS_RETURN_MARK 0x7a5e5501
 #define COOKIE_MARK 0x7a5e5502
 

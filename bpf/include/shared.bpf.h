@@ -2,9 +2,9 @@
 /*
  * Trampolines that share most of their programs. Each function has programs of its own, but these
  * only tell whether a call is of interest, and go on in one that was verified once, by a tail call.
- * Debian's 5.10 has nothing against that; its 6.1 and later ones refuse tail calls between programs
- * of functions whose types differ (28ead3eaabc1 "bpf: Prevent tail call between progs attached to
- * different hooks", 6.12 and backports).
+ * Kernels since 6.12 (28ead3eaabc1, "bpf: Prevent tail call between progs attached to different
+ * hooks") refuse tail calls between programs of functions whose types differ. So does Debian's 6.1,
+ * which has that commit as a backport; Debian's 5.10 allows them.
  *
  * A tail call brings nothing along but the context, so the tag is handed over on the CPU, in a
  * stack: an interrupt's programs put theirs on top and take it again before we go on. That is so

@@ -2,7 +2,9 @@
 /*
  * Programs of trampolines. User space makes one copy per function and replaces the marked
  * instructions: the tag is loaded as a constant, the result from the slot behind the function's
- * arguments. So neither cookies (6.0) nor bpf_get_func_ip (5.15) are needed.
+ * arguments. So these programs need neither cookies, which trampolines have since 5.19
+ * (2fcc82411e74, "bpf, x86: Attach a cookie to fentry/fexit/fmod_ret/lsm."), nor bpf_get_func_ip(),
+ * which exists since 5.15 (9b99edcae5c8, "bpf: Add bpf_get_func_ip helper for tracing programs").
  *
  * The context lives in the trampoline's stack frame: its address is as good as the function's
  * stack pointer, and the same for entry and exit of one call.

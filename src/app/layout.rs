@@ -64,9 +64,11 @@ fn stack_size(btf: &Btf) -> u32 {
         .unwrap_or(DEFAULT_STACK_SIZE)
 }
 
-/// `__preempt_count` before 6.2 and again from 6.15, a member of `pcpu_hot` between
-/// (7443b296e699, "x86/percpu: Move `cpu_number` next to `current_task`"); 5.10's BTF has no
-/// variables, there kallsyms tells the address.
+/// The count is a variable of its own, `__preempt_count`, before 6.2 and since 6.15 (46e8fff6d45f,
+/// "x86/preempt: Move preempt count to percpu hot section"). In between it is a member of
+/// `pcpu_hot` (64701838bf05, "x86/percpu: Move `preempt_count` next to `current_task`"). The BTF of
+/// Debian's 5.10 has no per-CPU variables (a0b8200d06ad, "kbuild: skip per-CPU BTF generation for
+/// pahole v1.18-v1.21", in 5.10.151 as well): there kallsyms tells the address.
 fn preempt(btf: &Btf, kallsyms: &Kallsyms) -> Preempt {
     if let Some(btf_id) = btf.var_id("__preempt_count") {
         return Preempt::Variable { btf_id, offset: 0 };

@@ -27,7 +27,7 @@ fn words(log: &[u8]) -> String {
     let text = CStr::from_bytes_until_nul(log)
         .map(CStr::to_string_lossy)
         .unwrap_or_default();
-    // 7.3 adds a page of explanations and suggestions to what it minds.
+    // Since 7.3 (ce7c9f6c599b) reasons and suggestions of many lines follow the verifier's verdict.
     let (verdict, _) = text
         .split_once("\nVerification failed:")
         .unwrap_or((&text, ""));

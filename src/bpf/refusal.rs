@@ -45,7 +45,8 @@ pub fn hint_of(error: &Error) -> Option<&'static str> {
             "raise it (`ulimit -n`, as root), choose fewer functions, or leave out `--backend fentry`",
         );
     }
-    // Before 5.11 the kernel says EPERM where the limit of locked memory is too low.
+    // Before 5.11 (d5299b67dd59, "bpf: Memcg-based memory accounting for bpf maps") the kernel says
+    // EPERM where the limit of locked memory is too low.
     let is_memory = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<NoMaps>())

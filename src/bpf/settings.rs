@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::spec::Addr;
 
-/// Where `preempt_count` is, for kernels whose BTF has no per-CPU variables (5.10).
+/// Where `preempt_count` is, for kernels whose BTF has no per-CPU variables: Debian's 5.10
+/// (a0b8200d06ad, "kbuild: skip per-CPU BTF generation for pahole v1.18-v1.21").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PerCpu {
     /// Address (per-CPU offset) of `__preempt_count`.
@@ -89,9 +90,11 @@ pub struct TaskLayout {
 pub struct Layout {
     /// Tasks, and what they are a part of.
     pub task: TaskLayout,
-    /// Whether programs can ask for the current task by type: 5.11.
+    /// Whether programs can ask for the current task by type: since 5.11 (3ca1032ab7ab, "bpf:
+    /// Implement `get_current_task_btf` and `RET_PTR_TO_BTF_ID`").
     pub has_task_btf: bool,
-    /// Whether the verifier finds a type by its name without going through all of them.
+    /// Whether the verifier finds a type by its name without going through all of them: since 7.0
+    /// (8c3070e159ba, "btf: Optimize type lookup with binary search"), where types are sorted.
     pub finds_types_fast: bool,
     /// Size of a task's kernel stack (`THREAD_SIZE`), in bytes; a power of two.
     pub stack_size: u32,

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What tells of tasks and cgroups that come and go: tracepoints.
 //!
-//! Programs of raw tracepoints are preempted by kernels that preempt trampolines' (7.0 and later,
-//! where tracepoints do not disable preemption any more), and kept out of other tasks of that CPU
-//! meanwhile: of 2,300 threads that ended at once, the ends of 33 were not seen. The events that perf
-//! makes of tracepoints disable preemption there, too; but they have numbers where raw tracepoints
-//! have tasks.
+//! Since 7.0 (a46023d5616e, "tracing: Guard `__DECLARE_TRACE()` use of `__DO_TRACE_CALL()` with
+//! SRCU-fast") tracepoints do not disable preemption. So kernels that preempt programs of
+//! trampolines preempt those of raw tracepoints as well, and keep them out of other tasks of that
+//! CPU meanwhile: of 2,300 threads that ended at once, the ends of 33 were not seen. The events
+//! that perf makes of tracepoints disable preemption on these kernels, too; but they have numbers
+//! where raw tracepoints have tasks.
 
 use std::ffi::CStr;
 use std::fs;

@@ -97,8 +97,9 @@ impl KernelFiles {
             .map(Traceable::parse)
     }
 
-    /// The same with addresses, which tell namesakes apart; since 6.5, and half as long again to
-    /// read (b4c8674a2b0f, "ftrace: Add `available_filter_functions_addrs` file").
+    /// The same with addresses, which tell namesakes apart. Since 6.5 (83f74441bcb1, "ftrace: Show
+    /// all functions with addresses in `available_filter_functions_addrs`"). To read it takes half
+    /// as long again.
     ///
     /// # Errors
     ///

@@ -6,8 +6,9 @@
 //! the program. Those of kprobes run with preemption disabled.
 
 /// By what `uname -v` says, and the modes of `/sys/kernel/debug/sched/preempt`, of which the one in
-/// parentheses holds. Where a kernel can choose when it starts and does not say what it chose, it is
-/// taken for one that does: 7.0 and later have no other modes.
+/// parentheses is in force. A kernel that chooses its mode when it boots and does not say which is
+/// taken for one that preempts: since 7.0 (7dadeaa6e851, "sched: Further restrict the preemption
+/// modes") kernels for x86-64 have only modes that do.
 pub(super) fn preempts(version: &str, modes: Option<&str>) -> bool {
     let mut words = version.split_ascii_whitespace();
     if words.clone().any(|word| word == "PREEMPT_DYNAMIC") {

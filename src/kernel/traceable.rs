@@ -25,7 +25,8 @@ pub struct TraceableFunction<'a> {
     pub name: &'a str,
     /// Its module; `None` for the kernel itself.
     pub module: Option<&'a str>,
-    /// Where ftrace patches it: at its start or, with IBT, 4 bytes behind; known since 6.5.
+    /// Where ftrace patches it: at its start or, with IBT, 4 bytes behind. The kernel tells it
+    /// since 6.5 (83f74441bcb1, see [`super::facts::KernelFiles::traceable_addresses`]).
     pub patch_site: Option<Addr>,
 }
 
@@ -135,8 +136,8 @@ pub enum PatchSite {
     Nop,
     /// It is traced: a call of this address.
     Call(Addr),
-    /// It is traced by a BPF trampoline that is entered by a jump, to this address: 402e44b31e9d
-    /// ("bpf: implement "jmp" mode for trampoline").
+    /// It is traced by a BPF trampoline that is entered by a jump, to this address. Since 6.19
+    /// (402e44b31e9d, "bpf: implement "jmp" mode for trampoline").
     Jump(Addr),
     /// It is being changed right now.
     Changing,
@@ -151,14 +152,17 @@ impl PatchSite {
     #[must_use]
     pub fn find(addr: Addr, bytes: &[u8; Self::REACH]) -> Option<Self> {
         const LEN: usize = 5;
-        // `endbr64`, or what the kernel puts in the place of those that it does not need (IBT's
-        // sealing, 5.18): `osp nop3`, lately a four-byte no-op with a recognizable operand.
+        // `endbr64`, or what the kernel puts in the place of those that it does not need: since
+        // 5.18 (ed53a0d97192, "x86/alternative: Use .ibt_endbr_seal to seal indirect calls")
+        // `osp nop3`, since 6.15 (c4239a72a29d, "x86/ibt: Clean up poison_endbr()") a four-byte
+        // no-op with an operand of its own, `nopl -42(%rax)`.
         let pads: [&[u8]; 3] = [
             &[0xf3, 0x0f, 0x1e, 0xfa],
             &[0x66, 0x0f, 0x1f, 0x00],
             &[0x0f, 0x1f, 0x40],
         ];
-        // The second is the choice of kernels before 5.13 on some processors.
+        // Kernels before 5.13 (a89dfde3dc3c, "x86: Remove dynamic NOP selection") take the second
+        // on some processors.
         let nops: [[u8; LEN]; 2] = [[0x0f, 0x1f, 0x44, 0, 0], [0x66, 0x66, 0x66, 0x66, 0x90]];
         let has_pad = pads.iter().any(|pad| bytes.starts_with(pad));
         let start = if has_pad { 4 } else { 0 };

@@ -130,7 +130,9 @@ fn truncated(raw: u64, size: u8) -> u64 {
     }
 }
 
-/// `blk_status_t`; the first twelve have been the same since 4.13.
+/// `blk_status_t`. The first twelve values are the same since 4.13 (2a842acab109, "block: introduce
+/// new block status code type"). One of the names is not: since 6.5 (7ba150834b84) `BLK_STS_NEXUS`
+/// is called `BLK_STS_RESV_CONFLICT`.
 fn blk_status(text: &mut String, status: u32) {
     const NAMES: [&str; 12] = [
         "NOTSUPP",

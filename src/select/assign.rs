@@ -33,8 +33,9 @@ pub enum BackendPolicy {
 pub struct Offered {
     /// Its back ends.
     pub backends: Vec<BackendKind>,
-    /// Whether single kprobes can share programs, because there are cookies (5.15). Otherwise each
-    /// needs copies of its own, and loading those takes as long as everything else.
+    /// Whether single kprobes can share programs: they can where there are cookies, since 5.15
+    /// (7adfc6c9b315). Otherwise each needs copies of its own, and to load those takes as long as
+    /// everything else.
     pub shared_kprobes: bool,
     /// Whether programs of trampolines can be preempted, and calls of other tasks are missed then.
     pub preempts_programs: bool,

@@ -2,8 +2,8 @@
 //! Where kprobe programs are blind: functions that run between `bpf_disable_instrumentation()` and
 //! `bpf_enable_instrumentation()`.
 //!
-//! The kernel keeps programs of kprobes and tracepoints out of there (b6e5dae15a61, "bpf: Replace
-//! open coded recursion prevention", 5.7), because they might touch the same map; programs of
+//! The kernel keeps programs of kprobes and tracepoints out of there, because they might touch the
+//! same map: since 5.7 (b6e5dae15a61, "bpf: Replace open coded recursion prevention"). Programs of
 //! trampolines run. It is a table, not derived: the callees stand behind `map->ops`, where direct
 //! calls do not lead.
 

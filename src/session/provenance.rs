@@ -222,9 +222,10 @@ impl Tree<'_> {
             .any(|callee| reason(callee).is_some_and(|other| other != last))
     }
 
-    /// Who made the error that `bearer` was handed as an argument and returned at once: since 7.0
-    /// `link_path_walk` and `do_file_open` take names that may be an `ERR_PTR`. It called nothing
-    /// itself, and what failed last before it returned the same error as a pointer.
+    /// Who made the error that `bearer` was handed as an argument and returned at once. Since 7.0
+    /// (2e2d64aea5c5, "`do_filp_open()`: DTRT when getting `ERR_PTR()` as pathname") `do_file_open`
+    /// takes a name that may be an `ERR_PTR`, as `link_path_walk` does. `bearer` called nothing
+    /// itself, and the call that failed last before it returned the same error as a pointer.
     fn maker_of_argument(&self, bearer: usize, outcome: Outcome) -> Option<usize> {
         if !matches!(outcome, Outcome::Errno(_)) || self.callees(bearer).next().is_some() {
             return None;

@@ -6,15 +6,20 @@ use std::fmt;
 /// A way to attach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BackendKind {
-    /// One `fsession.multi` link: trampolines for all functions at once (7.2).
+    /// One `fsession.multi` link: trampolines for all functions at once. Since 7.2 (ba042ed6446f,
+    /// "bpf: Add support for `tracing_multi` link session").
     TracingMulti,
-    /// A `fentry.multi` and a `fexit.multi` link: the same with two programs (7.2).
+    /// A `fentry.multi` and a `fexit.multi` link: the same with two programs. Since 7.2
+    /// (c1d32dea5d46, "bpf: Add support for tracing multi link").
     FentryMulti,
-    /// One `kprobe.session` link for call and return of all functions (6.10).
+    /// One `kprobe.session` link for call and return of all functions. Since 6.10 (535a3692ba72,
+    /// "bpf: Add support for kprobe session attach").
     KprobeSession,
-    /// A `kprobe.multi` and a `kretprobe.multi` link (5.18).
+    /// A `kprobe.multi` and a `kretprobe.multi` link. Since 5.18 (0dcac2725406, "bpf: Add multi
+    /// kprobe link").
     KprobeMulti,
-    /// fentry/fexit: two programs for each function (5.5).
+    /// fentry/fexit: two programs for each function. Since 5.5 (fec56f5890d9, "bpf: Introduce BPF
+    /// trampoline").
     Trampoline,
     /// A kprobe and a kretprobe for each function: any kernel.
     Kprobe,

@@ -162,6 +162,7 @@ fn by_type(known: Option<bool>, since: &str) -> (State, String) {
     }
 }
 
+/// Since 5.8 (457f44363a88, "bpf: Implement BPF ring buffer and verifier support for it").
 fn ring_buffer(types: &Types) -> Check {
     let known = types.knows("bpf_map_type", "BPF_MAP_TYPE_RINGBUF");
     let (state, found) = by_type(known, "5.8");
@@ -171,7 +172,9 @@ fn ring_buffer(types: &Types) -> Check {
         .hint("a kernel from 5.10 on is needed")
 }
 
-/// Only kprobe back ends use them, and kernels that have those have cookies.
+/// Since 5.15 (7adfc6c9b315, "bpf: Add `bpf_get_attach_cookie()` BPF helper to access `bpf_cookie`
+/// value"). Only kprobe back ends use them. Kernels that have links for many kprobes (5.18) have
+/// cookies.
 fn cookies(types: &Types) -> Check {
     let known = types.knows("bpf_func_id", "BPF_FUNC_get_attach_cookie");
     let (state, found) = by_type(known, "5.15");
@@ -206,6 +209,7 @@ fn lsm(modules: Option<&[String]>) -> Check {
         .cost("nothing: we attach to `security_*` functions, and to no hook by itself")
 }
 
+/// The helper exists since 5.16 (856c02dbce4f, "bpf: Introduce helper `bpf_get_branch_snapshot`").
 fn last_branches(recorded: Option<u32>, types: &Types) -> Check {
     let helper = types.knows("bpf_func_id", "BPF_FUNC_get_branch_snapshot");
     let (state, found) = match (recorded, helper) {

@@ -167,8 +167,8 @@ fn descriptors() -> Check {
     .hint("`ulimit -Hn` shows the hard limit; CAP_SYS_RESOURCE lets us raise it")
 }
 
-/// Since 5.11 (commit d5299b67dd59, "bpf: Memcg-based memory accounting for bpf maps") the memory
-/// cgroup counts; before, and for root too, this limit.
+/// Since 5.11 (d5299b67dd59, "bpf: Memcg-based memory accounting for bpf maps") the memory of BPF
+/// maps is charged to the memory cgroup. Before, it counts against this limit, for root as well.
 fn locked_memory() -> Check {
     let (state, found) = match getrlimit(Resource::RLIMIT_MEMLOCK) {
         Ok((soft, hard)) => (

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Links that take all of their functions or none, and do not say which one they mind.
 //!
-//! A refused batch is halved until the culprits stand alone. (6.7 to 6.11 refuse large batches of
-//! kprobe.multi with `ENOMEM`, until aff1871bfc81 "objpool: fix choosing allocation for percpu
-//! slots"; halving is the answer to that, too.)
+//! A refused batch is halved until the culprits stand alone. This helps against `ENOMEM` as well:
+//! from 6.7 (4bbd93455659, "kprobes: kretprobe scalability improvement") to 6.11 kernels refuse
+//! large batches of kprobe.multi. 6.12 takes them (aff1871bfc81, "objpool: fix choosing allocation
+//! for percpu slots").
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -23,8 +23,9 @@ pub(super) struct Kprobe;
 /// Two events and two links a function; where links do not exist, two programs.
 const DESCRIPTORS: u64 = 4;
 
-/// Before 5.15 a probe cannot tell its program which function it is at: each function has programs
-/// of its own, with its tag in them.
+/// Before 5.15 (7adfc6c9b315, "bpf: Add `bpf_get_attach_cookie()` BPF helper to access `bpf_cookie`
+/// value") a probe cannot tell its program which function it is at: each function has programs of
+/// its own, with its tag in them.
 enum Programs {
     Shared {
         opening: OwnedFd,

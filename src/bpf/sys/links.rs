@@ -163,7 +163,8 @@ fn open_event(mut attr: perf_event_attr) -> io::Result<OwnedFd> {
     own_syscall(fd)
 }
 
-/// Has a program run at an open event. With a cookie: by a link, which is to be kept as well.
+/// Has a program run at an open event. With a cookie: by a link, which is to be kept as well. Such
+/// links exist since 5.15 (b89fbfbb854c, "bpf: Implement minimal BPF perf link").
 pub(in crate::bpf) fn run_at_event(
     program: BorrowedFd<'_>,
     event: BorrowedFd<'_>,
@@ -214,7 +215,8 @@ fn own_syscall(ret: libc::c_long) -> io::Result<OwnedFd> {
     own(ret as i32)
 }
 
-/// `recursion_misses` of a program; 0 where the kernel does not count them (before 5.12).
+/// `recursion_misses` of a program. 0 where the kernel does not count them: before 5.12
+/// (9ed9e9ba2337, "bpf: Count the number of times recursion was prevented").
 pub(in crate::bpf) fn recursion_misses(program: BorrowedFd<'_>) -> u64 {
     let mut info = bpf_prog_info::default();
     let mut len = size_of::<bpf_prog_info>() as u32;
@@ -225,8 +227,10 @@ pub(in crate::bpf) fn recursion_misses(program: BorrowedFd<'_>) -> u64 {
     if err == 0 { info.recursion_misses } else { 0 }
 }
 
-/// Calls that a link has missed (no free slot for the return, recursion); 0 where the kernel does
-/// not say: before 6.7, and for links that cannot miss but by recursion, which programs count.
+/// Calls that a link has missed: no free slot for the return, or recursion. 0 where the kernel does
+/// not say: before 6.7 (e2b2cd592adb, "bpf: Add missed value to `kprobe_multi` link info";
+/// 3acf8ace6823, "bpf: Add missed value to kprobe perf link info"), and for links that miss by
+/// recursion only, which programs count.
 pub(in crate::bpf) fn link_misses(backend: BackendKind, link: BorrowedFd<'_>) -> u64 {
     if backend.needs_prototype() {
         return 0;

@@ -34,8 +34,8 @@ pub(in crate::bpf) fn own_tgid() -> u32 {
     seen_by_a_program().unwrap_or(0)
 }
 
-/// Has a program run in our own context. Kernels do so for raw tracepoints from 5.10 on (commit
-/// 1b4d60ec162f, "bpf: Enable `BPF_PROG_TEST_RUN` for `raw_tracepoint`").
+/// Has a program run in our own context. For raw tracepoints that is possible since 5.10
+/// (1b4d60ec162f, "bpf: Enable `BPF_PROG_TEST_RUN` for `raw_tracepoint`").
 fn seen_by_a_program() -> Option<u32> {
     let insn = |code: u32, imm| bpf_insn {
         code: code as u8,

@@ -22,19 +22,20 @@ const CALL_GET_ATTACH_COOKIE: (u8, i32) = (0x85, 174);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct KernelSupport {
-    /// `fsession.multi` links (7.2).
+    /// `fsession.multi` links: since 7.2 (ba042ed6446f).
     pub tracing_multi: bool,
-    /// `fentry.multi` and `fexit.multi` links (7.2).
+    /// `fentry.multi` and `fexit.multi` links: since 7.2 (c1d32dea5d46).
     pub fentry_multi: bool,
-    /// `kprobe.session` links (6.10, with `CONFIG_FPROBE`).
+    /// `kprobe.session` links: since 6.10 (535a3692ba72), with `CONFIG_FPROBE`.
     pub kprobe_session: bool,
-    /// `kprobe.multi` links (5.18, with `CONFIG_FPROBE`).
+    /// `kprobe.multi` links: since 5.18 (0dcac2725406), with `CONFIG_FPROBE`.
     pub kprobe_multi: bool,
-    /// Cookies of single kprobes (5.15).
+    /// Cookies of single kprobes: since 5.15 (7adfc6c9b315).
     pub cookies: bool,
     /// It preempts programs of trampolines, and keeps them out of other tasks meanwhile.
     pub preempts_programs: bool,
-    /// The PMU of single kprobes (4.17, with `CONFIG_KPROBE_EVENTS`).
+    /// The PMU of single kprobes: since 4.17 (e12f03d7031a, "perf/core: Implement the
+    /// '`perf_kprobe`' PMU"), with `CONFIG_KPROBE_EVENTS`.
     pub kprobe: bool,
 }
 
@@ -104,8 +105,9 @@ fn probe_tracing_multi(attach_type: bpf_attach_type) -> bool {
     link.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
 }
 
-/// Whether programs of kprobes may ask for the cookie of their link (5.15, with links of perf
-/// events).
+/// Whether programs of kprobes may ask for the cookie of their link. Since 5.15 (7adfc6c9b315,
+/// "bpf: Add `bpf_get_attach_cookie()` BPF helper to access `bpf_cookie` value"), as are links of
+/// perf events (b89fbfbb854c, "bpf: Implement minimal BPF perf link").
 fn probe_cookies() -> bool {
     program(ProgramKind::Kprobe(0), &[CALL_GET_ATTACH_COOKIE, EXIT]).is_ok()
 }

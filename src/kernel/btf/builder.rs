@@ -8,7 +8,8 @@ pub(crate) struct Builder {
     strings: Vec<u8>,
     first_string: u32,
     next: u32,
-    /// Of each kind, the bytes behind its record and those of an element; none before 7.2.
+    /// Of each kind, the bytes behind its record and those of an element. None before 7.1
+    /// (222edc843c15, "btf: Add BTF kind layout encoding to UAPI").
     layout: Vec<(u8, u8)>,
 }
 
@@ -51,7 +52,7 @@ impl Builder {
             .extend(words.iter().flat_map(|word| word.to_le_bytes()));
     }
 
-    /// Says how long the records of a kind are, as kernels since 7.2 do of all.
+    /// Says how long the records of a kind are, as kernels since 7.1 (222edc843c15) do for all.
     pub(crate) fn layout(&mut self, kind: usize, info: u8, element: u8) {
         if self.layout.len() <= kind {
             self.layout.resize(kind + 1, (0, 0));

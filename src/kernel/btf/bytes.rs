@@ -22,8 +22,9 @@ impl BtfBytes {
     ///
     /// # Errors
     ///
-    /// Before 6.16 the kernel does not let itself be mapped. Files of other file systems are not
-    /// mapped here: somebody could take away a part of them under us.
+    /// Before 6.16 (a539e2a6d51d, "btf: Allow mmap of vmlinux btf") the kernel refuses to map this
+    /// file. Files of other file systems are not mapped here: another process could truncate them
+    /// while we read.
     pub fn of_kernel(file: &File) -> io::Result<Self> {
         if fstatfs(file)?.filesystem_type() != SYSFS_MAGIC {
             return Err(io::ErrorKind::Unsupported.into());

@@ -2,8 +2,8 @@
 //! The layout of BTF: header, type records, how long each is.
 //!
 //! An info word has the number of elements in bits 0 to 23, the kind in bits 24 to 30, and a flag.
-//! Before 7.2 these were bits 0 to 15 and 24 to 28, and the others 0 (9801e029, "bpf: Extend BTF
-//! UAPI vlen, kinds to use unused bits"): the wide masks read both.
+//! Before 7.2 (f7a6b9eaff3e, "bpf: Extend BTF UAPI vlen, kinds to use unused bits") the number was
+//! in bits 0 to 15, the kind in bits 24 to 28, and the other bits were 0: the wide masks read both.
 
 use std::ops::Range;
 
@@ -96,7 +96,8 @@ pub(super) fn kind_number(info: u32) -> u32 {
 pub(super) struct Sections {
     pub(super) types: Range<usize>,
     pub(super) strings: Range<usize>,
-    /// How long the records of each kind are; empty before 7.2.
+    /// How long the records of each kind are. Empty before 7.1 (222edc843c15, "btf: Add BTF kind
+    /// layout encoding to UAPI").
     layout: Range<usize>,
 }
 

@@ -26,7 +26,8 @@ const ULONG_ERRNO: &[&str] = &[
     "unmapped_area",
     "unmapped_area_topdown",
     "alloc_shstk",
-    // mremap: the new address; its steps in 6.16 and later return 0 or an errno.
+    // mremap: the new address. The functions that it was split into, since 6.15 (221bf5cac5c2,
+    // "mm/mremap: introduce and use vma_remap_struct threaded state"), return 0 or an errno.
     "do_mremap",
     "mremap_to",
     "mremap_at",

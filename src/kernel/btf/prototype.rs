@@ -48,9 +48,9 @@ pub enum ArgKind {
 /// What the running kernel's trampolines can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrampolineRules {
-    /// Argument slots: 6 on x86-64 before 6.6, 12 since; 8 on arm64.
+    /// Argument slots: 12 on x86-64 since 6.6 (473e3150e30a), 6 before; 8 on arm64.
     pub max_slots: u16,
-    /// Whether structs by value are taken (since 6.1).
+    /// Whether structs by value are taken: since 6.1 (720e6a435194).
     pub struct_args: StructArgs,
 }
 
@@ -58,15 +58,15 @@ impl TrampolineRules {
     /// The rules of the kernel that has these types.
     #[must_use]
     pub fn of(btf: &Btf, version: KernelVersion) -> Self {
-        // Added with struct arguments by 720e6a435194 ("bpf: Allow struct argument in trampoline
-        // based programs"), 6.1.
+        // This member came with struct arguments in 6.1 (720e6a435194, "bpf: Allow struct argument
+        // in trampoline based programs").
         let struct_args = if btf.has_member("btf_func_model", "arg_flags") {
             StructArgs::Taken
         } else {
             StructArgs::Refused
         };
-        // 473e3150e30a ("bpf, x86: allow function arguments up to 12 for TRACING"), 6.6; no
-        // symbol or type tells.
+        // Since 6.6 (473e3150e30a, "bpf, x86: allow function arguments up to 12 for TRACING"). No
+        // symbol or type tells, so the version has to.
         let max_slots = if version >= (KernelVersion { major: 6, minor: 6 }) {
             12
         } else {
@@ -82,8 +82,8 @@ impl TrampolineRules {
 /// Whether trampolines take structs by value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StructArgs {
-    /// Up to 16 bytes each. Since 6.1, commit 720e6a435194 ("bpf: Allow struct argument in
-    /// trampoline based programs").
+    /// Up to 16 bytes each. Since 6.1 (720e6a435194, "bpf: Allow struct argument in trampoline
+    /// based programs").
     Taken,
     /// Never.
     Refused,
@@ -100,7 +100,7 @@ pub enum TrampolineObstacle {
     StructResult,
     /// It has more arguments than this kernel's trampolines save.
     TooManyArgs,
-    /// It takes a struct by value, and this kernel is older than 6.1.
+    /// It takes a struct by value, and this kernel is older than 6.1 (720e6a435194).
     StructArg,
     /// It takes an argument that is larger than 16 bytes, a union or a float.
     OddArg,

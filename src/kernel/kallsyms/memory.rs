@@ -2,10 +2,10 @@
 //! The kernel's own symbol tables, read from its memory.
 //!
 //! For `/proc/kallsyms` the kernel unpacks and prints every symbol, which takes longer than all
-//! the rest of a start. The tables that it unpacks lie in its read-only data, and since 6.0
-//! (5fd8fea935a1, "vmcoreinfo: include kallsyms symbols") it says where. What is read is checked
-//! against symbols that the same note names: a kernel whose tables look otherwise is refused
-//! here and read as text.
+//! the rest of a start. The tables that it unpacks lie in its read-only data. Since 6.0
+//! (5fd8fea935a1, "vmcoreinfo: include kallsyms symbols") the note VMCOREINFO says where. What is
+//! read is checked against symbols that the same note names. A kernel whose tables have another
+//! form is refused here, and its symbols are read as text.
 
 use std::mem;
 
@@ -38,7 +38,8 @@ impl Kallsyms {
     ///
     /// # Errors
     ///
-    /// When the kernel does not say where its tables are (before 6.0) or they are not understood.
+    /// When the kernel does not say where its tables are (before 6.0, 5fd8fea935a1), or they have a
+    /// form that is not known here.
     pub fn of_memory(kcore: &Kcore) -> Result<Self> {
         let tables = Tables::read(kcore)?;
         let mut symbols = Self::decode(&tables)?;
@@ -112,10 +113,12 @@ struct Tables {
 /// What offsets are relative to.
 #[derive(Clone, Copy)]
 enum Base {
-    /// One address; negative offsets count from it, others are absolute where there are any
-    /// negative ones (`CONFIG_KALLSYMS_ABSOLUTE_PERCPU`, up to 6.14).
+    /// One address. Where there are negative offsets, these count from it and the others are
+    /// absolute: `CONFIG_KALLSYMS_ABSOLUTE_PERCPU`, before 6.15 (01157ddc58dc, "kallsyms: Remove
+    /// `KALLSYMS_ABSOLUTE_PERCPU`"). Where there are none, all count from it.
     One(u64),
-    /// Where each offset itself stands: the base is gone from newer kernels.
+    /// Where each offset itself stands. Since 7.0 (a081b5789255, "kallsyms: Get rid of kallsyms
+    /// relative base").
     Own(u64),
 }
 
@@ -193,8 +196,8 @@ impl Tables {
             })
     }
 
-    /// How many tokens the name at `at` has, and where they begin: one byte, or two since 6.1
-    /// (73bbb94466fd, "kallsyms: support "big" kernel symbols").
+    /// How many tokens the name at `at` has, and where they begin. The number takes one byte, or
+    /// two for long names since 6.1 (73bbb94466fd, "kallsyms: support "big" kernel symbols").
     fn name_len(&self, at: usize) -> Option<(usize, usize)> {
         let first = usize::from(*self.names.get(at)?);
         if first & 0x80 == 0 {
