@@ -6,8 +6,12 @@
 #ifndef RETSNOOP_LANE_H
 #define RETSNOOP_LANE_H
 
-/* Layout of preempt_count (include/linux/preempt.h), unchanged from 5.10 to 7.2. Bit 8 says that
- * a softirq is being served; disabling softirqs adds 0x200. */
+/* Layout of preempt_count (include/linux/preempt.h), the same from 5.10 to 7.2. Bit 8 says that a
+ * softirq is being served; to disable softirqs adds 0x200.
+ *
+ * Since 7.3 (9634d860ac15, "preempt: Introduce HARDIRQ_DISABLE_BITS") bits 16 to 23 count how often
+ * interrupts were disabled, hard interrupts are in bits 24 to 27, and NMIs in bits 28 to 31. These
+ * masks do not follow that yet. */
 #define SOFTIRQ_SERVED 0x00000100
 #define HARDIRQ_MASK 0x000f0000
 #define NMI_MASK 0x00f00000
