@@ -69,6 +69,8 @@ struct config {
 	__u32 has_cookies; /* bpf_get_attach_cookie() exists */
 	__u32 has_task_btf; /* bpf_get_current_task_btf() exists: since 5.11 (3ca1032ab7ab) */
 	__u32 finds_types_fast; /* see fill_who_by_type() */
+	__u32 hardirq_mask; /* bits of preempt_count that count hardirqs */
+	__u32 nmi_mask; /* and those that count NMIs */
 	__u32 stack_size; /* THREAD_SIZE: stacks of tasks are aligned to it */
 };
 

@@ -6,24 +6,19 @@
 #ifndef RETSNOOP_LANE_H
 #define RETSNOOP_LANE_H
 
-/* Layout of preempt_count (include/linux/preempt.h), the same from 5.10 to 7.2. Bit 8 says that a
- * softirq is being served; to disable softirqs adds 0x200.
- *
- * Since 7.3 (9634d860ac15, "preempt: Introduce HARDIRQ_DISABLE_BITS") bits 16 to 23 count how often
- * interrupts were disabled, hard interrupts are in bits 24 to 27, and NMIs in bits 28 to 31. These
- * masks do not follow that yet. */
+/* Bits of preempt_count (include/linux/preempt.h). Bit 8 says that a softirq is being served;
+ * disabling softirqs adds 0x200. Where the counts of hardirqs and NMIs are depends on the kernel:
+ * cfg.hardirq_mask, cfg.nmi_mask. */
 #define SOFTIRQ_SERVED 0x00000100
-#define HARDIRQ_MASK 0x000f0000
-#define NMI_MASK 0x00f00000
 
 #define KEY_BITS 48
 #define KEY_MASK ((1ULL << KEY_BITS) - 1)
 
 static enum lane lane_of(u32 count)
 {
-	if (count & NMI_MASK)
+	if (count & cfg.nmi_mask)
 		return LANE_NMI;
-	if (count & HARDIRQ_MASK)
+	if (count & cfg.hardirq_mask)
 		return LANE_HARDIRQ;
 	return LANE_SOFTIRQ;
 }
@@ -42,7 +37,7 @@ static u64 session_key(u64 task, enum lane *lane)
 {
 	u32 count = preempt_count();
 
-	if (!(count & (SOFTIRQ_SERVED | HARDIRQ_MASK | NMI_MASK))) {
+	if (!(count & (SOFTIRQ_SERVED | cfg.hardirq_mask | cfg.nmi_mask))) {
 		*lane = LANE_TASK;
 		return task;
 	}

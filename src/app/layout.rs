@@ -3,7 +3,9 @@
 
 use anyhow::{Context, Result};
 
-use crate::bpf::{KernelSupport, KprobePmu, Layout, PerCpu, Preempt, TaskLayout, TracingMulti};
+use crate::bpf::{
+    KernelSupport, KprobePmu, Layout, PerCpu, Preempt, PreemptMasks, TaskLayout, TracingMulti,
+};
 use crate::kernel::btf::Btf;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::kallsyms::Kallsyms;
@@ -47,6 +49,7 @@ pub(super) fn layout(
         finds_types_fast: btf.is_sorted(),
         stack_size: stack_size(btf),
         preempt: preempt(btf, kallsyms),
+        preempt_masks: preempt_masks(btf, kallsyms),
         session_is_return: btf.func_id("bpf_session_is_return"),
         session_cookie: btf.func_id("bpf_session_cookie"),
         tracing_multi: tracing_multi(btf),
@@ -88,6 +91,16 @@ fn preempt(btf: &Btf, kallsyms: &Kallsyms) -> Preempt {
                 per_cpu_offset,
             })
         })
+}
+
+/// The kernel's version does not tell: it is asked for a variable that came with the change.
+fn preempt_masks(btf: &Btf, kallsyms: &Kallsyms) -> PreemptMasks {
+    let name = "local_interrupt_disable_state";
+    if btf.var_id(name).is_some() || kallsyms.named(name).next().is_some() {
+        PreemptMasks::ABOVE_DISABLED
+    } else {
+        PreemptMasks::ADJACENT
+    }
 }
 
 /// What a task is a part of. Without control groups there is none, and nothing reads where it is.

@@ -200,6 +200,8 @@ fn config(settings: &Settings) -> types::config {
         has_task_btf: u32::from(layout.has_task_btf),
         has_cookies: u32::from(layout.has_cookies),
         finds_types_fast: u32::from(layout.finds_types_fast),
+        hardirq_mask: layout.preempt_masks.hardirq,
+        nmi_mask: layout.preempt_masks.nmi,
         stack_size: layout.stack_size,
     }
 }

@@ -155,7 +155,7 @@ mod tests {
     use object::{Object, ObjectSection};
 
     use super::{Copy, Entries, Single, for_single, patched};
-    use crate::bpf::settings::{Layout, Preempt, TaskLayout, TracingMulti};
+    use crate::bpf::settings::{Layout, Preempt, PreemptMasks, TaskLayout, TracingMulti};
     use crate::bpf::skel::RetsnoopSkelBuilder;
 
     fn layout() -> Layout {
@@ -163,6 +163,7 @@ mod tests {
             task: TaskLayout::default(),
             has_task_btf: true,
             finds_types_fast: true,
+            preempt_masks: PreemptMasks::ADJACENT,
             stack_size: 16384,
             preempt: Preempt::Variable {
                 btf_id: 77,

@@ -85,6 +85,29 @@ pub struct TaskLayout {
     pub node_id: u32,
 }
 
+/// Bits of `preempt_count` that count interrupts (`include/linux/preempt.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreemptMasks {
+    /// Hard interrupts.
+    pub hardirq: u32,
+    /// NMIs.
+    pub nmi: u32,
+}
+
+impl PreemptMasks {
+    /// Until 7.2.
+    pub const ADJACENT: Self = Self {
+        hardirq: 0x000f_0000,
+        nmi: 0x00f0_0000,
+    };
+    /// Since 7.3 (9634d860ac15, "preempt: Introduce `HARDIRQ_DISABLE_BITS`") eight bits below them
+    /// count how often interrupts were disabled.
+    pub const ABOVE_DISABLED: Self = Self {
+        hardirq: 0x0f00_0000,
+        nmi: 0xf000_0000,
+    };
+}
+
 /// What the programs have to know of this kernel's types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
@@ -100,6 +123,8 @@ pub struct Layout {
     pub stack_size: u32,
     /// Where `preempt_count` is.
     pub preempt: Preempt,
+    /// Which of its bits say that an interrupt is being served.
+    pub preempt_masks: PreemptMasks,
     /// BTF id of `bpf_session_is_return`, where the kernel has it.
     pub session_is_return: Option<u32>,
     /// BTF id of `bpf_session_cookie`, where the kernel has it.

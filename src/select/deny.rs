@@ -99,7 +99,7 @@ pub(super) const BUILT_IN: &[(&[&str], &str)] = &[
 ];
 
 /// Functions that never return: their sessions would never end. Since 6.15 (cfe816d469dc, "bpf:
-/// Reject attaching fexit/fmod_ret to __noreturn functions") the kernel refuses fexit on most of
+/// Reject attaching `fexit/fmod_ret` to `__noreturn` functions") the kernel refuses fexit on most of
 /// them. The list is that of `tools/objtool/noreturns.h`, and those of older kernels.
 pub(super) const NO_RETURN: &[&str] = &[
     "__fortify_panic",

@@ -193,6 +193,8 @@ int main(void)
 
 	cfg.max_depth = MAX_DEPTH;
 	cfg.stack_size = 16384;
+	cfg.hardirq_mask = 0x000f0000;
+	cfg.nmi_mask = 0x00f00000;
 	for (n_pool = 0; n_pool < N_SLOTS; n_pool++)
 		pool[n_pool] = n_pool;
 	while (fgets(line, sizeof(line), stdin)) {

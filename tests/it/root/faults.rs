@@ -193,6 +193,25 @@ fn b17_what_a_softirq_does_is_not_in_the_chain_of_the_task_it_interrupts() {
     assert!(!session.handled().contains(&"tcp_v4_rcv"), "{session:#?}");
 }
 
+/// 7.3 moved the bits of `preempt_count` that say so: calls in interrupts were the task's.
+#[test]
+fn calls_in_a_hard_interrupt_are_not_of_the_task_that_it_interrupts() {
+    let timer = "{tick_sched_timer,tick_nohz_handler}";
+    let trace = Trace::start(&["-e", timer, "-S", "-sn"]);
+    trace.wait_until_shown(|shown| !shown.is_empty(), busy);
+    let report = trace.finish();
+    assert!(!report.sessions.is_empty(), "{}", report.stderr);
+    for session in &report.sessions {
+        assert_eq!(session.lane(), "hardirq", "{session:#?}");
+    }
+}
+
+/// Keeps a processor from being idle for a while.
+fn busy() {
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_millis(50) {}
+}
+
 #[test]
 fn b22_copies_of_functions_that_the_compiler_made_are_no_false_culprits() {
     let slow = super::harness::attaches_slowly();
