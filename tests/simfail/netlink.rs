@@ -3,7 +3,9 @@
 //!
 //! The kernel handles such a request within `sendto`, so a tracer sees the failing chain there.
 
-use libc::{AF_NETLINK, NETLINK_GENERIC, NETLINK_ROUTE, SOCK_RAW};
+use std::path::Path;
+
+use libc::{AF_NETLINK, NETLINK_GENERIC, NETLINK_NETFILTER, NETLINK_ROUTE, NETLINK_XFRM, SOCK_RAW};
 
 use crate::case::{Attempt, Case, Trouble};
 use crate::errno::Errno;
@@ -17,6 +19,12 @@ const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
 const RTM_DELADDR: u16 = 21;
 const RTM_DELROUTE: u16 = 25;
+const XFRM_MSG_DELSA: u16 = 0x11;
+
+/// A batch of nf_tables, and one message in it.
+const BATCH_BEGIN: u16 = 0x10;
+const BATCH_END: u16 = 0x11;
+const NFT_MSG_DELTABLE: u16 = 10 << 8 | 2;
 
 pub(crate) const CASES: &[Case] = &[
     Case::fails(
@@ -76,31 +84,69 @@ pub(crate) const CASES: &[Case] = &[
         "a generic family that there is not",
         |_| request(NETLINK_GENERIC, 0x7777, 0, &[0; 4]),
     ),
+    Case::fails(
+        ("netlink-xfrm-missing", "sendto"),
+        libc::ESRCH,
+        "xfrm_del_sa|xfrm_user_state_lookup|xfrm_state_lookup",
+        "an IPsec state that is not there (in a module)",
+        |_| {
+            require_module("xfrm_user")?;
+            // ESP over IPv4: address, SPI, family, protocol.
+            let state = [&[192, 0, 2, 1][..], &[0; 12], &[0, 0, 1, 0, 2, 0, 50, 0]].concat();
+            request(NETLINK_XFRM, XFRM_MSG_DELSA, 0, &state)
+        },
+    ),
+    Case::fails(
+        ("netlink-nft-missing", "sendto"),
+        libc::ENOENT,
+        "nf_tables_deltable|nft_table_lookup",
+        "a table of nf_tables that is not there (in a module)",
+        |_| {
+            require_module("nf_tables")?;
+            // Family, version, and whose batch it is.
+            let edge = [0, 0, 0, 10];
+            let table = [vec![2, 0, 0, 0], attribute(1, b"simfail\0")].concat();
+            let batch = [
+                message(BATCH_BEGIN, 1, &edge),
+                message(NFT_MSG_DELTABLE, REQUEST_ACK, &table),
+                message(BATCH_END, 1, &edge),
+            ];
+            exchange(NETLINK_NETFILTER, &batch.concat())
+        },
+    ),
 ];
+
+fn require_module(name: &str) -> Result<(), Trouble> {
+    if Path::new("/sys/module").join(name).exists() {
+        return Ok(());
+    }
+    Err(Trouble::Unsupported(format!("no module {name}")))
+}
 
 /// Sends one request, and makes the acknowledgement the result.
 fn request(protocol: i32, kind: u16, flags: u16, body: &[u8]) -> Attempt {
+    exchange(protocol, &message(kind, REQUEST_ACK | flags, body))
+}
+
+/// `struct nlmsghdr` and what comes after it.
+fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(16 + body.len());
+    message.extend((16 + body.len() as u32).to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend(body);
+    message
+}
+
+fn exchange(protocol: i32, message: &[u8]) -> Attempt {
     let socket = call_fd!(
         libc::SYS_socket,
         AF_NETLINK,
         SOCK_RAW | libc::SOCK_CLOEXEC,
         protocol
     )?;
-    let mut message = Vec::with_capacity(16 + body.len());
-    message.extend((16 + body.len() as u32).to_ne_bytes());
-    message.extend(kind.to_ne_bytes());
-    message.extend((REQUEST_ACK | flags).to_ne_bytes());
-    message.extend([0; 8]);
-    message.extend(body);
-    call!(
-        libc::SYS_sendto,
-        &socket,
-        message.as_slice(),
-        message.len(),
-        0,
-        0,
-        0
-    )?;
+    call!(libc::SYS_sendto, &socket, message, message.len(), 0, 0, 0)?;
 
     let mut reply = [0; 4096];
     call!(libc::SYS_recvfrom, &socket, &mut reply, 4096, 0, 0, 0)?;

@@ -3,8 +3,11 @@
 //! cheap the whole of it is attached, and every culprit is held to the table of simfail; where
 //! functions are attached one by one, a narrowed set has to do.
 
+use std::process::Command;
+
 use super::harness::{Trace, attaches_slowly, kernel, run};
 use super::table::{self, Case};
+use super::view::Session;
 
 /// A use case, and what is expected of it.
 struct UseCase {
@@ -192,8 +195,48 @@ fn fs_catches_failing_file_and_mount_calls() {
     });
 }
 
+/// The modules that cases of netlink need.
+fn load_modules() {
+    let modprobe = Command::new("modprobe")
+        .args(["-a", "nf_tables", "xfrm_user"])
+        .status();
+    assert!(modprobe.unwrap().success());
+}
+
+/// The `sendto()` that brings a batch or a request succeeds.
+#[test]
+fn net_catches_requests_of_nf_tables_and_xfrm() {
+    load_modules();
+    let narrowed = [
+        "-e",
+        "nf_tables_deltable",
+        "-e",
+        "xfrm_user_rcv_msg",
+        "-a",
+        "{nft_table_lookup,xfrm_del_sa,xfrm_user_state_lookup}",
+    ];
+    let chosen: &[&str] = if attaches_slowly() {
+        &narrowed
+    } else {
+        &["-c", "net"]
+    };
+    let trace = Trace::start(&[chosen, &["-sn"]].concat());
+    let cases = ["netlink-nft-missing", "netlink-xfrm-missing"];
+    for (index, name) in cases.iter().enumerate() {
+        trace.simfail(&["--comm", &comm(index), name]);
+    }
+    let report = trace.finish();
+    for (index, name) in cases.iter().enumerate() {
+        let case = table::find(name);
+        let sessions = report.of(&comm(index));
+        let failed = |session: &&Session| case.agrees(session);
+        assert!(sessions.iter().any(failed), "{case:?}: {sessions:#?}");
+    }
+}
+
 #[test]
 fn net_catches_failing_socket_calls() {
+    load_modules();
     check(&UseCase {
         name: "net",
         cases: &[
