@@ -7,7 +7,6 @@
 mod arming;
 mod attaching;
 mod behind;
-mod commanded;
 mod consumer;
 mod containers;
 mod doctor;
@@ -16,7 +15,7 @@ mod features;
 mod fetching;
 mod gather;
 mod governor;
-mod known;
+mod kernel_symbols;
 mod layout;
 mod lines;
 mod list;
@@ -34,16 +33,17 @@ mod report;
 mod roles;
 mod rotating;
 mod scope;
+mod selection_cache;
 mod settings;
 mod sources;
+mod spawned;
 mod stop;
-mod surroundings;
 mod terminal;
 mod totals;
 mod trace;
 mod trails;
-mod warm;
 mod watch;
+mod workloads;
 mod writer;
 
 use std::env;
@@ -53,11 +53,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use self::commanded::{Commanded, OUR_FAILURE};
 use self::failure::Failure;
 pub use self::replay::{Replayed, replay};
+use self::selection_cache::SelectionCache;
+use self::spawned::{OUR_FAILURE, SpawnedCommand};
 use self::stop::{Hangup, StopFlag};
-use self::warm::Memory;
 use crate::bpf;
 use crate::cli::{self, Parsed, UsageError};
 use crate::config::{Action, Config, DoctorOptions, Environment};
@@ -189,7 +189,7 @@ fn diagnose(options: &DoctorOptions, files: &KernelFiles, diag: &Diag) -> ExitCo
 /// With a command, its exit status is ours.
 fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> ExitCode {
     // Before anything else: it must have nothing of ours.
-    let mut command = match Commanded::hold(config) {
+    let mut command = match SpawnedCommand::hold(config) {
         Ok(command) => command,
         Err(error) => {
             say(&error, diag);
@@ -211,7 +211,7 @@ fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> ExitCode {
 fn trace_all(
     config: &Config,
     files: &KernelFiles,
-    command: Option<&mut Commanded>,
+    command: Option<&mut SpawnedCommand>,
     diag: &Diag,
 ) -> Result<()> {
     let hangup = match config.output {
@@ -228,8 +228,8 @@ fn trace_all(
     let mut prepared = gather::prepare(config, files, diag)?;
     arming::narrow(&mut prepared, config, files, diag);
     prepared
-        .memory
-        .take_if(|_| !Memory::is_worth(&prepared.selection));
+        .cache
+        .take_if(|_| !SelectionCache::is_cacheable(&prepared.selection));
     report::selection(&prepared, config, diag);
     if config.run.dry_run {
         return print(report::dry_run(&prepared, config).as_bytes());

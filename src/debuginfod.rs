@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use nix::unistd::geteuid;
 
-pub use self::settings::{Settings, example_server, system_servers};
+pub use self::settings::{DownloadSettings, example_server, system_servers};
 use self::store::{Store, StoreError};
 use self::transfer::{Transfer, Why, agent, is_open_to_others, shown};
 use crate::diag::Diag;
@@ -28,7 +28,7 @@ use crate::kernel::images::{BuildId, check_debug};
 /// Fetches debug information; servers are asked in their order.
 #[derive(Debug)]
 pub struct Client {
-    settings: Settings,
+    settings: DownloadSettings,
     agent: ureq::Agent,
     /// Servers that did not answer: they are not waited for again.
     silent: RefCell<HashSet<String>>,
@@ -50,7 +50,7 @@ pub enum FetchError {
 impl Client {
     /// A client with these settings.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: DownloadSettings) -> Self {
         let agent = agent(&settings);
         Self {
             settings,

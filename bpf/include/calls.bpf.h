@@ -58,7 +58,7 @@ static __always_inline u64 start_call(struct call *call, u64 tag, u64 task, u64 
  */
 static __noinline u64 opening_call_starts(struct call *call, u64 tag, u64 task, u64 may_open)
 {
-	return start_call(call, tag, task, unknown(may_open));
+	return start_call(call, tag, task, verifier_opaque(may_open));
 }
 
 static __noinline u64 inner_call_starts(struct call *call, u64 tag, u64 task)

@@ -118,7 +118,7 @@ static bool send_session(struct session *session)
 
 	if (out->peak < out->top)
 		out->peak = out->top;
-	out->n_calls = forgotten(out->peak) < MAX_CALLS ? out->peak : MAX_CALLS;
+	out->n_calls = verifier_reload(out->peak) < MAX_CALLS ? out->peak : MAX_CALLS;
 	if (cfg.has_task_btf && cfg.finds_types_fast)
 		fill_who_by_type(session);
 	else
@@ -127,7 +127,7 @@ static bool send_session(struct session *session)
 	if (out->lane == LANE_TASK)
 		send_context(session);
 	send_stacks(session);
-	size += forgotten(out->n_calls) * sizeof(out->calls[0]);
+	size += verifier_reload(out->n_calls) * sizeof(out->calls[0]);
 	return !send(session, &out->hdr, size, sizeof(*out));
 }
 

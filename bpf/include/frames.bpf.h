@@ -58,7 +58,7 @@ static __always_inline bool is_on_other_stack(struct session *session, u64 sp)
 {
 	/* A trampoline's is a pointer to the verifier until it has been in memory. */
 	session->sp = sp;
-	return (session->frames[0].sp ^ forgotten(session->sp)) & ~(u64)(cfg.stack_size - 1);
+	return (session->frames[0].sp ^ verifier_reload(session->sp)) & ~(u64)(cfg.stack_size - 1);
 }
 
 /* The innermost open call that is recorded; the session has open calls. */

@@ -44,7 +44,7 @@ static u64 session_key(u64 task, enum lane *lane)
 	*lane = lane_of(count);
 	if (*lane == LANE_NMI)
 		return 0;
-	return unknown(((u64)*lane << 20) | (bpf_get_smp_processor_id() + 1));
+	return verifier_opaque(((u64)*lane << 20) | (bpf_get_smp_processor_id() + 1));
 }
 
 #endif

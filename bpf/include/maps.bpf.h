@@ -68,7 +68,8 @@ struct stats {
 	u64 stack_ring_full;
 	u64 stalled; /* not opened, because user space has stopped to read */
 	u64 unrecognized; /* calls of entry functions that is_entry() did not recognize */
-	u64 not_handed; /* calls and returns that were not seen, because a tail call failed */
+	u64 failed_tail_calls; /* calls and returns that were not seen, because a tail call failed
+				*/
 	u64 lost_slots; /* slots that could not be given back */
 };
 
@@ -145,7 +146,7 @@ volatile u32 ready = 0;
 /* Whether our programs can run inside of one another: see enter_guard(). Set with `ready`. */
 volatile u32 guarded = 0;
 
-/* See unknown(). */
+/* See verifier_opaque(). */
 volatile u64 zero = 0;
 
 struct stats stats = {};
@@ -172,12 +173,12 @@ u64 cgroups_unreported = 0;
 /* A value from the map again, of which the verifier knows nothing: after a loop it has a state for
  * each round that it may have ended in, each with other bounds, and without these all are one. And
  * a pointer becomes a number. */
-#define forgotten(value) (*(volatile typeof(value) *)&(value))
+#define verifier_reload(value) (*(volatile typeof(value) *)&(value))
 
 /* A number of which the verifier knows nothing: `zero` is never written. What it knows, it goes
  * through all the rest with, once for each value. To keep it on the stack for a while is not
  * enough: the verifiers of 6.12 and 7.3 follow it there. */
-#define unknown(number)                                                                            \
+#define verifier_opaque(number)                                                                    \
 	({                                                                                         \
 		u64 sum = (number) + zero;                                                         \
 		barrier_var(sum); /* or the compiler does the sum later, and elsewhere */          \

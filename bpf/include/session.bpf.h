@@ -106,7 +106,7 @@ static struct session *open_session(u64 key, enum lane lane, u64 now)
 	}
 	reset_session(session, key, slot, lane, now);
 	__sync_fetch_and_add(&entry->n_sessions, 1);
-	if (forgotten(session->out.lane) != LANE_TASK)
+	if (verifier_reload(session->out.lane) != LANE_TASK)
 		__sync_fetch_and_add(&interrupt_sessions, 1);
 	*(volatile u64 *)&entry->packed = key << 16 | slot;
 	COUNT(started);

@@ -14,15 +14,15 @@
 #define RETSNOOP_SHARED_H
 
 /* Tasks, two kinds of interrupts and NMIs. */
-#define MAX_HANDED 7
+#define MAX_TAGS 7
 
 /* A cache line each. */
-struct handover {
+struct tag_stack {
 	u64 n;
-	u64 tags[MAX_HANDED];
+	u64 tags[MAX_TAGS];
 };
 
-struct handover handovers[MAX_CPUS] = {};
+struct tag_stack tag_stacks[MAX_CPUS] = {};
 
 /* One of each, filled by user space. */
 struct {
@@ -35,40 +35,40 @@ struct {
 /* Where the result is, above the function's tag. */
 #define OFFSET_SHIFT 48
 
-static __always_inline volatile struct handover *handover_of_cpu(void)
+static __always_inline volatile struct tag_stack *tag_stack_of_cpu(void)
 {
-	return &handovers[bpf_get_smp_processor_id() & (MAX_CPUS - 1)];
+	return &tag_stacks[bpf_get_smp_processor_id() & (MAX_CPUS - 1)];
 }
 
-static __always_inline void go_on_in(void *ctx, void *programs, u64 tag)
+static __always_inline void tail_call_with_tag(void *ctx, void *programs, u64 tag)
 {
-	volatile struct handover *handover = handover_of_cpu();
-	u64 n = handover->n;
+	volatile struct tag_stack *tag_stack = tag_stack_of_cpu();
+	u64 n = tag_stack->n;
 
-	if (n >= MAX_HANDED) {
-		COUNT(not_handed);
+	if (n >= MAX_TAGS) {
+		COUNT(failed_tail_calls);
 		return;
 	}
 	/* In this order: who interrupts us takes the next place. */
-	handover->n = n + 1;
-	handover->tags[n] = tag;
+	tag_stack->n = n + 1;
+	tag_stack->tags[n] = tag;
 	/* Were the index known, the kernel would make a jump of it, and change the code of every
 	 * function's programs when the array is emptied. */
-	bpf_tail_call(ctx, programs, unknown(0));
+	bpf_tail_call(ctx, programs, verifier_opaque(0));
 	/* It is empty (the run ends), or the kernel allows no more tail calls in this chain. */
-	COUNT(not_handed);
-	handover->n = n;
+	COUNT(failed_tail_calls);
+	tag_stack->n = n;
 }
 
-static __always_inline bool take_handed(u64 *tag)
+static __always_inline bool pop_tag(u64 *tag)
 {
-	volatile struct handover *handover = handover_of_cpu();
-	u64 n = handover->n - 1;
+	volatile struct tag_stack *tag_stack = tag_stack_of_cpu();
+	u64 n = tag_stack->n - 1;
 
-	if (n >= MAX_HANDED)
+	if (n >= MAX_TAGS)
 		return false;
-	*tag = handover->tags[n];
-	handover->n = n;
+	*tag = tag_stack->tags[n];
+	tag_stack->n = n;
 	return true;
 }
 
@@ -78,7 +78,7 @@ int sharing_entry(u64 *ctx)
 	u64 tag = patched_constant(TAG_MARK);
 
 	if (is_of_interest(tag, task_key(), false))
-		go_on_in(ctx, &shared_entries, tag);
+		tail_call_with_tag(ctx, &shared_entries, tag);
 	return 0;
 }
 
@@ -87,7 +87,7 @@ int shared_entry(u64 *ctx)
 {
 	u64 tag;
 
-	if (take_handed(&tag))
+	if (pop_tag(&tag))
 		trampoline_call_starts(ctx, tag, task_key(), false);
 	return 0;
 }
@@ -98,7 +98,8 @@ int sharing_exit(u64 *ctx)
 	u64 offset = patched_constant(RESULT_OFFSET_MARK);
 
 	if (!has_no_session(task_key()))
-		go_on_in(ctx, &shared_exits, patched_constant(TAG_MARK) | offset << OFFSET_SHIFT);
+		tail_call_with_tag(ctx, &shared_exits,
+				   patched_constant(TAG_MARK) | offset << OFFSET_SHIFT);
 	return 0;
 }
 
@@ -107,7 +108,7 @@ int shared_exit(u64 *ctx)
 {
 	u64 tag;
 
-	if (take_handed(&tag))
+	if (pop_tag(&tag))
 		trampoline_call_ends(ctx, task_key(), tag, tag >> OFFSET_SHIFT);
 	return 0;
 }

@@ -88,7 +88,7 @@ static void drop_unreturned(struct session *session, u64 now)
 	u32 depth = recorded_depth(session);
 	struct frame *frame, *caller;
 	struct call_rec *rec;
-	u32 keep = forgotten(session->keep);
+	u32 keep = verifier_reload(session->keep);
 	u32 i;
 
 	if (keep >= session->depth)
@@ -104,7 +104,7 @@ static void drop_unreturned(struct session *session, u64 now)
 		fill_record(rec, frame, keep + i, now);
 		rec->flags = CALL_UNRETURNED;
 	}
-	keep = forgotten(session->keep);
+	keep = verifier_reload(session->keep);
 	if (!keep)
 		return;
 	frame = frame_at(session, keep);
@@ -120,7 +120,7 @@ static void drop_unreturned(struct session *session, u64 now)
  * callee it falls. */
 static u32 open_calls_at(struct session *session)
 {
-	u64 sp = forgotten(session->sp);
+	u64 sp = verifier_reload(session->sp);
 	u32 depth = recorded_depth(session);
 	u32 n_open = 0;
 	u32 step, n;
@@ -166,7 +166,7 @@ static u64 push_call(struct session *session, const struct call *call, u64 now)
  * first, so the function decides. */
 static u32 find_returning(struct session *session, u32 func, u32 n_open)
 {
-	u64 sp = forgotten(session->sp);
+	u64 sp = verifier_reload(session->sp);
 	u32 found = 0;
 	struct frame *frame;
 	u64 differs;
@@ -296,7 +296,7 @@ static __always_inline void keep_call(struct session *session, struct frame *fra
 
 static __always_inline bool has_other_errors(struct session *session)
 {
-	s32 code = forgotten(session->code);
+	s32 code = verifier_reload(session->code);
 
 	if (cfg.has_any_errors && !(session->wanted_errors & WANTED_ANY))
 		return true;
@@ -358,7 +358,7 @@ static __noinline void finish_session(struct session *session)
 	struct rec_session *out = &session->out;
 	u64 took = out->ended_ns - out->started_ns;
 	struct frame *frame = &session->frames[0];
-	bool failed = forgotten(session->code) || frame->flags & FRAME_ANSWERED ||
+	bool failed = verifier_reload(session->code) || frame->flags & FRAME_ANSWERED ||
 		      (frame->class == CLASS_NEVER && frame->pending);
 
 	out->flags = failed ? SESSION_FAILED : 0;
@@ -397,7 +397,7 @@ static __noinline bool on_exit(const struct call *call, struct session *session)
 	if (depth >= MAX_DEPTH) /* cannot be; the verifier does not know */
 		return false;
 	session->code = result_code(frame->class, call->result);
-	code = forgotten(session->code);
+	code = verifier_reload(session->code);
 	keep_call(session, frame, depth, call, code, now);
 	tell_caller(session, depth, frame, code);
 	session->depth = depth;

@@ -20,12 +20,12 @@ use crate::session::Session;
 use crate::spec::{Addr, FuncId, GlobKind};
 
 /// So many functions are attached to without a thought, even one by one.
-const FEW: usize = 64;
+const EAGER_ATTACH_LIMIT: usize = 64;
 
 /// Keeps what the entry functions reach, where the back end attaches one by one and many match.
 pub(super) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFiles, diag: &Diag) {
     let n_matching = prepared.selection.functions.len();
-    if config.all_matching || n_matching <= FEW || !prepared.attaches_one_by_one() {
+    if config.all_matching || n_matching <= EAGER_ATTACH_LIMIT || !prepared.attaches_one_by_one() {
         return;
     }
     let Some(reached) = reached(prepared, files, diag) else {

@@ -15,10 +15,10 @@ use crate::select::{Assigned, TracedFunction};
 const MANY_ONE_BY_ONE: usize = 100;
 
 /// So soon it is noticed that somebody insists.
-const MOMENT: Duration = Duration::from_millis(20);
+const CTRL_C_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Who runs a command waits for its status, not for the kernel, which is given so long.
-const PATIENCE: Duration = Duration::from_millis(60);
+const DETACH_GRACE_WITH_COMMAND: Duration = Duration::from_millis(60);
 
 /// Attaches to the functions of a run that is about to start.
 pub(super) fn attach(
@@ -98,9 +98,9 @@ pub(super) fn detach(tracer: Tracer<'_>, has_command: bool, stop: &StopFlag, dia
     }
     let (asked, began) = (stop.times_asked(), Instant::now());
     let mut detaching = tracer.detach();
-    while !detaching.wait(MOMENT) {
+    while !detaching.wait(CTRL_C_POLL_INTERVAL) {
         let insists = stop.times_asked() > asked;
-        if insists || has_command && began.elapsed() >= PATIENCE {
+        if insists || has_command && began.elapsed() >= DETACH_GRACE_WITH_COMMAND {
             let processes = detaching.leave();
             let processes: Vec<String> = processes.iter().map(u32::to_string).collect();
             let said = format!(

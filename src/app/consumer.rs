@@ -12,7 +12,7 @@ use crate::events;
 use crate::render::{self, RenderContext};
 use crate::select::TracedFunction;
 use crate::session::{
-    AddrRole, Assembler, ErrorFilter, Placement, Session, Surroundings, TaskContext, TrailSource,
+    AddrRole, Assembler, ErrorFilter, Placement, Session, TaskContext, TrailSource, Workload,
 };
 use crate::spec::Addr;
 
@@ -32,13 +32,13 @@ pub(super) struct Consumer<'a> {
     counts: Counts,
     arming: Arming<'a>,
     traced: &'a Traced,
-    surroundings: &'a dyn Fn(&TaskContext) -> Option<Rc<Surroundings>>,
+    workload: &'a dyn Fn(&TaskContext) -> Option<Rc<Workload>>,
     failed: Option<io::Error>,
 }
 
 /// What is known of the kernel that the records come from.
 #[derive(Clone, Copy)]
-pub(super) struct Facts<'a> {
+pub(super) struct SessionFacts<'a> {
     /// What an address of a stack is.
     pub(super) role: &'a dyn Fn(Addr) -> AddrRole,
     /// What the code below culprits says.
@@ -46,7 +46,7 @@ pub(super) struct Facts<'a> {
     /// Told of every record.
     pub(super) traced: &'a Traced,
     /// Names for what a session's task is a part of.
-    pub(super) surroundings: &'a dyn Fn(&TaskContext) -> Option<Rc<Surroundings>>,
+    pub(super) workload: &'a dyn Fn(&TaskContext) -> Option<Rc<Workload>>,
 }
 
 /// What became of the records so far.
@@ -68,14 +68,14 @@ impl<'a> Consumer<'a> {
         filter: ErrorFilter,
         format: OutputFormat,
         limit: Option<u64>,
-        facts: Facts<'a>,
+        facts: SessionFacts<'a>,
         out: &'a mut dyn Write,
     ) -> Self {
-        let Facts {
+        let SessionFacts {
             role,
             trails,
             traced,
-            surroundings,
+            workload,
         } = facts;
         Self {
             assembler: Assembler::new(functions).with_trails(trails),
@@ -91,7 +91,7 @@ impl<'a> Consumer<'a> {
             counts: Counts::default(),
             arming: Arming::default(),
             traced,
-            surroundings,
+            workload,
             failed: None,
         }
     }
@@ -164,7 +164,7 @@ impl<'a> Consumer<'a> {
             self.counts.filtered += 1;
             return;
         }
-        session.surroundings = session.context.as_ref().and_then(self.surroundings);
+        session.workload = session.context.as_ref().and_then(self.workload);
         let session = &session;
         self.arming.observe(session);
         let written = match self.format {

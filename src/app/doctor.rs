@@ -23,7 +23,7 @@ pub(super) use self::trial::attach_for_a_moment;
 use super::layout;
 use crate::bpf::KernelSupport;
 use crate::kernel::facts::KernelFiles;
-use crate::kernel::surroundings::Surroundings;
+use crate::kernel::host_settings::HostSettings;
 use crate::render::{Check, Checkup, Section, State};
 
 /// Looks at the running kernel.
@@ -51,19 +51,19 @@ fn support_of(files: &KernelFiles) -> KernelSupport {
 
 /// All that can be said without attaching.
 fn look(files: &KernelFiles, image: Option<&Path>, tried: Tried) -> Result<Checkup> {
-    let surroundings = Surroundings::read(files);
+    let host_settings = HostSettings::read(files);
     let types = Types::read(files);
     let symbols = Symbols::read(files);
-    let mut checks = permissions::checks(files, &surroundings, &symbols);
-    checks.extend(kernel::checks(files, &surroundings, &types, &symbols));
+    let mut checks = permissions::checks(files, &host_settings, &symbols);
+    checks.extend(kernel::checks(files, &host_settings, &types, &symbols));
     let (backend, of_backends) = backends::checks(files, &types, tried);
     checks.extend(of_backends);
-    checks.extend(sources::checks(files, image, &surroundings)?);
+    checks.extend(sources::checks(files, image, &host_settings)?);
     checks.extend(permissions::limits());
     Ok(Checkup {
         version: env!("CARGO_PKG_VERSION"),
         kernel: files.release().ok(),
-        processor: surroundings.processor,
+        processor: host_settings.processor,
         backend,
         checks,
     })

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::cli::DownloadOptions;
-use crate::debuginfod::{Client, FetchError, Settings, example_server, system_servers};
+use crate::debuginfod::{Client, DownloadSettings, FetchError, example_server, system_servers};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::images::{self, BuildId, KernelIdentity};
@@ -138,8 +138,8 @@ impl Fetching {
         example_server(images::family(&self.root))
     }
 
-    fn settings(&self) -> Settings {
-        Settings::read(
+    fn settings(&self) -> DownloadSettings {
+        DownloadSettings::read(
             |name| env::var_os(name),
             || system_servers(&self.root),
             self.download

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Facts about the running kernel, read side by side, and the selection made from them.
+//! Facts about the running kernel, read in parallel, and the selection that is made from them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use anyhow::{Context, Result};
 
 use super::attaching::say_refused;
 use super::failure::Failure;
-use super::known::{Known, Read, read};
+use super::kernel_symbols::{KernelSymbols, Read, read};
 use super::layout::{layout, support};
 use super::lines::{self, ImageChoice, PendingImage};
 use super::on_load;
+use super::selection_cache::{CachedSelection, SelectionCache};
 use super::sources;
-use super::warm::{Memory, Remembered};
 use crate::bpf::{KernelSupport, Layout};
 use crate::cli::BackendChoice;
 use crate::config::{Config, Globs, Role};
@@ -38,9 +38,9 @@ pub(super) struct Prepared {
     pub(super) layout: Layout,
     pub(super) image: PendingImage,
     /// `None` where an earlier run's selection is taken, which needs none of it.
-    pub(super) known: Option<Known>,
+    pub(super) known: Option<KernelSymbols>,
     /// Where the next run may find this selection, or this one did.
-    pub(super) memory: Option<Memory>,
+    pub(super) cache: Option<SelectionCache>,
 }
 
 impl Prepared {
@@ -53,14 +53,14 @@ impl Prepared {
 
 /// Reads the facts and selects.
 pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<Prepared> {
-    let mut memory = Memory::open(config, files, diag);
-    if let Some(remembered) = memory.as_mut().and_then(|memory| memory.recall(files)) {
-        diag.phase("remembered the selection");
-        let Remembered {
+    let mut cache = SelectionCache::open(config, files, diag);
+    if let Some(cached) = cache.as_mut().and_then(|cache| cache.load(files)) {
+        diag.phase("cached the selection");
+        let CachedSelection {
             selection,
             n_refused,
             layout,
-        } = remembered;
+        } = cached;
         if n_refused > 0 {
             say_refused(n_refused, diag);
         }
@@ -75,13 +75,13 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
             layout,
             image: lines::look_for(config, files, diag)?,
             known: None,
-            memory,
+            cache,
         });
     }
     let choice = ImageChoice::of_run(config, files);
     let absent = on_load::find(&config.on_load, files, diag)?;
     let globs = on_load::with_modules(&config.globs, &config.on_load, &absent);
-    let Facts {
+    let GatheredFacts {
         mut facts,
         symbols,
         globs,
@@ -111,17 +111,17 @@ pub(super) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         policy,
         layout,
         image,
-        known: Some(Known {
+        known: Some(KernelSymbols {
             kallsyms: Arc::new(facts.kallsyms),
             btf,
             symbols,
         }),
-        memory,
+        cache,
     })
 }
 
 /// The facts of a running kernel, and the means to read its symbols again.
-pub(super) struct Facts {
+pub(super) struct GatheredFacts {
     pub(super) facts: KernelFacts,
     pub(super) symbols: SymbolReader,
     /// The globs, those by source with their functions.
@@ -135,7 +135,7 @@ pub(super) fn read_facts(
     image: &ImageChoice,
     files: &KernelFiles,
     diag: &Diag,
-) -> Result<Facts> {
+) -> Result<GatheredFacts> {
     let Read {
         kallsyms,
         btf,
@@ -162,7 +162,7 @@ pub(super) fn read_facts(
     };
     // A module without types just has none: its functions are judged as of unknown type.
     facts.add_modules(files, modules);
-    Ok(Facts {
+    Ok(GatheredFacts {
         facts,
         symbols,
         globs,

@@ -33,7 +33,7 @@ pub(super) enum Cause {
 
 /// A function that has to go.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Verdict {
+pub(super) struct DetachVerdict {
     pub(super) func: FuncId,
     /// Calls a second.
     pub(super) rate: u64,
@@ -74,7 +74,7 @@ impl Governor {
     }
 
     /// Says who has to go, by the counters now and the time since the last look.
-    pub(super) fn look(&mut self, now: Vec<Hits>, elapsed: Duration) -> Vec<Verdict> {
+    pub(super) fn look(&mut self, now: Vec<Hits>, elapsed: Duration) -> Vec<DetachVerdict> {
         let seconds = elapsed.as_secs_f64().max(1e-3);
         let mut costs = Vec::new();
         let mut verdicts = Vec::new();
@@ -87,7 +87,7 @@ impl Governor {
             }
             let rate = (f64::from(calls) / seconds) as u64;
             if self.limits.max_rate.is_some_and(|max| rate > max.into()) {
-                verdicts.push(Verdict {
+                verdicts.push(DetachVerdict {
                     func: id,
                     rate,
                     cause: Cause::MaxRate,
@@ -112,7 +112,7 @@ impl Governor {
 }
 
 /// The dearest go until the rest fits.
-fn over_budget(mut costs: Vec<(f64, FuncId, u64)>, budget: f64) -> Vec<Verdict> {
+fn over_budget(mut costs: Vec<(f64, FuncId, u64)>, budget: f64) -> Vec<DetachVerdict> {
     costs.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut share: f64 = costs.iter().map(|(cost, ..)| cost).sum();
     let mut verdicts = Vec::new();
@@ -120,7 +120,7 @@ fn over_budget(mut costs: Vec<(f64, FuncId, u64)>, budget: f64) -> Vec<Verdict> 
         if share <= budget {
             break;
         }
-        verdicts.push(Verdict {
+        verdicts.push(DetachVerdict {
             func,
             rate,
             cause: Cause::Budget { share },

@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::failure::Failure;
 use super::fetching::Fetching;
-use super::warm;
+use super::selection_cache;
 use crate::cache::Cache;
 use crate::cli::DownloadOptions;
 use crate::config::{Config, Symbolization};
@@ -35,7 +35,7 @@ impl ImageChoice {
     /// The image that the user named, or that of the running kernel; `cache` says whether indexes
     /// are used and made, `fetching` what is done where debug information is missing.
     pub(super) fn new(named: Option<&Path>, cache: bool, fetching: Fetching) -> Self {
-        let cache = warm::directory().filter(|_| cache);
+        let cache = selection_cache::directory().filter(|_| cache);
         Self {
             named: named.map(Path::to_owned),
             options: LineOptions {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use super::failure::Failure;
 use super::fetching::Fetching;
-use super::gather::{Facts, capabilities, offered, read_facts};
+use super::gather::{GatheredFacts, capabilities, offered, read_facts};
 use super::layout::support;
 use super::lines::{self, ImageChoice};
 use crate::config::{ListConfig, ListFormat};
@@ -60,7 +60,8 @@ struct Gathered {
 
 fn gather(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Result<Gathered> {
     let image = &image_choice(config, files);
-    let Facts { facts, globs, .. } = read_facts(&config.globs, Arc::default(), image, files, diag)?;
+    let GatheredFacts { facts, globs, .. } =
+        read_facts(&config.globs, Arc::default(), image, files, diag)?;
     let btf = facts.kernel_btf.as_ref().context("no types")?;
     let policy = BackendPolicy::Auto(offered(support(Some(btf), files)));
     let capabilities = capabilities(&policy, btf, files);

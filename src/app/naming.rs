@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::session::{ContainerName, Surroundings};
+use crate::session::{ContainerName, Workload};
 use crate::spec::Pid;
 use crate::target::HostFiles;
 use crate::target::cgroups::{Hierarchy, Layout, unit_of};
@@ -40,7 +40,7 @@ pub(super) enum Ask {
 #[derive(Debug)]
 pub(super) enum Answer {
     /// To [`Ask::Name`].
-    Named(u64, Option<Box<Surroundings>>),
+    Named(u64, Option<Box<Workload>>),
     /// To [`Ask::Walk`].
     Walked,
 }
@@ -142,7 +142,7 @@ impl Namer {
         }
     }
 
-    fn name(&mut self, id: u64) -> Option<Surroundings> {
+    fn name(&mut self, id: u64) -> Option<Workload> {
         let known = self.paths.get(id).cloned();
         let path = match known {
             Some(path) => path,
@@ -202,7 +202,7 @@ impl Namer {
         self.paths.get(wanted?).cloned()
     }
 
-    fn describe(&self, path: &str) -> Surroundings {
+    fn describe(&self, path: &str) -> Workload {
         let container = container_of(path).map(|found| {
             let maker = self.hierarchy.maker(found.cgroup);
             let Names {
@@ -222,7 +222,7 @@ impl Namer {
                 namespace,
             }
         });
-        Surroundings {
+        Workload {
             cgroup: Some(path.to_owned()),
             unit: unit_of(path).map(str::to_owned),
             container,

@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use super::rotating::Rotating;
 use super::stop::StopFlag;
 use super::terminal::Stream;
-use super::writer::{Target, Writer};
+use super::writer::{OutputTarget, Writer};
 use crate::config::Config;
 use crate::diag::Diag;
 
@@ -43,8 +43,10 @@ impl<'a> Output<'a> {
             (None, None) => Some(Stream::Stdout),
         };
         let target = match &config.output {
-            Some(options) => Target::File(Rotating::open(options, diag)?),
-            None => Target::Stream(of_stream(stream).context("failed to open stdout or stderr")?),
+            Some(options) => OutputTarget::File(Rotating::open(options, diag)?),
+            None => {
+                OutputTarget::Stream(of_stream(stream).context("failed to open stdout or stderr")?)
+            }
         };
         let name = match (&config.output, stream) {
             (Some(options), _) => format!("`{}`", options.path.display()),

@@ -2,13 +2,13 @@
 //! `symbolize`: addresses, or a log on stdin, with functions, lines and inlined functions.
 
 mod filter;
-mod known;
+mod symbols;
 
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result};
 
-use self::known::Known;
+use self::symbols::PlaceSymbols;
 use super::failure::Failure;
 use crate::config::PlacesOptions;
 use crate::diag::Diag;
@@ -18,7 +18,7 @@ use crate::spec::{Addr, CodePlace};
 
 /// Answers the command line's addresses, or what stdin has of them.
 pub(super) fn symbolize(options: &PlacesOptions, files: &KernelFiles, diag: &Diag) -> Result<()> {
-    let known = Known::open(options, files, diag)?;
+    let known = PlaceSymbols::open(options, files, diag)?;
     if options.places.is_empty() {
         if io::stdin().is_terminal() {
             diag.note("reading a log from the terminal; Ctrl-D ends it");
@@ -44,7 +44,7 @@ pub(super) fn symbolize(options: &PlacesOptions, files: &KernelFiles, diag: &Dia
 }
 
 /// The addresses that a place of the command line means: namesakes have one each.
-fn asked_for(place: &CodePlace, known: &Known, is_exact: bool) -> Result<Vec<(Addr, bool)>> {
+fn asked_for(place: &CodePlace, known: &PlaceSymbols, is_exact: bool) -> Result<Vec<(Addr, bool)>> {
     let symbol = match place {
         CodePlace::Address(addr) => return Ok(vec![(*addr, !is_exact)]),
         CodePlace::Symbol(symbol) => symbol,

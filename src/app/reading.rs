@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::arming::attach_more;
-use super::commanded::Commanded;
 use super::consumer::Consumer;
 use super::lines::PendingImage;
 use super::record::Recorder;
 use super::scope::Scoping;
+use super::spawned::SpawnedCommand;
 use super::stop::{Deadline, StopFlag};
-use super::surroundings::Neighbourhood;
 use super::trails::Traced;
 use super::watch::{BUSY, Watch};
+use super::workloads::WorkloadResolver;
 use crate::bpf::{Sink, Tracer};
 use crate::diag::Diag;
 use crate::events::{self, CgroupRecord};
@@ -33,7 +33,7 @@ pub(super) struct Run<'a> {
     pub(super) stop: &'a StopFlag,
     pub(super) deadline: Deadline,
     /// With it the run ends.
-    pub(super) command: Option<&'a mut Commanded>,
+    pub(super) command: Option<&'a mut SpawnedCommand>,
     /// Set once tracing has stopped.
     pub(super) draining: Option<Draining>,
     /// Cgroups that came or went, to be looked at.
@@ -51,7 +51,7 @@ pub(super) struct Reading<'a> {
     pub(super) functions: &'a [TracedFunction],
     pub(super) policy: &'a BackendPolicy,
     pub(super) traced: &'a Traced,
-    pub(super) neighbourhood: &'a Neighbourhood,
+    pub(super) workloads: &'a WorkloadResolver,
     /// Readable when the reader is to look at once.
     pub(super) wakers: &'a [BorrowedFd<'a>],
 }
@@ -74,7 +74,7 @@ impl Reading<'_> {
             }
             for record in run.cgroups.drain(..) {
                 scoping.made(&record);
-                self.neighbourhood.made(&record);
+                self.workloads.made(&record);
             }
             scoping.look(tracer, run.diag);
             run.look_at = scoping.due(tracer);
@@ -117,7 +117,7 @@ impl Run<'_> {
     /// Whether nothing more is to be read.
     pub(super) fn is_over(&mut self) -> bool {
         let diag = self.diag;
-        let has_ended = |command: &mut &mut Commanded| command.is_over(diag);
+        let has_ended = |command: &mut &mut SpawnedCommand| command.is_over(diag);
         self.command.as_mut().is_some_and(has_ended)
             || self.stop.is_raised()
             || self.consumer.is_done()

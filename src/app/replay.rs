@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::consumer::{Consumer, Facts};
+use super::consumer::{Consumer, SessionFacts};
 use super::roles::Roles;
 use super::trails::RecordedTrails;
 use crate::capture::Recording;
@@ -55,11 +55,11 @@ pub fn replay(
     let role = |addr: Addr| roles.role(&kallsyms, addr).unwrap_or(AddrRole::Code);
     let filter = ErrorFilter::default();
     let trails = RecordedTrails::of(recording)?;
-    let facts = Facts {
+    let facts = SessionFacts {
         role: &role,
         trails: &trails,
         traced: &trails.traced,
-        surroundings: &|_| None,
+        workload: &|_| None,
     };
     let mut consumer = Consumer::new(&functions, context, filter, format, None, facts, out);
     for record in recording.records()? {

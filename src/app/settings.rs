@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What a run asks for → what the kernel side is told.
 
-use super::commanded::Commanded;
 use super::scope::Scoping;
+use super::spawned::SpawnedCommand;
 use crate::bpf::{
     ErrorSettings, Layout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings,
 };
@@ -24,7 +24,7 @@ pub(super) fn settings(
     config: &Config,
     layout: Layout,
     n_functions: usize,
-    command: Option<&Commanded>,
+    command: Option<&SpawnedCommand>,
     scoping: &Scoping,
     files: &KernelFiles,
 ) -> Settings {
@@ -34,7 +34,7 @@ pub(super) fn settings(
         }),
         show_success: config.sessions.success,
         errors: errors(&config.sessions.errors),
-        scope: scope(config, command.and_then(Commanded::held), scoping),
+        scope: scope(config, command.and_then(SpawnedCommand::held), scoping),
         ring_bytes: config.ringbuf_bytes,
         max_sessions: max_sessions(files.n_threads(), command.is_some()),
         max_depth: config.max_depth,

@@ -40,7 +40,7 @@ pub(super) fn resolve(
             image.fetching().remedy_of_running(),
         ));
     };
-    if lines.is_shuffled() {
+    if lines.is_fgkaslr() {
         return Err(Failure::hinted(
             "the functions of this kernel were moved one by one (FG-KASLR): they cannot be chosen \
              by source file",

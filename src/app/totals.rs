@@ -12,7 +12,7 @@ use crate::bpf::{KernelStats, Misses, Tracer};
 use crate::config::OutputFormat;
 use crate::diag::Diag;
 use crate::render::{
-    Detached, Drops, Summary, Untraced, Withheld, write_summary_json, write_summary_text,
+    Detached, Drops, Missed, Summary, UntracedTasks, write_summary_json, write_summary_text,
 };
 
 /// Says what was missed, and what to do against it.
@@ -44,10 +44,10 @@ fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
             stats.unrecognized
         ));
     }
-    if stats.not_handed > 0 {
+    if stats.failed_tail_calls > 0 {
         diag.warning(format_args!(
             "{} calls and returns were not seen, because a tail call failed: chains may lack calls",
-            stats.not_handed
+            stats.failed_tail_calls
         ));
     }
     if stats.lost_slots > 0 {
@@ -62,8 +62,8 @@ fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
 }
 
 /// Says who was not traced as was asked.
-fn say_untraced(untraced: Untraced, diag: &Diag) {
-    let Untraced {
+fn say_untraced(untraced: UntracedTasks, diag: &Diag) {
+    let UntracedTasks {
         no_room,
         noticed_late,
     } = untraced;
@@ -83,7 +83,7 @@ fn say_untraced(untraced: Untraced, diag: &Diag) {
 }
 
 /// A run that is over, but for detaching.
-pub(super) struct Over<'a> {
+pub(super) struct FinishedRun<'a> {
     pub(super) tracer: &'a Tracer<'a>,
     pub(super) scoping: &'a Scoping,
     pub(super) counts: Counts,
@@ -94,12 +94,12 @@ pub(super) struct Over<'a> {
 
 /// Says and writes what it came to.
 pub(super) fn sum_up(
-    over: Over<'_>,
+    over: FinishedRun<'_>,
     format: OutputFormat,
     out: &mut dyn Write,
     diag: &Diag,
 ) -> Result<()> {
-    let Over {
+    let FinishedRun {
         tracer,
         scoping,
         counts,
@@ -108,7 +108,7 @@ pub(super) fn sum_up(
     } = over;
     let (stats, misses) = (tracer.stats(), tracer.misses());
     say_misses(misses, &stats, diag);
-    let untraced = Untraced {
+    let untraced = UntracedTasks {
         no_room: tracer.left_out_of_scope(),
         noticed_late: scoping.n_unnoticed(tracer),
     };
@@ -159,12 +159,12 @@ fn summary(
             unwritten: unwritten(stats, counts),
         },
         open_at_end: stats.open(),
-        withheld: Withheld {
+        missed: Missed {
             recursion: misses.recursion,
             probes: misses.probes,
             stacks: stats.stack_ring_full,
         },
-        untraced: Untraced::default(),
+        untraced: UntracedTasks::default(),
         functions: n_functions as u64,
         run_time,
         detached: Vec::new(),

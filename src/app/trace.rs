@@ -9,11 +9,10 @@ use anyhow::{Context, Error, Result};
 use super::arming::Arming;
 use super::attaching::{attach, detach};
 use super::behind::{self, Behind};
-use super::commanded::Commanded;
-use super::consumer::{Consumer, Counts, Facts};
+use super::consumer::{Consumer, Counts, SessionFacts};
 use super::failure::Failure;
 use super::gather::Prepared;
-use super::known::{Knowing, Known};
+use super::kernel_symbols::{DeferredSymbols, KernelSymbols};
 use super::lines::of_modules;
 use super::live::LiveSymbols;
 use super::on_load::placement;
@@ -23,12 +22,13 @@ use super::reading::{Reading, Run};
 use super::record::Recorder;
 use super::scope::Scoping;
 use super::settings::settings;
+use super::spawned::SpawnedCommand;
 use super::stop::StopFlag;
-use super::surroundings::Neighbourhood;
 use super::terminal;
-use super::totals::{Over, sum_up};
+use super::totals::{FinishedRun, sum_up};
 use super::trails::{LiveText, LiveTrails, ResultTypes, Traced};
 use super::watch::{BUSY, Watch};
+use super::workloads::WorkloadResolver;
 use crate::bpf::{Attached, ObjectStorage, Tracer, is_forbidden};
 use crate::code::{Code, Trails};
 use crate::config::Config;
@@ -43,7 +43,7 @@ use crate::symbolize::Symbolizer;
 pub(super) struct Start<'a> {
     /// Those of `-p`.
     pub(super) processes: Processes,
-    pub(super) command: Option<&'a mut Commanded>,
+    pub(super) command: Option<&'a mut SpawnedCommand>,
     pub(super) stop: &'a StopFlag,
 }
 
@@ -106,7 +106,7 @@ pub(super) fn trace(
     let result = following.follow(prepared, &mut tracer, &mut scoping, &mut out, &mut ended);
     tracer.stop();
     let run_time = ended.started.unwrap_or(began).elapsed();
-    let over = Over {
+    let over = FinishedRun {
         tracer: &tracer,
         scoping: &scoping,
         counts: ended.counts,
@@ -143,7 +143,7 @@ struct Following<'a> {
     stop: &'a StopFlag,
     diag: &'a Diag,
     processes: Processes,
-    command: Option<&'a mut Commanded>,
+    command: Option<&'a mut SpawnedCommand>,
     recorder: Option<Recorder>,
     armed: Vec<TracedFunction>,
     attached: Attached,
@@ -172,38 +172,38 @@ impl Following<'_> {
             layout,
             image,
             known,
-            memory,
+            cache,
         } = prepared;
         let mut arming = Arming::new(&selection);
         let deferred = behind::deferred(&selection);
         let functions = selection.functions;
         scoping.enter(tracer)?;
         diag.phase("attached");
-        let knowing = Knowing::before_start(known, image, files, diag)?;
+        let deferred_symbols = DeferredSymbols::load_before_start(known, image, files, diag)?;
         // Control groups may be gone by the time that a session of theirs is shown.
-        let neighbourhood = Neighbourhood::new(&config.scope.host_root);
-        neighbourhood.walk();
+        let workloads = WorkloadResolver::new(&config.scope.host_root);
+        workloads.walk();
         self.processes.check_again(files)?;
         ended.started = Some(Instant::now());
         ended.not_started = self.start(tracer)?;
         // What comes meanwhile waits in the buffer.
-        if let Some(memory) = &memory {
-            memory.keep(&functions, &self.attached, layout, files);
+        if let Some(cache) = &cache {
+            cache.store(&functions, &self.attached, layout, files);
         }
         if self.is_over_unseen(tracer) {
             return Ok(());
         }
         let (
-            Known {
+            KernelSymbols {
                 kallsyms,
                 btf,
                 symbols,
             },
             mut image,
             lines,
-        ) = knowing.after_start(files, diag)?;
-        if let Some(memory) = &memory {
-            memory.check(&functions, &kallsyms)?;
+        ) = deferred_symbols.load_after_start(files, diag)?;
+        if let Some(cache) = &cache {
+            cache.check(&functions, &kallsyms)?;
         }
         let symbolizer =
             Symbolizer::new(kallsyms.clone(), image.level(), lines).with_memory(image.most_bytes());
@@ -230,7 +230,7 @@ impl Following<'_> {
             traced: &traced,
         };
         let behind = Behind::new(&trails, &text, &functions, deferred);
-        let surroundings = |context: &TaskContext| neighbourhood.of(context);
+        let workload = |context: &TaskContext| workloads.of(context);
         let hold = out.takes_at_once();
         let output_name = out.name().to_owned();
         let mut consumer = Consumer::new(
@@ -239,11 +239,11 @@ impl Following<'_> {
             filter(config),
             config.run.format,
             config.run.max_events,
-            Facts {
+            SessionFacts {
                 role: &role,
                 trails: &trails,
                 traced: &traced,
-                surroundings: &surroundings,
+                workload: &workload,
             },
             out,
         );
@@ -254,7 +254,7 @@ impl Following<'_> {
         arming.look_behind(&behind);
         consumer.arm(arming);
         consumer.place(placement(live.expected(), &live.kallsyms()));
-        let command_end = self.command.as_deref().and_then(Commanded::end);
+        let command_end = self.command.as_deref().and_then(SpawnedCommand::end);
         let wakers: Vec<BorrowedFd<'_>> = [stop.wakes()]
             .into_iter()
             .chain(command_end.as_ref().map(AsFd::as_fd))
@@ -282,7 +282,7 @@ impl Following<'_> {
             functions: &functions,
             policy: &policy,
             traced: &traced,
-            neighbourhood: &neighbourhood,
+            workloads: &workloads,
             wakers: &wakers,
         }
         .until_over(&mut run, tracer, scoping);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::attaching;
-use super::governor::{Cause, Governor, PERIOD, Verdict};
+use super::governor::{Cause, DetachVerdict, Governor, PERIOD};
 use super::trails::Traced;
 use crate::bpf::{Attached, Hits, Tracer};
 use crate::config::Limits;
@@ -27,9 +27,9 @@ pub(super) struct Watch<'a> {
     functions: &'a [TracedFunction],
     looked: Instant,
     /// What the last look found, until it is acted upon.
-    verdicts: Vec<Verdict>,
+    verdicts: Vec<DetachVerdict>,
     /// What was acted upon: a run may end between a verdict and the detaching.
-    done: Vec<Verdict>,
+    done: Vec<DetachVerdict>,
 }
 
 impl<'a> Watch<'a> {
@@ -109,7 +109,7 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    fn report(&self, verdict: &Verdict, diag: &Diag) {
+    fn report(&self, verdict: &DetachVerdict, diag: &Diag) {
         let Some(function) = self.functions.get(verdict.func.index()) else {
             return;
         };

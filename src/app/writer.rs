@@ -20,7 +20,7 @@ use super::stop::StopFlag;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What is written to.
-pub(super) enum Target {
+pub(super) enum OutputTarget {
     /// As it was handed to us.
     Stream(File),
     /// A file that is begun anew.
@@ -40,7 +40,7 @@ struct Thread {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(mut target: Target, stop: &StopFlag) -> Result<Self> {
+    pub(super) fn start(mut target: OutputTarget, stop: &StopFlag) -> Result<Self> {
         let (jobs, to_do) = channel::<Vec<u8>>();
         let (finished, done) = channel();
         let stop = stop.clone();
@@ -85,7 +85,7 @@ impl Writer {
     }
 }
 
-impl Target {
+impl OutputTarget {
     fn write(&mut self, bytes: &[u8], stop: &StopFlag) -> io::Result<()> {
         match self {
             Self::Stream(file) => write_all(file, bytes),
@@ -124,7 +124,7 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use super::{Target, Writer};
+    use super::{OutputTarget, Writer};
     use crate::app::stop::{Hangup, StopFlag};
 
     /// More than a pipe takes.
@@ -132,7 +132,7 @@ mod tests {
 
     fn to_pipe(stop: &StopFlag) -> (PipeReader, Writer) {
         let (reader, writer) = pipe().unwrap();
-        let target = Target::Stream(File::from(OwnedFd::from(writer)));
+        let target = OutputTarget::Stream(File::from(OwnedFd::from(writer)));
         (reader, Writer::start(target, stop).unwrap())
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the kernel side counted: every session by its fate, every event the kernel withheld.
+//! What the kernel side counted: every session by its fate, every call and return that was missed.
 
 /// Sessions by their fate; the counters of `struct stats`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct KernelStats {
     /// another address than was expected.
     pub unrecognized: u64,
     /// Calls and returns that were not seen because a tail call failed.
-    pub not_handed: u64,
+    pub failed_tail_calls: u64,
     /// Room for sessions that is lost for the rest of the run.
     pub lost_slots: u64,
 }

@@ -388,12 +388,12 @@ impl<'obj> Tracer<'obj> {
             stack_ring_full: stats.stack_ring_full,
             stalled: stats.stalled,
             unrecognized: stats.unrecognized,
-            not_handed: stats.not_handed,
+            failed_tail_calls: stats.failed_tail_calls,
             lost_slots: stats.lost_slots,
         }
     }
 
-    /// Events that the kernel withheld from our programs so far.
+    /// Calls and returns for which the kernel did not run our programs so far.
     #[must_use]
     pub fn misses(&self) -> Misses {
         let mut misses = Misses {

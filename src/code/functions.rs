@@ -58,7 +58,7 @@ pub struct Callee {
 }
 
 /// What the target of a call or jump is.
-enum Target {
+enum CallTarget {
     Function(Addr),
     /// A part of the function itself.
     Part(Addr),
@@ -118,17 +118,17 @@ impl<'a> Code<'a> {
             function.slots.append(&mut part.slots);
             for transfer in mem::take(&mut part.transfers) {
                 match self.target(&transfer) {
-                    Target::Function(callee) => function.add(callee, transfer.result),
-                    Target::Indirect(slot) => {
+                    CallTarget::Function(callee) => function.add(callee, transfer.result),
+                    CallTarget::Indirect(slot) => {
                         function.has_indirect = true;
                         function.slots.extend(slot);
                     }
-                    Target::UserAccess => function.makes.insert_value(-EFAULT),
-                    Target::Part(part) if !seen.contains(&part) && seen.len() <= MAX_PARTS => {
+                    CallTarget::UserAccess => function.makes.insert_value(-EFAULT),
+                    CallTarget::Part(part) if !seen.contains(&part) && seen.len() <= MAX_PARTS => {
                         seen.push(part);
                         parts.extend(self.decode(part));
                     }
-                    Target::Part(_) | Target::Nothing => {}
+                    CallTarget::Part(_) | CallTarget::Nothing => {}
                 }
             }
         }
@@ -150,30 +150,30 @@ impl<'a> Code<'a> {
             .then(|| decode(addr, &bytes))
     }
 
-    fn target(&self, transfer: &Transfer) -> Target {
+    fn target(&self, transfer: &Transfer) -> CallTarget {
         let Some((symbol, offset)) = self.kallsyms.resolve(transfer.target) else {
             // A tracer's trampoline, or a thunk that the kernel made at run time.
             return if transfer.offset <= MAX_ENTRY_OFFSET {
-                Target::Nothing
+                CallTarget::Nothing
             } else {
-                Target::Indirect(None)
+                CallTarget::Indirect(None)
             };
         };
         let name = symbol.name;
         if is_thunk_of_call(name) {
             let register = register_of_thunk(name);
-            Target::Indirect(register.and_then(|register| transfer.loads[register]))
+            CallTarget::Indirect(register.and_then(|register| transfer.loads[register]))
         } else if is_nothing(&symbol) {
-            Target::Nothing
+            CallTarget::Nothing
         } else if is_user_access(name) {
-            Target::UserAccess
+            CallTarget::UserAccess
         } else if is_body_of_system_call(name) || !transfer.is_call && is_part(name) {
-            Target::Part(symbol.addr)
+            CallTarget::Part(symbol.addr)
         } else if offset <= MAX_ENTRY_OFFSET {
-            Target::Function(symbol.addr)
+            CallTarget::Function(symbol.addr)
         } else {
             // Back from the unlikely part, or between labels of assembler code.
-            Target::Nothing
+            CallTarget::Nothing
         }
     }
 }

@@ -26,7 +26,7 @@ const LARGEST_FILE: u64 = 64 << 10;
 
 /// Servers and limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct DownloadSettings {
     /// Their URLs, in the order in which they are asked.
     pub servers: Vec<String>,
     /// Words of `DEBUGINFOD_URLS` that name no server that can be asked here.
@@ -43,7 +43,7 @@ pub struct Settings {
     pub retries: u32,
 }
 
-impl Settings {
+impl DownloadSettings {
     /// As the variables say; `most_bytes` is the user's own limit, which wins, and `servers` are
     /// those to ask where no variable names one.
     #[must_use]
@@ -143,20 +143,20 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::time::Duration;
 
-    use super::{Settings, system_servers};
+    use super::{DownloadSettings, system_servers};
 
-    fn settings(variables: &[(&str, &str)]) -> Settings {
+    fn settings(variables: &[(&str, &str)]) -> DownloadSettings {
         let variable = |name: &str| {
             let found = variables.iter().find(|(other, _)| *other == name);
             found.map(|(_, value)| (*value).into())
         };
-        Settings::read(variable, || "https://of.the.system".to_owned(), None)
+        DownloadSettings::read(variable, || "https://of.the.system".to_owned(), None)
     }
 
     #[test]
     fn what_is_not_set_is_as_other_clients_have_it_but_for_the_size() {
         let settings = settings(&[("HOME", "/home/me")]);
-        let expected = Settings {
+        let expected = DownloadSettings {
             servers: vec!["https://of.the.system".to_owned()],
             unusable: Vec::new(),
             cache: Some(PathBuf::from("/home/me/.cache/debuginfod_client")),

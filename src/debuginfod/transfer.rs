@@ -15,7 +15,7 @@ use ureq::http::{HeaderMap, Response, StatusCode};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
-use super::settings::Settings;
+use super::settings::DownloadSettings;
 use super::store::{Origin, Partial, Store};
 use crate::diag::Diag;
 use crate::kernel::images::BuildId;
@@ -58,7 +58,7 @@ pub(super) enum Why {
 /// What is fetched, from whom and to where.
 pub(super) struct Transfer<'a> {
     pub(super) agent: &'a Agent,
-    pub(super) settings: &'a Settings,
+    pub(super) settings: &'a DownloadSettings,
     pub(super) store: &'a Store,
     pub(super) partial: Partial,
     pub(super) began: Instant,
@@ -66,7 +66,7 @@ pub(super) struct Transfer<'a> {
 }
 
 /// Whose certificates are trusted: those that the system trusts (`SSL_CERT_FILE` too).
-pub(super) fn agent(settings: &Settings) -> Agent {
+pub(super) fn agent(settings: &DownloadSettings) -> Agent {
     let certificates = load_native_certs().certs;
     let certificates = certificates
         .iter()

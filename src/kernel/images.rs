@@ -23,7 +23,7 @@ use std::{fmt, fs, io};
 
 pub use self::candidate::ImageFile;
 use self::candidate::{Caches, Candidate};
-use self::elf_file::Facts;
+use self::elf_file::ElfFacts;
 pub use self::modules::{
     ModuleImage, find_absent_module, find_module, module_build_id, module_path, module_section,
 };
@@ -186,7 +186,7 @@ pub fn find(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Found {
 ///
 /// When the file cannot be read.
 pub fn build_id(file: &File) -> io::Result<Option<BuildId>> {
-    let facts = Facts::of_file(file)?;
+    let facts = ElfFacts::of_file(file)?;
     Ok(facts.and_then(|facts| facts.build_id))
 }
 

@@ -4,12 +4,12 @@
 pub mod absent;
 pub mod btf;
 pub mod facts;
+pub mod host_settings;
 pub mod images;
 pub mod kallsyms;
 pub mod kcore;
 mod preemption;
 pub mod privileges;
-pub mod surroundings;
 pub mod symbols;
 pub mod traceable;
 pub mod version;

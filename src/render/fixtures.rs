@@ -7,7 +7,8 @@ use super::{Clock, RenderContext};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::TracedFunction;
 use crate::session::{
-    Call, ChainLink, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow, Trail, Untraced,
+    Call, ChainLink, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow, Trail,
+    UntracedCallee,
 };
 use crate::spec::{Addr, FuncId, Outcome, Pid, ResultType};
 use crate::symbolize::{Answer, Inlined, Level, LineSource, SourceLine, Symbolizer};
@@ -261,7 +262,7 @@ fn session(calls: Vec<Call>, chain: Vec<ChainLink>, stack: Vec<StackRow>) -> Ses
         leader_comm: b"simfail-main".to_vec(),
         lane: Lane::Task,
         context: None,
-        surroundings: None,
+        workload: None,
         calls,
         chain,
         certain: true,
@@ -307,7 +308,7 @@ pub(super) fn untraced(
 ) -> Session {
     let mut session = passed_on();
     session.certain = false;
-    let callees = callees.iter().map(|name| Untraced {
+    let callees = callees.iter().map(|name| UntracedCallee {
         name: (*name).to_owned(),
         module: None,
     });

@@ -32,7 +32,7 @@ pub use json::{write_session as write_session_json, write_summary as write_summa
 pub use listing::{
     ListedFunction, write_json as write_functions_json, write_text as write_functions_text,
 };
-pub use summary::{Detached, Drops, Summary, Untraced, Withheld, write as write_summary_text};
+pub use summary::{Detached, Drops, Missed, Summary, UntracedTasks, write as write_summary_text};
 pub use text::write_session as write_session_text;
 
 use crate::select::TracedFunction;

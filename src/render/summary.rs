@@ -23,9 +23,9 @@ pub struct Summary {
     /// Sessions that had not ended when the run did.
     pub open_at_end: u64,
     /// What the kernel kept from us: parts of sessions, not sessions.
-    pub withheld: Withheld,
+    pub missed: Missed,
     /// Who was in scope and not traced, or not from the beginning.
-    pub untraced: Untraced,
+    pub untraced: UntracedTasks,
     /// Functions traced.
     pub functions: u64,
     /// From "Receiving data…" to the end.
@@ -49,7 +49,7 @@ pub struct Detached {
 
 /// Calls, returns and stacks that the kernel kept from us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Withheld {
+pub struct Missed {
     /// Our programs were not run because one was running on that CPU already, or because the
     /// kernel had tracing disabled there: mostly traced helpers of our own programs.
     pub recursion: u64,
@@ -62,7 +62,7 @@ pub struct Withheld {
 /// Processes and control groups that came while we traced and were not traced as was asked: how
 /// many sessions they would have had is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Untraced {
+pub struct UntracedTasks {
     /// Descendants and control groups for which there was no room.
     pub no_room: u64,
     /// New control groups that the kernel had no room in the buffer to tell of: any may be of a
@@ -136,7 +136,7 @@ fn line(summary: &Summary) -> String {
         succeeded,
         dropped,
         open_at_end,
-        withheld: _,
+        missed: _,
         untraced,
         functions,
         run_time,
@@ -190,7 +190,7 @@ fn count(number: u64, what: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Detached, Drops, Summary, Untraced, Withheld, line};
+    use super::{Detached, Drops, Missed, Summary, UntracedTasks, line};
 
     #[test]
     fn the_summary_names_what_happened_and_nothing_else() {
@@ -217,8 +217,8 @@ mod tests {
                 unwritten: 0,
             },
             open_at_end: 1,
-            withheld: Withheld::default(),
-            untraced: Untraced {
+            missed: Missed::default(),
+            untraced: UntracedTasks {
                 no_room: 2,
                 noticed_late: 5,
             },

@@ -6,8 +6,8 @@
 //! follow `<-`, or `^` on a line of their own. All marks are ASCII and none depends on colour.
 
 mod phrases;
-mod surroundings;
 mod trail;
+mod workload;
 
 use std::io::{self, Write};
 
@@ -36,7 +36,7 @@ pub fn write_session(
 ) -> io::Result<()> {
     let mut page = Page::new(context.width, context.color);
     header(&mut page, session, context);
-    surroundings::surroundings(&mut page, session, context.verbosity);
+    workload::workload(&mut page, session, context.verbosity);
     let tracer = if context.verbosity >= 2 {
         TracerRows::Kept
     } else {

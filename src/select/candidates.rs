@@ -137,12 +137,12 @@ pub(super) enum Tracing {
 
 /// ftrace's list, ready to be asked.
 pub(super) struct TraceIndex<'a> {
-    known: Known<'a>,
+    known: TraceableSet<'a>,
     absent: &'a [AbsentModule],
 }
 
 /// Where what is loaded is looked up.
-enum Known<'a> {
+enum TraceableSet<'a> {
     /// The list was not read: the kernel says no when attaching.
     Unknown,
     /// Patch sites, ascending.
@@ -162,7 +162,7 @@ enum Known<'a> {
 impl<'a> TraceIndex<'a> {
     pub(super) fn new(facts: &'a KernelFacts) -> Self {
         Self {
-            known: Known::new(facts),
+            known: TraceableSet::new(facts),
             absent: &facts.absent,
         }
     }
@@ -185,7 +185,7 @@ impl<'a> TraceIndex<'a> {
     }
 }
 
-impl<'a> Known<'a> {
+impl<'a> TraceableSet<'a> {
     fn new(facts: &'a KernelFacts) -> Self {
         let Some(traceable) = facts.traceable.as_ref() else {
             let kallsyms = &facts.kallsyms;

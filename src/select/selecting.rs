@@ -38,7 +38,7 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
         .map(|glob| glob.to_string().into())
         .collect();
 
-    let mut verdicts: Vec<Verdict> = candidates
+    let mut verdicts: Vec<CandidateVerdict> = candidates
         .iter()
         .map(|candidate| {
             let mut verdict = judge(candidate, &types, &traces, capabilities, &denied_by);
@@ -111,7 +111,7 @@ fn entry_point(symbol: &Symbol<'_>) -> EntryPoint {
 }
 
 /// What becomes of a candidate.
-struct Verdict {
+struct CandidateVerdict {
     /// Why it is not traced; `None` where it is.
     reason: Option<Reason>,
     /// What spoke against it, and the user forces it.
@@ -126,7 +126,7 @@ fn judge<'a>(
     traces: &TraceIndex<'a>,
     capabilities: &Capabilities,
     denied_by: &[Arc<str>],
-) -> Verdict {
+) -> CandidateVerdict {
     let typed = types.of(candidate, capabilities.trampolines);
     let name = candidate.symbol.name;
     let denied = candidate
@@ -135,7 +135,7 @@ fn judge<'a>(
         .and_then(|&glob| denied_by.get(usize::from(glob)));
     if let Some(glob) = denied {
         // Most of what wide globs ask for is denied again: not worth a look at the text.
-        return Verdict {
+        return CandidateVerdict {
             reason: Some(Reason::Denied {
                 glob: Arc::clone(glob),
             }),
@@ -162,7 +162,7 @@ fn judge<'a>(
             .obstacle
             .map(|obstacle| Reason::NoBackend { obstacle })
     };
-    Verdict {
+    CandidateVerdict {
         reason,
         overridden: None,
         traceable: tracing == Tracing::Possible,
@@ -180,7 +180,7 @@ fn is_forced(globs: &Globs, candidate: &Candidate<'_>) -> bool {
 }
 
 /// Takes back what is our own advice; what the kernel cannot do stays.
-fn force(verdict: &mut Verdict, capabilities: &Capabilities) {
+fn force(verdict: &mut CandidateVerdict, capabilities: &Capabilities) {
     let is_advice = matches!(
         verdict.reason,
         Some(Reason::BuiltIn { .. } | Reason::NoReturn | Reason::ColdPart)
@@ -202,7 +202,7 @@ fn force(verdict: &mut Verdict, capabilities: &Capabilities) {
 }
 
 /// Keeps entry functions before others, and lower addresses before higher ones.
-fn leave_out_beyond(max: usize, candidates: &[Candidate<'_>], verdicts: &mut [Verdict]) {
+fn leave_out_beyond(max: usize, candidates: &[Candidate<'_>], verdicts: &mut [CandidateVerdict]) {
     let mut room = max;
     for wanted in [true, false] {
         for (candidate, verdict) in candidates.iter().zip(verdicts.iter_mut()) {
@@ -225,7 +225,7 @@ fn is_cold_part(name: &str) -> bool {
 fn reports(
     globs: &Globs,
     candidates: &[Candidate<'_>],
-    verdicts: &[Verdict],
+    verdicts: &[CandidateVerdict],
     types: &Types<'_>,
     facts: &KernelFacts,
 ) -> Vec<GlobReport> {
@@ -236,7 +236,7 @@ fn reports(
             Role::Allow => candidate.allow.clone(),
             Role::Deny => candidate.deny.clone(),
         };
-        let mut matching: Vec<Vec<&Verdict>> = vec![Vec::new(); globs.of(role).len()];
+        let mut matching: Vec<Vec<&CandidateVerdict>> = vec![Vec::new(); globs.of(role).len()];
         for (candidate, verdict) in candidates.iter().zip(verdicts) {
             for glob in by(candidate) {
                 matching[usize::from(glob)].push(verdict);
@@ -255,7 +255,7 @@ fn reports(
     reports
 }
 
-fn report(role: Role, glob: &GlobUse, verdicts: &[&Verdict]) -> GlobReport {
+fn report(role: Role, glob: &GlobUse, verdicts: &[&CandidateVerdict]) -> GlobReport {
     GlobReport {
         role,
         glob: glob.clone(),

@@ -174,7 +174,7 @@ impl<'f> Assembler<'f> {
             leader_comm: mem::take(&mut record.leader_comm),
             lane: lane(record.lane),
             context: context.map(context_of),
-            surroundings: None,
+            workload: None,
             calls,
             chain: verdict.chain,
             certain: verdict.certain && ends_here,

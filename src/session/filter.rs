@@ -82,7 +82,7 @@ mod tests {
             leader_comm: Vec::new(),
             lane: Lane::Task,
             context: None,
-            surroundings: None,
+            workload: None,
             calls: calls.collect(),
             chain: (0..outcomes.len()).map(link).collect(),
             certain: true,

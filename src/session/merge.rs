@@ -109,7 +109,7 @@ fn mark_trampoline_calls(rows: &mut [StackRow], traced: &[&TracedFunction]) {
 /// the return addresses of their calls, where these are known.
 fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<Addr>]) {
     let mut start = 0;
-    let mut homeless: Vec<usize> = Vec::new();
+    let mut links_without_row: Vec<usize> = Vec::new();
     for (link, function) in traced.iter().enumerate() {
         let found = (start..rows.len()).find(|index| {
             let row = &rows[*index];
@@ -119,28 +119,28 @@ fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<A
             // A function that jumped to another one has left its return address to that one.
             let caller = (start..rows.len())
                 .find(|index| !rows[*index].is_tracer && rows[*index].addr == sites[link]);
-            match caller.filter(|_| homeless.is_empty() && sites[link].is_some()) {
+            match caller.filter(|_| links_without_row.is_empty() && sites[link].is_some()) {
                 Some(caller) => {
                     rows.insert(caller + 1, row_without_addr(link));
                     start = caller + 2;
                 }
-                None => homeless.push(link),
+                None => links_without_row.push(link),
             }
             continue;
         };
         rows[found].link = Some(link);
-        let n_homeless = homeless.len();
-        for (offset, link) in homeless.drain(..).enumerate() {
+        let n_links_without_row = links_without_row.len();
+        for (offset, link) in links_without_row.drain(..).enumerate() {
             rows.insert(found + offset, row_without_addr(link));
         }
-        start = found + n_homeless + 1;
+        start = found + n_links_without_row + 1;
     }
     let code_end = rows
         .iter()
         .rposition(|row| !row.is_tracer)
         .map_or(0, |index| index + 1);
     let end = code_end.max(start);
-    for (offset, link) in homeless.into_iter().enumerate() {
+    for (offset, link) in links_without_row.into_iter().enumerate() {
         rows.insert((end + offset).min(rows.len()), row_without_addr(link));
     }
 }

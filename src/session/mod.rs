@@ -21,5 +21,5 @@ pub use placement::Placement;
 pub use trail::TrailSource;
 pub use types::{
     Call, ChainLink, ContainerName, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow,
-    Surroundings, TaskContext, Trail, Untraced,
+    TaskContext, Trail, UntracedCallee, Workload,
 };

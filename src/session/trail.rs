@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::rc::Rc;
 
-use super::types::{Call, ChainLink, Trail, Untraced};
+use super::types::{Call, ChainLink, Trail, UntracedCallee};
 use crate::code::{ResultUse, TrailCallee, TrailFacts};
 use crate::select::TracedFunction;
 use crate::spec::{Addr, Outcome, ResultType};
@@ -73,7 +73,7 @@ fn judge(outcome: Outcome, facts: &TrailFacts, is_traced: &dyn Fn(Addr) -> bool)
         made_here,
         callees: suspects
             .into_iter()
-            .map(|(_, callee)| Untraced {
+            .map(|(_, callee)| UntracedCallee {
                 name: callee.name.clone(),
                 module: callee.module.clone(),
             })

@@ -108,14 +108,14 @@ pub struct Trail {
     pub made_here: Option<bool>,
     /// Functions that it calls directly, not traced, which may have returned the error; the
     /// likeliest first.
-    pub callees: Vec<Untraced>,
+    pub callees: Vec<UntracedCallee>,
     /// It calls through pointers, too.
     pub through_pointers: bool,
 }
 
 /// A function that is not traced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Untraced {
+pub struct UntracedCallee {
     /// Its name.
     pub name: String,
     /// Its module.
@@ -148,7 +148,7 @@ pub struct TaskContext {
 
 /// The same by names, as far as they are known. All are chosen by others: escape them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct Workload {
     /// Path of the cgroup from the root of the hierarchy.
     pub cgroup: Option<String>,
     /// The systemd unit.
@@ -198,7 +198,7 @@ pub struct Session {
     /// What its task is a part of; `None` where the record got lost, or in old recordings.
     pub context: Option<TaskContext>,
     /// The same by names, where anybody looked.
-    pub surroundings: Option<Rc<Surroundings>>,
+    pub workload: Option<Rc<Workload>>,
     /// The calls that were kept, in the order in which they were made; `calls[0]` is the entry.
     pub calls: Vec<Call>,
     /// From the entry function down to the culprit; never empty.

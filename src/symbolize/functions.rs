@@ -29,7 +29,7 @@ pub(super) fn find(
     strings: &mut Strings,
     wanted: &NameGlob,
 ) -> SourceFunctions {
-    let mut selection = Selection::default();
+    let mut selection = FunctionChoice::default();
     let mut found = Vec::new();
     let mut is_wanted: HashMap<u32, bool> = HashMap::new();
     for header in headers(sections.get(Section::Info)) {
@@ -58,7 +58,7 @@ pub(super) fn find(
 
 /// Definitions that were chosen.
 #[derive(Debug, Default)]
-pub(super) struct Selection {
+pub(super) struct FunctionChoice {
     addrs: Vec<u64>,
     /// Functions that are inlined somewhere: those of headers in many units.
     inlined: HashSet<(u32, u32)>,
@@ -69,7 +69,7 @@ pub(super) struct Selection {
 /// A kernel has some 100,000.
 const MOST_FUNCTIONS: usize = 1 << 19;
 
-impl Selection {
+impl FunctionChoice {
     /// Whether there are more than any kernel has.
     fn is_full(&self) -> bool {
         let n_functions = self.inlined.len().max(self.addrs.len());

@@ -21,11 +21,11 @@ use object::{
 };
 
 use super::dwarf::{DebugSections, Section};
+use super::fgkaslr::FunctionOffsets;
 use super::map::map;
 use super::readable::{compressed, make_readable};
-use super::relocate::{Bases, Placement, is_code};
+use super::relocate::{Bases, RelocationPlacement, is_code};
 use super::shared::SharedLink;
-use super::shuffled::Names;
 use crate::kernel::images::{ImageFile, build_id};
 use crate::kernel::kallsyms::Kallsyms;
 
@@ -122,7 +122,10 @@ pub(super) struct Image {
 
 impl Image {
     /// Maps an image, and what it shares with others.
-    pub(super) fn open(file: &ImageFile, placement: &Placement) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        file: &ImageFile,
+        placement: &RelocationPlacement,
+    ) -> Result<Self, OpenError> {
         let path = &file.path;
         let mut image = Self::open_alone(file, placement)?;
         if image.size_of(Section::Line) == 0 {
@@ -137,7 +140,10 @@ impl Image {
         Ok(image)
     }
 
-    pub(super) fn open_alone(file: &ImageFile, placement: &Placement) -> Result<Self, OpenError> {
+    pub(super) fn open_alone(
+        file: &ImageFile,
+        placement: &RelocationPlacement,
+    ) -> Result<Self, OpenError> {
         let path = &file.path;
         let unreadable = |error| OpenError::Unreadable(path.to_owned(), error);
         let opened = file.open().map_err(unreadable)?;
@@ -280,12 +286,12 @@ impl Image {
     }
 
     /// Its functions by name.
-    pub(super) fn names(&self) -> Names {
+    pub(super) fn names(&self) -> FunctionOffsets {
         let Ok(elf) = parse(&self.file, &self.path) else {
-            return Names::default();
+            return FunctionOffsets::default();
         };
         let Some(names) = symbol_names(&elf) else {
-            return Names::default();
+            return FunctionOffsets::default();
         };
         let (endian, mut fits) = (elf.endian(), fit_into(names));
         let functions = elf
@@ -295,7 +301,7 @@ impl Image {
             let name = symbol_name(names, symbol.elf_symbol(), endian)?;
             fits(name).then(|| (name.to_owned(), symbol.address(), symbol.size()))
         });
-        Names::of(named)
+        FunctionOffsets::of(named)
     }
 
     /// Whether it is not linked: its addresses are those that it was placed at.

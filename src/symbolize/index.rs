@@ -19,7 +19,7 @@ use twox_hash::XxHash64;
 
 use super::digest::{Definition, Table};
 use super::dwarf::{Cursor, Section};
-use super::functions::{Selection, SourceFunctions};
+use super::functions::{FunctionChoice, SourceFunctions};
 use super::image::{ANCHORS, Image};
 use super::map::map_ahead;
 use super::units::{UnitAt, UnitIndex, UnitRange};
@@ -214,7 +214,7 @@ impl Index {
     /// The functions that files of such a path define; `None` where that part is damaged.
     pub(super) fn functions(&self, path: &NameGlob) -> Option<SourceFunctions> {
         let bytes = self.verified_part(Part::Definitions)?;
-        let mut selection = Selection::default();
+        let mut selection = FunctionChoice::default();
         selection.n_damaged = usize::try_from(self.header.n_damaged).ok()?;
         let mut cursor = Cursor::new(bytes, 0);
         let mut start = 0_u64;

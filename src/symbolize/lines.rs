@@ -9,12 +9,12 @@ use std::thread;
 use std::time::Duration;
 
 use super::engine::Engine;
+use super::fgkaslr::{FunctionOffsets, Probes};
 use super::functions::SourceFunctions;
 use super::guard::guarded;
 use super::image::{ANCHORS, Image, OpenError};
 use super::index::{Index, build_gently};
-use super::relocate::{FIRST, Placement};
-use super::shuffled::{Names, Probes};
+use super::relocate::{FIRST, RelocationPlacement};
 use super::types::{Inlined, SourceLine, SymbolAt};
 use crate::cache::Cache;
 use crate::kernel::images::ImageFile;
@@ -93,19 +93,20 @@ struct Opened {
     symbols: Option<Kallsyms>,
 }
 
-/// Which addresses an image will be asked for.
+/// How the addresses of a file map to those at run time.
 #[derive(Clone, Debug)]
-enum Lies {
-    /// The running kernel's, which has [`ANCHORS`] there, and some of its functions.
-    AsKernel([Option<Addr>; ANCHORS.len()], Probes),
-    /// Those of a kernel whose text begins there, or which was moved by so much; by default the
-    /// image's own.
-    At(Option<u64>),
-    /// Those of a module whose sections were loaded there.
-    Loaded(Vec<(String, u64)>),
+enum LoadAddress {
+    /// Of the running kernel: from the addresses of its [`ANCHORS`]; a few functions tell whether it
+    /// uses FG-KASLR.
+    RunningKernel([Option<Addr>; ANCHORS.len()], Probes),
+    /// Of another kernel: the address of its text, or the KASLR offset; without either, the addresses
+    /// in the file.
+    Fixed(Option<u64>),
+    /// Of a module: each section with the address that it was loaded at.
+    Module(Vec<(String, u64)>),
 }
 
-/// What is below is a distance, as `Kernel Offset` of an oops; what is not is an address.
+/// A smaller value is an offset, as `Kernel Offset` in an oops; any other is an address.
 const LARGEST_OFFSET: u64 = 1 << 32;
 
 /// Something to be asked for lines.
@@ -127,8 +128,8 @@ struct ImageLines {
     has_index: bool,
     /// How far the addresses that it is asked for are from its own.
     moved: u64,
-    /// Where the kernel's functions moved one by one.
-    shuffled: Option<Names>,
+    /// Set where the kernel uses FG-KASLR.
+    fgkaslr: Option<FunctionOffsets>,
 }
 
 impl PendingLines {
@@ -145,7 +146,11 @@ impl PendingLines {
         let anchors = ANCHORS.map(|anchor| kallsyms.any_named(anchor).map(|symbol| symbol.addr));
         let start = anchors.into_iter().flatten().next();
         let probes = start.map_or_else(Probes::default, |start| Probes::of(kallsyms, start.0));
-        Self::start(file.into(), Lies::AsKernel(anchors, probes), options)
+        Self::start(
+            file.into(),
+            LoadAddress::RunningKernel(anchors, probes),
+            options,
+        )
     }
 
     /// Opens an image to ask it for its own addresses, or those of a kernel whose text (`_text`)
@@ -160,7 +165,7 @@ impl PendingLines {
         options: &LineOptions,
     ) -> Result<(LineSource, Kallsyms), OpenError> {
         let file = file.into();
-        let opened = open(&file, &Lies::At(base), options)?;
+        let opened = open(&file, &LoadAddress::Fixed(base), options)?;
         let symbols = opened.symbols.ok_or(OpenError::NoSymbols(file.path))?;
         Ok((LineSource(Source::Image(Box::new(opened.lines))), symbols))
     }
@@ -180,16 +185,20 @@ impl PendingLines {
             most_bytes,
             ..LineOptions::default()
         };
-        let opened = open(&file.into(), &Lies::Loaded(sections), &options)?;
+        let opened = open(&file.into(), &LoadAddress::Module(sections), &options)?;
         Ok(LineSource(Source::Image(Box::new(opened.lines))))
     }
 
-    fn start(file: ImageFile, lies: Lies, options: LineOptions) -> Result<Self, OpenError> {
+    fn start(
+        file: ImageFile,
+        load_address: LoadAddress,
+        options: LineOptions,
+    ) -> Result<Self, OpenError> {
         let (opening, opened) = channel();
         thread::Builder::new()
             .name("lines".to_owned())
             .spawn(move || {
-                let opened = open(&file, &lies, &options);
+                let opened = open(&file, &load_address, &options);
                 let image = opened
                     .as_ref()
                     .ok()
@@ -276,20 +285,20 @@ impl LineSource {
         }
     }
 
-    /// Whether the kernel's functions moved one by one: then addresses are [`Self::place_of`].
+    /// Whether the kernel uses FG-KASLR: then [`Self::place_of`] says which address to ask for.
     #[must_use]
-    pub fn is_shuffled(&self) -> bool {
-        matches!(&self.0, Source::Image(image) if image.shuffled.is_some())
+    pub fn is_fgkaslr(&self) -> bool {
+        matches!(&self.0, Source::Image(image) if image.fgkaslr.is_some())
     }
 
-    /// What to ask for instead of an offset in a symbol of a kernel whose functions moved one by
-    /// one; `None` where that is not known.
+    /// The address in the image of an offset in a symbol of a kernel that uses FG-KASLR; `None` where
+    /// it is not known.
     #[must_use]
     pub fn place_of(&self, symbol: &SymbolAt, offset: u64) -> Option<Addr> {
         let Source::Image(image) = &self.0 else {
             return None;
         };
-        let names = image.shuffled.as_ref()?;
+        let names = image.fgkaslr.as_ref()?;
         let in_image = names.place(&symbol.name, symbol.size, offset)?;
         Some(Addr(in_image.wrapping_add(image.moved)))
     }
@@ -327,14 +336,22 @@ impl ImageLines {
 }
 
 /// Opens an image; a damaged one may end a parser, and shall not end us.
-fn open(file: &ImageFile, lies: &Lies, options: &LineOptions) -> Result<Opened, OpenError> {
-    guarded(|| open_image(file, lies, options)).unwrap_or(Err(OpenError::Thread))
+fn open(
+    file: &ImageFile,
+    load_address: &LoadAddress,
+    options: &LineOptions,
+) -> Result<Opened, OpenError> {
+    guarded(|| open_image(file, load_address, options)).unwrap_or(Err(OpenError::Thread))
 }
 
-fn open_image(file: &ImageFile, lies: &Lies, options: &LineOptions) -> Result<Opened, OpenError> {
-    let placement = match lies {
-        Lies::Loaded(sections) => Placement::Loaded(sections.clone()),
-        _ => Placement::Alone,
+fn open_image(
+    file: &ImageFile,
+    load_address: &LoadAddress,
+    options: &LineOptions,
+) -> Result<Opened, OpenError> {
+    let placement = match load_address {
+        LoadAddress::Module(sections) => RelocationPlacement::Loaded(sections.clone()),
+        _ => RelocationPlacement::Alone,
     };
     let image = Image::open(file, &placement)?;
     let index = options
@@ -349,16 +366,16 @@ fn open_image(file: &ImageFile, lies: &Lies, options: &LineOptions) -> Result<Op
         Some(index) => index.anchor(name),
         None => image.anchor(name),
     };
-    let Some(moved) = moved(lies, &image, anchor) else {
+    let Some(moved) = moved(load_address, &image, anchor) else {
         return Err(OpenError::NoAnchor(file.path.clone()));
     };
-    let symbols = match lies {
-        Lies::AsKernel(..) | Lies::Loaded(_) => None,
-        Lies::At(_) => image.symbols(moved),
+    let symbols = match load_address {
+        LoadAddress::RunningKernel(..) | LoadAddress::Module(_) => None,
+        LoadAddress::Fixed(_) => image.symbols(moved),
     };
-    let shuffled = match lies {
-        Lies::AsKernel(_, probes) => shuffled(&image, &probes.in_image(moved)),
-        Lies::At(_) | Lies::Loaded(_) => None,
+    let fgkaslr = match load_address {
+        LoadAddress::RunningKernel(_, probes) => fgkaslr(&image, &probes.in_image(moved)),
+        LoadAddress::Fixed(_) | LoadAddress::Module(_) => None,
     };
     let image = Arc::new(image);
     let has_index = index.is_some();
@@ -368,13 +385,13 @@ fn open_image(file: &ImageFile, lies: &Lies, options: &LineOptions) -> Result<Op
         image,
         has_index,
         moved,
-        shuffled,
+        fgkaslr,
     };
     Ok(Opened { lines, symbols })
 }
 
 /// The functions of an image by name, where these did not move together.
-fn shuffled(image: &Image, probes: &[(&str, u64)]) -> Option<Names> {
+fn fgkaslr(image: &Image, probes: &[(&str, u64)]) -> Option<FunctionOffsets> {
     // What assembler code refers to stays together.
     if image.are_there(probes, probes.len().div_ceil(4)) {
         return None;
@@ -383,18 +400,24 @@ fn shuffled(image: &Image, probes: &[(&str, u64)]) -> Option<Names> {
 }
 
 /// How far the addresses that will be asked for are from the image's own.
-fn moved(lies: &Lies, image: &Image, in_image: impl Fn(&str) -> Option<u64>) -> Option<u64> {
-    match lies {
-        Lies::Loaded(_) => Some(0),
+fn moved(
+    load_address: &LoadAddress,
+    image: &Image,
+    in_image: impl Fn(&str) -> Option<u64>,
+) -> Option<u64> {
+    match load_address {
+        LoadAddress::Module(_) => Some(0),
         // A module's own addresses are those of its text.
-        Lies::At(base) if image.is_relocatable() => Some(base.unwrap_or(0).wrapping_sub(FIRST)),
-        Lies::AsKernel(anchors, _) => {
+        LoadAddress::Fixed(base) if image.is_relocatable() => {
+            Some(base.unwrap_or(0).wrapping_sub(FIRST))
+        }
+        LoadAddress::RunningKernel(anchors, _) => {
             let mut pairs = anchors.iter().zip(ANCHORS);
             pairs.find_map(|(kernel, name)| Some((*kernel)?.0.wrapping_sub(in_image(name)?)))
         }
-        Lies::At(None) => Some(0),
-        Lies::At(Some(offset)) if *offset < LARGEST_OFFSET => Some(*offset),
-        Lies::At(Some(base)) => {
+        LoadAddress::Fixed(None) => Some(0),
+        LoadAddress::Fixed(Some(offset)) if *offset < LARGEST_OFFSET => Some(*offset),
+        LoadAddress::Fixed(Some(base)) => {
             let begin = ANCHORS.into_iter().filter_map(in_image).min()?;
             Some(base.wrapping_sub(begin))
         }

@@ -9,6 +9,7 @@
 mod digest;
 mod dwarf;
 mod engine;
+mod fgkaslr;
 mod found;
 mod functions;
 mod guard;
@@ -22,7 +23,6 @@ mod paths;
 mod readable;
 mod relocate;
 mod shared;
-mod shuffled;
 mod strings;
 mod symbolizer;
 mod tables;

@@ -10,7 +10,7 @@ use super::image::Elf;
 
 /// Where the sections of a relocatable file lie.
 #[derive(Clone, Debug)]
-pub(super) enum Placement {
+pub(super) enum RelocationPlacement {
     /// Where the kernel loaded them to, by name.
     Loaded(Vec<(String, u64)>),
     /// Nowhere: its text at [`FIRST`], what else is code behind it.
@@ -27,7 +27,7 @@ pub(super) struct Bases(Vec<u64>);
 
 impl Bases {
     /// `None` where a file is linked already.
-    pub(super) fn of(elf: &Elf<'_>, placement: &Placement) -> Option<Self> {
+    pub(super) fn of(elf: &Elf<'_>, placement: &RelocationPlacement) -> Option<Self> {
         if elf.elf_header().e_type.get(elf.endian()) != elf::ET_REL {
             return None;
         }
@@ -41,18 +41,18 @@ impl Bases {
             let SectionIndex(index) = section.index();
             let name = section.name().unwrap_or_default();
             let base = match placement {
-                Placement::Loaded(loaded) => {
+                RelocationPlacement::Loaded(loaded) => {
                     let found = loaded.iter().find(|(other, _)| other == name);
                     found.map_or(0, |(_, addr)| *addr)
                 }
-                Placement::Alone if Some(section.index()) == text_index => FIRST,
-                Placement::Alone if is_code(section.flags()) => {
+                RelocationPlacement::Alone if Some(section.index()) == text_index => FIRST,
+                RelocationPlacement::Alone if is_code(section.flags()) => {
                     let align = section.align().clamp(1, 1 << 16);
                     let base = next.checked_next_multiple_of(align)?;
                     next = base.checked_add(section.size())?;
                     base
                 }
-                Placement::Alone => 0,
+                RelocationPlacement::Alone => 0,
             };
             if bases.len() <= index {
                 bases.resize(index + 1, 0);

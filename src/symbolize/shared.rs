@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::image::Image;
-use super::relocate::Placement;
+use super::relocate::RelocationPlacement;
 
 /// Where distributions keep debug files.
 const DEBUG_ROOT: &str = "/usr/lib/debug";
@@ -62,9 +62,9 @@ impl SharedLink {
         {
             places.push(cache.join(&hex).join("debuginfo"));
         }
-        let opened = places
-            .iter()
-            .filter_map(|place| Image::open_alone(&place.clone().into(), &Placement::Alone).ok());
+        let opened = places.iter().filter_map(|place| {
+            Image::open_alone(&place.clone().into(), &RelocationPlacement::Alone).ok()
+        });
         let mut fitting = opened.filter(|image| image.build_id() == Some(&self.build_id));
         fitting.next().ok_or_else(|| {
             let why = if is_outside {

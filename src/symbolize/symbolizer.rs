@@ -195,7 +195,7 @@ impl Symbolizer {
         drop(kallsyms);
         unresolved.no_symbol += symbols.iter().filter(|symbol| symbol.is_none()).count() as u64;
         let mut meant: Vec<Addr> = addrs.iter().copied().map(meant).collect();
-        self.follow_shuffled(addrs, &symbols, &mut meant);
+        self.follow_fgkaslr(addrs, &symbols, &mut meant);
         let answers = self.answers(&meant, &symbols, unresolved);
         let frame = |(symbol, answer): (Option<SymbolAt>, Answer)| Frame {
             symbol,
@@ -210,13 +210,13 @@ impl Symbolizer {
     }
 
     /// Where the kernel's functions moved one by one, its addresses as the image has them.
-    fn follow_shuffled(
+    fn follow_fgkaslr(
         &self,
         addrs: &[(Addr, bool)],
         symbols: &[Option<SymbolAt>],
         meant: &mut [Addr],
     ) {
-        let Some(lines) = self.lines.get().filter(|lines| lines.is_shuffled()) else {
+        let Some(lines) = self.lines.get().filter(|lines| lines.is_fgkaslr()) else {
             return;
         };
         for (((_, is_return), symbol), meant) in addrs.iter().zip(symbols).zip(meant) {

@@ -11,14 +11,14 @@ const PER_TABLE: usize = 64;
 /// Tables by unit; those that were not asked for lately go first.
 #[derive(Debug)]
 pub(super) struct Tables {
-    kept: HashMap<UnitAt, Kept>,
+    kept: HashMap<UnitAt, KeptTable>,
     n_bytes: usize,
     most_bytes: usize,
     now: u64,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct KeptTable {
     /// `None`: the unit is damaged.
     table: Option<Box<[u8]>>,
     used: u64,
@@ -47,7 +47,7 @@ impl Tables {
         let table = table.map(Vec::into_boxed_slice);
         self.n_bytes += cost(table.as_deref());
         let used = self.now;
-        if let Some(before) = self.kept.insert(unit, Kept { table, used }) {
+        if let Some(before) = self.kept.insert(unit, KeptTable { table, used }) {
             self.n_bytes -= cost(before.table.as_deref());
         }
         if self.n_bytes > self.most_bytes {

@@ -2,10 +2,10 @@
 //! Small images of a kernel (`tests/data/image/make`), every byte of their code compared with what
 //! llvm-symbolizer said about it; and what is left of them when they are damaged.
 
+mod fgkaslr;
 mod forged;
 mod hostile;
 mod shared;
-mod shuffled;
 
 use std::fs;
 use std::io::Write;

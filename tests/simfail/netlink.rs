@@ -21,7 +21,7 @@ const RTM_DELADDR: u16 = 21;
 const RTM_DELROUTE: u16 = 25;
 const XFRM_MSG_DELSA: u16 = 0x11;
 
-/// A batch of nf_tables, and one message in it.
+/// A batch of `nf_tables`, and one message in it.
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 const NFT_MSG_DELTABLE: u16 = 10 << 8 | 2;

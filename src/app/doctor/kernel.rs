@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::kernel::btf::Btf;
 use crate::kernel::facts::KernelFiles;
-use crate::kernel::surroundings::Surroundings;
+use crate::kernel::host_settings::HostSettings;
 use crate::kernel::symbols::SymbolReader;
 use crate::render::{Check, Section, State};
 
@@ -65,30 +65,30 @@ impl Symbols {
 
 pub(super) fn checks(
     files: &KernelFiles,
-    surroundings: &Surroundings,
+    host_settings: &HostSettings,
     types: &Types,
     read: &Symbols,
 ) -> Vec<Check> {
     vec![
-        btf(types, surroundings),
+        btf(types, host_settings),
         symbols(read),
         traceable(files, read.reads_memory),
         ring_buffer(types),
         cookies(types),
-        jit(surroundings.bpf_jit_enable),
-        lsm(surroundings.security_modules.as_deref()),
-        last_branches(surroundings.last_branches, types),
+        jit(host_settings.bpf_jit_enable),
+        lsm(host_settings.security_modules.as_deref()),
+        last_branches(host_settings.last_branches, types),
     ]
 }
 
-fn btf(types: &Types, surroundings: &Surroundings) -> Check {
+fn btf(types: &Types, host_settings: &HostSettings) -> Check {
     let (state, found) = match &types.0 {
         Ok(btf) => (
             State::Ok,
             format!(
                 "{} types; {} modules with types of their own",
                 btf.type_count(),
-                surroundings.modules_with_types
+                host_settings.modules_with_types
             ),
         ),
         Err(why) => (State::Missing, why.clone()),

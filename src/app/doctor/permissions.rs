@@ -7,8 +7,8 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use super::kernel::Symbols;
 use crate::kernel::facts::KernelFiles;
+use crate::kernel::host_settings::HostSettings;
 use crate::kernel::privileges::{Capabilities, Lockdown};
-use crate::kernel::surroundings::Surroundings;
 use crate::render::{Check, Section, State};
 
 /// Descriptors that fentry/fexit take for each function.
@@ -24,15 +24,15 @@ pub(super) fn capabilities(files: &KernelFiles) -> Capabilities {
 
 pub(super) fn checks(
     files: &KernelFiles,
-    surroundings: &Surroundings,
+    host_settings: &HostSettings,
     symbols: &Symbols,
 ) -> Vec<Check> {
     vec![
         granted(capabilities(files)),
         lockdown(files),
-        kptr_restrict(surroundings.kptr_restrict, symbols.needs_text()),
-        paranoid(surroundings.perf_event_paranoid),
-        unprivileged(surroundings.unprivileged_bpf_disabled),
+        kptr_restrict(host_settings.kptr_restrict, symbols.needs_text()),
+        paranoid(host_settings.perf_event_paranoid),
+        unprivileged(host_settings.unprivileged_bpf_disabled),
     ]
 }
 

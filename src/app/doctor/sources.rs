@@ -7,20 +7,20 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::kernel::facts::KernelFiles;
+use crate::kernel::host_settings::HostSettings;
 use crate::kernel::images::{self, Found, ImageProblem, KernelIdentity};
-use crate::kernel::surroundings::Surroundings;
 use crate::render::{Check, Section, State};
 
 pub(super) fn checks(
     files: &KernelFiles,
     named: Option<&Path>,
-    surroundings: &Surroundings,
+    host_settings: &HostSettings,
 ) -> Result<Vec<Check>> {
     let image = match KernelIdentity::read(&files.path("")) {
         Ok(kernel) => image(&look(files, named, &kernel)),
         Err(error) => dwarf(State::Unknown, error.to_string()),
     };
-    Ok(vec![image, kcore(surroundings)])
+    Ok(vec![image, kcore(host_settings)])
 }
 
 fn look(files: &KernelFiles, named: Option<&Path>, kernel: &KernelIdentity) -> Found {
@@ -82,8 +82,8 @@ fn dwarf(state: State, found: String) -> Check {
     .hint("install the kernel's debug package (Debian: `linux-image-$(uname -r)-dbg`), or -k PATH")
 }
 
-fn kcore(surroundings: &Surroundings) -> Check {
-    let (state, found) = match &surroundings.kcore_problem {
+fn kcore(host_settings: &HostSettings) -> Check {
+    let (state, found) = match &host_settings.kcore_problem {
         None => (State::Ok, "readable".to_owned()),
         Some(why) => (State::Limited, why.clone()),
     };

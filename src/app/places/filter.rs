@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use memchr::{memmem, memrchr};
 
-use super::known::{Known, Unplaced};
+use super::symbols::{PlaceSymbols, Unplaced};
 use crate::app::print;
 use crate::config::PlacesOptions;
 use crate::diag::Diag;
@@ -42,7 +42,7 @@ struct Asked {
 }
 
 struct Filter<'a> {
-    known: &'a Known,
+    known: &'a PlaceSymbols,
     diag: &'a Diag,
     options: &'a PlacesOptions,
     /// Whether control characters must not pass.
@@ -55,7 +55,7 @@ struct Filter<'a> {
 }
 
 /// Passes stdin through.
-pub(super) fn filter(known: &Known, options: &PlacesOptions, diag: &Diag) -> Result<()> {
+pub(super) fn filter(known: &PlaceSymbols, options: &PlacesOptions, diag: &Diag) -> Result<()> {
     let mut filter = Filter {
         known,
         diag,

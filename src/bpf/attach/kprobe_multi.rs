@@ -17,12 +17,12 @@ use super::{Backend, Links, Progress, tag};
 use crate::select::TracedFunction;
 
 /// kprobe.session: one program, one link, call and return.
-pub(super) struct Session;
+pub(super) struct KprobeSession;
 
 /// kprobe.multi and kretprobe.multi.
 pub(super) struct Pair;
 
-impl Backend for Session {
+impl Backend for KprobeSession {
     fn attach(
         &self,
         loaded: &Loaded<'_>,

@@ -92,9 +92,9 @@ pub(super) trait Backend {
 
 pub(super) fn implementation(backend: BackendKind) -> Box<dyn Backend> {
     match backend {
-        BackendKind::TracingMulti => Box::new(tracing_multi::Session),
+        BackendKind::TracingMulti => Box::new(tracing_multi::TracingMulti),
         BackendKind::FentryMulti => Box::new(tracing_multi::Pair),
-        BackendKind::KprobeSession => Box::new(kprobe_multi::Session),
+        BackendKind::KprobeSession => Box::new(kprobe_multi::KprobeSession),
         BackendKind::KprobeMulti => Box::new(kprobe_multi::Pair),
         BackendKind::Trampoline => Box::new(trampoline::Trampoline),
         BackendKind::Kprobe => Box::new(kprobe::Kprobe),

@@ -35,7 +35,7 @@ impl Sharing {
     pub(super) fn of(loaded: &Loaded<'_>, functions: &[&TracedFunction]) -> Option<Self> {
         let bss = loaded.skel.maps.bss_data.as_deref()?;
         // Tags are handed over by CPU.
-        let has_places = num_possible_cpus().is_ok_and(|n_cpus| n_cpus <= bss.handovers.len());
+        let has_places = num_possible_cpus().is_ok_and(|n_cpus| n_cpus <= bss.tag_stacks.len());
         if functions.len() < WORTH_IT || loaded.preempts_programs || !has_places {
             return None;
         }

@@ -23,7 +23,7 @@ use super::{Backend, Links, Progress, Refused, tag};
 use crate::select::TracedFunction;
 
 /// fsession.multi.
-pub(super) struct Session;
+pub(super) struct TracingMulti;
 
 /// fentry.multi and fexit.multi.
 pub(super) struct Pair;
@@ -34,7 +34,7 @@ type Part<'t> = (&'static CStr, &'t [bpf_insn], bpf_attach_type);
 /// A loaded program and how it is attached.
 type Program = (OwnedFd, bpf_attach_type);
 
-impl Backend for Session {
+impl Backend for TracingMulti {
     fn attach(
         &self,
         loaded: &Loaded<'_>,

@@ -10,9 +10,9 @@
 //! What is not understood is left as it is: a program that could be smaller is a correct one.
 
 mod close;
+mod dead_code;
 mod flow;
 mod insn;
-mod unused;
 mod value;
 
 #[cfg(test)]
@@ -53,7 +53,7 @@ pub(super) fn specialized(insns: &[bpf_insn], constants: &Constants) -> Vec<bpf_
         return insns.to_vec();
     }
     let mut kept = flow::fold(insns, constants);
-    unused::remove(&mut kept);
+    dead_code::remove(&mut kept);
     close::gaps(&kept)
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::elf_file::Facts;
+use super::elf_file::ElfFacts;
 use super::plain::{open_plain, unpacked};
 use crate::trusted::open_trusted;
 
@@ -27,7 +27,7 @@ pub(super) struct Caches<'a>(pub(super) &'a [PathBuf]);
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) file: ImageFile,
-    pub(super) facts: Facts,
+    pub(super) facts: ElfFacts,
 }
 
 impl ImageFile {
@@ -76,7 +76,7 @@ impl Candidate {
         } else {
             open_plain(path)?
         };
-        let Some(facts) = Facts::of_file(&file)? else {
+        let Some(facts) = ElfFacts::of_file(&file)? else {
             return Ok(None);
         };
         let file = ImageFile {

@@ -35,7 +35,7 @@ const LONGEST_LINK: u64 = 4096;
 const LONGEST_NAME: usize = 24;
 
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(super) struct ElfFacts {
     /// The architecture, where it is not ours.
     pub(super) foreign_architecture: Option<String>,
     pub(super) build_id: Option<BuildId>,
@@ -44,7 +44,7 @@ pub(super) struct Facts {
     pub(super) debug_link: Option<PathBuf>,
 }
 
-impl Facts {
+impl ElfFacts {
     /// `None` where the file is no ELF file.
     pub(super) fn read(path: &Path) -> io::Result<Option<Self>> {
         Self::of_file(&open_plain(path)?)
@@ -145,8 +145,8 @@ impl Table {
         Ok(Some(table))
     }
 
-    fn facts(&self, file: &File) -> io::Result<Facts> {
-        let mut facts = Facts {
+    fn facts(&self, file: &File) -> io::Result<ElfFacts> {
+        let mut facts = ElfFacts {
             foreign_architecture: None,
             build_id: None,
             has_dwarf: false,

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::candidate::{Caches, Candidate, ImageFile};
-use super::elf_file::Facts;
+use super::elf_file::ElfFacts;
 use super::{BuildId, by_build_id};
 
 /// What every ELF file begins with.
@@ -21,7 +21,7 @@ pub(super) fn find(
     root: &Path,
     caches: &[PathBuf],
     path: &Path,
-    facts: &Facts,
+    facts: &ElfFacts,
 ) -> Option<ImageFile> {
     let id = facts.build_id.as_ref()?;
     let mut places = facts
@@ -66,7 +66,7 @@ pub fn check_debug(path: &Path, id: &BuildId) -> Result<(), String> {
     if read.is_err() || magic != *ELF_MAGIC {
         return Err("it is not an ELF file".to_owned());
     }
-    let facts = Facts::read(path).map_err(|error| error.to_string())?;
+    let facts = ElfFacts::read(path).map_err(|error| error.to_string())?;
     let facts = facts.ok_or("it is a damaged ELF file")?;
     if let Some(found) = facts.foreign_architecture {
         return Err(format!("it is for another architecture ({found})"));

@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use nix::unistd::{Uid, chown, geteuid};
 use tempfile::TempDir;
 
-use super::elf_file::Facts;
+use super::elf_file::ElfFacts;
 use super::{
     BuildId, Found, ImageProblem, KernelIdentity, check_debug, debuginfod_caches, find, named,
     with_debug,
@@ -35,7 +35,7 @@ fn no_id() -> KernelIdentity {
 
 /// The identity of the kernel that an image of the test data would be the image of.
 fn kernel_of(image: &str) -> KernelIdentity {
-    let facts = Facts::read(&data(image)).unwrap().unwrap();
+    let facts = ElfFacts::read(&data(image)).unwrap().unwrap();
     KernelIdentity {
         build_id: facts.build_id,
         ..no_id()
@@ -325,7 +325,7 @@ fn a_file_in_a_cache_of_another_user_is_not_read() {
         return;
     }
     let (root, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let facts = Facts::read(&data("dwarf5")).unwrap().unwrap();
+    let facts = ElfFacts::read(&data("dwarf5")).unwrap().unwrap();
     let id = facts.build_id.unwrap();
     let cache = home.path().join(".cache/debuginfod_client");
     let file = cache.join(id.to_string()).join("debuginfo");

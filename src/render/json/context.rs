@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::session::{ContainerName, Session, Surroundings};
+use crate::session::{ContainerName, Session, Workload};
 
 /// Numbers as the kernel has them, names where they are known.
 #[derive(Debug, Serialize)]
@@ -34,11 +34,11 @@ struct ContainerObject {
 impl ContextObject {
     pub(super) fn new(session: &Session) -> Option<Self> {
         let context = session.context?;
-        let Surroundings {
+        let Workload {
             cgroup,
             unit,
             container,
-        } = session.surroundings.as_deref().cloned().unwrap_or_default();
+        } = session.workload.as_deref().cloned().unwrap_or_default();
         Some(Self {
             cgroup_id: context.cgroup,
             cgroup,

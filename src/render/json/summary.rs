@@ -17,7 +17,7 @@ pub(super) struct SummaryObject {
     succeeded: u64,
     dropped: DropsObject,
     open_at_end: u64,
-    withheld: WithheldObject,
+    missed: MissedObject,
     untraced: UntracedObject,
     functions: u64,
     run_time_ns: u64,
@@ -33,7 +33,7 @@ struct DetachedObject {
 }
 
 #[derive(Debug, Serialize)]
-struct WithheldObject {
+struct MissedObject {
     recursion: u64,
     probes: u64,
     stacks: u64,
@@ -76,10 +76,10 @@ impl SummaryObject {
                 unwritten: dropped.unwritten,
             },
             open_at_end: summary.open_at_end,
-            withheld: WithheldObject {
-                recursion: summary.withheld.recursion,
-                probes: summary.withheld.probes,
-                stacks: summary.withheld.stacks,
+            missed: MissedObject {
+                recursion: summary.missed.recursion,
+                probes: summary.missed.probes,
+                stacks: summary.missed.stacks,
             },
             untraced: UntracedObject {
                 no_room: summary.untraced.no_room,

@@ -11,7 +11,7 @@ use crate::render::fixtures::{
     World, hostile, incomplete, long_names, passed_on, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
-use crate::render::{Detached, Drops, Summary, Untraced, Withheld};
+use crate::render::{Detached, Drops, Missed, Summary, UntracedTasks};
 use crate::session::Session;
 
 const SCHEMA: &str = include_str!(concat!(
@@ -42,11 +42,11 @@ fn summary_line() -> String {
             unwritten: 0,
         },
         open_at_end: 1,
-        untraced: Untraced {
+        untraced: UntracedTasks {
             no_room: 5,
             noticed_late: 6,
         },
-        withheld: Withheld {
+        missed: Missed {
             recursion: 2,
             probes: 3,
             stacks: 4,

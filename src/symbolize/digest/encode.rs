@@ -45,7 +45,7 @@ pub(super) struct Row {
 
 /// What rows are told in terms of.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct State {
+pub(super) struct EncoderState {
     pub(super) row: Row,
     pub(super) lines: [u32; FILES_REMEMBERED],
 }
@@ -60,7 +60,7 @@ pub(super) struct Encoder {
     files: Vec<u32>,
     /// Where in `files` each text is.
     known: HashMap<u32, u32, PlaceHash>,
-    state: State,
+    state: EncoderState,
     in_block: usize,
     pending: Option<(u64, u64, Row)>,
 }
@@ -113,7 +113,7 @@ impl Encoder {
             let place = u32::try_from(start - base).ok()?;
             self.blocks
                 .push((place, u32::try_from(self.rows.len()).ok()?));
-            self.state = State::default();
+            self.state = EncoderState::default();
         }
         self.in_block = (self.in_block + 1) % BLOCK;
         let last = self.state.row;

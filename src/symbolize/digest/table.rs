@@ -2,7 +2,7 @@
 //! Reading a table (see `encode`). Its bytes may come from a file: they are taken for hostile.
 
 use super::encode::{
-    CALL_CHANGES, FILE_CHANGES, FILES_REMEMBERED, HEADER, LINE_CHANGES, Row, SHORT, State,
+    CALL_CHANGES, EncoderState, FILE_CHANGES, FILES_REMEMBERED, HEADER, LINE_CHANGES, Row, SHORT,
 };
 use crate::symbolize::dwarf::Cursor;
 
@@ -100,7 +100,7 @@ impl<'a> Table<'a> {
         let end = blocks.get(index).map_or(self.rows.len(), place);
         let mut cursor = Cursor::new(self.rows.get(..end)?, place(block));
         let mut left = u64::from(wanted - start(block));
-        let mut state = State::default();
+        let mut state = EncoderState::default();
         while !cursor.is_at_end() {
             let length = next(&mut cursor, &mut state)?;
             if left < length {
@@ -125,7 +125,7 @@ impl<'a> Table<'a> {
 
 /// Reads a row; its length.
 #[inline]
-fn next(cursor: &mut Cursor<'_>, state: &mut State) -> Option<u64> {
+fn next(cursor: &mut Cursor<'_>, state: &mut EncoderState) -> Option<u64> {
     let head = cursor.u8()?;
     let mut length = u64::from(head) & (SHORT - 1);
     if length == 0 {

@@ -54,7 +54,7 @@ impl Digester {
         let mut making = Making {
             unit: &unit,
             files: &lines.files,
-            names: Names {
+            names: UnitNames {
                 unit: &unit,
                 abbreviations: &self.abbreviations,
                 elsewhere: &mut self.elsewhere,
@@ -88,7 +88,7 @@ impl Digester {
 struct Making<'a, 'data> {
     unit: &'a Unit<'data>,
     files: &'a Files<'data>,
-    names: Names<'a, 'data>,
+    names: UnitNames<'a, 'data>,
     strings: &'a mut Strings,
     calls: &'a [Call],
     /// Where in the table each call is, counted from 1; 0: not yet.
@@ -154,14 +154,14 @@ impl Making<'_, '_> {
 }
 
 /// The names of functions by the entries that describe them.
-pub(super) struct Names<'a, 'data> {
+pub(super) struct UnitNames<'a, 'data> {
     pub(super) unit: &'a Unit<'data>,
     pub(super) abbreviations: &'a Abbreviations,
     pub(super) elsewhere: &'a mut Elsewhere,
     pub(super) known: HashMap<EntryAt, u32, PlaceHash>,
 }
 
-impl<'data> Names<'_, 'data> {
+impl<'data> UnitNames<'_, 'data> {
     fn name(&mut self, origin: Option<EntryAt>, strings: &mut Strings) -> u32 {
         let Some(origin) = origin else {
             return strings.name(b"?");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the kernel withheld from our programs is told, exactly as the kernel counts it.
+//! Missed calls and returns are reported, exactly as the kernel counts them.
 
 use std::fs::File;
 use std::process;
@@ -46,7 +46,7 @@ fn returns_without_a_slot_are_counted_one_by_one() {
     let died = summary.count("dropped.task_exited") + summary.count("dropped.abandoned");
     assert_eq!(died, lost, "{summary:?}");
     let missed = if counts_misses() { lost } else { 0 };
-    assert_eq!(summary.count("withheld.probes"), missed, "{summary:?}");
+    assert_eq!(summary.count("missed.probes"), missed, "{summary:?}");
     let said = format!("{lost} probes had no free slot");
     let said = report.stderr.contains(&said);
     assert_eq!(said, counts_misses(), "{}", report.stderr);
@@ -77,9 +77,9 @@ fn calls_from_within_our_own_programs_are_counted_as_the_kernel_does() {
     assert_eq!(report.of("simfail").len(), 5);
     let said = "tracing `bpf_ktime_get_ns` by force";
     assert!(report.stderr.contains(said), "{}", report.stderr);
-    let told = report.summary.count("withheld.recursion");
+    let told = report.summary.count("missed.recursion");
     assert_eq!(told, counted, "{:?}", report.summary);
-    let all = told + report.summary.count("withheld.probes");
+    let all = told + report.summary.count("missed.probes");
     // As many for each session as for any other.
     assert_eq!(all > 0, counts_misses(), "{:?}", report.summary);
     assert_eq!(all % 5, 0, "{:?}", report.summary);

@@ -18,7 +18,7 @@ use crate::kernel::symbols::SymbolReader;
 use crate::symbolize::LineSource;
 
 /// What is known of the kernel.
-pub(super) struct Known {
+pub(super) struct KernelSymbols {
     pub(super) kallsyms: Arc<Kallsyms>,
     pub(super) btf: Arc<Btf>,
     pub(super) symbols: SymbolReader,
@@ -68,7 +68,7 @@ pub(super) fn read(files: &KernelFiles, diag: &Diag) -> Result<Read> {
     })
 }
 
-impl Known {
+impl KernelSymbols {
     /// Reads it.
     pub(super) fn read(files: &KernelFiles, diag: &Diag) -> Result<Self> {
         let read = read(files, diag)?;
@@ -88,22 +88,22 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
 
 /// What is needed to show sessions. Only an image that the user names, and that may be the wrong
 /// one, is read before tracing starts.
-pub(super) struct Knowing {
-    known: Option<Known>,
+pub(super) struct DeferredSymbols {
+    known: Option<KernelSymbols>,
     image: PendingImage,
     lines: Option<LineSource>,
 }
 
-impl Knowing {
-    pub(super) fn before_start(
-        known: Option<Known>,
+impl DeferredSymbols {
+    pub(super) fn load_before_start(
+        known: Option<KernelSymbols>,
         mut image: PendingImage,
         files: &KernelFiles,
         diag: &Diag,
     ) -> Result<Self> {
         let is_named = image.is_named();
         let known = match known {
-            None if is_named => Some(Known::read(files, diag)?),
+            None if is_named => Some(KernelSymbols::read(files, diag)?),
             known => known,
         };
         let mut lines = None;
@@ -119,14 +119,14 @@ impl Knowing {
         })
     }
 
-    pub(super) fn after_start(
+    pub(super) fn load_after_start(
         self,
         files: &KernelFiles,
         diag: &Diag,
-    ) -> Result<(Known, PendingImage, Option<LineSource>)> {
+    ) -> Result<(KernelSymbols, PendingImage, Option<LineSource>)> {
         let known = match self.known {
             Some(known) => known,
-            None => Known::read(files, diag)?,
+            None => KernelSymbols::read(files, diag)?,
         };
         Ok((known, self.image, self.lines))
     }

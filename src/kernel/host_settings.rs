@@ -9,7 +9,7 @@ use super::facts::KernelFiles;
 
 /// What was read; `None` where there is nothing to be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct HostSettings {
     /// `kernel.kptr_restrict`: who sees addresses.
     pub kptr_restrict: Option<i64>,
     /// `kernel.perf_event_paranoid`.
@@ -30,7 +30,7 @@ pub struct Surroundings {
     pub modules_with_types: usize,
 }
 
-impl Surroundings {
+impl HostSettings {
     /// Reads them.
     #[must_use]
     pub fn read(files: &KernelFiles) -> Self {
@@ -77,14 +77,14 @@ fn kcore(files: &KernelFiles) -> io::Result<()> {
 mod tests {
     use std::fs;
 
-    use super::Surroundings;
+    use super::HostSettings;
     use crate::kernel::facts::KernelFiles;
 
     #[test]
     fn settings_are_read_where_they_are() {
         let root = tempfile::tempdir().unwrap();
         let files = KernelFiles::below(root.path());
-        let nothing = Surroundings::read(&files);
+        let nothing = HostSettings::read(&files);
         assert_eq!(nothing.kptr_restrict, None);
         assert!(nothing.kcore_problem.is_some());
         for (path, text) in [
@@ -104,7 +104,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let read = Surroundings::read(&files);
+        let read = HostSettings::read(&files);
         assert_eq!(
             (read.kptr_restrict, read.perf_event_paranoid),
             (Some(2), Some(-1))

@@ -23,7 +23,7 @@ enum Part<'a> {
 }
 
 /// The line; none where there is nothing to say.
-pub(super) fn surroundings(page: &mut Page, session: &Session, verbosity: u8) {
+pub(super) fn workload(page: &mut Page, session: &Session, verbosity: u8) {
     let parts = parts(session, verbosity);
     let Some(last) = parts.len().checked_sub(1) else {
         return;
@@ -48,7 +48,7 @@ pub(super) fn surroundings(page: &mut Page, session: &Session, verbosity: u8) {
 
 fn parts(session: &Session, verbosity: u8) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
-    if let Some(names) = &session.surroundings {
+    if let Some(names) = &session.workload {
         let unit = names.unit.as_ref().filter(|_| names.container.is_none());
         if let Some(container) = &names.container {
             parts.push(Part::Container(container));
@@ -125,15 +125,15 @@ fn push_container(text: &mut String, container: &ContainerName) {
 mod tests {
     use std::rc::Rc;
 
-    use super::surroundings;
+    use super::workload;
     use crate::render::fixtures::passed_on;
     use crate::render::style::Page;
-    use crate::session::{ContainerName, Session, Surroundings, TaskContext};
+    use crate::session::{ContainerName, Session, TaskContext, Workload};
     use crate::spec::Pid;
 
     fn said(session: &Session, verbosity: u8) -> String {
         let mut page = Page::new(None, false);
-        surroundings(&mut page, session, verbosity);
+        workload(&mut page, session, verbosity);
         page.into_text()
     }
 
@@ -145,7 +145,7 @@ mod tests {
             inside: Some((Pid(1), Pid(7))),
             ..TaskContext::default()
         });
-        session.surroundings = Some(Rc::new(Surroundings {
+        session.workload = Some(Rc::new(Workload {
             cgroup: Some("/kubepods/x".to_owned()),
             unit: Some("x.scope".to_owned()),
             container: Some(ContainerName {
@@ -180,18 +180,18 @@ mod tests {
     #[test]
     fn outside_of_containers_the_unit_is_told_else_the_cgroup() {
         let mut session = passed_on();
-        let mut names = Surroundings {
+        let mut names = Workload {
             cgroup: Some("/a.slice/b.service".to_owned()),
             unit: Some("b.service".to_owned()),
             container: None,
         };
-        session.surroundings = Some(Rc::new(names.clone()));
+        session.workload = Some(Rc::new(names.clone()));
         assert_eq!(said(&session, 0), "in unit b.service\n");
         names.unit = None;
-        session.surroundings = Some(Rc::new(names.clone()));
+        session.workload = Some(Rc::new(names.clone()));
         assert_eq!(said(&session, 0), "in control group /a.slice/b.service\n");
         names.cgroup = Some("/".to_owned());
-        session.surroundings = Some(Rc::new(names));
+        session.workload = Some(Rc::new(names));
         assert_eq!(said(&session, 0), "");
     }
 }

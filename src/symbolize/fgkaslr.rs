@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Kernels whose functions were moved one by one when they started (FG-KASLR, patches that are
-//! not in mainline): what is elsewhere is looked up by its symbol's name.
+//! FG-KASLR: kernels that move each function on its own at boot (patches that are not in mainline).
+//! Addresses of such a kernel are translated by the name of their symbol.
 //!
-//! Nothing says that a kernel is one of them. A few functions are looked for where they would be
-//! if all had moved together; where they are not, but elsewhere, it is.
+//! The kernel does not tell whether it does. A few functions are looked up in the image at the
+//! addresses that plain KASLR would give them. If they are elsewhere, the kernel uses FG-KASLR.
 
 use std::collections::HashMap;
 
@@ -56,7 +56,7 @@ impl Probes {
 
 /// The functions of an image by name.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashMap<String, Vec<Function>>);
+pub(super) struct FunctionOffsets(HashMap<String, Vec<Function>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Function {
@@ -64,7 +64,7 @@ struct Function {
     size: u64,
 }
 
-impl Names {
+impl FunctionOffsets {
     /// Of functions with their addresses and sizes, in bytes.
     pub(super) fn of(functions: impl Iterator<Item = (String, u64, u64)>) -> Self {
         let mut names: HashMap<String, Vec<Function>> = HashMap::new();
@@ -108,7 +108,7 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
-    use super::Names;
+    use super::FunctionOffsets;
 
     #[test]
     fn namesakes_are_told_apart_by_their_size_or_not_at_all() {
@@ -122,7 +122,7 @@ mod tests {
             ("asm", 0x6000, 0),
         ];
         let functions = functions.map(|(name, addr, size)| (name.to_owned(), addr, size));
-        let names = Names::of(functions.into_iter());
+        let names = FunctionOffsets::of(functions.into_iter());
         assert_eq!(names.place("one", 0x999, 0x8), Some(0x1008));
         assert_eq!(names.place("two", 0x20, 0x8), Some(0x2008));
         assert_eq!(names.place("two", 0xa0, 0x8), Some(0x3008));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Leaves out what is computed and never asked for: what the decided branches were decided by.
+//! Dead-code elimination: removes instructions whose result is never read. Constant folding leaves
+//! them behind where it has decided a branch.
 
 use libbpf_sys::bpf_insn;
 
@@ -13,15 +14,14 @@ const ARGUMENTS: Registers = 0b11_1110;
 const CLOBBERED_BY_CALLS: Registers = 0b11_1111;
 const RESULT: Registers = 1;
 
-/// Removes instructions that do nothing but write to a register that nobody reads before it is
-/// written again.
+/// Removes instructions that only write to a register that is dead after them.
 pub(super) fn remove(kept: &mut Kept) {
-    let wanted = wanted_before(kept);
+    let live = live_in(kept);
     for place in 0..kept.len() {
         let Some(insn) = kept[place] else {
             continue;
         };
-        if is_unused(&insn, wanted_after(&wanted, &insn, place)) {
+        if is_dead(&insn, live_out(&live, &insn, place)) {
             kept.iter_mut()
                 .skip(place)
                 .take(insn.places())
@@ -30,59 +30,61 @@ pub(super) fn remove(kept: &mut Kept) {
     }
 }
 
-/// Which registers are read from each place on. Goes backwards until nothing changes: a loop's end
-/// wants what its start wants.
-fn wanted_before(kept: &Kept) -> Vec<Registers> {
-    let mut wanted: Vec<Registers> = vec![0; kept.len() + 1];
+/// The registers that are live before each instruction. Backward data-flow analysis, repeated until
+/// nothing changes, because what is live at the head of a loop is live at its end.
+fn live_in(kept: &Kept) -> Vec<Registers> {
+    let mut live: Vec<Registers> = vec![0; kept.len() + 1];
     loop {
         let mut has_changed = false;
         for (place, insn) in kept.iter().enumerate().rev() {
             let before = match insn {
-                None => wanted[place + 1],
+                None => live[place + 1],
                 Some(insn) => {
-                    let after = wanted_after(&wanted, insn, place);
-                    if is_unused(insn, after) {
+                    let after = live_out(&live, insn, place);
+                    if is_dead(insn, after) {
                         after
                     } else {
-                        let arguments = insn.callee(place).map(|callee| at(&wanted, callee));
+                        let arguments = insn.callee(place).map(|callee| at(&live, callee));
                         let read = arguments.map_or_else(|| read(insn), |all| all & ARGUMENTS);
                         after & !written(insn) | read
                     }
                 }
             };
-            has_changed |= wanted[place] != before;
-            wanted[place] = before;
+            has_changed |= live[place] != before;
+            live[place] = before;
         }
         if !has_changed {
-            return wanted;
+            return live;
         }
     }
 }
 
-fn at(wanted: &[Registers], place: usize) -> Registers {
-    wanted.get(place).copied().unwrap_or_default()
+/// The registers that are live before the instruction at `place`.
+fn at(live: &[Registers], place: usize) -> Registers {
+    live.get(place).copied().unwrap_or_default()
 }
 
-fn wanted_after(wanted: &[Registers], insn: &bpf_insn, place: usize) -> Registers {
+/// The registers that are live after an instruction.
+fn live_out(live: &[Registers], insn: &bpf_insn, place: usize) -> Registers {
     if insn.is_exit() {
         0
     } else if insn.is_goto() {
-        at(wanted, insn.target(place))
+        at(live, insn.target(place))
     } else if insn.is_branch() {
-        at(wanted, insn.target(place)) | at(wanted, place + 1)
+        at(live, insn.target(place)) | at(live, place + 1)
     } else {
-        at(wanted, place + insn.places())
+        at(live, place + insn.places())
     }
 }
 
-/// Whether it does nothing but leave something in a register that is not wanted.
-fn is_unused(insn: &bpf_insn, wanted: Registers) -> bool {
+/// Whether an instruction has no effect but on its destination register, which is not live.
+fn is_dead(insn: &bpf_insn, live: Registers) -> bool {
     let only_leaves = match insn.class() {
         Class::Load => insn.code == LOAD_IMM64,
         Class::LoadMemory | Class::Alu32 | Class::Alu64 => true,
         Class::StoreImmediate | Class::Store | Class::Jump | Class::Jump32 => false,
     };
-    only_leaves && wanted & bit(insn.dst()) == 0
+    only_leaves && live & bit(insn.dst()) == 0
 }
 
 fn bit(register: usize) -> Registers {

@@ -22,7 +22,7 @@ use crate::spec::{Addr, SymbolPlace};
 use crate::symbolize::{Frame, Level, PendingLines, Symbolizer};
 
 /// Symbols and lines to answer from.
-pub(super) struct Known {
+pub(super) struct PlaceSymbols {
     kallsyms: Arc<Kallsyms>,
     symbolizer: Symbolizer,
     /// Symbols by name, once looked for.
@@ -63,7 +63,7 @@ impl fmt::Display for Unplaced {
     }
 }
 
-impl Known {
+impl PlaceSymbols {
     /// Opens what the options name.
     pub(super) fn open(options: &PlacesOptions, files: &KernelFiles, diag: &Diag) -> Result<Self> {
         let fetching = Fetching::new(options.download, files);

@@ -30,16 +30,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A command that takes longer does not end at once; and how often we look until then.
 const AT_ONCE: Duration = Duration::from_millis(200);
-const MOMENT: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What a command that is asked to end is given for it.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The command of a run.
 #[derive(Debug)]
-pub(super) struct Commanded {
+pub(super) struct SpawnedCommand {
     name: OsString,
-    state: State,
+    state: CommandState,
     timeout: Option<Duration>,
     /// When it is asked to end, and killed.
     asked_at: Option<Instant>,
@@ -47,14 +47,14 @@ pub(super) struct Commanded {
 }
 
 #[derive(Debug)]
-enum State {
+enum CommandState {
     Held(Held),
     Running(Running),
     /// It never ran; with the status that says why.
     NotStarted(u8),
 }
 
-impl Commanded {
+impl SpawnedCommand {
     /// Forks it; `None` where there is none, or nothing is to be run.
     pub(super) fn hold(config: &Config) -> Result<Option<Self>> {
         let Some(command) = config.command.as_ref().filter(|_| !config.run.dry_run) else {
@@ -81,7 +81,7 @@ impl Commanded {
         let held = Held::fork(&command.words, identity.as_ref(), terminal)?;
         Ok(Some(Self {
             name: command.words.first().cloned().unwrap_or_default(),
-            state: State::Held(held),
+            state: CommandState::Held(held),
             timeout: command.timeout,
             asked_at: None,
             killed_at: None,
@@ -91,23 +91,23 @@ impl Commanded {
     /// The process that will be the command.
     pub(super) fn held(&self) -> Option<Pid> {
         match &self.state {
-            State::Held(held) => Some(held.pid()),
-            State::Running(_) | State::NotStarted(_) => None,
+            CommandState::Held(held) => Some(held.pid()),
+            CommandState::Running(_) | CommandState::NotStarted(_) => None,
         }
     }
 
     /// Becomes readable when it ends; `None` where it does not run.
     pub(super) fn end(&self) -> Option<Signaller> {
         match &self.state {
-            State::Running(running) => Some(running.signaller()),
-            State::Held(_) | State::NotStarted(_) => None,
+            CommandState::Running(running) => Some(running.signaller()),
+            CommandState::Held(_) | CommandState::NotStarted(_) => None,
         }
     }
 
     /// Lets it go: everything is attached.
     pub(super) fn release(&mut self, stop: &StopFlag) -> Result<()> {
-        let held = match mem::replace(&mut self.state, State::NotStarted(OUR_FAILURE)) {
-            State::Held(held) => held,
+        let held = match mem::replace(&mut self.state, CommandState::NotStarted(OUR_FAILURE)) {
+            CommandState::Held(held) => held,
             other => {
                 self.state = other;
                 return Ok(());
@@ -115,17 +115,17 @@ impl Commanded {
         };
         // Held or not: a signal that comes before it runs ends it, as one that comes just after.
         if !stop.pass_on_to(held.signaller()) {
-            self.state = State::Held(held);
+            self.state = CommandState::Held(held);
             bail!("interrupted before the command was started");
         }
         match held.release() {
             Ok(running) => {
                 self.asked_at = self.timeout.and_then(|t| Instant::now().checked_add(t));
-                self.state = State::Running(running);
+                self.state = CommandState::Running(running);
                 Ok(())
             }
             Err(NotStarted { status, error }) => {
-                self.state = State::NotStarted(status);
+                self.state = CommandState::NotStarted(status);
                 let name = self.name.display();
                 let hint = match status {
                     126 | 127 => not_started::hint(&self.name, &error),
@@ -141,7 +141,7 @@ impl Commanded {
 
     /// Whether it has ended, or never ran; ends it where its time is over.
     pub(super) fn is_over(&mut self, diag: &Diag) -> bool {
-        !matches!(self.state, State::Running(_)) || self.ended(diag).is_some()
+        !matches!(self.state, CommandState::Running(_)) || self.ended(diag).is_some()
     }
 
     /// Whether it ends at once and nothing has `happened` that is to be shown. Meanwhile it has the
@@ -155,12 +155,12 @@ impl Commanded {
             if is_over || happened() || Instant::now() >= until {
                 return is_over && !happened();
             }
-            thread::sleep(MOMENT);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
     fn ended(&mut self, diag: &Diag) -> Option<Ended> {
-        let State::Running(running) = &mut self.state else {
+        let CommandState::Running(running) = &mut self.state else {
             return None;
         };
         if let Some(ended) = running.ended() {
@@ -194,9 +194,9 @@ impl Commanded {
             super::say(&error, diag);
         }
         match &self.state {
-            State::Running(_) => {}
-            State::Held(_) => return ExitCode::from(OUR_FAILURE),
-            State::NotStarted(status) => return ExitCode::from(*status),
+            CommandState::Running(_) => {}
+            CommandState::Held(_) => return ExitCode::from(OUR_FAILURE),
+            CommandState::NotStarted(status) => return ExitCode::from(*status),
         }
         loop {
             if let Some(ended) = self.ended(diag) {

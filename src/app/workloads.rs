@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::naming::{self, Answer, Ask, Recent};
 use crate::bpf::wire::MAX_CGROUP_PATH;
 use crate::events::CgroupRecord;
-use crate::session::{ContainerName, Surroundings, TaskContext};
+use crate::session::{ContainerName, TaskContext, Workload};
 use crate::target::HostFiles;
 use crate::target::cgroups::{Hierarchy, Layout};
 
@@ -38,11 +38,11 @@ const GIVE_UP: Duration = Duration::from_secs(2);
 
 /// Names by numbers.
 #[derive(Debug)]
-pub(super) struct Neighbourhood {
+pub(super) struct WorkloadResolver {
     thread: Option<(SyncSender<Ask>, Receiver<Answer>)>,
     by_namespaces: bool,
     /// By cgroup; where those that programs can ask for tell nothing, by mount namespace.
-    known: RefCell<Recent<Known>>,
+    known: RefCell<Recent<Resolved>>,
     pending: RefCell<HashSet<u64>>,
     /// What is left of the time that sessions may wait, and when that was reckoned.
     saved: Cell<(Duration, Instant)>,
@@ -50,15 +50,15 @@ pub(super) struct Neighbourhood {
 
 /// What was answered, and when to ask again.
 #[derive(Debug)]
-struct Known {
-    names: Option<Rc<Surroundings>>,
+struct Resolved {
+    names: Option<Rc<Workload>>,
     since: Instant,
     /// `None`: not again.
     again: Option<Instant>,
     delay: Duration,
 }
 
-impl Neighbourhood {
+impl WorkloadResolver {
     pub(super) fn new(host_root: &Path) -> Self {
         let host = HostFiles::below(host_root);
         let hierarchy = Hierarchy::find(&host).ok();
@@ -73,7 +73,7 @@ impl Neighbourhood {
     }
 
     /// What a task with these numbers is a part of.
-    pub(super) fn of(&self, context: &TaskContext) -> Option<Rc<Surroundings>> {
+    pub(super) fn of(&self, context: &TaskContext) -> Option<Rc<Workload>> {
         let (ask, answers) = self.thread.as_ref()?;
         let key = if self.by_namespaces {
             context.mntns.into()
@@ -131,7 +131,7 @@ impl Neighbourhood {
         match known.get_mut(key) {
             Some(known) => known.update(names),
             None => {
-                let mut new = Known {
+                let mut new = Resolved {
                     names: None,
                     since: Instant::now(),
                     again: None,
@@ -171,8 +171,8 @@ impl Neighbourhood {
     }
 }
 
-impl Known {
-    fn update(&mut self, names: Option<Rc<Surroundings>>) {
+impl Resolved {
+    fn update(&mut self, names: Option<Rc<Workload>>) {
         let now = Instant::now();
         let is_nameless = |container: &ContainerName| container.name.is_none();
         let is_complete = names
@@ -191,8 +191,8 @@ mod tests {
     use std::path::Path;
     use std::time::Instant;
 
-    use super::{GIVE_UP, Known, Neighbourhood, PATIENCE, SAVED};
-    use crate::session::{ContainerName, Surroundings, TaskContext};
+    use super::{GIVE_UP, PATIENCE, Resolved, SAVED, WorkloadResolver};
+    use crate::session::{ContainerName, TaskContext, Workload};
 
     fn host() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
@@ -221,7 +221,7 @@ mod tests {
     fn a_control_group_is_named_by_its_path() {
         let root = host();
         let id = cgroup(root.path(), "system.slice/a.service");
-        let names = Neighbourhood::new(root.path());
+        let names = WorkloadResolver::new(root.path());
         names.walk();
         let found = names.of(&in_cgroup(id)).unwrap();
         assert_eq!(found.unit.as_deref(), Some("a.service"));
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn control_groups_that_nobody_finds_do_not_hold_up_sessions() {
         let root = host();
-        let names = Neighbourhood::new(root.path());
+        let names = WorkloadResolver::new(root.path());
         names.walk();
         let begun = Instant::now();
         for id in 1 << 40..(1 << 40) + 10_000 {
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_nameless_container_is_not_looked_up_for_every_session() {
-        let nameless = Surroundings {
+        let nameless = Workload {
             cgroup: None,
             unit: None,
             container: Some(ContainerName {
@@ -253,7 +253,7 @@ mod tests {
             }),
         };
         let now = Instant::now();
-        let mut known = Known {
+        let mut known = Resolved {
             names: None,
             since: now,
             again: None,

@@ -11,7 +11,7 @@ use crate::spec::Addr;
 use crate::symbolize::{Level, LineOptions, Symbolizer, build_index};
 
 /// The functions in another order, as FG-KASLR leaves them; those of assembler code stay.
-fn shuffled_kallsyms(by: u64) -> Arc<Kallsyms> {
+fn fgkaslr_kallsyms(by: u64) -> Arc<Kallsyms> {
     let text = "\
 ffffffff81000000 T _stext
 ffffffff81000000 T _text
@@ -43,18 +43,18 @@ fn functions_that_moved_one_by_one_are_found_by_name() {
         (0, Some(&cache)),
         (0x20_0000, Some(&cache)),
     ] {
-        let kallsyms = shuffled_kallsyms(by);
+        let kallsyms = fgkaslr_kallsyms(by);
         let options = LineOptions {
             cache: cache.cloned(),
             ..LineOptions::default()
         };
         let lines = Symbolizer::prepare(data("dwarf5"), &kallsyms, options).unwrap();
         let lines = lines.join().unwrap();
-        assert!(lines.is_shuffled());
+        assert!(lines.is_fgkaslr());
         if let Some(cache) = cache {
             build_index(&lines, cache, &AtomicBool::new(false)).unwrap();
         }
-        let shuffled = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines));
+        let fgkaslr = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines));
         let mut compared = 0;
         for symbol in
             (0..).map_while(|index| (index < kallsyms.len()).then(|| kallsyms.symbol(index)))
@@ -64,7 +64,7 @@ fn functions_that_moved_one_by_one_are_found_by_name() {
             for offset in 0..original.size.min(symbol.size) {
                 for is_return in [false, true] {
                     let at = |addr: Addr| Addr(addr.0 + offset + u64::from(is_return));
-                    let found = shuffled.frame(at(symbol.addr), is_return);
+                    let found = fgkaslr.frame(at(symbol.addr), is_return);
                     let expected = together.frame(at(original.addr), is_return);
                     assert_eq!(found.source, expected.source, "{} {offset:#x}", symbol.name);
                     assert_eq!(
@@ -84,6 +84,6 @@ fn functions_that_moved_one_by_one_are_found_by_name() {
             &moved_kallsyms(image, 0x1900_0000),
             LineOptions::default(),
         );
-        assert!(!lines.unwrap().join().unwrap().is_shuffled());
+        assert!(!lines.unwrap().join().unwrap().is_fgkaslr());
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What an earlier run with the same globs on the same kernel found out: kept, so that the next
-//! one attaches at once and reads symbols and types when there is something to show.
+//! Cache of selections: a run with the same globs on the same kernel attaches at once, and reads
+//! symbols and types when there is something to show.
 //!
-//! Kept is only what depends on nothing but the kernel's and the modules' build ids, the globs
-//! and this program. Addresses are kept as distances from the start of the text that they lie in.
+//! An entry depends only on the build ids of the kernel and its modules, on the globs, and on this
+//! program. Addresses are stored as offsets from the start of their text section.
 
 use std::collections::{BTreeMap, HashSet};
 use std::env;
@@ -30,9 +30,9 @@ use crate::trusted::directory_of;
 /// The start of the kernel's text: where addresses are counted from.
 const START: &str = "_stext";
 
-/// What is kept.
+/// An entry of the cache.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct CacheEntry {
     functions: Vec<TracedFunction>,
     /// How many more there were that the kernel refused: to find out which costs as many attempts as
     /// attaching to all others.
@@ -42,23 +42,23 @@ struct Kept {
     modules: BTreeMap<String, Vec<u8>>,
 }
 
-/// A selection that was not made anew.
-pub(super) struct Remembered {
+/// A selection that was read from the cache.
+pub(super) struct CachedSelection {
     pub(super) selection: Selection,
     pub(super) n_refused: usize,
     pub(super) layout: Layout,
 }
 
-/// The memory of earlier runs; what is asked of it may be forgotten.
-pub(super) struct Memory {
+/// The cache, opened for the globs of this run.
+pub(super) struct SelectionCache {
     cache: Cache,
     key: Vec<u8>,
     start: u64,
     modules: BTreeMap<String, u64>,
-    is_recalled: bool,
+    is_loaded: bool,
 }
 
-impl Memory {
+impl SelectionCache {
     /// `None` where nothing can be or shall be remembered.
     pub(super) fn open(config: &Config, files: &KernelFiles, diag: &Diag) -> Option<Self> {
         // Who wants to know why which function is left out wants it worked out.
@@ -80,7 +80,7 @@ impl Memory {
                 key,
                 start,
                 modules,
-                is_recalled: false,
+                is_loaded: false,
             }),
             Err(error) => {
                 diag.info(1, format!("nothing is kept for the next run: {error:#}"));
@@ -90,8 +90,8 @@ impl Memory {
     }
 
     /// What was kept, where it still holds.
-    pub(super) fn recall(&mut self, files: &KernelFiles) -> Option<Remembered> {
-        let kept: Kept = serde_json::from_slice(&self.cache.get(&self.key)?).ok()?;
+    pub(super) fn load(&mut self, files: &KernelFiles) -> Option<CachedSelection> {
+        let kept: CacheEntry = serde_json::from_slice(&self.cache.get(&self.key)?).ok()?;
         let holds =
             |(module, id): (&String, &Vec<u8>)| build_id(files, module).as_ref() == Some(id);
         if !kept.modules.iter().all(holds) {
@@ -102,8 +102,8 @@ impl Memory {
             let base = self.base(function)?;
             function.addr = Addr(base.wrapping_add(function.addr.0));
         }
-        self.is_recalled = true;
-        Some(Remembered {
+        self.is_loaded = true;
+        Some(CachedSelection {
             selection: Selection {
                 functions,
                 ..Selection::default()
@@ -119,7 +119,7 @@ impl Memory {
     /// When functions are elsewhere: on kernels that move each of them for itself when they start
     /// (FG-KASLR). That is forgotten then.
     pub(super) fn check(&self, functions: &[TracedFunction], kallsyms: &Kallsyms) -> Result<()> {
-        if !self.is_recalled || are_there(functions, kallsyms) {
+        if !self.is_loaded || are_there(functions, kallsyms) {
             return Ok(());
         }
         // Where it cannot be forgotten, the next run says the same.
@@ -130,16 +130,16 @@ impl Memory {
         ))
     }
 
-    /// Keeps a selection: only one that [`Self::is_worth`] it.
+    /// Stores a selection, which must be [`Self::is_cacheable`].
     /// Functions that no kernel like this one takes are left out. What was recalled stays.
-    pub(super) fn keep(
+    pub(super) fn store(
         &self,
         functions: &[TracedFunction],
         attached: &Attached,
         layout: Layout,
         files: &KernelFiles,
     ) {
-        if self.is_recalled {
+        if self.is_loaded {
             return;
         }
         // It only costs the next run its head start.
@@ -147,7 +147,7 @@ impl Memory {
     }
 
     /// Whether nothing would have to be said of this selection again.
-    pub(super) fn is_worth(selection: &Selection) -> bool {
+    pub(super) fn is_cacheable(selection: &Selection) -> bool {
         let is_plain = selection.deferred.is_empty() && selection.forced.is_empty();
         let mut globs = selection.globs.iter();
         is_plain && globs.all(|glob| !glob.is_users() || glob.why_nothing().is_none())
@@ -171,7 +171,7 @@ impl Memory {
                 modules.insert(module.clone(), build_id(files, module)?);
             }
         }
-        let kept = Kept {
+        let kept = CacheEntry {
             functions,
             n_refused,
             layout: moved(layout, self.start.wrapping_neg()),
