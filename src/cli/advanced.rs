@@ -9,37 +9,47 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Advanced")]
 pub struct Advanced {
-    /// Read use cases from DIR too; a file `NAME.toml` there wins over the built-in NAME
+    /// Also read use cases from DIR; DIR/NAME.toml overrides the built-in NAME.
+    ///
     /// [default: $XDG_CONFIG_HOME/retsnoop-rs/usecases]
     #[arg(long, value_name = "DIR")]
     pub cases_dir: Option<PathBuf>,
 
-    /// Size of the buffer between kernel and program, in MiB: 1 to 1024, rounded up to a power
-    /// of two
+    /// Size of the ring buffer between kernel and program, in MiB.
+    ///
+    /// 1 to 1024, rounded up to a power of two.
     #[arg(long, value_name = "MB", default_value = "8", value_parser = ring_buffer)]
     pub ringbuf_size: RingBufferSize,
 
-    /// Record so many traced calls in depth, 1 to 64; deeper ones are counted
+    /// Record traced calls up to this depth.
+    ///
+    /// 1 to 64. Deeper calls are only counted.
     #[arg(long, value_name = "N", default_value = "64",
           value_parser = clap::value_parser!(u32).range(1..=64))]
     pub max_depth: u32,
 
-    /// Detach from a function that is called more often than N times a second, by whomever, and
-    /// say so; counted by sampling. 0: never
+    /// Detach from functions called more often per second.
+    ///
+    /// Calls of all tasks count, in scope or not. They are counted by sampling. A message names the
+    /// function. 0: never detach.
     #[arg(long, value_name = "N", default_value = "200000")]
     pub max_rate: u32,
 
-    /// Where all traced functions together take more than this part of one CPU, as far as it can be
-    /// estimated, detach from the dearest until they fit: `5%` [default: no limit]
+    /// Limit the CPU time that tracing takes: `5%` [default: no limit].
+    ///
+    /// PERCENT is of one CPU and holds for all traced functions together. The time is an estimate. Above
+    /// the limit, the most expensive functions are detached until the rest fits.
     #[arg(long, value_name = "PERCENT", value_parser = budget)]
     pub budget: Option<Budget>,
 
-    /// Trace functions that -e or -a name in full (no globs) even where we never do otherwise: the
-    /// machinery of tracing itself, functions that do not return. The machine may hang
+    /// Trace functions that are denied otherwise: the machine may hang.
+    ///
+    /// This holds for functions that -e or -a name in full (no globs). Denied by default are functions
+    /// of the tracing machinery and functions that do not return.
     #[arg(long)]
     pub force: bool,
 
-    /// Keep nothing for the next run, and use nothing that was kept
+    /// Neither use nor keep cached results of earlier runs
     #[arg(long)]
     pub no_cache: bool,
 

@@ -12,7 +12,9 @@ use crate::spec::{BareUnit, parse_duration};
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[command(next_help_heading = "Command")]
 pub struct CommandOptions {
-    /// Run the command as who called sudo, doas or pkexec: user, groups, HOME [default: as we run]
+    /// Run the command as the user who called sudo, doas or pkexec.
+    ///
+    /// User, groups, HOME, USER, LOGNAME and SHELL are those of that user [default: as retsnoop-rs runs].
     #[arg(long, conflicts_with = "user")]
     pub as_invoker: bool,
 
@@ -20,21 +22,24 @@ pub struct CommandOptions {
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
 
-    /// Run the command in a session of its own, without the controlling terminal: with --user it
-    /// cannot type into the shell of who runs us. Programs that ask for a password there fail
+    /// Run the command in a new session, without the controlling terminal.
+    ///
+    /// With --user, the command then cannot type into the shell that started retsnoop-rs. Programs that
+    /// ask for a password on the terminal fail.
     #[arg(long)]
     pub new_session: bool,
 
-    /// End the command after this time, by SIGTERM, and five seconds later by SIGKILL: 30s, 5m; a
-    /// bare number is seconds [default: never]
+    /// Send SIGTERM to the command after this time: 30s, 5m [default: never].
+    ///
+    /// SIGKILL follows five seconds later. A bare number is seconds.
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     pub timeout: Option<Duration>,
 
-    /// Show also what fails before the command runs: the calls of execve along $PATH
+    /// Also show failures of execve along $PATH, before the command runs
     #[arg(long)]
     pub trace_exec: bool,
 
-    /// Do not trace what the command starts, only itself
+    /// Trace the command only, not what it starts
     #[arg(long)]
     pub no_follow_forks: bool,
 }

@@ -12,13 +12,19 @@ use crate::spec::{CodePlace, parse_hex};
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say what this kernel offers for tracing, what will be used, what is missing and what that
-    /// costs; exit code 0 if tracing works here, else 1
+    /// Report whether tracing works here, and what is missing.
+    ///
+    /// Says what this kernel offers for tracing, what will be used, what is missing and what that costs.
+    /// The exit status is 0 if tracing works here, else 1.
     Doctor(DoctorOptions),
-    /// List what could be traced: `list functions GLOB`, `list containers`
+    /// List kernel functions or containers that can be traced.
+    ///
+    /// `list functions GLOB` or `list containers`.
     List(ListOptions),
-    /// Say which function, line and inlined functions an address or `symbol+0x1/0x2` is; without
-    /// one, do so for all in a text on stdin: `dmesg | retsnoop-rs symbolize`
+    /// Show function, line and inlined functions of kernel addresses.
+    ///
+    /// ADDR is an address or `symbol+0x1/0x2`. Without ADDR, a text on stdin is passed through, and this
+    /// is added to each address in it: `dmesg | retsnoop-rs symbolize`.
     Symbolize(PlacesOptions),
 }
 
@@ -29,11 +35,11 @@ pub struct DoctorOptions {
     #[arg(long)]
     pub json: bool,
 
-    /// Judge this kernel image instead of looking for one
+    /// Examine this kernel image instead of searching for one
     #[arg(short = 'k', long, value_name = "PATH")]
     pub kernel: Option<PathBuf>,
 
-    /// Print help
+    /// Print help: -h in short, --help in full
     #[arg(short = 'h', long, action = ArgAction::Help)]
     pub help: Option<bool>,
 }
@@ -46,15 +52,19 @@ pub struct ListOptions {
     #[arg(value_enum)]
     pub what: Listed,
 
-    /// Which functions: `vfs_*`, `xfs_* [xfs]`, `@FILE` with one of these a line
+    /// Functions: `vfs_*`, `xfs_* [xfs]`, `:fs/*.c`, or `@FILE`.
+    ///
+    /// A file has one glob a line. `list containers` takes no GLOB.
     #[arg(value_name = "GLOB")]
     pub globs: Vec<GlobArg>,
 
-    /// Print JSON: one object a line
+    /// Print JSON, one object a line
     #[arg(long)]
     pub json: bool,
 
-    /// Say where each function is defined (reads the kernel's debug information)
+    /// Show where each function is defined.
+    ///
+    /// This reads the kernel's debug information.
     #[arg(short = 's', long)]
     pub source: bool,
 
@@ -66,11 +76,13 @@ pub struct ListOptions {
     #[arg(long, hide = true, conflicts_with_all = ["json", "source"])]
     pub names: bool,
 
-    /// The kernel image with debug information [default: `vmlinux` in the usual places]
+    /// Kernel image with debug information.
+    ///
+    /// [default: `vmlinux` in the usual places]
     #[arg(short = 'k', long, value_name = "PATH", requires = "source")]
     pub kernel: Option<PathBuf>,
 
-    /// Keep nothing for the next run, and use nothing that was kept
+    /// Neither use nor keep cached results of earlier runs
     #[arg(long)]
     pub no_cache: bool,
 
@@ -78,7 +90,7 @@ pub struct ListOptions {
     #[command(flatten)]
     pub download: DownloadOptions,
 
-    /// Print help
+    /// Print help: -h in short, --help in full
     #[arg(short = 'h', long, action = ArgAction::Help)]
     pub help: Option<bool>,
 }
@@ -86,40 +98,44 @@ pub struct ListOptions {
 /// What can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Listed {
-    /// Kernel functions: back end, prototype, and why one cannot be traced
+    /// Kernel functions: back end and prototype, or why one cannot be traced
     Functions,
-    /// Containers that run: name, id, runtime, image, pod, namespace, processes; GLOB is not for them
+    /// Running containers: name, id, runtime, image, pod, namespace, processes
     Containers,
 }
 
 /// Options of `symbolize`.
 #[derive(Args, Clone, Debug)]
 pub struct PlacesOptions {
-    /// Addresses in hex, or symbols with an offset: `0xffffffff81234567`, `vfs_read+0x1b/0x340`,
-    /// `ext4_sync_fs+0x10/0x50 [ext4]` [default: what a text on stdin has of them]
+    /// Addresses, or symbols with an offset [default: those in a text on stdin].
+    ///
+    /// `0xffffffff81234567`, `vfs_read+0x1b/0x340`, `ext4_sync_fs+0x10/0x50 [ext4]`.
     #[arg(value_name = "ADDR")]
     pub places: Vec<CodePlace>,
 
-    /// Take addresses as they are [default: they are return addresses, behind the call that is
-    /// meant]
+    /// Look up the addresses themselves.
+    ///
+    /// By default, addresses are taken as return addresses, and the call before each is looked up.
     #[arg(long)]
     pub exact: bool,
 
-    /// The kernel image with debug information [default: that of the running kernel]. If it is
-    /// another kernel's, addresses are the image's own
+    /// Kernel image with debug information [default: the running kernel's].
+    ///
+    /// If it is the image of another kernel, addresses are those in the image.
     #[arg(short = 'k', long, value_name = "IMAGE")]
     pub kernel: Option<PathBuf>,
 
-    /// Where the kernel's text (`_text`) began when the addresses were printed, or the `Kernel
-    /// Offset` that an oops tells
+    /// Run-time address of `_text`, or the `Kernel Offset` of an oops.
+    ///
+    /// It is the address that the kernel's text had when the addresses were printed.
     #[arg(long, value_name = "ADDR", value_parser = base, requires = "kernel")]
     pub base: Option<u64>,
 
-    /// Print JSON: one object a line for each address
+    /// Print JSON, one object a line for each address
     #[arg(long)]
     pub json: bool,
 
-    /// Keep nothing for the next run, and use nothing that was kept
+    /// Neither use nor keep cached results of earlier runs
     #[arg(long)]
     pub no_cache: bool,
 
@@ -127,12 +143,14 @@ pub struct PlacesOptions {
     #[command(flatten)]
     pub download: DownloadOptions,
 
-    /// Keep about so many MiB in memory of what was read of debug information, 4 to 4096
+    /// Memory for debug information that was read, in MiB.
+    ///
+    /// Approximate, 4 to 4096.
     #[arg(long, value_name = "MB", default_value = "60",
           value_parser = clap::value_parser!(u32).range(4..=4096))]
     pub symbol_memory: u32,
 
-    /// Print help
+    /// Print help: -h in short, --help in full
     #[arg(short = 'h', long, action = ArgAction::Help)]
     pub help: Option<bool>,
 }

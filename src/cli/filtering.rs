@@ -17,8 +17,9 @@ pub struct Filtering {
     #[arg(short = 'S', long = "success", alias = "success-stacks")]
     pub success: bool,
 
-    /// Show only calls of entry functions that return these errors: EINVAL, -EINVAL, 22, -22 or
-    /// NULL. Comma list, repeatable [default: any]
+    /// Only sessions whose entry function returns one of these errors.
+    ///
+    /// ERRNO is EINVAL, -EINVAL, 22, -22 or NULL. Comma list, repeatable [default: any].
     #[arg(
         short = 'x',
         long = "errors",
@@ -28,7 +29,9 @@ pub struct Filtering {
     )]
     pub errors: Vec<ErrnoSet>,
 
-    /// Do not show calls of entry functions that return these errors. Comma list, repeatable
+    /// No sessions whose entry function returns one of these errors.
+    ///
+    /// ERRNO as for -x. Comma list, repeatable.
     #[arg(
         short = 'X',
         long = "no-errors",
@@ -38,8 +41,10 @@ pub struct Filtering {
     )]
     pub no_errors: Vec<ErrnoSet>,
 
-    /// Show only failures with one of these errors anywhere on the chain, from the entry function
-    /// down to the culprit; with `!` only those without: `EPERM,!ENOENT`. Comma list, repeatable
+    /// Only failures with one of these errors anywhere on the chain.
+    ///
+    /// The chain goes from the entry function down to the culprit. Prefix an error with `!` to show only
+    /// failures without it: `EPERM,!ENOENT`. Comma list, repeatable.
     #[arg(
         long = "any-error",
         value_name = "ERRNO",
@@ -48,8 +53,9 @@ pub struct Filtering {
     )]
     pub any_errors: Vec<Choice<ErrnoSet>>,
 
-    /// Show only calls that took at least this long: 500us, 10ms, 2s; a bare number is
-    /// milliseconds [default: any]
+    /// Only sessions of at least this duration: 500us, 10ms, 2s [default: any].
+    ///
+    /// The duration is that of the entry function. A bare number is milliseconds.
     #[arg(short = 'L', long = "longer", value_name = "TIME", value_parser = longer)]
     pub longer: Option<Duration>,
 }

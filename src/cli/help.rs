@@ -7,11 +7,11 @@ use clap::{ArgAction, Args, ValueEnum};
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Help")]
 pub struct Help {
-    /// Print help
+    /// Print help: -h in short, --help in full
     #[arg(short = 'h', long, action = ArgAction::Help)]
     pub help: Option<bool>,
 
-    /// Print the version; with -v also what this kernel offers
+    /// Print the version; with -v also the features of this kernel
     #[arg(short = 'V', long)]
     pub version: bool,
 

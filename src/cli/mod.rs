@@ -8,9 +8,11 @@ mod advanced;
 mod command_options;
 mod commands;
 mod error;
+mod examples;
 mod filtering;
 mod generate;
 mod help;
+mod manual;
 mod modes;
 mod output;
 mod processes;
@@ -28,6 +30,7 @@ pub use advanced::{Advanced, Budget, RingBufferSize};
 pub use command_options::CommandOptions;
 pub use commands::{Command, DoctorOptions, ListOptions, Listed, PlacesOptions};
 pub use error::UsageError;
+pub use examples::EXAMPLES;
 pub use filtering::{Comm, Filtering};
 pub use generate::generate;
 pub use help::{Generated, Help};
@@ -45,7 +48,7 @@ pub use targeting::{GlobArg, Targeting};
     disable_version_flag = true,
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true,
-    after_help = EXAMPLES,
+    after_help = examples::help(),
 )]
 pub struct Cli {
     /// What to do instead of tracing.
@@ -78,22 +81,10 @@ pub struct Cli {
     /// Help and version.
     #[command(flatten)]
     pub help: Help,
-    /// The command to run and trace, with what it starts; its exit status is ours
-    #[arg(last = true, value_name = "CMD")]
+    /// Command to run and trace, with what it starts; its exit status is passed on
+    #[arg(last = true, value_name = "CMD", help_heading = "Command")]
     pub command: Vec<OsString>,
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  retsnoop-rs -c bpf -ss                       failing bpf() calls, with source lines
-  retsnoop-rs -c fs -n cat -X ENOENT           why cat cannot read a file that is there
-  retsnoop-rs -c fs -- cat /etc/shadow         why a command fails, and what it starts
-  retsnoop-rs -e '*_sys_bind' -a '*_bind*'     why bind() fails, by functions of your choice
-  retsnoop-rs -c bpf -x EPERM --json           one JSON object for each failure with EPERM
-  retsnoop-rs doctor                           does tracing work here? what is missing?
-  dmesg | retsnoop-rs symbolize                source lines and inlined functions for an oops
-
-Quote globs, or the shell expands them.";
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -128,7 +119,7 @@ pub fn parse(
     }
 }
 
-/// The command line's description: for the README's option table, man page and completions.
+/// The command line's description: for the manual's option table, man page and completions.
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()

@@ -34,12 +34,15 @@ pub struct Modes {
     #[arg(short = 'K', long, alias = "kprobes")]
     pub kprobe: bool,
 
-    /// Attach to all functions that match, even where this is slow; without it only to those that can
-    /// fail and that the entry functions reach by direct calls, on kernels that attach one by one
+    /// Attach to all functions that match, even if this is slow.
+    ///
+    /// This matters on kernels that attach to one function at a time, if more than 64 match. There, only
+    /// those functions are attached to by default that can fail and that the entry functions
+    /// reach by direct calls.
     #[arg(long)]
     pub all_matching: bool,
 
-    /// Select functions and say what would be traced, but attach nothing; -v lists them
+    /// Print what would be traced, and attach to nothing; -v lists the functions
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -47,19 +50,19 @@ pub struct Modes {
 /// How to attach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum BackendChoice {
-    /// The best that this kernel has for these functions
+    /// The best one that this kernel has for each function
     #[default]
     Auto,
-    /// One fsession.multi link for all functions, cheap to run and blind nowhere: newest kernels
+    /// One fsession.multi link; cheap, sees every function; newest kernels
     TracingMulti,
-    /// A fentry.multi and a fexit.multi link for all functions: newest kernels
+    /// One fentry.multi link and one fexit.multi link; newest kernels
     FentryMulti,
-    /// One kprobe.session link for all functions: needs 6.10 and fprobe
+    /// One kprobe.session link; needs 6.10 and fprobe
     KprobeSession,
-    /// Two kprobe.multi links for all functions: needs fprobe (`CONFIG_FPROBE`)
+    /// Two kprobe.multi links; needs fprobe (`CONFIG_FPROBE`)
     KprobeMulti,
-    /// A pair of fentry and fexit programs for each function: any kernel, slow to attach
+    /// fentry and fexit programs for each function; any kernel, slow to attach
     Fentry,
-    /// A kprobe and a kretprobe for each function: any kernel and any symbol, slow to attach
+    /// kprobe and kretprobe each; any kernel, any symbol, slow to attach
     Kprobe,
 }

@@ -12,34 +12,38 @@ use crate::spec::{BareUnit, parse_duration};
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Output")]
 pub struct Output {
-    /// Print JSON: one object a line for each session, a summary last
+    /// Print one JSON object a line: each session, then a summary
     #[arg(long)]
     pub json: bool,
 
-    /// Write to FILE [default: stdout; stderr with a command, whose stdout it is]. SIGHUP has it
-    /// opened again
+    /// Write to FILE [default: stdout; with a command: stderr].
+    ///
+    /// With a command, stdout is the command's. SIGHUP makes retsnoop-rs open FILE again.
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub file: Option<PathBuf>,
 
-    /// Add to FILE instead of beginning it anew
+    /// Append to FILE instead of replacing it
     #[arg(long, requires = "file")]
     pub append: bool,
 
-    /// Begin FILE anew before it is larger than this (bytes; 100K, 100M, 2G); the old one becomes
-    /// FILE.1 [default: never]
+    /// Start a new FILE before it exceeds this: 100K, 100M, 2G [default: never].
+    ///
+    /// A bare number is bytes. The old file becomes FILE.1.
     #[arg(long, value_name = "SIZE", value_parser = size, requires = "file")]
     pub max_size: Option<u64>,
 
-    /// Keep so many old files: FILE.1 to FILE.N [default: 5]
+    /// Number of old files to keep, FILE.1 to FILE.N [default: 5]
     #[arg(long, value_name = "N", requires = "max_size", value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub keep: Option<u32>,
 
-    /// When to colour
+    /// When to use colour
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
     pub color: ColorChoice,
 
-    /// Say more on stderr: -v functions left out, raw addresses; -vv the tracing's own frames;
-    /// -vvv libbpf's messages
+    /// Show more: -v, -vv or -vvv.
+    ///
+    /// -v: functions that are left out, with the reason, and raw addresses. -vv: also the frames of the
+    /// tracing itself. -vvv: also the messages of libbpf.
     #[arg(short = 'v', long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
@@ -47,7 +51,9 @@ pub struct Output {
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub max_events: Option<u64>,
 
-    /// Stop after this time: 30s, 5m; a bare number is seconds [default: never]
+    /// Stop after this time: 30s, 5m [default: never].
+    ///
+    /// A bare number is seconds.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
 }
@@ -93,8 +99,8 @@ pub enum ColorChoice {
     /// On a terminal, unless `NO_COLOR` is set
     #[default]
     Auto,
-    /// Also into files and pipes
+    /// Always, also in files and pipes
     Always,
-    /// Not at all
+    /// Never
     Never,
 }

@@ -13,48 +13,60 @@ use crate::spec::Pid;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Processes")]
 pub struct Processes {
-    /// With -p or -P: their future children, too
+    /// Apply -p and -P to future children of these processes, too
     #[arg(long)]
     pub follow: bool,
 
-    /// Only what this user runs (name or number; the effective one). All options of this heading, -p
-    /// and -n: repeatable, any of one kind will do, each kind given must hold; `!` before a value
-    /// means all but that
+    /// Only tasks with this effective user (name or number).
+    ///
+    /// All options of this heading are repeatable. The values of one option are OR-ed, different options
+    /// (also -p and -n) are AND-ed. Prefix a value with `!` to exclude it. --uid and --gid take
+    /// comma lists.
     #[arg(long = "uid", value_name = "USER", value_delimiter = ',')]
     pub users: Vec<Choice<String>>,
 
-    /// Only what runs with this group (name or number; the effective one)
+    /// Only tasks with this effective group (name or number)
     #[arg(long = "gid", value_name = "GROUP", value_delimiter = ',')]
     pub groups: Vec<Choice<String>>,
 
-    /// Only what is in this control group or below it: `/sys/fs/cgroup/a.slice`, `/a.slice`. One kind
-    /// with --unit and --container
+    /// Only tasks in this control group or below it.
+    ///
+    /// PATH is `/sys/fs/cgroup/a.slice` or `/a.slice`. --cgroup, --unit and --container count as one
+    /// option: their values are OR-ed.
     #[arg(long = "cgroup", value_name = "PATH")]
     pub cgroups: Vec<Choice<PathBuf>>,
 
-    /// Only what is in this systemd unit: `nginx.service`, `nginx`, `user.slice`
+    /// Only tasks of this systemd unit.
+    ///
+    /// UNIT is `nginx.service`, `nginx` or `user.slice`, for example.
     #[arg(long = "unit", value_name = "UNIT")]
     pub units: Vec<Choice<String>>,
 
-    /// Only what is in this container, also if it starts later: its name, its id or the first 4 digits
-    /// of that at least, its pod as `POD` or `NAMESPACE/POD`; `list containers` shows them
+    /// Only tasks in this container, whether it runs now or starts later.
+    ///
+    /// NAME is the container's name, its id (at least the first 4 digits), or its pod as `POD` or
+    /// `NAMESPACE/POD`. `list containers` shows the containers that run.
     #[arg(long = "container", value_name = "NAME")]
     pub containers: Vec<Choice<String>>,
 
-    /// With --container: wait for one that is yet to come, although a similar name is there, which
-    /// without this is taken for what was meant
+    /// With --container: wait even if a similar name exists.
+    ///
+    /// Without this option, a name that no container has is an error if a similar name exists.
     #[arg(long = "await", requires = "containers")]
     pub await_containers: bool,
 
-    /// Only what has this mount namespace: that of a process, its number, or a file that is one
+    /// Only tasks in this mount namespace.
+    ///
+    /// PID means the namespace of that process, INODE is the number of a namespace, FILE a file such as
+    /// `/proc/1/ns/mnt` or `/run/netns/blue`.
     #[arg(long = "mntns", value_name = "PID|INODE|FILE")]
     pub mount_namespaces: Vec<Choice<NamespaceArg>>,
 
-    /// Only what has this PID namespace
+    /// Only tasks in this PID namespace; values as for --mntns
     #[arg(long = "pidns", value_name = "PID|INODE|FILE")]
     pub pid_namespaces: Vec<Choice<NamespaceArg>>,
 
-    /// Only what has this network namespace
+    /// Only tasks in this network namespace; values as for --mntns
     #[arg(long = "netns", value_name = "PID|INODE|FILE")]
     pub net_namespaces: Vec<Choice<NamespaceArg>>,
 

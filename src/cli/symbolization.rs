@@ -9,8 +9,9 @@ use clap::{Args, ValueEnum};
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Symbolization")]
 pub struct SymbolizeOptions {
-    /// Detail of stacks: `-s` source lines, `-ss` inlined functions too, `-sn` neither
-    /// [default: as -ss where debug information is found, else as -sn]
+    /// Stack detail: -s lines, -ss inlined functions too, -sn neither.
+    ///
+    /// [default: as -ss if debug information is found, else as -sn]
     // As in the reference, the second letter may be glued on (`-ss` is `-s` with the value `s`)
     // or the option given twice (`-s -s`).
     #[arg(
@@ -23,11 +24,15 @@ pub struct SymbolizeOptions {
     )]
     pub levels: Vec<SymbolizeLevel>,
 
-    /// The kernel image with debug information [default: `vmlinux` in the usual places]
+    /// Kernel image with debug information.
+    ///
+    /// [default: `vmlinux` in the usual places]
     #[arg(short = 'k', long = "kernel", value_name = "PATH")]
     pub kernel: Option<PathBuf>,
 
-    /// Keep about so many MiB in memory of what was read of debug information, 4 to 4096
+    /// Memory for debug information that was read, in MiB.
+    ///
+    /// Approximate, 4 to 4096.
     #[arg(long, value_name = "MB", default_value = "60",
           value_parser = clap::value_parser!(u32).range(4..=4096))]
     pub symbol_memory: u32,
@@ -40,12 +45,16 @@ pub struct SymbolizeOptions {
 /// What may be fetched from servers: nothing, unless it is asked for.
 #[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DownloadOptions {
-    /// Fetch debug information that is missing, by build id, from the servers that
-    /// `DEBUGINFOD_URLS` or else `/etc/debuginfod` names; it is kept in debuginfod's cache
+    /// Fetch missing debug information from debuginfod servers.
+    ///
+    /// The servers are those of `DEBUGINFOD_URLS`, or else of `/etc/debuginfod`. Files are found by build
+    /// id, and are kept in debuginfod's cache.
     #[arg(long)]
     pub debuginfod: bool,
 
-    /// Fetch no file that is larger than so many MiB [default: `DEBUGINFOD_MAXSIZE`, else 2048]
+    /// Fetch no file larger than this, in MiB.
+    ///
+    /// [default: `DEBUGINFOD_MAXSIZE`, else 2048]
     #[arg(long, value_name = "MB", requires = "debuginfod",
           value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub debuginfod_max_size: Option<u32>,

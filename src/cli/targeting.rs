@@ -13,43 +13,61 @@ use crate::spec::{GlobSpec, Pid};
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Targeting")]
 pub struct Targeting {
-    /// Use case: a ready-made set of globs; `help` lists them. Comma list, repeatable
+    /// Use case, a ready-made set of globs; `-c help` lists them.
+    ///
+    /// Comma list, repeatable.
     #[arg(short = 'c', long = "case", value_name = "NAME", value_delimiter = ',')]
     pub cases: Vec<String>,
 
-    /// Entry functions: a session opens when one is called and is shown when it fails.
-    /// GLOB is a function name with `*`, `?`, `[a-z]`; `GLOB [MODULE]` means functions of
-    /// modules only; `:kernel/bpf/*.c` means what such source files define; `@FILE` reads globs from a file, one a line. Repeatable
+    /// Entry functions: a call opens a session, which is shown if it fails.
+    ///
+    /// GLOB is a function name with `*`, `?`, `[a-z]` or `{a,b}`. `GLOB [MODULE]` selects functions of
+    /// these modules only. `:kernel/bpf/*.c` selects the functions that these source files define.
+    /// `@FILE` reads globs from a file, one a line. Repeatable.
     #[arg(short = 'e', long = "entry", value_name = "GLOB")]
     pub entry: Vec<GlobArg>,
 
-    /// Functions to trace inside of sessions, besides the entry functions. Repeatable
+    /// Inner functions: traced inside sessions, besides the entry functions.
+    ///
+    /// GLOB as for -e. Repeatable.
     #[arg(short = 'a', long = "allow", value_name = "GLOB")]
     pub allow: Vec<GlobArg>,
 
-    /// Functions never to trace; wins over -e, -a and -c. Repeatable
+    /// Functions that are never traced; overrides -e, -a and -c.
+    ///
+    /// GLOB as for -e. Repeatable.
     #[arg(short = 'd', long = "deny", value_name = "GLOB")]
     pub deny: Vec<GlobArg>,
 
-    /// Arm the functions of a module before it is loaded, so that its start and its drivers' probes
-    /// are seen. MODULE is a name, or a file with a `/` in its path. Alone it means `-c module`
-    /// with these functions. Comma list, repeatable
+    /// Trace the functions of a module that is not loaded yet.
+    ///
+    /// The functions are armed before the module is loaded. Failures of its init function and of its
+    /// drivers' probes are then shown. MODULE is a name, or a file with a `/` in its path. Without -e
+    /// and -c, this option implies `-c module`. Comma list, repeatable.
     #[arg(long, value_name = "MODULE", value_delimiter = ',', value_parser = module, conflicts_with = "record_raw")]
     pub on_load: Vec<String>,
 
-    /// Only these processes (ids of thread groups). Comma list, repeatable [default: all]
+    /// Only these processes (thread group ids) [default: all].
+    ///
+    /// Comma list, repeatable.
     #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',', value_parser = pid)]
     pub pids: Vec<Pid>,
 
-    /// Not these processes. Comma list, repeatable
+    /// Exclude these processes.
+    ///
+    /// Comma list, repeatable.
     #[arg(short = 'P', long = "no-pid", value_name = "PID", value_delimiter = ',', value_parser = pid)]
     pub no_pids: Vec<Pid>,
 
-    /// Only threads of these names (15 bytes at most). Comma list, repeatable [default: all]
+    /// Only threads with these names (at most 15 bytes) [default: all].
+    ///
+    /// Comma list, repeatable.
     #[arg(short = 'n', long = "comm", value_name = "COMM", value_delimiter = ',')]
     pub comms: Vec<Comm>,
 
-    /// Not threads of these names. Comma list, repeatable
+    /// Exclude threads with these names.
+    ///
+    /// Comma list, repeatable.
     #[arg(
         short = 'N',
         long = "no-comm",

@@ -36,6 +36,31 @@ fn every_option_has_a_help_text_and_a_heading() {
 }
 
 #[test]
+fn texts_that_stand_in_lists_are_short() {
+    let root = command();
+    let commands = once(&root).chain(root.get_subcommands());
+    for command in commands {
+        let about = command.get_about().unwrap().to_string();
+        assert!(about.len() <= 80, "{}: {about}", command.get_name());
+        for argument in command.get_arguments().filter(|it| !it.is_hide_set()) {
+            let help = argument.get_help().unwrap().to_string();
+            assert!(help.len() <= 80, "{}: {help}", argument.get_id());
+            // Flags have `true` and `false`, which nobody sees.
+            let takes_values = argument.get_action().takes_values();
+            let values = argument.get_possible_values();
+            for value in values.iter().filter(|_| takes_values) {
+                let help = value.get_help().map(ToString::to_string);
+                assert!(
+                    help.is_some_and(|help| help.len() <= 72),
+                    "{}",
+                    value.get_name()
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn s_may_be_repeated_or_carry_its_level() {
     use SymbolizeLevel::{Inlines, Lines, None};
     assert_eq!(read("-c bpf").unwrap().symbolization.levels, []);
@@ -190,7 +215,7 @@ fn an_unknown_value_is_told_with_the_possible_ones() {
 #[test]
 fn manual_page_and_completions_can_be_made() {
     for (what, has) in [
-        (super::Generated::Man, ".TH retsnoop-rs"),
+        (super::Generated::Man, ".TH retsnoop\\-rs"),
         (super::Generated::Bash, "_retsnoop__rs"),
         (super::Generated::Zsh, "#compdef retsnoop-rs"),
         (super::Generated::Fish, "complete -c retsnoop-rs"),

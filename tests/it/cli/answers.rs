@@ -10,6 +10,7 @@ use super::program::{Stage, transcript};
 const ANSWERS: &[(&str, &[&str])] = &[
     // Asked about itself.
     ("help", &["--help"]),
+    ("help_short", &["-h"]),
     ("version", &["-V"]),
     ("cases", &["-c", "help"]),
     ("cases_directory", &["--cases-dir", "cases", "-c", "help"]),

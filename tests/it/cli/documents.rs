@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! README and manual page are in step with the program.
+//! README, manual and manual page are in step with the program.
 
 use std::fmt::Write;
 use std::fs;
@@ -13,7 +13,21 @@ use super::program::Stage;
 const BEGIN: &str = "<!-- options: begin";
 const END: &str = "<!-- options: end -->";
 
-/// The README's table of options, a table for each heading of the help.
+const MANUAL: &str = "docs/manual.md";
+
+/// The documents whose command lines and links are checked.
+fn documents() -> Vec<String> {
+    let mut documents = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
+        .map(str::to_owned)
+        .to_vec();
+    for entry in fs::read_dir(repository("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        documents.push(format!("docs/{name}"));
+    }
+    documents
+}
+
+/// The manual's table of options, a table for each heading of the help.
 fn option_tables() -> String {
     let mut command = cli::command();
     command.build();
@@ -27,11 +41,13 @@ fn option_tables() -> String {
             heading = argument.get_help_heading();
             let _ = write!(tables, "\n| {} | |\n|---|---|\n", heading.unwrap());
         }
-        let _ = writeln!(tables, "| {} | {} |", names(argument), meaning(argument));
+        let names = names(argument).replace('|', "\\|");
+        let _ = writeln!(tables, "| {names} | {} |", meaning(argument));
     }
     let _ = write!(tables, "\n| Commands | |\n|---|---|\n");
     for command in command.get_subcommands() {
-        let about = command.get_about().unwrap();
+        let about = command.get_long_about().or(command.get_about()).unwrap();
+        let about = one_line(&about.to_string()).replace('|', "\\|");
         let _ = writeln!(tables, "| `{}` | {about} |", command.get_name());
         for argument in command.get_arguments() {
             if !argument.is_hide_set() && argument.get_long() != Some("help") {
@@ -62,7 +78,8 @@ fn names(argument: &Arg) -> String {
 }
 
 fn meaning(argument: &Arg) -> String {
-    let mut text = argument.get_help().unwrap().to_string().replace('\n', " ");
+    let help = argument.get_long_help().or(argument.get_help()).unwrap();
+    let mut text = one_line(&help.to_string());
     if argument.get_action().takes_values() {
         for value in argument.get_possible_values() {
             let help = value.get_help().map(ToString::to_string);
@@ -80,44 +97,65 @@ fn meaning(argument: &Arg) -> String {
     text.replace('|', "\\|")
 }
 
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
-fn the_readme_has_every_option() {
-    let readme = fs::read_to_string(repository("README.md")).unwrap();
-    let (head, rest) = readme.split_once(BEGIN).expect("the begin mark");
+fn the_manual_has_every_option() {
+    let manual = fs::read_to_string(repository(MANUAL)).unwrap();
+    let (head, rest) = manual.split_once(BEGIN).expect("the begin mark");
     let (mark, rest) = rest.split_once('\n').unwrap();
     let (_, tail) = rest.split_once(END).expect("the end mark");
     check(
-        "README.md",
+        MANUAL,
         &format!("{head}{BEGIN}{mark}\n{}{END}{tail}", option_tables()),
     );
 }
 
 #[test]
-fn command_lines_of_the_readme_are_understood() {
+fn the_readme_is_short_and_has_the_examples_of_the_help() {
     let readme = fs::read_to_string(repository("README.md")).unwrap();
-    let mut n_commands = 0;
-    for line in readme.lines() {
-        let line = line.trim_start_matches("# ").trim_start_matches("sudo ");
-        let Some(arguments) = line.strip_prefix("retsnoop-rs ") else {
-            continue;
-        };
-        let is_ours = ["-", "doctor", "list "]
-            .iter()
-            .any(|start| arguments.starts_with(start));
-        if !is_ours {
-            continue;
-        }
-        // What follows is for the shell.
-        let end = arguments.find(" | ").or_else(|| arguments.find(" #"));
-        let words = words(&arguments[..end.unwrap_or(arguments.len())]);
-        let parsed = cli::parse(["retsnoop-rs".to_owned()].into_iter().chain(words));
-        assert!(
-            matches!(parsed, Ok(Parsed::Options(_))),
-            "{line}: {parsed:?}"
-        );
-        n_commands += 1;
+    let n_lines = readme.lines().count();
+    assert!(n_lines <= 200, "{n_lines} lines");
+    for (line, _) in cli::EXAMPLES {
+        let is_there = readme.lines().any(|found| found.starts_with(line));
+        assert!(is_there, "{line}");
     }
-    assert!(n_commands >= 10, "only {n_commands} found");
+}
+
+#[test]
+fn command_lines_of_the_documents_are_understood() {
+    let mut n_commands = 0;
+    for document in documents() {
+        let text = fs::read_to_string(repository(&document)).unwrap();
+        n_commands += text.lines().filter(|line| is_understood(line)).count();
+    }
+    assert!(n_commands >= 15, "only {n_commands} found");
+}
+
+/// Whether it is a command line of ours, which must be a valid one.
+fn is_understood(line: &str) -> bool {
+    let line = line.trim_start_matches("# ").trim_start_matches("$ ");
+    let line = line.trim_start_matches("sudo ");
+    let Some(arguments) = line.strip_prefix("retsnoop-rs ") else {
+        return false;
+    };
+    let is_ours = ["-", "doctor", "list "]
+        .iter()
+        .any(|start| arguments.starts_with(start));
+    if !is_ours {
+        return false;
+    }
+    // What follows is for the shell.
+    let end = arguments.find(" | ").or_else(|| arguments.find(" #"));
+    let words = words(&arguments[..end.unwrap_or(arguments.len())]);
+    let parsed = cli::parse(["retsnoop-rs".to_owned()].into_iter().chain(words));
+    assert!(
+        matches!(parsed, Ok(Parsed::Options(_))),
+        "{line}: {parsed:?}"
+    );
+    true
 }
 
 /// Words as a shell splits them; single quotes are all there is.
@@ -141,24 +179,65 @@ fn words(line: &str) -> Vec<String> {
 
 #[test]
 fn files_that_the_documents_link_to_are_there() {
-    for document in ["README.md", "CONTRIBUTING.md"] {
-        let text = fs::read_to_string(repository(document)).unwrap();
+    for document in documents() {
+        let path = repository(&document);
+        let text = fs::read_to_string(&path).unwrap();
         for (at, _) in text.match_indices("](") {
-            let target = text[at + 2..].split(')').next().unwrap();
-            if !target.starts_with("http") && !target.starts_with('#') {
-                assert!(repository(target).exists(), "{document}: {target}");
+            let target = text[at + 2..].split([')', '#']).next().unwrap();
+            if !target.starts_with("http") {
+                let target = path.parent().unwrap().join(target);
+                assert!(target.exists(), "{document}: {}", target.display());
             }
         }
     }
 }
 
 #[test]
-fn every_use_case_is_told_in_the_readme() {
+fn headings_that_the_documents_link_to_are_there() {
+    for document in documents() {
+        let path = repository(&document);
+        let text = fs::read_to_string(&path).unwrap();
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split(')').next().unwrap();
+            let Some((file, heading)) = target.split_once('#') else {
+                continue;
+            };
+            if file.starts_with("http") {
+                continue;
+            }
+            let file = match file {
+                "" => path.clone(),
+                file => path.parent().unwrap().join(file),
+            };
+            let text = fs::read_to_string(file).unwrap();
+            let mut headings = text.lines().filter(|line| line.starts_with('#'));
+            assert!(
+                headings.any(|line| anchor(line) == heading),
+                "{document}: {target}"
+            );
+        }
+    }
+}
+
+/// `## Reading the output` → `reading-the-output`.
+fn anchor(heading: &str) -> String {
+    let heading = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_use_case_is_named_in_readme_and_manual() {
     let readme = fs::read_to_string(repository("README.md")).unwrap();
+    let manual = fs::read_to_string(repository(MANUAL)).unwrap();
     for entry in fs::read_dir(repository("usecases")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        assert!(readme.contains(&format!("`{name}`")), "{name}");
+        for text in [&readme, &manual] {
+            assert!(text.contains(&format!("`{name}`")), "{name}");
+        }
     }
 }
 
