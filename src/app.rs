@@ -4,65 +4,33 @@
 //! Exit codes: 0 done (Ctrl-C and a closed pipe included), 1 something failed, 2 wrong usage. With a
 //! command: its own, or 125 where it was not started because something of ours failed.
 
-mod arming;
-mod attaching;
-mod behind;
-mod consumer;
 mod containers;
-mod doctor;
-mod failure;
-mod features;
-mod fetching;
-mod gather;
-mod governor;
-mod kernel_symbols;
-mod layout;
-mod lines;
 mod list;
-mod live;
-mod naming;
-mod not_started;
-mod on_load;
-mod output;
-mod places;
-mod preflight;
-mod reading;
-mod record;
 mod replay;
 mod report;
-mod roles;
-mod rotating;
-mod scope;
-mod selection_cache;
-mod settings;
-mod sources;
-mod spawned;
-mod stop;
-mod terminal;
-mod totals;
-mod trace;
-mod trails;
-mod watch;
-mod workloads;
-mod writer;
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use self::failure::Failure;
 pub use self::replay::{Replayed, replay};
-use self::selection_cache::SelectionCache;
-use self::spawned::{OUR_FAILURE, SpawnedCommand};
-use self::stop::{Hangup, StopFlag};
 use crate::bpf;
 use crate::cli::{self, Parsed, UsageError};
 use crate::config::{Action, Config, DoctorOptions, Environment};
 use crate::diag::{Diag, Paint};
+use crate::doctor;
+use crate::failure::{is_broken_pipe, say};
 use crate::kernel::facts::KernelFiles;
+use crate::output::print;
+use crate::output::stop::{Hangup, StopFlag};
+use crate::places;
+use crate::prepare::selection_cache::SelectionCache;
+use crate::prepare::{features, gather, preflight};
+use crate::run::spawned::{OUR_FAILURE, SpawnedCommand};
+use crate::run::{arming, trace};
 use crate::symbolize::take_caught;
 use crate::trusted::directory_of;
 
@@ -159,13 +127,6 @@ fn finish(done: Result<()>, diag: &Diag) -> ExitCode {
     }
 }
 
-fn say(error: &anyhow::Error, diag: &Diag) {
-    diag.error(format!("{error:#}"));
-    if let Some(hint) = Failure::hint_of(error).or_else(|| bpf::hint_of(error)) {
-        diag.hint(hint);
-    }
-}
-
 /// Exit code 0 where tracing works.
 fn diagnose(options: &DoctorOptions, files: &KernelFiles, diag: &Diag) -> ExitCode {
     let image = options.kernel.as_deref();
@@ -241,20 +202,4 @@ fn trace_all(
         stop: &stop,
     };
     trace::trace(prepared, config, files, run, diag)
-}
-
-fn print(bytes: &[u8]) -> Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes)
-        .and_then(|()| out.flush())
-        .context("failed to write to stdout")
-}
-
-/// Whoever read our output has seen enough.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    })
 }

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each module in reading order, and what of the others it may import. `app` wires all of them.
+/// Each module in reading order, and what of the others it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("spec", &[]),
     ("diag", &[]),
@@ -46,12 +46,26 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     // Names and types of the functions come with the selection.
     ("render", &["session", "symbolize", "spec", "select"]),
+    // An error with a hint; what the kernel refuses has hints of its own.
+    ("failure", &["diag", "bpf"]),
+    // Which tasks are traced: rules for the programs, and the containers that start later.
     (
-        "app",
+        "scope",
+        &[
+            "spec", "diag", "cli", "config", "target", "bpf", "events", "failure",
+        ],
+    ),
+    // Where sessions are written, and the signals that end it.
+    (
+        "output",
+        &["diag", "cli", "config", "command", "render", "failure"],
+    ),
+    // What is known of the running kernel, read when it is needed.
+    (
+        "live",
         &[
             "spec",
             "diag",
-            "trusted",
             "cache",
             "cli",
             "config",
@@ -60,13 +74,100 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "code",
             "select",
             "bpf",
-            "command",
             "events",
             "session",
             "symbolize",
             "debuginfod",
             "capture",
+            "failure",
+        ],
+    ),
+    // Options and facts to a selection; nothing is attached.
+    (
+        "prepare",
+        &[
+            "spec",
+            "diag",
+            "cache",
+            "cli",
+            "config",
+            "kernel",
+            "select",
+            "bpf",
+            "session",
+            "symbolize",
+            "failure",
+            "live",
+        ],
+    ),
+    // From attaching to the summary.
+    (
+        "run",
+        &[
+            "spec",
+            "diag",
+            "cli",
+            "config",
+            "kernel",
+            "code",
+            "select",
+            "bpf",
+            "command",
+            "events",
+            "session",
+            "symbolize",
+            "capture",
             "render",
+            "failure",
+            "scope",
+            "output",
+            "live",
+            "prepare",
+        ],
+    ),
+    // Commands of their own.
+    (
+        "doctor",
+        &["spec", "kernel", "select", "bpf", "render", "prepare"],
+    ),
+    (
+        "places",
+        &[
+            "spec",
+            "diag",
+            "config",
+            "kernel",
+            "symbolize",
+            "render",
+            "failure",
+            "output",
+            "live",
+        ],
+    ),
+    // Chooses between the commands.
+    (
+        "app",
+        &[
+            "spec",
+            "diag",
+            "trusted",
+            "cli",
+            "config",
+            "kernel",
+            "target",
+            "select",
+            "bpf",
+            "session",
+            "symbolize",
+            "capture",
+            "render",
+            "failure",
+            "output",
+            "live",
+            "prepare",
+            "run",
+            "doctor",
+            "places",
         ],
     ),
 ];

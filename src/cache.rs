@@ -6,6 +6,7 @@
 //! through the opened directory, so that nobody can have another one changed. Writers replace
 //! whole files, so that readers see one or the other.
 
+use std::env;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read, Write};
@@ -21,7 +22,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
-use crate::trusted::{is_ours, make_directory};
+use crate::trusted::{directory_of, is_ours, make_directory};
 
 /// Of the form of the files: another one is not read.
 const MAGIC: &[u8; 8] = b"rsncach1";
@@ -255,6 +256,14 @@ fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
     hasher.finish()
+}
+
+/// The user's cache directory: `$XDG_CACHE_HOME`, or `~/.cache`; `None` where neither is an absolute
+/// path.
+#[must_use]
+pub fn user_directory() -> Option<PathBuf> {
+    let home = || directory_of(env::var_os("HOME")).map(|home| home.join(".cache"));
+    directory_of(env::var_os("XDG_CACHE_HOME")).or_else(home)
 }
 
 #[cfg(test)]

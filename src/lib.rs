@@ -9,7 +9,12 @@
 //!
 //! One way, no back and forth: each arrow is an owned value. Everything to the right of
 //! `events` is a pure function of bytes and facts, so a recorded stream gives the same text on
-//! any machine. `app` is the only place that wires the stages together.
+//! any machine.
+//!
+//! The stages are put together in a few modules above them: `prepare` makes the selection, `run`
+//! traces, `scope` says which tasks, `live` reads what is known of the running kernel, `output`
+//! writes. `doctor` and `places` (the command `symbolize`) are commands of their own; `app` chooses
+//! between all of them.
 
 pub mod spec;
 
@@ -47,6 +52,22 @@ pub mod debuginfod;
 pub mod capture;
 
 pub mod render;
+
+mod failure;
+
+mod scope;
+
+mod live;
+
+mod output;
+
+mod prepare;
+
+mod run;
+
+mod doctor;
+
+mod places;
 
 pub mod app;
 

@@ -3,8 +3,9 @@
 
 use anyhow::Result;
 
-use super::failure::Failure;
 use crate::config::ContainersConfig;
+use crate::failure::Failure;
+use crate::output::print;
 use crate::render::{ListedContainer, write_containers_json, write_containers_text};
 use crate::target::HostFiles;
 use crate::target::cgroups::Hierarchy;
@@ -31,7 +32,7 @@ pub(super) fn list(config: &ContainersConfig) -> Result<()> {
     } else {
         write_containers_text(&listed, &mut out)?;
     }
-    super::print(&out)
+    print(&out)
 }
 
 fn listed(container: Container, hierarchy: &Hierarchy) -> ListedContainer {

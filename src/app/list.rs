@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::failure::Failure;
-use super::fetching::Fetching;
-use super::gather::{GatheredFacts, capabilities, offered, read_facts};
-use super::layout::support;
-use super::lines::{self, ImageChoice};
 use crate::config::{ListConfig, ListFormat};
 use crate::diag::Diag;
+use crate::failure::Failure;
 use crate::kernel::btf::{Btf, BtfFunction, NameSet};
 use crate::kernel::facts::{KernelFacts, KernelFiles};
+use crate::live::fetching::Fetching;
+use crate::live::lines::{self, ImageChoice};
+use crate::output::print;
+use crate::prepare::gather::{GatheredFacts, capabilities, offered, read_facts};
+use crate::prepare::layout::support;
 use crate::render::{ListedFunction, write_functions_json, write_functions_text};
 use crate::select::{BackendPolicy, GlobReport, Selection, assign, select};
 use crate::spec::{Addr, base_name};
@@ -31,7 +32,7 @@ pub(super) fn list(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Res
             out.extend(name.as_bytes());
             out.push(b'\n');
         }
-        return super::print(&out);
+        return print(&out);
     }
     let gathered = gather(config, files, diag)?;
     complain(&gathered.selection.globs, diag)?;
@@ -48,7 +49,7 @@ pub(super) fn list(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Res
         ListFormat::Json => write_functions_json(&functions, &mut out)?,
         ListFormat::Text | ListFormat::Names => write_functions_text(&functions, &mut out)?,
     }
-    super::print(&out)
+    print(&out)
 }
 
 /// What is listed, and the facts it was made from.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::consumer::{Consumer, SessionFacts};
-use super::roles::Roles;
-use super::trails::RecordedTrails;
 use crate::capture::Recording;
 use crate::config::OutputFormat;
+use crate::live::roles::Roles;
+use crate::live::trails::RecordedTrails;
 use crate::render::{Clock, RenderContext};
+use crate::run::consumer::{Consumer, SessionFacts};
 use crate::session::{AddrRole, ErrorFilter};
 use crate::spec::Addr;
 use crate::symbolize::{Level, LineSource, Symbolizer};

@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::gather::Prepared;
 use crate::config::Config;
 use crate::diag::Diag;
+use crate::prepare::gather::Prepared;
 use crate::render::escape;
 use crate::select::{Reason, Selection, TracedFunction, assign, counts};
 

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Each back end: whether the kernel has it, and why not.
+
+use super::kernel::Types;
+use crate::bpf::KernelSupport;
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::version::KernelVersion;
+use crate::prepare::features::chosen;
+use crate::render::{Check, Section, State};
+use crate::spec::BackendKind;
+
+/// What trying came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tried {
+    /// Whether it could be tried at all.
+    pub(crate) may_load: bool,
+    pub(crate) support: KernelSupport,
+}
+
+/// The back end that a run would choose, and what each is like.
+pub(crate) fn checks(
+    files: &KernelFiles,
+    types: &Types,
+    tried: Tried,
+) -> (Option<String>, Vec<Check>) {
+    let has_types = types.0.is_ok();
+    let chosen = (tried.may_load && has_types).then(|| chosen(tried.support));
+    let checks = BackendKind::ALL.into_iter().map(|kind| {
+        let title = kind.to_string();
+        let id = format!("backend_{}", title.replace('-', "_"));
+        let (state, found) = if !tried.may_load {
+            let found = "without the capabilities it cannot be tried";
+            (State::Unknown, found.to_owned())
+        } else if !has_types && kind.needs_prototype() {
+            (State::Missing, "it needs the kernel's types".to_owned())
+        } else if tried.support.offers(kind) {
+            (State::Ok, kind.what_it_is().to_owned())
+        } else {
+            (State::Missing, why_not(kind, files))
+        };
+        Check::new(Section::Backends, id, title, state, found)
+    });
+    (chosen, checks.collect())
+}
+
+/// Why the kernel refused it.
+fn why_not(kind: BackendKind, files: &KernelFiles) -> String {
+    let release = files.release().unwrap_or_default();
+    let version = KernelVersion::of_release(&release);
+    let needs = kind.needs();
+    let (major, minor) = needs.since;
+    if version.is_some_and(|version| (version.major, version.minor) < needs.since) {
+        return format!("kernels have it from {major}.{minor} on");
+    }
+    match needs.option {
+        Some(option) => format!("this kernel was built without `{option}`"),
+        None => "the kernel refused it".to_owned(),
+    }
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the kernel can do: types, symbols, traceable functions, BPF helpers and maps.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::kernel::btf::Btf;
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::host_settings::HostSettings;
+use crate::kernel::symbols::SymbolReader;
+use crate::render::{Check, Section, State};
+
+/// The kernel's types, or why there are none.
+pub(crate) struct Types(pub(crate) Result<Arc<Btf>, String>);
+
+impl Types {
+    pub(crate) fn read(files: &KernelFiles) -> Self {
+        Self(files.kernel_btf().map_err(|error| format!("{error:#}")))
+    }
+
+    /// Whether an enum of the kernel has a value of this name; `None` where types do not tell.
+    fn knows(&self, enumeration: &str, value: &str) -> Option<bool> {
+        let btf = self.0.as_ref().ok()?;
+        if btf.enum_value(enumeration, value).is_some() {
+            return Some(true);
+        }
+        // Where the enum itself is missing nothing follows.
+        btf.has_type(enumeration).then_some(false)
+    }
+}
+
+fn check(id: &str, title: &str, state: State, found: impl Into<String>) -> Check {
+    Check::new(Section::Kernel, id, title, state, found)
+}
+
+/// The kernel's symbols, and by which of the two ways they are read.
+pub(crate) struct Symbols {
+    number: Result<usize, String>,
+    /// Why the text of `/proc/kallsyms` has to do; `None` where the kernel's memory has them.
+    why_text: Option<String>,
+    /// Whether the kernel's text can be read, which tells what is traceable.
+    reads_memory: bool,
+}
+
+impl Symbols {
+    pub(crate) fn read(files: &KernelFiles) -> Self {
+        let kcore = files.kcore().map(Arc::new);
+        let reads_memory = kcore.is_ok();
+        let mut reader = SymbolReader::new(files, kcore);
+        let symbols = reader.of_kernel();
+        Self {
+            number: symbols
+                .map(|symbols| symbols.len())
+                .map_err(|error| format!("{error:#}")),
+            why_text: reader.why_text().map(str::to_owned),
+            reads_memory,
+        }
+    }
+
+    /// Whether it matters who may read `/proc/kallsyms`.
+    pub(crate) fn needs_text(&self) -> bool {
+        self.why_text.is_some()
+    }
+}
+
+pub(crate) fn checks(
+    files: &KernelFiles,
+    host_settings: &HostSettings,
+    types: &Types,
+    read: &Symbols,
+) -> Vec<Check> {
+    vec![
+        btf(types, host_settings),
+        symbols(read),
+        traceable(files, read.reads_memory),
+        ring_buffer(types),
+        cookies(types),
+        jit(host_settings.bpf_jit_enable),
+        lsm(host_settings.security_modules.as_deref()),
+        last_branches(host_settings.last_branches, types),
+    ]
+}
+
+fn btf(types: &Types, host_settings: &HostSettings) -> Check {
+    let (state, found) = match &types.0 {
+        Ok(btf) => (
+            State::Ok,
+            format!(
+                "{} types; {} modules with types of their own",
+                btf.type_count(),
+                host_settings.modules_with_types
+            ),
+        ),
+        Err(why) => (State::Missing, why.clone()),
+    };
+    check("btf", "BTF", state, found)
+        .essential()
+        .cost("nothing can be traced: results are judged by their types")
+        .hint("the kernel must be built with `CONFIG_DEBUG_INFO_BTF`")
+}
+
+fn symbols(read: &Symbols) -> Check {
+    let (state, found) = match (&read.number, &read.why_text) {
+        (Ok(number), None) => (
+            State::Ok,
+            format!("{number} symbols, from the kernel's memory"),
+        ),
+        (Ok(number), Some(why)) => (
+            State::Ok,
+            format!("{number} symbols, from `/proc/kallsyms` ({why})"),
+        ),
+        (Err(error), _) => (State::Missing, error.clone()),
+    };
+    check("symbols", "symbols", state, found)
+        .essential()
+        .cost("nothing can be traced: functions are attached to by their addresses")
+        .hint("it takes CAP_SYSLOG and `sysctl kernel.kptr_restrict=1` (or 0)")
+}
+
+/// ftrace's list: needed only where the text itself does not show what is traceable.
+fn traceable(files: &KernelFiles, reads_text: bool) -> Check {
+    let traceable = files.traceable();
+    let is_denied = traceable.as_ref().is_err_and(is_permission);
+    let (state, found) = match traceable {
+        Ok(functions) => (
+            State::Ok,
+            format!("{} traceable functions", functions.len()),
+        ),
+        Err(error) if reads_text => (State::Limited, format!("{error:#}")),
+        Err(error) => (State::Missing, format!("{error:#}")),
+    };
+    let hint = if is_denied {
+        "run as root: it is root's to read"
+    } else {
+        "mount it: `mount -t tracefs tracefs /sys/kernel/tracing`"
+    };
+    let check = check("tracefs", "tracefs", state, found).hint(hint);
+    if reads_text {
+        check.cost("functions that share their name are left out")
+    } else {
+        check
+            .essential()
+            .cost("nothing can be traced: which functions can be is not known")
+    }
+}
+
+fn is_permission(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let cause = cause.downcast_ref::<io::Error>();
+        cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
+    })
+}
+
+fn by_type(known: Option<bool>, since: &str) -> (State, String) {
+    match known {
+        Some(true) => (State::Ok, "yes".to_owned()),
+        Some(false) => (
+            State::Missing,
+            format!("no: kernels have it from {since} on"),
+        ),
+        None => (State::Unknown, "the kernel's types do not tell".to_owned()),
+    }
+}
+
+/// Since 5.8 (457f44363a88, "bpf: Implement BPF ring buffer and verifier support for it").
+fn ring_buffer(types: &Types) -> Check {
+    let known = types.knows("bpf_map_type", "BPF_MAP_TYPE_RINGBUF");
+    let (state, found) = by_type(known, "5.8");
+    check("ring_buffer", "BPF ring buffer", state, found)
+        .essential()
+        .cost("nothing can be traced: there is no way for sessions to reach us")
+        .hint("a kernel from 5.10 on is needed")
+}
+
+/// Since 5.15 (7adfc6c9b315, "bpf: Add `bpf_get_attach_cookie()` BPF helper to access `bpf_cookie`
+/// value"). Only kprobe back ends use them. Kernels that have links for many kprobes (5.18) have
+/// cookies.
+fn cookies(types: &Types) -> Check {
+    let known = types.knows("bpf_func_id", "BPF_FUNC_get_attach_cookie");
+    let (state, found) = by_type(known, "5.15");
+    check("cookies", "BPF cookies", state, found)
+        .cost("nothing where functions are attached one by one: each has programs of its own")
+}
+
+fn jit(enabled: Option<i64>) -> Check {
+    let (state, found) = match enabled {
+        Some(0) => (State::Limited, "off".to_owned()),
+        Some(_) => (State::Ok, "on".to_owned()),
+        // The file is root's.
+        None => (State::Unknown, "not shown".to_owned()),
+    };
+    check("jit", "BPF JIT compiler", state, found)
+        .cost("no back end fentry, and programs that are interpreted cost ten times as much")
+        .hint("`sysctl net.core.bpf_jit_enable=1`")
+}
+
+fn lsm(modules: Option<&[String]>) -> Check {
+    let (state, found) = match modules {
+        Some(modules) if modules.iter().any(|name| name == "bpf") => {
+            (State::Ok, format!("active, of {}", modules.join(", ")))
+        }
+        Some(modules) => (
+            State::Limited,
+            format!("not among the active ones: {}", modules.join(", ")),
+        ),
+        None => (State::Unknown, "securityfs does not show it".to_owned()),
+    };
+    check("bpf_lsm", "BPF LSM", state, found)
+        .cost("nothing: we attach to `security_*` functions, and to no hook by itself")
+}
+
+/// The helper exists since 5.16 (856c02dbce4f, "bpf: Introduce helper `bpf_get_branch_snapshot`").
+fn last_branches(recorded: Option<u32>, types: &Types) -> Check {
+    let helper = types.knows("bpf_func_id", "BPF_FUNC_get_branch_snapshot");
+    let (state, found) = match (recorded, helper) {
+        (Some(number), Some(true)) => (State::Ok, format!("the processor keeps {number}")),
+        (Some(_), _) => (
+            State::Missing,
+            "the kernel has no helper for them: from 5.16 on".to_owned(),
+        ),
+        (None, _) => (
+            State::Missing,
+            "neither the processor nor a hypervisor offers them".to_owned(),
+        ),
+    };
+    check("lbr", "last branch records", state, found).cost("nothing yet: they are not used so far")
+}

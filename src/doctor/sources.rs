@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Where names and source lines come from, and where they were looked for in vain.
+
+use std::env;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::host_settings::HostSettings;
+use crate::kernel::images::{self, Found, ImageProblem, KernelIdentity};
+use crate::render::{Check, Section, State};
+
+pub(crate) fn checks(
+    files: &KernelFiles,
+    named: Option<&Path>,
+    host_settings: &HostSettings,
+) -> Result<Vec<Check>> {
+    let image = match KernelIdentity::read(&files.path("")) {
+        Ok(kernel) => image(&look(files, named, &kernel)),
+        Err(error) => dwarf(State::Unknown, error.to_string()),
+    };
+    Ok(vec![image, kcore(host_settings)])
+}
+
+fn look(files: &KernelFiles, named: Option<&Path>, kernel: &KernelIdentity) -> Found {
+    let (root, caches) = (
+        files.path(""),
+        images::debuginfod_caches(|name| env::var_os(name)),
+    );
+    let Some(path) = named else {
+        return images::find(&root, &caches, kernel);
+    };
+    images::named(&root, &caches, path, kernel).unwrap_or_else(|problem| Found {
+        image: None,
+        problems: vec![problem],
+    })
+}
+
+fn image(found: &Found) -> Check {
+    match &found.image {
+        Some(image) if image.is_verified => {
+            dwarf(State::Ok, format!("`{}`", image.file.path.display()))
+        }
+        Some(image) => dwarf(
+            State::Limited,
+            format!(
+                "`{}`, which has no build id to compare with the kernel's",
+                image.file.path.display()
+            ),
+        ),
+        None => {
+            let problems: Vec<String> = found.problems.iter().map(words).collect();
+            dwarf(State::Missing, problems.join("; "))
+        }
+    }
+}
+
+/// The places, too: they are what the user has to know.
+fn words(problem: &ImageProblem) -> String {
+    match problem {
+        ImageProblem::NotFound { places, .. } => {
+            let places = places.iter().map(|place| format!("`{}`", place.display()));
+            format!(
+                "none of these is there: {}",
+                places.collect::<Vec<_>>().join(", ")
+            )
+        }
+        other => other.to_string(),
+    }
+}
+
+fn dwarf(state: State, found: String) -> Check {
+    Check::new(
+        Section::Symbols,
+        "dwarf",
+        "debug information",
+        state,
+        found,
+    )
+    .cost("no source lines and no inlined functions, or wrong ones: names and offsets only")
+    .hint("install the kernel's debug package (Debian: `linux-image-$(uname -r)-dbg`), or -k PATH")
+}
+
+fn kcore(host_settings: &HostSettings) -> Check {
+    let (state, found) = match &host_settings.kcore_problem {
+        None => (State::Ok, "readable".to_owned()),
+        Some(why) => (State::Limited, why.clone()),
+    };
+    Check::new(Section::Symbols, "kcore", "/proc/kcore", state, found).cost(
+        "slower starts: symbols come from `/proc/kallsyms`, what is traceable from tracefs; \
+             and no word on where an error's trail ends",
+    )
+}

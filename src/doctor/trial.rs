@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The proof that this kernel lets us trace: one function is attached to for a moment.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use crate::bpf::{ErrorSettings, ObjectStorage, ScopeSettings, Settings, Tracer};
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::symbols::SymbolReader;
+use crate::prepare::gather::offered;
+use crate::prepare::layout::{layout, support};
+use crate::prepare::preflight;
+use crate::select::{BackendPolicy, BtfOrigin, EntryPoint, Prototype, TracedFunction, assign};
+use crate::spec::FuncId;
+
+/// Attaches to one function, for a moment.
+///
+/// # Errors
+/// When the kernel does not let us.
+pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
+    const FUNCTION: &str = "__x64_sys_bpf";
+    preflight::check(files)?;
+    let kallsyms = SymbolReader::new(files, files.kcore().map(Arc::new)).of_kernel()?;
+    let symbol = kallsyms
+        .named(FUNCTION)
+        .next()
+        .context("no symbol to try with")?;
+    let btf = files.kernel_btf()?;
+    let by_name = btf.functions_of_names(&[FUNCTION].into_iter().collect());
+    let func = by_name
+        .get(FUNCTION)
+        .context("no BTF function to try with")?;
+    let function = TracedFunction {
+        id: FuncId(0),
+        name: FUNCTION.to_owned(),
+        module: None,
+        addr: symbol.addr,
+        size: symbol.size,
+        entry: Some(EntryPoint::KernelFunction),
+        result: btf.result_type(FUNCTION, func.id),
+        prototype: Some(Prototype {
+            origin: BtfOrigin::Vmlinux,
+            btf_id: func.id,
+            arg_slots: 1,
+            trampoline_ok: true,
+        }),
+    };
+    let support = support(Some(&btf), files);
+    let functions = [function];
+    let assigned = assign(&functions, &BackendPolicy::Auto(offered(support)));
+    let mut storage = ObjectStorage::new();
+    let settings = Settings {
+        longer_ns: 0,
+        show_success: false,
+        errors: ErrorSettings::default(),
+        scope: ScopeSettings::default(),
+        ring_bytes: 4096,
+        max_sessions: 1,
+        max_depth: 64,
+        n_functions: 1,
+        layout: layout(&btf, &kallsyms, files, support)?,
+        tracefs: None,
+        preempts_programs: false,
+    };
+    let mut tracer = Tracer::load(&mut storage, &settings)?;
+    tracer.attach(&functions, &assigned, &mut |_, _| true)?;
+    Ok(())
+}

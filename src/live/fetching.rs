@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Debug information that is missing: fetched where the user asked for that, and where not, how
+//! to get it.
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::cli::DownloadOptions;
+use crate::debuginfod::{Client, DownloadSettings, FetchError, example_server, system_servers};
+use crate::diag::Diag;
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::images::{self, BuildId, KernelIdentity};
+
+/// What fetches.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetching {
+    download: DownloadOptions,
+    /// What `/etc` lies below.
+    root: PathBuf,
+    client: Arc<OnceLock<Client>>,
+    /// Nothing can be fetched at all, which was said.
+    is_hopeless: Arc<AtomicBool>,
+}
+
+impl Fetching {
+    /// As the options say.
+    pub(crate) fn new(download: DownloadOptions, files: &KernelFiles) -> Self {
+        Self {
+            download,
+            root: files.path(""),
+            client: Arc::default(),
+            is_hopeless: Arc::default(),
+        }
+    }
+
+    /// Brings the debug information of a build id to where it is looked for, if the user asked for
+    /// that. Says why it cannot; true: look again.
+    pub(crate) fn fetch(&self, id: &BuildId, diag: &Diag) -> bool {
+        if !self.download.debuginfod || self.is_hopeless.load(Ordering::Relaxed) {
+            return false;
+        }
+        let client = self.client.get_or_init(|| {
+            let settings = self.settings();
+            for word in &settings.unusable {
+                diag.warning(format!(
+                    "DEBUGINFOD_URLS: `{word}` is not asked: it is neither http nor https"
+                ));
+            }
+            Client::new(settings)
+        });
+        match client.fetch(id, diag) {
+            Ok(path) => {
+                diag.info(1, format!("debug information in `{}`", path.display()));
+                true
+            }
+            Err(error) => {
+                diag.warning(format!(
+                    "the debug information of build id {id} was not fetched: {error}"
+                ));
+                self.say_what_to_set(&error, diag);
+                false
+            }
+        }
+    }
+
+    /// Brings the debug information of loaded modules that have none here.
+    pub(crate) fn fetch_modules<'a>(&self, names: impl IntoIterator<Item = &'a str>, diag: &Diag) {
+        if !self.download.debuginfod {
+            return;
+        }
+        let Ok(kernel) = KernelIdentity::read(&self.root) else {
+            return;
+        };
+        let caches = images::debuginfod_caches(|name| env::var_os(name));
+        for name in names {
+            let is_missing = images::find_module(&self.root, &caches, &kernel, name).is_err();
+            if let (true, Some(id)) = (is_missing, images::module_build_id(&self.root, name)) {
+                self.fetch(&id, diag);
+            }
+        }
+    }
+
+    /// How to get debug information: of a kernel of that release, or of one that is not known.
+    pub(crate) fn remedy(&self, release: Option<&str>) -> String {
+        let remedy = images::remedy(&self.root, release, self.way().as_deref());
+        format!("{remedy}, or name its `vmlinux` with -k")
+    }
+
+    /// How to get debug information of the running kernel.
+    pub(crate) fn remedy_of_running(&self) -> String {
+        self.remedy(self.release().as_deref())
+    }
+
+    /// How to get debug information of its modules.
+    pub(crate) fn remedy_of_modules(&self) -> String {
+        images::remedy(&self.root, self.release().as_deref(), self.way().as_deref())
+    }
+
+    fn release(&self) -> Option<String> {
+        let kernel = KernelIdentity::read(&self.root).ok()?;
+        Some(kernel.release)
+    }
+
+    /// How it is fetched; `None` where that was tried.
+    fn way(&self) -> Option<String> {
+        if self.download.debuginfod {
+            return None;
+        }
+        Some(if self.settings().servers.is_empty() {
+            format!(
+                "`--debuginfod` with DEBUGINFOD_URLS={} fetches it",
+                self.example()
+            )
+        } else {
+            "`--debuginfod` fetches it".to_owned()
+        })
+    }
+
+    fn say_what_to_set(&self, error: &FetchError, diag: &Diag) {
+        let example = self.example();
+        let is_hopeless = !matches!(error, FetchError::Refused(_));
+        self.is_hopeless.store(is_hopeless, Ordering::Relaxed);
+        match error {
+            FetchError::NoServer => diag.hint(format!(
+                "name servers in DEBUGINFOD_URLS, for instance {example}; behind sudo: \
+                 `sudo DEBUGINFOD_URLS={example} retsnoop-rs --debuginfod`"
+            )),
+            FetchError::NoCache | FetchError::Store(..) => {
+                diag.hint("set DEBUGINFOD_CACHE_PATH to a directory of your own");
+            }
+            FetchError::Refused(_) => {}
+        }
+    }
+
+    fn example(&self) -> &'static str {
+        example_server(images::family(&self.root))
+    }
+
+    fn settings(&self) -> DownloadSettings {
+        DownloadSettings::read(
+            |name| env::var_os(name),
+            || system_servers(&self.root),
+            self.download
+                .debuginfod_max_size
+                .map(|mib| u64::from(mib) << 20),
+        )
+    }
+}

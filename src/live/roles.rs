@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What an address of a kernel stack is, by the name of its symbol.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use crate::kernel::kallsyms::Kallsyms;
+use crate::session::AddrRole;
+use crate::spec::Addr;
+use crate::symbolize::PlaceHash;
+
+/// Functions that stand between a traced function and our program.
+const TRACER_PREFIXES: [&str; 9] = [
+    "bpf_trampoline_",
+    "bpf_get_stack",
+    "__bpf_get_stack",
+    "arch_rethook_",
+    "rethook_",
+    "kprobe_multi_link_",
+    "fprobe_",
+    "ftrace_",
+    "return_to_handler",
+];
+
+/// Our own programs, as kallsyms names them: `bpf_prog_<tag>_<name>`.
+const OWN_PROGRAMS: [&str; 9] = [
+    "_retsnoop_entry",
+    "_retsnoop_exit",
+    "_retsnoop_sess",
+    "_session_opening",
+    "_session_inner",
+    "_kprobe_opening",
+    "_kprobe_inner",
+    "_kprobe_return",
+    "_task_exit",
+];
+
+/// Where interrupts and exceptions enter.
+const INTERRUPT_PREFIXES: [&str; 4] = [
+    "asm_sysvec_",
+    "asm_exc_",
+    "asm_common_interrupt",
+    "common_interrupt_return",
+];
+
+/// Addresses remembered. Stacks repeat; a run that goes past this begins anew.
+const MOST: usize = 1 << 16;
+
+/// The roles of addresses, each worked out once.
+#[derive(Debug, Default)]
+pub(crate) struct Roles {
+    known: RefCell<HashMap<Addr, AddrRole, PlaceHash>>,
+}
+
+impl Roles {
+    /// The role of `addr`; `None` where no symbol is known there.
+    pub(crate) fn role(&self, kallsyms: &Kallsyms, addr: Addr) -> Option<AddrRole> {
+        let mut known = self.known.borrow_mut();
+        if let Some(role) = known.get(&addr) {
+            return Some(*role);
+        }
+        let (symbol, _) = kallsyms.resolve(addr)?;
+        let role = role_of(symbol.name);
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(addr, role);
+        Some(role)
+    }
+
+    /// Has all worked out again, by other symbols.
+    pub(crate) fn forget(&self) {
+        self.known.borrow_mut().clear();
+    }
+}
+
+fn role_of(name: &str) -> AddrRole {
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    if starts(&INTERRUPT_PREFIXES) {
+        AddrRole::Interrupt
+    } else if starts(&TRACER_PREFIXES) || is_own_program(name) {
+        AddrRole::Tracer
+    } else if is_program(name) {
+        AddrRole::Program
+    } else {
+        AddrRole::Code
+    }
+}
+
+/// `bpf_prog_<tag>`, and not `bpf_prog_load`, which is a function of the kernel.
+fn is_program(name: &str) -> bool {
+    let tag = name
+        .strip_prefix("bpf_prog_")
+        .and_then(|rest| rest.split('_').next());
+    tag.is_some_and(|tag| tag.len() == 16 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// The kernel cuts program names to 15 bytes.
+fn is_own_program(name: &str) -> bool {
+    name.starts_with("bpf_prog_")
+        && OWN_PROGRAMS.iter().any(|own| {
+            let cut = &own[..own.len().min(16)];
+            name.ends_with(own) || name.ends_with(cut)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST, Roles, role_of};
+    use crate::kernel::kallsyms::Kallsyms;
+    use crate::session::AddrRole;
+    use crate::spec::Addr;
+
+    #[test]
+    fn roles_are_remembered_until_the_symbols_change() {
+        let kallsyms = |name| {
+            let text = format!("ffffffff81000000 T _stext\nffffffff81001000 T {name}\n");
+            Kallsyms::parse(text.into_bytes()).unwrap()
+        };
+        let (code, tracer) = (kallsyms("vfs_read"), kallsyms("ftrace_caller"));
+        let (roles, addr) = (Roles::default(), Addr(0xffff_ffff_8100_1004));
+        assert_eq!(roles.role(&code, Addr(0x1000)), None);
+        assert_eq!(roles.role(&code, addr), Some(AddrRole::Code));
+        assert_eq!(roles.role(&tracer, addr), Some(AddrRole::Code));
+        roles.forget();
+        assert_eq!(roles.role(&tracer, addr), Some(AddrRole::Tracer));
+        let many = (0..MOST as u64).map(|addr| (Addr(addr), AddrRole::Code));
+        roles.known.borrow_mut().extend(many);
+        let next = Addr(addr.0 + 4);
+        assert_eq!(roles.role(&tracer, next), Some(AddrRole::Tracer));
+        assert_eq!(roles.known.borrow().len(), 1);
+    }
+
+    #[test]
+    fn only_our_own_programs_are_left_out() {
+        assert_eq!(
+            role_of("bpf_prog_6deef7357e7b4530_retsnoop_exit"),
+            AddrRole::Tracer
+        );
+        assert_eq!(
+            role_of("bpf_prog_6deef7357e7b4530_session_opening"),
+            AddrRole::Tracer
+        );
+        assert_eq!(
+            role_of("bpf_prog_6deef7357e7b4530_xdp_filter"),
+            AddrRole::Program
+        );
+        // A function of a program, of ours as well as of others.
+        assert_eq!(role_of("bpf_prog_90ce945de84804c5_F"), AddrRole::Program);
+        assert_eq!(role_of("bpf_trampoline_6442488372"), AddrRole::Tracer);
+        assert_eq!(role_of("bpf_check"), AddrRole::Code);
+        assert_eq!(role_of("bpf_prog_load"), AddrRole::Code);
+    }
+
+    #[test]
+    fn interrupts_are_known_by_their_entry() {
+        assert_eq!(
+            role_of("asm_sysvec_apic_timer_interrupt"),
+            AddrRole::Interrupt
+        );
+        assert_eq!(role_of("asm_exc_page_fault"), AddrRole::Interrupt);
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the machine code says below culprits: of the running kernel, read when the first culprit
+//! is there, or of a recording. And which functions are traced, since when.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::capture::Recording;
+use crate::code::{Text, TrailFacts, Trails};
+use crate::kernel::btf::{Btf, BtfFunction};
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::kcore::Kcore;
+use crate::select::TracedFunction;
+use crate::session::TrailSource;
+use crate::spec::{Addr, ResultType, base_name};
+
+/// The text of the running kernel, opened when it is read.
+#[derive(Debug)]
+pub(crate) struct LiveText<'a> {
+    files: &'a KernelFiles,
+    kcore: OnceCell<Option<Kcore>>,
+}
+
+impl<'a> LiveText<'a> {
+    pub(crate) fn new(files: &'a KernelFiles) -> Self {
+        Self {
+            files,
+            kcore: OnceCell::new(),
+        }
+    }
+}
+
+impl Text for LiveText<'_> {
+    fn read(&self, addr: Addr, bytes: &mut [u8]) -> bool {
+        let open = || Kcore::open(&self.files.path("proc/kcore")).ok();
+        let kcore = self.kcore.get_or_init(open).as_ref();
+        kcore.is_some_and(|kcore| kcore.read(addr, bytes).is_ok())
+    }
+}
+
+/// How the results of functions are judged, by name.
+pub(crate) struct ResultTypes<'a> {
+    btf: &'a Arc<Btf>,
+    files: &'a KernelFiles,
+    kernel: OnceCell<HashMap<&'a str, BtfFunction<'a>>>,
+    /// Results of functions of a module; empty where it has no types.
+    modules: RefCell<BTreeMap<String, HashMap<String, ResultType>>>,
+}
+
+impl<'a> ResultTypes<'a> {
+    pub(crate) fn new(btf: &'a Arc<Btf>, files: &'a KernelFiles) -> Self {
+        Self {
+            btf,
+            files,
+            kernel: OnceCell::new(),
+            modules: RefCell::default(),
+        }
+    }
+
+    /// Sorts the kernel's functions by name, which the first culprit would wait for.
+    pub(crate) fn prepare(&self) {
+        let _ = self.kernel_functions();
+    }
+
+    fn kernel_functions(&self) -> &HashMap<&'a str, BtfFunction<'a>> {
+        self.kernel.get_or_init(|| self.btf.functions_by_name())
+    }
+
+    pub(crate) fn of(&self, name: &str, module: Option<&str>) -> Option<ResultType> {
+        let Some(module) = module else {
+            let functions = self.kernel_functions();
+            let function = functions
+                .get(name)
+                .or_else(|| functions.get(base_name(name)))?;
+            return Some(self.btf.result_type(function.name, function.id));
+        };
+        let mut modules = self.modules.borrow_mut();
+        let functions = modules
+            .entry(module.to_owned())
+            .or_insert_with(|| self.module(module));
+        let known = functions
+            .get(name)
+            .or_else(|| functions.get(base_name(name)));
+        known.copied()
+    }
+
+    fn module(&self, module: &str) -> HashMap<String, ResultType> {
+        let Ok(btf) = self.files.module_btf(module, self.btf) else {
+            return HashMap::new();
+        };
+        let functions = btf.functions();
+        functions
+            .map(|(id, name)| (name.to_owned(), btf.result_type(name, id)))
+            .collect()
+    }
+}
+
+/// Since when functions are traced, counted in records.
+#[derive(Debug, Default)]
+pub(crate) struct Traced {
+    since: RefCell<HashMap<Addr, u64>>,
+    n_records: Cell<u64>,
+}
+
+impl Traced {
+    pub(crate) fn add(&self, addr: Addr) {
+        self.since.borrow_mut().insert(addr, self.n_records.get());
+    }
+
+    pub(crate) fn remove(&self, addr: Addr) {
+        self.since.borrow_mut().remove(&addr);
+    }
+
+    fn add_since(&self, addr: Addr, n_records: u64) {
+        self.since.borrow_mut().insert(addr, n_records);
+    }
+
+    /// One more record has come.
+    pub(crate) fn count(&self) {
+        self.n_records.set(self.n_records.get() + 1);
+    }
+
+    pub(crate) fn since(&self, addr: Addr) -> Option<u64> {
+        self.since.borrow().get(&addr).copied()
+    }
+
+    fn is_traced(&self, addr: Addr) -> bool {
+        self.since(addr)
+            .is_some_and(|since| since < self.n_records.get().max(1))
+    }
+}
+
+/// Trails of the running kernel.
+pub(crate) struct LiveTrails<'a> {
+    pub(crate) trails: Trails<'a>,
+    pub(crate) traced: &'a Traced,
+}
+
+impl TrailSource for LiveTrails<'_> {
+    fn below(&self, function: &TracedFunction) -> Option<Rc<TrailFacts>> {
+        self.trails.below(function.addr)
+    }
+
+    fn is_traced(&self, addr: Addr) -> bool {
+        self.traced.is_traced(addr)
+    }
+}
+
+/// Trails of a recording.
+pub(crate) struct RecordedTrails {
+    trails: HashMap<Addr, Rc<TrailFacts>>,
+    pub(crate) traced: Traced,
+}
+
+impl RecordedTrails {
+    pub(crate) fn of(recording: &Recording) -> Result<Self> {
+        let traced = Traced::default();
+        let mut trails = HashMap::new();
+        for trail in &recording.trails {
+            trails.insert(Addr(trail.addr), Rc::new(trail.facts()?));
+            for callee in &trail.callees {
+                if let Some(since) = callee.traced_since {
+                    traced.add_since(Addr(callee.addr), since);
+                }
+            }
+        }
+        Ok(Self { trails, traced })
+    }
+}
+
+impl TrailSource for RecordedTrails {
+    fn below(&self, function: &TracedFunction) -> Option<Rc<TrailFacts>> {
+        self.trails.get(&function.addr).cloned()
+    }
+
+    fn is_traced(&self, addr: Addr) -> bool {
+        self.traced.is_traced(addr)
+    }
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The numbers that come with a session → names: its cgroup's path, unit, container and pod. Asked
+//! for when there is a session to show, and kept: the process may be gone by then, and its cgroup.
+//!
+//! A thread finds them (`naming`). A session waits for it a bounded time, and then is shown without
+//! names.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::{Duration, Instant};
+
+use super::naming::{self, Answer, Ask, Recent};
+use crate::bpf::wire::MAX_CGROUP_PATH;
+use crate::events::CgroupRecord;
+use crate::session::{ContainerName, TaskContext, Workload};
+use crate::target::HostFiles;
+use crate::target::cgroups::{Hierarchy, Layout};
+
+/// How long one session waits for its names.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// All sessions together may wait this part of the time.
+const SHARE: u32 = 5;
+
+/// What of that can be saved up.
+const SAVED: Duration = Duration::from_millis(200);
+
+/// How long the walk at the start is waited for.
+const AT_START: Duration = Duration::from_secs(2);
+
+/// A container's files may come a moment after its cgroup: they are asked for again, after twice as
+/// long each time. After [`GIVE_UP`] it stays without a name.
+const AGAIN: Duration = Duration::from_millis(50);
+const GIVE_UP: Duration = Duration::from_secs(2);
+
+/// Names by numbers.
+#[derive(Debug)]
+pub(crate) struct WorkloadResolver {
+    thread: Option<(SyncSender<Ask>, Receiver<Answer>)>,
+    by_namespaces: bool,
+    /// By cgroup; where those that programs can ask for tell nothing, by mount namespace.
+    known: RefCell<Recent<Resolved>>,
+    pending: RefCell<HashSet<u64>>,
+    /// What is left of the time that sessions may wait, and when that was reckoned.
+    saved: Cell<(Duration, Instant)>,
+}
+
+/// What was answered, and when to ask again.
+#[derive(Debug)]
+struct Resolved {
+    names: Option<Rc<Workload>>,
+    since: Instant,
+    /// `None`: not again.
+    again: Option<Instant>,
+    delay: Duration,
+}
+
+impl WorkloadResolver {
+    pub(crate) fn new(host_root: &Path) -> Self {
+        let host = HostFiles::below(host_root);
+        let hierarchy = Hierarchy::find(&host).ok();
+        let layout = hierarchy.as_ref().map(|hierarchy| hierarchy.layout);
+        Self {
+            thread: hierarchy.and_then(|hierarchy| naming::start(host, hierarchy)),
+            by_namespaces: layout == Some(Layout::Legacy),
+            known: RefCell::default(),
+            pending: RefCell::default(),
+            saved: Cell::new((SAVED, Instant::now())),
+        }
+    }
+
+    /// What a task with these numbers is a part of.
+    pub(crate) fn of(&self, context: &TaskContext) -> Option<Rc<Workload>> {
+        let (ask, answers) = self.thread.as_ref()?;
+        let key = if self.by_namespaces {
+            context.mntns.into()
+        } else {
+            context.cgroup
+        };
+        while let Ok(answer) = answers.try_recv() {
+            self.learn(answer);
+        }
+        if !self.is_settled(key) {
+            let is_new = !self.pending.borrow().contains(&key);
+            if is_new && ask.try_send(Ask::Name(key)).is_ok() {
+                self.pending.borrow_mut().insert(key);
+            }
+            self.wait_for(key, answers);
+        }
+        self.known.borrow().get(key)?.names.clone()
+    }
+
+    /// Whether there is an answer that is not to be asked for again now.
+    fn is_settled(&self, key: u64) -> bool {
+        let known = self.known.borrow();
+        let known = known.get(key);
+        known.is_some_and(|known| known.again.is_none_or(|at| Instant::now() < at))
+    }
+
+    fn wait_for(&self, key: u64, answers: &Receiver<Answer>) {
+        let begun = Instant::now();
+        let saved = self.saved(begun);
+        let until = begun + saved.min(PATIENCE);
+        while self.pending.borrow().contains(&key) {
+            let left = until.saturating_duration_since(Instant::now());
+            match answers.recv_timeout(left) {
+                Ok(answer) => self.learn(answer),
+                Err(_) => break,
+            }
+        }
+        let now = Instant::now();
+        let saved = saved.saturating_sub(now - begun);
+        self.saved.set((saved, now));
+    }
+
+    fn saved(&self, now: Instant) -> Duration {
+        let (saved, since) = self.saved.get();
+        (saved + now.saturating_duration_since(since) / SHARE).min(SAVED)
+    }
+
+    fn learn(&self, answer: Answer) {
+        let Answer::Named(key, names) = answer else {
+            return;
+        };
+        self.pending.borrow_mut().remove(&key);
+        let mut known = self.known.borrow_mut();
+        let names = names.map(Rc::from);
+        match known.get_mut(key) {
+            Some(known) => known.update(names),
+            None => {
+                let mut new = Resolved {
+                    names: None,
+                    since: Instant::now(),
+                    again: None,
+                    delay: AGAIN,
+                };
+                new.update(names);
+                known.insert(key, new);
+            }
+        }
+    }
+
+    /// A cgroup was made: it may be gone before anybody asks.
+    pub(crate) fn made(&self, record: &CgroupRecord) {
+        // One byte of the longest is the NUL's: such a path may have been cut.
+        let is_whole = record.path.len() + 1 < MAX_CGROUP_PATH as usize;
+        let Some((ask, _)) = &self.thread else {
+            return;
+        };
+        if self.by_namespaces || !is_whole || !record.is_made {
+            return;
+        }
+        if let Ok(path) = String::from_utf8(record.path.clone()) {
+            // Where too much waits a walk finds it, if it is still there.
+            let _ = ask.try_send(Ask::Made(record.id, path));
+        }
+    }
+
+    /// Learns which cgroups there are.
+    pub(crate) fn walk(&self) {
+        let Some((ask, answers)) = &self.thread else {
+            return;
+        };
+        if ask.try_send(Ask::Walk).is_ok() {
+            // Where it takes longer it goes on beside the trace.
+            let _ = answers.recv_timeout(AT_START);
+        }
+    }
+}
+
+impl Resolved {
+    fn update(&mut self, names: Option<Rc<Workload>>) {
+        let now = Instant::now();
+        let is_nameless = |container: &ContainerName| container.name.is_none();
+        let is_complete = names
+            .as_ref()
+            .is_some_and(|names| !names.container.as_ref().is_some_and(is_nameless));
+        let is_given_up = names.is_some() && now.duration_since(self.since) >= GIVE_UP;
+        self.again = (!is_complete && !is_given_up).then(|| now + self.delay);
+        self.delay = (self.delay * 2).min(GIVE_UP);
+        self.names = names.or(self.names.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::time::Instant;
+
+    use super::{GIVE_UP, PATIENCE, Resolved, SAVED, WorkloadResolver};
+    use crate::session::{ContainerName, TaskContext, Workload};
+
+    fn host() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("proc/self")).unwrap();
+        let mounts = "35 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        fs::write(root.path().join("proc/self/mountinfo"), mounts).unwrap();
+        fs::create_dir_all(root.path().join("sys/fs/cgroup")).unwrap();
+        root
+    }
+
+    fn in_cgroup(id: u64) -> TaskContext {
+        TaskContext {
+            cgroup: id,
+            ..TaskContext::default()
+        }
+    }
+
+    fn cgroup(root: &Path, path: &str) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        let path = root.join("sys/fs/cgroup").join(path);
+        fs::create_dir_all(&path).unwrap();
+        fs::metadata(path).unwrap().ino()
+    }
+
+    #[test]
+    fn a_control_group_is_named_by_its_path() {
+        let root = host();
+        let id = cgroup(root.path(), "system.slice/a.service");
+        let names = WorkloadResolver::new(root.path());
+        names.walk();
+        let found = names.of(&in_cgroup(id)).unwrap();
+        assert_eq!(found.unit.as_deref(), Some("a.service"));
+    }
+
+    #[test]
+    fn control_groups_that_nobody_finds_do_not_hold_up_sessions() {
+        let root = host();
+        let names = WorkloadResolver::new(root.path());
+        names.walk();
+        let begun = Instant::now();
+        for id in 1 << 40..(1 << 40) + 10_000 {
+            assert_eq!(names.of(&in_cgroup(id)), None);
+        }
+        // What is saved, a fifth of the time, and the last one's patience.
+        let most = (SAVED + PATIENCE) * 2 + begun.elapsed() / 2;
+        assert!(begun.elapsed() < most, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_nameless_container_is_not_looked_up_for_every_session() {
+        let nameless = Workload {
+            cgroup: None,
+            unit: None,
+            container: Some(ContainerName {
+                runtime: "oci".to_owned(),
+                id: "a".repeat(64),
+                ..ContainerName::default()
+            }),
+        };
+        let now = Instant::now();
+        let mut known = Resolved {
+            names: None,
+            since: now,
+            again: None,
+            delay: super::AGAIN,
+        };
+        known.update(Some(nameless.clone().into()));
+        assert!(known.again.is_some_and(|at| at >= now + super::AGAIN));
+        known.since = now.checked_sub(GIVE_UP).unwrap();
+        known.update(Some(nameless.into()));
+        assert_eq!(known.again, None);
+    }
+}

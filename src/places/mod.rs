@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `symbolize`: addresses, or a log on stdin, with functions, lines and inlined functions.
+
+mod filter;
+mod symbols;
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::{Context, Result};
+
+use self::symbols::PlaceSymbols;
+use crate::config::PlacesOptions;
+use crate::diag::Diag;
+use crate::failure::Failure;
+use crate::kernel::facts::KernelFiles;
+use crate::output::print;
+use crate::render::{write_place_json, write_place_rows};
+use crate::spec::{Addr, CodePlace};
+
+/// Answers the command line's addresses, or what stdin has of them.
+pub(crate) fn symbolize(options: &PlacesOptions, files: &KernelFiles, diag: &Diag) -> Result<()> {
+    let known = PlaceSymbols::open(options, files, diag)?;
+    if options.places.is_empty() {
+        if io::stdin().is_terminal() {
+            diag.note("reading a log from the terminal; Ctrl-D ends it");
+        }
+        return filter::filter(&known, options, diag);
+    }
+    let mut asked = Vec::new();
+    for place in &options.places {
+        asked.extend(asked_for(place, &known, options.exact)?);
+    }
+    let frames = known.frames(&asked, diag);
+    let mut out = Vec::new();
+    for ((addr, _), frame) in asked.iter().zip(&frames) {
+        if options.json {
+            write_place_json(*addr, frame, None, &mut out)?;
+        } else {
+            writeln!(out, "{:#x}", addr.0)?;
+            write_place_rows(frame, &mut out)?;
+        }
+    }
+    known.complain(diag);
+    print(&out).context("failed to print")
+}
+
+/// The addresses that a place of the command line means: namesakes have one each.
+fn asked_for(place: &CodePlace, known: &PlaceSymbols, is_exact: bool) -> Result<Vec<(Addr, bool)>> {
+    let symbol = match place {
+        CodePlace::Address(addr) => return Ok(vec![(*addr, !is_exact)]),
+        CodePlace::Symbol(symbol) => symbol,
+    };
+    match known.addresses(symbol) {
+        Ok(found) => {
+            // Nothing returns to the first byte of a function.
+            let is_return = !is_exact && symbol.offset > 0;
+            Ok(found.into_iter().map(|addr| (addr, is_return)).collect())
+        }
+        Err(why) => Err(Failure::hinted(
+            format!("`{place}`: {why}"),
+            "the image must be the one of the kernel that printed it: -k IMAGE names it",
+        )),
+    }
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Facts about the running kernel, read in parallel, and the selection that is made from them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use super::layout::{layout, support};
+use super::on_load;
+use super::selection_cache::{CachedSelection, SelectionCache};
+use super::sources;
+use crate::bpf::{KernelSupport, Layout};
+use crate::cli::BackendChoice;
+use crate::config::{Config, Globs, Role};
+use crate::diag::Diag;
+use crate::failure::Failure;
+use crate::kernel::absent::AbsentModule;
+use crate::kernel::btf::{Btf, TrampolineRules};
+use crate::kernel::facts::{KernelFacts, KernelFiles};
+use crate::kernel::symbols::SymbolReader;
+use crate::kernel::traceable::{KprobeBlacklist, Traceable};
+use crate::kernel::version::KernelVersion;
+use crate::live::kernel_symbols::{KernelSymbols, Read, read};
+use crate::live::lines::{self, ImageChoice, PendingImage};
+use crate::select::{
+    BackendPolicy, Capabilities, GlobReport, LeftOut, Offered, Reason, Selection, matching_modules,
+    select,
+};
+use crate::spec::BackendKind;
+
+/// All that is known before anything is loaded.
+pub(crate) struct Prepared {
+    pub(crate) selection: Selection,
+    /// What there is to attach with.
+    pub(crate) policy: BackendPolicy,
+    pub(crate) layout: Layout,
+    pub(crate) image: PendingImage,
+    /// `None` where an earlier run's selection is taken, which needs none of it.
+    pub(crate) known: Option<KernelSymbols>,
+    /// Where the next run may find this selection, or this one did.
+    pub(crate) cache: Option<SelectionCache>,
+}
+
+impl Prepared {
+    /// Whether every function more is milliseconds more.
+    pub(crate) fn attaches_one_by_one(&self) -> bool {
+        let order = self.policy.order(self.selection.functions.len());
+        order.first().is_some_and(|backend| backend.is_one_by_one())
+    }
+}
+
+/// Reads the facts and selects.
+pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<Prepared> {
+    let mut cache = SelectionCache::open(config, files, diag);
+    if let Some(cached) = cache.as_mut().and_then(|cache| cache.load(files)) {
+        diag.phase("cached the selection");
+        let CachedSelection {
+            selection,
+            n_refused,
+            layout,
+        } = cached;
+        if n_refused > 0 {
+            say_refused(n_refused, diag);
+        }
+        let support = KernelSupport::probe(
+            layout.tracing_multi,
+            layout.kprobe_pmu.is_some(),
+            files.preempts_programs(),
+        );
+        return Ok(Prepared {
+            selection,
+            policy: policy(config.backend, support)?,
+            layout,
+            image: lines::look_for(config, files, diag)?,
+            known: None,
+            cache,
+        });
+    }
+    let choice = ImageChoice::of_run(config, files);
+    let absent = on_load::find(&config.on_load, files, diag)?;
+    let globs = on_load::with_modules(&config.globs, &config.on_load, &absent);
+    let GatheredFacts {
+        mut facts,
+        symbols,
+        globs,
+    } = read_facts(&globs, absent, &choice, files, diag)?;
+    let mut image = lines::look_for(config, files, diag)?;
+    image.begin(&facts.kallsyms, false)?;
+    let btf = facts.kernel_btf.clone().context("no types")?;
+    let support = support(Some(&btf), files);
+    let policy = policy(config.backend, support)?;
+    diag.phase("asked the kernel for back ends");
+    let layout = layout(&btf, &facts.kallsyms, files, support)?;
+    let capabilities = capabilities(&policy, &btf, files);
+    let mut selection = select(&globs, &facts, &capabilities);
+    let is_ambiguous = |left_out: &LeftOut| left_out.reason == Reason::Ambiguous;
+    if selection.left_out.iter().any(is_ambiguous)
+        && let Ok(traceable) = files.traceable_addresses()
+    {
+        facts.traceable = Some(traceable);
+        selection = select(&globs, &facts, &capabilities);
+    }
+    diag.phase("selected functions");
+    if selection.entries().next().is_none() {
+        return Err(no_entry(&selection));
+    }
+    Ok(Prepared {
+        selection,
+        policy,
+        layout,
+        image,
+        known: Some(KernelSymbols {
+            kallsyms: Arc::new(facts.kallsyms),
+            btf,
+            symbols,
+        }),
+        cache,
+    })
+}
+
+/// The facts of a running kernel, and the means to read its symbols again.
+pub(crate) struct GatheredFacts {
+    pub(crate) facts: KernelFacts,
+    pub(crate) symbols: SymbolReader,
+    /// The globs, those by source with their functions.
+    pub(crate) globs: Globs,
+}
+
+/// Reads what a selection by these globs needs to know.
+pub(crate) fn read_facts(
+    globs: &Globs,
+    absent: Arc<[AbsentModule]>,
+    image: &ImageChoice,
+    files: &KernelFiles,
+    diag: &Diag,
+) -> Result<GatheredFacts> {
+    let Read {
+        kallsyms,
+        btf,
+        mut symbols,
+        text,
+    } = read(files, diag)?;
+    let kallsyms = symbols.expect(&absent, kallsyms)?;
+    let traceable = if text.is_some() {
+        None
+    } else {
+        Some(listed(files)?)
+    };
+    let globs = sources::resolve(globs, image, files, &kallsyms, diag)?;
+    let modules = matching_modules(&globs, &kallsyms);
+    let mut facts = KernelFacts {
+        kallsyms,
+        traceable,
+        text,
+        // Only single kprobes care.
+        kprobe_blacklist: KprobeBlacklist::default(),
+        kernel_btf: Some(btf),
+        module_btf: BTreeMap::new(),
+        absent,
+    };
+    // A module without types just has none: its functions are judged as of unknown type.
+    facts.add_modules(files, modules);
+    Ok(GatheredFacts {
+        facts,
+        symbols,
+        globs,
+    })
+}
+
+/// ftrace's own list, where the kernel's text cannot be read.
+fn listed(files: &KernelFiles) -> Result<Traceable> {
+    files.traceable().map_err(|error| {
+        let hint = "mount it: `mount -t tracefs tracefs /sys/kernel/tracing`";
+        Failure::hinted(format!("{error:#}"), hint)
+    })
+}
+
+/// What the kernel offers.
+pub(crate) fn offered(support: KernelSupport) -> Offered {
+    Offered {
+        backends: BackendKind::ALL
+            .into_iter()
+            .filter(|backend| support.offers(*backend))
+            .collect(),
+        shared_kprobes: support.cookies,
+        preempts_programs: support.preempts_programs,
+    }
+}
+
+fn policy(choice: BackendChoice, support: KernelSupport) -> Result<BackendPolicy> {
+    let auto = BackendPolicy::Auto(offered(support));
+    let kind = match choice {
+        BackendChoice::Auto => return Ok(auto),
+        BackendChoice::TracingMulti => BackendKind::TracingMulti,
+        BackendChoice::FentryMulti => BackendKind::FentryMulti,
+        BackendChoice::KprobeSession => BackendKind::KprobeSession,
+        BackendChoice::KprobeMulti => BackendKind::KprobeMulti,
+        BackendChoice::Fentry => BackendKind::Trampoline,
+        BackendChoice::Kprobe => BackendKind::Kprobe,
+    };
+    if support.offers(kind) {
+        return Ok(BackendPolicy::Only(kind));
+    }
+    let offered: Vec<String> = offered(support)
+        .backends
+        .iter()
+        .map(|backend| format!("`{backend}`"))
+        .collect();
+    Err(Failure::hinted(
+        format!("this kernel does not offer back end `{kind}`"),
+        format!(
+            "leave the choice to us, or use --backend with one of {}",
+            offered.join(", ")
+        ),
+    ))
+}
+
+pub(crate) fn capabilities(policy: &BackendPolicy, btf: &Btf, files: &KernelFiles) -> Capabilities {
+    let version = files
+        .release()
+        .ok()
+        .and_then(|release| KernelVersion::of_release(&release));
+    Capabilities {
+        kprobe_like: policy.takes_any_symbol(),
+        trampolines: Some(TrampolineRules::of(
+            btf,
+            version.unwrap_or(KernelVersion::OLDEST),
+        )),
+        max_functions: None,
+    }
+}
+
+fn no_entry(selection: &Selection) -> anyhow::Error {
+    let reasons: Vec<String> = selection
+        .globs
+        .iter()
+        .filter(|glob| glob.role == Role::Entry)
+        .filter_map(GlobReport::why_nothing)
+        .collect();
+    Failure::hinted(
+        format!("no entry function to trace: {}", reasons.join("; ")),
+        "`--dry-run -v` lists what matches and why it is left out",
+    )
+}
+
+/// Warns that the kernel refused functions, in this run or in the one that the cache is of.
+pub(crate) fn say_refused(n_refused: usize, diag: &Diag) {
+    let plural = if n_refused == 1 { "" } else { "s" };
+    diag.warning(format!(
+        "the kernel refused {n_refused} function{plural} (-v lists them)"
+    ));
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the programs have to know of this kernel's types, from its BTF and symbols.
+
+use anyhow::{Context, Result};
+
+use crate::bpf::{
+    KernelSupport, KprobePmu, Layout, PerCpu, Preempt, PreemptMasks, TaskLayout, TracingMulti,
+};
+use crate::kernel::btf::Btf;
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::kallsyms::Kallsyms;
+
+const DEFAULT_STACK_SIZE: u32 = 16 * 1024;
+
+fn tracing_multi(btf: &Btf) -> TracingMulti {
+    let number = |name| {
+        btf.enum_value("bpf_attach_type", name)
+            .and_then(|value| u32::try_from(value).ok())
+    };
+    TracingMulti {
+        session: number("BPF_TRACE_FSESSION_MULTI"),
+        entry: number("BPF_TRACE_FENTRY_MULTI"),
+        exit: number("BPF_TRACE_FEXIT_MULTI"),
+    }
+}
+
+/// Asks the kernel for its back ends.
+pub(crate) fn support(btf: Option<&Btf>, files: &KernelFiles) -> KernelSupport {
+    let types = btf.map(tracing_multi).unwrap_or_default();
+    KernelSupport::probe(
+        types,
+        files.kprobe_pmu().is_some(),
+        files.preempts_programs(),
+    )
+}
+
+/// Reads it.
+pub(crate) fn layout(
+    btf: &Btf,
+    kallsyms: &Kallsyms,
+    files: &KernelFiles,
+    support: KernelSupport,
+) -> Result<Layout> {
+    Ok(Layout {
+        task: task(btf)?,
+        has_task_btf: btf
+            .enum_value("bpf_func_id", "BPF_FUNC_get_current_task_btf")
+            .is_some(),
+        finds_types_fast: btf.is_sorted(),
+        stack_size: stack_size(btf),
+        preempt: preempt(btf, kallsyms),
+        preempt_masks: preempt_masks(btf, kallsyms),
+        session_is_return: btf.func_id("bpf_session_is_return"),
+        session_cookie: btf.func_id("bpf_session_cookie"),
+        tracing_multi: tracing_multi(btf),
+        kprobe_pmu: files
+            .kprobe_pmu()
+            .map(|(kind, return_bit)| KprobePmu { kind, return_bit }),
+        has_cookies: support.cookies,
+    })
+}
+
+/// `THREAD_SIZE`, which is the size of `union thread_union`: 16 KiB on x86-64, more with KASAN.
+fn stack_size(btf: &Btf) -> u32 {
+    let size = btf.type_size("thread_union");
+    size.filter(|size| size.is_power_of_two())
+        .unwrap_or(DEFAULT_STACK_SIZE)
+}
+
+/// The count is a variable of its own, `__preempt_count`, before 6.2 and since 6.15 (46e8fff6d45f,
+/// "x86/preempt: Move preempt count to percpu hot section"). In between it is a member of
+/// `pcpu_hot` (64701838bf05, "x86/percpu: Move `preempt_count` next to `current_task`"). The BTF of
+/// Debian's 5.10 has no per-CPU variables (a0b8200d06ad, "kbuild: skip per-CPU BTF generation for
+/// pahole v1.18-v1.21", in 5.10.151 as well): there kallsyms tells the address.
+fn preempt(btf: &Btf, kallsyms: &Kallsyms) -> Preempt {
+    if let Some(btf_id) = btf.var_id("__preempt_count") {
+        return Preempt::Variable { btf_id, offset: 0 };
+    }
+    let hot = btf
+        .var_id("pcpu_hot")
+        .zip(btf.member_offset("pcpu_hot", "preempt_count"));
+    if let Some((btf_id, offset)) = hot {
+        return Preempt::Variable { btf_id, offset };
+    }
+    let addr = |name: &str| kallsyms.named(name).next().map(|symbol| symbol.addr);
+    addr("__preempt_count")
+        .zip(addr("__per_cpu_offset"))
+        .map_or(Preempt::Unknown, |(preempt_count, per_cpu_offset)| {
+            Preempt::Address(PerCpu {
+                preempt_count,
+                per_cpu_offset,
+            })
+        })
+}
+
+/// The kernel's version does not tell: it is asked for a variable that came with the change.
+fn preempt_masks(btf: &Btf, kallsyms: &Kallsyms) -> PreemptMasks {
+    let name = "local_interrupt_disable_state";
+    if btf.var_id(name).is_some() || kallsyms.named(name).next().is_some() {
+        PreemptMasks::ABOVE_DISABLED
+    } else {
+        PreemptMasks::ADJACENT
+    }
+}
+
+/// What a task is a part of. Without control groups there is none, and nothing reads where it is.
+fn task(btf: &Btf) -> Result<TaskLayout> {
+    let [
+        task_comm,
+        task_group_leader,
+        task_tgid,
+        task_signal,
+        task_thread_pid,
+        task_nsproxy,
+        task_cred,
+    ] = offsets(
+        btf,
+        "task_struct",
+        [
+            "comm",
+            "group_leader",
+            "tgid",
+            "signal",
+            "thread_pid",
+            "nsproxy",
+            "cred",
+        ],
+    )?;
+    let [cred_euid, cred_egid] = offsets(btf, "cred", ["euid", "egid"])?;
+    let [signal_live] = offsets(btf, "signal_struct", ["live"])?;
+    let [pid_level, pid_numbers] = offsets(btf, "pid", ["level", "numbers"])?;
+    let [nsproxy_mnt, nsproxy_net] = offsets(btf, "nsproxy", ["mnt_ns", "net_ns"])?;
+    let [inum] = offsets(btf, "ns_common", ["inum"])?;
+    let namespace = |name: &str| offsets(btf, name, ["ns"]).map(|[ns]| ns + inum);
+    let [css, cgroup_node, cgroup_root] = btf
+        .member_offsets("cgroup", ["self", "kn", "root"])
+        .unwrap_or_default();
+    let optional = |name: &str, member| btf.member_offset(name, member).unwrap_or_default();
+    Ok(TaskLayout {
+        task_group_leader,
+        task_comm,
+        task_tgid,
+        task_signal,
+        signal_live,
+        task_thread_pid,
+        task_cred,
+        cred_euid,
+        cred_egid,
+        pid_level,
+        pid_numbers,
+        task_nsproxy,
+        nsproxy_mnt,
+        nsproxy_net,
+        mnt_inum: namespace("mnt_namespace")?,
+        net_inum: namespace("net")?,
+        pidns_inum: namespace("pid_namespace")?,
+        cgroup_parent: css + optional("cgroup_subsys_state", "parent"),
+        cgroup_node,
+        cgroup_root,
+        root_hierarchy: optional("cgroup_root", "hierarchy_id"),
+        node_id: optional("kernfs_node", "id"),
+    })
+}
+
+fn offsets<const N: usize>(btf: &Btf, structure: &str, members: [&str; N]) -> Result<[u32; N]> {
+    btf.member_offsets(structure, members).with_context(|| {
+        let members = members.join("`, `");
+        format!("the kernel's BTF has no `struct {structure}` with `{members}`")
+    })
+}

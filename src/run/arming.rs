@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Which of the selected functions are attached to at first, where attaching is slow, and which
+//! follow because they were seen in a stack.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use super::attaching;
+use crate::bpf::{Sink, Tracer};
+use crate::code::{Code, FromFn, Reached, reachable};
+use crate::config::{Config, GlobOrigin, GlobUse};
+use crate::diag::Diag;
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::kcore::Kcore;
+use crate::live::behind::Behind;
+use crate::live::trails::Traced;
+use crate::prepare::gather::Prepared;
+use crate::select::{BackendPolicy, Selection, TracedFunction, assign};
+use crate::session::Session;
+use crate::spec::{Addr, FuncId, GlobKind};
+
+/// So many functions are attached to without a thought, even one by one.
+const EAGER_ATTACH_LIMIT: usize = 64;
+
+/// Keeps what the entry functions reach, where the back end attaches one by one and many match.
+pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFiles, diag: &Diag) {
+    let n_matching = prepared.selection.functions.len();
+    if config.all_matching || n_matching <= EAGER_ATTACH_LIMIT || !prepared.attaches_one_by_one() {
+        return;
+    }
+    let Some(reached) = reached(prepared, files, diag) else {
+        return;
+    };
+    let named: Vec<&GlobUse> = config
+        .globs
+        .allow
+        .iter()
+        .filter(|glob| is_name(glob))
+        .collect();
+    let is_wanted = |function: &TracedFunction| {
+        let module = function.module.as_deref();
+        function.entry.is_some()
+            || function.addr.is_stand_in()
+            // What cannot fail is only a step on the way, and costs as much as what can.
+            || (function.result.can_fail() && reached.functions.contains_key(&function.addr))
+            || named
+                .iter()
+                .any(|glob| glob.spec.matches(&function.name, module))
+    };
+    let selection = &mut prepared.selection;
+    selection.defer(is_wanted);
+    if selection.deferred.is_empty() {
+        return;
+    }
+    let text = format!(
+        "{} {} of {n_matching} matching functions: those that can fail, reachable from {}; --all-matching for the rest",
+        if config.run.dry_run { "arms" } else { "arming" },
+        selection.armed().count(),
+        entries_text(selection),
+    );
+    diag.note(text);
+}
+
+/// A name that the user wrote out is wanted, reached or not, and so are a module's functions: a
+/// module's are called through pointers.
+fn is_name(glob: &GlobUse) -> bool {
+    let is_literal = match glob.spec.kind() {
+        GlobKind::Function { name, module } => name.is_literal() || module.is_some(),
+        _ => false,
+    };
+    is_literal && !matches!(glob.origin, GlobOrigin::Case { .. })
+}
+
+fn reached(prepared: &Prepared, files: &KernelFiles, diag: &Diag) -> Option<Reached> {
+    let known = prepared.known.as_ref()?;
+    let kcore = match Kcore::open(&files.path("proc/kcore")) {
+        Ok(kcore) => kcore,
+        Err(error) => {
+            diag.info(
+                1,
+                format!("what the entry functions reach is not known: {error:#}"),
+            );
+            return None;
+        }
+    };
+    let text = FromFn(|addr, bytes: &mut [u8]| kcore.read(addr, bytes).is_ok());
+    let code = Code::new(&known.kallsyms, &text);
+    let entries = || prepared.selection.entries().map(|function| function.addr);
+    // An entry that cannot be read makes everything unreached.
+    if entries().any(|entry| code.function(entry).is_none()) {
+        diag.info(
+            1,
+            "what the entry functions reach is not known: no machine code",
+        );
+        return None;
+    }
+    let reached = reachable(&code, entries());
+    let n_reached = reached.functions.len();
+    diag.phase(&format!("walked {n_reached} functions"));
+    Some(reached)
+}
+
+fn entries_text(selection: &Selection) -> String {
+    let mut entries = selection.entries();
+    let first = entries.next().map_or("", |first| &first.name);
+    match entries.count() {
+        0 => first.to_owned(),
+        1 => format!("{first} and one more"),
+        more => format!("{first} and {more} more"),
+    }
+}
+
+/// The functions that may be attached to later.
+#[derive(Default)]
+pub(crate) struct Arming<'a> {
+    /// By start: end and id.
+    deferred: BTreeMap<u64, (u64, FuncId)>,
+    wanted: Vec<FuncId>,
+    behind: Option<&'a Behind<'a>>,
+}
+
+impl<'a> Arming<'a> {
+    pub(crate) fn new(selection: &Selection) -> Self {
+        let deferred = selection.deferred.iter().filter_map(|id| {
+            let function = selection.functions.get(id.index())?;
+            let end = function.addr.0.saturating_add(function.size);
+            Some((function.addr.0, (end, *id)))
+        });
+        Self {
+            deferred: deferred.collect(),
+            wanted: Vec::new(),
+            behind: None,
+        }
+    }
+
+    /// Has culprits asked whom they call through pointers.
+    pub(crate) fn look_behind(&mut self, behind: &'a Behind<'a>) {
+        self.behind = Some(behind);
+    }
+
+    /// Looks for functions in the stack of a session, from its entry function on, and behind the
+    /// pointers of its culprit.
+    pub(crate) fn observe(&mut self, session: &Session) {
+        if self.deferred.is_empty() {
+            return;
+        }
+        let suspects = self.behind.map(|behind| behind.suspects(session));
+        for addr in suspects.unwrap_or_default() {
+            if let Some((_, id)) = self.deferred.remove(&addr.0) {
+                self.wanted.push(id);
+            }
+        }
+        let below_entry = session.stack.iter().skip_while(|row| row.link.is_none());
+        for addr in below_entry.filter_map(|row| row.addr) {
+            if let Some(start) = self.holding(addr)
+                && let Some((_, id)) = self.deferred.remove(&start)
+            {
+                self.wanted.push(id);
+            }
+        }
+    }
+
+    fn holding(&self, addr: Addr) -> Option<u64> {
+        let (start, (end, _)) = self.deferred.range(..addr.0).next_back()?;
+        (addr.0 <= *end).then_some(*start)
+    }
+
+    /// Whether something is to be attached to.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// What is to be attached to now.
+    pub(crate) fn take(&mut self) -> Vec<FuncId> {
+        mem::take(&mut self.wanted)
+    }
+}
+
+/// Attaches to functions that were seen in a stack, beside reading what comes meanwhile. That this
+/// fails is no reason to end.
+pub(crate) fn attach_more(
+    tracer: &mut Tracer<'_>,
+    sink: &mut dyn Sink,
+    wanted: &[TracedFunction],
+    policy: &BackendPolicy,
+    traced: &Traced,
+    diag: &Diag,
+) {
+    let assigned = assign(wanted, policy);
+    let attach = |tracer: &mut Tracer<'_>| tracer.attach(wanted, &assigned, &mut |_, _| true);
+    let attached = match tracer.beside(sink, attach).and_then(|attached| attached) {
+        Ok(attached) => attached,
+        Err(error) => {
+            let names = names(wanted.iter());
+            diag.warning(format!("failed to attach to {names}: {error:#}"));
+            return;
+        }
+    };
+    attaching::report(&attached, wanted, diag);
+    let new = wanted
+        .iter()
+        .filter(|function| !attached.has_refused(function.id));
+    for function in new.clone() {
+        traced.add(function.addr);
+    }
+    if new.clone().next().is_some() {
+        diag.note(format!(
+            "part of a shown failure, and traced from now on: {}",
+            names(new)
+        ));
+    }
+}
+
+fn names<'f>(functions: impl Iterator<Item = &'f TracedFunction>) -> String {
+    let names: Vec<&str> = functions.map(|function| &*function.name).collect();
+    names.join(", ")
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Attaching and detaching, and what is said meanwhile.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::bpf::attach::Refused;
+use crate::bpf::{Attached, Moved, Tracer};
+use crate::diag::Diag;
+use crate::output::stop::StopFlag;
+use crate::prepare::gather::say_refused;
+use crate::select::{Assigned, TracedFunction};
+
+/// Attaching this many functions one by one takes long enough to say so.
+const MANY_ONE_BY_ONE: usize = 100;
+
+/// So soon it is noticed that somebody insists.
+const CTRL_C_POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Who runs a command waits for its status, not for the kernel, which is given so long.
+const DETACH_GRACE_WITH_COMMAND: Duration = Duration::from_millis(60);
+
+/// Attaches to the functions of a run that is about to start.
+pub(crate) fn attach(
+    tracer: &mut Tracer<'_>,
+    functions: &[TracedFunction],
+    assigned: &[Assigned],
+    stop: &StopFlag,
+    diag: &Diag,
+) -> Result<Attached> {
+    let n_one_by_one = assigned
+        .iter()
+        .filter_map(|assigned| assigned.backends.first())
+        .filter(|backend| backend.is_one_by_one())
+        .count();
+    if n_one_by_one > MANY_ONE_BY_ONE {
+        diag.note(format!(
+            "this kernel attaches functions one by one, and {n_one_by_one} match: this takes long"
+        ));
+        diag.hint("narrow the selection: -d leaves functions out, -e and -a instead of -c choose");
+    }
+    let attached = tracer.attach(functions, assigned, &mut |done, all| {
+        diag.progress(format!("attached to {done} of {all} functions"));
+        !stop.is_raised()
+    });
+    diag.end_progress();
+    if stop.is_raised() {
+        bail!("interrupted while attaching");
+    }
+    let attached = attached?;
+    report(&attached, functions, diag);
+    Ok(attached)
+}
+
+/// Says which functions the kernel refused; `functions` are those that were to be attached to.
+pub(crate) fn report(attached: &Attached, functions: &[TracedFunction], diag: &Diag) {
+    for Moved { refused, from, to } in &attached.moved {
+        let (name, why) = (name_of(refused, functions), &refused.why);
+        diag.info(
+            1,
+            format!("  {name}: {from} refused it ({why}), {to} is next"),
+        );
+    }
+    if attached.refused.is_empty() {
+        return;
+    }
+    say_refused(attached.refused.len(), diag);
+    for refused in &attached.refused {
+        let name = name_of(refused, functions);
+        diag.info(1, format!("  {name}: {}", refused.why));
+    }
+}
+
+/// Ids count all selected functions, of which these may be a few.
+fn name_of<'f>(refused: &Refused, functions: &'f [TracedFunction]) -> &'f str {
+    let mut functions = functions.iter();
+    let found = functions.find(|function| function.id == refused.func);
+    found.map_or("?", |function| &function.name)
+}
+
+/// Detaching is slow where attaching is: says that we are at it, and leaves it to the background
+/// where somebody insists on the end, or waits for a command's.
+pub(crate) fn detach(tracer: Tracer<'_>, has_command: bool, stop: &StopFlag, diag: &Diag) {
+    let n_one_by_one = tracer.n_one_by_one();
+    let takes_long = n_one_by_one > MANY_ONE_BY_ONE;
+    if takes_long && !has_command {
+        diag.note(format!(
+            "detaching from {n_one_by_one} functions; Ctrl-C again leaves that to the background"
+        ));
+    }
+    let (asked, began) = (stop.times_asked(), Instant::now());
+    let mut detaching = tracer.detach();
+    while !detaching.wait(CTRL_C_POLL_INTERVAL) {
+        let insists = stop.times_asked() > asked;
+        if insists || has_command && began.elapsed() >= DETACH_GRACE_WITH_COMMAND {
+            let processes = detaching.leave();
+            let processes: Vec<String> = processes.iter().map(u32::to_string).collect();
+            let said = format!(
+                "detaching goes on in the background, where nothing is traced any more \
+                 (process {})",
+                processes.join(", ")
+            );
+            if insists || takes_long {
+                diag.note(said);
+            } else {
+                diag.info(1, said);
+            }
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_of;
+    use crate::bpf::attach::Refused;
+    use crate::select::TracedFunction;
+    use crate::spec::{Addr, FuncId, ResultType};
+
+    #[test]
+    fn a_refused_function_is_named_by_its_id_where_others_are_left_for_later() {
+        let function = |id: u32, name: &str| TracedFunction {
+            id: FuncId(id),
+            name: name.to_owned(),
+            module: None,
+            addr: Addr(0),
+            size: 1,
+            entry: None,
+            result: ResultType::Unknown,
+            prototype: None,
+        };
+        let armed = [function(7, "map_create"), function(900, "bpf_map_kzalloc")];
+        let refused = |id: u32| Refused {
+            func: FuncId(id),
+            why: "Invalid argument".to_owned(),
+            is_final: false,
+        };
+        assert_eq!(name_of(&refused(7), &armed), "map_create");
+        assert_eq!(name_of(&refused(900), &armed), "bpf_map_kzalloc");
+        assert_eq!(name_of(&refused(1), &armed), "?");
+    }
+}

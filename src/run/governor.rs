@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The governor: functions that are called too often, or cost too much together, are taken out of
+//! the trace while it runs. Decided here from numbers alone; done by `trace`.
+
+use std::collections::BTreeSet;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use crate::bpf::Hits;
+use crate::config::Limits;
+use crate::spec::FuncId;
+
+/// How often it looks.
+pub(crate) const PERIOD: Duration = Duration::from_secs(1);
+
+/// Calls are counted by sampling: fewer than this in one look say nothing.
+const MIN_CALLS: u32 = 5 * 61;
+
+/// Instructions of a traced call that is of no interest, and of one inside of a session, entry and
+/// return together with the kernel's own part: measured with `scripts/bench percall`.
+const OUTSIDE: f64 = 450.0;
+const INSIDE: f64 = 2500.0;
+
+/// Which limit a function exceeded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Cause {
+    MaxRate,
+    /// All functions together cost this share of a CPU, and this one the most of them.
+    Budget {
+        share: f64,
+    },
+}
+
+/// A function that has to go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct DetachVerdict {
+    pub(crate) func: FuncId,
+    /// Calls a second.
+    pub(crate) rate: u64,
+    pub(crate) cause: Cause,
+}
+
+/// What it knows from one look to the next.
+#[derive(Debug)]
+pub(crate) struct Governor {
+    limits: Limits,
+    ns_per_instruction: f64,
+    before: Vec<Hits>,
+    gone: BTreeSet<FuncId>,
+}
+
+impl Governor {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self::with_speed(limits, ns_per_instruction())
+    }
+
+    fn with_speed(limits: Limits, ns_per_instruction: f64) -> Self {
+        Self {
+            limits,
+            ns_per_instruction,
+            before: Vec::new(),
+            gone: BTreeSet::new(),
+        }
+    }
+
+    /// Whether there is anything to look after.
+    pub(crate) fn is_on(&self) -> bool {
+        self.limits.max_rate.is_some() || self.limits.budget.is_some()
+    }
+
+    /// Whether this function had to go.
+    pub(crate) fn has_detached(&self, func: FuncId) -> bool {
+        self.gone.contains(&func)
+    }
+
+    /// Says who has to go, by the counters now and the time since the last look.
+    pub(crate) fn look(&mut self, now: Vec<Hits>, elapsed: Duration) -> Vec<DetachVerdict> {
+        let seconds = elapsed.as_secs_f64().max(1e-3);
+        let mut costs = Vec::new();
+        let mut verdicts = Vec::new();
+        for (id, hits) in (0..).map(FuncId).zip(&now) {
+            let before = self.before.get(id.index()).copied().unwrap_or_default();
+            let calls = hits.calls.wrapping_sub(before.calls);
+            let inside = hits.inside.wrapping_sub(before.inside).min(calls);
+            if calls < MIN_CALLS || self.gone.contains(&id) {
+                continue;
+            }
+            let rate = (f64::from(calls) / seconds) as u64;
+            if self.limits.max_rate.is_some_and(|max| rate > max.into()) {
+                verdicts.push(DetachVerdict {
+                    func: id,
+                    rate,
+                    cause: Cause::MaxRate,
+                });
+                continue;
+            }
+            let instructions = f64::from(calls - inside) * OUTSIDE + f64::from(inside) * INSIDE;
+            costs.push((
+                instructions * self.ns_per_instruction / 1e9 / seconds,
+                id,
+                rate,
+            ));
+        }
+        if let Some(budget) = self.limits.budget {
+            verdicts.extend(over_budget(costs, budget));
+        }
+        self.before = now;
+        self.gone
+            .extend(verdicts.iter().map(|verdict| verdict.func));
+        verdicts
+    }
+}
+
+/// The dearest go until the rest fits.
+fn over_budget(mut costs: Vec<(f64, FuncId, u64)>, budget: f64) -> Vec<DetachVerdict> {
+    costs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut share: f64 = costs.iter().map(|(cost, ..)| cost).sum();
+    let mut verdicts = Vec::new();
+    for (cost, func, rate) in costs {
+        if share <= budget {
+            break;
+        }
+        verdicts.push(DetachVerdict {
+            func,
+            rate,
+            cause: Cause::Budget { share },
+        });
+        share -= cost;
+    }
+    verdicts
+}
+
+/// How fast this machine is, by a loop of known length: emulators take ten times as long.
+fn ns_per_instruction() -> f64 {
+    const ROUNDS: u32 = 100_000;
+    /// Multiply, add, shift, exclusive or, compare, branch.
+    const EACH: f64 = 6.0;
+    let start = Instant::now();
+    let mut number = 1_u64;
+    for _ in 0..ROUNDS {
+        number = black_box(
+            number
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1)
+                ^ 7,
+        );
+    }
+    black_box(number);
+    start.elapsed().as_secs_f64() * 1e9 / (f64::from(ROUNDS) * EACH)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Cause, Governor, Limits};
+    use crate::bpf::Hits;
+    use crate::spec::FuncId;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn calls(of_each: &[u32]) -> Vec<Hits> {
+        let hits = |&calls: &u32| Hits { calls, inside: 0 };
+        of_each.iter().map(hits).collect()
+    }
+
+    fn governor(max_rate: Option<u32>, budget: Option<f64>) -> Governor {
+        Governor::with_speed(Limits { max_rate, budget }, 1.0)
+    }
+
+    #[test]
+    fn who_is_called_too_often_goes_once() {
+        let mut governor = governor(Some(1000), None);
+        assert!(governor.look(calls(&[900, 500, 0]), SECOND).is_empty());
+        let verdicts = governor.look(calls(&[1800, 3500, 0]), SECOND);
+        assert_eq!(verdicts.len(), 1);
+        assert_eq!((verdicts[0].func, verdicts[0].rate), (FuncId(1), 3000));
+        assert_eq!(verdicts[0].cause, Cause::MaxRate);
+        assert!(governor.has_detached(FuncId(1)));
+        // Calls that were under way still are no reason to do it again.
+        assert!(governor.look(calls(&[2000, 9500, 0]), SECOND).is_empty());
+    }
+
+    #[test]
+    fn a_rate_is_by_time_and_counters_wrap() {
+        let mut governor = governor(Some(1000), None);
+        governor.before = calls(&[u32::MAX - 99]);
+        assert!(governor.look(calls(&[1900]), 2 * SECOND).is_empty());
+        assert_eq!(governor.look(calls(&[3900]), SECOND)[0].rate, 2000);
+    }
+
+    #[test]
+    fn a_handful_of_samples_proves_nothing() {
+        let mut governor = governor(Some(1), None);
+        assert!(governor.look(calls(&[61]), SECOND).is_empty());
+    }
+
+    #[test]
+    fn the_dearest_go_until_the_rest_fits_the_budget() {
+        // At one nanosecond an instruction, 100,000 calls take 45 ms.
+        let mut governor = governor(None, Some(0.05));
+        assert!(
+            governor
+                .look(calls(&[10_000, 80_000, 20_000]), SECOND)
+                .is_empty()
+        );
+        let verdicts = governor.look(calls(&[20_000, 280_000, 140_000]), SECOND);
+        let gone: Vec<_> = verdicts.iter().map(|verdict| verdict.func).collect();
+        assert_eq!(gone, [FuncId(1), FuncId(2)]);
+        assert!(matches!(verdicts[0].cause, Cause::Budget { share } if share > 0.14));
+    }
+
+    #[test]
+    fn calls_inside_of_sessions_cost_more() {
+        let hits = vec![Hits {
+            calls: 30_000,
+            inside: 30_000,
+        }];
+        assert_eq!(governor(None, Some(0.05)).look(hits, SECOND).len(), 1);
+        let hits = vec![Hits {
+            calls: 30_000,
+            inside: 0,
+        }];
+        assert!(governor(None, Some(0.05)).look(hits, SECOND).is_empty());
+    }
+}

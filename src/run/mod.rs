@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A traced run: attach, read records until the end, sum up, detach.
+
+pub(crate) mod arming;
+pub(crate) mod attaching;
+pub(crate) mod consumer;
+pub(crate) mod governor;
+pub(crate) mod not_started;
+pub(crate) mod reading;
+pub(crate) mod record;
+pub(crate) mod settings;
+pub(crate) mod spawned;
+pub(crate) mod totals;
+pub(crate) mod trace;
+pub(crate) mod watch;

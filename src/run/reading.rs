@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the ring buffer is read into, and until when.
+
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::arming::attach_more;
+use super::consumer::Consumer;
+use super::record::Recorder;
+use super::spawned::SpawnedCommand;
+use super::watch::{BUSY, Watch};
+use crate::bpf::{Sink, Tracer};
+use crate::diag::Diag;
+use crate::events::{self, CgroupRecord};
+use crate::live::lines::PendingImage;
+use crate::live::trails::Traced;
+use crate::live::workloads::WorkloadResolver;
+use crate::output::stop::{Deadline, StopFlag};
+use crate::scope::Scoping;
+use crate::select::{BackendPolicy, TracedFunction};
+use crate::symbolize::Symbolizer;
+
+/// What the ring buffer is read into, and until when.
+pub(crate) struct Run<'a> {
+    pub(crate) consumer: Consumer<'a>,
+    /// The image that lines are read from: nobody waits for it before there is something to show.
+    pub(crate) image: Option<PendingImage>,
+    pub(crate) symbolizer: &'a Symbolizer,
+    pub(crate) diag: &'a Diag,
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) stop: &'a StopFlag,
+    pub(crate) deadline: Deadline,
+    /// With it the run ends.
+    pub(crate) command: Option<&'a mut SpawnedCommand>,
+    /// Set once tracing has stopped.
+    pub(crate) draining: Option<Draining>,
+    /// Cgroups that came or went, to be looked at.
+    pub(crate) cgroups: Vec<CgroupRecord>,
+    /// When those before are to be looked at again.
+    pub(crate) look_at: Option<Instant>,
+    /// Cgroups that were not reported and are known all the same.
+    pub(crate) caught_up: u64,
+    /// Looks after what the trace costs.
+    pub(crate) watch: Watch<'a>,
+}
+
+/// What the reading of a run needs besides.
+pub(crate) struct Reading<'a> {
+    pub(crate) functions: &'a [TracedFunction],
+    pub(crate) policy: &'a BackendPolicy,
+    pub(crate) traced: &'a Traced,
+    pub(crate) workloads: &'a WorkloadResolver,
+    /// Readable when the reader is to look at once.
+    pub(crate) wakers: &'a [BorrowedFd<'a>],
+}
+
+impl Reading<'_> {
+    /// Reads until the run is over, and does meanwhile what the run asks for.
+    ///
+    /// # Errors
+    /// When the ring buffer cannot be read, or nothing is left to trace.
+    pub(crate) fn until_over(
+        &self,
+        run: &mut Run<'_>,
+        tracer: &mut Tracer<'_>,
+        scoping: &mut Scoping,
+    ) -> Result<()> {
+        loop {
+            tracer.poll(run, self.wakers)?;
+            if run.is_over() {
+                return Ok(());
+            }
+            for record in run.cgroups.drain(..) {
+                scoping.made(&record);
+                self.workloads.made(&record);
+            }
+            scoping.look(tracer, run.diag);
+            run.look_at = scoping.due(tracer);
+            run.caught_up = scoping.caught_up();
+            self.detach_hot(run, tracer)?;
+            self.attach_wanted(run, tracer)?;
+        }
+    }
+
+    /// Takes out the functions that the governor has chosen.
+    fn detach_hot(&self, run: &mut Run<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
+        let gone = run.watch.to_detach();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        tracer.keep_alive(BUSY)?;
+        let detach = |tracer: &mut Tracer<'_>| tracer.detach_functions(&gone, self.functions);
+        let attached = tracer.beside(run, detach).and_then(|attached| attached)?;
+        run.watch.have_gone(&attached, self.traced, run.diag)
+    }
+
+    /// Attaches to the functions that were seen in stacks.
+    fn attach_wanted(&self, run: &mut Run<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
+        let wanted = run.consumer.arming().take();
+        let wanted: Vec<TracedFunction> = wanted
+            .iter()
+            .filter_map(|id| self.functions.get(id.index()).cloned())
+            .collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        tracer.keep_alive(BUSY)?;
+        let diag = run.diag;
+        attach_more(tracer, run, &wanted, self.policy, self.traced, diag);
+        Ok(())
+    }
+}
+
+impl Run<'_> {
+    /// Whether nothing more is to be read.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let diag = self.diag;
+        let has_ended = |command: &mut &mut SpawnedCommand| command.is_over(diag);
+        self.command.as_mut().is_some_and(has_ended)
+            || self.stop.is_raised()
+            || self.consumer.is_done()
+            || self.deadline.wait().is_none()
+    }
+
+    /// Whether it is time to look at cgroups that came.
+    fn has_to_look(&self, tracer: &Tracer<'_>) -> bool {
+        match self.look_at {
+            Some(at) => Instant::now() >= at,
+            None => tracer.unreported_cgroups() > self.caught_up,
+        }
+    }
+
+    /// Reads what is in the buffer still.
+    pub(crate) fn drain(&mut self, tracer: &Tracer<'_>) -> Result<()> {
+        if self.consumer.counts().received < tracer.stats().shown {
+            self.draining = Some(Draining::default());
+            tracer.poll(self, &[])?;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Run<'_> {
+    fn record(&mut self, bytes: &[u8]) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(bytes);
+        }
+        // Nothing to show, so no image to wait for.
+        if let Some(record) = events::decode_cgroup(bytes) {
+            self.cgroups.push(record);
+            return;
+        }
+        if let Err(error) = open_image(&mut self.image, self.symbolizer, self.diag) {
+            self.diag.warning(format!("no source lines: {error:#}"));
+        }
+        self.consumer.record(bytes);
+    }
+
+    fn deliver(&mut self) {
+        self.consumer.deliver();
+    }
+
+    fn wait(&mut self, tracer: &Tracer<'_>) -> Result<Option<Duration>> {
+        self.consumer.deliver();
+        if let Some(draining) = &mut self.draining {
+            let received = self.consumer.counts().received;
+            let is_over = received >= tracer.stats().shown || !draining.goes_on(received);
+            return Ok((!is_over).then_some(Duration::from_millis(1)));
+        }
+        let is_wanted_elsewhere = self.is_over()
+            || !self.cgroups.is_empty()
+            || self.has_to_look(tracer)
+            || self.consumer.arming().is_wanted()
+            || self.watch.has_to_act(tracer)?;
+        if is_wanted_elsewhere {
+            return Ok(None);
+        }
+        let until_look = self
+            .look_at
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        let wait = self.deadline.wait();
+        Ok(wait.map(|wait| until_look.map_or(wait, |until| wait.min(until))))
+    }
+}
+
+/// Reading what was sent before the end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Draining {
+    received: u64,
+    /// In so many turns nothing came.
+    idle: u32,
+}
+
+impl Draining {
+    /// A program that was running when tracing stopped may send its record a moment later; some
+    /// records make no sense, and are not among the received.
+    const PATIENCE: u32 = 10;
+
+    fn goes_on(&mut self, received: u64) -> bool {
+        self.idle = if received > self.received {
+            0
+        } else {
+            self.idle + 1
+        };
+        self.received = received;
+        self.idle <= Self::PATIENCE
+    }
+}
+
+/// Waits for the lines of the image, once.
+fn open_image(
+    image: &mut Option<PendingImage>,
+    symbolizer: &Symbolizer,
+    diag: &Diag,
+) -> Result<()> {
+    if let Some(mut image) = image.take()
+        && let Some(lines) = image.join(diag)?
+    {
+        symbolizer.set_lines(lines);
+        diag.phase("opened the kernel image");
+    }
+    Ok(())
+}

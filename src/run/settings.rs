@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What a run asks for → what the kernel side is told.
+
+use super::spawned::SpawnedCommand;
+use crate::bpf::{
+    ErrorSettings, Layout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings,
+};
+use crate::cli::Comm;
+use crate::config::{Config, Errors};
+use crate::kernel::facts::KernelFiles;
+use crate::scope::Scoping;
+use crate::spec::{ErrnoSet, Pid};
+
+/// So many sessions can be open at once, at least and at most. One takes 13 KB of the kernel's
+/// memory, which it clears when we start.
+const FEWEST_SESSIONS: u32 = 512;
+const MOST_SESSIONS: u32 = 4096;
+
+/// What a command will start is not known before.
+const SESSIONS_OF_COMMANDS: u32 = 2048;
+
+/// The settings of a run.
+pub(crate) fn settings(
+    config: &Config,
+    layout: Layout,
+    n_functions: usize,
+    command: Option<&SpawnedCommand>,
+    scoping: &Scoping,
+    files: &KernelFiles,
+) -> Settings {
+    Settings {
+        longer_ns: config.sessions.longer.map_or(0, |longer| {
+            u64::try_from(longer.as_nanos()).unwrap_or(u64::MAX)
+        }),
+        show_success: config.sessions.success,
+        errors: errors(&config.sessions.errors),
+        scope: scope(config, command.and_then(SpawnedCommand::held), scoping),
+        ring_bytes: config.ringbuf_bytes,
+        max_sessions: max_sessions(files.n_threads(), command.is_some()),
+        max_depth: config.max_depth,
+        n_functions: n_functions as u32,
+        layout,
+        tracefs: files.tracefs_directory(),
+        preempts_programs: files.preempts_programs(),
+    }
+}
+
+/// A thread has one session open at a time, and there may be more threads before long.
+fn max_sessions(n_threads: Option<u32>, has_command: bool) -> u32 {
+    let fewest = if has_command {
+        SESSIONS_OF_COMMANDS
+    } else {
+        FEWEST_SESSIONS
+    };
+    let wanted = n_threads.map_or(SESSIONS_OF_COMMANDS, |n_threads| {
+        n_threads.saturating_mul(4)
+    });
+    wanted.clamp(fewest, MOST_SESSIONS)
+}
+
+/// What is nowhere on the chain is not the entry function's result either.
+fn errors(errors: &Errors) -> ErrorSettings {
+    let never = [&errors.deny, &errors.deny_any];
+    let never: Vec<u16> = never.into_iter().flatten().flat_map(numbers).collect();
+    ErrorSettings {
+        any: errors.allow_any.as_ref().map(numbers),
+        only: errors.allow.as_ref().map(numbers),
+        never: (!never.is_empty()).then_some(never),
+    }
+}
+
+fn numbers(errors: &ErrnoSet) -> Vec<u16> {
+    let null = errors.has_null().then_some(0);
+    null.into_iter()
+        .chain(errors.errnos().map(|errno| errno.0))
+        .collect()
+}
+
+fn scope(config: &Config, held: Option<Pid>, scoping: &Scoping) -> ScopeSettings {
+    let scope = &config.scope;
+    let trace_exec = config
+        .command
+        .as_ref()
+        .is_some_and(|command| command.trace_exec);
+    let command_rule = if trace_exec {
+        ScopeRule::Allow
+    } else {
+        ScopeRule::HeldUntilExec
+    };
+    let pids = [
+        (held.as_slice(), command_rule),
+        (&scope.pids, ScopeRule::Allow),
+        (&scope.no_pids, ScopeRule::Deny),
+    ];
+    let entries = pids.into_iter().flat_map(|(pids, rule)| {
+        pids.iter().map(move |pid| ScopeEntry {
+            kind: ScopeKind::Process,
+            id: u64::from(pid.0),
+            rule,
+        })
+    });
+    let names = |comms: &[Comm]| comms.iter().map(|comm| comm.as_str().to_owned()).collect();
+    ScopeSettings {
+        entries: entries.chain(scoping.entries.iter().copied()).collect(),
+        awaited: scoping
+            .awaited()
+            .map(|rule| (ScopeKind::Cgroup, rule))
+            .collect(),
+        comms_allowed: names(&scope.comms),
+        comms_denied: names(&scope.no_comms),
+        follow_forks: scope.follow_forks,
+        n_cgroups: scoping.n_cgroups(),
+        watch_cgroups: scoping.watches_cgroups(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::max_sessions;
+
+    #[test]
+    fn there_is_room_for_more_threads_than_there_are_within_bounds() {
+        assert_eq!(max_sessions(Some(90), false), 512);
+        assert_eq!(max_sessions(Some(90), true), 2048);
+        assert_eq!(max_sessions(Some(300), false), 1200);
+        assert_eq!(max_sessions(Some(700), true), 2800);
+        assert_eq!(max_sessions(Some(u32::MAX), false), 4096);
+        assert_eq!(max_sessions(None, false), 2048);
+    }
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A run's command: held, let go, waited for; its exit status is ours.
+//!
+//! A failure of ours before it starts is 125, as with env(1), timeout(1) and nice(1); once it
+//! runs, a failure of ours ends the tracing and is said, and the status is the command's still.
+
+use std::env;
+use std::ffi::OsString;
+use std::mem;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::not_started;
+use crate::command::{Ended, Held, Invoker, NotStarted, RunAs, Running, Signaller, Terminal};
+use crate::config::{self, Config};
+use crate::diag::Diag;
+use crate::failure::{self, Failure};
+use crate::output::stop::StopFlag;
+use crate::scope::{accounts, unknown};
+use crate::spec::Pid;
+
+/// A failure of ours before the command starts.
+pub(crate) const OUR_FAILURE: u8 = 125;
+
+/// How often we look whether it has ended, once nothing is traced any more.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A command that takes longer does not end at once; and how often we look until then.
+const AT_ONCE: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What a command that is asked to end is given for it.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The command of a run.
+#[derive(Debug)]
+pub(crate) struct SpawnedCommand {
+    name: OsString,
+    state: CommandState,
+    timeout: Option<Duration>,
+    /// When it is asked to end, and killed.
+    asked_at: Option<Instant>,
+    killed_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum CommandState {
+    Held(Held),
+    Running(Running),
+    /// It never ran; with the status that says why.
+    NotStarted(u8),
+}
+
+impl SpawnedCommand {
+    /// Forks it; `None` where there is none, or nothing is to be run.
+    pub(crate) fn hold(config: &Config) -> Result<Option<Self>> {
+        let Some(command) = config.command.as_ref().filter(|_| !config.run.dry_run) else {
+            return Ok(None);
+        };
+        let run_as = match &command.run_as {
+            config::RunAs::Ourselves => RunAs::Ourselves,
+            config::RunAs::Invoker => RunAs::Invoker,
+            config::RunAs::User(name) => RunAs::User(name.clone()),
+        };
+        let invoker = Invoker {
+            uid: env::var_os("SUDO_UID").or_else(|| env::var_os("PKEXEC_UID")),
+            name: env::var_os("DOAS_USER"),
+        };
+        let identity = run_as.resolve(&invoker).map_err(|error| match &run_as {
+            RunAs::User(name) => unknown("user", name, &accounts("/etc/passwd")),
+            _ => Failure::hinted(format!("{error:#}"), "name the user: --user NAME"),
+        })?;
+        let terminal = if command.new_session {
+            Terminal::Left
+        } else {
+            Terminal::Shared
+        };
+        let held = Held::fork(&command.words, identity.as_ref(), terminal)?;
+        Ok(Some(Self {
+            name: command.words.first().cloned().unwrap_or_default(),
+            state: CommandState::Held(held),
+            timeout: command.timeout,
+            asked_at: None,
+            killed_at: None,
+        }))
+    }
+
+    /// The process that will be the command.
+    pub(crate) fn held(&self) -> Option<Pid> {
+        match &self.state {
+            CommandState::Held(held) => Some(held.pid()),
+            CommandState::Running(_) | CommandState::NotStarted(_) => None,
+        }
+    }
+
+    /// Becomes readable when it ends; `None` where it does not run.
+    pub(crate) fn end(&self) -> Option<Signaller> {
+        match &self.state {
+            CommandState::Running(running) => Some(running.signaller()),
+            CommandState::Held(_) | CommandState::NotStarted(_) => None,
+        }
+    }
+
+    /// Lets it go: everything is attached.
+    pub(crate) fn release(&mut self, stop: &StopFlag) -> Result<()> {
+        let held = match mem::replace(&mut self.state, CommandState::NotStarted(OUR_FAILURE)) {
+            CommandState::Held(held) => held,
+            other => {
+                self.state = other;
+                return Ok(());
+            }
+        };
+        // Held or not: a signal that comes before it runs ends it, as one that comes just after.
+        if !stop.pass_on_to(held.signaller()) {
+            self.state = CommandState::Held(held);
+            bail!("interrupted before the command was started");
+        }
+        match held.release() {
+            Ok(running) => {
+                self.asked_at = self.timeout.and_then(|t| Instant::now().checked_add(t));
+                self.state = CommandState::Running(running);
+                Ok(())
+            }
+            Err(NotStarted { status, error }) => {
+                self.state = CommandState::NotStarted(status);
+                let name = self.name.display();
+                let hint = match status {
+                    126 | 127 => not_started::hint(&self.name, &error),
+                    _ => "--user needs the right to become that user: run as root".to_owned(),
+                };
+                Err(Failure::hinted(
+                    format!("cannot run `{name}`: {error}"),
+                    hint,
+                ))
+            }
+        }
+    }
+
+    /// Whether it has ended, or never ran; ends it where its time is over.
+    pub(crate) fn is_over(&mut self, diag: &Diag) -> bool {
+        !matches!(self.state, CommandState::Running(_)) || self.ended(diag).is_some()
+    }
+
+    /// Whether it ends at once and nothing has `happened` that is to be shown. Meanwhile it has the
+    /// processor for itself: what a session needs to be shown takes longer to read than many a
+    /// command runs.
+    pub(crate) fn is_over_unseen(&mut self, happened: impl Fn() -> bool, diag: &Diag) -> bool {
+        let until = Instant::now() + AT_ONCE;
+        loop {
+            // In this order: what it did last has happened before it was over.
+            let is_over = self.is_over(diag);
+            if is_over || happened() || Instant::now() >= until {
+                return is_over && !happened();
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    fn ended(&mut self, diag: &Diag) -> Option<Ended> {
+        let CommandState::Running(running) = &mut self.state else {
+            return None;
+        };
+        if let Some(ended) = running.ended() {
+            return Some(ended);
+        }
+        let now = Instant::now();
+        let (name, signaller) = (self.name.display(), running.signaller());
+        if self.asked_at.take_if(|at| now >= *at).is_some() {
+            let after = self.timeout.unwrap_or_default().as_secs_f64();
+            diag.warning(format!(
+                "`{name}` has run for {after} s (--timeout): SIGTERM sent"
+            ));
+            signaller.send(libc::SIGTERM);
+            self.killed_at = now.checked_add(GRACE);
+        }
+        if self.killed_at.take_if(|at| now >= *at).is_some() {
+            let grace = GRACE.as_secs();
+            diag.warning(format!(
+                "`{name}` has not ended for {grace} s: SIGKILL sent"
+            ));
+            signaller.send(libc::SIGKILL);
+        }
+        None
+    }
+
+    /// Waits for its end, tracing or not; the exit code of the run.
+    pub(crate) fn conclude(mut self, done: Result<()>, diag: &Diag) -> ExitCode {
+        if let Err(error) = done
+            && !failure::is_broken_pipe(&error)
+        {
+            failure::say(&error, diag);
+        }
+        match &self.state {
+            CommandState::Running(_) => {}
+            CommandState::Held(_) => return ExitCode::from(OUR_FAILURE),
+            CommandState::NotStarted(status) => return ExitCode::from(*status),
+        }
+        loop {
+            if let Some(ended) = self.ended(diag) {
+                return ExitCode::from(ended.status());
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+}

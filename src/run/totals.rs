@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What a run came to: the counters of both sides put together, and said.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::consumer::Counts;
+use crate::bpf::{KernelStats, Misses, Tracer};
+use crate::config::OutputFormat;
+use crate::diag::Diag;
+use crate::render::{
+    Detached, Drops, Missed, Summary, UntracedTasks, write_summary_json, write_summary_text,
+};
+use crate::scope::Scoping;
+
+/// Says what was missed, and what to do against it.
+fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
+    if misses.probes > 0 {
+        diag.warning(format_args!(
+            "{} probes had no free slot for a return: chains may lack calls",
+            misses.probes
+        ));
+        diag.hint(
+            "functions that many tasks sleep in: leave them out (-d), or use --backend fentry",
+        );
+    }
+    if misses.recursion > 0 {
+        diag.info(
+            1,
+            format_args!(
+                "{} calls, returns, or starts and ends of tasks came while a program of ours ran on \
+                 that CPU (most are traced helpers of our own), or where the kernel allows no \
+                 kprobe programs",
+                misses.recursion
+            ),
+        );
+    }
+    if stats.unrecognized > 0 {
+        diag.warning(format_args!(
+            "this kernel reports calls of entry functions at another address than expected: {} were \
+             told by their cookies, which takes longer",
+            stats.unrecognized
+        ));
+    }
+    if stats.failed_tail_calls > 0 {
+        diag.warning(format_args!(
+            "{} calls and returns were not seen, because a tail call failed: chains may lack calls",
+            stats.failed_tail_calls
+        ));
+    }
+    if stats.lost_slots > 0 {
+        diag.warning(format_args!(
+            "room for {} sessions was lost to a lock of the kernel's",
+            stats.lost_slots
+        ));
+    }
+    if stats.ring_full + stats.stack_ring_full > 0 {
+        diag.hint("a larger buffer (--ringbuf-size), fewer functions or -x lose less");
+    }
+}
+
+/// Says who was not traced as was asked.
+fn say_untraced(untraced: UntracedTasks, diag: &Diag) {
+    let UntracedTasks {
+        no_room,
+        noticed_late,
+    } = untraced;
+    if no_room > 0 {
+        diag.warning(format!(
+            "{no_room} processes or control groups found no room in the scope: rules for them \
+             had no effect"
+        ));
+    }
+    if noticed_late > 0 {
+        diag.warning(format!(
+            "{noticed_late} new control groups were noticed late: if they are of containers that \
+             were asked for, what these did first was not traced"
+        ));
+        diag.hint("a larger buffer (--ringbuf-size) has room for what the kernel tells of them");
+    }
+}
+
+/// A run that is over, but for detaching.
+pub(crate) struct FinishedRun<'a> {
+    pub(crate) tracer: &'a Tracer<'a>,
+    pub(crate) scoping: &'a Scoping,
+    pub(crate) counts: Counts,
+    /// Functions that the governor took out.
+    pub(crate) detached: Vec<Detached>,
+    pub(crate) run_time: Duration,
+}
+
+/// Says and writes what it came to.
+pub(crate) fn sum_up(
+    over: FinishedRun<'_>,
+    format: OutputFormat,
+    out: &mut dyn Write,
+    diag: &Diag,
+) -> Result<()> {
+    let FinishedRun {
+        tracer,
+        scoping,
+        counts,
+        detached,
+        run_time,
+    } = over;
+    let (stats, misses) = (tracer.stats(), tracer.misses());
+    say_misses(misses, &stats, diag);
+    let untraced = UntracedTasks {
+        no_room: tracer.left_out_of_scope(),
+        noticed_late: scoping.n_unnoticed(tracer),
+    };
+    say_untraced(untraced, diag);
+    let counted = summary(&stats, misses, counts, tracer.n_functions(), run_time);
+    let summary = Summary {
+        untraced,
+        detached,
+        ..counted
+    };
+    write_summary(&summary, format, out, diag)
+}
+
+/// Sessions that the kernel side sent and that came to nothing here.
+fn unwritten(stats: &KernelStats, counts: Counts) -> u64 {
+    let Counts {
+        received: _,
+        shown,
+        filtered,
+        succeeded,
+        undecodable,
+    } = counts;
+    stats
+        .shown
+        .saturating_sub(shown + filtered + succeeded + undecodable)
+}
+
+/// All that a run counted.
+fn summary(
+    stats: &KernelStats,
+    misses: Misses,
+    counts: Counts,
+    n_functions: usize,
+    run_time: Duration,
+) -> Summary {
+    Summary {
+        started: stats.started + stats.no_slot + stats.stalled,
+        shown: counts.shown,
+        filtered: counts.filtered + stats.too_short + stats.other_errors,
+        succeeded: stats.succeeded + counts.succeeded,
+        dropped: Drops {
+            ring_full: stats.ring_full,
+            no_slot: stats.no_slot,
+            stalled: stats.stalled,
+            task_exited: stats.task_exit,
+            abandoned: stats.abandoned,
+            undecodable: counts.undecodable,
+            unwritten: unwritten(stats, counts),
+        },
+        open_at_end: stats.open(),
+        missed: Missed {
+            recursion: misses.recursion,
+            probes: misses.probes,
+            stacks: stats.stack_ring_full,
+        },
+        untraced: UntracedTasks::default(),
+        functions: n_functions as u64,
+        run_time,
+        detached: Vec::new(),
+    }
+}
+
+/// The JSON summary is data; the text one is talk.
+fn write_summary(
+    summary: &Summary,
+    format: OutputFormat,
+    out: &mut dyn Write,
+    diag: &Diag,
+) -> Result<()> {
+    match format {
+        OutputFormat::Json => write_summary_json(summary, out)
+            .and_then(|()| out.flush())
+            .context("failed to write the summary"),
+        OutputFormat::Text => {
+            let mut line = Vec::new();
+            write_summary_text(summary, &mut line)?;
+            diag.info(0, String::from_utf8_lossy(&line).trim_end());
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Counts, KernelStats, Misses, summary};
+
+    /// Of 400 sessions 96 were shown and 272 filtered out when nobody took the output, and 32 were
+    /// in no sum.
+    #[test]
+    fn sessions_that_were_sent_and_not_written_are_in_the_sum() {
+        let stats = KernelStats {
+            started: 400,
+            shown: 400,
+            ..KernelStats::default()
+        };
+        let counts = Counts {
+            received: 400,
+            shown: 96,
+            filtered: 272,
+            ..Counts::default()
+        };
+        let sum = |counts| summary(&stats, Misses::default(), counts, 1, Duration::ZERO);
+        let summed = sum(counts);
+        assert_eq!(summed.dropped.unwritten, 32);
+        let fates = summed.shown + summed.filtered + summed.succeeded + summed.dropped.total();
+        assert_eq!(summed.started, fates);
+        // An error before anything was read.
+        assert_eq!(sum(Counts::default()).dropped.unwritten, 400);
+        let all = Counts {
+            shown: 128,
+            ..counts
+        };
+        assert_eq!(sum(all).dropped.unwritten, 0);
+    }
+}

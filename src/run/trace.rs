@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A traced run: load, attach, read until it ends, sum up.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Error, Result};
+
+use super::arming::Arming;
+use super::attaching::{attach, detach};
+use super::consumer::{Consumer, Counts, SessionFacts};
+use super::reading::{Reading, Run};
+use super::record::Recorder;
+use super::settings::settings;
+use super::spawned::SpawnedCommand;
+use super::totals::{FinishedRun, sum_up};
+use super::watch::{BUSY, Watch};
+use crate::bpf::{Attached, ObjectStorage, Tracer, is_forbidden};
+use crate::code::{Code, Trails};
+use crate::config::Config;
+use crate::diag::Diag;
+use crate::failure::Failure;
+use crate::kernel::facts::KernelFiles;
+use crate::live::behind::{self, Behind};
+use crate::live::kernel_symbols::{DeferredSymbols, KernelSymbols};
+use crate::live::lines::of_modules;
+use crate::live::symbols::LiveSymbols;
+use crate::live::trails::{LiveText, LiveTrails, ResultTypes, Traced};
+use crate::live::workloads::WorkloadResolver;
+use crate::output::stop::StopFlag;
+use crate::output::stream::Output;
+use crate::output::terminal;
+use crate::prepare::gather::Prepared;
+use crate::prepare::on_load::placement;
+use crate::prepare::preflight::Processes;
+use crate::render::{Detached, RenderContext};
+use crate::scope::Scoping;
+use crate::select::{TracedFunction, assign};
+use crate::session::{ErrorFilter, TaskContext};
+use crate::symbolize::Symbolizer;
+
+/// What a run begins with.
+pub(crate) struct Start<'a> {
+    /// Those of `-p`.
+    pub(crate) processes: Processes,
+    pub(crate) command: Option<&'a mut SpawnedCommand>,
+    pub(crate) stop: &'a StopFlag,
+}
+
+/// Traces until something ends it. Once anything is attached there is one ending, whatever went
+/// wrong: the summary, detaching, and then the reason.
+pub(crate) fn trace(
+    prepared: Prepared,
+    config: &Config,
+    files: &KernelFiles,
+    start: Start<'_>,
+    diag: &Diag,
+) -> Result<()> {
+    let Start {
+        processes,
+        command,
+        stop,
+    } = start;
+    // Opening a FIFO may wait for ever: until then signals have their default action.
+    let mut out = Output::open(config, stop, diag)?;
+    let recorder = config
+        .record_raw
+        .as_deref()
+        .map(Recorder::create)
+        .transpose()?;
+    stop.prepared();
+    let armed: Vec<TracedFunction> = prepared.selection.armed().cloned().collect();
+    let assigned = assign(&armed, &prepared.policy);
+    let mut storage = ObjectStorage::new();
+    let mut scoping = Scoping::resolve(config, diag)?;
+    let settings = settings(
+        config,
+        prepared.layout,
+        prepared.selection.functions.len(),
+        command.as_deref(),
+        &scoping,
+        files,
+    );
+    let mut tracer = Tracer::load(&mut storage, &settings).map_err(explain_refusal)?;
+    diag.phase("loaded programs");
+    let attached = match attach(&mut tracer, &armed, &assigned, stop, diag) {
+        Ok(attached) => attached,
+        Err(error) => {
+            detach(tracer, false, stop, diag);
+            return Err(error);
+        }
+    };
+    let began = Instant::now();
+    let mut ended = Ended::default();
+    let following = Following {
+        config,
+        files,
+        stop,
+        diag,
+        processes,
+        command,
+        recorder,
+        armed,
+        attached,
+    };
+    let result = following.follow(prepared, &mut tracer, &mut scoping, &mut out, &mut ended);
+    tracer.stop();
+    let run_time = ended.started.unwrap_or(began).elapsed();
+    let over = FinishedRun {
+        tracer: &tracer,
+        scoping: &scoping,
+        counts: ended.counts,
+        detached: ended.detached,
+        run_time: ended.run_time.unwrap_or(run_time),
+    };
+    let summed_up = sum_up(over, config.run.format, &mut out, diag);
+    // Nobody waits for the kernel to be told what went wrong.
+    let is_waited_for = config.command.is_some() || result.is_err();
+    detach(tracer, is_waited_for, stop, diag);
+    // What was traced of a command that cannot be executed is shown before that is said.
+    result
+        .and(ended.not_started.map_or(Ok(()), Err))
+        .and(summed_up)
+}
+
+/// What a run came to, however far it got.
+#[derive(Default)]
+struct Ended {
+    counts: Counts,
+    /// Functions that the governor took out.
+    detached: Vec<Detached>,
+    /// When tracing started.
+    started: Option<Instant>,
+    run_time: Option<Duration>,
+    /// Why the command was not started.
+    not_started: Option<Error>,
+}
+
+/// A run whose functions are attached to.
+struct Following<'a> {
+    config: &'a Config,
+    files: &'a KernelFiles,
+    stop: &'a StopFlag,
+    diag: &'a Diag,
+    processes: Processes,
+    command: Option<&'a mut SpawnedCommand>,
+    recorder: Option<Recorder>,
+    armed: Vec<TracedFunction>,
+    attached: Attached,
+}
+
+impl Following<'_> {
+    /// Starts tracing, and shows what comes until the end.
+    fn follow(
+        mut self,
+        prepared: Prepared,
+        tracer: &mut Tracer<'_>,
+        scoping: &mut Scoping,
+        out: &mut Output<'_>,
+        ended: &mut Ended,
+    ) -> Result<()> {
+        let Self {
+            config,
+            files,
+            stop,
+            diag,
+            ..
+        } = self;
+        let Prepared {
+            selection,
+            policy,
+            layout,
+            image,
+            known,
+            cache,
+        } = prepared;
+        let mut arming = Arming::new(&selection);
+        let deferred = behind::deferred(&selection);
+        let functions = selection.functions;
+        scoping.enter(tracer)?;
+        diag.phase("attached");
+        let deferred_symbols = DeferredSymbols::load_before_start(known, image, files, diag)?;
+        // Control groups may be gone by the time that a session of theirs is shown.
+        let workloads = WorkloadResolver::new(&config.scope.host_root);
+        workloads.walk();
+        self.processes.check_again(files)?;
+        ended.started = Some(Instant::now());
+        ended.not_started = self.start(tracer)?;
+        // What comes meanwhile waits in the buffer.
+        if let Some(cache) = &cache {
+            cache.store(&functions, &self.attached, layout, files);
+        }
+        if self.is_over_unseen(tracer) {
+            return Ok(());
+        }
+        let (
+            KernelSymbols {
+                kallsyms,
+                btf,
+                symbols,
+            },
+            mut image,
+            lines,
+        ) = deferred_symbols.load_after_start(files, diag)?;
+        if let Some(cache) = &cache {
+            cache.check(&functions, &kallsyms)?;
+        }
+        let symbolizer =
+            Symbolizer::new(kallsyms.clone(), image.level(), lines).with_memory(image.most_bytes());
+        if let Ok(modules) = of_modules(files) {
+            symbolizer.set_modules(modules.with_absent(symbols.expected()));
+        }
+        image.begin(&kallsyms, true)?;
+        let live = LiveSymbols::new(&symbols, &symbolizer, kallsyms);
+        let context = RenderContext {
+            functions: &functions,
+            symbolizer: &symbolizer,
+            clock: terminal::clock(),
+            width: terminal::width(out.stream()),
+            color: terminal::color(config.run.color, out.stream()),
+            verbosity: config.run.verbosity,
+        };
+        let role = |addr| live.role(addr);
+        let traced = self.traced();
+        let (symbols, text) = (live.kallsyms(), LiveText::new(files));
+        let types = ResultTypes::new(&btf, files);
+        let type_of = |name: &str, module: Option<&str>| types.of(name, module);
+        let trails = LiveTrails {
+            trails: Trails::new(Code::new(&symbols, &text), &type_of),
+            traced: &traced,
+        };
+        let behind = Behind::new(&trails, &text, &functions, deferred);
+        let workload = |context: &TaskContext| workloads.of(context);
+        let hold = out.takes_at_once();
+        let output_name = out.name().to_owned();
+        let mut consumer = Consumer::new(
+            &functions,
+            context,
+            filter(config),
+            config.run.format,
+            config.run.max_events,
+            SessionFacts {
+                role: &role,
+                trails: &trails,
+                traced: &traced,
+                workload: &workload,
+            },
+            out,
+        );
+        consumer.hold(hold);
+        if config.sessions.success {
+            consumer.show_successes();
+        }
+        arming.look_behind(&behind);
+        consumer.arm(arming);
+        consumer.place(placement(live.expected(), &live.kallsyms()));
+        let command_end = self.command.as_deref().and_then(SpawnedCommand::end);
+        let wakers: Vec<BorrowedFd<'_>> = [stop.wakes()]
+            .into_iter()
+            .chain(command_end.as_ref().map(AsFd::as_fd))
+            .collect();
+        let mut run = Run {
+            consumer,
+            recorder: self.recorder.take(),
+            image: Some(image),
+            symbolizer: &symbolizer,
+            diag,
+            stop,
+            deadline: stop.until(config.run.duration),
+            command: self.command.take(),
+            draining: None,
+            cgroups: Vec::new(),
+            look_at: None,
+            caught_up: scoping.caught_up(),
+            watch: Watch::new(config.limits, &functions),
+        };
+        if tracer.stats().started == 0 {
+            // Nothing waits to be shown: what the first culprit needs can be made ready.
+            types.prepare();
+        }
+        let read = Reading {
+            functions: &functions,
+            policy: &policy,
+            traced: &traced,
+            workloads: &workloads,
+            wakers: &wakers,
+        }
+        .until_over(&mut run, tracer, scoping);
+        tracer.stop();
+        let drained = run.drain(tracer);
+        ended.run_time = ended.started.map(|started| started.elapsed());
+        ended.counts = run.consumer.counts();
+        ended.detached = run.watch.detached();
+        read.and(drained)?;
+        let failure = run.consumer.take_failure();
+        if let Some(recorder) = run.recorder.take() {
+            recorder.finish(
+                files.release()?,
+                &functions,
+                &symbolizer,
+                &live.kallsyms(),
+                &trails,
+                context.clock,
+            )?;
+        }
+        if let Some(error) = failure {
+            return Err(error).with_context(|| format!("failed to write to {output_name}"));
+        }
+        for problem in symbolizer.take_module_problems() {
+            diag.info(1, format!("no source lines of module {problem}"));
+        }
+        Ok(())
+    }
+
+    /// From now on sessions open, and the command runs; returns why it does not.
+    fn start(&mut self, tracer: &mut Tracer<'_>) -> Result<Option<Error>> {
+        tracer.start()?;
+        self.diag.info(0, "Receiving data...");
+        // Until we read, what a command starts may leave us little of the processor.
+        tracer.keep_alive(BUSY)?;
+        let stop = self.stop;
+        let command = self.command.as_mut();
+        let not_started = command.and_then(|command| command.release(stop).err());
+        if let Err(error) = tracer.watch_cgroups() {
+            self.diag.info(
+                1,
+                format!("control groups of sessions may not be known: {error:#}"),
+            );
+        }
+        Ok(not_started)
+    }
+
+    /// Whether the command has ended already and nothing failed: then nothing of the kernel needs
+    /// to be read for it.
+    fn is_over_unseen(&mut self, tracer: &mut Tracer<'_>) -> bool {
+        if let (Some(command), None) = (&mut self.command, &self.recorder)
+            && command.is_over_unseen(|| tracer.stats().shown > 0, self.diag)
+        {
+            tracer.stop();
+            return tracer.stats().shown == 0;
+        }
+        false
+    }
+
+    fn traced(&self) -> Traced {
+        let traced = Traced::default();
+        for function in &self.armed {
+            if !self.attached.has_refused(function.id) {
+                traced.add(function.addr);
+            }
+        }
+        traced
+    }
+}
+
+/// The kernel's `EPERM` says nothing of why.
+fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
+    if is_forbidden(&error) {
+        return Failure::hinted(
+            format!("{error:#}"),
+            "the kernel forbids tracing programs here: a container without privileges, a \
+             hardened kernel, or lockdown; `-Vv` shows what it offers",
+        );
+    }
+    error
+}
+
+fn filter(config: &Config) -> ErrorFilter {
+    let errors = &config.sessions.errors;
+    ErrorFilter {
+        only: errors.allow.clone(),
+        never: errors.deny.clone(),
+        any: errors.allow_any.clone(),
+        none: errors.deny_any.clone(),
+    }
+}

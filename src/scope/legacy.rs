@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Hosts whose containers have cgroups of version 1, which programs cannot ask for: containers are
+//! told by their mount namespaces.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use super::named::called;
+use super::rule;
+use super::unknown::unknown;
+use crate::bpf::{ScopeEntry, ScopeKind};
+use crate::cli::Choice;
+use crate::diag::Diag;
+use crate::failure::Failure;
+use crate::spec::Pid;
+use crate::target::HostFiles;
+use crate::target::cgroups::{Hierarchy, Layout};
+use crate::target::containers::{Container, Registry, running};
+use crate::target::namespaces::{Kind, of_host, of_process};
+
+/// A container, and the hierarchy that it was found in.
+type Found<'a> = (&'a Hierarchy, Container);
+
+/// The mount namespaces of the containers that are named; `None` where cgroups tell them, too.
+/// Of a run all are told in one way, for kinds are joined by "and".
+pub(crate) fn entries(
+    named: &[Choice<String>],
+    hierarchy: &Hierarchy,
+    registry: &Registry,
+    host: &HostFiles,
+    diag: &Diag,
+) -> Result<Option<Vec<ScopeEntry>>> {
+    if hierarchy.layout == Layout::Unified || named.is_empty() {
+        return Ok(None);
+    }
+    let beside = hierarchy.beside();
+    let mut found = containers_in(hierarchy, registry);
+    if let Some(beside) = &beside {
+        if are_among(named, &found) {
+            return Ok(None);
+        }
+        found.extend(containers_in(beside, registry));
+        if !are_among(named, &found) {
+            return Ok(None);
+        }
+    }
+    diag.note(
+        "these containers have control groups of version 1 only: they are told by their mount \
+         namespaces, and those that start later are not seen",
+    );
+    let mut entries = Vec::new();
+    for choice in named {
+        entries.extend(namespaces(choice, &found, host)?);
+    }
+    Ok(Some(entries))
+}
+
+fn containers_in<'h>(hierarchy: &'h Hierarchy, registry: &Registry) -> Vec<Found<'h>> {
+    let containers = running(hierarchy, registry).into_iter();
+    containers.map(|container| (hierarchy, container)).collect()
+}
+
+fn are_among(named: &[Choice<String>], found: &[Found<'_>]) -> bool {
+    let is_there = |name: &str| found.iter().any(|(_, it)| it.is_called(name));
+    named.iter().all(|choice| is_there(&choice.what))
+}
+
+fn namespaces(
+    choice: &Choice<String>,
+    found: &[Found<'_>],
+    host: &HostFiles,
+) -> Result<Vec<ScopeEntry>> {
+    let name = &choice.what;
+    let meant: Vec<&Found<'_>> = found
+        .iter()
+        .filter(|(_, container)| container.is_called(name))
+        .collect();
+    if meant.is_empty() {
+        let containers: Vec<Container> = found.iter().map(|(_, it)| it.clone()).collect();
+        return Err(unknown("container", name, &called(&containers)));
+    }
+    let pids = meant
+        .iter()
+        .flat_map(|(hierarchy, container)| hierarchy.processes(&container.cgroup.path));
+    let ids: BTreeSet<u64> = pids
+        .filter_map(|pid| of_process(host, Pid(pid), Kind::Mount).ok())
+        .collect();
+    // A process that enters a container is in its cgroup before it is in its namespaces.
+    let ids: Vec<u64> = ids.difference(&of_host(host)).copied().collect();
+    if ids.is_empty() {
+        return Err(Failure::hinted(
+            format!(
+                "container `{name}` has no mount namespace of its own, and nothing else tells it here"
+            ),
+            "-p PID chooses its processes, --follow those that they start",
+        ));
+    }
+    let entry = |id| ScopeEntry {
+        kind: ScopeKind::MountNamespace,
+        id,
+        rule: rule(choice.wanted),
+    };
+    Ok(ids.into_iter().map(entry).collect())
+}
