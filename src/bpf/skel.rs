@@ -14,7 +14,8 @@
     clippy::unwrap_used,
     clippy::wildcard_imports,
     clippy::absolute_paths,
-    clippy::struct_excessive_bools
+    clippy::struct_excessive_bools,
+    clippy::too_many_lines
 )]
 
 include!(concat!(env!("OUT_DIR"), "/retsnoop.skel.rs"));

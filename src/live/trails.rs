@@ -140,6 +140,12 @@ pub(crate) struct LiveTrails<'a> {
     pub(crate) traced: &'a Traced,
 }
 
+impl<'a> LiveTrails<'a> {
+    pub(crate) fn new(trails: Trails<'a>, traced: &'a Traced) -> Self {
+        Self { trails, traced }
+    }
+}
+
 impl TrailSource for LiveTrails<'_> {
     fn below(&self, function: &TracedFunction) -> Option<Rc<TrailFacts>> {
         self.trails.below(function.addr)

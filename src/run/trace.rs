@@ -21,9 +21,10 @@ use crate::config::Config;
 use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::kernel::facts::KernelFiles;
+use crate::kernel::symbols::SymbolReader;
 use crate::live::behind::{self, Behind};
 use crate::live::kernel_symbols::{DeferredSymbols, KernelSymbols};
-use crate::live::lines::of_modules;
+use crate::live::lines::{PendingImage, of_modules};
 use crate::live::symbols::LiveSymbols;
 use crate::live::trails::{LiveText, LiveTrails, ResultTypes, Traced};
 use crate::live::workloads::WorkloadResolver;
@@ -136,6 +137,18 @@ struct Ended {
     not_started: Option<Error>,
 }
 
+impl Ended {
+    /// Stops tracing, reads what is in the ring buffer still, and keeps what was counted.
+    fn drain(&mut self, run: &mut Run<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
+        tracer.stop();
+        let drained = run.drain(tracer);
+        self.run_time = self.started.map(|started| started.elapsed());
+        self.counts = run.consumer.counts();
+        self.detached = run.watch.detached();
+        drained
+    }
+}
+
 /// A run whose functions are attached to.
 struct Following<'a> {
     config: &'a Config,
@@ -149,7 +162,7 @@ struct Following<'a> {
     attached: Attached,
 }
 
-impl Following<'_> {
+impl<'a> Following<'a> {
     /// Starts tracing, and shows what comes until the end.
     fn follow(
         mut self,
@@ -180,13 +193,8 @@ impl Following<'_> {
         scoping.enter(tracer)?;
         diag.phase("attached");
         let deferred_symbols = DeferredSymbols::load_before_start(known, image, files, diag)?;
-        // Control groups may be gone by the time that a session of theirs is shown.
-        let workloads = WorkloadResolver::new(&config.scope.host_root);
-        workloads.walk();
-        self.processes.check_again(files)?;
-        ended.started = Some(Instant::now());
-        ended.not_started = self.start(tracer)?;
-        // What comes meanwhile waits in the buffer.
+        let workloads = self.start(tracer, ended)?;
+        // Records that come meanwhile wait in the ring buffer.
         if let Some(cache) = &cache {
             cache.store(&functions, &self.attached, layout, files);
         }
@@ -207,50 +215,27 @@ impl Following<'_> {
         }
         let symbolizer =
             Symbolizer::new(kallsyms.clone(), image.level(), lines).with_memory(image.most_bytes());
-        if let Ok(modules) = of_modules(files) {
-            symbolizer.set_modules(modules.with_absent(symbols.expected()));
-        }
+        set_modules(&symbolizer, &symbols, files);
         image.begin(&kallsyms, true)?;
         let live = LiveSymbols::new(&symbols, &symbolizer, kallsyms);
-        let context = RenderContext {
-            functions: &functions,
-            symbolizer: &symbolizer,
-            clock: terminal::clock(),
-            width: terminal::width(out.stream()),
-            color: terminal::color(config.run.color, out.stream()),
-            verbosity: config.run.verbosity,
-        };
+        let context = render_context(config, &functions, &symbolizer, out);
         let role = |addr| live.role(addr);
         let traced = self.traced();
         let (symbols, text) = (live.kallsyms(), LiveText::new(files));
         let types = ResultTypes::new(&btf, files);
         let type_of = |name: &str, module: Option<&str>| types.of(name, module);
-        let trails = LiveTrails {
-            trails: Trails::new(Code::new(&symbols, &text), &type_of),
-            traced: &traced,
-        };
+        let code = Code::new(&symbols, &text);
+        let trails = LiveTrails::new(Trails::new(code, &type_of), &traced);
         let behind = Behind::new(&trails, &text, &functions, deferred);
         let workload = |context: &TaskContext| workloads.of(context);
-        let hold = out.takes_at_once();
         let output_name = out.name().to_owned();
-        let mut consumer = Consumer::new(
-            &functions,
-            context,
-            filter(config),
-            config.run.format,
-            config.run.max_events,
-            SessionFacts {
-                role: &role,
-                trails: &trails,
-                traced: &traced,
-                workload: &workload,
-            },
-            out,
-        );
-        consumer.hold(hold);
-        if config.sessions.success {
-            consumer.show_successes();
-        }
+        let facts = SessionFacts {
+            role: &role,
+            trails: &trails,
+            traced: &traced,
+            workload: &workload,
+        };
+        let mut consumer = consumer(config, context, facts, out);
         arming.look_behind(&behind);
         consumer.arm(arming);
         consumer.place(placement(live.expected(), &live.kallsyms()));
@@ -259,21 +244,8 @@ impl Following<'_> {
             .into_iter()
             .chain(command_end.as_ref().map(AsFd::as_fd))
             .collect();
-        let mut run = Run {
-            consumer,
-            recorder: self.recorder.take(),
-            image: Some(image),
-            symbolizer: &symbolizer,
-            diag,
-            stop,
-            deadline: stop.until(config.run.duration),
-            command: self.command.take(),
-            draining: None,
-            cgroups: Vec::new(),
-            look_at: None,
-            caught_up: scoping.caught_up(),
-            watch: Watch::new(config.limits, &functions),
-        };
+        let watch = Watch::new(config.limits, &functions);
+        let mut run = self.run(consumer, image, &symbolizer, scoping, watch);
         if tracer.stats().started == 0 {
             // Nothing waits to be shown: what the first culprit needs can be made ready.
             types.prepare();
@@ -286,12 +258,7 @@ impl Following<'_> {
             wakers: &wakers,
         }
         .until_over(&mut run, tracer, scoping);
-        tracer.stop();
-        let drained = run.drain(tracer);
-        ended.run_time = ended.started.map(|started| started.elapsed());
-        ended.counts = run.consumer.counts();
-        ended.detached = run.watch.detached();
-        read.and(drained)?;
+        read.and(ended.drain(&mut run, tracer))?;
         let failure = run.consumer.take_failure();
         if let Some(recorder) = run.recorder.take() {
             recorder.finish(
@@ -303,31 +270,65 @@ impl Following<'_> {
                 context.clock,
             )?;
         }
-        if let Some(error) = failure {
-            return Err(error).with_context(|| format!("failed to write to {output_name}"));
-        }
-        for problem in symbolizer.take_module_problems() {
-            diag.info(1, format!("no source lines of module {problem}"));
-        }
+        let written = failure.map_or(Ok(()), Err);
+        written.with_context(|| format!("failed to write to {output_name}"))?;
+        say_module_problems(&symbolizer, diag);
         Ok(())
     }
 
-    /// From now on sessions open, and the command runs; returns why it does not.
-    fn start(&mut self, tracer: &mut Tracer<'_>) -> Result<Option<Error>> {
+    /// The state of reading; takes the recorder and the command.
+    fn run<'r>(
+        &mut self,
+        consumer: Consumer<'r>,
+        image: PendingImage,
+        symbolizer: &'r Symbolizer,
+        scoping: &Scoping,
+        watch: Watch<'r>,
+    ) -> Run<'r>
+    where
+        'a: 'r,
+    {
+        Run {
+            consumer,
+            recorder: self.recorder.take(),
+            image: Some(image),
+            symbolizer,
+            diag: self.diag,
+            stop: self.stop,
+            deadline: self.stop.until(self.config.run.duration),
+            command: self.command.take(),
+            draining: None,
+            cgroups: Vec::new(),
+            look_at: None,
+            caught_up: scoping.caught_up(),
+            watch,
+        }
+    }
+
+    /// Starts tracing and then the command. Sets when it did, and why the command was not started.
+    ///
+    /// # Errors
+    /// When a process of `-p` has ended meanwhile, or the programs cannot be told to start.
+    fn start(&mut self, tracer: &mut Tracer<'_>, ended: &mut Ended) -> Result<WorkloadResolver> {
+        // Before the start: control groups may be gone when a session of theirs is shown.
+        let workloads = WorkloadResolver::new(&self.config.scope.host_root);
+        workloads.walk();
+        self.processes.check_again(self.files)?;
+        ended.started = Some(Instant::now());
         tracer.start()?;
         self.diag.info(0, "Receiving data...");
         // Until we read, what a command starts may leave us little of the processor.
         tracer.keep_alive(BUSY)?;
         let stop = self.stop;
         let command = self.command.as_mut();
-        let not_started = command.and_then(|command| command.release(stop).err());
+        ended.not_started = command.and_then(|command| command.release(stop).err());
         if let Err(error) = tracer.watch_cgroups() {
             self.diag.info(
                 1,
                 format!("control groups of sessions may not be known: {error:#}"),
             );
         }
-        Ok(not_started)
+        Ok(workloads)
     }
 
     /// Whether the command has ended already and nothing failed: then nothing of the kernel needs
@@ -350,6 +351,60 @@ impl Following<'_> {
             }
         }
         traced
+    }
+}
+
+/// Lets modules have source lines, also those of `--on-load`.
+fn set_modules(symbolizer: &Symbolizer, symbols: &SymbolReader, files: &KernelFiles) {
+    if let Ok(modules) = of_modules(files) {
+        symbolizer.set_modules(modules.with_absent(symbols.expected()));
+    }
+}
+
+fn say_module_problems(symbolizer: &Symbolizer, diag: &Diag) {
+    for problem in symbolizer.take_module_problems() {
+        diag.info(1, format!("no source lines of module {problem}"));
+    }
+}
+
+/// The consumer of the records of a run.
+fn consumer<'a>(
+    config: &Config,
+    context: RenderContext<'a>,
+    facts: SessionFacts<'a>,
+    out: &'a mut Output<'_>,
+) -> Consumer<'a> {
+    let hold = out.takes_at_once();
+    let mut consumer = Consumer::new(
+        context.functions,
+        context,
+        filter(config),
+        config.run.format,
+        config.run.max_events,
+        facts,
+        out,
+    );
+    consumer.hold(hold);
+    if config.sessions.success {
+        consumer.show_successes();
+    }
+    consumer
+}
+
+/// How sessions are written to `out`.
+fn render_context<'a>(
+    config: &Config,
+    functions: &'a [TracedFunction],
+    symbolizer: &'a Symbolizer,
+    out: &Output<'_>,
+) -> RenderContext<'a> {
+    RenderContext {
+        functions,
+        symbolizer,
+        clock: terminal::clock(),
+        width: terminal::width(out.stream()),
+        color: terminal::color(config.run.color, out.stream()),
+        verbosity: config.run.verbosity,
     }
 }
 
