@@ -44,18 +44,18 @@ static __noinline void session_call_ends(struct pt_regs *ctx, bool opens)
 /* To take functions out of a running trace, user space attaches a copy of the program to the others
  * before it detaches this one. Meanwhile both are run at each call, and one of them looks away.
  * Returns are of the program that saw the call. */
-volatile u32 session_turn = 0;
+volatile u32 program_generation = 0;
 
-static __always_inline bool is_our_turn(void)
+static __always_inline bool is_current_generation(void)
 {
-	return session_turn == patched_constant(TURN_MARK);
+	return program_generation == patched_constant(GENERATION_MARK);
 }
 
 static __noinline u64 session_call_starts(struct pt_regs *ctx, u64 task, bool opens, u64 may_open)
 {
 	struct call call = {.ctx = ctx, .sp = regs_stack_pointer(ctx)};
 
-	if (!is_our_turn())
+	if (!is_current_generation())
 		return 0;
 	return call_starts(&call, session_tag(ctx), task, opens, may_open);
 }

@@ -13,8 +13,8 @@
 #define ENTRY_BITS_MARK 0x7261736e6f6f7025
 #define ENTRY_BLOCK_MARK 0x7261736e6f6f7030 /* and the next seven */
 
-/* Becomes the number that session_turn has when it is the program's turn: see is_our_turn(). */
-#define TURN_MARK 0x7261736e6f6f7026
+/* Becomes the number that program_generation has when it is the program's turn: see is_current_generation(). */
+#define GENERATION_MARK 0x7261736e6f6f7026
 
 /* Becomes the tag of the function that a copy of a program is for. */
 #define TAG_MARK 0x7261736e6f6f7021

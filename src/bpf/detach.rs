@@ -73,12 +73,12 @@ impl Tracer<'_> {
     ) -> Result<Attached> {
         let mut again = Vec::new();
         let mut to_close = Vec::new();
-        let mut is_turn_over = false;
+        let mut is_replaced = false;
         for (backend, hit) in self.take_links_of(gone) {
             let affected = functions_of(&hit);
             again.extend(affected.difference(gone).map(|id| (*id, backend)));
             if backend == BackendKind::KprobeSession {
-                is_turn_over = true;
+                is_replaced = true;
                 to_close.push((backend, hit));
             } else {
                 self.close(backend, hit);
@@ -94,10 +94,10 @@ impl Tracer<'_> {
                 Some((functions.get(id.index())?.clone(), assigned))
             })
             .unzip();
-        self.loaded.turn += u32::from(is_turn_over);
+        self.loaded.generation += u32::from(is_replaced);
         let attached = self.attach(&again, &assigned, &mut |_, _| true);
         let bss = self.loaded.skel.maps.bss_data.as_deref_mut();
-        bss.context("no .bss")?.session_turn = self.loaded.turn;
+        bss.context("no .bss")?.program_generation = self.loaded.generation;
         for (backend, links) in to_close {
             self.close(backend, links);
         }

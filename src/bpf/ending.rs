@@ -41,38 +41,38 @@ impl Tracer<'_> {
             }
             guardians.extend(links.guardian);
         }
-        let mut lanes = lanes(at_once);
+        let mut batches = batches(at_once);
         for probe in self.tasks.drain(..) {
             let fds = [probe.link, probe.program];
             // On the newest kernels: 45 ms of nothing but waiting, during which links are closed.
             if probe.is_event {
-                lanes.push(Vec::from(fds));
+                batches.push(Vec::from(fds));
             } else {
                 in_turn.extend(fds);
             }
         }
-        lanes.push(in_turn);
+        batches.push(in_turn);
         Detaching {
-            closing: Closing::start(lanes).ok(),
+            closing: Closing::start(batches).ok(),
             guardians,
         }
     }
 }
 
 /// The links of each function stay together, in their order.
-fn lanes(links: Vec<Link>) -> Vec<Vec<OwnedFd>> {
-    let n_lanes = links.len().div_ceil(2 * FEW).min(AT_ONCE);
-    let per_lane = links.len().div_ceil(n_lanes.max(1)).next_multiple_of(4);
-    let mut lanes: Vec<Vec<OwnedFd>> = Vec::new();
+fn batches(links: Vec<Link>) -> Vec<Vec<OwnedFd>> {
+    let n_batches = links.len().div_ceil(2 * FEW).min(AT_ONCE);
+    let per_batch = links.len().div_ceil(n_batches.max(1)).next_multiple_of(4);
+    let mut batches: Vec<Vec<OwnedFd>> = Vec::new();
     for (number, link) in links.into_iter().enumerate() {
-        if number % per_lane == 0 {
-            lanes.push(Vec::with_capacity(per_lane));
+        if number % per_batch == 0 {
+            batches.push(Vec::with_capacity(per_batch));
         }
-        if let Some(lane) = lanes.last_mut() {
-            lane.push(link.fd);
+        if let Some(batch) = batches.last_mut() {
+            batch.push(link.fd);
         }
     }
-    lanes
+    batches
 }
 
 impl Detaching {

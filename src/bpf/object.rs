@@ -35,7 +35,7 @@ pub(super) struct Loaded<'obj> {
     /// Whether the kernel preempts programs that are not of kprobes.
     pub(super) preempts_programs: bool,
     /// When it is the turn of programs of kprobe.session that are loaded now.
-    pub(super) turn: u32,
+    pub(super) generation: u32,
     /// Whether there are programs that trampolines go on in (`attach::shared`).
     pub(super) has_shared: Cell<bool>,
 }
@@ -96,7 +96,7 @@ pub(super) fn load<'obj>(
         copier,
         tracefs: settings.tracefs.clone(),
         preempts_programs: settings.preempts_programs,
-        turn: 0,
+        generation: 0,
         has_shared: Cell::new(false),
     })
 }

@@ -11,7 +11,7 @@ const PREEMPT_VAR_MARK: u64 = 0x7261_736e_6f6f_7022;
 const RESULT_OFFSET_MARK: u64 = 0x7261_736e_6f6f_7023;
 const OPENS_MARK: u64 = 0x7261_736e_6f6f_7024;
 const ENTRY_BITS_MARK: u64 = 0x7261_736e_6f6f_7025;
-const TURN_MARK: u64 = 0x7261_736e_6f6f_7026;
+const GENERATION_MARK: u64 = 0x7261_736e_6f6f_7026;
 const ENTRY_BLOCK_MARK: u64 = 0x7261_736e_6f6f_7030;
 const ENTRY_BLOCK_END: u64 = ENTRY_BLOCK_MARK + 8;
 const IS_RETURN_MARK: i32 = 0x7a5e_5501;
@@ -33,7 +33,7 @@ pub(super) struct Copy {
     /// Which of them do (kprobe.session).
     pub(super) entries: Entries,
     /// When it is the program's turn (kprobe.session).
-    pub(super) turn: u32,
+    pub(super) generation: u32,
 }
 
 /// Functions that are told by where their programs run, as `is_entry` of `kprobes.bpf.h` does.
@@ -83,7 +83,7 @@ pub(super) fn patched(template: &[bpf_insn], layout: &Layout, copy: Copy) -> Vec
     for index in 0..insns.len() {
         match constant(&insns, index) {
             Some(OPENS_MARK) => set_constant(&mut insns, index, u64::from(copy.opens)),
-            Some(TURN_MARK) => set_constant(&mut insns, index, u64::from(copy.turn)),
+            Some(GENERATION_MARK) => set_constant(&mut insns, index, u64::from(copy.generation)),
             Some(ENTRY_BITS_MARK) => set_constant(&mut insns, index, copy.entries.bits),
             Some(mark @ ENTRY_BLOCK_MARK..ENTRY_BLOCK_END) => {
                 let block = copy.entries.blocks[(mark - ENTRY_BLOCK_MARK) as usize];
@@ -284,7 +284,7 @@ mod tests {
         let copy = Copy {
             opens: false,
             entries: Entries::among(&[0x1230, 0x456c], &[0x1220, 0x1240, 0x4550]).unwrap(),
-            turn: 77,
+            generation: 77,
         };
         let [own, functions] = changed("session_any", copy, Single::default());
         assert!(

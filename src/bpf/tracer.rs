@@ -166,7 +166,7 @@ impl<'obj> Tracer<'obj> {
             moved: Vec::new(),
         };
         if !is_first {
-            self.expect(assigned)?;
+            self.prepare_for(assigned)?;
         }
         let mut waiting: Vec<Waiting<'_>> = functions
             .iter()
@@ -331,7 +331,7 @@ impl<'obj> Tracer<'obj> {
     }
 
     /// Before functions are added to a running trace: the guard is up when their programs run.
-    fn expect(&mut self, assigned: &[Assigned]) -> Result<()> {
+    fn prepare_for(&mut self, assigned: &[Assigned]) -> Result<()> {
         let backends = assigned.iter().flat_map(|assigned| &assigned.backends);
         let only_kprobes = backends.copied().all(BackendKind::is_of_kprobes)
             && self.used().all(|(backend, _)| backend.is_of_kprobes());

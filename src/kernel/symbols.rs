@@ -79,14 +79,18 @@ impl SymbolReader {
     /// # Errors
     ///
     /// When there are too many.
-    pub fn expect(&mut self, modules: &Arc<[AbsentModule]>, known: Kallsyms) -> Result<Kallsyms> {
+    pub fn add_absent_modules(
+        &mut self,
+        modules: &Arc<[AbsentModule]>,
+        known: Kallsyms,
+    ) -> Result<Kallsyms> {
         self.absent = Arc::clone(modules);
         known.with_absent(&self.absent)
     }
 
     /// The modules that are going to be loaded.
     #[must_use]
-    pub fn expected(&self) -> &Arc<[AbsentModule]> {
+    pub fn absent_modules(&self) -> &Arc<[AbsentModule]> {
         &self.absent
     }
 

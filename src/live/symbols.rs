@@ -42,8 +42,8 @@ impl<'a> LiveSymbols<'a> {
     }
 
     /// Modules that are going to be loaded.
-    pub(crate) fn expected(&self) -> &Arc<[AbsentModule]> {
-        self.reader.expected()
+    pub(crate) fn absent_modules(&self) -> &Arc<[AbsentModule]> {
+        self.reader.absent_modules()
     }
 
     /// The symbols as they are known now.

@@ -141,7 +141,7 @@ pub(crate) fn read_facts(
         mut symbols,
         text,
     } = read(files, diag)?;
-    let kallsyms = symbols.expect(&absent, kallsyms)?;
+    let kallsyms = symbols.add_absent_modules(&absent, kallsyms)?;
     let traceable = if text.is_some() {
         None
     } else {

@@ -238,7 +238,7 @@ impl<'a> Following<'a> {
         let mut consumer = consumer(config, context, facts, out);
         arming.look_behind(&behind);
         consumer.arm(arming);
-        consumer.place(placement(live.expected(), &live.kallsyms()));
+        consumer.place(placement(live.absent_modules(), &live.kallsyms()));
         let command_end = self.command.as_deref().and_then(SpawnedCommand::end);
         let wakers: Vec<BorrowedFd<'_>> = [stop.wakes()]
             .into_iter()
@@ -357,7 +357,7 @@ impl<'a> Following<'a> {
 /// Lets modules have source lines, also those of `--on-load`.
 fn set_modules(symbolizer: &Symbolizer, symbols: &SymbolReader, files: &KernelFiles) {
     if let Ok(modules) = of_modules(files) {
-        symbolizer.set_modules(modules.with_absent(symbols.expected()));
+        symbolizer.set_modules(modules.with_absent(symbols.absent_modules()));
     }
 }
 

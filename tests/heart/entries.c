@@ -16,7 +16,7 @@
 #define __noinline
 #define RETSNOOP_PATCHED_H
 #define OPENS_MARK 1
-#define TURN_MARK 2
+#define GENERATION_MARK 2
 #define TAG_MARK 3
 #define ENTRY_BITS_MARK 0x100
 #define ENTRY_BLOCK_MARK 0x200

@@ -153,7 +153,7 @@ fn program(
 ) -> Result<OwnedFd> {
     let copy = Copy {
         entries,
-        turn: loaded.turn,
+        generation: loaded.generation,
         ..Copy::default()
     };
     let insns = loaded.copier.copy(template, copy);

@@ -24,7 +24,7 @@ pub(super) fn remove(kept: &mut Kept) {
         if is_dead(&insn, live_out(&live, &insn, place)) {
             kept.iter_mut()
                 .skip(place)
-                .take(insn.places())
+                .take(insn.slots())
                 .for_each(|insn| *insn = None);
         }
     }
@@ -73,7 +73,7 @@ fn live_out(live: &[Registers], insn: &bpf_insn, place: usize) -> Registers {
     } else if insn.is_branch() {
         at(live, insn.target(place)) | at(live, place + 1)
     } else {
-        at(live, place + insn.places())
+        at(live, place + insn.slots())
     }
 }
 

@@ -14,7 +14,7 @@ const MOV32_IMM: u8 = 0xb4;
 const GOTO: u8 = 0x05;
 
 /// The program with its decided branches and known results.
-pub(super) fn fold(insns: &[bpf_insn], constants: &Constants) -> Kept {
+pub(super) fn const_fold(insns: &[bpf_insn], constants: &Constants) -> Kept {
     let mut kept: Kept = vec![None; insns.len()];
     let mut reach = Reach::new(insns, constants);
     reach.all();
@@ -45,7 +45,7 @@ fn keep(
         kept[place] = is_taken.then(|| goto(insn.off));
     } else {
         kept[place] = Some(*insn);
-        if insn.places() == 2
+        if insn.slots() == 2
             && let Some(second) = kept.get_mut(place + 1)
         {
             *second = next.copied();
@@ -161,7 +161,7 @@ impl<'p> Reach<'p> {
             }
             let result = known.result(insn, self.insns.get(place + 1), self.constants);
             known.pass(insn, result);
-            place += insn.places();
+            place += insn.slots();
             if self.is_start.get(place) == Some(&true) {
                 targets.push((place, known));
                 return targets;

@@ -93,10 +93,10 @@ pub(super) trait Decode {
     /// The function of the program that it calls.
     fn callee(&self, place: usize) -> Option<usize>;
     /// Places that it takes.
-    fn places(&self) -> usize;
+    fn slots(&self) -> usize;
     /// Whether all of the above hold for it. Long jumps, addresses of functions (for callbacks)
     /// and loads from packets do otherwise; our programs have none.
-    fn is_understood(&self) -> bool;
+    fn is_supported(&self) -> bool;
 }
 
 impl Decode for bpf_insn {
@@ -175,11 +175,11 @@ impl Decode for bpf_insn {
         is_own.then(|| (place + 1).wrapping_add_signed(self.imm as isize))
     }
 
-    fn places(&self) -> usize {
+    fn slots(&self) -> usize {
         if self.code == LOAD_IMM64 { 2 } else { 1 }
     }
 
-    fn is_understood(&self) -> bool {
+    fn is_supported(&self) -> bool {
         match self.class() {
             Class::Jump32 => self.is_branch(),
             // 0 is the second place of a constant.

@@ -9,7 +9,7 @@
 //!
 //! What is not understood is left as it is: a program that could be smaller is a correct one.
 
-mod close;
+mod compact;
 mod dead_code;
 mod flow;
 mod insn;
@@ -49,12 +49,12 @@ impl Constants {
 
 /// A program that does the same: the main program first, then the functions that it calls.
 pub(super) fn specialized(insns: &[bpf_insn], constants: &Constants) -> Vec<bpf_insn> {
-    if !insns.iter().all(Decode::is_understood) {
+    if !insns.iter().all(Decode::is_supported) {
         return insns.to_vec();
     }
-    let mut kept = flow::fold(insns, constants);
+    let mut kept = flow::const_fold(insns, constants);
     dead_code::remove(&mut kept);
-    close::gaps(&kept)
+    compact::compact(&kept)
 }
 
 /// A program in the making: what stood at each place, or nothing any more. So all jumps still go

@@ -380,7 +380,7 @@ impl Machine {
             } else if !insn.is_branch() {
                 self.compute(insn, program.get(place + 1));
             }
-            place += insn.places();
+            place += insn.slots();
         }
     }
 

@@ -23,27 +23,27 @@ pub(in crate::bpf) struct Closing {
 impl Closing {
     /// Has each of the lists closed by a child of its own, in its order. Where there can be none,
     /// this process does.
-    pub(in crate::bpf) fn start(lanes: Vec<Vec<OwnedFd>>) -> io::Result<Self> {
-        let raw: Vec<Vec<RawFd>> = lanes
+    pub(in crate::bpf) fn start(batches: Vec<Vec<OwnedFd>>) -> io::Result<Self> {
+        let raw: Vec<Vec<RawFd>> = batches
             .iter()
-            .map(|lane| lane.iter().map(AsRawFd::as_raw_fd).collect())
+            .map(|batch| batch.iter().map(AsRawFd::as_raw_fd).collect())
             .collect();
         let (done, doing) = pipe()?;
         let (wait, begin) = pipe()?;
         let gate = wait.as_raw_fd();
         let mut children = Vec::new();
-        for lane in &raw {
+        for batch in &raw {
             // Sorted before the fork: a child allocates nothing.
-            let mut keep = lane.clone();
+            let mut keep = batch.clone();
             keep.extend([gate, doing.as_raw_fd()]);
             keep.sort_unstable();
-            if let Ok(child) = fork(|| close_lane(lane, &keep, gate)) {
+            if let Ok(child) = fork(|| close_batch(batch, &keep, gate)) {
                 children.push(child);
             }
         }
         drop(doing);
         // The children have all of them: nothing is detached by this.
-        drop(lanes);
+        drop(batches);
         // Before, ours would have been the last ones, and the work ours.
         drop(begin);
         Ok(Self { done, children })
@@ -76,7 +76,7 @@ impl Closing {
 
 /// In a child. Nothing comes out of the pipe `gate`, which ends when all others have closed what is
 /// to be closed here.
-fn close_lane(lane: &[RawFd], keep: &[RawFd], gate: RawFd) {
+fn close_batch(batch: &[RawFd], keep: &[RawFd], gate: RawFd) {
     // SAFETY: takes no argument. Signals of the terminal are not for us any more.
     unsafe { libc::setsid() };
     // What others are to close, and our output under whatever number: who reads it need not wait for
@@ -85,7 +85,7 @@ fn close_lane(lane: &[RawFd], keep: &[RawFd], gate: RawFd) {
     let mut byte = 0_u8;
     // SAFETY: there is room for one byte. Signals are blocked: it ends with the pipe.
     unsafe { libc::read(gate, (&raw mut byte).cast(), 1) };
-    for fd in lane {
+    for fd in batch {
         // SAFETY: the child has nothing that owns a descriptor.
         unsafe { libc::close(*fd) };
     }

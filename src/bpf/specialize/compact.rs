@@ -7,7 +7,7 @@ use super::Kept;
 use super::insn::Decode;
 
 /// The instructions that are left, in their order.
-pub(super) fn gaps(kept: &Kept) -> Vec<bpf_insn> {
+pub(super) fn compact(kept: &Kept) -> Vec<bpf_insn> {
     let mut kept = kept.clone();
     remove_idle_jumps(&mut kept);
     let new_places = new_places(&kept);
