@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The programs: each finds out which function was called or returned, its stack pointer and its
- * result, and hands that to the one algorithm in stack.bpf.h. Which of them are loaded is the
- * back end's choice (src/bpf/attach).
+ * BPF programs. Each determines which function was called or returned, its stack pointer and its
+ * result, and passes them to the algorithm in stack.bpf.h. The back end decides which programs are
+ * loaded (src/bpf/attach).
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -32,20 +32,22 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* BTF roots: libbpf-cargo generates Rust types for what the maps do not mention. */
+/* BTF roots. libbpf-cargo generates Rust types for these structs, which no map mentions. */
 struct rec_stack rec_stack_root = {};
 struct rec_session rec_session_root = {};
 struct rec_context rec_context_root = {};
 struct rec_cgroup rec_cgroup_root = {};
 
 /*
- * Programs of tracepoints. Since 7.0 (a46023d5616e, "tracing: Guard __DECLARE_TRACE() use of
- * __DO_TRACE_CALL() with SRCU-fast") they may be preempted, and run beside another one on the same
- * CPU. None of them has per-CPU state of its own: what they know is on their stacks, in maps with
- * locks, in counters that are added to atomically, and in the session of the task they run in.
+ * Programs of tracepoints.
+ *
+ * Since 7.0 (a46023d5616e, "tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with
+ * SRCU-fast") they may be preempted, and may run at the same time as another one on the same CPU.
+ * So none of them has per-CPU state. Their state is on their stacks, in maps with locks, in
+ * counters that are incremented atomically, and in the session of the task that they run in.
  */
 
-/* A session dies with its task: exit system calls and dying tasks never return. */
+/* Closes the session of an exiting task: the exit system calls do not return. */
 SEC("raw_tracepoint/sched_process_exit")
 int task_exit(void *ctx)
 {
@@ -65,7 +67,7 @@ int task_exit(void *ctx)
 	return 0;
 }
 
-/* Arguments of raw tracepoints: the parent and the child. */
+/* Arguments of the raw tracepoint: the parent task and the child task. */
 SEC("raw_tracepoint/sched_process_fork")
 int task_fork(u64 *ctx)
 {
@@ -73,7 +75,10 @@ int task_fork(u64 *ctx)
 	return 0;
 }
 
-/* The same as an event of perf, which has numbers only: its format is looked at before. */
+/*
+ * The same for a perf event, whose fields are numbers. User space checks its format before
+ * (src/bpf/tasks.rs).
+ */
 #define CLONE_THREAD 0x10000
 
 struct new_task {
@@ -98,7 +103,7 @@ int task_exec(u64 *ctx)
 	return 0;
 }
 
-/* The cgroup and its path. */
+/* Arguments of the raw tracepoints: the cgroup and its path. */
 SEC("raw_tracepoint/cgroup_mkdir")
 int cgroup_made(u64 *ctx)
 {

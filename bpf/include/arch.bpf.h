@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One file per architecture; an addition needs its own and a vmlinux/<arch>/vmlinux.h. */
+/*
+ * Selects the file of the architecture. A new architecture needs a file of its own and a
+ * vmlinux/<arch>/vmlinux.h.
+ */
 #if defined(__TARGET_ARCH_x86)
 #include "arch_x86_64.bpf.h"
 #else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What depends on the architecture: registers, and where preempt_count lives. */
+/* x86-64: registers, layout of a trampoline's stack frame, location of preempt_count. */
 #ifndef RETSNOOP_ARCH_X86_64_H
 #define RETSNOOP_ARCH_X86_64_H
 
@@ -18,10 +18,13 @@ static __always_inline u64 regs_result(const struct pt_regs *regs)
 	return regs->ax;
 }
 
-/* Where a function's return address stands in its trampoline's frame, seen from the result: that is
- * followed by the saved frame pointer and, where the function calls its trampoline, by an address
- * in the function itself. (Since 6.19 (402e44b31e9d, "bpf: implement "jmp" mode for trampoline") it
- * jumps there instead, where it can.) */
+/*
+ * Offset, from the result in a trampoline's stack frame, of the word after the saved frame pointer
+ * (in bytes). If the function calls its trampoline, that word is an address in the function, and
+ * the function's return address follows. Since 6.19 (402e44b31e9d, "bpf: implement "jmp" mode for
+ * trampoline") functions jump to the trampoline where they can. Then the word is the function's
+ * return address.
+ */
 #define TRAMPOLINE_CALL_SITE 16
 
 static __always_inline u64 trampoline_call_site(u64 at, u64 ip)
@@ -30,15 +33,20 @@ static __always_inline u64 trampoline_call_site(u64 at, u64 ip)
 
 	if (bpf_probe_read_kernel(addrs, sizeof(addrs), (void *)at))
 		return 0;
-	/* Before 5.15 (9b99edcae5c8, "bpf: Add bpf_get_func_ip helper for tracing programs") the
-	 * function's address is not known; but functions jump to trampolines since 6.19 only. */
+	/*
+	 * Before 5.15 (9b99edcae5c8, "bpf: Add bpf_get_func_ip helper for tracing programs") `ip`
+	 * is not known. But functions jump to trampolines only since 6.19.
+	 */
 	return !ip || addrs[0] - ip < 32 ? addrs[1] : addrs[0];
 }
 
-/* The count is in __preempt_count before 6.2 and since 6.15 (46e8fff6d45f, "x86/preempt: Move
- * preempt count to percpu hot section"), in between in pcpu_hot (64701838bf05, "x86/percpu: Move
+/*
+ * Returns the preempt_count of this CPU, or 0 if its location is not known. It is the variable
+ * __preempt_count before 6.2 and since 6.15 (46e8fff6d45f, "x86/preempt: Move preempt count to
+ * percpu hot section"), and a member of pcpu_hot in between (64701838bf05, "x86/percpu: Move
  * preempt_count next to current_task"). The BTF of Debian's 5.10 has no per-CPU variables
- * (a0b8200d06ad): there the address comes from kallsyms. */
+ * (a0b8200d06ad). There the address comes from kallsyms.
+ */
 static __always_inline u32 preempt_count(void)
 {
 	u64 base = 0;
@@ -52,7 +60,7 @@ static __always_inline u32 preempt_count(void)
 	}
 	if (!cfg.preempt_count)
 		return 0;
-	/* The per-CPU base never changes while a CPU is up. */
+	/* The per-CPU base does not change while a CPU is online. */
 	cpu = bpf_get_smp_processor_id();
 	if (bpf_probe_read_kernel(&base, sizeof(base), (void *)(cfg.per_cpu_offset + 8 * cpu)))
 		return 0;

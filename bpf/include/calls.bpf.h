@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What all programs do with a call that starts and one that ends. */
+/* What all programs do at the start and at the end of a call. */
 #ifndef RETSNOOP_CALLS_H
 #define RETSNOOP_CALLS_H
 
-/* What user space says about a function: id, class of its result, whether it opens sessions. */
+/*
+ * Layout of a tag, which describes a function: id (bits 0 to 31), class of its result (32 to 39),
+ * whether it opens sessions (40). User space builds it (tag() in src/bpf/attach/mod.rs).
+ */
 #define OPENS_SHIFT 40
 
 static __always_inline void read_tag(struct call *call, u64 tag)
@@ -17,23 +20,25 @@ static __always_inline bool opens_session(u64 tag)
 	return (tag >> OPENS_SHIFT) & 1;
 }
 
-/* Which function this is: by cookie since 5.15 (7adfc6c9b315, "bpf: Add bpf_get_attach_cookie()
- * BPF helper to access bpf_cookie value"), before by a constant in a copy of the program. */
+/*
+ * Returns the function's tag. Since 5.15 (7adfc6c9b315, "bpf: Add bpf_get_attach_cookie() BPF
+ * helper to access bpf_cookie value") it is the cookie. Before, it is a constant in a copy of the
+ * program.
+ */
 static __always_inline u64 probe_tag(void *ctx)
 {
 	return cfg.has_cookies ? bpf_get_attach_cookie(ctx) : patched_constant(TAG_MARK);
 }
 
-/* Whether a call of a function that opens sessions may open one. */
+/* Returns whether a call of an entry function may open a session. */
 static __always_inline bool may_open(void)
 {
 	return ready && in_scope();
 }
 
 /*
- * Nearly every call is told apart from those of interest by the first few instructions of a
- * program; what follows is in functions, so that these few need not save registers nor clear the
- * stack.
+ * The first few instructions of a program reject nearly every call. The rest is in functions that
+ * are not inlined, so that these few instructions need not save registers or clear the stack.
  */
 
 static __always_inline u64 start_call(struct call *call, u64 tag, u64 task, u64 may_open)
@@ -52,9 +57,9 @@ static __always_inline u64 start_call(struct call *call, u64 tag, u64 task, u64 
 }
 
 /*
- * What it takes to open a session, and to send it when it ends, is in functions of its own: of the
- * programs of functions that do neither it is no part, because the branches to it are closed, and
- * what is behind them left out, before they are loaded (src/bpf/specialize).
+ * The code that opens sessions, and sends them when they end, is in functions of its own. Programs
+ * that need neither do not contain it: their branches to it are folded, and the unreachable code is
+ * removed, before they are loaded (src/bpf/specialize).
  */
 static __noinline u64 opening_call_starts(struct call *call, u64 tag, u64 task, u64 may_open)
 {
@@ -66,8 +71,11 @@ static __noinline u64 inner_call_starts(struct call *call, u64 tag, u64 task)
 	return start_call(call, tag, task, false);
 }
 
-/* A call that may be of interest. Returns what its return has to bring along, 0 if it is not.
- * `opens`: its function may open sessions; `may_open`: so may this call. */
+/*
+ * Handles a call that may be of interest. `opens` is true if the program's functions may open
+ * sessions, `may_open` if this call may. Returns the token that the return must present, or 0 if
+ * the call is not tracked.
+ */
 static __always_inline u64 call_starts(struct call *call, u64 tag, u64 task, bool opens,
 				       u64 may_open)
 {
@@ -105,7 +113,9 @@ static __noinline void inner_call_of_token_ends(struct call *call, u64 token)
 	end_call_of_token(call, token, false);
 }
 
-/* A return that says which call it belongs to. `opens`: its function may have opened the session.
+/*
+ * Handles a return that presents the token of its call. `opens` is true if the function may have
+ * opened the session.
  */
 static __always_inline void call_with_token_ends(struct call *call, u64 token, bool opens)
 {
@@ -140,7 +150,7 @@ static __noinline void inner_call_ends(struct call *call, u64 task)
 	end_call(call, task, false);
 }
 
-/* A return that does not: its stack pointer and function tell. */
+/* Handles a return without a token. The call is found by stack pointer and function. */
 static __always_inline void call_ends(struct call *call, u64 task, bool opens)
 {
 	if (opens)

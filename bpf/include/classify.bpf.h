@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One returned value → a code: 0 success, negative -errno, positive any other failure. */
+/*
+ * Classifies a returned value. The code is 0 for success, -errno, or a positive number for another
+ * failure: CODE_NULL, or CODE_STATUS and a status.
+ */
 #ifndef RETSNOOP_CLASSIFY_H
 #define RETSNOOP_CLASSIFY_H
 
 #define CODE_NULL 1
 #define CODE_STATUS 0x10000
 
-/* VM_FAULT_OOM, SIGBUS, HWPOISON, HWPOISON_LARGE, SIGSEGV; FALLBACK is no failure. */
+/* VM_FAULT_OOM, SIGBUS, HWPOISON, HWPOISON_LARGE, SIGSEGV. VM_FAULT_FALLBACK is not a failure. */
 #define VM_FAULT_FAILED (0x1 | 0x2 | 0x10 | 0x20 | 0x40)
 
 static s32 errno_code(s64 value)

@@ -1,31 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Everything user space decides before load, in one struct: unused branches are pruned.
+/*
+ * All settings that are fixed before programs are loaded, in one constant struct: branches that a
+ * setting disables are removed.
  *
- * What other programs leave to libbpf (CO-RE, kernel symbols) is in here, too: user space has
- * read the kernel's BTF for itself, and libbpf reading it once more takes longer than all the
- * rest of loading. */
+ * It includes what other programs leave to libbpf (CO-RE relocations, kernel symbols). User space
+ * has parsed the kernel's BTF already. If libbpf parsed it once more, this would take longer than
+ * all other work of loading.
+ */
 #ifndef RETSNOOP_CONFIG_H
 #define RETSNOOP_CONFIG_H
 
-/* By what a task is in scope; thread names have a map of their own. */
+/* The attribute of a task that a scope rule matches. Thread names have a map of their own. */
 enum scope_kind {
-	SCOPE_PID = 0, /* thread group */
+	SCOPE_PID = 0, /* process id (thread group id) */
 	SCOPE_UID = 1,
 	SCOPE_GID = 2,
-	SCOPE_CGROUP = 3, /* each cgroup of the subtrees is in the map */
+	SCOPE_CGROUP = 3, /* the map holds every cgroup of the subtrees */
 	SCOPE_MNTNS = 4,
 	SCOPE_PIDNS = 5,
 	SCOPE_NETNS = 6,
 	SCOPE_KINDS = 7,
 };
 
-/* Rules of a kind. Allowed 0: all are. Both 0: the kind costs nothing, its branches are pruned. */
+/*
+ * Numbers of rules of one kind. Without allow rules, everything that is not denied is allowed. If
+ * both are 0, the check of this kind is removed and costs nothing.
+ */
 struct scope_rules {
 	__u32 allowed;
 	__u32 denied;
 };
 
-/* Offsets of members, in bytes. */
+/* Offsets of members, in bytes. Names consist of struct and member. */
 struct task_layout {
 	__u32 task_group_leader;
 	__u32 task_comm;
@@ -33,7 +39,7 @@ struct task_layout {
 	__u32 task_signal;
 	__u32 signal_live; /* threads that have not exited */
 	__u32 task_thread_pid;
-	__u32 task_cred; /* the effective one */
+	__u32 task_cred; /* effective credentials */
 	__u32 cred_euid;
 	__u32 cred_egid;
 	__u32 pid_level;
@@ -47,20 +53,20 @@ struct task_layout {
 	__u32 cgroup_parent; /* of self.parent in struct cgroup */
 	__u32 cgroup_node;
 	__u32 cgroup_root;
-	__u32 root_hierarchy; /* 0: the unified one */
+	__u32 root_hierarchy; /* 0: the unified hierarchy */
 	__u32 node_id;
 };
 
 struct config {
-	__u64 longer_ns; /* sessions shorter than this are not shown; 0: all */
-	__u64 preempt_count; /* per-CPU address of preempt_count where BTF lacks it, else 0 */
-	__u64 per_cpu_offset; /* address of __per_cpu_offset[], with the above */
-	__u32 has_preempt_var; /* BTF has the per-CPU variable: it is loaded by its id */
+	__u64 longer_ns; /* shorter sessions are not shown; 0: no limit */
+	__u64 preempt_count; /* per-CPU address of preempt_count if BTF lacks it, else 0 */
+	__u64 per_cpu_offset; /* address of __per_cpu_offset[], used with preempt_count */
+	__u32 has_preempt_var; /* BTF has the per-CPU variable, and it is loaded by its id */
 	__u32 preempt_offset; /* of preempt_count in that variable */
 	struct task_layout at;
-	__u32 max_depth; /* calls beyond it are counted, not recorded; at most MAX_DEPTH */
-	__u32 own_tgid; /* our own process opens no sessions */
-	__u32 show_success; /* sessions that succeed are shown too */
+	__u32 max_depth; /* deeper calls are counted, not recorded; at most MAX_DEPTH */
+	__u32 own_tgid; /* our own process, which opens no sessions */
+	__u32 show_success; /* successful sessions are shown, too */
 	struct scope_rules rules[SCOPE_KINDS];
 	struct scope_rules comm_rules;
 	__u32 has_any_errors; /* see filter.bpf.h */
@@ -70,7 +76,7 @@ struct config {
 	__u32 has_task_btf; /* bpf_get_current_task_btf() exists: since 5.11 (3ca1032ab7ab) */
 	__u32 finds_types_fast; /* see fill_who_by_type() */
 	__u32 hardirq_mask; /* bits of preempt_count that count hardirqs */
-	__u32 nmi_mask; /* and those that count NMIs */
+	__u32 nmi_mask; /* bits of preempt_count that count NMIs */
 	__u32 stack_size; /* THREAD_SIZE: stacks of tasks are aligned to it */
 };
 

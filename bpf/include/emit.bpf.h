@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Sending what a finished session has to tell. */
+/* Sends the records of a finished session. */
 #ifndef RETSNOOP_EMIT_H
 #define RETSNOOP_EMIT_H
 
 static long send(struct session *session, struct rec_hdr *hdr, u32 size, u32 max)
 {
-	if (size > max) /* cannot be; the verifier does not know */
+	if (size > max) /* never true, but the verifier does not know */
 		size = max;
 	hdr->session = session->out.hdr.session;
 	hdr->cpu = bpf_get_smp_processor_id();
@@ -39,14 +39,19 @@ static void send_stacks(struct session *session)
 		struct rec_stack *stack = &session->stacks[i];
 		u32 kind = i / MAX_STACKS_OF_KIND;
 		u32 number = stack->capture & 0xff;
-		/* Others were given up again with the successful call they were taken in, or are of
-		 * another session, or were never taken. */
+		/*
+		 * The other elements were discarded with the successful call in which they were
+		 * captured, belong to an earlier session, or were never used.
+		 */
 		if (number && last_capture(session, kind) - number < MAX_STACKS_OF_KIND)
 			send_stack(session, stack);
 	}
 }
 
-/* Who it is: the name of its process, and, in words of others, its namespaces and its ids there. */
+/*
+ * Fills in the identity of the task: the name of its process, its namespaces, and its ids in its
+ * own PID namespace. Reads memory by bpf_probe_read_kernel().
+ */
 static __always_inline void fill_who_by_copying(struct session *session)
 {
 	struct rec_session *out = &session->out;
@@ -65,8 +70,11 @@ static __always_inline void fill_who_by_copying(struct session *session)
 	context->ns_tgid = innermost_id(read_word(leader + cfg.at.task_thread_pid));
 }
 
-/* A task's id in its own PID namespace. By type an element is found by a constant only, so it is
- * that of the first of all namespaces, or copied. */
+/*
+ * Returns a task's id in its own PID namespace. With typed pointers, the verifier allows only
+ * constant indices. So only the id in the first PID namespace is read by type; deeper ones are
+ * copied.
+ */
 static __always_inline u32 innermost_id_by_type(void *task, u64 task_address)
 {
 	void *pid = *(void **)(task + cfg.at.task_thread_pid);
@@ -78,10 +86,13 @@ static __always_inline u32 innermost_id_by_type(void *task, u64 task_address)
 	return innermost_id(read_word(task_address + cfg.at.task_thread_pid));
 }
 
-/* The same; a session that is shown takes 1,500 instructions less. But for each pointer that is
- * followed the verifier looks for a type by name. It searches by halves since 7.0 (8c3070e159ba,
- * "btf: Optimize type lookup with binary search"), where types are sorted. Before, it goes through
- * all of them, and a start takes 60 ms more (measured on 6.12). */
+/*
+ * Does the same as fill_who_by_copying(), with loads by type. This saves 1,500 instructions for
+ * each session that is shown. But the verifier looks up a type by name for each pointer that is
+ * followed. Since 7.0 (8c3070e159ba, "btf: Optimize type lookup with binary search") this is a
+ * binary search, if the types are sorted. Before, it is a linear search, and the start of a run
+ * takes 60 ms longer (measured on 6.12). So cfg.finds_types_fast selects this variant.
+ */
 static __always_inline void fill_who_by_type(struct session *session)
 {
 	struct rec_session *out = &session->out;
@@ -123,7 +134,7 @@ static bool send_session(struct session *session)
 		fill_who_by_type(session);
 	else
 		fill_who_by_copying(session);
-	/* An interrupt is nobody's: whom it interrupted has nothing to do with it. */
+	/* An interrupt does not belong to the task that it interrupted. */
 	if (out->lane == LANE_TASK)
 		send_context(session);
 	send_stacks(session);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The wire format: what the kernel side sends through the ring buffer.
+ * The wire format of what the kernel side sends through the ring buffer.
  *
- * Fixed-width integers, no implicit padding, sizes asserted here and in src/bpf/wire.rs
- * (whose types libbpf-cargo generates from this file's BTF). A session sends its context and its
- * stacks first and then one rec_session that refers to them by capture number.
+ * Integers have fixed widths, and there is no implicit padding. Sizes are asserted here and in
+ * src/bpf/wire.rs, whose types libbpf-cargo generates from this file's BTF. A session first sends
+ * its context and its stacks. The rec_session follows, and refers to the stacks by capture number.
  */
 #ifndef RETSNOOP_EVENTS_H
 #define RETSNOOP_EVENTS_H
@@ -24,19 +24,23 @@ enum cgroup_event {
 	CGROUP_RENAMED = 3,
 };
 
-/* How a result is judged; chosen per function in user space from its BTF type. */
+/*
+ * How a result is classified. User space chooses the class of each function by its BTF return type.
+ */
 enum result_class {
-	CLASS_NEVER = 0, /* void, bool, unsigned */
+	CLASS_NEVER = 0, /* never fails: void, bool, unsigned */
 	CLASS_POINTER = 1, /* NULL or ERR_PTR */
-	CLASS_S8 = 2, /* -1..-4095 in so many bits */
+	CLASS_S8 = 2, /* -1 to -4095, as an integer of this width */
 	CLASS_S16 = 3,
 	CLASS_S32 = 4,
-	CLASS_S64 = 5, /* also errno in an unsigned long */
-	CLASS_BLK_STATUS = 6, /* any u8 but 0 */
+	CLASS_S64 = 5, /* also an errno in an unsigned long */
+	CLASS_BLK_STATUS = 6, /* any u8 except 0 */
 	CLASS_VM_FAULT = 7, /* VM_FAULT_ERROR bits */
-	CLASS_UNKNOWN = 8, /* no type: errno-like in 64 or in 32 bits */
-	/* With any of them: a request's handler. Its failure is an answer to read, so it counts
-	 * though its callers succeed. */
+	CLASS_UNKNOWN = 8, /* type not known: an errno in 64 or in 32 bits */
+	/*
+	 * A flag, for handlers of requests. The failure is sent to the requester as an answer. So
+	 * it counts, even if the handler's callers succeed.
+	 */
 	CLASS_ANSWERS = 0x80,
 };
 
@@ -60,38 +64,38 @@ struct rec_hdr {
 	__u32 kind;
 	__u32 cpu;
 	__u64 session;
-	__u32 seq; /* of the session's records, from 0: a gap is a lost record */
+	__u32 seq; /* number of the record in its session, from 0: a gap is a lost record */
 	__u32 reserved;
 };
 _Static_assert(sizeof(struct rec_hdr) == 24, "wire");
 
 struct rec_stack {
 	struct rec_hdr hdr;
-	__u32 capture; /* number of this stack in its session, from 1 */
+	__u32 capture; /* see capture.bpf.h; unique in its session */
 	__u32 n_addrs;
 	__u64 addrs[MAX_STACK]; /* innermost first; only n_addrs of them are sent */
 };
 _Static_assert(sizeof(struct rec_stack) == 24 + 8 + 8 * MAX_STACK, "wire");
 
-/* What a session's task is a part of; sent before its session. */
+/* The workload of a session's task. Sent before its session. */
 struct rec_context {
 	struct rec_hdr hdr;
 	__u64 cgroup; /* id in the unified hierarchy */
-	__u32 mntns; /* inode numbers; 0: unknown */
+	__u32 mntns; /* namespaces by inode number; 0: unknown */
 	__u32 pidns;
 	__u32 netns;
-	__u32 level; /* PID namespaces above its own */
-	__u32 ns_tgid; /* its ids in its own PID namespace */
+	__u32 level; /* number of PID namespaces above its own */
+	__u32 ns_tgid; /* ids in its own PID namespace */
 	__u32 ns_tid;
 };
 _Static_assert(sizeof(struct rec_context) == 56, "wire");
 
-/* A cgroup came or went. Belongs to no session. */
+/* A cgroup was created or removed. Belongs to no session. */
 struct rec_cgroup {
 	struct rec_hdr hdr;
 	__u64 id;
 	__u32 event; /* enum cgroup_event */
-	__u32 len; /* of the path that are sent, with its NUL */
+	__u32 len; /* bytes of the path that are sent, including the NUL */
 	__u8 path[MAX_CGROUP_PATH];
 };
 _Static_assert(sizeof(struct rec_cgroup) == 40 + MAX_CGROUP_PATH, "wire");
@@ -100,14 +104,14 @@ struct call_rec {
 	__u64 started_ns;
 	__u64 duration_ns;
 	__u64 result;
-	__u64 call_site; /* return address of the call; 0 where the back end cannot tell */
+	__u64 call_site; /* return address of the call; 0 if the back end does not know it */
 	__u32 func;
-	__u32 seq; /* order of the calls' starts within the session */
+	__u32 seq; /* order of the calls' starts in the session */
 	__u32 repeats;
-	__u32 capture; /* stack taken at this call's failure, 0 if none */
+	__u32 capture; /* stack captured at this call's failure, 0 if none */
 	__u16 depth;
 	__u16 flags; /* enum call_flags */
-	__u32 place; /* lower half of the function's address, where only a call tells it; else 0 */
+	__u32 place; /* low half of the function's address, if only a call reveals it; else 0 */
 };
 _Static_assert(sizeof(struct call_rec) == 56, "wire");
 
@@ -126,10 +130,10 @@ struct rec_session {
 	__u32 unmatched_returns;
 	__u32 missing_stacks;
 	__u32 n_calls; /* elements of calls[] that are sent */
-	__u32 peak; /* the valid ones are calls[i % MAX_CALLS] for peak - MAX_CALLS <= i < top */
+	__u32 peak; /* valid: calls[i % MAX_CALLS] for peak - MAX_CALLS <= i < top */
 	__u32 top;
-	__u32 cut; /* records given up of what was called after a failure */
-	struct call_rec calls[MAX_CALLS]; /* in the order in which they ended */
+	__u32 cut; /* records discarded of calls after a failure: see make_room() */
+	struct call_rec calls[MAX_CALLS]; /* in the order in which the calls ended */
 };
 _Static_assert(sizeof(struct rec_session) == 24 + 16 + 8 + 32 + 40 + 56 * MAX_CALLS, "wire");
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Scope: whose calls open a session. Decided here, once, and never again on the way out. Kinds of
- * rules are joined by "and", the rules of one kind by "or". */
+/*
+ * Scope: in which tasks entry functions open sessions. It is checked once, when a session would
+ * open, and not again at its end. A task must match the rules of every kind; of the rules of one
+ * kind, one must match.
+ */
 #ifndef RETSNOOP_FILTER_H
 #define RETSNOOP_FILTER_H
 
@@ -19,7 +22,7 @@ static __always_inline bool rule_allows(const u32 *rule, u32 n_allowed)
 	return rule ? *rule == SCOPE_ALLOW : !n_allowed;
 }
 
-/* The same in src/bpf/scope.rs. */
+/* scope_mark() in src/bpf/scope.rs has the same hash function. */
 static __always_inline u32 *scope_mark(enum scope_kind kind, u64 id)
 {
 	u32 hash = ((u32)id + (u32)kind * 0x2545f491U) * 0x9e3779b1U;
@@ -27,8 +30,10 @@ static __always_inline u32 *scope_mark(enum scope_kind kind, u64 id)
 	return (u32 *)&scope_marks[hash >> (32 - SCOPE_MARK_BITS)];
 }
 
-/* Few tasks are named by a rule, and a mark says of nearly all others that they are not: the exact
- * look-up costs ten times as much. */
+/*
+ * Few tasks are named by a rule. For nearly all others the mark is 0, which answers without the
+ * map. The lookup in the map costs ten times as much.
+ */
 static __always_inline bool id_in_scope(enum scope_kind kind, u64 id)
 {
 	struct scope_key key = {.id = id, .kind = kind};
@@ -47,10 +52,16 @@ static __always_inline bool pid_in_scope(void)
 	return !has_rules(&cfg.rules[SCOPE_PID]) || id_in_scope(SCOPE_PID, tgid);
 }
 
-/* Loads that the verifier follows by type cost an instruction each, and read 0 through a null
- * pointer; a helper that copies costs a hundred. */
+/*
+ * The functions below read members in two ways. Loads by type, which the verifier checks, cost one
+ * instruction each, and read 0 through a null pointer. Without BTF for the current task, a helper
+ * copies each value, which costs a hundred instructions.
+ */
 
-/* Effective ids, as the host counts. bpf_get_current_uid_gid() has the real ones. */
+/*
+ * Returns an effective id, as the initial user namespace numbers it. bpf_get_current_uid_gid() has
+ * the real ids only.
+ */
 static __always_inline u32 current_id(u32 member)
 {
 	void *task, *cred;
@@ -126,7 +137,7 @@ static __always_inline u32 current_pidns(void)
 		ns_by_type = *(void **)(by_type + cfg.at.pid_numbers + UPID_NS);
 		return ns_by_type ? *(u32 *)(ns_by_type + cfg.at.pidns_inum) : 0;
 	}
-	/* By type, an element is found by a constant only. */
+	/* With typed pointers, the verifier allows only constant indices. */
 	pid = read_word(bpf_get_current_task() + cfg.at.task_thread_pid);
 	at = pid + cfg.at.pid_numbers + UPID_SIZE * (u64)level + UPID_NS;
 	ns = read_word(at);
@@ -138,7 +149,7 @@ static __always_inline bool pidns_in_scope(void)
 	return !has_rules(&cfg.rules[SCOPE_PIDNS]) || id_in_scope(SCOPE_PIDNS, current_pidns());
 }
 
-/* The same in src/bpf/scope.rs. */
+/* comm_bit() in src/bpf/scope.rs has the same hash function. */
 static __always_inline u32 comm_bit(const struct comm_key *key)
 {
 	u64 folded = (key->words[0] ^ key->words[1] * 31) * 0x9e3779b97f4a7c15ULL;
@@ -149,14 +160,19 @@ static __always_inline u32 comm_bit(const struct comm_key *key)
 #define LOW_BITS 0x0101010101010101ULL
 #define HIGH_BITS 0x8080808080808080ULL
 
-/* The high bits of the bytes that are zero; exact for the lowest of them. */
+/*
+ * Returns a word that has the high bit of each zero byte set. Only the lowest of these bits is
+ * exact: bytes above it may be marked wrongly.
+ */
 static __always_inline u64 zero_bytes(u64 word)
 {
 	return (word - LOW_BITS) & ~word & HIGH_BITS;
 }
 
-/* A string's word without what follows its end: kernels before 5.17 (06c5088aeeda, "fs/exec:
- * replace strlcpy with strscpy_pad in __set_task_comm") leave a part of the name before there. */
+/*
+ * Clears the bytes after the end of a string. Kernels before 5.17 (06c5088aeeda, "fs/exec: replace
+ * strlcpy with strscpy_pad in __set_task_comm") leave a part of the previous name there.
+ */
 static __always_inline u64 ended(u64 word, u64 zeroes)
 {
 	return zeroes ? word & (((zeroes & -zeroes) >> 7) - 1) : word;
@@ -193,7 +209,7 @@ static __always_inline bool comm_in_scope(void)
 	return rule_allows(bpf_map_lookup_elem(&comms, &key), cfg.comm_rules.allowed);
 }
 
-/* The cheapest first. */
+/* The cheapest checks come first. */
 static __always_inline bool in_scope(void)
 {
 	return pid_in_scope() && user_in_scope() && cgroup_in_scope() && mntns_in_scope() &&
@@ -201,13 +217,14 @@ static __always_inline bool in_scope(void)
 }
 
 /*
- * -x, -X and --any-error. User space looks at the chain; what can be told without it is decided
- * here, before anything is sent. -x and -X mean the entry function's own result. Where that is no
- * failure (a request was answered, or the function returns nothing) the first failure on the chain
- * counts, which is not known here: then a session is left out only if nothing in it failed so.
+ * -x, -X and --any-error. User space applies them to the chain. What can be decided without the
+ * chain is decided here, before anything is sent. -x and -X are about the entry function's own
+ * result. If that is no failure (a request was answered, or the function returns nothing), the
+ * first failure on the chain counts instead, which is not known here. Then -x leaves out a session
+ * only if no call in it failed with a wanted error.
  */
 
-/* By errno; bit 0 is NULL. */
+/* Bit sets, indexed by errno; bit 0 is NULL. */
 const volatile u64 any_errors[(MAX_ERRNO + 1) / 64] = {};
 const volatile u64 only_errors[(MAX_ERRNO + 1) / 64] = {};
 const volatile u64 never_errors[(MAX_ERRNO + 1) / 64] = {};
@@ -216,7 +233,10 @@ static __always_inline bool error_is_among(const volatile u64 *errors, s32 code)
 {
 	u32 index = code == CODE_NULL ? 0 : -code;
 
-	/* A call that succeeds has no error, though what it asked for may have failed. */
+	/*
+	 * A successful call has no error code, although the request that it handled may have
+	 * failed.
+	 */
 	if (!code)
 		return false;
 	return index <= MAX_ERRNO && (errors[(index >> 6) & (MAX_ERRNO / 64)] >> (index & 63)) & 1;
@@ -227,7 +247,7 @@ static __always_inline bool is_wanted_error(s32 code)
 	return cfg.has_only_errors && error_is_among(only_errors, code);
 }
 
-/* Bits of session.wanted_errors: a call failed with an error of these. */
+/* Bits of session.wanted_errors: a call has failed with an error of -x, or of --any-error. */
 enum wanted {
 	WANTED_ONLY = 1,
 	WANTED_ANY = 2,

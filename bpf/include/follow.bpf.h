@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Rules that come and go with processes and cgroups: a child has its parent's, and so has a cgroup
- * that is made inside of one. */
+/*
+ * Scope rules that follow processes and cgroups: a child process inherits its parent's rule, and a
+ * new cgroup inherits the rule of the cgroup that it is created in.
+ */
 #ifndef RETSNOOP_FOLLOW_H
 #define RETSNOOP_FOLLOW_H
 
@@ -15,7 +17,7 @@ static void add_rule(enum scope_kind kind, u64 id, u32 rule)
 {
 	struct scope_key key = {.id = id, .kind = kind};
 
-	/* The mark first: a rule without one would not be found. */
+	/* Increment the mark first: lookups ignore a rule without a mark. */
 	__sync_fetch_and_add(scope_mark(kind, id), 1);
 	if (bpf_map_update_elem(&scope, &key, &rule, BPF_NOEXIST)) {
 		__sync_fetch_and_add(scope_mark(kind, id), -1);
@@ -28,7 +30,7 @@ static void remove_rule(enum scope_kind kind, u64 id)
 {
 	struct scope_key key = {.id = id, .kind = kind};
 
-	/* Whoever removes it, and nobody else, takes the mark back. */
+	/* Only the caller whose deletion succeeds decrements the mark. */
 	if (!bpf_map_delete_elem(&scope, &key))
 		__sync_fetch_and_add(scope_mark(kind, id), -1);
 }
@@ -46,12 +48,15 @@ static __always_inline void follow_fork(u64 parent, u64 child)
 	u32 from = read_half(parent + cfg.at.task_tgid);
 	u32 to = read_half(child + cfg.at.task_tgid);
 
-	/* A thread is in its process's scope already. */
+	/* This is a new thread. Its process has the rule already. */
 	if (from != to)
 		follow_child(from, to);
 }
 
-/* The command runs: what it took to find it along $PATH is not of it. */
+/*
+ * The command has started. Calls before that, such as those of the search along $PATH, are not part
+ * of it.
+ */
 static __always_inline void follow_exec(void)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
@@ -61,7 +66,9 @@ static __always_inline void follow_exec(void)
 		*rule = SCOPE_ALLOW;
 }
 
-/* With its last thread a process is gone, and its number may be given to another one. */
+/*
+ * Removes the rule of a process when its last thread exits: the id may be given to another process.
+ */
 static __always_inline void follow_exit(void)
 {
 	u64 task = bpf_get_current_task();
@@ -81,7 +88,7 @@ static u64 cgroup_id_of(u64 cgroup)
 	return node ? read_word(node + cfg.at.node_id) : 0;
 }
 
-/* Those of other hierarchies have ids that may be the same. */
+/* Ids of cgroups of the legacy hierarchies may be equal to ids of the unified one. */
 static bool is_unified(u64 cgroup)
 {
 	u64 root = read_word(cgroup + cfg.at.cgroup_root);
@@ -93,8 +100,10 @@ static bool is_unified(u64 cgroup)
 #define BPF_RB_AVAIL_DATA 0
 #define BPF_RB_RING_SIZE 1
 
-/* Anybody who was given a control group may make and remove others all the time: sessions have half
- * of the ring buffer for themselves. */
+/*
+ * Returns whether the ring buffer is less than half full. Users to whom a cgroup is delegated can
+ * create and remove cgroups all the time. So half of the ring buffer is reserved for sessions.
+ */
 static __always_inline bool ring_has_room(void)
 {
 	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) * 2 <
@@ -132,13 +141,19 @@ static __always_inline void follow_mkdir(u64 cgroup, const char *path)
 
 	if (!id || !is_unified(cgroup))
 		return;
-	/* `self` is the first member: a pointer to it is one to the cgroup. */
+	/*
+	 * `self` is the first member of struct cgroup, so a pointer to it is a pointer to the
+	 * cgroup.
+	 */
 	rule = rule_of(SCOPE_CGROUP, cgroup_id_of(parent));
 	if (rule)
 		add_rule(SCOPE_CGROUP, id, *rule);
 	if (report_cgroup(id, path, CGROUP_MADE))
 		return;
-	/* Perhaps a container's that is wanted, or one that is not wanted in one that is. */
+	/*
+	 * The cgroup may belong to a container that is wanted, or to a denied one inside a wanted
+	 * one.
+	 */
 	if (!rule || cfg.rules[SCOPE_CGROUP].denied)
 		__sync_fetch_and_add(&cgroups_unreported, 1);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Keeps our programs out of what our programs call. The kernel keeps a kprobe program out of kprobe
- * programs, and since 5.12 (ca06f55b9002, "bpf: Add per-program recursion prevention mechanism") a
- * trampoline's program out of itself. But trampolines run inside helpers that other programs of
- * ours call, and kprobe programs run inside those of trampolines. A run with one such back end
- * alone does without the guard.
+ * Recursion guard. It keeps our programs from running inside kernel functions that our programs
+ * call.
+ *
+ * The kernel does not run a kprobe program inside another kprobe program. Since 5.12 (ca06f55b9002,
+ * "bpf: Add per-program recursion prevention mechanism") it does not run a trampoline's program
+ * inside itself. But trampolines run inside helpers that our other programs call, and kprobe
+ * programs run inside helpers that programs of trampolines call. A run with kprobe programs only,
+ * or with a single program of trampolines, does not use the guard.
  */
 #ifndef RETSNOOP_GUARD_H
 #define RETSNOOP_GUARD_H
@@ -13,19 +16,25 @@ struct guard {
 	u64 saved;
 };
 
-/* Per CPU, without a lock. What may come in between on this CPU is an interrupt, whose program puts
- * back what it found, or, where the kernel preempts programs of trampolines, another task: its key
- * differs, so that it enters, and puts back ours. We then find ours or, if we have moved on, a key
- * that is nobody's any more: a call of that task is let in once that should not be, or the other
- * way round. Sessions do not depend on it, only on their own task. */
+/*
+ * Returns the guard of this CPU. It needs no lock. An interrupt may occur at any point, but its
+ * program restores the value that it found. If the kernel preempts programs of trampolines, another
+ * task may run in between: it has another key, so it enters, and restores ours later. We then find
+ * our key, or, if we have migrated, a key of a task that has left. In the latter case one call may
+ * be let in wrongly, or rejected wrongly. Sessions are not corrupted, because each belongs to one
+ * task.
+ */
 static __always_inline u64 *guard_of_cpu(void)
 {
 	return &guards[bpf_get_smp_processor_id() & (MAX_CPUS - 1)];
 }
 
-/* Who runs on a CPU's top: an interrupt on top of our program is another one, and may enter. What
- * is kept until the guard is left is a number that the verifier knows nothing of, whether there is
- * a guard or not: else it goes through all that lies between twice. */
+/*
+ * Enters the guard for the context with this key. Returns false if the context is inside already.
+ * An interrupt has a key of its own and is not blocked. The saved value is written and read through
+ * volatile, so that the verifier knows nothing of it, whether the guard is used or not. Otherwise
+ * the verifier explores everything until leave_guard() twice.
+ */
 static __always_inline bool enter_guard(struct guard *guard, u64 key)
 {
 	u64 *of_cpu = guard_of_cpu();
@@ -39,8 +48,10 @@ static __always_inline bool enter_guard(struct guard *guard, u64 key)
 	return true;
 }
 
-/* `guarded` is set before programs are attached that need it, and stays: who entered without puts
- * back what was there. */
+/*
+ * Leaves the guard. User space sets `guarded` before it attaches programs that need the guard, and
+ * never resets it. A program that entered while it was 0 restores the value that it found.
+ */
 static __always_inline void leave_guard(struct guard *guard)
 {
 	if (guarded)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How often each traced function is called, by whomever: what the governor (src/app/governor.rs)
- * decides by. Every 61st call on a CPU is counted, as 61: so a call costs a decrement, and only
- * the counted ones ask which function they are of. A prime, because calls that come in a cycle of
- * its length are rarer than those in cycles of any power of two.
+ * How often each traced function is called, in all tasks. The governor (src/app/governor.rs)
+ * decides by these numbers. Every 61st call on a CPU is counted, as 61 calls. So a call costs only
+ * a decrement, and the function's tag is read only for counted calls. The period is a prime,
+ * because periodic sequences of calls rarely have a length that is a multiple of 61, while
+ * multiples of a power of two are common.
  *
- * Also whether anybody reads: user space says once in a while that it is alive, and where it has
- * not for a while no session opens.
+ * Also records whether user space still reads: it regularly extends a deadline, and after the
+ * deadline no session opens.
  */
 #ifndef RETSNOOP_HITS_H
 #define RETSNOOP_HITS_H
@@ -14,13 +15,13 @@
 #define HIT_PERIOD 61
 
 struct hits {
-	u32 calls; /* all, wrapping */
-	u32 inside; /* those in tasks that have a session, or open one */
+	u32 calls; /* all calls; wraps around */
+	u32 inside; /* calls in tasks that have a session or open one; wraps around */
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* number of functions: set by user space */
+	__uint(max_entries, 1); /* number of functions, set by user space */
 	__type(key, u32);
 	__type(value, struct hits);
 } hits SEC(".maps");
@@ -29,10 +30,10 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, u64); /* until when user space counts as alive (CLOCK_MONOTONIC) */
+	__type(value, u64); /* deadline of user space's sign of life, CLOCK_MONOTONIC */
 } alive SEC(".maps");
 
-/* A cache line each: CPUs must not wait for one another. */
+/* One cache line for each CPU, which prevents false sharing. */
 struct tick {
 	u32 left;
 	u32 padding[15];
@@ -40,8 +41,10 @@ struct tick {
 
 struct tick ticks[MAX_CPUS] = {};
 
-/* Per CPU, without a lock: an interrupt or a task in between may count one call twice or not at
- * all, which is within what sampling misses anyway. */
+/*
+ * Returns whether this call is counted. The counter of a CPU needs no lock: an interrupt or another
+ * task in between may count one call twice or not at all, which is less than the error of sampling.
+ */
 static __always_inline bool is_sampled(void)
 {
 	volatile u32 *left = &ticks[bpf_get_smp_processor_id() & (MAX_CPUS - 1)].left;

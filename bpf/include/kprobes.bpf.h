@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Programs of kprobes: kprobe.session, kprobe.multi, single kprobes. */
+/* Programs for kprobe.session, kprobe.multi and single kprobes. */
 #ifndef RETSNOOP_KPROBES_H
 #define RETSNOOP_KPROBES_H
 
 /*
- * Tags of functions that were called lately, by address. The kernel searches a link's cookies by
- * halves, which takes as long as all else that is done for a call inside of a session.
+ * A cache of the tags of recently called functions, indexed by address. Without it,
+ * bpf_get_attach_cookie() does a binary search over the link's addresses. This takes as long as
+ * everything else that is done for a call inside a session.
  */
 #define TAG_CACHE_BITS 11
 #define CACHED_FUNC_BITS 24
 #define CACHED_FUNC_MASK ((1U << CACHED_FUNC_BITS) - 1)
 
-/* One word, or CPUs would see the halves of two: the low half of the address (the upper one has
- * all bits set, in the kernel and its modules), the function's class and id. */
+/*
+ * An entry is a single word, so that a CPU never sees halves of two entries. It holds the low 32
+ * bits of the address (in the kernel and its modules the upper 32 bits are all ones), the
+ * function's class (8 bits) and its id (24 bits).
+ */
 u64 tag_cache[1 << TAG_CACHE_BITS] = {};
 
 static __noinline u64 session_tag(struct pt_regs *ctx)
@@ -41,9 +45,13 @@ static __noinline void session_call_ends(struct pt_regs *ctx, bool opens)
 	call_with_token_ends(&call, *session_cookie(ctx), opens);
 }
 
-/* To take functions out of a running trace, user space attaches a copy of the program to the others
- * before it detaches this one. Meanwhile both are run at each call, and one of them looks away.
- * Returns are of the program that saw the call. */
+/*
+ * The generation of the program copy that handles calls. To detach functions while tracing, user
+ * space first attaches a new copy of the program, with the next generation, to the remaining
+ * functions. Then it sets this variable and closes the old link. In between, the kernel runs both
+ * copies at each call. The copy whose generation does not match ignores the call. The copy that has
+ * handled the call handles the return, too.
+ */
 volatile u32 program_generation = 0;
 
 static __always_inline bool is_current_generation(void)
@@ -69,11 +77,14 @@ enum opens {
 
 #define IS_BLOCK_OF_ENTRY(block, n) ((block) == patched_constant(ENTRY_BLOCK_MARK + (n)))
 
-/* Whether this function is one of the few that open sessions. Its cookie would tell, too, but
- * asking for it is a search among all functions' addresses. A program runs a few bytes behind the
- * first of its function, so functions are told by their blocks of 16 bytes: user space has seen to
- * it that no other function begins in one of these. That it is none is found out by a bit for each
- * 64th. Where a kernel reports another place, is_unrecognized() finds it out. */
+/*
+ * Returns whether the called function is an entry function. The cookie would tell as well, but
+ * reading it is a search among all addresses of the link. The reported ip is a few bytes after the
+ * function's first byte, so a function is identified by its block of 16 bytes (`ip >> 4`). User
+ * space has checked that no other function begins in one of these blocks. A Bloom filter of 64
+ * bits, indexed by `block & 63`, rejects most calls with one comparison. Should a kernel report an
+ * ip further in, is_unrecognized() notices it.
+ */
 static __always_inline bool is_entry(struct pt_regs *ctx)
 {
 	u64 block = regs_instruction_pointer(ctx) >> 4;
@@ -86,9 +97,11 @@ static __always_inline bool is_entry(struct pt_regs *ctx)
 	       IS_BLOCK_OF_ENTRY(block, 6) || IS_BLOCK_OF_ENTRY(block, 7);
 }
 
-/* Functions whose cookies said that they open no session, by the lower bits of their blocks. Two
- * functions that are a multiple of 1 MiB apart share an entry: then the second one's cookie is not
- * asked. */
+/*
+ * A byte for each block, indexed by the low bits of the block. It is 1 if the function's cookie has
+ * said that it opens no session. Two functions that are a multiple of 1 MiB apart share an entry.
+ * Once the first one is marked, the cookie of the second one is not read.
+ */
 #define CHECKED_BITS 16
 
 u8 checked[1 << CHECKED_BITS] = {};
@@ -103,9 +116,12 @@ static __noinline bool says_cookie(struct pt_regs *ctx, volatile u8 *of)
 	return false;
 }
 
-/* Whether this is an entry function that is_entry() did not recognize: the kernel reports another
- * place in it than was expected. Its cookie is asked at the first call of each function; of an
- * entry function at each call, so that no session is missed. */
+/*
+ * Returns whether the called function is an entry function that is_entry() did not recognize,
+ * because the kernel reports another address in it than expected. The cookie is read at the first
+ * call of each function. For an entry function it is read at each call, so that no session is
+ * missed.
+ */
 static __always_inline bool is_unrecognized(struct pt_regs *ctx)
 {
 	u64 block = regs_instruction_pointer(ctx) >> 4;
@@ -119,7 +135,10 @@ static __always_inline bool opens_here(struct pt_regs *ctx, enum opens opens)
 	return opens == ALL_OPEN || (opens && (is_entry(ctx) || is_unrecognized(ctx)));
 }
 
-/* kprobe.session: one program for call and return. Returning 1 skips the return. */
+/*
+ * kprobe.session: one program handles call and return. At a call, the return value 1 tells the
+ * kernel to skip the return.
+ */
 static __always_inline int session_program(struct pt_regs *ctx, enum opens opens)
 {
 	bool opening, sampled;
@@ -145,8 +164,10 @@ static __always_inline int session_program(struct pt_regs *ctx, enum opens opens
 	return 0;
 }
 
-/* For functions that open sessions and others, where the former are few: one program is verified in
- * little more than half the time of two. */
+/*
+ * For a mix of a few entry functions and other functions. Verifying this program takes little more
+ * than half the time of verifying both programs below.
+ */
 SEC("kprobe")
 int session_any(struct pt_regs *ctx)
 {
@@ -165,8 +186,12 @@ int session_inner(struct pt_regs *ctx)
 	return session_program(ctx, NONE_OPENS);
 }
 
-/* Functions of a module that was not loaded when they were attached to: each call tells where the
- * module lies. Breakpoints, and ftrace in their stead, leave the address behind the breakpoint. */
+/*
+ * Returns the lower half of the called function's address. Its module was not loaded when the
+ * function was attached to, so only a call reveals where the module is. At a breakpoint regs->ip is
+ * the address after the breakpoint instruction, which is one byte long; ftrace-based kprobes
+ * imitate this.
+ */
 static __always_inline u32 place_of(struct pt_regs *ctx)
 {
 	u64 ip = cfg.has_cookies ? bpf_get_func_ip(ctx) : 0;
@@ -239,15 +264,17 @@ static __noinline void kprobe_call_ends(struct pt_regs *ctx, u64 task)
 {
 	struct call call = {
 		.ctx = ctx,
-		/* The return address has been popped by then. */
+		/* The return address has been popped already. */
 		.sp = regs_stack_pointer(ctx) - 8,
 		.result = regs_result(ctx),
 	};
 
 	read_tag(&call, probe_tag(ctx));
-	/* Before 5.16 (df91c5bccb0c, "kprobes: Enable stacktrace from pt_regs in kretprobe
-	 * handler") the kretprobe's own trampoline is there. That kernels have cookies (5.15) is
-	 * near enough: 5.15 alone gets the trampoline as its call site. */
+	/*
+	 * Before 5.16 (df91c5bccb0c, "kprobes: Enable stacktrace from pt_regs in kretprobe
+	 * handler") regs->ip is the kretprobe's trampoline. The check for cookies (since 5.15) is
+	 * close enough: only 5.15 reports the trampoline as call site.
+	 */
 	if (cfg.has_cookies)
 		call.call_site = regs_instruction_pointer(ctx);
 	call_ends(&call, task, true);

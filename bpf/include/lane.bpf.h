@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who is running: a task, or an interrupt on top of one. Each has a lane of its own, so that what
- * a softirq does never enters the chain of the system call it interrupted.
+ * In which context the code runs: a task, or an interrupt on top of it. Each context has a stack of
+ * calls of its own (a "lane"). So the work of a softirq never appears in the chain of the system
+ * call that it interrupted.
  */
 #ifndef RETSNOOP_LANE_H
 #define RETSNOOP_LANE_H
 
-/* Bits of preempt_count (include/linux/preempt.h). Bit 8 says that a softirq is being served;
- * disabling softirqs adds 0x200. Where the counts of hardirqs and NMIs are depends on the kernel:
- * cfg.hardirq_mask, cfg.nmi_mask. */
+/*
+ * Bits of preempt_count (include/linux/preempt.h). Bit 8 is set while a softirq is served;
+ * disabling softirqs adds 0x200. The bits that count hardirqs and NMIs depend on the kernel:
+ * cfg.hardirq_mask, cfg.nmi_mask.
+ */
 #define SOFTIRQ_SERVED 0x00000100
 
 #define KEY_BITS 48
@@ -23,16 +26,21 @@ static enum lane lane_of(u32 count)
 	return LANE_SOFTIRQ;
 }
 
-/* The session key of a task: its pointer, because an exec by a thread changes its tid, and the idle
- * tasks all have tid 0. */
+/*
+ * Returns the session key of the current task. It is the task pointer, because the tid changes when
+ * a thread calls exec, and all idle tasks have tid 0.
+ */
 static __always_inline u64 task_key(void)
 {
 	return (u64)bpf_get_current_task() & KEY_MASK;
 }
 
-/* The session key of what runs on top of this task, if anything does. Interrupt lanes are keyed by
- * lane and CPU: numbers too small to be the low bits of a kernel pointer. Returns 0 where no
- * session may be (NMI: its locks could hang). */
+/*
+ * Returns the session key of the current context, and sets `lane`. In a task that is `task`. The
+ * key of an interrupt consists of the lane and the CPU; it is too small to equal the low bits of a
+ * kernel pointer. In NMI context the result is 0: no session may open there, because a lock that it
+ * takes could be held by the interrupted code.
+ */
 static u64 session_key(u64 task, enum lane *lane)
 {
 	u32 count = preempt_count();

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The records of a session's finished calls: which are kept, and which go first. */
+/* Records of a session's finished calls: which are kept, and which are discarded first. */
 #ifndef RETSNOOP_RECORDS_H
 #define RETSNOOP_RECORDS_H
 
-/* Records are a ring: user space works out from `peak` which are overwritten. */
+/* The records are a ring. User space derives from `peak` which ones were overwritten. */
 static struct call_rec *next_record(struct session *session)
 {
 	return &session->out.calls[session->out.top++ & (MAX_CALLS - 1)];
 }
 
-/* Gives up the records from `top` on. */
+/* Discards the records from index `top` on. */
 static void truncate_records(struct rec_session *out, u32 top)
 {
 	if (out->peak < out->top)
@@ -18,10 +18,10 @@ static void truncate_records(struct rec_session *out, u32 top)
 }
 
 /*
- * The next record would overwrite the oldest one. What a function calls after one of its callees
- * has failed is nearly always cleanup, however much of it fails in turn; the failure before it is
- * what the session is about. So the records of the former are given up. Where there are none, the
- * ring overwrites its oldest record.
+ * Makes room when the next record would overwrite the oldest one. What a function calls after one
+ * of its callees has failed is nearly always cleanup, and much of it may fail too. The earlier
+ * failure is the subject of the session. So the records of the calls after it are discarded. If
+ * there are none, the ring overwrites its oldest record.
  */
 static __always_inline void make_room(struct session *session)
 {
@@ -36,8 +36,10 @@ static __always_inline void make_room(struct session *session)
 	session->cut_seq = session->next_seq;
 }
 
-/* Where the records of a call's callees begin. A call that was open when records were cut may have
- * begun above what is left. */
+/*
+ * Returns where the records of a call's callees begin. make_room() may have discarded records while
+ * the call was open. Then its rec_top may be above what is left.
+ */
 static __always_inline u32 records_begin(const struct session *session, const struct frame *frame)
 {
 	u32 above = frame->rec_top - session->cut_top;
@@ -46,7 +48,10 @@ static __always_inline u32 records_begin(const struct session *session, const st
 					is_less(session->cut_top, frame->rec_top);
 }
 
-/* The same failure of the same function again, with nothing else in between: a loop. */
+/*
+ * Returns whether the same function fails again with the same result, directly after the previous
+ * time: a loop.
+ */
 static bool repeats_last(struct session *session, struct frame *frame, u32 depth, u64 result)
 {
 	struct rec_session *out = &session->out;
@@ -60,7 +65,10 @@ static bool repeats_last(struct session *session, struct frame *frame, u32 depth
 	       last->flags == CALL_FAILED;
 }
 
-/* Of successful calls in a run the last few are kept. */
+/*
+ * Returns the record for the next successful call in a run of them. Only the last MAX_SUCCESS_RUN
+ * calls of a run are kept.
+ */
 static __always_inline struct call_rec *record_in_run(struct session *session, u32 depth)
 {
 	struct rec_session *out = &session->out;
@@ -97,8 +105,11 @@ static __always_inline void fill_record(struct call_rec *rec, const struct frame
 	rec->place = frame->place;
 }
 
-/* Whether a call at this depth was made after a callee of session->failed_depth had failed, and
- * nothing has succeeded there since. 1 or 0; without branches for the verifier's sake. */
+/*
+ * Returns 1 if a callee of the call at session->failed_depth has failed, nothing has succeeded
+ * there since, and a call at `depth` is below that caller; else 0. The code has no branches, which
+ * keeps the verifier fast.
+ */
 static __always_inline u32 is_after_failure(struct session *session, u32 depth)
 {
 	struct frame *failed = frame_at(session, session->failed_depth);
@@ -108,10 +119,11 @@ static __always_inline u32 is_after_failure(struct session *session, u32 depth)
 }
 
 /*
- * A call at this depth has returned this code to its caller. Of a failure it is noted where its
- * records end, and at which depth its caller is. One that comes after another in the same caller,
- * or in what that calls, is not noted: it is of the cleanup. One that a caller further up learns of
- * is: it is the same failure, or the one before it was handled.
+ * Handles the code that a call at this depth returns to its caller. For a negative code (an errno)
+ * it notes where the records of the failure end, and the depth of its caller. A failure after
+ * another one, in the same caller or below it, is not noted, because it is part of the cleanup. A
+ * failure that is returned to a caller further up is noted: either it is the same failure, or the
+ * previous one was handled.
  */
 static __always_inline void note_failure(struct session *session, u32 depth, s32 code)
 {
@@ -119,7 +131,7 @@ static __always_inline void note_failure(struct session *session, u32 depth, s32
 
 	session->failed_top += (session->out.top - session->failed_top) * is_new;
 	session->failed_depth += (depth - 1 - session->failed_depth) * is_new;
-	/* What the call itself had noted is over with it. */
+	/* When a call returns, the failure noted among its callees no longer applies. */
 	session->failed_top *= 1 - is_zero(session->failed_depth ^ depth);
 }
 

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Sessions: found by key, opened by entry functions, closed when those return or the task dies. */
+/*
+ * Sessions. They are found by key, opened by entry functions, and closed when these return or the
+ * task exits.
+ */
 #ifndef RETSNOOP_SESSION_H
 #define RETSNOOP_SESSION_H
 
 static struct task_cache_entry *cache_entry(u64 key)
 {
-	u32 hash = (u32)(key >> 4) * 0x9e3779b1U; /* Fibonacci hashing: the top bits are the best */
+	u32 hash = (u32)(key >> 4) * 0x9e3779b1U; /* Fibonacci hashing: the top bits mix best */
 
 	return &task_cache[hash >> (32 - TASK_CACHE_BITS)];
 }
 
-/* A dozen instructions that spare nearly every call of a task without a session all the rest:
- * neither it nor any interrupt on top of it has one. Which lane this is need not be known. */
+/*
+ * Returns whether a task has no session, and no interrupt has one on any CPU. This check takes a
+ * dozen instructions and rejects nearly every call. It does not need to know the context.
+ */
 static __always_inline bool has_no_session(u64 task)
 {
 	return !cache_entry(task)->n_sessions && !interrupt_sessions;
@@ -34,7 +39,7 @@ static struct session *find_session(u64 key)
 		return session_in(packed & 0xffff, key);
 	if (!entry->n_sessions)
 		return NULL;
-	/* Another task shares the entry and has overwritten ours. */
+	/* Another task shares the cache entry and has overwritten ours. */
 	slot = bpf_map_lookup_elem(&sessions, &key);
 	return slot ? session_in(*slot, key) : NULL;
 }
@@ -56,7 +61,7 @@ static void reset_session(struct session *session, u64 key, u32 slot, enum lane 
 	session->last_stack.n_addrs = 0;
 	session->slot = slot;
 	out->hdr.kind = REC_SESSION;
-	out->hdr.session = now << 12 | slot; /* unique: one slot opens one session at a time */
+	out->hdr.session = now << 12 | slot; /* unique: a slot has one session at a time */
 	out->started_ns = now;
 	out->tgid = pid_tgid >> 32;
 	out->tid = pid_tgid;
@@ -69,14 +74,16 @@ static void reset_session(struct session *session, u64 key, u32 slot, enum lane 
 	out->peak = 0;
 	out->top = 0;
 	out->cut = 0;
-	/* The name at the start: an exec or prctl inside the session changes it. */
+	/* Read the name at the start, because an exec or prctl inside the session changes it. */
 	bpf_get_current_comm(out->comm, sizeof(out->comm));
 	session->generation++;
 	session->key = key;
 }
 
-/* A queue refuses only while another context on this CPU holds its lock, so the second try is made
- * when that is over; it is never full. */
+/*
+ * Returns a slot to the pool. The queue is never full. A push fails only while another context on
+ * this CPU holds the queue's lock, and that context has finished before the second attempt.
+ */
 static __always_inline void give_back(u32 slot)
 {
 	if (bpf_map_push_elem(&free_slots, &slot, BPF_ANY) &&
@@ -120,8 +127,10 @@ static __noinline void close_session(struct session *session)
 	struct task_cache_entry *entry = cache_entry(key);
 
 	session->key = 0;
-	/* Where that fails an entry stays that leads to a slot of another key: nobody follows it,
-	 * and the next session of this task overwrites it. */
+	/*
+	 * A failed deletion leaves an entry that leads to a slot with another key. Lookups ignore
+	 * it, and the next session of this task overwrites it.
+	 */
 	bpf_map_delete_elem(&sessions, &key);
 	if (entry->packed >> 16 == key)
 		*(volatile u64 *)&entry->packed = 0;

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Trampolines that share most of their programs. Each function has programs of its own, but these
- * only tell whether a call is of interest, and go on in one that was verified once, by a tail call.
- * Kernels since 6.12 (28ead3eaabc1, "bpf: Prevent tail call between progs attached to different
- * hooks") refuse tail calls between programs of functions whose types differ. So does Debian's 6.1,
- * which has that commit as a backport; Debian's 5.10 allows them.
+ * Trampolines that share most of their code. Each function has programs of its own, but these only
+ * decide whether a call is of interest. The rest is in a program that is verified once and is
+ * reached by a tail call. Kernels since 6.12 (28ead3eaabc1, "bpf: Prevent tail call between progs
+ * attached to different hooks") refuse tail calls between programs of functions whose types differ.
+ * So does Debian's 6.1, which has that commit as a backport. Debian's 5.10 allows them.
  *
- * A tail call brings nothing along but the context, so the tag is handed over on the CPU, in a
- * stack: an interrupt's programs put theirs on top and take it again before we go on. That is so
- * only where the kernel does not preempt programs.
+ * A tail call passes nothing but the context pointer. So the tag is passed in a stack of the CPU:
+ * an interrupt's programs push their tag on top, and pop it before we continue. This works only if
+ * the kernel does not preempt programs.
  */
 #ifndef RETSNOOP_SHARED_H
 #define RETSNOOP_SHARED_H
 
-/* Tasks, two kinds of interrupts and NMIs. */
+/* Contexts nest: task, softirq, hardirq, NMI. The count and seven tags fill a cache line. */
 #define MAX_TAGS 7
 
-/* A cache line each. */
+/* Each CPU has a cache line of its own. */
 struct tag_stack {
 	u64 n;
 	u64 tags[MAX_TAGS];
@@ -24,7 +24,7 @@ struct tag_stack {
 
 struct tag_stack tag_stacks[MAX_CPUS] = {};
 
-/* One of each, filled by user space. */
+/* Each array holds one program, which user space stores. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 1);
@@ -32,7 +32,7 @@ struct {
 	__type(value, u32);
 } shared_entries SEC(".maps"), shared_exits SEC(".maps");
 
-/* Where the result is, above the function's tag. */
+/* In a tag for shared_exit(), the offset of the result (in bytes) is above the function's tag. */
 #define OFFSET_SHIFT 48
 
 static __always_inline volatile struct tag_stack *tag_stack_of_cpu(void)
@@ -49,13 +49,19 @@ static __always_inline void tail_call_with_tag(void *ctx, void *programs, u64 ta
 		COUNT(failed_tail_calls);
 		return;
 	}
-	/* In this order: who interrupts us takes the next place. */
+	/* Reserve the entry before writing it: an interrupt in between uses the next one. */
 	tag_stack->n = n + 1;
 	tag_stack->tags[n] = tag;
-	/* Were the index known, the kernel would make a jump of it, and change the code of every
-	 * function's programs when the array is emptied. */
+	/*
+	 * The index must not be a known constant. For a constant index the kernel patches a direct
+	 * jump into each program, and has to patch the programs of all functions when the array is
+	 * emptied.
+	 */
 	bpf_tail_call(ctx, programs, verifier_opaque(0));
-	/* It is empty (the run ends), or the kernel allows no more tail calls in this chain. */
+	/*
+	 * The tail call failed: the array is empty because the run ends, or the limit of tail calls
+	 * in this chain is reached.
+	 */
 	COUNT(failed_tail_calls);
 	tag_stack->n = n;
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The algorithm: which traced calls are open in a session, and what is kept of the finished ones.
+ * The core algorithm. It tracks which traced calls are open in a session, and decides which records
+ * of finished calls are kept.
  *
- * A call is identified by its stack pointer: a caller's lies above its callee's as long as both
- * are open. So a return finds its call exactly, and a call or return that the kernel did not
- * report (exit pools run dry, noreturn functions, recursion guards) is noticed at the next event
- * and costs a mark, never the session.
+ * A call is identified by its stack pointer. A caller's stack pointer is above its callee's as long
+ * as both calls are open. So a return finds its call exactly. The kernel may fail to report a call
+ * or a return (no free return slot, noreturn functions, recursion guards). The next event reveals
+ * this: the affected call is marked, and the session goes on.
  *
- * Finished calls are kept in post-order in out.calls, a ring. A failed call keeps what was kept
- * of its callees; a successful one gives it up. So when the entry function returns, the ring
- * holds the failures that were not forgiven, each with the failures below it.
+ * Finished calls are kept in post-order in out.calls, which is a ring buffer. A failed call keeps
+ * the records of its callees. A successful call discards them. So when the entry function returns,
+ * the ring holds the failures that no caller turned into a success, each preceded by the failures
+ * below it.
  */
 #ifndef RETSNOOP_STACK_H
 #define RETSNOOP_STACK_H
@@ -21,15 +23,15 @@ struct call {
 	u64 call_site;
 	u32 func;
 	u32 class;
-	u32 call_site_offset; /* from `sp` to where it can be read, unless it is known */
-	u64 ip; /* of the function, with the above; 0: unknown */
-	u32 place; /* as in the record */
+	u32 call_site_offset; /* from `sp` to the word to read; 0: `call_site` is set */
+	u64 ip; /* of the function, used with call_site_offset; 0: unknown */
+	u32 place; /* as in struct call_rec */
 };
 
 /*
- * A token names an open call: what back ends with a word of memory for each call hand from the call
- * to its return. From the top: a set bit, 15 bits of the session's generation in its slot, the slot
- * (16), the call's depth (8), its sequence number (24).
+ * A token names an open call. Back ends that offer a word of memory for each call pass the token
+ * from the call to its return. Its fields, from the top: a set bit, 15 bits of the slot's
+ * generation, the slot (16 bits), the depth of the call (8), its sequence number (24).
  */
 #define TOKEN_SEQ_MASK 0xffffffU
 #define TOKEN_GENERATION_MASK 0x7fffU
@@ -43,7 +45,7 @@ static __always_inline u64 token_of(const struct session *session, u32 depth, u3
 	return upper << 32 | depth << 24 | (seq & TOKEN_SEQ_MASK);
 }
 
-/* The session that a token's call belongs to, if it is open still. */
+/* Returns the session that the token's call belongs to, or NULL if the session is closed. */
 static __always_inline struct session *session_of_token(u64 token)
 {
 	u32 slot = (token >> 32) & 0xffff;
@@ -55,17 +57,22 @@ static __always_inline struct session *session_of_token(u64 token)
 	session = bpf_map_lookup_elem(&slots, &slot);
 	if (!session || (session->generation & TOKEN_GENERATION_MASK) != generation)
 		return NULL;
-	/* A slot has thousands of generations, but not without end. */
+	/*
+	 * A generation is reused after 32,768 sessions of the slot, so an old token may match a
+	 * later session. In task context the key reveals that.
+	 */
 	if (session->key != task_key() && session->out.lane == LANE_TASK)
 		return NULL;
 	return session->key ? session : NULL;
 }
 
-/* A stack pointer below all others: the kernel's half of the address space begins here. */
+/* Lower than every kernel stack pointer: the start of the kernel's half of the address space. */
 #define LOWEST_SP (1ULL << 63)
 
-/* Stack pointer and function of the call that a token names; of one that is not recorded, or was
- * given up: a stack pointer below all others. */
+/*
+ * Fills in the stack pointer and the function of the call that a token names. If the call was not
+ * recorded, or was dropped, the stack pointer becomes LOWEST_SP, which matches no call.
+ */
 static __always_inline void recall(struct call *call, struct session *session, u64 token)
 {
 	u32 depth = (token >> 24) & 0xff;
@@ -80,9 +87,12 @@ static __always_inline void recall(struct call *call, struct session *session, u
 	}
 }
 
-/* Calls that cannot be open any more, down to session->keep open ones: their returns were never
- * reported. The outermost and what is below them are kept, marked. The loop has no branches but its
- * end, or the verifier takes long over each of its rounds. */
+/*
+ * Drops the calls above the session->keep outermost ones. They cannot be open any more: their
+ * returns were not reported. The outermost MAX_UNRETURNED of them are recorded with
+ * CALL_UNRETURNED, and the records of their callees are kept. The loop has no branch except its
+ * end, because the verifier explores each iteration separately.
+ */
 static void drop_unreturned(struct session *session, u64 now)
 {
 	u32 depth = recorded_depth(session);
@@ -109,15 +119,17 @@ static void drop_unreturned(struct session *session, u64 now)
 		return;
 	frame = frame_at(session, keep);
 	caller = frame_at(session, keep - 1);
-	/* Like a void call: it says nothing itself, what failed below it still counts. */
+	/* As for a void call: the dropped call has no result, but failures below it still count. */
 	if (frame->child_code)
 		caller->child_code = frame->child_code;
 	caller->pending |= frame->pending;
 	caller->flags |= frame->flags & FRAME_ANSWERED;
 }
 
-/* The number of calls that can be open still when the stack pointer is at session->sp: from call to
- * callee it falls. */
+/*
+ * Returns how many calls can still be open when the stack pointer is session->sp. Stack pointers
+ * decrease from caller to callee, so this is a binary search. At equality the call counts as open.
+ */
 static u32 open_calls_at(struct session *session)
 {
 	u64 sp = verifier_reload(session->sp);
@@ -125,7 +137,7 @@ static u32 open_calls_at(struct session *session)
 	u32 n_open = 0;
 	u32 step, n;
 
-	/* As a loop the verifier takes twice as long over it. */
+	/* The verifier takes twice as long for a rolled loop. */
 #pragma unroll
 	for (step = MAX_DEPTH; step; step >>= 1) {
 		n = n_open + step;
@@ -135,7 +147,7 @@ static u32 open_calls_at(struct session *session)
 	return n_open;
 }
 
-/* Returns the call's token. */
+/* Opens a call and returns its token. A call beyond cfg.max_depth is only counted. */
 static u64 push_call(struct session *session, const struct call *call, u64 now)
 {
 	u32 depth = session->depth++;
@@ -161,9 +173,11 @@ static u64 push_call(struct session *session, const struct call *call, u64 now)
 	return token_of(session, depth, frame->seq);
 }
 
-/* The number of open calls down to the one that returns, or 0 where its start was not seen; not
- * more than `n_open` can be open. A tail call's callee has its caller's stack pointer and returns
- * first, so the function decides. */
+/*
+ * Returns the number of open calls up to and including the one that returns, or 0 if its start was
+ * not seen. At most `n_open` calls can be open. The callee of a tail call has its caller's stack
+ * pointer and returns first, so the function must match as well.
+ */
 static u32 find_returning(struct session *session, u32 func, u32 n_open)
 {
 	u64 sp = verifier_reload(session->sp);
@@ -172,7 +186,10 @@ static u32 find_returning(struct session *session, u32 func, u32 n_open)
 	u64 differs;
 	u32 i, n;
 
-	/* As a loop it is a sixth as long, which 7.x's verifier minds more than its rounds. */
+	/*
+	 * The rolled loop has a sixth of the instructions. On 7.x, verification time depends more
+	 * on the number of instructions than on the number of iterations.
+	 */
 #pragma clang loop unroll(disable)
 	for (i = 0; i < MAX_TAIL_CALLS; i++) {
 		n = n_open - i;
@@ -183,14 +200,20 @@ static u32 find_returning(struct session *session, u32 func, u32 n_open)
 	return found;
 }
 
-/* The open call that returns, made the innermost one; NULL where there is none. */
+/*
+ * Returns the frame of the call that returns, after dropping all calls below it, or NULL if there
+ * is none.
+ */
 static struct frame *returning_frame(struct session *session, const struct call *call, u64 now)
 {
 	struct frame *frame = top_frame(session);
 	u32 n_open, found;
 
 	if (session->depth > cfg.max_depth) {
-		/* Not recorded: it is one of the calls beyond the limit, or these are gone. */
+		/*
+		 * The depth counter is beyond what is recorded. Either one of the calls beyond the
+		 * limit returns, or all of these were missed.
+		 */
 		if (frame->sp > call->sp) {
 			session->depth--;
 			return NULL;
@@ -211,7 +234,7 @@ static struct frame *returning_frame(struct session *session, const struct call 
 	return found ? top_frame(session) : NULL;
 }
 
-/* What the caller learns of its callee's result. */
+/* Passes the result of a call on to its caller's frame. */
 static void tell_caller(struct session *session, u32 depth, const struct frame *frame, s32 code)
 {
 	struct frame *caller;
@@ -223,7 +246,10 @@ static void tell_caller(struct session *session, u32 depth, const struct frame *
 	if (frame->flags & FRAME_ANSWERED || (code && frame->flags & FRAME_ANSWERS))
 		caller->flags |= FRAME_ANSWERED;
 	if (frame->class == CLASS_NEVER) {
-		/* Says nothing itself: what failed below it may still be the caller's reason. */
+		/*
+		 * The function does not report failures itself. A failure below it may still be the
+		 * reason of its caller's failure.
+		 */
 		if (frame->child_code)
 			caller->child_code = frame->child_code;
 		caller->pending |= frame->pending;
@@ -235,8 +261,10 @@ static void tell_caller(struct session *session, u32 depth, const struct frame *
 	}
 }
 
-/* Where the record of a failed call goes; NULL where it is one more of the last one's. Its stack is
- * taken here. */
+/*
+ * Returns the record to fill for a failed call, or NULL if the failure was merged into the previous
+ * record as a repeat. Captures the stack if this call is where the error first appears.
+ */
 static __always_inline struct call_rec *failure_record(struct session *session, struct frame *frame,
 						       u32 depth, const struct call *call, s32 code,
 						       u64 now, u32 *capture)
@@ -250,13 +278,20 @@ static __always_inline struct call_rec *failure_record(struct session *session, 
 		last->duration_ns = now - frame->started_ns;
 		return NULL;
 	}
-	/* A callee failed with the same code: its stack is deeper and tells more. */
+	/*
+	 * A callee that failed with the same code has already captured a deeper, more informative
+	 * stack.
+	 */
 	if (frame->child_code != code && (depth || !is_unwanted_error(code)))
 		*capture = capture_stack(call->ctx, session, is_after_failure(session, depth));
 	return next_record(session);
 }
 
-/* Where the record of a successful call goes: what is kept of the calls below it is given up. */
+/*
+ * Returns the record to fill for a successful call. Discards the records of its callees, unless the
+ * call is void with a pending failure, successful calls are shown, or a request was answered with a
+ * failure below it.
+ */
 static __always_inline struct call_rec *success_record(struct session *session, struct frame *frame,
 						       u32 depth, const struct call *call,
 						       u32 *capture)
@@ -307,15 +342,17 @@ static __always_inline bool has_other_errors(struct session *session)
 	return is_unwanted_error(code);
 }
 
-/* The return of the entry function was never reported. */
+/* Closes a session whose entry function's return was not reported. */
 static __noinline void abandon_session(struct session *session)
 {
 	COUNT(abandoned);
 	close_session(session);
 }
 
-/* A traced function was called, one that opens sessions in this scope or not. Returns the call's
- * token, 0 if its return is of no interest. */
+/*
+ * Handles the call of a traced function. `may_open` is non-zero if the call may open a session.
+ * Returns the call's token, or 0 if its return need not be handled.
+ */
 static __always_inline u64 on_entry(const struct call *call, u64 key, enum lane lane, u64 may_open)
 {
 	struct session *session = find_session(key);
@@ -325,10 +362,10 @@ static __always_inline u64 on_entry(const struct call *call, u64 key, enum lane 
 		return 0;
 	now = bpf_ktime_get_ns();
 	if (session && is_on_other_stack(session, call->sp)) {
-		/* An interrupt that is not counted yet, or no longer. */
+		/* This is an interrupt that is not counted in preempt_count yet, or no longer. */
 		if (lane == LANE_TASK)
 			return 0;
-		/* The next interrupt of a CPU: the one before is over. */
+		/* The CPU handles its next interrupt, so the previous one is over. */
 		abandon_session(session);
 		session = NULL;
 		if (!may_open)
@@ -352,7 +389,10 @@ static __always_inline u64 on_entry(const struct call *call, u64 key, enum lane 
 	return push_call(session, call, now);
 }
 
-/* The entry function has returned; session->code is what became of it. */
+/*
+ * The entry function has returned. Decides whether the session is sent, and closes it.
+ * session->code is the code of the entry function's result.
+ */
 static __noinline void finish_session(struct session *session)
 {
 	struct rec_session *out = &session->out;
@@ -375,7 +415,10 @@ static __noinline void finish_session(struct session *session)
 	close_session(session);
 }
 
-/* A traced function returned. Returns whether it was the session's outermost open call. */
+/*
+ * Handles the return of a traced function. Returns true if it was the outermost open call of the
+ * session.
+ */
 static __noinline bool on_exit(const struct call *call, struct session *session)
 {
 	struct frame *frame;
@@ -394,7 +437,7 @@ static __noinline bool on_exit(const struct call *call, struct session *session)
 	if (!frame)
 		return false;
 	depth = session->depth - 1;
-	if (depth >= MAX_DEPTH) /* cannot be; the verifier does not know */
+	if (depth >= MAX_DEPTH) /* never true, but the verifier does not know */
 		return false;
 	session->code = result_code(frame->class, call->result);
 	code = verifier_reload(session->code);

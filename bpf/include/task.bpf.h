@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a task is a part of: namespaces, and its ids there. */
+/* Namespaces of a task, and its ids in its own PID namespace. */
 #ifndef RETSNOOP_TASK_H
 #define RETSNOOP_TASK_H
 
@@ -19,7 +19,7 @@ static __always_inline u32 read_half(u64 at)
 	return value;
 }
 
-/* Namespaces of tasks that are exiting are gone: 0. */
+/* Namespaces of an exiting task are gone: the result is 0. */
 static u32 mntns_of(u64 task)
 {
 	u64 proxy = read_word(task + cfg.at.task_nsproxy);
@@ -36,11 +36,14 @@ static u32 netns_of(u64 task)
 	return ns ? read_half(ns + cfg.at.net_inum) : 0;
 }
 
-/* `struct upid`: an int and the namespace. */
+/* Layout of struct upid: an int, and a pointer to the namespace. */
 #define UPID_SIZE 16
 #define UPID_NS 8
 
-/* The entry of a `struct pid` for the task's own namespace, the innermost. */
+/*
+ * Returns the address of the last struct upid of a struct pid, which is for the task's own PID
+ * namespace.
+ */
 static u64 innermost_upid(u64 pid)
 {
 	return pid + cfg.at.pid_numbers + UPID_SIZE * (u64)read_half(pid + cfg.at.pid_level);

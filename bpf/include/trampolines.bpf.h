@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Programs of trampolines. User space makes one copy per function and replaces the marked
- * instructions: the tag is loaded as a constant, the result from the slot behind the function's
- * arguments. So these programs need neither cookies, which trampolines have since 5.19
- * (2fcc82411e74, "bpf, x86: Attach a cookie to fentry/fexit/fmod_ret/lsm."), nor bpf_get_func_ip(),
- * which exists since 5.15 (9b99edcae5c8, "bpf: Add bpf_get_func_ip helper for tracing programs").
+ * Programs that trampolines run. User space makes one copy for each function and replaces the
+ * marked instructions: the tag is a constant, and the result is read from the slot after the
+ * function's arguments. So these programs need no cookies, which trampolines have since 5.19
+ * (2fcc82411e74, "bpf, x86: Attach a cookie to fentry/fexit/fmod_ret/lsm."), and no
+ * bpf_get_func_ip(), which exists since 5.15 (9b99edcae5c8, "bpf: Add bpf_get_func_ip helper for
+ * tracing programs").
  *
- * The context lives in the trampoline's stack frame: its address is as good as the function's
- * stack pointer, and the same for entry and exit of one call.
+ * The context pointer points into the trampoline's stack frame. Its address serves as the call's
+ * stack pointer: it is the same at the entry and the exit of one call.
  */
 #ifndef RETSNOOP_TRAMPOLINES_H
 #define RETSNOOP_TRAMPOLINES_H
 
-/* Whether any function of a program opens sessions. A program for many functions asks for what a
- * copy for one has as constants, but for this. */
+/*
+ * Returns whether any function of the program opens sessions. This is a constant in every copy,
+ * also in one for many functions, which reads the tag from the cookie instead.
+ */
 static __always_inline bool any_opens_session(void)
 {
 	return patched_constant(OPENS_MARK);
@@ -26,7 +29,9 @@ static __noinline u64 trampoline_call_starts(u64 *ctx, u64 tag, u64 task, u64 ma
 	return call_starts(&call, tag, task, any_opens_session(), may_open);
 }
 
-/* Whether a call is of interest at all. */
+/*
+ * Returns whether a call may open a session or may belong to one, and counts it if it is sampled.
+ */
 static __always_inline bool is_of_interest(u64 tag, u64 task, bool opening)
 {
 	bool sampled = is_sampled();
@@ -50,7 +55,10 @@ static __always_inline int trampoline_call(u64 *ctx, u64 tag, bool opens)
 	return 0;
 }
 
-/* The section's type is of no matter: only patched copies are loaded, with their own. */
+/*
+ * The program type of the section does not matter: only patched copies are loaded, with types of
+ * their own.
+ */
 SEC("raw_tracepoint/trampoline")
 int trampoline_entry(u64 *ctx)
 {
@@ -66,8 +74,10 @@ static __noinline void trampoline_call_ends(u64 *ctx, u64 task, u64 tag, u64 off
 	};
 
 	read_tag(&call, tag);
-	/* Not by a plain load: a result that is a pointer would be one to the verifier, and no
-	 * number that can be compared. */
+	/*
+	 * A plain load would not do: if the function returns a pointer, the verifier gives the
+	 * value a pointer type and refuses comparisons with numbers.
+	 */
 	bpf_probe_read_kernel(&call.result, sizeof(call.result), (void *)ctx + offset);
 	if (cfg.has_cookies)
 		call.ip = bpf_get_func_ip(ctx);
@@ -100,8 +110,11 @@ static __noinline void tracing_call_with_token_ends(u64 *ctx, u64 token, bool op
 	call_with_token_ends(&call, token, opens);
 }
 
-/* fsession.multi: one program and link for call and return of all functions. It cannot skip the
- * return: its entry has to return 0. The cookie is 0 unless we set it. */
+/*
+ * fsession.multi: one program and one link handle calls and returns of all functions. The program
+ * cannot skip a return, because it must return 0 at a call. The session cookie is 0 until we set
+ * it.
+ */
 SEC("raw_tracepoint/trampoline")
 int tracing_session(u64 *ctx)
 {
@@ -130,7 +143,7 @@ int tracing_session(u64 *ctx)
 	return 0;
 }
 
-/* fentry.multi and fexit.multi: a program and a link for calls, and one for returns. */
+/* fentry.multi and fexit.multi: one program and one link for calls, and one for returns. */
 SEC("raw_tracepoint/trampoline")
 int tracing_entry(u64 *ctx)
 {
