@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Compiles `retsnoop.bpf.c` to a skeleton in `OUT_DIR`; every header is tracked.
+//! Compiles `retsnoop.bpf.c` to a skeleton in `OUT_DIR`. Cargo runs it again when a header changes.
 
 use std::env;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ fn main() {
     SkeletonBuilder::new()
         .source(SOURCE)
         .clang_args(clang_args(&arch))
-        // Kept for the tests, which look for the marked instructions.
+        // Tests read the object file, to find the marked instructions.
         .obj(out_dir.join("retsnoop.bpf.o"))
         .build_and_generate(out_dir.join("retsnoop.skel.rs"))
         .expect(
@@ -33,14 +33,14 @@ fn clang_args(arch: &str) -> Vec<OsString> {
         format!("-D__TARGET_ARCH_{target}"),
         format!("-Ivmlinux/{arch}"),
         "-Ibpf/include".to_owned(),
-        // v3: 32-bit registers and jumps. The kernel takes them since 5.1 (092ed0968bb6, "bpf:
+        // v3: 32-bit registers and jumps. The kernel accepts them since 5.1 (092ed0968bb6, "bpf:
         // verifier support JMP32").
         "-mcpu=v3".to_owned(),
         "-std=gnu11".to_owned(),
         "-Wall".to_owned(),
         "-Wextra".to_owned(),
         "-Werror".to_owned(),
-        // Program contexts are passed to all programs, used by some.
+        // All programs have a context parameter, and not all use it.
         "-Wno-unused-parameter".to_owned(),
     ]
     .into_iter()

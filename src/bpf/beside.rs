@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Attaching and detaching beside reading: to attach to tens of thousands of functions takes
-//! seconds, in which sessions end and are to be shown.
+//! Attaches or detaches in a second thread while records are read. Attaching to tens of thousands
+//! of functions takes seconds, and sessions that end meanwhile are to be shown.
 
 use std::cell::RefCell;
 use std::os::fd::AsFd;
@@ -14,16 +14,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::sys::Exclusive;
 use super::tracer::{AT_ONCE, Sink, Tracer, consumed};
 
-/// So often it is looked whether the other thread is done, in milliseconds.
+/// Interval for checking whether the other thread has finished, in milliseconds.
 const LOOK: u8 = 5;
 
 impl<'obj> Tracer<'obj> {
-    /// Runs `work` in a thread of its own, and meanwhile hands records to `sink`, which is not asked
-    /// how long to wait.
+    /// Runs `work` in a thread of its own, and meanwhile passes records to `sink`. [`Sink::wait`]
+    /// is not called.
     ///
     /// # Errors
-    /// When there is no thread to be had, or the ring buffer cannot be read: what `work` came to is
-    /// lost then.
+    /// If the thread cannot be started or the ring buffer cannot be read. In the latter case the
+    /// result of `work` is lost.
     pub fn beside<T: Send>(
         &mut self,
         sink: &mut dyn Sink,

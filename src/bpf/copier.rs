@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Makes of a template the program that is loaded: for this kernel, these functions and this run.
+//! Makes the program that is loaded from a template: for this kernel, these functions and this run.
 
 use libbpf_sys::bpf_insn;
 
@@ -15,7 +15,8 @@ pub(super) struct Copier {
 }
 
 impl Copier {
-    /// The program, or, where each function has one of its own, what these are made of.
+    /// Patches and specializes a template. If each function has a program of its own, the marks of
+    /// [`OF_SINGLE`](super::patch::OF_SINGLE) are still to be replaced.
     pub(super) fn copy(&self, template: &[bpf_insn], copy: Copy) -> Vec<bpf_insn> {
         specialized(&patched(template, &self.layout, copy), &self.constants)
     }

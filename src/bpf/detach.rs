@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the governor needs of a running trace: how often functions are called, taking single
-//! functions out, and the sign of life.
+//! What the governor needs of a running trace: how often functions are called, detaching from
+//! single functions, and the sign of life.
 
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
@@ -17,15 +17,15 @@ use super::tracer::{Attached, Tracer};
 use crate::select::{Assigned, TracedFunction, Why};
 use crate::spec::{BackendKind, FuncId};
 
-/// Where we have not read for so long, no session opens any more. Opening a large image of the
-/// kernel, which happens when there is a first stack to show, must not look like that.
+/// If user space has not read for this long, no session opens. The time must cover the opening of a
+/// large kernel image, which happens when the first stack is shown.
 pub(super) const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 impl Tracer<'_> {
-    /// Tells the programs that sessions will be read for so long at least.
+    /// Tells the programs that sessions will be read for at least this long.
     ///
     /// # Errors
-    /// When the kernel has no monotonic clock, or the map is gone.
+    /// If the kernel has no monotonic clock, or the map cannot be updated.
     pub fn keep_alive(&self, for_so_long: Duration) -> Result<()> {
         let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
         let until = u64::try_from((now + for_so_long).as_nanos()).unwrap_or(u64::MAX);
@@ -38,10 +38,10 @@ impl Tracer<'_> {
             .context("failed to tell the programs that we are alive")
     }
 
-    /// How often each function was called so far, by its id.
+    /// Returns how often each function was called so far, indexed by its id.
     ///
     /// # Errors
-    /// When the map cannot be read.
+    /// If the map cannot be read.
     pub fn hits(&self) -> Result<Vec<Hits>> {
         let map = &self.loaded.skel.maps.hits;
         let n_functions = map.max_entries();
@@ -60,12 +60,13 @@ impl Tracer<'_> {
         Ok(hits)
     }
 
-    /// Takes functions out of the trace. Links that are for many functions are closed and made
-    /// anew for the others: of calls that are under way the returns are not seen. Those of
-    /// kprobe.session are made anew before, so that no call is missed; others after.
+    /// Detaches from the functions `gone`. A link that is for several functions is closed, and the
+    /// remaining functions are attached to again; returns of calls that are in progress are missed.
+    /// With kprobe.session the new link is attached before the old one is closed, so that no call
+    /// is missed. With other back ends the old link is closed first.
     ///
     /// # Errors
-    /// When the others cannot be attached to again.
+    /// If the remaining functions cannot be attached to again.
     pub fn detach_functions(
         &mut self,
         gone: &BTreeSet<FuncId>,
@@ -104,7 +105,9 @@ impl Tracer<'_> {
         attached
     }
 
-    /// Links that functions go with. Of kprobe.session's all or none: their programs take turns.
+    /// Removes the links that contain functions of `gone` from `self` and returns them. If a link
+    /// of kprobe.session is among them, all links of kprobe.session are, because only one
+    /// generation of their programs handles calls.
     fn take_links_of(&mut self, gone: &BTreeSet<FuncId>) -> Vec<(BackendKind, Vec<Link>)> {
         let is_hit = |link: &Link| link.functions.iter().any(|id| gone.contains(id));
         let mut taken = Vec::new();
@@ -125,7 +128,7 @@ impl Tracer<'_> {
         taken
     }
 
-    /// What they missed is not forgotten.
+    /// Closes links and adds what they have missed to the counter.
     fn close(&mut self, backend: BackendKind, links: Vec<Link>) {
         let missed = links
             .iter()
@@ -134,7 +137,8 @@ impl Tracer<'_> {
     }
 }
 
-/// A function has several links with some back ends.
+/// Returns the functions of these links, each once: with some back ends a function has several
+/// links.
 fn functions_of(links: &[Link]) -> BTreeSet<FuncId> {
     let functions = links.iter().flat_map(|link| &link.functions);
     functions.copied().collect()

@@ -1,51 +1,52 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the kernel side counted: every session by its fate, every call and return that was missed.
+//! Counters of the kernel side: sessions by their outcome, and calls and returns that were missed.
 
-/// Sessions by their fate; the counters of `struct stats`.
+/// Sessions by their outcome. The counters of `struct stats` in `maps.bpf.h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KernelStats {
-    /// Sessions opened.
+    /// Sessions that were opened.
     pub started: u64,
-    /// Sessions sent to user space.
+    /// Sessions that were sent to user space.
     pub shown: u64,
     /// Sessions whose entry function succeeded.
     pub succeeded: u64,
-    /// Failing sessions shorter than `--longer`.
+    /// Failed sessions that were shorter than `--longer`.
     pub too_short: u64,
-    /// Failing sessions without an error of `-x`, or that report one of `-X`.
+    /// Failed sessions that `-x`, `-X` or `--any-error` left out.
     pub other_errors: u64,
-    /// Failing sessions lost because the ring buffer was full.
+    /// Failed sessions that were lost because the ring buffer was full.
     pub ring_full: u64,
-    /// Sessions that ended with their task.
+    /// Sessions that ended because their task exited.
     pub task_exit: u64,
-    /// Sessions whose entry function's return was never reported.
+    /// Sessions whose entry function's return was not reported.
     pub abandoned: u64,
-    /// Calls of entry functions that found no free slot, so that no session was opened.
+    /// Calls of entry functions that opened no session because there was no free slot.
     pub no_slot: u64,
-    /// Kernel stacks lost because the ring buffer was full.
+    /// Kernel stacks that were lost because the ring buffer was full.
     pub stack_ring_full: u64,
-    /// Calls of entry functions that opened no session because user space had stopped to read.
+    /// Calls of entry functions that opened no session because user space had stopped reading.
     pub stalled: u64,
-    /// Calls of entry functions that were told by their cookies, because the kernel reported
-    /// another address than was expected.
+    /// Calls of entry functions that were recognized by their cookies only, because the kernel
+    /// reported another address than expected.
     pub unrecognized: u64,
     /// Calls and returns that were not seen because a tail call failed.
     pub failed_tail_calls: u64,
-    /// Room for sessions that is lost for the rest of the run.
+    /// Slots that were lost for the rest of the run, because they could not be returned to the
+    /// pool.
     pub lost_slots: u64,
 }
 
-/// How often a function was called so far: numbers that wrap.
+/// How often a function was called so far. Estimated from every 61st call; the numbers wrap around.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hits {
-    /// Calls, by whomever.
+    /// Calls in all tasks.
     pub calls: u32,
-    /// Those in tasks that had a session or opened one.
+    /// Calls in tasks that had a session or opened one.
     pub inside: u32,
 }
 
 impl KernelStats {
-    /// Sessions that are open still (or were when tracing stopped).
+    /// Returns the number of sessions that are still open, or were when tracing stopped.
     #[must_use]
     pub fn open(&self) -> u64 {
         let ended = self.shown
@@ -59,11 +60,12 @@ impl KernelStats {
     }
 }
 
-/// Calls and returns that the kernel did not report to our programs.
+/// Calls and returns for which the kernel did not run our programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Misses {
-    /// Programs not run because one of them was running on that CPU (`recursion_misses`).
+    /// Runs of programs that were skipped because one of them was running on that CPU
+    /// (`recursion_misses`).
     pub recursion: u64,
-    /// Probes missed by links: no free return slot, recursion (`missed` of the link).
+    /// Events that links missed: no free slot for the return, or recursion (`missed` of the link).
     pub probes: u64,
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The kernel side: open → configure → prepare → load → attach → poll.
 //!
-//! The only place that knows libbpf, and the only one with `unsafe` (in `sys`, and in the
-//! generated skeleton).
+//! Only this module uses libbpf. Its `unsafe` code is in `sys` and in the generated skeleton.
 
 pub mod attach;
 mod beside;

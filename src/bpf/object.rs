@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! One BPF object: opened, configured, its maps made and filled.
+//! The BPF object: it is opened and configured, and its maps are created and filled.
 //!
-//! libbpf relocates the programs but loads none: back ends load copies of what they need (`copier`),
-//! each with the type and attach type that it is for.
+//! libbpf relocates the programs but loads none of them. Back ends load copies of what they need
+//! (`copier`), each with a program type and an attach type of its own.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -23,20 +23,20 @@ use super::skel::{OpenRetsnoopProgs, OpenRetsnoopSkel, RetsnoopSkel, RetsnoopSke
 use super::specialize::Constants;
 use super::sys;
 
-/// An object with its maps, and the programs to make copies of.
+/// The object with its maps, and the templates of its programs.
 pub(super) struct Loaded<'obj> {
     pub(super) skel: RetsnoopSkel<'obj>,
-    /// Rules that found no room in the scope.
+    /// Number of rules that did not fit into the scope.
     pub(super) left_out: u64,
     pub(super) templates: Templates,
     pub(super) copier: Copier,
-    /// Where tracefs is mounted.
+    /// Mount point of tracefs, if there is one.
     pub(super) tracefs: Option<PathBuf>,
-    /// Whether the kernel preempts programs that are not of kprobes.
+    /// Whether the kernel preempts programs other than those of kprobes.
     pub(super) preempts_programs: bool,
-    /// When it is the turn of programs of kprobe.session that are loaded now.
+    /// Generation of the programs of kprobe.session that are loaded now.
     pub(super) generation: u32,
-    /// Whether there are programs that trampolines go on in (`attach::shared`).
+    /// Whether the programs that trampolines share are loaded (`attach::shared`).
     pub(super) has_shared: Cell<bool>,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Templates {
     pub(super) cgroup_removed: Vec<bpf_insn>,
 }
 
-/// Opens and configures the object, and makes its maps.
+/// Opens and configures the object, and creates its maps.
 pub(super) fn load<'obj>(
     storage: &'obj mut MaybeUninit<OpenObject>,
     settings: &Settings,
@@ -131,7 +131,7 @@ impl Templates {
     }
 }
 
-/// What the programs' constants are from now on.
+/// Returns the content of `.rodata`, which does not change any more.
 fn constants(open: &mut OpenRetsnoopSkel<'_>) -> Result<Constants> {
     let map = sys::map_number(&open.maps.rodata);
     let bytes = open.maps.rodata.initial_value_mut();
@@ -206,7 +206,7 @@ fn config(settings: &Settings) -> types::config {
     }
 }
 
-/// The same members in the type that libbpf-cargo made of the header's.
+/// Converts to the type of the same members that libbpf-cargo generates from the header.
 fn task_layout(layout: TaskLayout) -> task_layout {
     macro_rules! with_members {
         ($($member:ident),* $(,)?) => {{
@@ -240,7 +240,7 @@ fn task_layout(layout: TaskLayout) -> task_layout {
     )
 }
 
-/// All slots are free.
+/// Adds the numbers of all slots to the pool of free ones.
 fn fill_pool(skel: &RetsnoopSkel<'_>, max_sessions: u32) -> Result<()> {
     for slot in 0..max_sessions {
         skel.maps

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Marked instructions of a program, replaced before it is loaded (`bpf/include/patched.bpf.h`).
+//! Replaces the marked instructions of a program before it is loaded (`bpf/include/patched.bpf.h`).
 
 use libbpf_sys::bpf_insn;
 
 use super::settings::{Layout, Preempt};
 
-/// The marks, as the header has them.
+/// The marks. They must be the same as in the header.
 const TAG_MARK: u64 = 0x7261_736e_6f6f_7021;
 const PREEMPT_VAR_MARK: u64 = 0x7261_736e_6f6f_7022;
 const RESULT_OFFSET_MARK: u64 = 0x7261_736e_6f6f_7023;
@@ -17,39 +17,42 @@ const ENTRY_BLOCK_END: u64 = ENTRY_BLOCK_MARK + 8;
 const IS_RETURN_MARK: i32 = 0x7a5e_5501;
 const COOKIE_MARK: i32 = 0x7a5e_5502;
 
-/// `BPF_LD | BPF_IMM | BPF_DW` and `BPF_JMP | BPF_CALL`.
+/// Opcodes: `BPF_LD | BPF_IMM | BPF_DW` and `BPF_JMP | BPF_CALL`.
 const LOAD_IMM64: u8 = 0x18;
 const CALL: u8 = 0x85;
 
-/// `BPF_PSEUDO_BTF_ID` and `BPF_PSEUDO_KFUNC_CALL`, in the source register's place.
+/// Values of the source register field: `BPF_PSEUDO_BTF_ID` and `BPF_PSEUDO_KFUNC_CALL`.
 const PSEUDO_BTF_ID: u8 = 3;
 const PSEUDO_KFUNC_CALL: u8 = 2;
 
-/// What the programs are for that are made of a template.
+/// Constants that all programs made from one copy of a template share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Copy {
-    /// Whether any of its functions opens sessions (trampolines).
+    /// Whether any function of the program opens sessions (trampolines).
     pub(super) opens: bool,
-    /// Which of them do (kprobe.session).
+    /// The entry functions among the program's functions (kprobe.session).
     pub(super) entries: Entries,
-    /// When it is the program's turn (kprobe.session).
+    /// The generation of the copy (kprobe.session).
     pub(super) generation: u32,
 }
 
-/// Functions that are told by where their programs run, as `is_entry` of `kprobes.bpf.h` does.
+/// Entry functions, identified by the addresses that programs see. See `is_entry` in
+/// `kprobes.bpf.h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entries {
-    /// A bit for each 64th block.
+    /// A Bloom filter: bit n is set for blocks with `block % 64 == n`.
     bits: u64,
-    /// The blocks of 16 bytes; 0 is none, being no address of the kernel's.
+    /// Numbers of blocks of 16 bytes. 0 is unused: no kernel address is in that block.
     blocks: [u64; 8],
 }
 
-/// Bytes from a function's first to where its program sees it: `endbr64` and a call of ftrace's.
+/// The largest distance, in bytes, from a function's start to the address that its program sees:
+/// `endbr64` and a call of ftrace.
 const FURTHEST_PROBE: u64 = 4 + 5;
 
 impl Entries {
-    /// Functions at `entries`; `None` if these are too many, or cannot be told from the `others`.
+    /// Computes the blocks of the functions at `entries`. Returns `None` if there are more than 8
+    /// blocks, or if a function of `others` is in one of them.
     pub(super) fn among(entries: &[u64], others: &[u64]) -> Option<Self> {
         let blocks_of = |addr: u64| [addr >> 4, (addr + FURTHEST_PROBE) >> 4];
         let mut told: Vec<u64> = entries.iter().copied().flat_map(blocks_of).collect();
@@ -65,19 +68,20 @@ impl Entries {
     }
 }
 
-/// The one function that a program is for.
+/// Constants of the one function that a program is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Single {
-    /// Its tag.
+    /// See `tag` in `attach`.
     pub(super) tag: u64,
-    /// How many argument slots of 8 bytes stand before its result (trampolines).
+    /// Number of argument slots, of 8 bytes each, before the result (trampolines).
     pub(super) arg_slots: u8,
 }
 
-/// Numbers that differ between the programs of a copy: [`for_single`] puts them in.
+/// Marks that are replaced by [`for_single`], which differ between the programs of one copy.
+/// Specialization must not treat them as constants.
 pub(super) const OF_SINGLE: [u64; 2] = [TAG_MARK, RESULT_OFFSET_MARK];
 
-/// A copy of `template` for this kernel.
+/// Returns a copy of `template` for this kernel. The marks of [`OF_SINGLE`] remain.
 pub(super) fn patched(template: &[bpf_insn], layout: &Layout, copy: Copy) -> Vec<bpf_insn> {
     let mut insns = template.to_vec();
     for index in 0..insns.len() {
@@ -96,7 +100,7 @@ pub(super) fn patched(template: &[bpf_insn], layout: &Layout, copy: Copy) -> Vec
     insns
 }
 
-/// The program of one function.
+/// Returns the program of one function: `copy` without the marks of [`OF_SINGLE`].
 pub(super) fn for_single(copy: &[bpf_insn], single: Single) -> Vec<bpf_insn> {
     let mut insns = copy.to_vec();
     for index in 0..insns.len() {
@@ -111,7 +115,8 @@ pub(super) fn for_single(copy: &[bpf_insn], single: Single) -> Vec<bpf_insn> {
     insns
 }
 
-/// The 64-bit constant that the two instructions from `index` on load.
+/// Returns the 64-bit constant that the two instructions at `index` load, or `None` if they load
+/// none.
 fn constant(insns: &[bpf_insn], index: usize) -> Option<u64> {
     let (low, high) = (insns[index], insns.get(index + 1)?);
     let is_constant = low.code == LOAD_IMM64 && low.src_reg() == 0;
@@ -123,7 +128,8 @@ fn set_constant(insns: &mut [bpf_insn], index: usize, value: u64) {
     insns[index + 1].imm = (value >> 32) as i32;
 }
 
-/// Without a variable the branch is dead, and the constant is never looked at.
+/// Replaces the constant by the BTF id of the variable. Without a variable nothing is replaced: the
+/// branch that loads the constant is dead.
 fn set_variable(insns: &mut [bpf_insn], index: usize, preempt: Preempt) {
     if let Preempt::Variable { btf_id, .. } = preempt {
         insns[index].set_src_reg(PSEUDO_BTF_ID);
@@ -131,8 +137,9 @@ fn set_variable(insns: &mut [bpf_insn], index: usize, preempt: Preempt) {
     }
 }
 
-/// Where the kernel lacks the function the call stays an unknown helper, which the verifier
-/// refuses: such a program is not loaded then.
+/// Replaces a marked call by a call of the kernel's function. If the kernel has no such function,
+/// the call remains an unknown helper, which the verifier rejects. Such programs are not loaded on
+/// these kernels.
 fn set_kfunc(insn: &mut bpf_insn, layout: &Layout) {
     let btf_id = match (insn.code, insn.imm) {
         (CALL, IS_RETURN_MARK) => layout.session_is_return,
@@ -196,7 +203,8 @@ mod tests {
         text.data().unwrap().chunks(8).map(insn).collect()
     }
 
-    /// Instructions that are changed in the program of this name, and in functions.
+    /// Returns the instructions that are changed in the program of this name, and in the functions
+    /// that programs call.
     fn changed(name: &str, copy: Copy, single: Single) -> [Vec<bpf_insn>; 2] {
         let mut storage = MaybeUninit::<OpenObject>::uninit();
         let open = RetsnoopSkelBuilder::default().open(&mut storage).unwrap();
@@ -205,7 +213,7 @@ mod tests {
             .progs()
             .find(|program| program.name() == name)
             .unwrap();
-        // Where a program is loaded, the functions that it calls follow it.
+        // At load time, the functions that a program calls follow it.
         [program.insns(), &functions()].map(|before| changes(before, copy, single))
     }
 
@@ -280,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_program_for_entries_and_others_is_told_which_are_entries() {
-        // Of the second the program runs in one block or in the next.
+        // The program of the second function may run in either of two blocks.
         let copy = Copy {
             opens: false,
             entries: Entries::among(&[0x1230, 0x456c], &[0x1220, 0x1240, 0x4550]).unwrap(),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Loading one copy of a program; the verifier's words when it is refused.
+//! Loads one copy of a program, and reports the verifier's verdict if it is rejected.
 
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
@@ -11,8 +11,8 @@ use super::sys::{self, ProgramKind};
 
 const LOG_BYTES: usize = 1 << 20;
 
-/// Loads it. The verifier speaks only when asked, and asking makes every load slower, so it is
-/// asked only about what it has refused.
+/// Loads a program. The verifier's log makes every load slower. So the log is requested only in a
+/// second attempt, after the program was rejected.
 pub(super) fn load(name: &CStr, insns: &[bpf_insn], kind: ProgramKind<'_>) -> Result<OwnedFd> {
     sys::load_program(name, insns, kind, None).or_else(|error| {
         let mut log = vec![0; LOG_BYTES];
@@ -22,12 +22,12 @@ pub(super) fn load(name: &CStr, insns: &[bpf_insn], kind: ProgramKind<'_>) -> Re
     })
 }
 
-/// The last lines of the verifier's log that say something.
+/// Returns the last three lines of the verifier's verdict, ready to be appended to an error.
 fn words(log: &[u8]) -> String {
     let text = CStr::from_bytes_until_nul(log)
         .map(CStr::to_string_lossy)
         .unwrap_or_default();
-    // Since 7.3 (ce7c9f6c599b) reasons and suggestions of many lines follow the verifier's verdict.
+    // Since 7.3 (ce7c9f6c599b) many lines of reasons and suggestions follow the verifier's verdict.
     let (verdict, _) = text
         .split_once("\nVerification failed:")
         .unwrap_or((&text, ""));

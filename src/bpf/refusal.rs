@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What an error of the kernel side was about, for those who do not know libbpf.
+//! Explains errors of the kernel side to users who do not know libbpf.
 
 use std::error::Error as StdError;
 use std::{fmt, io};
@@ -9,7 +9,7 @@ use libbpf_rs::ErrorKind;
 
 use super::rlimit::TooFewDescriptors;
 
-/// Whether the kernel forbade it (`EPERM`, `EACCES`).
+/// Returns whether the kernel refused permission (`EPERM`, `EACCES`).
 #[must_use]
 pub fn is_forbidden(error: &Error) -> bool {
     error
@@ -18,7 +18,7 @@ pub fn is_forbidden(error: &Error) -> bool {
         .any(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
-/// The maps could not be made.
+/// The maps could not be created.
 #[derive(Debug)]
 pub(super) struct NoMaps(pub(super) io::Error);
 
@@ -34,7 +34,7 @@ impl StdError for NoMaps {
     }
 }
 
-/// What to do about an error of the kernel side, where that is known.
+/// Returns a hint that tells how to fix an error of the kernel side, if one is known.
 #[must_use]
 pub fn hint_of(error: &Error) -> Option<&'static str> {
     let is_limit = error
@@ -45,8 +45,8 @@ pub fn hint_of(error: &Error) -> Option<&'static str> {
             "raise it (`ulimit -n`, as root), choose fewer functions, or leave out `--backend fentry`",
         );
     }
-    // Before 5.11 (d5299b67dd59, "bpf: Memcg-based memory accounting for bpf maps") the kernel says
-    // EPERM where the limit of locked memory is too low.
+    // Before 5.11 (d5299b67dd59, "bpf: Memcg-based memory accounting for bpf maps") the kernel
+    // returns EPERM if the limit of locked memory is too low.
     let is_memory = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<NoMaps>())

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Descriptors: fentry/fexit and single kprobes take four a function, and the usual limit is 1,024.
+//! The limit of descriptors. fentry/fexit and single kprobes take four for each function, and the
+//! usual limit is 1,024.
 
 use std::error::Error;
 use std::fmt;
@@ -11,20 +12,21 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::attach::Refused;
 use crate::select::TracedFunction;
 
-/// What the run needs besides: the ring buffer, images, output files, the children that detach.
+/// Descriptors that are reserved for other uses: the ring buffer, images, output files, the
+/// children that detach.
 const SPARE: u64 = 256;
 
-/// Those of `functions` that there are descriptors for, `each` of them so many. The limit is raised
-/// as far as that is allowed; the functions that do not fit are `refused`.
+/// Returns the first of `functions` for which there are descriptors, if each takes `each` of them.
+/// Raises the limit as far as permitted. The functions that do not fit are added to `refused`.
 ///
 /// # Errors
-/// When there is no room for any, or the limit cannot be read.
+/// If there are not enough descriptors for any function, or the limit cannot be read.
 pub(super) fn those_that_fit<'s, 'f>(
     functions: &'s [&'f TracedFunction],
     each: u64,
     refused: &mut Vec<Refused>,
 ) -> Result<&'s [&'f TracedFunction]> {
-    // Those of functions that are traced already are among the open ones.
+    // The descriptors of functions that are traced already are open.
     let reserved = n_open() + SPARE;
     let wanted = reserved.saturating_add(each.saturating_mul(functions.len() as u64));
     let soft = raise(wanted)?;
@@ -44,25 +46,25 @@ pub(super) fn those_that_fit<'s, 'f>(
     Ok(fit)
 }
 
-/// Raises the limit to `wanted`, or as far as that is allowed; returns what it is then.
+/// Raises the limit to `wanted`, or as far as permitted. Returns the limit that is in effect then.
 fn raise(wanted: u64) -> Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft >= wanted {
         return Ok(soft);
     }
-    // Only the privileged may raise the hard limit; the soft one may go up to it.
+    // Raising the hard limit is privileged. Anybody may raise the soft limit up to the hard one.
     setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted))
         .or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, hard, hard))?;
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(soft)
 }
 
-/// Descriptors of this process that are open. Without `/proc` none that we know of.
+/// Returns the number of open descriptors of this process, or 0 without `/proc`.
 fn n_open() -> u64 {
     fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64)
 }
 
-/// The limit stands, and more descriptors are needed.
+/// The limit cannot be raised, and does not suffice for a single function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooFewDescriptors {
     soft: u64,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Scope as the programs read it: rules in a map, and before it marks that say which numbers and
-//! thread names any rule may be about (`bpf/include/filter.bpf.h`).
+//! Writes the scope for the programs: rules in a map, marks that tell whether any rule may name an
+//! id, and a Bloom filter of thread names (`bpf/include/filter.bpf.h`).
 
 use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapFlags};
@@ -14,17 +14,17 @@ const WORDS: usize = 1024;
 /// `SCOPE_MARK_BITS` of `limits.h`.
 const MARK_BITS: u32 = 14;
 
-/// `SCOPE_KINDS`.
+/// `SCOPE_KINDS` of `config.bpf.h`.
 const KINDS: usize = 7;
 
-/// `COMM_LEN`: a thread's name as the kernel keeps it.
+/// `COMM_LEN` of `limits.h`: bytes of a thread's name, including the NUL.
 const COMM_LEN: usize = 16;
 type CommKey = [u8; COMM_LEN];
 
-/// Descendants of processes, or cgroups, that are in scope at once: they come while we trace.
+/// Room in the map for descendants of processes, or for cgroups, that are added while tracing.
 const ROOM: u32 = 16_384;
 
-/// Entries that the map of rules needs.
+/// Returns the size of the map of rules, in entries.
 pub(super) fn n_entries(scope: &ScopeSettings) -> u32 {
     let mut room = scope.entries.len() as u32;
     if scope.follow_forks {
@@ -36,7 +36,8 @@ pub(super) fn n_entries(scope: &ScopeSettings) -> u32 {
     room.max(1)
 }
 
-/// How many rules of each kind, for the constants of the programs.
+/// Returns the number of rules of each kind, awaited ones included, for the constants of the
+/// programs.
 pub(super) fn counts(scope: &ScopeSettings) -> [types::scope_rules; KINDS] {
     let mut counts = [types::scope_rules::default(); KINDS];
     let there = scope.entries.iter().map(|entry| (entry.kind, entry.rule));
@@ -50,7 +51,7 @@ pub(super) fn counts(scope: &ScopeSettings) -> [types::scope_rules; KINDS] {
     counts
 }
 
-/// Fills maps and marks.
+/// Writes all rules that are known now to the maps, the marks and the Bloom filter.
 pub(super) fn fill(skel: &mut RetsnoopSkel<'_>, scope: &ScopeSettings) -> Result<()> {
     for entry in &scope.entries {
         add(skel, *entry)?;
@@ -72,9 +73,9 @@ pub(super) fn fill(skel: &mut RetsnoopSkel<'_>, scope: &ScopeSettings) -> Result
     Ok(())
 }
 
-/// Adds a rule, also while tracing.
+/// Adds a rule, before or while tracing. Fails if the map is full.
 pub(super) fn add(skel: &mut RetsnoopSkel<'_>, entry: ScopeEntry) -> Result<()> {
-    // The mark first: a rule without one would not be found.
+    // Increment the mark first: lookups ignore a rule without a mark.
     let bss = skel.maps.bss_data.as_deref_mut().context("no .bss")?;
     let mark = &mut bss.scope_marks[mark_of(entry.kind, entry.id)].by_user;
     *mark = mark.saturating_add(1);
@@ -88,7 +89,7 @@ pub(super) fn add(skel: &mut RetsnoopSkel<'_>, entry: ScopeEntry) -> Result<()> 
     added.context("failed to add to the scope")
 }
 
-/// `struct scope_key`.
+/// Encodes a `struct scope_key`.
 fn key_of(entry: ScopeEntry) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&entry.id.to_ne_bytes());
@@ -96,7 +97,7 @@ fn key_of(entry: ScopeEntry) -> [u8; 16] {
     key
 }
 
-/// `scope_mark` of `filter.bpf.h`.
+/// Returns the index of a mark. Has the same hash function as `scope_mark` of `filter.bpf.h`.
 fn mark_of(kind: ScopeKind, id: u64) -> usize {
     let hash = (id as u32)
         .wrapping_add((kind as u32).wrapping_mul(0x2545_f491))
@@ -104,7 +105,7 @@ fn mark_of(kind: ScopeKind, id: u64) -> usize {
     (hash >> (32 - MARK_BITS)) as usize
 }
 
-/// A name as the kernel keeps it: at most 15 bytes, padded with zeroes.
+/// Encodes a thread's name as the kernel stores it: at most 15 bytes, padded with zeroes.
 fn comm_key(comm: &str) -> CommKey {
     let mut key = [0; COMM_LEN];
     for (to, from) in key[..COMM_LEN - 1].iter_mut().zip(comm.bytes()) {
@@ -113,7 +114,7 @@ fn comm_key(comm: &str) -> CommKey {
     key
 }
 
-/// `comm_bit` of `filter.bpf.h`.
+/// Returns the bit of a thread's name. Has the same hash function as `comm_bit` of `filter.bpf.h`.
 fn comm_bit(comm: CommKey) -> u32 {
     let word = |at: usize| {
         let mut bytes = [0; 8];
@@ -166,7 +167,7 @@ mod tests {
         scope.follow_forks = true;
         assert!(n_entries(&scope) > 10_000);
         assert_eq!(n_entries(&ScopeSettings::default()), 1);
-        // A host may have more of them at the start than there is room for those to come.
+        // A host may have more cgroups at the start than there is room for new ones.
         scope.watch_cgroups = true;
         scope.n_cgroups = 40_000;
         assert!(n_entries(&scope) > 50_000);

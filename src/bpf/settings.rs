@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What user space decides before the programs are loaded.
+//! Settings that are fixed before the programs are loaded.
 
 use std::path::PathBuf;
 
@@ -7,43 +7,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::spec::Addr;
 
-/// Where `preempt_count` is, for kernels whose BTF has no per-CPU variables: Debian's 5.10
+/// Location of `preempt_count` on kernels whose BTF has no per-CPU variables: Debian's 5.10
 /// (a0b8200d06ad, "kbuild: skip per-CPU BTF generation for pahole v1.18-v1.21").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PerCpu {
-    /// Address (per-CPU offset) of `__preempt_count`.
+    /// Per-CPU offset of `__preempt_count`.
     pub preempt_count: Addr,
     /// Address of `__per_cpu_offset[]`.
     pub per_cpu_offset: Addr,
 }
 
-/// How a program finds out whether it runs in an interrupt.
+/// How a program determines whether it runs in an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Preempt {
-    /// A per-CPU variable that BTF has, and where in it the count stands (bytes).
+    /// `preempt_count` is in a per-CPU variable that BTF describes.
     Variable {
         /// BTF id of the variable.
         btf_id: u32,
-        /// Of the count in it.
+        /// Offset of the count in the variable, in bytes.
         offset: u32,
     },
-    /// See [`PerCpu`].
+    /// `preempt_count` is at a known per-CPU address.
     Address(PerCpu),
-    /// It cannot: interrupts are not told from tasks.
+    /// The location is not known: interrupts cannot be distinguished from tasks.
     Unknown,
 }
 
-/// How single kprobes are asked for by `perf_event_open`.
+/// How `perf_event_open` is asked for single kprobes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KprobePmu {
-    /// The type of its events.
+    /// Type of the events (`perf_event_attr.type`).
     pub kind: u32,
-    /// The bit of `config` that asks for a function's return.
+    /// Number of the bit of `config` that selects the function's return.
     pub return_bit: u8,
 }
 
-/// The numbers of the attach types of programs that trampolines of many functions run. They are
-/// newer than libbpf, so the kernel's own types tell them; `None` where it has not that one.
+/// Attach types of programs for trampolines of many functions. libbpf does not know them yet, so
+/// their numbers are read from the kernel's BTF. `None` if the kernel does not have the type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TracingMulti {
     /// `BPF_TRACE_FSESSION_MULTI`: calls and returns.
@@ -54,8 +54,8 @@ pub struct TracingMulti {
     pub exit: Option<u32>,
 }
 
-/// Where members stand in structs that tell what a task is a part of: offsets in bytes, named as
-/// struct and member are.
+/// Offsets of members in structs that lead to a task's ids, namespaces and cgroup, in bytes. Names
+/// consist of struct and member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "see above")]
 pub struct TaskLayout {
@@ -73,11 +73,11 @@ pub struct TaskLayout {
     pub task_nsproxy: u32,
     pub nsproxy_mnt: u32,
     pub nsproxy_net: u32,
-    /// Of `ns.inum`; so are the next two.
+    /// Offset of `ns.inum`, as in the next two.
     pub mnt_inum: u32,
     pub net_inum: u32,
     pub pidns_inum: u32,
-    /// Of `self.parent`.
+    /// Offset of `self.parent`.
     pub cgroup_parent: u32,
     pub cgroup_node: u32,
     pub cgroup_root: u32,
@@ -88,63 +88,63 @@ pub struct TaskLayout {
 /// Bits of `preempt_count` that count interrupts (`include/linux/preempt.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreemptMasks {
-    /// Hard interrupts.
+    /// Bits that count hardirqs.
     pub hardirq: u32,
-    /// NMIs.
+    /// Bits that count NMIs.
     pub nmi: u32,
 }
 
 impl PreemptMasks {
-    /// Until 7.2.
+    /// The layout until 7.2.
     pub const ADJACENT: Self = Self {
         hardirq: 0x000f_0000,
         nmi: 0x00f0_0000,
     };
-    /// Since 7.3 (9634d860ac15, "preempt: Introduce `HARDIRQ_DISABLE_BITS`") eight bits below them
-    /// count how often interrupts were disabled.
+    /// The layout since 7.3 (9634d860ac15, "preempt: Introduce `HARDIRQ_DISABLE_BITS`"): the eight
+    /// bits below count how often interrupts were disabled.
     pub const ABOVE_DISABLED: Self = Self {
         hardirq: 0x0f00_0000,
         nmi: 0xf000_0000,
     };
 }
 
-/// What the programs have to know of this kernel's types.
+/// Facts about this kernel's types and features that the programs need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
-    /// Tasks, and what they are a part of.
+    /// Offsets of members for a task's identity and scope.
     pub task: TaskLayout,
-    /// Whether programs can ask for the current task by type: since 5.11 (3ca1032ab7ab, "bpf:
-    /// Implement `get_current_task_btf` and `RET_PTR_TO_BTF_ID`").
+    /// Whether `bpf_get_current_task_btf()` exists: since 5.11 (3ca1032ab7ab, "bpf: Implement
+    /// `get_current_task_btf` and `RET_PTR_TO_BTF_ID`").
     pub has_task_btf: bool,
-    /// Whether the verifier finds a type by its name without going through all of them: since 7.0
-    /// (8c3070e159ba, "btf: Optimize type lookup with binary search"), where types are sorted.
+    /// Whether the verifier finds a type by name without a linear search: since 7.0 (8c3070e159ba,
+    /// "btf: Optimize type lookup with binary search"), if the types are sorted.
     pub finds_types_fast: bool,
     /// Size of a task's kernel stack (`THREAD_SIZE`), in bytes; a power of two.
     pub stack_size: u32,
-    /// Where `preempt_count` is.
+    /// Location of `preempt_count`.
     pub preempt: Preempt,
-    /// Which of its bits say that an interrupt is being served.
+    /// Which bits of `preempt_count` are set while an interrupt is served.
     pub preempt_masks: PreemptMasks,
-    /// BTF id of `bpf_session_is_return`, where the kernel has it.
+    /// BTF id of `bpf_session_is_return`, if the kernel has it.
     pub session_is_return: Option<u32>,
-    /// BTF id of `bpf_session_cookie`, where the kernel has it.
+    /// BTF id of `bpf_session_cookie`, if the kernel has it.
     pub session_cookie: Option<u32>,
-    /// Links of trampolines for many functions.
+    /// Attach types for trampolines of many functions.
     pub tracing_multi: TracingMulti,
-    /// Single kprobes, where the kernel has them.
+    /// The PMU of single kprobes, if the kernel has it.
     pub kprobe_pmu: Option<KprobePmu>,
-    /// Whether kprobe programs can ask for cookies.
+    /// Whether kprobe programs can call `bpf_get_attach_cookie()`.
     pub has_cookies: bool,
 }
 
-/// By what a task is told to be in scope, as `enum scope_kind` numbers it.
+/// The attribute of a task that a scope rule matches, numbered as in `enum scope_kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScopeKind {
     /// Process (thread group) id.
     Process = 0,
-    /// Effective user id, as the host counts.
+    /// Effective user id in the initial user namespace.
     User = 1,
-    /// Effective group id, as the host counts.
+    /// Effective group id in the initial user namespace.
     Group = 2,
     /// Id of a cgroup of the unified hierarchy.
     Cgroup = 3,
@@ -156,50 +156,52 @@ pub enum ScopeKind {
     NetNamespace = 6,
 }
 
-/// What a rule says of those that it names; `enum scope_rule`.
+/// What a rule says about the tasks that it matches, numbered as in `enum scope_rule`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScopeRule {
-    /// They open sessions; if there is any such rule of a kind, others do not.
+    /// They open sessions. If a kind has such a rule, tasks that match none of them do not.
     Allow = 1,
-    /// They never do.
+    /// They open no sessions.
     Deny = 2,
-    /// A process that opens none before it has executed a program, and then is allowed.
+    /// A process that opens no sessions before it has executed a program, and then is allowed.
     HeldUntilExec = 3,
 }
 
-/// One rule.
+/// A rule of the scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScopeEntry {
-    /// By what.
+    /// The attribute that the rule matches.
     pub kind: ScopeKind,
-    /// Which one.
+    /// The value that it matches.
     pub id: u64,
-    /// Whether it is wanted.
+    /// Whether matching tasks open sessions.
     pub rule: ScopeRule,
 }
 
-/// Whose calls open sessions: "and" between kinds, "or" within.
+/// Which tasks open sessions. A task must match the rules of every kind; of the rules of one kind,
+/// one must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScopeSettings {
-    /// By numbers.
+    /// Rules that match a number.
     pub entries: Vec<ScopeEntry>,
-    /// Rules to come, once programs are loaded or while we trace: a kind with such is no longer
-    /// unrestricted.
+    /// Rules that are added later, once programs are loaded or while tracing. Their kinds count as
+    /// restricted from the start.
     pub awaited: Vec<(ScopeKind, ScopeRule)>,
-    /// Only threads of these names; empty: all. At most 15 bytes count.
+    /// Names of threads that open sessions; empty: all. Only the first 15 bytes of a name count.
     pub comms_allowed: Vec<String>,
-    /// Not threads of these names.
+    /// Names of threads that open no sessions.
     pub comms_denied: Vec<String>,
-    /// What a process's rule says goes for its future children, too.
+    /// Whether future children inherit the rule of their process.
     pub follow_forks: bool,
-    /// How many cgroups are chosen now.
+    /// The number of cgroups that are selected now.
     pub n_cgroups: u32,
-    /// Cgroups that come and go are reported, and inherit the rule that they are made in.
+    /// Whether creation and removal of cgroups is reported. A new cgroup inherits the rule of its
+    /// parent.
     pub watch_cgroups: bool,
 }
 
 impl ScopeSettings {
-    /// Whether there is a rule of this kind.
+    /// Returns whether there is a rule of this kind, or one is awaited.
     #[must_use]
     pub fn has(&self, kind: ScopeKind) -> bool {
         self.awaited.iter().any(|(awaited, _)| *awaited == kind)
@@ -207,41 +209,43 @@ impl ScopeSettings {
     }
 }
 
-/// Errors by number, 0 for `NULL`: what they leave out for certain is not even sent.
+/// Filters by errno, 0 for `NULL`. Sessions that a filter certainly excludes are not sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorSettings {
-    /// A failing session in which none of these was returned is not sent; `None`: any is.
+    /// Sends failed sessions only if any call in them returned one of these errors; `None`: no
+    /// filter.
     pub any: Option<Vec<u16>>,
-    /// A session whose entry function failed with none of these is not sent; `None`: any is.
+    /// Sends failed sessions only if their entry function returned one of these errors; `None`: no
+    /// filter.
     pub only: Option<Vec<u16>>,
-    /// A session whose entry function failed with one of these is not sent.
+    /// Does not send sessions whose entry function returned one of these errors.
     pub never: Option<Vec<u16>>,
 }
 
 /// Settings of the kernel side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Sessions shorter than this, in nanoseconds, are not shown.
+    /// Sessions shorter than this are not shown, in nanoseconds. 0: no limit.
     pub longer_ns: u64,
-    /// Show sessions that succeed, too.
+    /// Whether successful sessions are shown, too.
     pub show_success: bool,
-    /// Which failures are wanted.
+    /// Filters by error.
     pub errors: ErrorSettings,
-    /// Whose calls open sessions.
+    /// Which tasks open sessions.
     pub scope: ScopeSettings,
-    /// Size of the ring buffer in bytes: a power of two of at least a page.
+    /// Size of the ring buffer in bytes: a power of two, at least a page.
     pub ring_bytes: u32,
-    /// Sessions that can be open at once: 1..=4096.
+    /// Number of sessions that can be open at the same time: 1 to 4096.
     pub max_sessions: u32,
-    /// Traced calls that are recorded in depth: 1..=64. Deeper ones are counted.
+    /// Number of traced calls that are recorded in depth: 1 to 64. Deeper calls are only counted.
     pub max_depth: u32,
-    /// Functions that are or may be traced: all ids are below it.
+    /// Upper bound of function ids: all are smaller. Includes functions that may be traced later.
     pub n_functions: u32,
-    /// What this kernel's types look like.
+    /// Facts about this kernel's types and features.
     pub layout: Layout,
-    /// Where tracefs is mounted; only functions of modules to come need it, and kernels that
-    /// preempt programs.
+    /// Mount point of tracefs. It is needed only for functions of modules that are loaded later,
+    /// and on kernels that preempt programs.
     pub tracefs: Option<PathBuf>,
-    /// Whether the kernel preempts programs that are not of kprobes.
+    /// Whether the kernel preempts programs other than those of kprobes.
     pub preempts_programs: bool,
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The records of `bpf/include/events.h` as libbpf-cargo read them from BTF, and the constants
-//! that BTF does not carry. Sizes are asserted on both sides.
+//! The records of `bpf/include/events.h`, whose types libbpf-cargo generates from BTF, and the
+//! constants that BTF does not contain. Sizes are asserted on both sides.
 
 use std::mem::size_of;
 
@@ -10,21 +10,21 @@ pub use super::skel::types::{call_rec, rec_cgroup, rec_context, rec_hdr, rec_ses
 pub const REC_STACK: u32 = 1;
 /// `REC_SESSION`: a finished session.
 pub const REC_SESSION: u32 = 2;
-/// `REC_CONTEXT`: what a session's task is a part of.
+/// `REC_CONTEXT`: the cgroup and namespaces of a session's task.
 pub const REC_CONTEXT: u32 = 3;
-/// `REC_CGROUP`: a cgroup came or went.
+/// `REC_CGROUP`: a cgroup was created or removed.
 pub const REC_CGROUP: u32 = 4;
-/// `CGROUP_MADE`: it came.
+/// `CGROUP_MADE`: the cgroup was created.
 pub const CGROUP_MADE: u32 = 1;
-/// `CGROUP_REMOVED`: it went.
+/// `CGROUP_REMOVED`: the cgroup was removed.
 pub const CGROUP_REMOVED: u32 = 2;
-/// `CALL_FAILED`: the call's result was judged a failure.
+/// `CALL_FAILED`: the call's result is classified as a failure.
 pub const CALL_FAILED: u16 = 1;
-/// `CALL_UNRETURNED`: no return of the call was seen.
+/// `CALL_UNRETURNED`: the return of the call was not reported.
 pub const CALL_UNRETURNED: u16 = 2;
-/// `MAX_CALLS` of `limits.h`: size of the ring of finished calls.
+/// `MAX_CALLS` of `limits.h`: size of the ring of finished calls, in records.
 pub const MAX_CALLS: u32 = 64;
-/// `MAX_CGROUP_PATH` of `limits.h`: bytes of a cgroup's path, with its NUL.
+/// `MAX_CGROUP_PATH` of `limits.h`: bytes of a cgroup's path, including the NUL.
 pub const MAX_CGROUP_PATH: u32 = 512;
 /// `MAX_STACK` of `limits.h`: addresses of one stack.
 pub const MAX_STACK: u32 = 127;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Links that take all of their functions or none, and do not say which one they mind.
+//! Attaches links that are for many functions. The kernel accepts all functions of such a link or
+//! none, and does not say which one it refuses.
 //!
-//! A refused batch is halved until the culprits stand alone. This helps against `ENOMEM` as well:
-//! from 6.7 (4bbd93455659, "kprobes: kretprobe scalability improvement") to 6.11 kernels refuse
-//! large batches of kprobe.multi. 6.12 takes them (aff1871bfc81, "objpool: fix choosing allocation
-//! for percpu slots").
+//! A refused batch is halved until the refused functions are alone. This also helps against
+//! `ENOMEM`: from 6.7 (4bbd93455659, "kprobes: kretprobe scalability improvement") to 6.11, kernels
+//! refuse large batches of kprobe.multi. 6.12 accepts them (aff1871bfc81, "objpool: fix choosing
+//! allocation for percpu slots").
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,14 +15,17 @@ use anyhow::Result;
 use super::{Links, Refused};
 use crate::select::TracedFunction;
 
-/// Functions that are refused alone may be many where something is wrong with all of them
-/// (lockdown, no permission): then the first error is the answer.
+/// The largest number of functions that may be refused one by one. If more are refused, something
+/// is wrong with all of them (lockdown, no permission), and the last error is returned.
 const MAX_REFUSED: usize = 256;
 
-/// Attaches to a batch.
+/// Attaches to a batch of functions, and returns the links. Fails if the kernel refuses the batch.
 pub(super) type AttachBatch<'a> = dyn Fn(&[&TracedFunction]) -> io::Result<Vec<OwnedFd>> + 'a;
 
-/// Attaches to all of `functions` that can be attached to.
+/// Attaches to all of `functions` that the kernel accepts, and adds the links and the refused
+/// functions to `links`.
+///
+/// Fails with `EPERM` at once, because smaller batches would be forbidden, too.
 pub(super) fn attach_all(
     attach: &AttachBatch<'_>,
     functions: &[&TracedFunction],

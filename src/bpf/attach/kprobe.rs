@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Single kprobes and kretprobes, by perf events: what every kernel has.
+//! Single kprobes and kretprobes, by perf events. Every supported kernel has them.
 //!
-//! By address, so names that several functions share are no matter. The events have no names in
-//! tracefs: whatever ends us, the kernel removes them with our last descriptor.
+//! Functions are identified by address, so it does not matter if several have the same name. The
+//! events have no names in tracefs. So the kernel removes them with our last descriptor, however
+//! our process ends.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,12 +21,15 @@ use crate::select::TracedFunction;
 
 pub(super) struct Kprobe;
 
-/// Two events and two links a function; where links do not exist, two programs.
+/// Descriptors for one function: two events and two links, or two events and two programs if the
+/// kernel has no such links.
 const DESCRIPTORS: u64 = 4;
 
+/// The programs for all functions, or what to make them of.
+///
 /// Before 5.15 (7adfc6c9b315, "bpf: Add `bpf_get_attach_cookie()` BPF helper to access `bpf_cookie`
-/// value") a probe cannot tell its program which function it is at: each function has programs of
-/// its own, with its tag in them.
+/// value") a program cannot ask which function it runs at. There each function has programs of its
+/// own, which contain its tag.
 enum Programs {
     Shared {
         opening: OwnedFd,
@@ -39,7 +43,6 @@ enum Programs {
     },
 }
 
-/// The name of the program for returns.
 const RETURNS: &CStr = c"kprobe_return";
 
 impl Backend for Kprobe {
@@ -69,16 +72,16 @@ impl Backend for Kprobe {
     }
 }
 
-/// Opens the event of a function's call, or of its return.
+/// Opens the event of a function's call or, if the flag is set, of its return.
 pub(super) type Open<'a> = dyn Fn(&TracedFunction, bool) -> Result<OwnedFd> + 'a;
 
-/// The programs for calls, with their names.
+/// The programs for calls: name and instructions. `opening` is for entry functions.
 pub(super) struct Entries<'a> {
     pub(super) opening: (&'static CStr, &'a [bpf_insn]),
     pub(super) inner: (&'static CStr, &'a [bpf_insn]),
 }
 
-/// Attaches to each function by events of its own.
+/// Attaches to each function by two events of its own, for its call and its return.
 pub(super) fn attach_all(
     loaded: &Loaded<'_>,
     entries: &Entries<'_>,
@@ -98,7 +101,7 @@ pub(super) fn attach_all(
             }),
         }
         if !progress(n_done + 1, functions.len()) {
-            break; // what is attached is detached with all the rest
+            break; // all links are dropped together later
         }
     }
     if let Programs::Shared {
@@ -149,7 +152,7 @@ fn attach_one(
         let event = open(function, is_return);
         attach(is_return, event, program, cookie)
     };
-    // Returns first: a call that is seen must have its return seen.
+    // Attach to the return first: a call that is seen must have its return seen.
     let new = match programs {
         Programs::Shared {
             opening,
@@ -198,6 +201,6 @@ fn attach(
     let event = event.with_context(|| format!("failed to open a {what}"))?;
     let link = sys::run_at_event(program, event.as_fd(), cookie)
         .with_context(|| format!("failed to attach to a {what}"))?;
-    // The link goes first when both are dropped: it holds the event.
+    // The link must be dropped before the event: it holds the event.
     Ok(link.into_iter().chain([event]).collect())
 }

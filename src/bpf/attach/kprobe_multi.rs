@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! kprobe.session and kprobe.multi: one link for thousands of functions, by address.
+//! kprobe.session and kprobe.multi: one link for thousands of functions, which are identified by
+//! address.
 
 use std::ffi::CStr;
 use std::io;
@@ -16,10 +17,10 @@ use super::bisect::attach_all;
 use super::{Backend, Links, Progress, tag};
 use crate::select::TracedFunction;
 
-/// kprobe.session: one program, one link, call and return.
+/// kprobe.session: one program and one link handle calls and returns.
 pub(super) struct KprobeSession;
 
-/// kprobe.multi and kretprobe.multi.
+/// kprobe.multi and kretprobe.multi: one link for calls, and one for returns.
 pub(super) struct Pair;
 
 impl Backend for KprobeSession {
@@ -85,11 +86,11 @@ impl Backend for Pair {
     }
 }
 
-/// A program's name and instructions.
+/// Name and instructions of a program.
 type Template<'t> = (&'static CStr, &'t [bpf_insn]);
 
-/// Entry functions have a program of their own: what it takes to open a session is no part of
-/// the others'.
+/// Splits the functions into inner functions and entry functions, each with its program. So the
+/// program for inner functions need not contain the code that opens sessions.
 fn by_role<'f, 't>(
     functions: &[&'f TracedFunction],
     inner: Template<'t>,
@@ -103,7 +104,8 @@ fn by_role<'f, 't>(
     roles
 }
 
-/// What tells entry functions from the others, for one program to do for both.
+/// Returns the addresses by which one program tells entry functions from inner functions, or `None`
+/// if they cannot be told apart.
 fn entries(functions: &[&TracedFunction]) -> Option<Entries> {
     let (entries, others): (Vec<_>, Vec<_>) = functions
         .iter()
@@ -114,14 +116,14 @@ fn entries(functions: &[&TracedFunction]) -> Option<Entries> {
     Entries::among(&addrs(entries), &addrs(others))
 }
 
-/// Attaches a program at these addresses, with these cookies.
+/// Attaches a program to functions at these addresses, with these cookies.
 type Attach<'a> = dyn Fn(BorrowedFd<'_>, &[u64], &[u64]) -> io::Result<Vec<OwnedFd>> + 'a;
 
 /// A program, and the functions that it is for.
 type ForFunctions<'f> = (OwnedFd, Vec<&'f TracedFunction>);
 
-/// Attaches programs, each to its functions. All are loaded by then: the verifier may be among
-/// what is traced, and is several times slower after.
+/// Attaches each program to its functions. All programs are loaded before: if functions of the
+/// verifier are traced, it becomes several times slower.
 fn attach_each(
     programs: Vec<ForFunctions<'_>>,
     progress: Progress<'_>,
@@ -160,7 +162,7 @@ fn program(
     program::load(name, &insns, ProgramKind::Kprobe(attach_type))
 }
 
-/// Returns first: a call that is seen must have its return seen.
+/// Attaches to returns first: a call that is seen must have its return seen.
 fn pair(
     entry: BorrowedFd<'_>,
     returns: BorrowedFd<'_>,

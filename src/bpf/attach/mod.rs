@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Back ends: the ways to have a program run when a function is called and when it returns.
+//! Back ends: ways to run a program when a function is called and when it returns.
 //!
-//! Each takes the same functions and feeds the same algorithm; they differ in what they cost and
-//! in what they cannot take. One file a back end.
+//! All back ends take the same functions and feed the same algorithm. They differ in what they cost
+//! and in which functions they cannot attach to. Each has a file of its own.
 
 mod bisect;
 mod kprobe;
@@ -21,33 +21,35 @@ use super::sys::Guardian;
 use crate::select::TracedFunction;
 use crate::spec::{BackendKind, FuncId, ResultType};
 
-/// A function that the kernel refused, and its words.
+/// A function that the kernel refused, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The function.
+    /// Id of the function.
     pub func: FuncId,
-    /// Why, as the kernel puts it.
+    /// The error, with the kernel's error text.
     pub why: String,
-    /// No other back end takes it either: ftrace does not know it.
+    /// Whether no other back end can attach to the function, because ftrace does not know it.
     pub is_final: bool,
 }
 
-/// Told how many functions of how many are attached; answers whether to go on.
+/// Called with the number of functions that are done, and the number of all. Returns whether to go
+/// on.
 pub type Progress<'a> = &'a mut dyn FnMut(usize, usize) -> bool;
 
 /// What a back end has attached. Dropping it detaches.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     pub(super) links: Vec<Link>,
-    /// Programs that are not part of the skeleton.
+    /// Loaded copies of programs. The skeleton does not own them.
     pub(super) programs: Vec<OwnedFd>,
     pub(super) refused: Vec<Refused>,
     pub(super) n_attached: usize,
-    /// Removes named probes once all of the above is gone.
+    /// Removes named probes. It is the last field, because it can do so only when the links are
+    /// gone.
     pub(super) guardian: Option<Guardian>,
 }
 
-/// A link, and the functions that it is for: they come and go together.
+/// A link, and the functions that it is for. Closing it detaches from all of them.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) fd: OwnedFd,
@@ -55,7 +57,8 @@ pub(super) struct Link {
 }
 
 impl Links {
-    /// Nothing attached: something was wrong with the back end itself.
+    /// Nothing is attached, and all functions are refused with this error, because the back end
+    /// itself failed.
     pub(super) fn refused_all(functions: &[&TracedFunction], error: &Error) -> Self {
         let refused = functions.iter().map(|function| Refused {
             func: function.id,
@@ -68,7 +71,7 @@ impl Links {
         }
     }
 
-    /// Adds the links of these functions.
+    /// Adds links that are all for the same functions.
     fn hold(&mut self, links: impl IntoIterator<Item = OwnedFd>, functions: &[&TracedFunction]) {
         let ids: Vec<FuncId> = functions.iter().map(|function| function.id).collect();
         self.links.extend(links.into_iter().map(|fd| Link {
@@ -79,9 +82,10 @@ impl Links {
     }
 }
 
-/// One way to attach.
+/// A way to attach to functions.
 pub(super) trait Backend {
-    /// Attaches to all of `functions` that the kernel lets it; the others are `refused`.
+    /// Attaches to all of `functions` that the kernel accepts. The others are listed in
+    /// [`Links::refused`]. Fails if the back end itself cannot be used, or if `progress` stops it.
     fn attach(
         &self,
         loaded: &Loaded<'_>,
@@ -102,18 +106,18 @@ pub(super) fn implementation(backend: BackendKind) -> Box<dyn Backend> {
     }
 }
 
-/// What a program is told of its function: id, class of the result, whether it opens sessions.
-///
-/// `read_tag` and `OPENS_SHIFT` of `calls.bpf.h` take it apart.
+/// Returns what a program is told about its function: id (bits 0 to 31), class of the result (32 to
+/// 39), whether it opens sessions (40). `read_tag` and `OPENS_SHIFT` of `calls.bpf.h` decode it.
 fn tag(function: &TracedFunction) -> u64 {
     let opens = u64::from(function.entry.is_some());
-    // An entry function that fails is shown, also where the session it is called in succeeds.
+    // `CLASS_ANSWERS`: a failure of an entry function is shown, even if it is called in a session
+    // that succeeds.
     let answers = opens << 7;
     let class = u64::from(result_class(function.result)) | answers;
     u64::from(function.id.0) | class << 32 | opens << 40
 }
 
-/// `enum result_class` of `events.h`, without `CLASS_ANSWERS`.
+/// Returns the `enum result_class` of `events.h`, without `CLASS_ANSWERS`.
 fn result_class(result: ResultType) -> u8 {
     match result {
         ResultType::Void | ResultType::Bool | ResultType::Unsigned(_) => 0,

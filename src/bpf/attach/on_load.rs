@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Functions of modules that are not loaded yet: kprobes by name, which the kernel keeps until the
-//! module comes, and arms before it runs.
+//! Functions of modules that are not loaded yet: kprobes by name. The kernel keeps these until the
+//! module is loaded, and arms them before the module runs.
 //!
-//! Only probes that are made in tracefs wait like that; those that perf makes (`kprobe.rs`) are
-//! refused with `ENOENT`, as every other back end needs an address or a loaded BTF object.
-//! (Attaching when the loader says that a module comes is too late: nothing keeps it from running
-//! the module's start before we are told.) Probes of tracefs outlive their makers, so a child
-//! process watches over us and removes them however we end.
+//! Only probes that are created in tracefs wait like that. The kernel refuses the perf events of
+//! `kprobe.rs` with `ENOENT`, and every other back end needs an address or a loaded BTF object. (To
+//! attach when the module loader reports a new module would be too late: the module may run its
+//! init function before we know of it.) Probes in tracefs outlive the process that created them. So
+//! a child process waits for our end and removes them.
 
 use std::collections::hash_map::RandomState;
 use std::fs::{self, OpenOptions};
@@ -26,10 +26,10 @@ use crate::select::TracedFunction;
 
 pub(super) struct OnLoad;
 
-/// As single kprobes.
+/// Descriptors for one function, as for single kprobes: two events, and two links or programs.
 const DESCRIPTORS: u64 = 4;
 
-/// Groups of this process so far.
+/// Number of probe groups that this process has created.
 static N_GROUPS: AtomicU32 = AtomicU32::new(0);
 
 impl Backend for OnLoad {
@@ -63,11 +63,11 @@ impl Backend for OnLoad {
     }
 }
 
-/// How the names of groups begin; the id of the process follows.
+/// Prefix of the names of probe groups. The process id follows.
 const PREFIX: &str = "retsnoop_";
 
-/// Removes the probes of processes that are gone and whose guardians were killed with them. Only
-/// where all processes are seen: elsewhere the living may look dead.
+/// Removes probes of processes that are gone, if their guardians were killed, too. Does so only in
+/// the first PID namespace: in others, a living process may not be visible.
 fn remove_leftovers(tracefs: &Path) {
     if !sys::is_in_first_pid_namespace() {
         return;
@@ -76,13 +76,13 @@ fn remove_leftovers(tracefs: &Path) {
     let events = fs::read_to_string(&path).unwrap_or_default();
     let is_gone = |pid: u32| !Path::new("/proc").join(pid.to_string()).exists();
     for name in leftovers(&events, is_gone) {
-        // One that is in use is refused, and is somebody's.
+        // The kernel refuses to remove a probe that is in use.
         let opened = OpenOptions::new().append(true).open(&path);
         let _ = opened.and_then(|mut events| events.write_all(format!("-:{name}\n").as_bytes()));
     }
 }
 
-/// Our probes in the list of all whose processes are gone.
+/// Returns those of our probes in `kprobe_events` whose processes are gone.
 fn leftovers(events: &str, is_gone: impl Fn(u32) -> bool) -> Vec<&str> {
     let names = events.lines().filter_map(|line| {
         let (_, rest) = line.split_once(':')?;
@@ -97,15 +97,16 @@ fn leftovers(events: &str, is_gone: impl Fn(u32) -> bool) -> Vec<&str> {
     of_the_gone.collect()
 }
 
-/// Probes of tracefs, in a group of their own.
+/// Probes in tracefs, in a group of their own.
 struct Probes<'a> {
     tracefs: &'a Path,
     group: String,
 }
 
 impl<'a> Probes<'a> {
-    /// The name of the group is nobody else's: a probe of a name that is there would be added to
-    /// that one. Containers that share tracefs have the same process ids.
+    /// Chooses a unique name for the group. If a probe of the same name existed, the kernel would
+    /// add ours to it. The process id is not enough, because containers that share tracefs may have
+    /// the same ids.
     fn new(tracefs: &'a Path) -> Result<Self> {
         let number = N_GROUPS.fetch_add(1, Ordering::Relaxed);
         let random = RandomState::new().build_hasher().finish() as u32;
@@ -120,14 +121,15 @@ impl<'a> Probes<'a> {
         self.tracefs.join("kprobe_events")
     }
 
-    /// Has all probes that are going to be added removed when we are gone.
+    /// Starts a child process that removes the probes of `functions` when it is dropped or when our
+    /// process is gone.
     fn watched(&self, functions: &[&TracedFunction]) -> Result<Guardian> {
         let removals = functions
             .iter()
             .flat_map(|function| [false, true].map(|is_return| self.name(function, is_return)))
             .map(|name| format!("-:{name}\n").into_bytes());
         let path = self.events();
-        // Opening it to overwrite would remove the probes of everybody.
+        // Open the file to append: opening it to overwrite would remove the probes of all users.
         let events = OpenOptions::new().append(true).open(&path);
         let events = events.with_context(|| format!("failed to open `{}`", path.display()))?;
         Guardian::start(events.into(), removals.collect())
@@ -139,7 +141,7 @@ impl<'a> Probes<'a> {
         format!("{}/{kind}{}", self.group, function.id.0)
     }
 
-    /// Adds one; returns its number.
+    /// Creates a probe and returns the id of its event.
     fn add(&self, function: &TracedFunction, is_return: bool) -> Result<u64> {
         let kind = if is_return { 'r' } else { 'p' };
         let module = function.module.as_deref().context("of no module")?;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! fentry/fexit whose programs share most of their instructions (`bpf/include/shared.bpf.h`).
+//! fentry/fexit programs that share most of their instructions (`bpf/include/shared.bpf.h`).
 //!
-//! Loading two whole programs for each function is more than half of what attaching takes on 5.10:
-//! 26 ms a function, 17 of them for the exit's. Where the kernel lets a program of one function
-//! go on in a program of another, only the little that tells whether a call is of interest is loaded
-//! for each.
+//! On 5.10, loading two whole programs for each function is more than half of the time that
+//! attaching takes: 26 ms for a function, 17 of which are for the exit program. If the kernel
+//! allows tail calls from a program of one function to a program of another, only the few
+//! instructions that decide whether a call is of interest are loaded for each function.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,10 +20,10 @@ use super::super::sys::{self, TRACE_FENTRY, TRACE_FEXIT};
 use super::trampoline::kind;
 use crate::select::{BtfOrigin, TracedFunction};
 
-/// For fewer functions, finding out costs more than it saves.
+/// The number of functions below which the check for tail calls costs more than it saves.
 const WORTH_IT: usize = 8;
 
-/// What the programs of functions are made of that go on in shared ones.
+/// Instructions of the programs for each function that do a tail call to the shared programs.
 pub(super) struct Sharing {
     pub(super) entry: Vec<bpf_insn>,
     pub(super) exit: Vec<bpf_insn>,
@@ -31,10 +31,11 @@ pub(super) struct Sharing {
 }
 
 impl Sharing {
-    /// Loads what is shared by functions that open no sessions; `None` where nothing can be.
+    /// Loads the shared programs, which are for functions that open no sessions. Returns `None` if
+    /// the kernel does not allow them, or if they are not worth it.
     pub(super) fn of(loaded: &Loaded<'_>, functions: &[&TracedFunction]) -> Option<Self> {
         let bss = loaded.skel.maps.bss_data.as_deref()?;
-        // Tags are handed over by CPU.
+        // Tags are passed in a stack for each CPU.
         let has_places = num_possible_cpus().is_ok_and(|n_cpus| n_cpus <= bss.tag_stacks.len());
         if functions.len() < WORTH_IT || loaded.preempts_programs || !has_places {
             return None;
@@ -51,7 +52,8 @@ impl Sharing {
             is_refused: AtomicBool::new(false),
         };
         let maps = &loaded.skel.maps;
-        // There already: functions that are traced go on in it, and must find it there.
+        // The shared programs are loaded already. Traced functions use them, so they must not be
+        // replaced.
         if loaded.has_shared.get() {
             return Ok(sharing);
         }
@@ -63,8 +65,9 @@ impl Sharing {
         let first = *of_kernel
             .peek()
             .context("no function of the kernel itself")?;
-        // A kernel that minds refuses a program for a function of another type once the array
-        // belongs to the first: found out by the smallest program there is.
+        // Once the array belongs to the first function, a kernel that checks types refuses a
+        // program of a function of another type. Test this with the smallest possible program
+        // before loading the large ones.
         if let Some(other) = of_kernel.find(|other| other.arg_slots != first.arg_slots) {
             let of_first = kind(TRACE_FENTRY, first.btf_id, None);
             let smallest = sys::smallest_program(of_first)?;
@@ -87,18 +90,19 @@ impl Sharing {
         Ok(sharing)
     }
 
-    /// Whether functions are still to be tried with it.
+    /// Returns whether the kernel has not refused a sharing program so far.
     pub(super) fn is_taken(&self) -> bool {
         !self.is_refused.load(Ordering::Relaxed)
     }
 
-    /// The kernel does not take it: whole programs are loaded for all other functions.
+    /// Has whole programs loaded for all further functions, because the kernel refused a sharing
+    /// program.
     pub(super) fn give_up(&self) {
         self.is_refused.store(true, Ordering::Relaxed);
     }
 }
 
-/// The array keeps the program.
+/// Stores a program in an array, which then keeps it loaded.
 fn fill(array: &Map<'_>, program: &OwnedFd) -> Result<()> {
     let fd = program.as_raw_fd().to_ne_bytes();
     array

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! fsession.multi: one program and one link for call and return of all functions of the kernel,
-//! and one of each for each module. Where there is none: fentry.multi and fexit.multi, two of each.
+//! fsession.multi: one program and one link handle calls and returns of all functions of the
+//! kernel; each module has one more program and link. If the kernel has no fsession.multi:
+//! fentry.multi and fexit.multi, with two programs and two links each.
 //!
-//! As cheap to run as fentry and fexit, and they run where kprobe programs are skipped; attached
-//! at once, by BTF id. One program is enough for entry functions and others, and wanted: the
-//! kernel keeps a program out of itself, but not out of its sibling.
+//! They cost as little per call as fentry and fexit, and run where kprobe programs are skipped.
+//! They attach to all functions at once, by BTF id. One program handles entry functions and inner
+//! functions. It should be one, because the kernel prevents recursion within a program, but not
+//! between two.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -22,16 +24,16 @@ use super::trampoline::btf_module;
 use super::{Backend, Links, Progress, Refused, tag};
 use crate::select::TracedFunction;
 
-/// fsession.multi.
+/// fsession.multi: one program handles calls and returns.
 pub(super) struct TracingMulti;
 
-/// fentry.multi and fexit.multi.
+/// fentry.multi and fexit.multi: one program for calls, one for returns.
 pub(super) struct Pair;
 
-/// A program to be: its name, its instructions, how it is attached.
+/// A program to load: its name, its instructions, its attach type.
 type Part<'t> = (&'static CStr, &'t [bpf_insn], bpf_attach_type);
 
-/// A loaded program and how it is attached.
+/// A loaded program and its attach type.
 type Program = (OwnedFd, bpf_attach_type);
 
 impl Backend for TracingMulti {
@@ -61,7 +63,7 @@ impl Backend for Pair {
             .entry
             .zip(types.exit)
             .context("the kernel's BTF does not number fentry.multi and fexit.multi")?;
-        // Returns first: a call that is seen must have its return seen.
+        // Attach to returns first: a call that is seen must have its return seen.
         let parts = [
             (c"retsnoop_exit", &*loaded.templates.tracing_exit, exit),
             (c"retsnoop_entry", &*loaded.templates.tracing_entry, entry),
@@ -70,7 +72,8 @@ impl Backend for Pair {
     }
 }
 
-/// Attaches to the functions of each BTF object by programs of its own.
+/// Attaches to the functions of each BTF object by programs of its own. If that fails for a module,
+/// its functions are refused; if it fails for vmlinux, the error is returned.
 fn attach_modules(
     loaded: &Loaded<'_>,
     parts: &[Part<'_>],
@@ -100,7 +103,7 @@ fn attach_modules(
     Ok(links)
 }
 
-/// The functions of each BTF object.
+/// Groups the functions by the module whose BTF describes them; `None` is vmlinux.
 fn by_module<'f>(
     functions: &[&'f TracedFunction],
 ) -> BTreeMap<Option<&'f str>, Vec<&'f TracedFunction>> {
@@ -126,7 +129,8 @@ fn load(
                 .with_context(|| format!("failed to open the BTF of module `{module}`"))
         })
         .transpose()?;
-    // The verifier is spared what opens and ends sessions where none of them does.
+    // If none of the functions opens sessions, this code is removed, and the verifier need not
+    // check it.
     let copy = Copy {
         opens: functions.iter().any(|function| function.entry.is_some()),
         ..Copy::default()
@@ -142,7 +146,8 @@ fn load(
     parts.iter().map(load).collect()
 }
 
-/// The kernel wants the ids ascending, each once.
+/// Attaches the programs to functions of one BTF object. The kernel requires ids in ascending
+/// order, each once.
 fn attach_ids(
     programs: &[Program],
     functions: Vec<&TracedFunction>,

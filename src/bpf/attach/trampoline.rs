@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! fentry/fexit: two programs for each function, copied from templates.
 //!
-//! The function a program is for is fixed when it is loaded (`attach_btf_id`), so every function
-//! needs copies of its own. Two instructions differ between copies: the constant that says which
-//! function this is, and the offset of the result behind the function's arguments.
+//! A program's function is fixed when the program is loaded (`attach_btf_id`). So every function
+//! needs copies of its own. The copies differ in two instructions: the constant that holds the
+//! function's tag, and the offset of the result after the function's arguments.
 
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -26,10 +26,10 @@ use crate::select::{BtfOrigin, TracedFunction};
 
 pub(super) struct Trampoline;
 
-/// Two programs and two links a function.
+/// Descriptors for one function: two programs and two links.
 const DESCRIPTORS: u64 = 4;
 
-/// The two programs of one function.
+/// The two loaded programs of one function.
 struct Programs {
     entry: OwnedFd,
     exit: OwnedFd,
@@ -61,14 +61,14 @@ impl Backend for Trampoline {
                 }
             }
             if !progress(n_done + 1, functions.len()) {
-                break; // what is attached is detached with all the rest
+                break; // all links are dropped together later
             }
         }
         Ok(links)
     }
 }
 
-/// What the programs of all functions are made of: for calls, and for returns.
+/// Specialized programs without the function's own constants: for calls, and for returns.
 struct Copies {
     opening: (Vec<bpf_insn>, Vec<bpf_insn>),
     inner: (Vec<bpf_insn>, Vec<bpf_insn>),
@@ -97,15 +97,15 @@ impl Copies {
     }
 }
 
-/// Verification is most of the work on old kernels and runs in parallel; attaching does not. One
-/// result for each function, in their order.
+/// Loads the programs of all functions, in parallel, because on old kernels verification is most of
+/// the work. Attaching is not parallel. Returns one result for each function, in their order.
 fn load_all(
     loaded: &Loaded<'_>,
     functions: &[&TracedFunction],
     modules: &HashMap<String, OwnedFd>,
 ) -> Vec<Result<Programs>> {
     let next = AtomicUsize::new(0);
-    // Only this crosses threads: the skeleton must not.
+    // Only the copies cross threads: the skeleton is not `Send`.
     let copies = Copies::of(loaded, functions);
     let (send, receive) = mpsc::channel();
     let work = |send: Sender<(usize, Result<Programs>)>| {
@@ -209,7 +209,7 @@ fn attach_one(programs: &Programs) -> Result<[OwnedFd; 2]> {
     Ok([exit, entry])
 }
 
-/// The module whose BTF describes a function; `None` for the kernel's own.
+/// Returns the module whose BTF describes a function, or `None` for vmlinux.
 pub(super) fn btf_module(function: &TracedFunction) -> Option<&str> {
     let of_module = function
         .prototype
@@ -217,7 +217,7 @@ pub(super) fn btf_module(function: &TracedFunction) -> Option<&str> {
     function.module.as_deref().filter(|_| of_module)
 }
 
-/// The BTF objects of the modules that functions belong to.
+/// Opens the BTF objects of the modules that the functions belong to.
 fn module_btfs(functions: &[&TracedFunction]) -> Result<HashMap<String, OwnedFd>> {
     let mut btfs = HashMap::new();
     for module in functions.iter().filter_map(|function| btf_module(function)) {
