@@ -215,10 +215,10 @@ pub struct ErrorSettings {
     /// Sends failed sessions only if any call in them returned one of these errors; `None`: no
     /// filter.
     pub any: Option<Vec<u16>>,
-    /// Sends failed sessions only if their entry function returned one of these errors; `None`: no
-    /// filter.
+    /// Does not send sessions whose entry function failed with any other error; `None`: no filter.
     pub only: Option<Vec<u16>>,
-    /// Does not send sessions whose entry function returned one of these errors.
+    /// Does not send sessions whose entry function failed with one of these errors; `None`: no
+    /// filter.
     pub never: Option<Vec<u16>>,
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What tells of tasks and cgroups that come and go: tracepoints.
+//! Follows tasks and cgroups by programs at tracepoints.
 //!
 //! Since 7.0 (a46023d5616e, "tracing: Guard `__DECLARE_TRACE()` use of `__DO_TRACE_CALL()` with
-//! SRCU-fast") tracepoints do not disable preemption. So kernels that preempt programs of
-//! trampolines preempt those of raw tracepoints as well, and keep them out of other tasks of that
-//! CPU meanwhile: of 2,300 threads that ended at once, the ends of 33 were not seen. The events
-//! that perf makes of tracepoints disable preemption on these kernels, too; but they have numbers
-//! where raw tracepoints have tasks.
+//! SRCU-fast") tracepoints do not disable preemption. So a kernel that preempts programs of
+//! trampolines also preempts programs of raw tracepoints, and does not run them for other tasks of
+//! that CPU meanwhile. In a test with 2,300 threads that exited at once, 33 exits were not seen.
+//! Perf events of tracepoints disable preemption on these kernels, too. But their fields are
+//! numbers, while raw tracepoints have pointers to tasks.
 
 use std::ffi::CStr;
 use std::fs;
@@ -24,29 +24,30 @@ use super::tracer::Tracer;
 
 const NAME: &CStr = c"retsnoop_task";
 
-/// What tells of tasks or cgroups.
+/// A program that follows tasks or cgroups, and where it is attached.
 #[derive(Debug)]
 pub(super) struct TaskProbe {
-    /// Its link, or the event that it lasts as long as.
+    /// The link, or the perf event. Closing it detaches the program.
     pub(super) link: OwnedFd,
     pub(super) program: OwnedFd,
-    /// To close an event of perf waits for the kernel.
+    /// Whether it is a perf event. Closing one waits for a grace period.
     pub(super) is_event: bool,
 }
 
-/// What is to be told of, by a raw tracepoint or by an event of perf.
+/// A task tracepoint to attach to, as a raw tracepoint or as its perf event.
 struct Wanted<'t> {
     tracepoint: &'static CStr,
     template: &'t [bpf_insn],
-    /// Its directory in tracefs.
+    /// Its directory below `events` in tracefs.
     event: &'static str,
     of_event: &'t [bpf_insn],
-    /// What the event's fields are to be, as its format says: name, place and size in bytes.
+    /// The fields that the program reads, as the event's format must describe them: name, offset
+    /// and size in bytes.
     fields: &'static [(&'static str, u32, u32)],
 }
 
 impl Tracer<'_> {
-    /// Attaches to what tells of tasks, and of cgroups where these matter.
+    /// Attaches to the tracepoints of tasks that the scope needs, and of cgroups if they matter.
     pub(super) fn attach_tasks(&mut self) -> Result<()> {
         let templates = &self.loaded.templates;
         let mut wanted = vec![Wanted {
@@ -70,7 +71,7 @@ impl Tracer<'_> {
                     template: &templates.task_fork,
                     event: "task/task_newtask",
                     of_event: &templates.task_new,
-                    // `struct new_task`.
+                    // The members of `struct new_task` in `retsnoop.bpf.c`.
                     fields: &[("pid", 8, 4), ("clone_flags", 32, 8)],
                 });
             }
@@ -86,10 +87,10 @@ impl Tracer<'_> {
         Ok(())
     }
 
-    /// Has cgroups that come and go reported, from now on.
+    /// Has the creation and removal of cgroups reported from now on.
     ///
     /// # Errors
-    /// When the kernel has no such tracepoints: it knows no control groups.
+    /// If the kernel does not have these tracepoints, because it is built without cgroups.
     pub fn watch_cgroups(&mut self) -> Result<()> {
         if self.watches_cgroups {
             return Ok(());
@@ -103,7 +104,8 @@ impl Tracer<'_> {
     }
 
     fn attach_task(&self, wanted: &Wanted<'_>) -> Result<TaskProbe> {
-        // Where tracefs cannot be read, a few that are not seen are better than none that are.
+        // If tracefs cannot be read, use the raw tracepoint: it misses a few events, which is
+        // better than missing all.
         let tracefs = self.loaded.tracefs.as_deref();
         let tracefs = tracefs.filter(|_| self.loaded.preempts_programs);
         match tracefs.and_then(|tracefs| number_of(tracefs, wanted)) {
@@ -116,7 +118,7 @@ impl Tracer<'_> {
         let insns = self.loaded.copier.copy(wanted.of_event, Copy::default());
         let program = program::load(NAME, &insns, ProgramKind::Tracepoint)?;
         let attached = sys::open_tracepoint(number).and_then(|event| {
-            // Without a cookie there is no link: it lasts as long as the event.
+            // Without a cookie there is no link: the program is attached until the event is closed.
             sys::run_at_event(program.as_fd(), event.as_fd(), None)?;
             Ok(event)
         });
@@ -144,7 +146,7 @@ impl Tracer<'_> {
     }
 }
 
-/// The number of the event, if its fields are as they are expected.
+/// Returns the id of the perf event, or `None` if its fields are not as expected.
 fn number_of(tracefs: &Path, wanted: &Wanted<'_>) -> Option<u64> {
     let directory = tracefs.join("events").join(wanted.event);
     let format = fs::read_to_string(directory.join("format")).ok()?;

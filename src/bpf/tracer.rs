@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A running trace: attached links, the ring buffer, the counters. Dropping it detaches all.
+//! A running trace: attached links, the ring buffer, the counters. Dropping it detaches everything.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,27 +27,29 @@ use super::tasks::TaskProbe;
 use crate::select::{Assigned, TracedFunction};
 use crate::spec::{BackendKind, FuncId};
 
-/// How often the programs are told that somebody reads.
+/// Interval at which the deadline of user space's sign of life is extended.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
-/// After a few records we pause, so that the next ones come together: to be woken for each session
-/// costs its task as much as the stack, where both have one processor. After many we do not.
+/// If fewer records than this were read, we pause, so that the next ones arrive together. On a
+/// machine with one CPU, being woken for each session costs its task as much as the stack. After
+/// more records we do not pause.
 const FEW_RECORDS: i32 = 64;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// After so many records the sink is asked, though there may be more: where they come faster than
-/// they are read there is no end of them.
+/// The sink is asked after this many records at most. If records arrive faster than they are read,
+/// the buffer never becomes empty.
 pub(super) const AT_ONCE: usize = 1024;
 
-/// Where the BPF object lives: a local of whoever runs the trace, so that nothing has to be
-/// leaked or to refer to itself.
+/// Memory for the BPF object. The caller owns it, so that the tracer need neither leak it nor refer
+/// to itself.
 pub struct ObjectStorage(MaybeUninit<OpenObject>);
 
-/// A loaded and, after [`Tracer::attach`], attached set of programs.
+/// A loaded set of programs; after [`Tracer::attach`] they are attached.
 pub struct Tracer<'obj> {
     pub(super) loaded: Loaded<'obj>,
     pub(super) links: Vec<(BackendKind, Links)>,
-    /// What looks after tasks: their sessions end with them, their children are in scope.
+    /// Programs that follow tasks: they close the sessions of exiting tasks, and add children to
+    /// the scope.
     pub(super) tasks: Vec<TaskProbe>,
     pub(super) watches_cgroups: bool,
     pub(super) scope: ScopeSettings,
@@ -55,45 +57,45 @@ pub struct Tracer<'obj> {
     pub(super) missed_by_closed: u64,
 }
 
-/// Takes the records of a run.
+/// Receives the records of a run.
 pub trait Sink {
-    /// One record of the ring buffer.
+    /// Receives one record of the ring buffer.
     fn record(&mut self, bytes: &[u8]);
 
-    /// No more records are there just now: what is held back is to be written.
+    /// Called when there are no more records for now. Output that was held back must be written.
     fn deliver(&mut self);
 
-    /// How long to wait for the next ones; `None` ends the reading.
+    /// Returns how long to wait for the next records; `None` ends the reading.
     ///
     /// # Errors
-    /// What ends the reading, and the run.
+    /// An error ends the reading, and the run.
     fn wait(&mut self, tracer: &Tracer<'_>) -> Result<Option<Duration>>;
 }
 
-/// What attaching came to.
+/// The result of attaching.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached {
-    /// How many functions are traced since.
+    /// Number of functions that were attached to.
     pub n_functions: usize,
-    /// Functions that the kernel refused at every back end that could take them.
+    /// Functions that the kernel refused with every back end that was tried.
     pub refused: Vec<Refused>,
-    /// Functions that a back end refused and another took.
+    /// Functions that one back end could not attach to, and for which another was tried.
     pub moved: Vec<Moved>,
 }
 
-/// A function that a back end refused and another took.
+/// A function that one back end could not attach to, and for which another was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
     /// The function, and why it was refused.
     pub refused: Refused,
-    /// By whom.
+    /// The back end that could not attach to it.
     pub from: BackendKind,
-    /// Who was asked next.
+    /// The back end that was tried next.
     pub to: BackendKind,
 }
 
 impl Attached {
-    /// Whether the kernel refused this function.
+    /// Returns whether the kernel refused this function with every back end.
     #[must_use]
     pub fn has_refused(&self, func: FuncId) -> bool {
         self.refused.iter().any(|refused| refused.func == func)
@@ -101,7 +103,7 @@ impl Attached {
 }
 
 impl ObjectStorage {
-    /// An empty place.
+    /// Creates empty storage for one object.
     #[must_use]
     pub fn new() -> Self {
         Self(MaybeUninit::uninit())
@@ -129,10 +131,11 @@ impl fmt::Debug for Tracer<'_> {
 }
 
 impl<'obj> Tracer<'obj> {
-    /// Makes the maps.
+    /// Opens and configures the object, and creates its maps. Programs are loaded by
+    /// [`Tracer::attach`].
     ///
     /// # Errors
-    /// When the kernel refuses the maps or programs (permission, lockdown, verifier).
+    /// If the kernel refuses the maps (permission, lockdown, limit of locked memory).
     pub fn load(storage: &'obj mut ObjectStorage, settings: &Settings) -> Result<Self> {
         let loaded = object::load(&mut storage.0, settings)?;
         Ok(Self {
@@ -145,11 +148,12 @@ impl<'obj> Tracer<'obj> {
         })
     }
 
-    /// Attaches to all functions that the kernel lets us, each by the first of its back ends that
-    /// takes it; `assigned` is parallel to `functions`. May be called again, for more of them.
+    /// Attaches to all functions that the kernel accepts, each by the first of its back ends that
+    /// takes it. `assigned` is parallel to `functions`. A later call attaches to more functions.
     ///
     /// # Errors
-    /// When nothing could be attached, or no entry function, or when `progress` says to stop.
+    /// If nothing could be attached, or no entry function at the first call, or if `progress` says
+    /// to stop.
     pub fn attach(
         &mut self,
         functions: &[TracedFunction],
@@ -190,7 +194,7 @@ impl<'obj> Tracer<'obj> {
             });
             let links = match links {
                 Ok(links) => links,
-                // What is forbidden is forbidden in every way.
+                // An operation that is forbidden is forbidden with every back end.
                 Err(error)
                     if !is_interrupted
                         && !is_forbidden(&error)
@@ -235,13 +239,14 @@ impl<'obj> Tracer<'obj> {
         Ok(attached)
     }
 
-    /// How many functions are traced.
+    /// Returns the number of functions that are traced.
     #[must_use]
     pub fn n_functions(&self) -> usize {
         self.links.iter().map(|(_, links)| links.n_attached).sum()
     }
 
-    /// How many of them were attached to one by one, and will be detached from so.
+    /// Returns the number of functions that have links of their own, which are detached from one by
+    /// one.
     #[must_use]
     pub fn n_one_by_one(&self) -> usize {
         let one_by_one = self
@@ -251,32 +256,32 @@ impl<'obj> Tracer<'obj> {
         one_by_one.map(|(_, links)| links.n_attached).sum()
     }
 
-    /// Adds a rule to the scope, also while tracing; counts those that find no room.
+    /// Adds a rule to the scope, before or while tracing. Counts rules for which there is no room.
     pub fn add_to_scope(&mut self, entry: ScopeEntry) {
         let added = scope::add(&mut self.loaded.skel, entry);
         self.loaded.left_out += u64::from(added.is_err());
     }
 
-    /// How many descendants or cgroups did not fit into the scope.
+    /// Returns how many descendants or cgroups did not fit into the scope.
     #[must_use]
     pub fn left_out_of_scope(&self) -> u64 {
         let bss = self.loaded.skel.maps.bss_data.as_deref();
         self.loaded.left_out + bss.map_or(0, |bss| bss.scope_full)
     }
 
-    /// How many new cgroups were not reported, because the ring buffer was full, that may matter
-    /// to the scope.
+    /// Returns how many new cgroups may matter to the scope and were not reported, because the ring
+    /// buffer was full.
     #[must_use]
     pub fn unreported_cgroups(&self) -> u64 {
         let bss = self.loaded.skel.maps.bss_data.as_deref();
         bss.map_or(0, |bss| bss.cgroups_unreported)
     }
 
-    /// Hands records to `sink` until it has enough; it is asked at once when one of `wakers`
-    /// becomes readable.
+    /// Passes records to `sink` until its `wait` returns `None`. `wait` is also called as soon as
+    /// one of `wakers` becomes readable.
     ///
     /// # Errors
-    /// When the ring buffer cannot be read; those of the sink.
+    /// If the ring buffer cannot be read, or `sink` returns an error.
     pub fn poll(&self, sink: &mut dyn Sink, wakers: &[BorrowedFd<'_>]) -> Result<()> {
         let sink = RefCell::new(sink);
         let mut builder = RingBufferBuilder::new();
@@ -290,16 +295,16 @@ impl<'obj> Tracer<'obj> {
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
         let mut told: Option<Instant> = None;
         loop {
-            // Two statements, or the borrow would last through the poll.
+            // A statement of its own: otherwise the borrow would last through the poll.
             let wait = sink.borrow_mut().wait(self)?;
             let Some(timeout) = wait else { return Ok(()) };
-            // Not for every record: the kernel runs no kprobe programs on a CPU where a task is
-            // about to update a map, not even for others that take its turn.
+            // Not for every record: while a task updates a map, the kernel runs no kprobe programs
+            // on its CPU, not even for other tasks that preempt it.
             if told.is_none_or(|at| at.elapsed() >= SIGN_OF_LIFE) {
                 self.keep_alive(STALLED_AFTER)?;
                 told = Some(Instant::now());
             }
-            // Rounded up, or the last millisecond would be waited for without end.
+            // Round up: with 0 this would be a busy loop during the last millisecond.
             let timeout = PollTimeout::try_from(timeout.as_micros().div_ceil(1000));
             match poll(&mut fds, timeout.unwrap_or(PollTimeout::MAX)) {
                 Ok(_) | Err(Errno::EINTR) => {}
@@ -312,12 +317,12 @@ impl<'obj> Tracer<'obj> {
         }
     }
 
-    /// Starts to trace: from now on entry functions open sessions.
+    /// Starts tracing: from now on entry functions open sessions.
     ///
     /// # Errors
     /// Never in practice: the programs' data is always mapped.
     pub fn start(&mut self) -> Result<()> {
-        // Before the first look at the buffer, too.
+        // The programs need a deadline before the first poll.
         self.keep_alive(STALLED_AFTER)?;
         let bss = self
             .loaded
@@ -330,7 +335,8 @@ impl<'obj> Tracer<'obj> {
         Ok(())
     }
 
-    /// Before functions are added to a running trace: the guard is up when their programs run.
+    /// Enables the guard before functions are added to a running trace, if one of their programs
+    /// needs it.
     fn prepare_for(&mut self, assigned: &[Assigned]) -> Result<()> {
         let backends = assigned.iter().flat_map(|assigned| &assigned.backends);
         let only_kprobes = backends.copied().all(BackendKind::is_of_kprobes)
@@ -346,29 +352,32 @@ impl<'obj> Tracer<'obj> {
         links.filter(|(_, links)| links.n_attached > 0)
     }
 
-    /// Never taken down again: a program that has entered would not leave it.
+    /// Enables the guard. It is never disabled again: a program that has entered it would not leave
+    /// it.
     fn raise_guard(&mut self) -> Result<()> {
         let bss = self.loaded.skel.maps.bss_data.as_deref_mut();
         bss.context("no .bss")?.guarded = 1;
         Ok(())
     }
 
-    /// Whether our programs can run inside of one another. Programs of kprobes never run inside of
-    /// each other, and a program of trampolines never inside of itself: but inside of any other.
+    /// Returns whether our programs can run inside one another. Programs of kprobes do not run
+    /// inside each other, and a program of trampolines does not run inside itself. All other
+    /// combinations occur.
     fn needs_guard(&self) -> bool {
         let n_programs: usize = self.used().map(|(_, links)| links.programs.len()).sum();
         let of_trampolines = self.used().any(|(backend, _)| !backend.is_of_kprobes());
         of_trampolines && n_programs > 1
     }
 
-    /// Stops tracing: no session opens any more; open ones are left to the counters.
+    /// Stops tracing: no session opens any more. Sessions that are open stay open, and are counted
+    /// as such.
     pub fn stop(&mut self) {
         if let Some(bss) = self.loaded.skel.maps.bss_data.as_deref_mut() {
             bss.ready = 0;
         }
     }
 
-    /// Sessions by their fate so far.
+    /// Returns the counters of sessions so far.
     #[must_use]
     pub fn stats(&self) -> KernelStats {
         let Some(bss) = self.loaded.skel.maps.bss_data.as_deref() else {
@@ -393,7 +402,7 @@ impl<'obj> Tracer<'obj> {
         }
     }
 
-    /// Calls and returns for which the kernel did not run our programs so far.
+    /// Returns how many calls and returns the kernel did not run our programs for so far.
     #[must_use]
     pub fn misses(&self) -> Misses {
         let mut misses = Misses {
@@ -411,7 +420,7 @@ impl<'obj> Tracer<'obj> {
                 .map(|link| sys::link_misses(*backend, link.fd.as_fd()))
                 .sum::<u64>();
         }
-        // An end that is not told of leaves a session open, a start leaves a child untraced.
+        // A missed exit leaves a session open, and a missed fork leaves a child untraced.
         let of_tasks = self.tasks.iter().map(|probe| &probe.program);
         misses.recursion += of_tasks
             .map(|program| sys::recursion_misses(program.as_fd()))
@@ -420,7 +429,7 @@ impl<'obj> Tracer<'obj> {
     }
 }
 
-/// What reading the ring buffer came to: a number of records, or an error of the kernel's.
+/// Converts the result of reading the ring buffer: a number of records, or a negative errno.
 pub(super) fn consumed(n_records: i32) -> Result<i32> {
     if n_records < 0 {
         let error = io::Error::from_raw_os_error(-n_records);
@@ -435,9 +444,9 @@ struct Waiting<'a> {
     backends: &'a [BackendKind],
 }
 
-/// The back end that is asked next: those for one by one before those for all at once, and of these
-/// the one with fewer functions. The verifier takes several times as long once its own functions
-/// (`*bpf*`) are traced.
+/// Returns the back end to try next. Back ends that attach to functions one by one come first, and
+/// then the one with fewer functions. The verifier becomes several times slower once its own
+/// functions (`*bpf*`) are traced.
 fn next_backend(waiting: &[Waiting<'_>]) -> Option<BackendKind> {
     let mut n_waiting: BTreeMap<BackendKind, usize> = BTreeMap::new();
     for backend in waiting

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Moves what is left together: jumps and calls go where they went.
+//! Moves the remaining instructions together, and relocates jumps and calls.
 
 use libbpf_sys::bpf_insn;
 
 use super::Kept;
 use super::insn::Decode;
 
-/// The instructions that are left, in their order.
+/// Returns the remaining instructions in order, without the gaps between them.
 pub(super) fn compact(kept: &Kept) -> Vec<bpf_insn> {
     let mut kept = kept.clone();
     remove_idle_jumps(&mut kept);
@@ -18,7 +18,7 @@ pub(super) fn compact(kept: &Kept) -> Vec<bpf_insn> {
     let moved = |(place, insn): (usize, &Option<bpf_insn>)| {
         let mut insn = (*insn)?;
         if insn.is_branch() || insn.is_goto() {
-            // Never further than it was.
+            // Distances only shrink, so the new one fits as well.
             insn.off = distance(place, insn.target(place)) as i16;
         } else if let Some(callee) = insn.callee(place) {
             insn.imm = distance(place, callee);
@@ -28,7 +28,8 @@ pub(super) fn compact(kept: &Kept) -> Vec<bpf_insn> {
     kept.iter().enumerate().filter_map(moved).collect()
 }
 
-/// Jumps over nothing. The last first: one may have been all that another jumps over.
+/// Removes jumps that skip no remaining instruction. Goes backwards, because a removed jump may be
+/// the only instruction that an earlier jump skips.
 fn remove_idle_jumps(kept: &mut Kept) {
     for place in (0..kept.len()).rev() {
         let Some(insn) = kept[place].filter(|insn| insn.is_goto() || insn.is_branch()) else {
@@ -41,7 +42,8 @@ fn remove_idle_jumps(kept: &mut Kept) {
     }
 }
 
-/// Where each place's instruction will stand; of one that is gone: the next.
+/// Returns the new index of each place's instruction. For a removed instruction it is the index of
+/// the next remaining one.
 fn new_places(kept: &Kept) -> Vec<usize> {
     let mut places = Vec::with_capacity(kept.len());
     let mut next = 0;

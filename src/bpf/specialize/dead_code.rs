@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Dead-code elimination: removes instructions whose result is never read. Constant folding leaves
-//! them behind where it has decided a branch.
+//! such instructions behind where it has decided a branch.
 
 use libbpf_sys::bpf_insn;
 
 use super::Kept;
 use super::insn::{Class, Decode, LOAD_IMM64, alu};
 
-/// A set of registers, a bit each.
+/// A set of registers: bit n is register rn.
 type Registers = u16;
 
 const ARGUMENTS: Registers = 0b11_1110;
 const CLOBBERED_BY_CALLS: Registers = 0b11_1111;
 const RESULT: Registers = 1;
 
-/// Removes instructions that only write to a register that is dead after them.
+/// Removes instructions that only write to a register that is not live after them.
 pub(super) fn remove(kept: &mut Kept) {
     let live = live_in(kept);
     for place in 0..kept.len() {
@@ -30,8 +30,9 @@ pub(super) fn remove(kept: &mut Kept) {
     }
 }
 
-/// The registers that are live before each instruction. Backward data-flow analysis, repeated until
-/// nothing changes, because what is live at the head of a loop is live at its end.
+/// Returns the registers that are live before each instruction (live-in). This is a backward
+/// data-flow analysis. It is repeated until nothing changes, because registers that are live at the
+/// head of a loop are live at its end.
 fn live_in(kept: &Kept) -> Vec<Registers> {
     let mut live: Vec<Registers> = vec![0; kept.len() + 1];
     loop {
@@ -59,12 +60,12 @@ fn live_in(kept: &Kept) -> Vec<Registers> {
     }
 }
 
-/// The registers that are live before the instruction at `place`.
+/// Returns the registers that are live before the instruction at `place`; none beyond the end.
 fn at(live: &[Registers], place: usize) -> Registers {
     live.get(place).copied().unwrap_or_default()
 }
 
-/// The registers that are live after an instruction.
+/// Returns the registers that are live after an instruction (live-out).
 fn live_out(live: &[Registers], insn: &bpf_insn, place: usize) -> Registers {
     if insn.is_exit() {
         0
@@ -77,7 +78,8 @@ fn live_out(live: &[Registers], insn: &bpf_insn, place: usize) -> Registers {
     }
 }
 
-/// Whether an instruction has no effect but on its destination register, which is not live.
+/// Returns whether the only effect of an instruction is on its destination register, which is not
+/// live.
 fn is_dead(insn: &bpf_insn, live: Registers) -> bool {
     let only_leaves = match insn.class() {
         Class::Load => insn.code == LOAD_IMM64,
@@ -98,12 +100,12 @@ fn read(insn: &bpf_insn) -> Registers {
         Class::Load => 0,
         Class::LoadMemory => src,
         Class::StoreImmediate => dst,
-        // The compare-and-exchange takes what is compared from r0.
+        // The compare-and-exchange operation reads the expected value from r0.
         Class::Store if insn.is_atomic() => dst | src | RESULT,
         Class::Store => dst | src,
         Class::Alu32 | Class::Alu64 => match insn.operation() {
             alu::MOV => operand,
-            // The register's bit says to what, not by what.
+            // Here the register bit of the opcode selects the byte order, not a second operand.
             alu::END | alu::NEG => dst,
             _ => dst | operand,
         },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Follows what is known through branches that can be taken, and into functions: what is never
-//! reached is left out, what is always the same becomes a constant.
+//! Constant folding. Propagates known values through branches that can be taken, and into
+//! functions. Unreachable code is removed, and instructions with a known result become loads of a
+//! constant.
 
 use libbpf_sys::bpf_insn;
 
@@ -8,12 +9,14 @@ use super::insn::Decode;
 use super::value::{Registers, Value};
 use super::{Constants, Kept};
 
-/// `mov` of an immediate: to all of a register with its sign, and to its lower half.
+/// Opcodes of `mov` with an immediate: to all 64 bits, with sign extension, and to the lower 32
+/// bits, which clears the upper ones.
 const MOV64_IMM: u8 = 0xb7;
 const MOV32_IMM: u8 = 0xb4;
 const GOTO: u8 = 0x05;
 
-/// The program with its decided branches and known results.
+/// Returns the reachable instructions. Branches with a known outcome are removed or become jumps,
+/// and known results become constants.
 pub(super) fn const_fold(insns: &[bpf_insn], constants: &Constants) -> Kept {
     let mut kept: Kept = vec![None; insns.len()];
     let mut reach = Reach::new(insns, constants);
@@ -28,7 +31,7 @@ pub(super) fn const_fold(insns: &[bpf_insn], constants: &Constants) -> Kept {
     kept
 }
 
-/// Keeps what is left of the instruction at `place`.
+/// Keeps the instruction at `place`, or what it is folded to. `before` is what is known before it.
 fn keep(
     insns: &[bpf_insn],
     place: usize,
@@ -53,16 +56,16 @@ fn keep(
     }
 }
 
-/// What is known where control comes to by a jump or a call, at the start of each block. What is
-/// never reached is known nothing of.
+/// The known register values at the start of each reachable block. A block starts at each target of
+/// a jump, and at each function.
 struct Reach<'p> {
     insns: &'p [bpf_insn],
     constants: &'p Constants,
     is_start: Vec<bool>,
-    /// For each place its index in `states`, if it is a start that has been reached.
+    /// For each place its index in `states`, if it is the start of a block and reachable.
     known: Vec<Option<u32>>,
     states: Vec<Registers>,
-    /// Starts that more, or rather less, has become known of.
+    /// Starts of blocks whose state has changed, which have to be walked again.
     to_do: Vec<usize>,
 }
 
@@ -105,8 +108,8 @@ impl<'p> Reach<'p> {
         self.states.get(index as usize).copied()
     }
 
-    /// What is known where control comes to `start`. Beyond the end it comes to nothing: no
-    /// verifier takes such a program.
+    /// Merges `new` into the state of the block at `start`. A `start` beyond the end is ignored:
+    /// the verifier rejects such a program.
     fn learn(&mut self, start: usize, new: Registers) {
         let Some(known) = self.known.get_mut(start) else {
             return;
@@ -128,8 +131,8 @@ impl<'p> Reach<'p> {
         self.to_do.push(start);
     }
 
-    /// Goes from a start up to the next one, shows what is known before each instruction, and
-    /// returns what is known where it jumps to, calls, or comes to.
+    /// Walks from the start of a block to the next start. Calls `show` with the state before each
+    /// instruction. Returns the places to which control may pass, with the state there.
     fn walk(
         &self,
         start: usize,
@@ -171,7 +174,7 @@ impl<'p> Reach<'p> {
     }
 }
 
-/// The load of a result that is known, where it has place in one instruction.
+/// Returns the load of a known result, if it fits into one instruction.
 fn constant_load(insn: &bpf_insn, result: Value) -> Option<bpf_insn> {
     let Value::Number(number) = result else {
         return None;

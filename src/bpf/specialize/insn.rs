@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! How instructions are encoded (the kernel's Documentation/bpf/standardization).
+//! Decoding of instructions (the kernel's Documentation/bpf/standardization).
 
 use libbpf_sys::bpf_insn;
 
-/// Registers: r0 to r10.
+/// The number of registers: r0 to r10.
 pub(super) const REGISTERS: usize = 11;
 
-/// The two-place load of a constant.
+/// Opcode of the load of a 64-bit constant, which takes two slots.
 pub(super) const LOAD_IMM64: u8 = 0x18;
-/// In its source register's place: the address of a map's value.
+/// Source register field of `LOAD_IMM64`: it loads the address of a map's value.
 const PSEUDO_MAP_VALUE: u8 = 2;
-/// The same: the address of a function of the program.
+/// Source register field of `LOAD_IMM64`: it loads the address of a function of the program.
 const PSEUDO_FUNC: u8 = 4;
 
-/// The source register's place of a call: one of a function of the program.
+/// Source register field of a call: it calls a function of the program.
 const PSEUDO_CALL: u8 = 1;
 
 const CLASS_MASK: u8 = 0x07;
@@ -70,32 +70,33 @@ pub(super) enum Class {
     Alu64,
 }
 
-/// Questions to an instruction.
+/// Properties of an instruction.
 pub(super) trait Decode {
     fn class(&self) -> Class;
     fn operation(&self) -> u8;
-    /// Whether its second operand is a register; else it is `imm`.
+    /// Whether its second operand is a register; otherwise it is `imm`.
     fn takes_register(&self) -> bool;
     fn dst(&self) -> usize;
     fn src(&self) -> usize;
-    /// The map whose value's address it loads.
+    /// The descriptor of the map, if it loads the address of a map's value.
     fn map_of_value(&self) -> Option<i32>;
-    /// Bytes that it loads, zero-extended; `None` for loads of other kinds.
+    /// The number of bytes that it loads from memory, zero-extended; `None` if it is another kind
+    /// of load or instruction.
     fn plain_load_size(&self) -> Option<usize>;
     fn is_atomic(&self) -> bool;
-    /// Whether it jumps on a condition.
+    /// Whether it is a conditional jump.
     fn is_branch(&self) -> bool;
     fn is_exit(&self) -> bool;
     fn is_goto(&self) -> bool;
     fn is_call(&self) -> bool;
-    /// Where it jumps to, from its own place on.
+    /// The place that it jumps to, if it is at `place`.
     fn target(&self, place: usize) -> usize;
-    /// The function of the program that it calls.
+    /// The place of the function of the program that it calls, if it is at `place` and does so.
     fn callee(&self, place: usize) -> Option<usize>;
-    /// Places that it takes.
+    /// The number of instruction slots that it takes: 1 or 2.
     fn slots(&self) -> usize;
-    /// Whether all of the above hold for it. Long jumps, addresses of functions (for callbacks)
-    /// and loads from packets do otherwise; our programs have none.
+    /// Whether the methods above are valid for it. They are not for long jumps, addresses of
+    /// functions (for callbacks) and loads from packets. Our programs have none of these.
     fn is_supported(&self) -> bool;
 }
 
@@ -182,7 +183,7 @@ impl Decode for bpf_insn {
     fn is_supported(&self) -> bool {
         match self.class() {
             Class::Jump32 => self.is_branch(),
-            // 0 is the second place of a constant.
+            // Opcode 0 is the second slot of a 64-bit constant.
             Class::Load => {
                 self.code == 0 || (self.code == LOAD_IMM64 && self.src_reg() != PSEUDO_FUNC)
             }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Programs without what this run has no use for.
+//! Specializes programs: removes what this run does not use.
 //!
-//! The programs ask for the run's settings in constants. The verifier finds out for itself which
-//! branches these close, but only after it has looked at all of the program: 7.x spends some
-//! 25,000 instructions on each instruction that it is given, needed or not, and 5.10 takes the
-//! dead ones out one by one, moving the rest. So the constants are followed here, through branches
-//! and into functions, and what cannot be reached or is asked for in vain is left out.
+//! The programs read the run's settings from constants. The verifier would find out by itself which
+//! branches these close, but only after it has looked at the whole program. 7.x spends about 25,000
+//! instructions on each instruction of a program, used or not. 5.10 removes dead instructions one
+//! by one, and moves the remainder each time. So constants are propagated here, through branches
+//! and into functions, and unreachable and dead code is removed.
 //!
-//! What is not understood is left as it is: a program that could be smaller is a correct one.
+//! A program with instructions that are not supported is left as it is: it is larger than
+//! necessary, but correct.
 
 mod compact;
 mod dead_code;
@@ -22,13 +23,13 @@ use libbpf_sys::bpf_insn;
 
 use self::insn::Decode;
 
-/// What programs read that nobody writes any more: `.rodata`.
+/// The content of `.rodata`, which programs read and nothing writes any more.
 #[derive(Debug)]
 pub(super) struct Constants {
-    /// The descriptor of the map, as instructions name it.
+    /// The map's descriptor, as instructions contain it.
     map: i32,
     bytes: Vec<u8>,
-    /// Numbers that stand for others, which are put in later.
+    /// Values of constants that are replaced later, and so are not known.
     marks: [u64; 2],
 }
 
@@ -37,7 +38,7 @@ impl Constants {
         Self { map, bytes, marks }
     }
 
-    /// The number of `size` bytes at `offset`; `None` where there is none.
+    /// Returns the number of `size` bytes at `offset`, or `None` if it is out of range.
     fn read(&self, offset: i64, size: usize) -> Option<u64> {
         let start = usize::try_from(offset).ok()?;
         let bytes = self.bytes.get(start..start.checked_add(size)?)?;
@@ -47,7 +48,8 @@ impl Constants {
     }
 }
 
-/// A program that does the same: the main program first, then the functions that it calls.
+/// Returns an equivalent program. As in `insns`, the main program comes first, and the functions
+/// that it calls follow.
 pub(super) fn specialized(insns: &[bpf_insn], constants: &Constants) -> Vec<bpf_insn> {
     if !insns.iter().all(Decode::is_supported) {
         return insns.to_vec();
@@ -57,6 +59,6 @@ pub(super) fn specialized(insns: &[bpf_insn], constants: &Constants) -> Vec<bpf_
     compact::compact(&kept)
 }
 
-/// A program in the making: what stood at each place, or nothing any more. So all jumps still go
-/// where they went.
+/// A program with removed instructions. Each remaining instruction is at its original place, so
+/// that jumps keep their distances.
 type Kept = Vec<Option<bpf_insn>>;

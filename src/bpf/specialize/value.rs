@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What is known of registers: the abstract values, and what instructions make of them.
+//! Abstract values of registers, and how instructions change them.
 
 use std::cmp::Ordering;
 
@@ -8,17 +8,17 @@ use libbpf_sys::bpf_insn;
 use super::Constants;
 use super::insn::{Class, Decode, LOAD_IMM64, REGISTERS, alu, jump};
 
-/// What is known of a register.
+/// What is known of a register's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Unknown,
     Number(u64),
-    /// The address of the constants, and so many bytes.
+    /// The address of the constants plus this offset, in bytes.
     Constants(i64),
 }
 
 impl Value {
-    /// What is known where one or the other may be.
+    /// Returns what is known if the value may be either of the two.
     fn or(self, other: Self) -> Self {
         if self == other { self } else { Self::Unknown }
     }
@@ -46,14 +46,16 @@ impl Registers {
         both
     }
 
-    /// What a function knows that is called here: its arguments.
+    /// Returns what is known at the start of a function that is called here: only its arguments, r1
+    /// to r5.
     pub(super) fn of_callee(&self) -> Self {
         let mut callee = Self::UNKNOWN;
         callee.0[1..=5].copy_from_slice(&self.0[1..=5]);
         callee
     }
 
-    /// What the register has in which the instruction leaves something, after it.
+    /// Returns what is known of the destination register after the instruction. `next` is the
+    /// second slot of a 64-bit constant.
     pub(super) fn result(&self, insn: &bpf_insn, next: Option<&bpf_insn>, of: &Constants) -> Value {
         match insn.class() {
             Class::Load => load_constant(insn, next, of),
@@ -63,13 +65,13 @@ impl Registers {
         }
     }
 
-    /// Goes past an instruction whose result is `result`.
+    /// Updates the registers for an instruction whose result is `result`.
     pub(super) fn pass(&mut self, insn: &bpf_insn, result: Value) {
         match insn.class() {
             Class::Load | Class::LoadMemory | Class::Alu32 | Class::Alu64 => {
                 self.0[insn.dst()] = result;
             }
-            // Some of these load, and leave it in any of three registers.
+            // Some atomic operations fetch the old value, into one of these three registers.
             Class::Store if insn.is_atomic() => {
                 for register in [0, insn.src(), insn.dst()] {
                     self.0[register] = Value::Unknown;
@@ -89,7 +91,7 @@ impl Registers {
         }
     }
 
-    /// The second operand.
+    /// Returns the second operand.
     fn operand(&self, insn: &bpf_insn) -> Value {
         if insn.takes_register() {
             self.0[insn.src()]
@@ -100,7 +102,7 @@ impl Registers {
 
     fn compute(&self, insn: &bpf_insn) -> Value {
         let is_64 = insn.class() == Class::Alu64;
-        // Moves that extend a sign, and divisions that have one, say so there.
+        // A non-zero offset marks moves with sign extension, and signed divisions.
         if insn.off != 0 {
             return Value::Unknown;
         }
@@ -119,7 +121,7 @@ impl Registers {
         }
     }
 
-    /// Whether a branch is taken, where that is known.
+    /// Returns whether a branch is taken, or `None` if that is not known.
     pub(super) fn takes(&self, branch: &bpf_insn) -> Option<bool> {
         let (left, right) = (self.0[branch.dst()], self.operand(branch));
         let (left, right) = (left.number()?, right.number()?);
@@ -156,7 +158,8 @@ fn load_constant(insn: &bpf_insn, next: Option<&bpf_insn>, of: &Constants) -> Va
     Value::Number(number)
 }
 
-/// Computes with all of a register; with halves the operands are these, and so is the result.
+/// Returns the result of an operation on 64 bits, or else on the lower 32 bits of the operands,
+/// zero-extended. `None` if the operation is not supported.
 fn compute(operation: u8, left: u64, right: u64, is_64: bool) -> Option<u64> {
     let (left, right, bits) = if is_64 {
         (left, right, 64)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Closing links in child processes.
+//! Closes links in child processes.
 //!
-//! To close a link may take a tenth of a second, in which nothing interrupts the thread that does
-//! it. Children can be left to it; and what several of them close at the same time shares some of
-//! the kernel's waits. As in `guardian`, they make system calls and do nothing else.
+//! Closing a link may take a tenth of a second, and nothing interrupts the thread that does it.
+//! Child processes can go on with it after our end. If several of them close links at the same
+//! time, they share some grace periods. As in `guardian`, the children only make system calls.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -12,17 +12,18 @@ use std::time::Duration;
 
 use super::{fork, pipe};
 
-/// Children that close links. The last of them to have a link detaches it.
+/// Child processes that close links. A link is detached when the last process that has it closes
+/// it.
 #[derive(Debug)]
 pub(in crate::bpf) struct Closing {
-    /// Readable when all of them are done.
+    /// Readable when all children have finished.
     done: OwnedFd,
     children: Vec<libc::pid_t>,
 }
 
 impl Closing {
-    /// Has each of the lists closed by a child of its own, in its order. Where there can be none,
-    /// this process does.
+    /// Starts a child process for each batch, which closes the descriptors of the batch in order.
+    /// If no child can be started, this process closes them.
     pub(in crate::bpf) fn start(batches: Vec<Vec<OwnedFd>>) -> io::Result<Self> {
         let raw: Vec<Vec<RawFd>> = batches
             .iter()
@@ -33,7 +34,7 @@ impl Closing {
         let gate = wait.as_raw_fd();
         let mut children = Vec::new();
         for batch in &raw {
-            // Sorted before the fork: a child allocates nothing.
+            // Sorted before the fork, because a child must not allocate.
             let mut keep = batch.clone();
             keep.extend([gate, doing.as_raw_fd()]);
             keep.sort_unstable();
@@ -42,14 +43,15 @@ impl Closing {
             }
         }
         drop(doing);
-        // The children have all of them: nothing is detached by this.
+        // The children have all descriptors, so this detaches nothing.
         drop(batches);
-        // Before, ours would have been the last ones, and the work ours.
+        // Only now may the children begin. If they began before, this process would have been the
+        // last one with the links, and would have detached them.
         drop(begin);
         Ok(Self { done, children })
     }
 
-    /// Waits for so long at most; returns whether all are done.
+    /// Waits for at most `timeout`. Returns whether all children have finished.
     pub(in crate::bpf) fn wait(&self, timeout: Duration) -> bool {
         let mut poll = libc::pollfd {
             fd: self.done.as_raw_fd(),
@@ -68,22 +70,22 @@ impl Closing {
         ready > 0
     }
 
-    /// Who is at it.
+    /// Returns the ids of the child processes.
     pub(in crate::bpf) fn children(&self) -> &[libc::pid_t] {
         &self.children
     }
 }
 
-/// In a child. Nothing comes out of the pipe `gate`, which ends when all others have closed what is
-/// to be closed here.
+/// Runs in a child. Nothing is written to the pipe `gate`. It reaches its end when all other
+/// processes have closed the descriptors of this batch.
 fn close_batch(batch: &[RawFd], keep: &[RawFd], gate: RawFd) {
-    // SAFETY: takes no argument. Signals of the terminal are not for us any more.
+    // SAFETY: takes no argument. Signals from the terminal no longer reach this process.
     unsafe { libc::setsid() };
-    // What others are to close, and our output under whatever number: who reads it need not wait for
-    // us.
+    // Close the other batches, and our output, whatever its descriptor: its readers need not wait
+    // for this process.
     close_all_but(keep);
     let mut byte = 0_u8;
-    // SAFETY: there is room for one byte. Signals are blocked: it ends with the pipe.
+    // SAFETY: there is room for one byte. Signals are blocked: the read ends with the pipe.
     unsafe { libc::read(gate, (&raw mut byte).cast(), 1) };
     for fd in batch {
         // SAFETY: the child has nothing that owns a descriptor.
@@ -91,7 +93,7 @@ fn close_batch(batch: &[RawFd], keep: &[RawFd], gate: RawFd) {
     }
 }
 
-/// Closes all descriptors but these, which are in ascending order.
+/// Closes all descriptors but `keep`, which are in ascending order.
 fn close_all_but(keep: &[RawFd]) {
     let mut from = 0;
     for fd in keep {

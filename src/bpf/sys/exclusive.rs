@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A tracer, lent to another thread.
+//! Passes a tracer to another thread.
 
 use super::super::tracer::Tracer;
 
-/// The only reference to a tracer, which another thread may have.
+/// The only reference to a tracer. It may be sent to another thread.
 pub(in crate::bpf) struct Exclusive<'a, 'obj>(&'a mut Tracer<'obj>);
 
-// SAFETY: the skeleton is not `Send` because it points to libbpf's maps and programs. libbpf lets any
-// thread use them as long as one at a time does, and a mutable reference is the only one. Nothing in
-// a tracer belongs to a thread.
+// SAFETY: the skeleton is not `Send` because it points to libbpf's maps and programs. libbpf lets
+// any thread use them as long as only one does at a time, and a mutable reference is the only one.
+// Nothing in a tracer is bound to a thread.
 unsafe impl Send for Exclusive<'_, '_> {}
 
 impl<'a, 'obj> Exclusive<'a, 'obj> {
@@ -16,7 +16,7 @@ impl<'a, 'obj> Exclusive<'a, 'obj> {
         Self(tracer)
     }
 
-    /// What it refers to.
+    /// Returns the reference.
     pub(in crate::bpf) fn into_inner(self) -> &'a mut Tracer<'obj> {
         self.0
     }

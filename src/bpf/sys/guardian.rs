@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A child process that takes back what outlives us, however we end.
+//! A child process that undoes what would outlive us, however our process ends.
 //!
-//! It waits until the pipe to us is closed, which the kernel does for whoever is killed, and then
-//! writes some commands to a file. It is forked and never becomes another program: there may be
-//! no file to start any more. Other threads of ours may have held locks when it was forked, so
-//! that it makes system calls and does nothing else.
+//! It waits for the end of a pipe, which the kernel closes even if we are killed, and then writes
+//! commands to a file. It is forked, and does not execute another program, because the executable
+//! may not exist any more by then. Other threads may have held locks at the time of the fork, so
+//! the child only makes system calls.
 
 use std::io;
 use std::mem;
@@ -13,30 +13,32 @@ use std::ptr;
 
 use super::{fork, pipe};
 
-/// Between two attempts, in nanoseconds.
+/// Pause between two attempts, in nanoseconds.
 const PAUSE: libc::c_long = 20_000_000;
 
-/// So often a command is tried that meets something busy: our descriptors go one by one after our
-/// pipe, and each may take a grace period. Ten minutes in all.
+/// Number of attempts if the kernel says that something is busy. Our descriptors are closed one by
+/// one after our end of the pipe, and each may take a grace period. Ten minutes in total.
 const ATTEMPTS: u32 = 30_000;
 
-/// Where the child has its end of the pipe and the file.
+/// Descriptors of the pipe and of the file in the child.
 const PIPE: RawFd = 0;
 const FILE: RawFd = 1;
 
-/// Descriptors below are given away again.
+/// The pipe and the file are first duplicated to this descriptor or higher, so that they do not
+/// overwrite each other.
 const ABOVE: libc::c_int = 3;
 
-/// Our end of the pipe, and the child.
+/// Our end of the pipe, and the child process.
 #[derive(Debug)]
 pub(in crate::bpf) struct Guardian {
-    /// Nothing is ever written to it.
+    /// Nothing is written to it; the child waits for its end.
     pipe: Option<OwnedFd>,
     child: libc::pid_t,
 }
 
 impl Guardian {
-    /// Has each of `commands` written to `file` when this value is dropped or this process gone.
+    /// Starts a child that writes each of `commands` to `file` when this value is dropped or this
+    /// process is gone.
     pub(in crate::bpf) fn start(file: OwnedFd, commands: Vec<Vec<u8>>) -> io::Result<Self> {
         let (read, write) = pipe()?;
         let child = fork(|| {
@@ -52,7 +54,7 @@ impl Guardian {
         })
     }
 
-    /// Whether the child is done; it begins when this is first asked.
+    /// Returns whether the child has finished. The first call lets it begin.
     pub(in crate::bpf) fn is_done(&mut self) -> bool {
         drop(self.pipe.take());
         if self.child > 0 {
@@ -66,14 +68,14 @@ impl Guardian {
         true
     }
 
-    /// As dropping it, but without waiting. Returns who goes on.
+    /// Lets the child begin, and does not wait for it. Returns its process id.
     pub(in crate::bpf) fn leave(mut self) -> u32 {
         mem::take(&mut self.child).cast_unsigned()
     }
 }
 
 impl Drop for Guardian {
-    /// Waits for the child: nothing is left when the prompt is back.
+    /// Waits for the child, so that everything is removed when the prompt returns.
     fn drop(&mut self) {
         drop(self.pipe.take());
         if self.child == 0 {
@@ -89,8 +91,9 @@ impl Drop for Guardian {
     }
 }
 
-/// In the child. Every other descriptor is closed first: those of our programs and probes, which
-/// would go on as long as it has them, our own end of the pipe, and the terminal.
+/// Runs in the child. Returns true when the pipe has ended. Every other descriptor is closed first:
+/// those of our programs and probes, which would stay while the child has them, our own end of the
+/// pipe, and the terminal.
 fn wait_for_end_of(pipe: &OwnedFd, file: &OwnedFd) -> bool {
     // SAFETY: takes no argument.
     unsafe { libc::setsid() };
@@ -104,7 +107,7 @@ fn wait_for_end_of(pipe: &OwnedFd, file: &OwnedFd) -> bool {
             return false;
         }
     }
-    // SAFETY: as above. Nothing of the child's uses what is closed.
+    // SAFETY: as above. The child uses none of the closed descriptors.
     unsafe { libc::syscall(libc::SYS_close_range, FILE + 1, u32::MAX, 0) };
     let mut byte = 0_u8;
     loop {
@@ -127,7 +130,7 @@ fn write_command(command: &[u8]) {
             tv_sec: 0,
             tv_nsec: PAUSE,
         };
-        // SAFETY: the time lives through the call, and what is left of it is not asked for.
+        // SAFETY: the time lives through the call, and the remaining time is not requested.
         unsafe { libc::nanosleep(&raw const pause, ptr::null_mut()) };
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Attaching: every kind of link, and what a link has missed.
+//! Creates links of every kind, and reads what they have missed.
 
 use std::ffi::CStr;
 use std::io;
@@ -26,13 +26,13 @@ const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
 const PERF_TYPE_TRACEPOINT: u32 = 2;
 const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
 
-/// Attaches a trampoline program to the function it was loaded for.
+/// Attaches a trampoline program to the function that it was loaded for.
 pub(in crate::bpf) fn attach_tracing(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // SAFETY: a null name is what BPF_RAW_TRACEPOINT_OPEN takes for tracing programs.
     own(unsafe { bpf_raw_tracepoint_open(ptr::null(), program.as_raw_fd()) })
 }
 
-/// Attaches a program to a raw tracepoint.
+/// Attaches a program to the raw tracepoint `name`.
 pub(in crate::bpf) fn attach_raw_tracepoint(
     name: &CStr,
     program: BorrowedFd<'_>,
@@ -41,7 +41,7 @@ pub(in crate::bpf) fn attach_raw_tracepoint(
     own(unsafe { bpf_raw_tracepoint_open(name.as_ptr(), program.as_raw_fd()) })
 }
 
-/// Attaches a program to many addresses at once; `cookies` belong to `addrs` one by one.
+/// Attaches a program to many addresses at once. `cookies` is parallel to `addrs`.
 pub(in crate::bpf) fn attach_kprobe_multi(
     program: BorrowedFd<'_>,
     attach_type: bpf_attach_type,
@@ -66,7 +66,8 @@ pub(in crate::bpf) fn attach_kprobe_multi(
     own(unsafe { bpf_link_create(program.as_raw_fd(), 0, attach_type, &raw const opts) })
 }
 
-/// The attributes of `BPF_LINK_CREATE` for `*_MULTI` tracing links, which libbpf does not know yet.
+/// The attributes of `BPF_LINK_CREATE` for `*_MULTI` tracing links. libbpf does not know these
+/// links yet.
 #[repr(C)]
 struct TracingMultiAttr {
     prog_fd: u32,
@@ -79,8 +80,8 @@ struct TracingMultiAttr {
     padding: u32,
 }
 
-/// Attaches a program to many functions at once, by their BTF ids, ascending and each once;
-/// `cookies` belong to `ids` one by one.
+/// Attaches a program to many functions at once. `ids` are their BTF ids, in ascending order, each
+/// once; `cookies` is parallel to `ids`.
 pub(in crate::bpf) fn attach_tracing_multi(
     program: BorrowedFd<'_>,
     attach_type: bpf_attach_type,
@@ -93,8 +94,11 @@ pub(in crate::bpf) fn attach_tracing_multi(
     unsafe { tracing_multi_link(program, attach_type, ids.as_ptr(), cookies.as_ptr(), n) }
 }
 
+/// Creates a tracing link for many functions.
+///
 /// # Safety
-/// `ids` and `cookies` are as long as `cnt` says, or null, or no address of this process at all.
+/// `ids` and `cookies` have `cnt` elements, or are null, or are no addresses of this process at
+/// all.
 pub(super) unsafe fn tracing_multi_link(
     program: BorrowedFd<'_>,
     attach_type: bpf_attach_type,
@@ -118,8 +122,8 @@ pub(super) unsafe fn tracing_multi_link(
     own_syscall(fd)
 }
 
-/// Opens a kprobe (or a kretprobe) at a function's address. It goes when it is closed, however our
-/// process ends: unlike probes of tracefs it has no name.
+/// Opens a kprobe (or a kretprobe) at a function's address. It has no name, unlike probes of
+/// tracefs. So it is removed when it is closed, however our process ends.
 pub(in crate::bpf) fn open_kprobe(
     pmu: KprobePmu,
     is_return: bool,
@@ -130,12 +134,12 @@ pub(in crate::bpf) fn open_kprobe(
         config: u64::from(is_return) << pmu.return_bit,
         ..Default::default()
     };
-    // No name: the address says which function.
+    // The name stays null: the address identifies the function.
     attr.__bindgen_anon_4.kprobe_addr = addr;
     open_event(attr)
 }
 
-/// Opens an event of tracefs by its number.
+/// Opens an event of tracefs by its id.
 pub(in crate::bpf) fn open_tracepoint(id: u64) -> io::Result<OwnedFd> {
     open_event(perf_event_attr {
         type_: PERF_TYPE_TRACEPOINT,
@@ -146,7 +150,8 @@ pub(in crate::bpf) fn open_tracepoint(id: u64) -> io::Result<OwnedFd> {
 
 fn open_event(mut attr: perf_event_attr) -> io::Result<OwnedFd> {
     attr.size = size_of::<perf_event_attr>() as u32;
-    // As libbpf does: a single event that wakes nobody. It runs programs on every CPU.
+    // The same attributes as in libbpf. The event is not used to sample or to wake a reader; it
+    // runs programs on every CPU.
     attr.__bindgen_anon_1.sample_period = 1;
     attr.__bindgen_anon_2.wakeup_events = 1;
     // SAFETY: the attributes are as long as they say and live through the call.
@@ -163,8 +168,9 @@ fn open_event(mut attr: perf_event_attr) -> io::Result<OwnedFd> {
     own_syscall(fd)
 }
 
-/// Has a program run at an open event. With a cookie: by a link, which is to be kept as well. Such
-/// links exist since 5.15 (b89fbfbb854c, "bpf: Implement minimal BPF perf link").
+/// Runs a program at an open event. With a cookie this takes a link, which is returned and must be
+/// kept. Such links exist since 5.15 (b89fbfbb854c, "bpf: Implement minimal BPF perf link").
+/// Without a cookie there is no link, and the program is attached until the event is closed.
 pub(in crate::bpf) fn run_at_event(
     program: BorrowedFd<'_>,
     event: BorrowedFd<'_>,
@@ -207,7 +213,7 @@ fn control(event: BorrowedFd<'_>, request: libc::c_ulong, argument: i32) -> io::
     }
 }
 
-/// What a system call of libc returned: a descriptor, or -1 with `errno`.
+/// Converts the result of `libc::syscall`: a descriptor, or -1 and `errno`.
 fn own_syscall(ret: libc::c_long) -> io::Result<OwnedFd> {
     if ret < 0 {
         return Err(io::Error::last_os_error());
@@ -215,7 +221,7 @@ fn own_syscall(ret: libc::c_long) -> io::Result<OwnedFd> {
     own(ret as i32)
 }
 
-/// `recursion_misses` of a program. 0 where the kernel does not count them: before 5.12
+/// Returns the `recursion_misses` of a program. 0 if the kernel does not count them: before 5.12
 /// (9ed9e9ba2337, "bpf: Count the number of times recursion was prevented").
 pub(in crate::bpf) fn recursion_misses(program: BorrowedFd<'_>) -> u64 {
     let mut info = bpf_prog_info::default();
@@ -227,10 +233,10 @@ pub(in crate::bpf) fn recursion_misses(program: BorrowedFd<'_>) -> u64 {
     if err == 0 { info.recursion_misses } else { 0 }
 }
 
-/// Calls that a link has missed: no free slot for the return, or recursion. 0 where the kernel does
-/// not say: before 6.7 (e2b2cd592adb, "bpf: Add missed value to `kprobe_multi` link info";
-/// 3acf8ace6823, "bpf: Add missed value to kprobe perf link info"), and for links that miss by
-/// recursion only, which programs count.
+/// Returns the number of calls and returns that a link has missed: no free slot for the return, or
+/// recursion. 0 if the kernel does not tell: before 6.7 (e2b2cd592adb, "bpf: Add missed value to
+/// `kprobe_multi` link info"; 3acf8ace6823, "bpf: Add missed value to kprobe perf link info"), and
+/// for trampolines, which miss calls by recursion only: these are counted for the programs.
 pub(in crate::bpf) fn link_misses(backend: BackendKind, link: BorrowedFd<'_>) -> u64 {
     if backend.needs_prototype() {
         return 0;
@@ -241,7 +247,7 @@ pub(in crate::bpf) fn link_misses(backend: BackendKind, link: BorrowedFd<'_>) ->
     let err =
         unsafe { bpf_obj_get_info_by_fd(link.as_raw_fd(), (&raw mut info).cast(), &raw mut len) };
     if err != 0 {
-        return 0; // a perf event is no link
+        return 0; // a perf event is not a link
     }
     if matches!(backend, BackendKind::Kprobe | BackendKind::OnLoad) {
         // SAFETY: the kernel fills the member of the link's kind; all bits are valid integers.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Thin wrappers of the bpf(2) calls that libbpf-rs does not offer. All `unsafe` of the crate's
-//! own BPF code stands here; a raw descriptor becomes an `OwnedFd` in the same statement.
+//! Thin wrappers of system calls that libbpf-rs does not offer, mostly bpf(2). They contain all
+//! `unsafe` code that we wrote for BPF. A raw descriptor becomes an `OwnedFd` in the same
+//! statement.
 
 #![allow(unsafe_code)]
 
@@ -35,7 +36,7 @@ pub(super) use self::own::{is_in_first_pid_namespace, own_tgid};
 pub use self::support::KernelSupport;
 pub(super) use self::support::smallest_program;
 
-/// `BPF_TRACE_*` as the kernel's ABI numbers them.
+/// Attach types `BPF_TRACE_*`, by their numbers in the kernel's ABI.
 pub(super) const TRACE_FENTRY: bpf_attach_type = 24;
 pub(super) const TRACE_FEXIT: bpf_attach_type = 25;
 pub(super) const TRACE_KPROBE_MULTI: bpf_attach_type = 42;
@@ -43,16 +44,16 @@ pub(super) const TRACE_KPROBE_SESSION: bpf_attach_type = 56;
 
 const LICENSE: &CStr = c"Dual BSD/GPL";
 
-/// What a program is loaded for.
+/// The program type and the attach type of a program, and what it is attached to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ProgramKind<'fd> {
-    /// kprobe.multi, kprobe.session.
+    /// Single kprobes (0), kprobe.multi, kprobe.session: the attach type.
     Kprobe(bpf_attach_type),
     /// A raw tracepoint.
     RawTracepoint,
-    /// What perf makes of a tracepoint.
+    /// The perf event of a tracepoint.
     Tracepoint,
-    /// fsession.multi, fentry.multi or fexit.multi of functions of one BTF object.
+    /// fsession.multi, fentry.multi or fexit.multi for functions of one BTF object.
     TracingMulti {
         attach_type: bpf_attach_type,
         /// The BTF object of a module; `None` for vmlinux.
@@ -67,25 +68,25 @@ pub(super) enum ProgramKind<'fd> {
     },
 }
 
-/// Keeps libbpf from writing to stderr: what it says is in the errors it returns.
+/// Keeps libbpf from writing to stderr. Its errors are reported by ours.
 pub fn silence_libbpf() {
     // SAFETY: a null callback is documented to turn printing off.
     let _previous = unsafe { libbpf_set_print(None) };
 }
 
-/// Relocates programs and creates maps, without loading programs.
+/// Creates maps and relocates programs, without loading them.
 pub(super) fn prepare(object: &mut OpenObject) -> io::Result<()> {
     // SAFETY: the pointer comes from a live, opened and not yet loaded object.
     check(unsafe { bpf_object__prepare(object.as_libbpf_object().as_ptr()) }).map(drop)
 }
 
-/// The descriptor of a map that is made, as instructions name it.
+/// Returns the descriptor of a created map, as instructions contain it. The map still owns it.
 pub(super) fn map_number(map: &OpenMapMut<'_>) -> RawFd {
     // SAFETY: the pointer comes from a live object; nothing is taken over.
     unsafe { bpf_map__fd(map.as_libbpf_object().as_ptr()) }
 }
 
-/// Loads one program; `log` receives the verifier's words when it is refused.
+/// Loads one program. If `log` is given, it receives the verifier's log.
 pub(super) fn load_program(
     name: &CStr,
     insns: &[bpf_insn],
@@ -151,7 +152,7 @@ fn load(
     own(fd)
 }
 
-/// The BTF object of a module, by name.
+/// Opens the BTF object of a module by the module's name.
 pub(super) fn module_btf(module: &str) -> io::Result<OwnedFd> {
     let wanted = CString::new(module)?;
     let mut id = 0;
@@ -186,9 +187,9 @@ fn btf_name(btf: &OwnedFd) -> io::Result<CString> {
         .unwrap_or_default())
 }
 
-/// Runs `work` in a child process, which then ends without running anything else of ours. Other
-/// threads may have held locks when it was forked, the allocator's among them: `work` makes system
-/// calls only, on memory that was there before.
+/// Runs `work` in a child process, which then exits without running any other code of ours. Other
+/// threads may have held locks at the time of the fork, for example the allocator's. So `work` may
+/// only make system calls, on memory that existed before.
 fn fork(work: impl FnOnce()) -> io::Result<libc::pid_t> {
     // SAFETY: the child keeps to the above.
     match unsafe { libc::fork() } {
@@ -202,7 +203,7 @@ fn fork(work: impl FnOnce()) -> io::Result<libc::pid_t> {
     }
 }
 
-/// A pipe: the end to read from, the end to write to.
+/// Creates a pipe. Returns its read end and its write end, which are closed on exec.
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0; 2];
     // SAFETY: there is room for two descriptors.
@@ -212,7 +213,7 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((own(ends[0])?, own(ends[1])?))
 }
 
-/// libbpf's calls return `-errno`.
+/// Converts the result of libbpf's functions, which is `-errno` on failure.
 fn check(ret: i32) -> io::Result<i32> {
     if ret < 0 {
         Err(io::Error::from_raw_os_error(-ret))

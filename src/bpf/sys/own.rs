@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Our process id as programs see it. In a PID namespace of our own the kernel has another number for
-//! us than we have, and ours may be somebody else's.
+//! Our process id as programs see it. In a PID namespace of our own, the kernel uses another id for
+//! us, and our id may be that of another process.
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
@@ -13,20 +13,20 @@ use libbpf_sys::{
 
 use super::{ProgramKind, check, load_program};
 
-/// `PROC_PID_INIT_INO` of `linux/proc_ns.h`: the PID namespace whose numbers the kernel uses itself.
+/// `PROC_PID_INIT_INO` of `linux/proc_ns.h`: the first PID namespace, whose ids programs see.
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
 /// `BPF_FUNC_get_current_pid_tgid` of `linux/bpf.h`.
 const GET_CURRENT_PID_TGID: i32 = 14;
 
-/// Whether our numbers of processes are the kernel's.
+/// Returns whether our process ids are the kernel's.
 pub(in crate::bpf) fn is_in_first_pid_namespace() -> bool {
     let namespace = fs::read_link("/proc/self/ns/pid");
     namespace.is_ok_and(|namespace| namespace.as_os_str() == FIRST_PID_NAMESPACE)
 }
 
-/// The number; 0, which is nobody's, where it cannot be learnt: then our own calls are traced, and
-/// nobody else's are left out.
+/// Returns our process id as programs see it. If it cannot be determined, the result is 0, which is
+/// no process: then calls of our own process are traced, too, and no other process is left out.
 pub(in crate::bpf) fn own_tgid() -> u32 {
     if is_in_first_pid_namespace() {
         return process::id();
@@ -34,8 +34,9 @@ pub(in crate::bpf) fn own_tgid() -> u32 {
     seen_by_a_program().unwrap_or(0)
 }
 
-/// Has a program run in our own context. For raw tracepoints that is possible since 5.10
-/// (1b4d60ec162f, "bpf: Enable `BPF_PROG_TEST_RUN` for `raw_tracepoint`").
+/// Runs a program in our own context, which returns its process id. The kernel can run raw
+/// tracepoint programs on demand since 5.10 (1b4d60ec162f, "bpf: Enable `BPF_PROG_TEST_RUN` for
+/// `raw_tracepoint`").
 fn seen_by_a_program() -> Option<u32> {
     let insn = |code: u32, imm| bpf_insn {
         code: code as u8,
@@ -44,7 +45,7 @@ fn seen_by_a_program() -> Option<u32> {
     };
     let insns = [
         insn(BPF_JMP | BPF_CALL, GET_CURRENT_PID_TGID),
-        // The upper half of r0.
+        // The process id is in the upper half of r0.
         insn(BPF_ALU64 | BPF_RSH | BPF_K, 32),
         insn(BPF_JMP | BPF_EXIT, 0),
     ];

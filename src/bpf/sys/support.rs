@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What this kernel offers, found out by asking for it.
+//! Detects what this kernel offers, by trying it.
 
 use std::io;
 use std::mem::size_of;
@@ -13,12 +13,13 @@ use super::{ProgramKind, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION, load_program,
 use crate::bpf::settings::TracingMulti;
 use crate::spec::BackendKind;
 
-/// `r0 = 0`, `exit`, `call bpf_get_attach_cookie` (the context is in r1 from the start).
+/// Opcodes and immediates of `r0 = 0`, `exit`, and `call bpf_get_attach_cookie`, whose argument,
+/// the context, is in r1 at the start.
 const RETURN_0: (u8, i32) = (0xb7, 0);
 const EXIT: (u8, i32) = (0x95, 0);
 const CALL_GET_ATTACH_COOKIE: (u8, i32) = (0x85, 174);
 
-/// What of the ways to attach this kernel offers.
+/// Which ways to attach this kernel offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct KernelSupport {
@@ -32,7 +33,8 @@ pub struct KernelSupport {
     pub kprobe_multi: bool,
     /// Cookies of single kprobes: since 5.15 (7adfc6c9b315).
     pub cookies: bool,
-    /// It preempts programs of trampolines, and keeps them out of other tasks meanwhile.
+    /// The kernel preempts programs of trampolines. Meanwhile it does not run them for other tasks
+    /// of that CPU.
     pub preempts_programs: bool,
     /// The PMU of single kprobes: since 4.17 (e12f03d7031a, "perf/core: Implement the
     /// '`perf_kprobe`' PMU"), with `CONFIG_KPROBE_EVENTS`.
@@ -40,9 +42,9 @@ pub struct KernelSupport {
 }
 
 impl KernelSupport {
-    /// Asks the kernel, without attaching anything. What it cannot be asked is in its BTF and in
-    /// sysfs: the numbers of the attach types of `tracing_multi`, whether single kprobes have a
-    /// PMU, and whether the kernel preempts what runs in it.
+    /// Detects what the kernel offers, without attaching to anything. Facts that cannot be tried
+    /// are passed in, from BTF and sysfs: the attach types `types`, whether there is a PMU for
+    /// single kprobes, and whether the kernel preempts programs.
     #[must_use]
     pub fn probe(types: TracingMulti, kprobe: bool, preempts_programs: bool) -> Self {
         Self {
@@ -57,7 +59,7 @@ impl KernelSupport {
         }
     }
 
-    /// Whether the kernel offers a back end. All that we support offer trampolines.
+    /// Returns whether the kernel offers a back end. All supported kernels offer trampolines.
     #[must_use]
     pub fn offers(self, backend: BackendKind) -> bool {
         match backend {
@@ -71,9 +73,9 @@ impl KernelSupport {
     }
 }
 
-/// Whether the kernel knows such links: it reads the addresses only after it has accepted the
-/// program and the kind of link, so addresses that cannot be read answer `EFAULT` where links
-/// exist. (Asking for an unknown symbol would do as well, but has the kernel go through all.)
+/// Returns whether the kernel has such links. It reads the addresses only after it has accepted the
+/// program and the kind of link. So it answers an unreadable address with `EFAULT` if it has such
+/// links. (An unknown symbol would do as well, but makes the kernel search all symbols.)
 fn probe_kprobe_multi(attach_type: bpf_attach_type) -> bool {
     let Ok(program) = smallest_program(ProgramKind::Kprobe(attach_type)) else {
         return false;
@@ -90,7 +92,7 @@ fn probe_kprobe_multi(attach_type: bpf_attach_type) -> bool {
     link.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
 }
 
-/// Whether the kernel knows links of trampolines for many functions, by the same trick.
+/// Returns whether the kernel has tracing links for many functions, by the same method.
 fn probe_tracing_multi(attach_type: bpf_attach_type) -> bool {
     let kind = ProgramKind::TracingMulti {
         attach_type,
@@ -105,14 +107,14 @@ fn probe_tracing_multi(attach_type: bpf_attach_type) -> bool {
     link.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
 }
 
-/// Whether programs of kprobes may ask for the cookie of their link. Since 5.15 (7adfc6c9b315,
-/// "bpf: Add `bpf_get_attach_cookie()` BPF helper to access `bpf_cookie` value"), as are links of
-/// perf events (b89fbfbb854c, "bpf: Implement minimal BPF perf link").
+/// Returns whether kprobe programs may read the cookie of their link. This is so since 5.15
+/// (7adfc6c9b315, "bpf: Add `bpf_get_attach_cookie()` BPF helper to access `bpf_cookie` value"), as
+/// are links of perf events (b89fbfbb854c, "bpf: Implement minimal BPF perf link").
 fn probe_cookies() -> bool {
     program(ProgramKind::Kprobe(0), &[CALL_GET_ATTACH_COOKIE, EXIT]).is_ok()
 }
 
-/// A program that returns 0 and does nothing else.
+/// Loads a program that only returns 0.
 pub(in crate::bpf) fn smallest_program(kind: ProgramKind<'_>) -> io::Result<OwnedFd> {
     program(kind, &[RETURN_0, EXIT])
 }
