@@ -30,14 +30,15 @@ static __always_inline u32 *scope_mark(enum scope_kind kind, u64 id)
 	return (u32 *)&scope_marks[hash >> (32 - SCOPE_MARK_BITS)];
 }
 
-/*
- * Few tasks are named by a rule. For nearly all others the mark is 0, which answers without the
- * map. The lookup in the map costs ten times as much.
- */
+/* Returns whether the rules of a kind let a task with this id open sessions. */
 static __always_inline bool id_in_scope(enum scope_kind kind, u64 id)
 {
 	struct scope_key key = {.id = id, .kind = kind};
 
+	/*
+	 * Few tasks are named by a rule. For nearly all others the mark is 0, which answers without
+	 * the map. The lookup in the map costs ten times as much.
+	 */
 	if (!*(volatile u32 *)scope_mark(kind, id))
 		return !cfg.rules[kind].allowed;
 	return rule_allows(bpf_map_lookup_elem(&scope, &key), cfg.rules[kind].allowed);

@@ -31,14 +31,16 @@ static __always_inline u64 *guard_of_cpu(void)
 
 /*
  * Enters the guard for the context with this key. Returns false if the context is inside already.
- * An interrupt has a key of its own and is not blocked. The saved value is written and read through
- * volatile, so that the verifier knows nothing of it, whether the guard is used or not. Otherwise
- * the verifier explores everything until leave_guard() twice.
+ * An interrupt has a key of its own and is not blocked.
  */
 static __always_inline bool enter_guard(struct guard *guard, u64 key)
 {
 	u64 *of_cpu = guard_of_cpu();
 
+	/*
+	 * Volatile, with the guard or without it: the verifier must not know the value. Otherwise
+	 * it explores everything until leave_guard() twice.
+	 */
 	*(volatile u64 *)&guard->saved = *of_cpu;
 	if (!guarded)
 		return true;

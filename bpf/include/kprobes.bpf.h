@@ -78,17 +78,20 @@ enum opens {
 #define IS_BLOCK_OF_ENTRY(block, n) ((block) == patched_constant(ENTRY_BLOCK_MARK + (n)))
 
 /*
- * Returns whether the called function is an entry function. The cookie would tell as well, but
- * reading it is a search among all addresses of the link. The reported ip is a few bytes after the
- * function's first byte, so a function is identified by its block of 16 bytes (`ip >> 4`). User
- * space has checked that no other function begins in one of these blocks. A Bloom filter of 64
- * bits, indexed by `block & 63`, rejects most calls with one comparison. Should a kernel report an
- * ip further in, is_unrecognized() notices it.
+ * Returns whether the called function is an entry function, by its address. The cookie would tell
+ * as well, but reading it is a search among all addresses of the link. Should a kernel report
+ * another address than expected, is_unrecognized() notices it.
  */
 static __always_inline bool is_entry(struct pt_regs *ctx)
 {
+	/*
+	 * The reported ip is a few bytes after the function's first byte, so a function is
+	 * identified by its block of 16 bytes. User space has checked that no other function begins
+	 * in one of the blocks.
+	 */
 	u64 block = regs_instruction_pointer(ctx) >> 4;
 
+	/* A Bloom filter of 64 bits rejects most calls with one comparison. */
 	if (!((patched_constant(ENTRY_BITS_MARK) >> (block & 63)) & 1))
 		return false;
 	return IS_BLOCK_OF_ENTRY(block, 0) || IS_BLOCK_OF_ENTRY(block, 1) ||

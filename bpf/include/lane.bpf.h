@@ -38,8 +38,7 @@ static __always_inline u64 task_key(void)
 /*
  * Returns the session key of the current context, and sets `lane`. In a task that is `task`. The
  * key of an interrupt consists of the lane and the CPU; it is too small to equal the low bits of a
- * kernel pointer. In NMI context the result is 0: no session may open there, because a lock that it
- * takes could be held by the interrupted code.
+ * kernel pointer. In NMI context the result is 0: no session may open there.
  */
 static u64 session_key(u64 task, enum lane *lane)
 {
@@ -50,6 +49,7 @@ static u64 session_key(u64 task, enum lane *lane)
 		return task;
 	}
 	*lane = lane_of(count);
+	/* The interrupted code may hold a lock that a session takes. */
 	if (*lane == LANE_NMI)
 		return 0;
 	return verifier_opaque(((u64)*lane << 20) | (bpf_get_smp_processor_id() + 1));

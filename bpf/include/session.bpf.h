@@ -80,12 +80,13 @@ static void reset_session(struct session *session, u64 key, u32 slot, enum lane 
 	session->key = key;
 }
 
-/*
- * Returns a slot to the pool. The queue is never full. A push fails only while another context on
- * this CPU holds the queue's lock, and that context has finished before the second attempt.
- */
+/* Returns a slot to the pool. If that fails, the slot is lost for the run. */
 static __always_inline void give_back(u32 slot)
 {
+	/*
+	 * The queue is never full. A push fails only while another context on this CPU holds the
+	 * queue's lock. That context has finished before the second attempt.
+	 */
 	if (bpf_map_push_elem(&free_slots, &slot, BPF_ANY) &&
 	    bpf_map_push_elem(&free_slots, &slot, BPF_ANY))
 		COUNT(lost_slots);

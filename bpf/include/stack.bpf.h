@@ -90,8 +90,7 @@ static __always_inline void recall(struct call *call, struct session *session, u
 /*
  * Drops the calls above the session->keep outermost ones. They cannot be open any more: their
  * returns were not reported. The outermost MAX_UNRETURNED of them are recorded with
- * CALL_UNRETURNED, and the records of their callees are kept. The loop has no branch except its
- * end, because the verifier explores each iteration separately.
+ * CALL_UNRETURNED, and the records of their callees are kept.
  */
 static void drop_unreturned(struct session *session, u64 now)
 {
@@ -106,6 +105,10 @@ static void drop_unreturned(struct session *session, u64 now)
 	session->out.unreturned += session->depth - keep;
 	session->depth = keep;
 	session->failed_top *= is_less(session->failed_depth, keep);
+	/*
+	 * The loop has no branch except its end, because the verifier explores each iteration
+	 * separately.
+	 */
 	for (i = 0; i < MAX_UNRETURNED; i++) {
 		if (keep + i >= depth)
 			break;

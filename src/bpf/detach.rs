@@ -105,9 +105,7 @@ impl Tracer<'_> {
         attached
     }
 
-    /// Removes the links that contain functions of `gone` from `self` and returns them. If a link
-    /// of kprobe.session is among them, all links of kprobe.session are, because only one
-    /// generation of their programs handles calls.
+    /// Removes the links that contain functions of `gone` from `self` and returns them.
     fn take_links_of(&mut self, gone: &BTreeSet<FuncId>) -> Vec<(BackendKind, Vec<Link>)> {
         let is_hit = |link: &Link| link.functions.iter().any(|id| gone.contains(id));
         let mut taken = Vec::new();
@@ -115,6 +113,8 @@ impl Tracer<'_> {
             *backend == BackendKind::KprobeSession && links.links.iter().any(is_hit)
         });
         for (backend, links) in &mut self.links {
+            // Only one generation of the programs of kprobe.session handles calls, so all of their
+            // links are replaced together.
             let are_all_hit = are_sessions_hit && *backend == BackendKind::KprobeSession;
             let (hit, kept): (Vec<_>, Vec<_>) = links
                 .links

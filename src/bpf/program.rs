@@ -11,10 +11,10 @@ use super::sys::{self, ProgramKind};
 
 const LOG_BYTES: usize = 1 << 20;
 
-/// Loads a program. The verifier's log makes every load slower. So the log is requested only in a
-/// second attempt, after the program was rejected.
+/// Loads a program. If it is rejected, the error contains the verifier's verdict.
 pub(super) fn load(name: &CStr, insns: &[bpf_insn], kind: ProgramKind<'_>) -> Result<OwnedFd> {
     sys::load_program(name, insns, kind, None).or_else(|error| {
+        // The verifier's log makes every load slower, so it is requested only in a second attempt.
         let mut log = vec![0; LOG_BYTES];
         sys::load_program(name, insns, kind, Some(&mut log))
             .with_context(|| format!("failed to load `{}`{}", name.to_string_lossy(), words(&log)))

@@ -48,8 +48,8 @@ pub struct ObjectStorage(MaybeUninit<OpenObject>);
 pub struct Tracer<'obj> {
     pub(super) loaded: Loaded<'obj>,
     pub(super) links: Vec<(BackendKind, Links)>,
-    /// Programs that follow tasks: they close the sessions of exiting tasks, and add children to
-    /// the scope.
+    /// Programs that follow tasks and cgroups: they close the sessions of exiting tasks, and add
+    /// children to the scope.
     pub(super) tasks: Vec<TaskProbe>,
     pub(super) watches_cgroups: bool,
     pub(super) scope: ScopeSettings,

@@ -35,7 +35,7 @@ static u64 patched_constant(u64 mark)
 	return mark >= ENTRY_BLOCK_MARK ? entry_blocks[mark - ENTRY_BLOCK_MARK] : 0;
 }
 
-/* What the rest of the header needs, and is not called here. */
+/* The remainder of the header needs this, but it is not called here. */
 struct call {
 	void *ctx;
 	u64 sp, result, call_site;

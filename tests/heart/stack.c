@@ -16,11 +16,11 @@
 #define __type(name, value) typeof(value) *name
 #undef __always_inline
 #define __always_inline inline
-/* stdlib.h has another one. */
+/* stdlib.h has a function of this name. */
 #define on_exit return_of_call
 #define __noinline
 #define barrier_var(variable) __asm__ volatile("" : "+r"(variable))
-/* Settings are constants to the kernel side, and set here. */
+/* Settings are constants in the kernel, but set at run time here. */
 #define const
 #define RETSNOOP_PATCHED_H
 #define patched_constant(mark) 0ULL
@@ -116,14 +116,14 @@ static long bpf_get_current_comm(void *to, u32 size)
 	return 0;
 }
 
-/* A stack of one address, which tells when it was taken. */
+/* Returns a stack of one address, which identifies when it was taken. */
 static long bpf_get_stack(void *ctx, void *to, u32 size, u64 flags)
 {
 	*(u64 *)to = now;
 	return 8;
 }
 
-/* In the place of the headers that ask the kernel. */
+/* Replaces the headers that read kernel data. */
 #define RETSNOOP_ARCH_H
 static u64 trampoline_call_site(u64 at, u64 ip)
 {

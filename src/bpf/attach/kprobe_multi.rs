@@ -162,7 +162,7 @@ fn program(
     program::load(name, &insns, ProgramKind::Kprobe(attach_type))
 }
 
-/// Attaches to returns first: a call that is seen must have its return seen.
+/// Attaches to the calls and the returns of functions.
 fn pair(
     entry: BorrowedFd<'_>,
     returns: BorrowedFd<'_>,
@@ -172,6 +172,7 @@ fn pair(
     let attach = |program, is_return| {
         sys::attach_kprobe_multi(program, TRACE_KPROBE_MULTI, is_return, addrs, cookies)
     };
+    // Attach to returns first: a call that is seen must have its return seen.
     Ok(vec![attach(returns, true)?, attach(entry, false)?])
 }
 

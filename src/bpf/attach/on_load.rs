@@ -104,11 +104,11 @@ struct Probes<'a> {
 }
 
 impl<'a> Probes<'a> {
-    /// Chooses a unique name for the group. If a probe of the same name existed, the kernel would
-    /// add ours to it. The process id is not enough, because containers that share tracefs may have
-    /// the same ids.
+    /// Chooses a unique name for the group.
     fn new(tracefs: &'a Path) -> Result<Self> {
         let number = N_GROUPS.fetch_add(1, Ordering::Relaxed);
+        // If a probe of the same name existed, the kernel would add ours to it. The process id is
+        // not enough, because containers that share tracefs may have the same ids.
         let random = RandomState::new().build_hasher().finish() as u32;
         let group = format!("{PREFIX}{}_{random:08x}_{number}", sys::own_tgid());
         if tracefs.join("events").join(&group).exists() {

@@ -28,9 +28,9 @@ pub(super) fn compact(kept: &Kept) -> Vec<bpf_insn> {
     kept.iter().enumerate().filter_map(moved).collect()
 }
 
-/// Removes jumps that skip no remaining instruction. Goes backwards, because a removed jump may be
-/// the only instruction that an earlier jump skips.
+/// Removes jumps that skip no remaining instruction.
 fn remove_idle_jumps(kept: &mut Kept) {
+    // Backwards, because a removed jump may be the only instruction that an earlier jump skips.
     for place in (0..kept.len()).rev() {
         let Some(insn) = kept[place].filter(|insn| insn.is_goto() || insn.is_branch()) else {
             continue;

@@ -108,9 +108,9 @@ impl<'p> Reach<'p> {
         self.states.get(index as usize).copied()
     }
 
-    /// Merges `new` into the state of the block at `start`. A `start` beyond the end is ignored:
-    /// the verifier rejects such a program.
+    /// Merges `new` into the state of the block at `start`.
     fn learn(&mut self, start: usize, new: Registers) {
+        // The verifier rejects a program with a jump beyond its end, so this state is not needed.
         let Some(known) = self.known.get_mut(start) else {
             return;
         };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Small programs by hand, and random ones: run before and after, they call the same helpers with
-//! the same arguments, store the same and return the same.
+//! Tests with small hand-written programs and with random ones. A program and its specialized form
+//! must call the same helpers with the same arguments, store the same values and return the same
+//! result.
 
 use libbpf_sys::bpf_insn;
 
@@ -9,10 +10,10 @@ use super::{Constants, specialized};
 
 const MAP: i32 = 9;
 const OTHER_MAP: i32 = 10;
-/// Stands for a number that is put in later.
+/// A constant that is replaced later.
 const MARK: u64 = 0x7777_7777_7777;
 
-/// An instruction: code, destination, source, offset, immediate.
+/// Encodes an instruction: opcode, destination, source, offset, immediate.
 fn insn(code: u8, dst: u8, src: u8, off: i16, imm: i32) -> bpf_insn {
     let mut insn = bpf_insn {
         code,
@@ -33,7 +34,7 @@ fn mov_register(dst: u8, src: u8) -> bpf_insn {
     insn(0xbf, dst, src, 0, 0)
 }
 
-/// The address of a byte of a map's value.
+/// Loads the address of a byte of a map's value.
 fn address(dst: u8, map: i32, offset: i32) -> [bpf_insn; 2] {
     [insn(0x18, dst, 2, 0, map), insn(0, 0, 0, 0, offset)]
 }
@@ -60,7 +61,7 @@ fn exit() -> bpf_insn {
     insn(EXIT, 0, 0, 0, 0)
 }
 
-/// The words 0, 7, -1 and a long one.
+/// Constants: the words 0, 7 and -1, and a double word.
 fn constants() -> Constants {
     let words: [u32; 6] = [0, 7, 0xffff_ffff, 0, 0x89ab_cdef, 0x0123_4567];
     let bytes = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -82,7 +83,7 @@ fn specialize(insns: &[bpf_insn]) -> Vec<(u8, u8, u8, i16, i32)> {
 
 const RETURN: (u8, u8, u8, i16, i32) = (EXIT, 0, 0, 0, 0);
 
-/// A call of the helper `number`.
+/// Calls the helper `number`.
 fn help(number: i32) -> (u8, u8, u8, i16, i32) {
     (0x85, 0, 0, 0, number)
 }
@@ -108,7 +109,7 @@ fn what_a_constant_rules_out_is_gone_and_so_is_the_question() {
 
 #[test]
 fn what_is_no_constant_is_asked_for_still() {
-    // Of another map, and behind the end.
+    // A value of another map, and one beyond the end of the constants.
     for (map, offset) in [(OTHER_MAP, 0), (MAP, 24)] {
         let [low, high] = address(1, map, offset);
         let program = [
@@ -145,11 +146,11 @@ fn constants_go_into_functions_and_functions_that_nobody_calls_go() {
         call(4),
         call(1),
         exit(),
-        // The one that is called: with 0.
+        // This function is called, with 0.
         if_zero(1, 1),
         helper(5),
         exit(),
-        // The one that is not.
+        // This function is not called.
         helper(6),
         exit(),
     ];
@@ -251,7 +252,7 @@ fn random_programs_do_what_they_did() {
     assert!(n_smaller > 15_000, "{n_smaller}");
 }
 
-/// xorshift.
+/// A xorshift generator.
 struct Random(u64);
 
 impl Random {
@@ -267,11 +268,13 @@ impl Random {
     }
 }
 
-/// Stores eight bytes; the same, fetching what was there into the source register.
+/// Opcodes: store eight bytes; the same, as an atomic operation that fetches the old value into the
+/// source register.
 const STORE: u8 = 0x7b;
 const FETCH_AND_ADD: u8 = 0xdb;
 
-/// Two functions, of which the first calls the second; jumps go forwards, so that it ends.
+/// Two functions, of which the first calls the second. All jumps are forward, so that the program
+/// ends.
 fn random_program(random: &mut Random) -> Vec<bpf_insn> {
     const LENGTH: usize = 24;
     let mut program = Vec::new();
@@ -317,7 +320,7 @@ fn random_program(random: &mut Random) -> Vec<bpf_insn> {
         }
         program.push(exit());
     }
-    // A jump into the second place of a constant is no program.
+    // A program must not jump into the second slot of a 64-bit constant.
     for place in 0..program.len() {
         let insn = program[place];
         if (insn.is_branch() || insn.is_goto()) && program[insn.target(place)].code == 0 {
@@ -327,18 +330,17 @@ fn random_program(random: &mut Random) -> Vec<bpf_insn> {
     program
 }
 
-/// Runs programs: all registers are numbers, the address of the constants is a large one.
+/// Interprets programs. All registers are numbers; the address of the constants is a large one.
 struct Machine {
     registers: [u64; REGISTERS],
-    /// Each call of a helper with what is in the first two argument registers, and each store
-    /// with where and what.
+    /// Calls of helpers, with the first two argument registers, and stores, with address and value.
     calls: Vec<(i32, u64, u64)>,
 }
 
 const CONSTANTS_AT: u64 = 1 << 40;
 
 impl Machine {
-    /// What is called, and what is returned.
+    /// Runs a program. Returns its calls and stores, and its result.
     fn run(program: &[bpf_insn], seed: u64) -> (Vec<(i32, u64, u64)>, u64) {
         let mut machine = Self {
             registers: [seed; REGISTERS],
@@ -360,7 +362,8 @@ impl Machine {
             }
             if let Some(callee) = insn.callee(place) {
                 let kept = self.registers;
-                // A function has its arguments; what else it would find no program may read.
+                // A function starts with its arguments. The verifier lets it read no other
+                // register.
                 self.registers[0] = 0;
                 self.registers[6..].fill(0);
                 self.function(program, callee);
@@ -395,7 +398,7 @@ impl Machine {
     fn takes(&self, insn: &bpf_insn) -> bool {
         let (mut left, mut right) = (self.registers[insn.dst()], self.operand(insn));
         if insn.code & 7 == 6 {
-            // The same order, of either sign.
+            // Use the signed comparison of the same values.
             let signed = insn.operation() & 0x70 >= 0x60 || insn.operation() >= 0xc0;
             let signed = signed && !matches!(insn.operation(), 0xa0 | 0xb0);
             let half = |value: u64| {

@@ -91,9 +91,7 @@ impl Drop for Guardian {
     }
 }
 
-/// Runs in the child. Returns true when the pipe has ended. Every other descriptor is closed first:
-/// those of our programs and probes, which would stay while the child has them, our own end of the
-/// pipe, and the terminal.
+/// Runs in the child. Returns true when the pipe has ended, false if the child cannot be set up.
 fn wait_for_end_of(pipe: &OwnedFd, file: &OwnedFd) -> bool {
     // SAFETY: takes no argument.
     unsafe { libc::setsid() };
@@ -107,6 +105,8 @@ fn wait_for_end_of(pipe: &OwnedFd, file: &OwnedFd) -> bool {
             return false;
         }
     }
+    // Other descriptors are those of our programs and probes, which would stay while the child has
+    // them, our own end of the pipe, and the terminal.
     // SAFETY: as above. The child uses none of the closed descriptors.
     unsafe { libc::syscall(libc::SYS_close_range, FILE + 1, u32::MAX, 0) };
     let mut byte = 0_u8;
