@@ -74,7 +74,8 @@ impl SymbolReader {
         self.files.kallsyms()
     }
 
-    /// Modules that are going to be loaded: their functions are among the symbols from now on.
+    /// Adds the functions of modules that are not loaded yet to the symbols `known`, and to those
+    /// that are read later.
     ///
     /// # Errors
     ///
@@ -88,7 +89,7 @@ impl SymbolReader {
         known.with_absent(&self.absent)
     }
 
-    /// The modules that are going to be loaded.
+    /// Returns the modules of [`Self::add_absent_modules`].
     #[must_use]
     pub fn absent_modules(&self) -> &Arc<[AbsentModule]> {
         &self.absent
