@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How often each traced function is called, in all tasks. The governor (src/app/governor.rs)
+ * How often each traced function is called, in all tasks. The governor (src/run/governor.rs)
  * decides by these numbers. Every 61st call on a CPU is counted, as 61 calls. So a call costs only
  * a decrement, and the function's tag is read only for counted calls. The period is a prime,
  * because periodic sequences of calls rarely have a length that is a multiple of 61, while
