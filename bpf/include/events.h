@@ -21,7 +21,6 @@ enum rec_kind {
 enum cgroup_event {
 	CGROUP_MADE = 1,
 	CGROUP_REMOVED = 2,
-	CGROUP_RENAMED = 3,
 };
 
 /*

@@ -17,7 +17,7 @@ use super::btf::{Btf, BtfBytes};
 use super::kallsyms::Kallsyms;
 use super::kcore::Kcore;
 use super::preemption::preempts;
-use super::traceable::{KprobeBlacklist, Traceable};
+use super::traceable::Traceable;
 use crate::spec::Pid;
 
 /// What a selection is made from.
@@ -30,8 +30,6 @@ pub struct KernelFacts {
     pub traceable: Option<Traceable>,
     /// The kernel's text.
     pub text: Option<Arc<Kcore>>,
-    /// What kprobes may not touch.
-    pub kprobe_blacklist: KprobeBlacklist,
     /// The kernel's types; without them no result is judged by its type.
     pub kernel_btf: Option<Arc<Btf>>,
     /// The types of modules, by name; those that matter are enough.
@@ -138,14 +136,6 @@ impl KernelFiles {
     pub fn tracefs_directory(&self) -> Option<PathBuf> {
         let mut all = TRACEFS.iter().map(|directory| self.path(directory));
         all.find(|directory| directory.join("events").is_dir())
-    }
-
-    /// What kprobes may not touch; nothing where debugfs is not mounted, for it is only used to
-    /// explain a refusal better.
-    #[must_use]
-    pub fn kprobe_blacklist(&self) -> KprobeBlacklist {
-        let bytes = fs::read(self.path("sys/kernel/debug/kprobes/blacklist")).unwrap_or_default();
-        KprobeBlacklist::parse(&bytes)
     }
 
     /// The kernel's type information.

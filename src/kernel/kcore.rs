@@ -91,13 +91,6 @@ impl Kcore {
         u64::from_str_radix(value, 16).ok().map(Addr)
     }
 
-    /// How far this boot has moved the kernel from where it was linked (KASLR), in bytes.
-    #[must_use]
-    pub fn kaslr_offset(&self) -> Option<u64> {
-        let line = self.line("KERNELOFFSET=")?;
-        u64::from_str_radix(line, 16).ok()
-    }
-
     /// The value of a line `KIND(name)=value`.
     fn value(&self, kind: &str, name: &str) -> Option<&str> {
         self.vmcoreinfo.lines().find_map(|line| {
@@ -106,11 +99,6 @@ impl Kcore {
                 .strip_prefix(name)?
                 .strip_prefix(")=")
         })
-    }
-
-    fn line(&self, key: &str) -> Option<&str> {
-        let mut lines = self.vmcoreinfo.lines();
-        lines.find_map(|line| line.strip_prefix(key))
     }
 
     fn offset(&self, addr: u64, len: u64) -> Option<u64> {
@@ -250,11 +238,10 @@ mod tests {
     }
 
     #[test]
-    fn the_note_tells_symbols_and_the_offset_of_kaslr() {
+    fn the_note_tells_symbols() {
         let kcore = open(&core()).unwrap();
         assert_eq!(kcore.symbol("_stext"), Some(Addr(0xffff_ffff_8100_0000)));
         assert_eq!(kcore.symbol("_stex"), None);
-        assert_eq!(kcore.kaslr_offset(), Some(0xec0_0000));
     }
 
     #[test]

@@ -189,59 +189,9 @@ impl PatchSite {
     }
 }
 
-/// The address ranges that kprobes may not touch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KprobeBlacklist {
-    /// Start and end (exclusive), in ascending order of the start.
-    ranges: Vec<(Addr, Addr)>,
-}
-
-impl KprobeBlacklist {
-    /// Reads `/sys/kernel/debug/kprobes/blacklist`: `0xstart-0xend<tab>name`.
-    #[must_use]
-    pub fn parse(bytes: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(bytes);
-        let mut ranges: Vec<_> = text.lines().filter_map(range).collect();
-        ranges.sort_unstable();
-        Self { ranges }
-    }
-
-    /// Whether `addr` lies in one of the ranges.
-    #[must_use]
-    pub fn contains(&self, addr: Addr) -> bool {
-        let after = self.ranges.partition_point(|&(start, _)| start <= addr);
-        // Ranges of one kind do not overlap, but whole sections are listed along with
-        // functions in them: look back a little further than one.
-        self.ranges[..after]
-            .iter()
-            .rev()
-            .take(8)
-            .any(|&(_, end)| addr < end)
-    }
-
-    /// Number of ranges.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ranges.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
-    }
-}
-
-fn range(line: &str) -> Option<(Addr, Addr)> {
-    let (start, end) = line.split_whitespace().next()?.split_once('-')?;
-    let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
-    let (start, end) = (number(start)?, number(end)?);
-    (start < end).then_some((Addr(start), Addr(end)))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Addr, KprobeBlacklist, PatchSite, Traceable, TraceableFunction};
+    use super::{Addr, PatchSite, Traceable, TraceableFunction};
 
     fn function<'a>(
         name: &'a str,
@@ -339,18 +289,5 @@ mod tests {
         );
         assert_eq!(behind_pad([0x55, 0x48, 0x89, 0xe5, 0x53]), None);
         assert_eq!(find([0xcc; 9]), None);
-    }
-
-    #[test]
-    fn an_address_in_a_blacklisted_range_is_found() {
-        let list = KprobeBlacklist::parse(
-            b"0xffffffff81000100-0xffffffff81000140\tnmi_enter\nnonsense\n\
-              0xffffffff81000000-0xffffffff81000800\tsection\n",
-        );
-        assert_eq!(list.len(), 2);
-        assert!(list.contains(Addr(0xffff_ffff_8100_0100)));
-        assert!(list.contains(Addr(0xffff_ffff_8100_0200)));
-        assert!(!list.contains(Addr(0xffff_ffff_8100_0800)));
-        assert!(!list.contains(Addr(0)));
     }
 }

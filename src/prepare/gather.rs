@@ -19,7 +19,7 @@ use crate::kernel::absent::AbsentModule;
 use crate::kernel::btf::{Btf, TrampolineRules};
 use crate::kernel::facts::{KernelFacts, KernelFiles};
 use crate::kernel::symbols::SymbolReader;
-use crate::kernel::traceable::{KprobeBlacklist, Traceable};
+use crate::kernel::traceable::Traceable;
 use crate::kernel::version::KernelVersion;
 use crate::live::kernel_symbols::{KernelSymbols, Read, read};
 use crate::live::lines::{self, ImageChoice, PendingImage};
@@ -154,7 +154,6 @@ pub(crate) fn read_facts(
         traceable,
         text,
         // Only single kprobes care.
-        kprobe_blacklist: KprobeBlacklist::default(),
         kernel_btf: Some(btf),
         module_btf: BTreeMap::new(),
         absent,
@@ -227,7 +226,6 @@ pub(crate) fn capabilities(policy: &BackendPolicy, btf: &Btf, files: &KernelFile
             btf,
             version.unwrap_or(KernelVersion::OLDEST),
         )),
-        max_functions: None,
     }
 }
 

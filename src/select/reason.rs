@@ -46,8 +46,6 @@ pub enum Reason {
         /// Why trampolines cannot.
         obstacle: TrampolineObstacle,
     },
-    /// More functions match than are traced at once.
-    TooMany,
     /// No entry function calls it directly, not even through others, or it cannot fail, and
     /// attaching costs much here.
     NotReached,
@@ -70,7 +68,6 @@ impl fmt::Display for Reason {
             Self::NoBackend { obstacle } => {
                 write!(f, "the back end cannot take it: {}", obstacle.why())
             }
-            Self::TooMany => f.write_str("more functions match than are traced at once"),
             Self::NotReached => f.write_str(
                 "not reached by direct calls from the entry functions, or unable to fail \
                  (--all-matching adds it)",

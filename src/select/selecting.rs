@@ -22,8 +22,6 @@ pub struct Capabilities {
     pub kprobe_like: bool,
     /// The rules of trampolines (fentry, fexit and the like), where there are any.
     pub trampolines: Option<TrampolineRules>,
-    /// How many functions are traced at most.
-    pub max_functions: Option<usize>,
 }
 
 /// Chooses the functions to trace.
@@ -38,7 +36,7 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
         .map(|glob| glob.to_string().into())
         .collect();
 
-    let mut verdicts: Vec<CandidateVerdict> = candidates
+    let verdicts: Vec<CandidateVerdict> = candidates
         .iter()
         .map(|candidate| {
             let mut verdict = judge(candidate, &types, &traces, capabilities, &denied_by);
@@ -48,9 +46,6 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
             verdict
         })
         .collect();
-    if let Some(max) = capabilities.max_functions {
-        leave_out_beyond(max, &candidates, &mut verdicts);
-    }
 
     let globs = reports(globs, &candidates, &verdicts, &types, facts);
     let mut selection = Selection {
@@ -72,9 +67,6 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
         let id = FuncId(selection.functions.len() as u32);
         if let Some(overridden) = verdict.overridden {
             selection.forced.push((id, overridden));
-        }
-        if facts.kprobe_blacklist.contains(symbol.addr) {
-            selection.kprobe_blacklisted.push(id);
         }
         selection.functions.push(TracedFunction {
             id,
@@ -199,22 +191,6 @@ fn force(verdict: &mut CandidateVerdict, capabilities: &Capabilities) {
             .obstacle
             .map(|obstacle| Reason::NoBackend { obstacle })
     };
-}
-
-/// Keeps entry functions before others, and lower addresses before higher ones.
-fn leave_out_beyond(max: usize, candidates: &[Candidate<'_>], verdicts: &mut [CandidateVerdict]) {
-    let mut room = max;
-    for wanted in [true, false] {
-        for (candidate, verdict) in candidates.iter().zip(verdicts.iter_mut()) {
-            if verdict.reason.is_some() || candidate.entry.is_empty() == wanted {
-                continue;
-            }
-            match room.checked_sub(1) {
-                Some(left) => room = left,
-                None => verdict.reason = Some(Reason::TooMany),
-            }
-        }
-    }
 }
 
 /// The unlikely part of a function: `f.cold`, `f.cold.3`, `f.isra.0.cold`.

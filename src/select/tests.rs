@@ -11,7 +11,7 @@ use crate::kernel::btf::builder::Builder;
 use crate::kernel::btf::{Btf, StructArgs, TrampolineObstacle, TrampolineRules};
 use crate::kernel::facts::KernelFacts;
 use crate::kernel::kallsyms::Kallsyms;
-use crate::kernel::traceable::{KprobeBlacklist, Traceable};
+use crate::kernel::traceable::Traceable;
 use crate::spec::{NameGlob, ResultType};
 
 const SYMBOLS: &str = "\
@@ -62,7 +62,6 @@ const RULES: TrampolineRules = TrampolineRules {
 const ALL: Capabilities = Capabilities {
     kprobe_like: true,
     trampolines: Some(RULES),
-    max_functions: None,
 };
 
 fn facts(traceable: Option<&str>) -> KernelFacts {
@@ -82,7 +81,6 @@ fn facts(traceable: Option<&str>) -> KernelFacts {
         kallsyms: Kallsyms::parse(SYMBOLS.into()).unwrap(),
         traceable: traceable.map(|text| Traceable::parse(text.into())),
         text: None,
-        kprobe_blacklist: KprobeBlacklist::parse(b"0xffffffff81001000-0xffffffff81001080\tx\n"),
         kernel_btf: Some(kernel),
         module_btf: BTreeMap::from([("xfs".to_owned(), module)]),
     }
@@ -327,29 +325,6 @@ fn names_of_one_address_are_one_function_and_any_of_them_may_be_denied() {
         ["vfs_alias"],
         "listed as its alias"
     );
-}
-
-#[test]
-fn beyond_the_limit_entry_functions_stay() {
-    let capabilities = Capabilities {
-        max_functions: Some(2),
-        ..ALL
-    };
-    let globs = globs(&["__x64_sys_open"], &["vfs_*"], &[]);
-    let selection = select(&globs, &facts(Some(NAMES)), &capabilities);
-    assert_eq!(names(&selection), ["vfs_open", "__x64_sys_open"]);
-    assert_eq!(reason(&selection, "vfs_void"), Reason::TooMany);
-}
-
-#[test]
-fn what_kprobes_may_not_touch_is_traced_but_marked() {
-    let selection = selected(&["vfs_open", "vfs_void"], &[], &[]);
-    let marked: Vec<_> = selection
-        .kprobe_blacklisted
-        .iter()
-        .map(|id| id.index())
-        .collect();
-    assert_eq!(marked, [0]);
 }
 
 #[test]

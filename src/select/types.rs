@@ -78,8 +78,6 @@ pub struct Selection {
     pub globs: Vec<GlobReport>,
     /// Of `functions`, those that are not attached to at first, ascending; also in `left_out`.
     pub deferred: Vec<FuncId>,
-    /// Functions that single kprobes may not touch, ascending. kprobe.multi does not care.
-    pub kprobe_blacklisted: Vec<FuncId>,
 }
 
 impl Selection {

@@ -104,7 +104,6 @@ fn ask_types(btf: &Btf) {
     let all = btf.functions().map(|(_, name)| name).collect();
     let _ = btf.functions_of_names(&all);
     let _ = (btf.has_member("e", "f"), btf.enum_value("e", "f"));
-    let _ = btf.parameter_count("f");
 }
 
 /// A record of the ring buffer.

@@ -30,18 +30,6 @@ impl Btf {
         types.iter().find(has_members).map(|typ| typ.size_or_type)
     }
 
-    /// Whether there is a function of this name.
-    #[must_use]
-    pub fn has_func(&self, name: &str) -> bool {
-        self.named(name).iter().any(|typ| typ.kind == Kind::Func)
-    }
-
-    /// Whether there is a variable of this name.
-    #[must_use]
-    pub fn has_var(&self, name: &str) -> bool {
-        self.named(name).iter().any(|typ| typ.kind == Kind::Var)
-    }
-
     /// Whether a struct or union has a member, be it in an anonymous part of it.
     #[must_use]
     pub fn has_member(&self, structure: &str, member: &str) -> bool {
@@ -72,15 +60,6 @@ impl Btf {
                 }),
                 _ => None,
             })
-    }
-
-    /// Number of parameters of a function; tells kernels apart whose kfuncs changed.
-    #[must_use]
-    pub fn parameter_count(&self, function: &str) -> Option<usize> {
-        let types = self.named(function);
-        let func = types.iter().find(|typ| typ.kind == Kind::Func)?;
-        let proto = self.typ(func.size_or_type)?;
-        (proto.kind == Kind::FuncProto).then_some(proto.vlen)
     }
 
     /// Where a member stands in a struct, in bytes, be it in an anonymous part of it.

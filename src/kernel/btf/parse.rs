@@ -60,7 +60,6 @@ pub(super) struct Type<'a> {
     /// A size in bytes or another type's id, by kind.
     pub(super) size_or_type: u32,
     pub(super) flag: bool,
-    pub(super) vlen: usize,
     /// What follows the record: members, parameters, values.
     pub(super) payload: &'a [u8],
 }
@@ -305,7 +304,6 @@ impl Btf {
             name_offset: read_u32(&self.bytes, at)?,
             size_or_type: read_u32(&self.bytes, at + 8)?,
             flag: kind_flag(info),
-            vlen: vlen(info),
             payload: self
                 .bytes
                 .get(payload..payload + kind.payload(vlen(info)))?,
