@@ -2,7 +2,10 @@
 //! Monotonic times → times of day. The offsets are measured once by whoever starts the run (or
 //! come from its recording), so that the same bytes give the same text anywhere.
 
-use super::value::push_pair;
+use std::fmt::Write;
+
+use chrono::{DateTime, FixedOffset, SecondsFormat};
+
 use crate::session::MonotonicNs;
 
 /// Where the monotonic clock stands in real time and in the local day.
@@ -14,98 +17,35 @@ pub struct Clock {
     pub utc_offset_seconds: i32,
 }
 
-/// A point of local time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Local {
-    /// Days since 1970-01-01.
-    days: i64,
-    hour: u32,
-    minute: u32,
-    second: u32,
-    nanosecond: u32,
-}
-
 const NS: u32 = 1_000_000_000;
 
 impl Clock {
     /// Appends `HH:MM:SS.uuuuuu`, local time.
     pub(super) fn push_time_of_day(&self, text: &mut String, at: MonotonicNs) {
-        let Local {
-            days: _,
-            hour,
-            minute,
-            second,
-            nanosecond,
-        } = self.local(at);
-        let us = nanosecond / 1000;
-        let pairs = [
-            (hour, ":"),
-            (minute, ":"),
-            (second, "."),
-            (us / 10_000, ""),
-            (us / 100, ""),
-            (us, ""),
-        ];
-        for (pair, behind) in pairs {
-            push_pair(text, pair);
-            text.push_str(behind);
-        }
+        // A `String` takes any text.
+        let _ = write!(text, "{}", self.local(at).format("%H:%M:%S%.6f"));
     }
 
     /// RFC 3339 with nanoseconds and the local offset.
     #[must_use]
     pub fn rfc3339(&self, at: MonotonicNs) -> String {
-        let Local {
-            days,
-            hour,
-            minute,
-            second,
-            nanosecond,
-        } = self.local(at);
-        let (year, month, day) = civil(days);
-        let offset = self.utc_offset_seconds / 60;
-        let (sign, offset) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs());
-        format!(
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanosecond:09}\
-             {sign}{:02}:{:02}",
-            offset / 60,
-            offset % 60
-        )
+        self.local(at).to_rfc3339_opts(SecondsFormat::Nanos, false)
     }
 
-    /// Seconds and the rest are added by themselves: their sum in nanoseconds may take more than
-    /// 64 bits, and dividing 128 takes long.
-    fn local(&self, at: MonotonicNs) -> Local {
+    /// Seconds and nanoseconds are added separately: their sum in nanoseconds may exceed 64 bits.
+    fn local(&self, at: MonotonicNs) -> DateTime<FixedOffset> {
         let ns = i64::from(NS);
         let at_second = (at.0 / u64::from(NS)).cast_signed();
         let rest = (at.0 % u64::from(NS)).cast_signed() + self.realtime_offset_ns.rem_euclid(ns);
-        let seconds = at_second
-            + self.realtime_offset_ns.div_euclid(ns)
-            + i64::from(self.utc_offset_seconds)
-            + rest / ns;
-        let of_day = seconds.rem_euclid(86_400) as u32;
-        Local {
-            days: seconds.div_euclid(86_400),
-            hour: of_day / 3600,
-            minute: of_day / 60 % 60,
-            second: of_day % 60,
-            nanosecond: (rest % ns) as u32,
+        let seconds = at_second + self.realtime_offset_ns.div_euclid(ns) + rest / ns;
+        // Both are in range: years up to 2846. A recording may have any offset from UTC.
+        let utc = DateTime::from_timestamp(seconds, (rest % ns) as u32).unwrap_or_default();
+        let offset = FixedOffset::east_opt(self.utc_offset_seconds);
+        match offset {
+            Some(offset) => utc.with_timezone(&offset),
+            None => utc.fixed_offset(),
         }
     }
-}
-
-/// Days since 1970-01-01 → the Gregorian date. Years are counted from March, so that the leap day
-/// is the last of a year, in eras of 400 years, which all have the same length.
-fn civil(days: i64) -> (i64, u32, u32) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = (of_year - (153 * month + 2) / 5 + 1) as u32;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month as u32, day)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //! Lines in pieces, each with its style, and the page that they make: widths are counted on what is
 //! seen, colours are put in when a line ends, and blanks at its end never are.
 
+use std::iter;
+
 /// What a piece of text is, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
@@ -47,8 +49,6 @@ struct Piece {
     width: usize,
 }
 
-const BLANKS: &str = "                                                                ";
-
 impl Line {
     /// A piece: what `say` appends.
     pub(super) fn piece(&mut self, style: Style, say: impl FnOnce(&mut String)) {
@@ -67,15 +67,11 @@ impl Line {
 
     /// Blanks up to a column.
     pub(super) fn pad_to(&mut self, column: usize) {
-        let mut missing = column.saturating_sub(self.width());
+        let missing = column.saturating_sub(self.width());
         if missing == 0 {
             return;
         }
-        while missing > 0 {
-            let blanks = missing.min(BLANKS.len());
-            self.text.push_str(&BLANKS[..blanks]);
-            missing -= blanks;
-        }
+        self.text.extend(iter::repeat_n(' ', missing));
         self.pieces.push(Piece {
             style: Style::Plain,
             end: self.text.len(),

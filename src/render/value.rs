@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Numbers → text: results by type, durations, errnos. No other file formats them.
 
+use std::fmt::Write;
 use std::ops::Range;
 
 use crate::session::Call;
@@ -8,11 +9,6 @@ use crate::spec::{Errno, Outcome, ResultType};
 
 /// Beyond these a number reads better in hexadecimal.
 const DECIMAL: Range<i64> = -(1 << 30)..1 << 20;
-
-/// All numbers of two digits, one behind the other.
-const PAIRS: &str = "\
-0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
-5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
 
 /// A result as a kernel developer writes it: `-EINVAL`, `NULL`, `true`, `0xffff888003f2c000`.
 pub(super) fn result_text(result_type: ResultType, raw: u64, outcome: Outcome) -> String {
@@ -64,36 +60,15 @@ pub(super) fn errno_in_words(outcome: Outcome) -> Option<(&'static str, &'static
     Some((errno.name()?, errno.meaning()?))
 }
 
-/// Appends a number. (Sessions have dozens: `write!` takes several times as long.)
+/// Appends a number in decimal. (Sessions have dozens: `write!` takes several times as long.)
 pub(super) fn push_decimal(text: &mut String, number: u64) {
-    if number >= 100 {
-        push_decimal(text, number / 100);
-    }
-    let pair = pair(number);
-    text.push_str(if number < 10 { &pair[1..] } else { pair });
+    text.push_str(itoa::Buffer::new().format(number));
 }
 
-/// Appends the last two digits of a number.
-pub(super) fn push_pair(text: &mut String, number: u32) {
-    text.push_str(pair(number.into()));
-}
-
-fn pair(number: u64) -> &'static str {
-    let at = 2 * (number % 100) as usize;
-    &PAIRS[at..at + 2]
-}
-
-/// Appends a number in hexadecimal, `0x2a`.
+/// Appends a number in hexadecimal, with `0x`.
 pub(super) fn push_hex(text: &mut String, number: u64) {
-    text.push_str("0x");
-    let n_bits = u64::BITS - (number | 1).leading_zeros();
-    for place in (0..n_bits.div_ceil(4)).rev() {
-        let digit = (number >> (4 * place)) as u8 & 0xf;
-        text.push(char::from(match digit {
-            0..=9 => b'0' + digit,
-            _ => b'a' + digit - 10,
-        }));
-    }
+    // A `String` takes any text.
+    let _ = write!(text, "{number:#x}");
 }
 
 fn success(text: &mut String, result_type: ResultType, raw: u64) {

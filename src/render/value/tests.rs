@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Results as they are read.
 
-use super::{push_decimal, push_duration, push_hex, push_pair, result_text};
+use super::{push_decimal, push_duration, push_hex, result_text};
 use crate::spec::ResultType;
 
 fn check(result_type: ResultType, raw: u64, expected: &str) {
@@ -59,7 +59,5 @@ fn numbers_are_written_as_the_standard_library_writes_them() {
     for number in powers.chain(tens).flat_map(around).chain(0..1100) {
         assert_eq!(said(|text| push_decimal(text, number)), number.to_string());
         assert_eq!(said(|text| push_hex(text, number)), format!("{number:#x}"));
-        let pair = said(|text| push_pair(text, number as u32));
-        assert_eq!(pair, format!("{:02}", number as u32 % 100));
     }
 }
