@@ -10,16 +10,17 @@ use std::path::{Path, PathBuf};
 /// Each module in reading order, and what of the others it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("spec", &[]),
+    ("knowledge", &[]),
     ("diag", &[]),
     ("trusted", &[]),
     ("cache", &["trusted"]),
     ("cli", &["spec"]),
     ("config", &["cli", "spec", "diag", "trusted"]),
-    ("kernel", &["spec", "diag", "trusted"]),
+    ("kernel", &["knowledge", "spec", "diag", "trusted"]),
     ("target", &["spec"]),
-    ("code", &["kernel", "spec"]),
+    ("code", &["knowledge", "kernel", "spec"]),
     // The globs of a run, with their roles and origins, are what is selected by.
-    ("select", &["spec", "config", "kernel", "diag"]),
+    ("select", &["knowledge", "spec", "config", "kernel", "diag"]),
     // What it attaches to is the selection.
     ("bpf", &["spec", "config", "select", "diag"]),
     // What is run and traced; knows nothing of tracing.
@@ -27,7 +28,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // `bpf::wire` only: the layout of the bytes, which the build generates.
     ("events", &["bpf", "spec"]),
     // The selection says what each function's result means.
-    ("session", &["events", "spec", "select", "code"]),
+    (
+        "session",
+        &["knowledge", "events", "spec", "select", "code"],
+    ),
     ("symbolize", &["kernel", "spec", "diag", "cache", "trusted"]),
     // What is missing of an image, by its build id; says how far it is.
     ("debuginfod", &["kernel", "diag", "trusted"]),
@@ -64,6 +68,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "live",
         &[
+            "knowledge",
             "spec",
             "diag",
             "cache",

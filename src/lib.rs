@@ -18,6 +18,8 @@
 
 pub mod spec;
 
+mod knowledge;
+
 pub mod diag;
 
 pub mod trusted;

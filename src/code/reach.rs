@@ -4,26 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::functions::Code;
+use crate::knowledge::callees::ENDS;
 use crate::spec::Addr;
-
-/// Functions whose callees no system call's error comes from: the end of the machine, the
-/// scheduler, the log. Without them everything would reach everything.
-const ENDS: [&str; 14] = [
-    "panic",
-    "vpanic",
-    "do_exit",
-    "make_task_dead",
-    "_printk",
-    "printk",
-    "vprintk*",
-    "__warn*",
-    "schedule*",
-    "__schedule*",
-    "preempt_schedule*",
-    "dump_stack*",
-    "__stack_chk_fail",
-    "__ubsan_handle_*",
-];
 
 /// What was reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::decode::ResultUse;
 use super::errnos::Errnos;
 use super::functions::{Code, Function};
+use crate::knowledge::callees::{DULL, KNOWN, NOT_DULL};
 use crate::spec::{Addr, ResultType};
 
 /// How many calls below a callee its errnos are looked for.
@@ -202,88 +203,10 @@ impl<'a> Trails<'a> {
     }
 }
 
-/// Functions below which nothing needs to be looked for, by the beginnings of their names, with
-/// the errnos that they return: allocators (`NULL`), locks that give up on a signal.
-const KNOWN: [(&str, &[u16]); 20] = [
-    ("kmalloc", &[]),
-    ("__kmalloc", &[]),
-    ("kmem_cache_alloc", &[]),
-    ("__kmem_cache_alloc", &[]),
-    ("kvmalloc", &[]),
-    ("__kvmalloc", &[]),
-    ("vmalloc", &[]),
-    ("vzalloc", &[]),
-    ("__vmalloc", &[]),
-    ("krealloc", &[]),
-    ("alloc_pages", &[]),
-    ("__alloc_pages", &[]),
-    ("__alloc_percpu", &[]),
-    ("get_zeroed_page", &[]),
-    ("mutex_lock_", &[EINTR, EDEADLK]),
-    ("ww_mutex_lock", &[EINTR, EDEADLK, EALREADY]),
-    ("down_", &[EINTR]),
-    ("rwsem_down_", &[EINTR]),
-    ("rt_mutex_lock", &[EINTR, EDEADLK]),
-    ("__mutex_lock", &[EINTR, EDEADLK]),
-];
-const EINTR: u16 = 4;
-const EDEADLK: u16 = 35;
-const EALREADY: u16 = 114;
-
 fn known_errnos(name: &str) -> Option<&'static [u16]> {
     let known = KNOWN.iter().find(|(start, _)| name.starts_with(start));
     known.map(|(_, errnos)| *errnos)
 }
-
-/// Functions that return a number and never fail with it, by the beginnings of their names.
-const DULL: [&str; 37] = [
-    "_raw_spin_",
-    "_raw_read_",
-    "_raw_write_",
-    "__cond_resched",
-    "___ratelimit",
-    "__ratelimit",
-    "__warn",
-    "_printk",
-    "printk",
-    "_dev_",
-    "__dynamic_",
-    "__traceiter_",
-    "__trace_",
-    "trace_",
-    "perf_trace_",
-    "_find_",
-    "__bitmap_",
-    "bitmap_",
-    "mem",
-    "__mem",
-    "str",
-    "snprintf",
-    "sprintf",
-    "scnprintf",
-    "vsnprintf",
-    "hweight",
-    "__sw_hweight",
-    "cpumask_",
-    "ktime_",
-    "refcount_",
-    "__rcu_",
-    "rcu_",
-    "lock_",
-    "rb_",
-    "jiffies_",
-    "hrtimer_",
-    "list_",
-];
-
-/// Those of them that do fail.
-const NOT_DULL: [&str; 5] = [
-    "memdup_",
-    "strndup_",
-    "strncpy_from_user",
-    "strnlen_user",
-    "mem_cgroup_",
-];
 
 fn is_dull(name: &str) -> bool {
     DULL.iter().any(|dull| name.starts_with(dull))

@@ -5,43 +5,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::kernel::kallsyms::Kallsyms;
+use crate::knowledge::frames::{INTERRUPT_PREFIXES, OWN_PROGRAMS, TRACER_PREFIXES};
 use crate::session::AddrRole;
 use crate::spec::Addr;
 use crate::symbolize::PlaceHash;
-
-/// Functions that stand between a traced function and our program.
-const TRACER_PREFIXES: [&str; 9] = [
-    "bpf_trampoline_",
-    "bpf_get_stack",
-    "__bpf_get_stack",
-    "arch_rethook_",
-    "rethook_",
-    "kprobe_multi_link_",
-    "fprobe_",
-    "ftrace_",
-    "return_to_handler",
-];
-
-/// Our own programs, as kallsyms names them: `bpf_prog_<tag>_<name>`.
-const OWN_PROGRAMS: [&str; 9] = [
-    "_retsnoop_entry",
-    "_retsnoop_exit",
-    "_retsnoop_sess",
-    "_session_opening",
-    "_session_inner",
-    "_kprobe_opening",
-    "_kprobe_inner",
-    "_kprobe_return",
-    "_task_exit",
-];
-
-/// Where interrupts and exceptions enter.
-const INTERRUPT_PREFIXES: [&str; 4] = [
-    "asm_sysvec_",
-    "asm_exc_",
-    "asm_common_interrupt",
-    "common_interrupt_return",
-];
 
 /// Addresses remembered. Stacks repeat; a run that goes past this begins anew.
 const MOST: usize = 1 << 16;
@@ -76,9 +43,9 @@ impl Roles {
 
 fn role_of(name: &str) -> AddrRole {
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
-    if starts(&INTERRUPT_PREFIXES) {
+    if starts(INTERRUPT_PREFIXES) {
         AddrRole::Interrupt
-    } else if starts(&TRACER_PREFIXES) || is_own_program(name) {
+    } else if starts(TRACER_PREFIXES) || is_own_program(name) {
         AddrRole::Tracer
     } else if is_program(name) {
         AddrRole::Program
@@ -106,6 +73,9 @@ fn is_own_program(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::{MOST, Roles, role_of};
     use crate::kernel::kallsyms::Kallsyms;
     use crate::session::AddrRole;
@@ -150,6 +120,41 @@ mod tests {
         assert_eq!(role_of("bpf_trampoline_6442488372"), AddrRole::Tracer);
         assert_eq!(role_of("bpf_check"), AddrRole::Code);
         assert_eq!(role_of("bpf_prog_load"), AddrRole::Code);
+    }
+
+    /// Every name that `src/bpf` gives to a program is in the table.
+    #[test]
+    fn all_of_our_own_programs_are_known() {
+        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bpf")];
+        let mut n_names = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = fs::read_to_string(path).unwrap();
+                for name in text
+                    .split([' ', '('])
+                    .filter_map(|word| word.strip_prefix("c\""))
+                {
+                    let name = name.split('"').next().unwrap();
+                    // These name tracepoints, and the licence.
+                    let is_program = !["sched_", "cgroup_"]
+                        .iter()
+                        .any(|start| name.starts_with(start));
+                    if !is_program || name.contains(char::is_uppercase) {
+                        continue;
+                    }
+                    let cut = &name[..name.len().min(15)];
+                    let symbol = format!("bpf_prog_6deef7357e7b4530_{cut}");
+                    assert_eq!(role_of(&symbol), AddrRole::Tracer, "{name}");
+                    n_names += 1;
+                }
+            }
+        }
+        assert!(n_names > 10, "{n_names}");
     }
 
     #[test]

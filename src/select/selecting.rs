@@ -13,6 +13,7 @@ use crate::config::{GlobUse, Globs, Role};
 use crate::kernel::btf::TrampolineRules;
 use crate::kernel::facts::KernelFacts;
 use crate::kernel::kallsyms::Symbol;
+use crate::knowledge::requests::REQUESTS;
 use crate::spec::{FuncId, GlobKind, nearest};
 
 /// What the back ends of a run can take.
@@ -81,17 +82,6 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
     }
     selection
 }
-
-/// Handlers of netlink requests: the `sendmsg()` that brought the request succeeds, and what they
-/// return is sent back.
-const REQUESTS: [&str; 6] = [
-    "rtnetlink_rcv_msg",
-    "genl_rcv_msg",
-    "nfnetlink_rcv_msg",
-    "sock_diag_rcv_msg",
-    "xfrm_user_rcv_msg",
-    "crypto_user_rcv_msg",
-];
 
 fn entry_point(symbol: &Symbol<'_>) -> EntryPoint {
     // A driver's probe function fails, and the module is loaded nevertheless.

@@ -7,56 +7,15 @@
 //! and a `NULL` from a look-up is too common to be taken for a reason without more.
 
 use super::types::{Call, ChainLink, Link};
+use crate::knowledge::reasons::{ALLOCATORS, CHARGES, CLEANUPS, LIMIT_REACHED, LOOKUPS, NOT_FOUND};
 use crate::select::{EntryPoint, TracedFunction};
 use crate::spec::{Outcome, ResultType};
 
-/// `ENOENT`, `ESRCH`, `ENXIO`, `EBADF`, `ENODEV`, `ENOSYS`, `EPROTONOSUPPORT`, `EAFNOSUPPORT`,
-/// `ENOKEY`: what a failed look-up is made into.
-const NOT_FOUND: [u16; 9] = [2, 3, 6, 9, 19, 38, 93, 97, 126];
 const ENOMEM: u16 = 12;
 const EINTR: u16 = 4;
 
-/// `EAGAIN`, `ENOMEM`, `ENOSPC`, `EUSERS`, `EDQUOT`: what a limit that is reached is made into.
-const LIMIT_REACHED: [u16; 5] = [11, ENOMEM, 28, 87, 122];
-
 /// "Not mine, ask the next": what it is turned into when nobody is left was made by whom asked.
 const ENOPARAM: u16 = 519;
-
-/// Parts of names of functions whose `NULL` means "there is none".
-const LOOKUPS: [&str; 11] = [
-    "lookup", "find", "search", "get", "peek", "next", "first", "prev", "match", "cached",
-    "resolve",
-];
-
-/// Words of names of functions whose `NULL` means "that would be one too many" (`inc_ucount`).
-const CHARGES: [&str; 2] = ["inc", "charge"];
-
-/// Parts of names of functions whose `NULL` means "no memory". (`policy_mbind_nodemask` returns
-/// `NULL` whenever there is no policy, also before an allocation that fails.)
-const ALLOCATORS: [&str; 9] = [
-    "alloc", "create", "new", "dup", "clone", "vmap", "kmem", "page", "pages",
-];
-
-/// Parts of names of functions that clean up: that they succeed says nothing about the failure.
-const CLEANUPS: [&str; 17] = [
-    "free",
-    "put",
-    "release",
-    "destroy",
-    "unlock",
-    "drop",
-    "clear",
-    "cleanup",
-    "fini",
-    "exit",
-    "uncharge",
-    "unregister",
-    "close",
-    "remove",
-    "delete",
-    "cancel",
-    "abort",
-];
 
 /// What is known about why a session failed.
 pub(super) struct Verdict {
@@ -297,7 +256,7 @@ impl Tree<'_> {
             let cleans_up = self.effective(callee).is_none()
                 && name_has(
                     &self.functions[self.calls[callee].func.index()].name,
-                    &CLEANUPS,
+                    CLEANUPS,
                 );
             !silent && !weak && !cleans_up && !counts
         })
@@ -309,9 +268,9 @@ impl Tree<'_> {
         match (self.effective(callee), outcome) {
             (None, _) | (Some(Outcome::Errno(ENOPARAM)), _) => false,
             (Some(Outcome::Null), Outcome::Errno(errno)) => {
-                errno == ENOMEM && has_part(name, &ALLOCATORS)
-                    || NOT_FOUND.contains(&errno) && name_has(name, &LOOKUPS)
-                    || LIMIT_REACHED.contains(&errno) && has_word(name, &CHARGES)
+                errno == ENOMEM && has_part(name, ALLOCATORS)
+                    || NOT_FOUND.contains(&errno) && name_has(name, LOOKUPS)
+                    || LIMIT_REACHED.contains(&errno) && has_word(name, CHARGES)
             }
             (Some(Outcome::Null), _) => false,
             (Some(_), _) => true,
