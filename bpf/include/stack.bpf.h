@@ -353,6 +353,19 @@ static __noinline void abandon_session(struct session *session)
 }
 
 /*
+ * Returns whether the session's entry function is called with the stack pointer of its first call.
+ * That is no tail call of the function to itself: the return was missed. System calls of a task all
+ * have the same stack pointer, so without this check they would be callees of the first one, and
+ * the session would never end.
+ */
+static __always_inline bool is_called_again(const struct session *session, const struct call *call)
+{
+	const struct frame *root = &session->frames[0];
+
+	return !((root->sp ^ call->sp) | (root->func ^ call->func));
+}
+
+/*
  * Handles the call of a traced function. `may_open` is non-zero if the call may open a session.
  * Returns the call's token, or 0 if its return need not be handled.
  */
@@ -373,6 +386,10 @@ static __always_inline u64 on_entry(const struct call *call, u64 key, enum lane 
 		session = NULL;
 		if (!may_open)
 			return 0;
+	}
+	if (session && may_open && is_called_again(session, call)) {
+		abandon_session(session);
+		session = NULL;
 	}
 	if (session && top_frame(session)->sp < call->sp) {
 		session->sp = call->sp;
