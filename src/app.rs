@@ -78,7 +78,11 @@ fn run(action: Action) -> ExitCode {
     if verbosity < 3 {
         bpf::silence_libbpf();
     }
-    let files = KernelFiles::default();
+    let reads_kcore = match &action {
+        Action::Trace(config) => config.optimizations.kcore,
+        _ => true,
+    };
+    let files = KernelFiles::default().with_kcore(reads_kcore);
     if let Action::Trace(config) = &action {
         config.notes.iter().for_each(|note| diag.note(note));
     }

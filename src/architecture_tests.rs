@@ -133,7 +133,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Commands of their own.
     (
         "doctor",
-        &["spec", "kernel", "select", "bpf", "render", "prepare"],
+        &[
+            "spec", "config", "kernel", "select", "bpf", "render", "prepare",
+        ],
     ),
     (
         "places",

@@ -12,12 +12,19 @@ use super::specialize::{Constants, specialized};
 pub(super) struct Copier {
     pub(super) layout: Layout,
     pub(super) constants: Constants,
+    /// Whether programs are specialized.
+    pub(super) specializes: bool,
 }
 
 impl Copier {
     /// Patches and specializes a template. If each function has a program of its own, the marks of
     /// [`OF_SINGLE`](super::patch::OF_SINGLE) are still to be replaced.
     pub(super) fn copy(&self, template: &[bpf_insn], copy: Copy) -> Vec<bpf_insn> {
-        specialized(&patched(template, &self.layout, copy), &self.constants)
+        let patched = patched(template, &self.layout, copy);
+        if self.specializes {
+            specialized(&patched, &self.constants)
+        } else {
+            patched
+        }
     }
 }

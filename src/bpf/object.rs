@@ -38,6 +38,8 @@ pub(super) struct Loaded<'obj> {
     pub(super) generation: u32,
     /// Whether the programs that trampolines share are loaded (`attach::shared`).
     pub(super) has_shared: Cell<bool>,
+    /// Whether they may be.
+    pub(super) may_share: bool,
 }
 
 /// Relocated instructions of each program.
@@ -82,6 +84,7 @@ pub(super) fn load<'obj>(
     let copier = Copier {
         layout: settings.layout,
         constants: constants(&mut open)?,
+        specializes: settings.optimizations.specialize,
     };
     for mut program in open.open_object_mut().progs_mut() {
         program.set_autoload(false);
@@ -98,6 +101,7 @@ pub(super) fn load<'obj>(
         preempts_programs: settings.preempts_programs,
         generation: 0,
         has_shared: Cell::new(false),
+        may_share: settings.optimizations.share,
     })
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Optimizations;
 use crate::spec::Addr;
 
 /// Location of `preempt_count` on kernels whose BTF has no per-CPU variables: Debian's 5.10
@@ -248,4 +249,6 @@ pub struct Settings {
     pub tracefs: Option<PathBuf>,
     /// Whether the kernel preempts programs other than those of kprobes.
     pub preempts_programs: bool,
+    /// Which optimizations of the programs are on; `kcore` does not matter here.
+    pub optimizations: Optimizations,
 }

@@ -56,6 +56,26 @@ pub struct Advanced {
     /// Write the raw event stream to FILE as well
     #[arg(long, value_name = "FILE", hide = true)]
     pub record_raw: Option<PathBuf>,
+
+    /// Optimizations that are off.
+    #[command(flatten)]
+    pub switches: Switches,
+}
+
+/// Turn off optimizations of the start, to find out whether one is the reason of a fault.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Switches {
+    /// Load programs without constant folding and dead-code elimination
+    #[arg(long, hide = true)]
+    pub no_specialize: bool,
+
+    /// Do not read symbols and machine code from /proc/kcore
+    #[arg(long, hide = true)]
+    pub no_kcore: bool,
+
+    /// Give each function whole programs of its own where functions are attached one by one
+    #[arg(long, hide = true)]
+    pub no_shared: bool,
 }
 
 /// The size of the ring buffer: a power of two, in bytes.

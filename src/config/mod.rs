@@ -18,7 +18,7 @@ pub use crate::cli::{
 pub use globs::{GlobOrigin, GlobUse, Globs, Role};
 pub use listing::{ContainersConfig, ListConfig, ListFormat};
 pub use settings::{
-    Action, Chosen, Command, Config, Environment, Errors, Limits, OnLoad, OutputFile, OutputFormat,
-    Run, RunAs, Scope, Sessions, Symbolization,
+    Action, Chosen, Command, Config, Environment, Errors, Limits, OnLoad, Optimizations,
+    OutputFile, OutputFormat, Run, RunAs, Scope, Sessions, Symbolization,
 };
 pub use usecases::{UseCase, UseCases};

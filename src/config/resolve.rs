@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::globs::{GlobUse, Globs, Role};
 use super::listing::{ContainersConfig, ListConfig};
 use super::settings::{
-    Action, Chosen, Command, Config, Environment, Errors, Limits, OnLoad, OutputFile, OutputFormat,
-    Run, RunAs, Scope, Sessions, Symbolization,
+    Action, Chosen, Command, Config, Environment, Errors, Limits, OnLoad, Optimizations,
+    OutputFile, OutputFormat, Run, RunAs, Scope, Sessions, Symbolization,
 };
 use super::usecases::UseCases;
 use crate::cli::{
@@ -139,6 +139,11 @@ impl Config {
             max_depth: advanced.max_depth,
             ringbuf_bytes: advanced.ringbuf_size.bytes,
             record_raw: advanced.record_raw,
+            optimizations: Optimizations {
+                specialize: !advanced.switches.no_specialize,
+                kcore: !advanced.switches.no_kcore,
+                share: !advanced.switches.no_shared,
+            },
         })
     }
 }

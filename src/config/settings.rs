@@ -79,6 +79,30 @@ pub struct Config {
     pub ringbuf_bytes: u32,
     /// Where the raw event stream goes as well.
     pub record_raw: Option<PathBuf>,
+    /// Optimizations that can be turned off.
+    pub optimizations: Optimizations,
+}
+
+/// Optimizations of the start. Each can be turned off, to find out whether it is the reason of a
+/// fault on a new kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Optimizations {
+    /// Programs are loaded after constant folding and dead-code elimination.
+    pub specialize: bool,
+    /// Symbols and machine code are read from `/proc/kcore`.
+    pub kcore: bool,
+    /// Functions that are attached one by one share most of their programs.
+    pub share: bool,
+}
+
+impl Default for Optimizations {
+    fn default() -> Self {
+        Self {
+            specialize: true,
+            kcore: true,
+            share: true,
+        }
+    }
 }
 
 /// A file that sessions are written to.

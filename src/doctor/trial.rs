@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use crate::bpf::{ErrorSettings, ObjectStorage, ScopeSettings, Settings, Tracer};
+use crate::config::Optimizations;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::symbols::SymbolReader;
 use crate::prepare::gather::offered;
@@ -62,6 +63,7 @@ pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
         layout: layout(&btf, &kallsyms, files, support)?,
         tracefs: None,
         preempts_programs: false,
+        optimizations: Optimizations::default(),
     };
     let mut tracer = Tracer::load(&mut storage, &settings)?;
     tracer.attach(&functions, &assigned, &mut |_, _| true)?;

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::absent::AbsentModule;
 use super::btf::{Btf, BtfBytes};
@@ -45,6 +45,7 @@ const TRACEFS: [&str; 2] = ["sys/kernel/tracing", "sys/kernel/debug/tracing"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelFiles {
     root: PathBuf,
+    reads_kcore: bool,
 }
 
 impl Default for KernelFiles {
@@ -57,7 +58,17 @@ impl KernelFiles {
     /// The files below `root`.
     #[must_use]
     pub fn below(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            reads_kcore: true,
+        }
+    }
+
+    /// Whether the kernel's memory is read.
+    #[must_use]
+    pub fn with_kcore(mut self, is_read: bool) -> Self {
+        self.reads_kcore = is_read;
+        self
     }
 
     /// The path of `relative`, which has no leading `/`.
@@ -82,6 +93,7 @@ impl KernelFiles {
     ///
     /// As [`Kcore::open`].
     pub fn kcore(&self) -> Result<Kcore> {
+        ensure!(self.reads_kcore, "`/proc/kcore` is not read: --no-kcore");
         Kcore::open(&self.path("proc/kcore"))
     }
 

@@ -36,7 +36,7 @@ impl<'a> LiveText<'a> {
 
 impl Text for LiveText<'_> {
     fn read(&self, addr: Addr, bytes: &mut [u8]) -> bool {
-        let open = || Kcore::open(&self.files.path("proc/kcore")).ok();
+        let open = || self.files.kcore().ok();
         let kcore = self.kcore.get_or_init(open).as_ref();
         kcore.is_some_and(|kcore| kcore.read(addr, bytes).is_ok())
     }

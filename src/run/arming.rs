@@ -11,7 +11,6 @@ use crate::code::{Code, FromFn, Reached, reachable};
 use crate::config::{Config, GlobOrigin, GlobUse};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
-use crate::kernel::kcore::Kcore;
 use crate::live::behind::Behind;
 use crate::live::trails::Traced;
 use crate::prepare::gather::Prepared;
@@ -73,7 +72,7 @@ fn is_name(glob: &GlobUse) -> bool {
 
 fn reached(prepared: &Prepared, files: &KernelFiles, diag: &Diag) -> Option<Reached> {
     let known = prepared.known.as_ref()?;
-    let kcore = match Kcore::open(&files.path("proc/kcore")) {
+    let kcore = match files.kcore() {
         Ok(kcore) => kcore,
         Err(error) => {
             diag.info(

@@ -42,6 +42,7 @@ pub(crate) fn settings(
         layout,
         tracefs: files.tracefs_directory(),
         preempts_programs: files.preempts_programs(),
+        optimizations: config.optimizations,
     }
 }
 

@@ -37,7 +37,8 @@ impl Sharing {
         let bss = loaded.skel.maps.bss_data.as_deref()?;
         // Tags are passed in a stack for each CPU.
         let has_places = num_possible_cpus().is_ok_and(|n_cpus| n_cpus <= bss.tag_stacks.len());
-        if functions.len() < WORTH_IT || loaded.preempts_programs || !has_places {
+        let is_worth_it = loaded.may_share && functions.len() >= WORTH_IT;
+        if !is_worth_it || loaded.preempts_programs || !has_places {
             return None;
         }
         Self::load(loaded, functions).ok()

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The back ends: the same answer from each, and an error for those that a kernel has not.
 
-use super::harness::{Trace, kernel, run};
+use super::harness::{Trace, attaches_slowly, kernel, run};
+use super::view::Session;
 
 const BACKENDS: [&str; 6] = [
     "tracing-multi",
@@ -52,6 +53,47 @@ fn every_back_end_shows_the_same_chain_and_culprit() {
     for backend in BACKENDS.into_iter().filter(|b| is_offered(b)) {
         assert_eq!(traced_with(backend), expected, "{backend}");
     }
+}
+
+/// On a new kernel an optimization may be the reason of a fault: what is shown is the same without.
+#[test]
+fn without_an_optimization_the_same_is_shown() {
+    let option = match kernel().as_str() {
+        "5.10" => "--no-shared",
+        "6.1" | "newest" => "--no-kcore",
+        _ => "--no-specialize",
+    };
+    let functions = if attaches_slowly() {
+        // So many that sharing pays.
+        "{bpf_map_*,map_*,array_map_*}"
+    } else {
+        "{bpf_*,map_*,array_map_*,htab_*}"
+    };
+    let shown = |options: &[&str]| {
+        let arguments: &[&str] = &[
+            "-e",
+            "*_sys_bpf",
+            "-a",
+            functions,
+            "--all-matching",
+            "--no-cache",
+            "-sn",
+            "-n",
+            "simfail",
+        ];
+        let trace = Trace::start(&[arguments, options].concat());
+        trace.simfail(&["bpf-cmd", "bpf-map-type"]);
+        let report = trace.finish();
+        let sessions = report.of("simfail");
+        let said = |session: &&Session| (session.chain().join(" "), session.culprit().to_owned());
+        (
+            report.summary.count("functions"),
+            sessions.iter().map(said).collect::<Vec<_>>(),
+        )
+    };
+    let expected = shown(&[]);
+    assert_eq!(expected.1.len(), 2);
+    assert_eq!(shown(&[option]), expected, "{option}");
 }
 
 /// The line of a call whose failure was handled: from the return address, which each back end
