@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Records of one session → one [`Session`].
+//! Assembles the records of one session into a [`Session`].
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -15,7 +15,7 @@ use crate::events::{CallRecord, ContextRecord, Event, SessionRecord, StackRecord
 use crate::select::TracedFunction;
 use crate::spec::{Addr, FuncId, Outcome, Pid};
 
-/// What a session sends before its session record.
+/// The records that a session sends before its session record.
 #[derive(Debug, Default)]
 struct Waiting {
     session: u64,
@@ -23,18 +23,19 @@ struct Waiting {
     context: Option<ContextRecord>,
 }
 
-/// Sessions whose stacks wait for their session record. A session sends all its records in one
-/// go, so more than a handful can only be there when session records were lost.
+/// Maximum number of sessions whose records wait for their session record. A session sends all its
+/// records together, so more than a handful wait only if session records were lost. The oldest
+/// entry is discarded first.
 pub(super) const MAX_WAITING: usize = 256;
 
-/// Stacks that one session may send (`MAX_STACKS` of `limits.h`).
+/// Maximum number of stacks that one session may send (`MAX_STACKS` of `limits.h`).
 const MAX_STACKS: usize = 8;
 
-/// Collects records until a session is complete.
+/// Collects the records of sessions and returns each session when it is complete.
 pub struct Assembler<'f> {
     functions: &'f [TracedFunction],
-    /// In the order in which their first records came. Looked through from the newest, which it
-    /// nearly always is.
+    /// In the order of arrival of the first record. Searched from the newest, which nearly always
+    /// matches.
     waiting: VecDeque<Waiting>,
     n_sessions: u64,
     trails: Option<&'f dyn TrailSource>,
@@ -50,7 +51,7 @@ impl fmt::Debug for Assembler<'_> {
     }
 }
 
-/// A session record that cannot be: its bytes decode, its parts do not fit together.
+/// A session record whose bytes could be decoded but whose parts contradict each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -63,7 +64,7 @@ impl fmt::Display for Malformed {
 impl Error for Malformed {}
 
 impl<'f> Assembler<'f> {
-    /// An assembler for a run that traces `functions`, indexed by their ids.
+    /// Creates an assembler for a run that traces `functions`. The index of a function is its id.
     #[must_use]
     pub fn new(functions: &'f [TracedFunction]) -> Self {
         Self {
@@ -75,24 +76,26 @@ impl<'f> Assembler<'f> {
         }
     }
 
-    /// Has functions of modules that were not loaded yet found where they are.
+    /// Sets the placement that translates the addresses of modules that were not loaded when their
+    /// functions were selected.
     pub fn place(&mut self, placement: Placement) {
         self.placement = placement;
     }
 
-    /// Has culprits checked against their machine code.
+    /// Sets the source of the trail. Without one, culprits are not checked against their machine
+    /// code.
     #[must_use]
     pub fn with_trails(mut self, trails: &'f dyn TrailSource) -> Self {
         self.trails = Some(trails);
         self
     }
 
-    /// Takes one event; gives the session that it completes.
+    /// Takes one event and returns the session that it completes, or `None` if it completes none.
     ///
-    /// `role` says what an address of a kernel stack is.
+    /// `role` classifies the addresses of kernel stacks.
     ///
     /// # Errors
-    /// When a session record does not fit together; its session is lost.
+    /// Returns [`Malformed`] if the session record contradicts itself; that session is lost.
     pub fn feed(
         &mut self,
         event: Event,
@@ -110,13 +113,14 @@ impl<'f> Assembler<'f> {
                 self.waiting(context.session).context = Some(context);
                 Ok(None)
             }
-            // Of no session.
+            // A cgroup record belongs to no session.
             Event::Cgroup(_) => Ok(None),
             Event::Session(mut record) => self.finish(&mut record, role).map(Some),
         }
     }
 
-    /// Where the records of a session wait.
+    /// Returns the entry of a session in `waiting`. Creates it if needed, and discards the oldest
+    /// entry if there are [`MAX_WAITING`].
     fn waiting(&mut self, session: u64) -> &mut Waiting {
         let known = self.place_of(session);
         let place = known.unwrap_or_else(|| {
@@ -156,7 +160,8 @@ impl<'f> Assembler<'f> {
         let trail = self
             .trails
             .map(|source| trail::trail(&verdict.chain, &calls, self.functions, source));
-        // Without the machine code nobody knows what is below.
+        // Without the machine code it is unknown whether an untraced callee failed, so the culprit
+        // is not certain.
         let ends_here = match &trail {
             None | Some(TrailFound::NoCulprit) => true,
             Some(TrailFound::NoCode) => false,
@@ -189,8 +194,8 @@ impl<'f> Assembler<'f> {
         })
     }
 
-    /// The call tree: records come in the order of their starts, so the caller of each is the
-    /// last one before it that is one level up.
+    /// Builds the call tree. Records are in the order of their starts, so the caller of a call is
+    /// the last record before it with a depth that is one less.
     fn calls(&self, records: &[CallRecord]) -> Result<Vec<Call>, Malformed> {
         let mut open: Vec<usize> = Vec::new();
         let mut calls: Vec<Call> = Vec::with_capacity(records.len());
@@ -200,7 +205,8 @@ impl<'f> Assembler<'f> {
             if is_entry != (depth == 0) {
                 return Err(Malformed);
             }
-            // A level is missing where the caller's record was overwritten: the next one above.
+            // If the caller's record was overwritten, its level is missing. The next level above
+            // then counts as the caller.
             open.truncate(depth.min(open.len()));
             calls.push(self.call(record, open.last().copied())?);
             open.push(calls.len() - 1);
@@ -234,7 +240,7 @@ impl<'f> Assembler<'f> {
         })
     }
 
-    /// The chain merged with the deepest stack that was taken on it.
+    /// Merges the chain with the stack that was taken at its innermost call that has one.
     fn stack(
         &self,
         chain: &[ChainLink],

@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `-x`, `-X` and `--any-error`: which sessions are shown, by their result and by the errors of their
-//! chain.
+//! Filters sessions by result and by the errors of their chain (`-x`, `-X`, `--any-error`).
 //!
-//! Only results that are failures by their type count: a positive 22 or a pointer that looks like
-//! one are no `EINVAL` (fault B5 of the reference). An earlier failure that was handled is not on
-//! the chain.
+//! Only results that are failures by their type count. A positive 22 or a pointer that looks like
+//! an error is no `EINVAL` (fault B5 of the reference). An earlier failure that was handled is not
+//! on the chain.
 
 use super::types::{Call, Session};
 use crate::spec::ErrnoSet;
 
-/// The errors a user asked for.
+/// The error conditions of a run. All of them must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorFilter {
-    /// The result must be one of these; `None`: any.
+    /// The session's result must be in this set; `None`: any result.
     pub only: Option<ErrnoSet>,
-    /// The result may be none of these.
+    /// The session's result must not be in this set; `None`: any result.
     pub never: Option<ErrnoSet>,
-    /// One of these must be on the chain; `None`: any.
+    /// At least one failure on the chain must be in this set; `None`: no condition.
     pub any: Option<ErrnoSet>,
-    /// None of these may be on the chain.
+    /// No failure on the chain may be in this set; `None`: no condition.
     pub none: Option<ErrnoSet>,
 }
 
 impl ErrorFilter {
-    /// Whether a session is to be shown.
+    /// Returns true if the session meets all conditions.
     #[must_use]
     pub fn passes(&self, session: &Session) -> bool {
         let is_result =
@@ -36,9 +35,9 @@ impl ErrorFilter {
     }
 }
 
-/// The call whose result is the session's: the entry function's. Where that is no failure (a request
-/// of netlink is answered, and the call that brought it succeeds; or the function returns nothing)
-/// it is the first one on the chain that is.
+/// Returns the call whose result is the session's result: the first failed call on the chain. This
+/// is the entry function's call if it failed. The entry function succeeds if it returns nothing, or
+/// if it is a system call that carries a netlink request which is answered with an error.
 fn result_of(session: &Session) -> Option<&Call> {
     chain_of(session).find(|call| call.outcome.is_failure())
 }
@@ -54,7 +53,7 @@ mod tests {
     use super::{Call, ErrorFilter, Session};
     use crate::spec::{ErrnoSet, FuncId, Outcome, Pid};
 
-    /// A chain of calls with these results, from the entry function down.
+    /// Builds a session whose chain has these outcomes, from the entry function down.
     fn session(outcomes: &[Outcome]) -> Session {
         let calls = outcomes.iter().map(|outcome| Call {
             func: FuncId(0),
@@ -131,7 +130,7 @@ mod tests {
 
     #[test]
     fn x_means_the_result_and_any_error_the_chain() {
-        // A refused access: what looked for the capability says EPERM.
+        // A refused access: the function that checks the capability returns EPERM.
         let session = session(&[EACCES, EPERM]);
         assert!(only("EACCES").passes(&session) && !only("EPERM").passes(&session));
         assert!(!never("EACCES").passes(&session) && never("EPERM").passes(&session));

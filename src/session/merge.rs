@@ -1,34 +1,35 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The chain and the kernel's stack, merged into rows.
+//! Merges the chain and the kernel stack into rows.
 //!
-//! Both run from the entry function inwards, so the traced calls are found in the stack in
-//! order, by address range: names are ambiguous and recursion repeats them. A traced call that
-//! the stack does not have (a tail call, or the culprit, which has returned when the stack is
-//! taken) gets a row of its own where it belongs.
+//! Both run from the entry function inwards. The traced calls are found in the stack in order and
+//! by address range, because names are ambiguous and recursion repeats them. A traced call that is
+//! not in the stack gets a row of its own at its position in the chain. This happens after a tail
+//! call, and for a culprit that has returned when the stack is taken.
 
 use super::types::{Call, ChainLink, StackRow};
 use crate::select::TracedFunction;
 use crate::spec::Addr;
 
-/// What an address of a kernel stack is.
+/// What an address of a kernel stack belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddrRole {
-    /// The kernel's code.
+    /// Code of the kernel or of a module.
     Code,
-    /// Ours: a trampoline, a BPF program, the probe machinery.
+    /// Our own tracing: a trampoline, a BPF program or the probe machinery.
     Tracer,
-    /// A BPF program that does not say whose it is, such as a part of one of ours.
+    /// A BPF program whose owner is unknown, such as a subprogram of one of ours.
     Program,
-    /// Where an interrupt or exception enters: the frame outside it was interrupted, its address
-    /// is exact.
+    /// The entry code of an interrupt or exception. The next outer frame was interrupted, so its
+    /// address is exact and no return address.
     Interrupt,
 }
 
-/// A trampoline's call stands this near to its function's start: the patched call is five bytes
-/// long and comes after at most a four-byte `endbr64`.
+/// Maximum offset of the return address of a trampoline call in its function, in bytes. The patched
+/// call is five bytes long and follows an `endbr64` of at most four bytes.
 const PATCHED_CALL_END: u64 = 16;
 
-/// Merges; `addrs` are innermost first as the kernel gives them.
+/// Merges the chain with a stack. `addrs` is innermost first, as the kernel delivers it. The rows
+/// are outermost first.
 pub(super) fn merge(
     chain: &[ChainLink],
     calls: &[Call],
@@ -53,10 +54,10 @@ pub(super) fn merge(
     rows
 }
 
-/// A row for each address, outermost first, with room for those of links that the stack lacks.
+/// Creates a row for each address, outermost first. Reserves room for the rows of `n_links` links.
 fn rows(addrs: &[Addr], n_links: usize, role: &dyn Fn(Addr) -> AddrRole) -> Vec<StackRow> {
     let roles: Vec<AddrRole> = addrs.iter().map(|addr| role(*addr)).collect();
-    // What our program called to take the stack.
+    // The innermost addresses that belong to subprograms of our own program.
     let n_parts = roles
         .iter()
         .position(|role| *role != AddrRole::Program)
@@ -77,8 +78,9 @@ fn rows(addrs: &[Addr], n_links: usize, role: &dyn Fn(Addr) -> AddrRole) -> Vec<
     rows
 }
 
-/// Under fentry/fexit a traced function stands twice in the stack: where it called its
-/// trampoline, and where the trampoline called its body. The first says nothing.
+/// Marks the return addresses of calls to trampolines. Under fentry/fexit a traced function has two
+/// addresses in the stack: the call of its trampoline, and the trampoline's call of its body. The
+/// first one carries no information.
 fn mark_trampoline_calls(rows: &mut [StackRow], traced: &[&TracedFunction]) {
     for index in 0..rows.len() {
         let Some(addr) = rows[index].addr else {
@@ -105,8 +107,8 @@ fn mark_trampoline_calls(rows: &mut [StackRow], traced: &[&TracedFunction]) {
     }
 }
 
-/// Gives every chain link its row, adding rows for links that the stack does not have. `sites` are
-/// the return addresses of their calls, where these are known.
+/// Assigns a row to each link of the chain and inserts rows for the links that are not in the
+/// stack. `sites` are the return addresses of the links' calls, `None` if unknown.
 fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<Addr>]) {
     let mut start = 0;
     let mut links_without_row: Vec<usize> = Vec::new();
@@ -116,7 +118,8 @@ fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<A
             !row.is_tracer && row.addr.is_some_and(|addr| contains(function, addr))
         });
         let Some(found) = found else {
-            // A function that jumped to another one has left its return address to that one.
+            // A function that ended with a tail call left its return address to the function it
+            // jumped to.
             let caller = (start..rows.len())
                 .find(|index| !rows[*index].is_tracer && rows[*index].addr == sites[link]);
             match caller.filter(|_| links_without_row.is_empty() && sites[link].is_some()) {
@@ -145,7 +148,8 @@ fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<A
     }
 }
 
-/// No stack: the calls' own return addresses say where in its caller each was made.
+/// Builds the rows without a stack, from the return addresses of the calls. Each one shows where in
+/// its caller a call was made.
 fn without_stack(chain: &[ChainLink], calls: &[Call], traced: &[&TracedFunction]) -> Vec<StackRow> {
     let mut rows = Vec::new();
     for (link, function) in traced.iter().enumerate() {
@@ -158,7 +162,7 @@ fn without_stack(chain: &[ChainLink], calls: &[Call], traced: &[&TracedFunction]
             ..row_without_addr(link)
         });
         if let (Some(site), None) = (site, in_function) {
-            // Called from something between the two that is not traced.
+            // An untraced function between the two made the call.
             rows.push(StackRow {
                 addr: Some(site),
                 is_return: true,
@@ -179,8 +183,8 @@ fn row_without_addr(link: usize) -> StackRow {
     }
 }
 
-/// Whether a return address lies in a function: one past its last byte still does, where a
-/// function ends with a call that does not return.
+/// Returns true if a return address lies in a function. The address one past the last byte is
+/// included, because a function can end with a call that does not return.
 fn contains(function: &TracedFunction, addr: Addr) -> bool {
     addr.0 > function.addr.0 && addr.0 - function.addr.0 <= function.size
         || addr.0 == function.addr.0

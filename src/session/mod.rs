@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Events → finished sessions: the call tree, the chain of the failure, its culprit, the stack.
+//! Assembles events into finished sessions: call tree, chain, culprit and stack.
 //!
-//! Sans-I/O: what an address is (code, our own tracing, an interrupt's door) comes in as a value.
+//! This module does no I/O. The caller passes in what an address is: code, our own tracing, or an
+//! interrupt's entry code.
 
 mod assemble;
 mod filter;

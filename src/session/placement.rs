@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Where the kernel put modules that were not loaded when their functions were chosen.
+//! Finds the addresses of modules that were not loaded when their functions were selected.
 //!
-//! Their functions have addresses that stand in for the real ones. Each of their calls tells the
-//! real one, and with it where its section lies; addresses of stacks are translated, so that
-//! whoever comes after knows stand-ins only. A module whose start fails is gone when its session
-//! is looked at: its calls are all that tells.
+//! Such functions have placeholder addresses. Each of their calls reports the real address, which
+//! gives the load address of the section. Addresses in stacks are translated to placeholders, so
+//! that later stages know placeholders only. If the initialization of a module fails, the module is
+//! gone when its session is processed; its calls are then the only source of its addresses.
 
 use std::ops::Range;
 
@@ -12,23 +12,24 @@ use crate::events::{SessionRecord, StackRecord};
 use crate::select::TracedFunction;
 use crate::spec::Addr;
 
-/// Sections of modules, and how far they are from where they stand in.
+/// The sections of absent modules and their distances from their placeholders.
 #[derive(Clone, Debug, Default)]
 pub struct Placement {
     sections: Vec<Section>,
-    /// An address of the kernel's own text: modules lie within 2 GiB of it.
+    /// An address of the kernel's own text; modules lie within 2 GiB of it.
     near: u64,
 }
 
 #[derive(Clone, Debug)]
 struct Section {
     stands_in: Range<u64>,
-    /// The real address, less the one that stands in; `None` as long as nothing was called.
+    /// The real address minus the placeholder, modulo 2^64; `None` until a call reported it.
     distance: Option<u64>,
 }
 
 impl Placement {
-    /// `sections` are where they stand in; `near` is any address of the kernel's text.
+    /// Creates a placement. `sections` are the placeholder ranges; `near` is any address of the
+    /// kernel's text.
     #[must_use]
     pub fn new(sections: impl IntoIterator<Item = Range<u64>>, near: Addr) -> Self {
         let sections = sections.into_iter().map(|stands_in| Section {
@@ -41,8 +42,8 @@ impl Placement {
         }
     }
 
-    /// Translates all addresses of a session. A module that was loaded anew may lie elsewhere:
-    /// what its own calls tell counts.
+    /// Translates all addresses of a session. The calls of the session are evaluated first, because
+    /// a module that was loaded again may have another load address.
     pub(super) fn settle(
         &mut self,
         functions: &[TracedFunction],
@@ -73,7 +74,7 @@ impl Placement {
         }
     }
 
-    /// The address with this lower half that is nearest to the kernel's text.
+    /// Returns the address with this lower half that is nearest to the kernel's text.
     fn whole(&self, lower_half: u32) -> u64 {
         let distance = lower_half.wrapping_sub(self.near as u32).cast_signed();
         self.near.wrapping_add_signed(i64::from(distance))
@@ -82,7 +83,7 @@ impl Placement {
     fn translate(&self, addr: u64) -> u64 {
         let translated = self.sections.iter().find_map(|section| {
             let stand_in = addr.wrapping_sub(section.distance?);
-            // A return address may be the first byte behind.
+            // A return address may be the first byte after the section.
             let is_there =
                 section.stands_in.contains(&stand_in) || stand_in == section.stands_in.end;
             is_there.then_some(stand_in)
@@ -110,7 +111,7 @@ mod tests {
         assert_eq!(placement.translate(real + 0x1000), TEXT + 0x1000);
         assert_eq!(placement.translate(real + 0x1001), real + 0x1001);
         assert_eq!(placement.translate(0), 0);
-        // Loaded anew, to elsewhere.
+        // The module was loaded again at another address.
         placement.learn(Addr(TEXT + 0x10), (real + 0x8010) as u32);
         assert_eq!(placement.translate(real + 0x8040), TEXT + 0x40);
         assert_eq!(placement.translate(real + 0x40), real + 0x40);

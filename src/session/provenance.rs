@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Why it failed: from the entry function down, which callee's result each call passed on.
+//! Determines why a session failed: which callee's result each call passed on, from the entry
+//! function down.
 //!
-//! Position proves nothing: the deepest or last failure is often one that was handled. What
-//! counts is the value: a callee that returned what its caller returned then is its reason. Only
-//! where no callee did, the callee that failed last before the return may have been translated,
-//! and a `NULL` from a look-up is too common to be taken for a reason without more.
+//! The position of a failure proves nothing: the deepest or last failure is often one that was
+//! handled. The value decides: a callee that returned the same error as its caller is the reason.
+//! Only if no callee did, the last callee that failed before the return may have been translated. A
+//! `NULL` from a look-up is too common to count as a reason without further evidence.
 
 use super::types::{Call, ChainLink, Link};
 use crate::knowledge::reasons::{ALLOCATORS, CHARGES, CLEANUPS, LIMIT_REACHED, LOOKUPS, NOT_FOUND};
@@ -14,10 +15,11 @@ use crate::spec::{Outcome, ResultType};
 const ENOMEM: u16 = 12;
 const EINTR: u16 = 4;
 
-/// "Not mine, ask the next": what it is turned into when nobody is left was made by whom asked.
+/// "Not my parameter, ask the next handler". If every handler returns it, the error that the caller
+/// returns is the caller's own.
 const ENOPARAM: u16 = 519;
 
-/// What is known about why a session failed.
+/// The provenance of a session's failure.
 pub(super) struct Verdict {
     pub(super) chain: Vec<ChainLink>,
     pub(super) certain: bool,
@@ -26,13 +28,14 @@ pub(super) struct Verdict {
     pub(super) only_starts_dumps: bool,
 }
 
-/// Where a call's result comes from.
+/// Where the result of one call comes from.
 #[derive(Clone, Copy)]
 struct Reason {
     link: Link,
     callee: Option<usize>,
     certain: bool,
-    /// A callee that returned the error because it was handed it: no culprit, nor handled.
+    /// A callee that received the error as an argument and returned it. It is neither the culprit
+    /// nor a handled failure.
     bearer: Option<usize>,
 }
 
@@ -47,7 +50,7 @@ impl Reason {
     }
 }
 
-/// Follows the failure from the entry function (`calls[0]`) down.
+/// Follows the failure from the entry function (`calls[0]`) down to the culprit.
 pub(super) fn explain(calls: &[Call], functions: &[TracedFunction]) -> Verdict {
     let tree = Tree { calls, functions };
     let mut chain = Vec::new();
@@ -67,7 +70,7 @@ pub(super) fn explain(calls: &[Call], functions: &[TracedFunction]) -> Verdict {
             call,
             link: reason.link,
         });
-        // A callee always has a higher index than its caller, so this ends.
+        // A callee always has a higher index than its caller, so the loop terminates.
         next = reason.callee.filter(|callee| *callee > call);
     }
     let handled = tree.handled(&chain, &bearers);
@@ -85,8 +88,9 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// In a session that succeeded: the last call of an entry function that failed in it, a netlink
-    /// request's or one that was asked for by name.
+    /// Returns the last failed call of an entry function in a session that succeeded: a netlink
+    /// request handler or a function that was named with `-e`. Returns `None` if the session
+    /// failed.
     fn failed_entry(&self) -> Option<usize> {
         if self.calls.first()?.outcome.is_failure() {
             return None;
@@ -99,15 +103,16 @@ impl Tree<'_> {
         })
     }
 
-    /// Whether a netlink request has started a dump, which it says by `-EINTR`: the answers come
-    /// with the receiver's calls, and `netlink_rcv_skb` neither acknowledges nor refuses it.
+    /// Returns true if a netlink request handler started a dump, which it reports with `-EINTR`.
+    /// The receiver's calls fetch the answers, and `netlink_rcv_skb` sends neither an
+    /// acknowledgement nor an error.
     fn starts_dump(&self, call: usize) -> bool {
         let function = &self.functions[self.calls[call].func.index()];
         function.entry == Some(EntryPoint::Request)
             && self.calls[call].outcome == Outcome::Errno(EINTR)
     }
 
-    /// Whether nothing failed but requests that have started a dump.
+    /// Returns true if the session succeeded and only netlink requests that started a dump failed.
     fn only_starts_dumps(&self) -> bool {
         let succeeds = self
             .calls
@@ -118,13 +123,13 @@ impl Tree<'_> {
             && (0..self.calls.len()).any(|call| self.starts_dump(call))
     }
 
-    /// The open calls above a call, outermost first.
+    /// Returns the calls that enclose a call, outermost first.
     fn callers(&self, call: usize) -> Vec<usize> {
         let mut callers = Vec::new();
         let mut next = self.calls[call].parent;
         while let Some(caller) = next {
             callers.push(caller);
-            // A caller always has a lower index than its callee, so this ends.
+            // A caller always has a lower index than its callee, so the loop terminates.
             next = self.calls[caller].parent.filter(|parent| *parent < caller);
         }
         callers.reverse();
@@ -155,15 +160,15 @@ impl Tree<'_> {
                 certain: false,
                 bearer: None,
             },
-            // A failure that was handled just before leaves room for doubt.
+            // A failure that was handled just before makes the origin uncertain.
             Some(callee) => Reason::origin(!self.calls[callee].outcome.is_failure()),
             None => Reason::origin(true),
         }
     }
 
-    /// Whether the caller asked one after the other, and `refusal` is only the last of them to
-    /// refuse: the same function failed in the same way before, because of another function. That
-    /// nobody took it is the caller's to say.
+    /// Returns true if the caller tried several candidates and `refusal` is only the last one to
+    /// fail. This is the case if the same function failed earlier with the same error, but because
+    /// of another function. The error then originates in the caller, which found no candidate.
     fn asks_around(&self, call: usize, refusal: usize) -> bool {
         let reason = |callee: usize| {
             let outcome = self.calls[callee].outcome;
@@ -181,10 +186,11 @@ impl Tree<'_> {
             .any(|callee| reason(callee).is_some_and(|other| other != last))
     }
 
-    /// Who made the error that `bearer` was handed as an argument and returned at once. Since 7.0
-    /// (2e2d64aea5c5, "`do_filp_open()`: DTRT when getting `ERR_PTR()` as pathname") `do_file_open`
-    /// takes a name that may be an `ERR_PTR`, as `link_path_walk` does. `bearer` called nothing
-    /// itself, and the call that failed last before it returned the same error as a pointer.
+    /// Returns the call that made the error which `bearer` received as an argument and returned at
+    /// once. Since 7.0 (2e2d64aea5c5, "`do_filp_open()`: DTRT when getting `ERR_PTR()` as
+    /// pathname") `do_file_open` accepts a name that may be an `ERR_PTR`, as `link_path_walk` does.
+    /// Two conditions must hold: `bearer` called no traced function, and the last failed call
+    /// before it returned the same error as a pointer.
     fn maker_of_argument(&self, bearer: usize, outcome: Outcome) -> Option<usize> {
         if !matches!(outcome, Outcome::Errno(_)) || self.callees(bearer).next().is_some() {
             return None;
@@ -200,8 +206,9 @@ impl Tree<'_> {
         is_error_pointer.then_some(before)
     }
 
-    /// The call says nothing itself (void, bool, did not return, or a success that is shown):
-    /// on to what failed last below it, else to its last callee.
+    /// Returns the reason of a call whose result is no failure: void, bool, a call that did not
+    /// return, or a success that is shown. The reason is the last callee with a failure below it,
+    /// else the last callee.
     fn reason_of_success(&self, call: usize) -> Reason {
         let callee = self
             .last_callee(call, |callee| self.effective(callee).is_some())
@@ -223,8 +230,8 @@ impl Tree<'_> {
         self.callees(call).rev().find(|callee| wanted(*callee))
     }
 
-    /// The failure that a call hands to its caller: its own, or for one that says nothing itself
-    /// the last below it.
+    /// Returns the failure that a call hands to its caller. This is its own failure or, if its type
+    /// cannot express one, the last failure below it.
     fn effective(&self, call: usize) -> Option<Outcome> {
         let outcome = self.calls[call].outcome;
         if outcome.is_failure() {
@@ -246,11 +253,11 @@ impl Tree<'_> {
         self.effective(callee) == Some(outcome)
     }
 
-    /// The last callee whose result the caller may have acted upon.
+    /// Returns the last callee whose result the caller may have acted upon.
     fn last_decisive_callee(&self, call: usize) -> Option<usize> {
         self.last_callee(call, |callee| {
             let silent = self.effective(callee).is_none() && !self.says_something(callee);
-            // A number says something, but not by failing: what failed below was taken into it.
+            // An unsigned number is a result but never a failure; a failure below it ended there.
             let counts = matches!(self.result_type(callee), ResultType::Unsigned(_));
             let weak = self.result_type(callee) == ResultType::Unknown;
             let cleans_up = self.effective(callee).is_none()
@@ -262,7 +269,7 @@ impl Tree<'_> {
         })
     }
 
-    /// Whether `outcome` may be what the caller made of the callee's failure.
+    /// Returns true if the caller may have translated the callee's failure into `outcome`.
     fn may_translate(&self, callee: usize, outcome: Outcome) -> bool {
         let name = &self.functions[self.calls[callee].func.index()].name;
         match (self.effective(callee), outcome) {
@@ -281,7 +288,8 @@ impl Tree<'_> {
         self.functions[self.calls[call].func.index()].result
     }
 
-    /// Failures that are no part of the chain; of one that was passed on only its last bearer.
+    /// Returns the failed calls that are not on the chain. If a failure was passed on, only its
+    /// outermost call is listed.
     fn handled(&self, chain: &[ChainLink], bearers: &[usize]) -> Vec<usize> {
         let in_chain =
             |call: usize| chain.iter().any(|link| link.call == call) || bearers.contains(&call);
@@ -296,17 +304,17 @@ impl Tree<'_> {
     }
 }
 
-/// Whether one of `words` stands in `name`.
+/// Returns true if one of `words` is a whole word of `name`; underscores separate words.
 fn has_word(name: &str, words: &[&str]) -> bool {
     name.split('_').any(|word| words.contains(&word))
 }
 
-/// Whether one of `parts` stands anywhere in `name`: `kmalloc`, `vzalloc`.
+/// Returns true if one of `parts` occurs anywhere in `name` (`kmalloc`, `vzalloc`).
 fn has_part(name: &str, parts: &[&str]) -> bool {
     parts.iter().any(|part| name.contains(part))
 }
 
-/// Whether one of `parts` stands in `name` as a word or a word's beginning.
+/// Returns true if a word of `name` starts with one of `parts`; underscores separate words.
 fn name_has(name: &str, parts: &[&str]) -> bool {
     name.split('_')
         .any(|word| parts.iter().any(|part| word.starts_with(part)))

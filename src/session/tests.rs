@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Chains, provenance and merging, told as call trees: one line a call, indented by depth,
-//! `name = result`. Names say what they return (see `TYPES`).
+//! Tests of chains, provenance and merging, written as call trees: one line per call, indented by
+//! depth, `name = result`. The name determines the result type (see `TYPES`).
 
 mod reasons;
 mod rows;
@@ -11,7 +11,7 @@ use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
 use crate::select::{EntryPoint, TracedFunction};
 use crate::spec::{Addr, FuncId, ResultType};
 
-/// Function names whose result is no `int`.
+/// Names of functions whose result type is not `int`.
 const TYPES: &[(&str, ResultType)] = &[
     ("sys_test", ResultType::Signed(8)),
     ("find_thing", ResultType::Pointer),
@@ -59,7 +59,7 @@ fn func_addr(index: usize) -> Addr {
     Addr(0xffff_ffff_8100_0000 + FUNC_SIZE * index as u64)
 }
 
-/// `tree` → functions and records.
+/// Parses `tree` into functions and call records.
 fn parse(tree: &str) -> (Vec<TracedFunction>, Vec<CallRecord>) {
     let mut names: Vec<&str> = Vec::new();
     let mut records = Vec::new();
@@ -116,8 +116,8 @@ fn role(addr: Addr) -> AddrRole {
     }
 }
 
-/// The chain as `name>` passed on, `name*` translated, `name~` transparent, `name!` origin;
-/// then `?` if it is not certain, then the handled ones in brackets.
+/// Formats the chain: `name>` passed on, `name*` translated, `name~` transparent, `name!` origin. A
+/// `?` follows if the culprit is not certain, then the handled failures in brackets.
 fn chain(tree: &str) -> String {
     let (functions, calls) = parse(tree);
     let session = assemble(&functions, calls, &[]);
@@ -158,7 +158,7 @@ fn an_error_that_is_passed_on_leads_to_the_function_that_made_it() {
 
 #[test]
 fn an_earlier_handled_failure_is_not_glued_under_an_unrelated_later_one() {
-    // Fault B6 of the reference: position instead of value.
+    // Fault B6 of the reference: it decided by position instead of by value.
     let tree = "
         sys_test = -22
           open_first = -2
@@ -171,7 +171,7 @@ fn an_earlier_handled_failure_is_not_glued_under_an_unrelated_later_one() {
 
 #[test]
 fn a_failing_cleanup_does_not_hide_the_true_cause() {
-    // Fault B6: last error wins.
+    // Fault B6: the last error won.
     let tree = "
         sys_test = -12
           setup = -12
@@ -245,7 +245,7 @@ fn void_and_bool_calls_pass_on_what_failed_below_them() {
 
 #[test]
 fn a_call_without_return_costs_a_mark_and_not_the_session() {
-    // Fault B18: a lost exit discarded the whole session.
+    // Fault B18: one lost return discarded the whole session.
     let tree = "
         sys_test = -5
           do_test = ?
@@ -256,7 +256,7 @@ fn a_call_without_return_costs_a_mark_and_not_the_session() {
 
 #[test]
 fn a_function_of_unknown_type_counts_only_where_its_value_is_passed_on() {
-    // Fault B22: symbols without BTF were taken for failing int functions.
+    // Fault B22: symbols without BTF counted as failing functions that return int.
     let noise = "
         sys_test = -22
           check = -22
@@ -294,10 +294,9 @@ fn a_successful_session_leads_to_its_last_calls() {
     assert_eq!(session.culprit(), None);
 }
 
-/// Rows as `name` of the chain link they show, `-` for others, `~` for the tracer's.
 #[test]
 fn more_than_65536_functions_do_not_alias() {
-    // Fault B14: 16-bit function ids.
+    // Fault B14: function ids had 16 bits.
     let names: Vec<String> = (0..70_000)
         .map(|index| format!("function_{index}"))
         .collect();
@@ -352,7 +351,7 @@ fn stacks_wait_for_their_own_session_and_not_forever() {
         };
         assembler.feed(Event::Stack(stack), &role).unwrap();
     }
-    // In no order: the oldest, the newest, again the newest, and what is between.
+    // In arbitrary order: an old one, the newest twice, some in between and the oldest.
     for session in [1, n_sessions - 1, n_sessions - 1, 2, 100, 0] {
         let record = SessionRecord {
             session,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Where the trail ends: what the culprit calls, is not traced, and may have returned the error.
+//! Determines where the trail ends: which untraced callees of the culprit may have returned the
+//! error.
 
 use std::cmp::Reverse;
 use std::rc::Rc;
@@ -11,24 +12,25 @@ use crate::spec::{Addr, Outcome, ResultType};
 
 const ENOMEM: u16 = 12;
 
-/// What is known of the code below culprits.
+/// Source of facts about the machine code of culprits.
 pub trait TrailSource {
-    /// The trail below a function; `None` where its code is not known.
+    /// Returns what the machine code of a function says about the trail; `None` if the code is
+    /// unknown.
     fn below(&self, function: &TracedFunction) -> Option<Rc<TrailFacts>>;
 
-    /// Whether the function at this address is traced, so that a failure of it would have been
-    /// seen.
+    /// Returns true if the function at this address is traced, so that its failure would have been
+    /// recorded.
     fn is_traced(&self, addr: Addr) -> bool;
 }
 
-/// What came of looking for a trail.
+/// The result of the search for a trail.
 pub(super) enum TrailFound {
     NoCulprit,
     NoCode,
     Trail(Trail),
 }
 
-/// The trail below the last link that failed.
+/// Determines the trail of the culprit: the innermost link that returned and failed.
 pub(super) fn trail(
     chain: &[ChainLink],
     calls: &[Call],
@@ -58,7 +60,7 @@ fn judge(outcome: Outcome, facts: &TrailFacts, is_traced: &dyn Fn(Addr) -> bool)
         Outcome::Errno(errno) if facts.makes.contains(errno) => Some(true),
         Outcome::Errno(_) if facts.has_table => None,
         Outcome::Errno(_) => Some(false),
-        // Zero and small numbers are everywhere.
+        // Zero and small numbers occur in every function, so they prove nothing.
         Outcome::Null | Outcome::Status(_) | Outcome::Success => None,
     };
     let mut suspects: Vec<(u8, &TrailCallee)> = facts
@@ -67,7 +69,7 @@ fn judge(outcome: Outcome, facts: &TrailFacts, is_traced: &dyn Fn(Addr) -> bool)
         .filter(|callee| !is_traced(callee.addr))
         .filter_map(|callee| Some((suspicion(outcome, callee)?, callee)))
         .collect();
-    // The order of the calls stays among equals.
+    // The sort is stable: callees with equal suspicion stay in the order of their calls.
     suspects.sort_by_key(|(suspicion, _)| Reverse(*suspicion));
     Trail {
         made_here,
@@ -82,7 +84,8 @@ fn judge(outcome: Outcome, facts: &TrailFacts, is_traced: &dyn Fn(Addr) -> bool)
     }
 }
 
-/// How likely this callee returned what makes `outcome`; `None` where it cannot have.
+/// Rates how likely this callee returned the value that led to `outcome`. A higher value is more
+/// likely; `None` if it cannot have returned it.
 fn suspicion(outcome: Outcome, callee: &TrailCallee) -> Option<u8> {
     let evidence = match (outcome, callee.result) {
         (Outcome::Errno(errno), ResultType::Pointer) => {
@@ -94,7 +97,7 @@ fn suspicion(outcome: Outcome, callee: &TrailCallee) -> Option<u8> {
         (Outcome::Errno(errno), ResultType::Signed(_) | ResultType::UlongErrno) => {
             of_errno(errno, callee)
         }
-        // Without a type, only what it makes says that it fails at all.
+        // Without a type, only an errno that it makes proves that the callee can fail.
         (Outcome::Errno(errno), ResultType::Unknown) => {
             of_errno(errno, callee).filter(|evidence| *evidence > OPEN)
         }

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A finished session: what happened between an entry function's call and its return.
+//! The types of a finished session, from the call of an entry function to its return.
 
 use std::rc::Rc;
 
 use crate::spec::{Addr, FuncId, Outcome, Pid};
 
-/// A point of the kernel's monotonic clock, in nanoseconds.
+/// A point in time of the kernel's monotonic clock, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MonotonicNs(pub u64);
 
-/// The context a session ran in; interrupts never enter the chain of the task they interrupt.
+/// The context in which a session ran. Calls in an interrupt never belong to the session of the
+/// task that it interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
-    /// An ordinary task.
+    /// A task: process context.
     Task,
     /// A softirq.
     SoftIrq,
@@ -22,205 +23,211 @@ pub enum Lane {
     Nmi,
 }
 
-/// One traced call.
+/// One call of a traced function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The function called.
+    /// Id of the called function, an index into the traced functions of the run.
     pub func: FuncId,
-    /// The traced call it was made from, an index into [`Session::calls`]; `None` for the entry.
+    /// Index of the traced caller in [`Session::calls`]; `None` for the entry function's call.
     pub parent: Option<usize>,
-    /// Number of traced calls above it: 0 for the entry.
+    /// Number of traced calls above this one: 0 for the entry function's call.
     pub depth: u16,
-    /// When it was called.
+    /// When the function was called.
     pub started: MonotonicNs,
-    /// How long it ran, in nanoseconds (of the last one where `repeats` > 1).
+    /// Duration in nanoseconds; if `repeats` > 1, that of the last call.
     pub duration_ns: u64,
-    /// The return register; meaningless where the call did not return.
+    /// The return register; meaningless if the call did not return.
     pub result: u64,
-    /// What the result means by the function's type.
+    /// The meaning of `result` by the function's result type; a success if the call did not return.
     pub outcome: Outcome,
-    /// False where no return was seen: noreturn, a tail call, a return the kernel did not report.
+    /// False if no return was seen: a noreturn function, a tail call, or a return that the kernel
+    /// did not report.
     pub returned: bool,
-    /// The return address of the call, where the back end could tell.
+    /// The return address of the call; `None` if the back end does not report it.
     pub call_site: Option<Addr>,
-    /// How many equal calls in a row this stands for (same function, same failure); ≥ 1.
+    /// Number of equal consecutive calls that this record stands for (same function, same failure);
+    /// at least 1.
     pub repeats: u32,
 }
 
-/// How a link of the chain came by its result.
+/// Where the result of a link of the chain comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Link {
-    /// It returned what the next link had returned.
+    /// The call returned what the next link had returned.
     PassedOn,
-    /// It turned the next link's failure into another one.
+    /// The call turned the next link's failure into another one.
     Translated,
-    /// Nothing below it explains its result: the failure was made here, as far as was traced.
+    /// No traced call below explains the result: the failure was made here, as far as was traced.
     Origin,
-    /// It carries no result of its own (void and the like) or did not return.
+    /// The call carries no result of its own (such as void) or did not return.
     Transparent,
 }
 
-/// One link of the failing chain.
+/// One link of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainLink {
     /// Index into [`Session::calls`].
     pub call: usize,
-    /// Where its result came from.
+    /// Where the call's result comes from.
     pub link: Link,
 }
 
-/// One row of the merged stack, outermost first.
+/// One row of the merged stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackRow {
-    /// The address, where the kernel's stack has one for this row.
+    /// The address in the kernel stack; `None` if the stack has none for this row.
     pub addr: Option<Addr>,
-    /// Whether `addr` is a return address (the call is at `addr - 1`) or exact.
+    /// True if `addr` is a return address (the call is at `addr - 1`), false if it is exact.
     pub is_return: bool,
-    /// The traced call that this row shows: an index into [`Session::chain`].
+    /// The traced call that this row shows, as an index into [`Session::chain`]; `None` for an
+    /// untraced function.
     pub link: Option<usize>,
-    /// Part of the tracing itself (trampoline, BPF program): left out by default.
+    /// True if the row is part of the tracing itself (trampoline, BPF program). Such rows are
+    /// hidden by default.
     pub is_tracer: bool,
 }
 
 /// What was lost or cut inside one session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionLosses {
-    /// Calls beyond the depth cap: counted, not recorded.
+    /// Number of calls beyond the depth limit; they are counted but not recorded.
     pub beyond_depth: u32,
-    /// Finished calls whose record was overwritten by later ones.
+    /// Number of call records that were overwritten by later ones.
     pub overwritten_calls: u32,
-    /// Finished calls that were made after a failure (cleanup, mostly) and given up for the sake of
-    /// the records before it.
+    /// Number of finished calls after a failure (mostly cleanup) that were discarded to keep the
+    /// records before it.
     pub cut_calls: u32,
-    /// Calls without a seen return.
+    /// Number of calls whose return was not seen.
     pub unreturned: u32,
-    /// Returns without a seen call.
+    /// Number of returns whose call was not seen.
     pub unmatched_returns: u32,
-    /// Kernel stacks wanted and not had.
+    /// Number of kernel stacks that could not be taken or sent.
     pub missing_stacks: u32,
 }
 
-/// Where the culprit's failure may have come from, beside the culprit itself: what it calls and
-/// this run does not trace.
+/// Where the culprit's failure may have come from besides the culprit itself: callees that this run
+/// does not trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trail {
-    /// Whether its own instructions make this very error; `None` where that cannot be told.
+    /// Whether the culprit's own instructions make this error; `None` if the code does not tell.
     pub made_here: Option<bool>,
-    /// Functions that it calls directly, not traced, which may have returned the error; the
-    /// likeliest first.
+    /// Untraced functions that the culprit calls directly and that may have returned the error,
+    /// most likely first.
     pub callees: Vec<UntracedCallee>,
-    /// It calls through pointers, too.
+    /// True if the culprit also calls functions through pointers.
     pub through_pointers: bool,
 }
 
-/// A function that is not traced.
+/// A function that is called by the culprit and not traced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UntracedCallee {
-    /// Its name.
+    /// Name of its symbol.
     pub name: String,
-    /// Its module.
+    /// Name of its module; `None` for the kernel image.
     pub module: Option<String>,
 }
 
 impl Trail {
-    /// Whether only the culprit itself can have made the error.
+    /// Returns true if only the culprit itself can have made the error.
     #[must_use]
     pub fn ends_here(&self) -> bool {
         self.made_here != Some(false) && self.callees.is_empty() && !self.through_pointers
     }
 }
 
-/// What a session's task is a part of, by numbers.
+/// The cgroup and the namespaces of a session's task, as numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskContext {
     /// Id of its cgroup in the unified hierarchy.
     pub cgroup: u64,
-    /// Inode number of its mount namespace; 0: unknown.
+    /// Inode number of its mount namespace; 0 if unknown.
     pub mntns: u32,
-    /// Of its PID namespace.
+    /// Inode number of its PID namespace; 0 if unknown.
     pub pidns: u32,
-    /// Of its network namespace.
+    /// Inode number of its network namespace; 0 if unknown.
     pub netns: u32,
-    /// Its process and thread ids as it sees them itself, where that is in a PID namespace of its
-    /// own.
+    /// Process and thread id inside its own PID namespace; `None` if it is in the initial one.
     pub inside: Option<(Pid, Pid)>,
 }
 
-/// The same by names, as far as they are known. All are chosen by others: escape them.
+/// The names for a [`TaskContext`], as far as they are known. Untrusted programs choose these
+/// names: escape them before output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workload {
     /// Path of the cgroup from the root of the hierarchy.
     pub cgroup: Option<String>,
-    /// The systemd unit.
+    /// Name of the systemd unit.
     pub unit: Option<String>,
-    /// The container.
+    /// The container that the task runs in.
     pub container: Option<ContainerName>,
 }
 
-/// A container, as far as files tell.
+/// A container, as described by the files of its runtime.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerName {
-    /// `docker`, `containerd`, `cri-o`, `podman`, `systemd-nspawn`, `lxc`…
+    /// The runtime: `docker`, `containerd`, `cri-o`, `podman`, `systemd-nspawn`, `lxc`…
     pub runtime: String,
-    /// Its id, as its runtime has it.
+    /// Container id, in the form that the runtime uses.
     pub id: String,
-    /// Its name.
+    /// Container name; `None` if no file states it.
     pub name: Option<String>,
-    /// The image that it was made from.
+    /// The image that the container was created from; `None` if no file states it.
     pub image: Option<String>,
-    /// The pod that it belongs to.
+    /// Name of the pod that the container belongs to; `None` outside of a pod or if unknown.
     pub pod: Option<String>,
-    /// The namespace of the pod.
+    /// Namespace of the pod; `None` if there is no pod or if unknown.
     pub namespace: Option<String>,
-    /// The user whose it is; `None`: the host's.
+    /// User id of the owner of a rootless container; `None` for a container of the host.
     pub user: Option<u32>,
 }
 
 /// A finished session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Unique in this run, counted in the order in which sessions were reported, from 1.
+    /// Number of the session in this run, in the order in which sessions were assembled, from 1.
     pub id: u64,
     /// When the entry function was called.
     pub started: MonotonicNs,
-    /// When it returned.
+    /// When the entry function returned.
     pub ended: MonotonicNs,
-    /// Process id.
+    /// Process id (thread group id).
     pub tgid: Pid,
     /// Thread id.
     pub tid: Pid,
-    /// The thread's name: raw bytes that the traced program chose, to be escaped when shown.
+    /// Name of the thread: raw bytes that the traced program chose. Escape them before output.
     pub comm: Vec<u8>,
-    /// The name of the thread group's leader.
+    /// Name of the thread group's leader, as raw as `comm`.
     pub leader_comm: Vec<u8>,
-    /// Where it ran.
+    /// The context in which the session ran.
     pub lane: Lane,
-    /// What its task is a part of; `None` where the record got lost, or in old recordings.
+    /// Cgroup and namespaces of the task; `None` if the record was lost, or in old recordings.
     pub context: Option<TaskContext>,
-    /// The same by names, where anybody looked.
+    /// The names for `context`; `None` if they were not looked up.
     pub workload: Option<Rc<Workload>>,
-    /// The calls that were kept, in the order in which they were made; `calls[0]` is the entry.
+    /// The recorded calls, in the order in which they were made; `calls[0]` is the entry
+    /// function's.
     pub calls: Vec<Call>,
-    /// From the entry function down to the culprit; never empty.
+    /// The links from the entry function down to the culprit; never empty.
     pub chain: Vec<ChainLink>,
-    /// Whether the last link of `chain` is sure to be the culprit: its failure has no other
-    /// explanation among what was traced, nor below it among what was not.
+    /// True if the last link of `chain` is certainly the culprit: its failure has no other
+    /// explanation among the traced functions, nor below it among the untraced ones.
     pub certain: bool,
-    /// What the culprit's machine code says about where its failure may have come from; `None`
-    /// where nothing failed or the code is not known.
+    /// The trail of the culprit; `None` if nothing failed or the machine code is unknown.
     pub trail: Option<Trail>,
-    /// Failing calls that do not explain the result, in the order in which they were made.
+    /// Failed calls that do not explain the result, as indexes into `calls` in ascending order.
     pub handled: Vec<usize>,
-    /// Nothing failed: a netlink request started a dump, which its handler says by `-EINTR`.
+    /// True if nothing failed: a netlink request started a dump, which its handler reports with
+    /// `-EINTR`.
     pub only_starts_dumps: bool,
-    /// Kernel stack and chain, merged.
+    /// Kernel stack and chain, merged; outermost row first.
     pub stack: Vec<StackRow>,
-    /// What is missing.
+    /// What was lost or cut in this session.
     pub losses: SessionLosses,
 }
 
 impl Session {
-    /// The call that made the session's failure, as far as was traced; `None` for a success.
+    /// Returns the call that made the session's failure, as far as was traced; `None` for a
+    /// success.
     #[must_use]
     pub fn culprit(&self) -> Option<&Call> {
         let call = self
@@ -230,7 +237,7 @@ impl Session {
         call.outcome.is_failure().then_some(call)
     }
 
-    /// The entry function's call.
+    /// Returns the entry function's call; `None` if there are no calls.
     #[must_use]
     pub fn entry(&self) -> Option<&Call> {
         self.calls.first()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Errors that did not just travel up: handed over, asked around for, sent as an answer.
+//! Errors that did not simply travel up: received as an argument, returned by one of several
+//! candidates, or sent as a netlink answer.
 
 use super::{assemble, chain, parse};
 
@@ -15,7 +16,8 @@ fn an_error_handed_over_as_an_argument_is_blamed_on_who_made_it() {
     assert_eq!(chain(tree), "sys_test> open_it> lookup_dentry! ?");
     let between = tree.replace("walk_it", "other = 0\n            walk_it");
     assert_eq!(chain(&between), chain(tree));
-    // It looked itself; something else failed since; the other error is another.
+    // Three variants: `walk_it` called a function itself, another function failed in between, and
+    // the error differs.
     let looked = tree.replace("walk_it = -2", "walk_it = -2\n              check_it = 0");
     assert_eq!(
         chain(&looked),
@@ -44,7 +46,7 @@ fn the_last_of_those_asked_in_turn_is_not_to_blame() {
         chain(tree),
         "sys_test> find_driver! ? [try_driver try_driver]"
     );
-    // The same one again is a second attempt.
+    // If the same function fails again, it is a second attempt.
     assert_eq!(
         chain(&tree.replace("other_init", "one_init")),
         "sys_test> find_driver> try_driver> one_init! [try_driver]"
@@ -86,7 +88,8 @@ fn a_request_that_failed_is_the_reason_though_its_callers_succeeded() {
         chain(tree),
         "sys_test~ send_it~ receive_it~ handle_request> do_request! [check_it]"
     );
-    // Whoever fails itself has a reason of its own; who is no request may fail unseen.
+    // A caller that fails has a reason of its own. A function that is no request handler may fail
+    // without any effect on its callers.
     assert_eq!(
         chain(&tree.replace("36", "-13")),
         "sys_test> send_it> check_it! [handle_request]"
@@ -97,7 +100,7 @@ fn a_request_that_failed_is_the_reason_though_its_callers_succeeded() {
     );
 }
 
-/// `nft list ruleset` showed one to five failures of `__netlink_dump_start` a run.
+/// `nft list ruleset` showed one to five failures of `__netlink_dump_start` per run.
 #[test]
 fn the_start_of_a_netlink_dump_is_no_failure() {
     let tree = "
@@ -126,7 +129,7 @@ fn a_null_is_a_reason_by_what_it_means() {
     };
     // The limit of user namespaces.
     assert_eq!(chain(&null("inc_ucount", -28)), "sys_test* inc_ucount! ?");
-    // Without a policy it is always NULL.
+    // It always returns NULL if there is no policy.
     assert_eq!(
         chain(&null("policy_mbind_nodemask", -12)),
         "sys_test! ? [policy_mbind_nodemask]"

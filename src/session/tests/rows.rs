@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The chain and the kernel's stack, merged.
+//! Tests of merging the chain and the kernel stack.
 
 use super::{CallRecord, TRAMPOLINE, TracedFunction, assemble, func_addr, parse};
 use crate::spec::Addr;
@@ -61,7 +61,7 @@ fn untraced_functions_between_traced_ones_keep_their_place() {
 
 #[test]
 fn one_tail_call_does_not_push_the_rest_to_the_bottom() {
-    // Faults B13 and B26: `do_test` jumped to `check`, the stack does not have it.
+    // Faults B13 and B26: `do_test` jumped to `check`, so it is not in the stack.
     let tree = "
         sys_test = -22
           do_test = -22
@@ -72,7 +72,7 @@ fn one_tail_call_does_not_push_the_rest_to_the_bottom() {
     assert_eq!(rows(tree, 3, &stack), "- sys_test do_test() check inner()");
 }
 
-/// `__x64_sys_clone` stood below `kernel_clone`, which it had jumped to.
+/// `__x64_sys_clone` was shown below `kernel_clone`, to which it had jumped.
 #[test]
 fn an_entry_function_that_jumped_on_stands_where_it_was_called() {
     let (functions, mut calls) = parse(
@@ -84,7 +84,7 @@ fn an_entry_function_that_jumped_on_stands_where_it_was_called() {
     calls[0].call_site = ELSEWHERE;
     calls[1].call_site = ELSEWHERE + 8;
     calls[1].capture = 1;
-    // Its return address became that of the function it jumped to, which is not traced.
+    // Its return address belongs to the function it jumped to, which is not traced.
     let stack = [ELSEWHERE + 8, ELSEWHERE];
     assert_eq!(
         named_rows(&functions, calls, &stack),
@@ -105,7 +105,7 @@ fn recursion_takes_the_frames_in_order() {
 
 #[test]
 fn trampolines_are_cut_out_also_behind_an_endbr() {
-    // Fault B12: the patched call was only known at +5; with endbr64 it ends at +9.
+    // Fault B12: the patched call was only recognized at +5; after an `endbr64` it ends at +9.
     let tail = [
         TRAMPOLINE,
         at(2, 0x9),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Which callees come into question, by what they make, their type and whether they are traced.
+//! Tests of the trail: callees are suspects by the errors they make, by their types and by whether
+//! they are traced.
 
 use super::judge;
 use crate::code::{Errnos, ResultUse, TrailCallee, TrailFacts};
@@ -21,7 +22,7 @@ fn callee(name: &str, addr: u64, result: ResultType) -> TrailCallee {
     }
 }
 
-/// A callee that returns an `int` and makes `errnos`.
+/// Returns a callee of type `int` that makes `errnos`.
 fn making(name: &str, addr: u64, errnos: &[u16]) -> TrailCallee {
     TrailCallee {
         makes: Errnos::of(errnos.iter().copied()),
@@ -91,7 +92,7 @@ fn types_say_what_can_be_passed_on() {
     };
     let pointer = ResultType::Pointer;
     assert!(named(EINVAL, with(pointer, &[22])));
-    // That something is open below is not enough: most pointers are never an error.
+    // An unknown callee below is not enough evidence: most pointers are never an error.
     assert!(!named(EINVAL, with(pointer, &[])));
     assert!(named(Outcome::Errno(12), with(pointer, &[])));
     assert!(named(Outcome::Null, with(pointer, &[])));
@@ -117,7 +118,7 @@ fn pointers_and_tables_leave_room_for_doubt() {
     assert_eq!(trail.made_here, None);
     assert!(trail.ends_here());
     facts.has_table = false;
-    // Nobody makes it: it was handed over in an argument.
+    // No function makes the error: it was received as an argument.
     let trail = judge(Outcome::Errno(5), &facts, &|_| true);
     assert_eq!(trail.made_here, Some(false));
     assert!(!trail.ends_here());
