@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Which of the selected functions are attached to at first, where attaching is slow, and which
-//! follow because they were seen in a stack.
+//! Arming: chooses the selected functions to attach to at first if attaching is slow, and those to
+//! attach to later because they were seen in stacks of failures.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -18,10 +18,11 @@ use crate::select::{BackendPolicy, Selection, TracedFunction, assign};
 use crate::session::Session;
 use crate::spec::{Addr, FuncId, GlobKind};
 
-/// So many functions are attached to without a thought, even one by one.
+/// Up to this many matching functions are attached to unconditionally, even one by one.
 const EAGER_ATTACH_LIMIT: usize = 64;
 
-/// Keeps what the entry functions reach, where the back end attaches one by one and many match.
+/// Defers the functions that the entry functions do not reach. This happens only if the back end
+/// attaches one by one and more than [`EAGER_ATTACH_LIMIT`] functions match.
 pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFiles, diag: &Diag) {
     let n_matching = prepared.selection.functions.len();
     if config.all_matching || n_matching <= EAGER_ATTACH_LIMIT || !prepared.attaches_one_by_one() {
@@ -40,7 +41,8 @@ pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
         let module = function.module.as_deref();
         function.entry.is_some()
             || function.addr.is_stand_in()
-            // What cannot fail is only a step on the way, and costs as much as what can.
+            // A function that cannot fail is only an intermediate call of a chain, and costs as
+            // much as one that can fail.
             || (function.result.can_fail() && reached.functions.contains_key(&function.addr))
             || named
                 .iter()
@@ -60,8 +62,8 @@ pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
     diag.note(text);
 }
 
-/// A name that the user wrote out is wanted, reached or not, and so are a module's functions: a
-/// module's are called through pointers.
+/// Returns true if the user wrote out a function name or a module. Such functions are armed even if
+/// they are not reached: functions of modules are mostly called through pointers.
 fn is_name(glob: &GlobUse) -> bool {
     let is_literal = match glob.spec.kind() {
         GlobKind::Function { name, module } => name.is_literal() || module.is_some(),
@@ -85,7 +87,7 @@ fn reached(prepared: &Prepared, files: &KernelFiles, diag: &Diag) -> Option<Reac
     let text = FromFn(|addr, bytes: &mut [u8]| kcore.read(addr, bytes).is_ok());
     let code = Code::new(&known.kallsyms, &text);
     let entries = || prepared.selection.entries().map(|function| function.addr);
-    // An entry that cannot be read makes everything unreached.
+    // If the code of an entry function cannot be read, every function would count as not reached.
     if entries().any(|entry| code.function(entry).is_none()) {
         diag.info(
             1,
@@ -109,10 +111,10 @@ fn entries_text(selection: &Selection) -> String {
     }
 }
 
-/// The functions that may be attached to later.
+/// The deferred functions, which may be attached to later.
 #[derive(Default)]
 pub(crate) struct Arming<'a> {
-    /// By start: end and id.
+    /// Start address → end address and id.
     deferred: BTreeMap<u64, (u64, FuncId)>,
     wanted: Vec<FuncId>,
     behind: Option<&'a Behind<'a>>,
@@ -132,13 +134,13 @@ impl<'a> Arming<'a> {
         }
     }
 
-    /// Has culprits asked whom they call through pointers.
+    /// Sets the source for the functions that culprits call through pointers.
     pub(crate) fn look_behind(&mut self, behind: &'a Behind<'a>) {
         self.behind = Some(behind);
     }
 
-    /// Looks for functions in the stack of a session, from its entry function on, and behind the
-    /// pointers of its culprit.
+    /// Collects the deferred functions in the stack of a session, from its entry function inwards,
+    /// and those that its culprit may have called through pointers.
     pub(crate) fn observe(&mut self, session: &Session) {
         if self.deferred.is_empty() {
             return;
@@ -164,19 +166,19 @@ impl<'a> Arming<'a> {
         (addr.0 <= *end).then_some(*start)
     }
 
-    /// Whether something is to be attached to.
+    /// Returns true if there are functions to attach to.
     pub(crate) fn is_wanted(&self) -> bool {
         !self.wanted.is_empty()
     }
 
-    /// What is to be attached to now.
+    /// Takes the functions to attach to now.
     pub(crate) fn take(&mut self) -> Vec<FuncId> {
         mem::take(&mut self.wanted)
     }
 }
 
-/// Attaches to functions that were seen in a stack, beside reading what comes meanwhile. That this
-/// fails is no reason to end.
+/// Attaches to functions that were seen in a stack, while records are still read. Failures
+/// are reported and do not end the run.
 pub(crate) fn attach_more(
     tracer: &mut Tracer<'_>,
     sink: &mut dyn Sink,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Attaching and detaching, and what is said meanwhile.
+//! Attaches and detaches, and reports the progress.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,14 @@ use crate::output::stop::StopFlag;
 use crate::prepare::gather::say_refused;
 use crate::select::{Assigned, TracedFunction};
 
-/// Attaching this many functions one by one takes long enough to say so.
+/// If more functions than this are attached one by one, a message says that it takes long.
 const MANY_ONE_BY_ONE: usize = 100;
 
-/// So soon it is noticed that somebody insists.
+/// How often detaching checks for another Ctrl-C.
 const CTRL_C_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Who runs a command waits for its status, not for the kernel, which is given so long.
+/// How long we wait for detaching before we return the command's status. The caller waits for that
+/// status, not for the kernel.
 const DETACH_GRACE_WITH_COMMAND: Duration = Duration::from_millis(60);
 
 /// Attaches to the functions of a run that is about to start.
@@ -53,7 +54,8 @@ pub(crate) fn attach(
     Ok(attached)
 }
 
-/// Says which functions the kernel refused; `functions` are those that were to be attached to.
+/// Reports the functions that the kernel refused. `functions` must contain the functions that were
+/// to be attached to.
 pub(crate) fn report(attached: &Attached, functions: &[TracedFunction], diag: &Diag) {
     for Moved { refused, from, to } in &attached.moved {
         let (name, why) = (name_of(refused, functions), &refused.why);
@@ -72,15 +74,17 @@ pub(crate) fn report(attached: &Attached, functions: &[TracedFunction], diag: &D
     }
 }
 
-/// Ids count all selected functions, of which these may be a few.
+/// Finds the function by id, not by index: ids count all selected functions, and `functions` may
+/// contain only some of them.
 fn name_of<'f>(refused: &Refused, functions: &'f [TracedFunction]) -> &'f str {
     let mut functions = functions.iter();
     let found = functions.find(|function| function.id == refused.func);
     found.map_or("?", |function| &function.name)
 }
 
-/// Detaching is slow where attaching is: says that we are at it, and leaves it to the background
-/// where somebody insists on the end, or waits for a command's.
+/// Detaches from all functions. Detaching takes as long as attaching, so a message announces it if
+/// there are many. Detaching continues in the background if the user presses Ctrl-C again, or if a
+/// command's status is due and [`DETACH_GRACE_WITH_COMMAND`] is over.
 pub(crate) fn detach(tracer: Tracer<'_>, has_command: bool, stop: &StopFlag, diag: &Diag) {
     let n_one_by_one = tracer.n_one_by_one();
     let takes_long = n_one_by_one > MANY_ONE_BY_ONE;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Records → sessions → output, with every session's fate counted. The same for records from
-//! the kernel and from a recording.
+//! Turns records into sessions and writes them. Counts what becomes of each session. Records from
+//! the kernel and from a recording are treated alike.
 
 use std::io::{self, Write};
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use crate::session::{
 };
 use crate::spec::Addr;
 
-/// Where sessions go.
+/// Decodes records, filters the sessions and writes them.
 pub(crate) struct Consumer<'a> {
     assembler: Assembler<'a>,
     context: RenderContext<'a>,
@@ -25,7 +25,7 @@ pub(crate) struct Consumer<'a> {
     limit: Option<u64>,
     role: &'a dyn Fn(Addr) -> AddrRole,
     out: &'a mut dyn Write,
-    /// Sessions that are written and not flushed, and how many these may be.
+    /// Number of sessions that are written but not flushed, and its upper limit.
     held: u64,
     hold: u64,
     shows_successes: bool,
@@ -36,26 +36,26 @@ pub(crate) struct Consumer<'a> {
     failed: Option<io::Error>,
 }
 
-/// What is known of the kernel that the records come from.
+/// The sources of facts about the kernel that the records come from.
 #[derive(Clone, Copy)]
 pub(crate) struct SessionFacts<'a> {
-    /// What an address of a stack is.
+    /// Classifies an address of a kernel stack.
     pub(crate) role: &'a dyn Fn(Addr) -> AddrRole,
-    /// What the code below culprits says.
+    /// Facts about the machine code of culprits.
     pub(crate) trails: &'a dyn TrailSource,
-    /// Told of every record.
+    /// The set of traced functions; it is notified of every record.
     pub(crate) traced: &'a Traced,
-    /// Names for what a session's task is a part of.
+    /// Returns the names for a task's cgroup and namespaces; `None` if there are none.
     pub(crate) workload: &'a dyn Fn(&TaskContext) -> Option<Rc<Workload>>,
 }
 
 /// What became of the records so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
-    /// Session records received, whatever became of them.
+    /// Session records received, including those that could not be assembled.
     pub(crate) received: u64,
     pub(crate) shown: u64,
-    /// Sessions that the kernel side took for failures and that were none.
+    /// Sessions that the kernel side counted as failures although nothing failed.
     pub(crate) succeeded: u64,
     pub(crate) filtered: u64,
     pub(crate) undecodable: u64,
@@ -96,33 +96,34 @@ impl<'a> Consumer<'a> {
         }
     }
 
-    /// Looks in what is shown for functions that are to be attached to.
+    /// Sets the deferred functions; shown sessions are searched for them.
     pub(crate) fn arm(&mut self, arming: Arming<'a>) {
         self.arming = arming;
     }
 
-    /// Has functions of modules that were not loaded yet found where they are.
+    /// Sets the placement that translates the addresses of modules that were not loaded when their
+    /// functions were selected.
     pub(crate) fn place(&mut self, placement: Placement) {
         self.assembler.place(placement);
     }
 
-    /// Functions that are to be attached to, found so far.
+    /// Returns the deferred functions, with those to attach to that were found so far.
     pub(crate) fn arming(&mut self) -> &mut Arming<'a> {
         &mut self.arming
     }
 
-    /// Lets so many sessions be written at once: to write each alone is a tenth of what it takes to
-    /// show it. The caller has them delivered before it waits for more.
+    /// Sets how many sessions may be written before a flush. Flushing after each one takes a tenth
+    /// of the time to show it. The caller must call `deliver` before it waits for more records.
     pub(crate) fn hold(&mut self, sessions: u64) {
         self.hold = sessions;
     }
 
-    /// Has sessions shown that succeeded, too (`--success`).
+    /// Shows successful sessions too (`--success`).
     pub(crate) fn show_successes(&mut self) {
         self.shows_successes = true;
     }
 
-    /// Has everything written that is held back.
+    /// Flushes the sessions that are written but not flushed, and counts them as shown.
     pub(crate) fn deliver(&mut self) {
         if self.held == 0 {
             return;
@@ -134,7 +135,7 @@ impl<'a> Consumer<'a> {
         self.held = 0;
     }
 
-    /// Takes one record. A record that makes no sense is counted and costs its session only.
+    /// Takes one record. A record that is invalid is counted, and only its session is lost.
     pub(crate) fn record(&mut self, bytes: &[u8]) {
         self.traced.count();
         let event = match events::decode(bytes) {
@@ -159,7 +160,7 @@ impl<'a> Consumer<'a> {
             self.counts.succeeded += 1;
             return;
         }
-        // What comes after the last one that was asked for counts as left out.
+        // Sessions after the last one of `--max-events` count as filtered.
         if !self.filter.passes(&session) || self.is_done() {
             self.counts.filtered += 1;
             return;
@@ -181,7 +182,7 @@ impl<'a> Consumer<'a> {
         }
     }
 
-    /// Whether enough is shown, or nothing more can be.
+    /// Returns true if the limit of sessions is reached or the output has failed.
     pub(crate) fn is_done(&self) -> bool {
         self.failed.is_some() || self.is_limit_reached()
     }
@@ -195,7 +196,7 @@ impl<'a> Consumer<'a> {
         self.counts
     }
 
-    /// The error that ended the output, if one did.
+    /// Takes the error that ended the output; `None` if there was none.
     pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
         self.failed.take()
     }

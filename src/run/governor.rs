@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The governor: functions that are called too often, or cost too much together, are taken out of
-//! the trace while it runs. Decided here from numbers alone; done by `trace`.
+//! The governor chooses functions to detach from: those that are called too often, or that together
+//! cost too much. This file decides from numbers alone; `trace` detaches.
 
 use std::collections::BTreeSet;
 use std::hint::black_box;
@@ -10,37 +10,38 @@ use crate::bpf::Hits;
 use crate::config::Limits;
 use crate::spec::FuncId;
 
-/// How often it looks.
+/// The interval between two evaluations of the counters.
 pub(crate) const PERIOD: Duration = Duration::from_secs(1);
 
-/// Calls are counted by sampling: fewer than this in one look say nothing.
+/// Minimum number of calls between two evaluations. The counters are sampled, so fewer calls prove
+/// nothing.
 const MIN_CALLS: u32 = 5 * 61;
 
-/// Instructions of a traced call that is of no interest, and of one inside of a session, entry and
-/// return together with the kernel's own part: measured with `scripts/bench percall`.
+/// Cost in instructions of a call outside of a session and of a call inside of one: entry, return
+/// and the kernel's own part together. Measured with `scripts/bench percall`.
 const OUTSIDE: f64 = 450.0;
 const INSIDE: f64 = 2500.0;
 
-/// Which limit a function exceeded.
+/// The limit that a function exceeded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Cause {
     MaxRate,
-    /// All functions together cost this share of a CPU, and this one the most of them.
+    /// All functions together took `share` of a CPU, and this one was among the most expensive.
     Budget {
         share: f64,
     },
 }
 
-/// A function that has to go.
+/// A function to detach from, and why.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct DetachVerdict {
     pub(crate) func: FuncId,
-    /// Calls a second.
+    /// Calls per second.
     pub(crate) rate: u64,
     pub(crate) cause: Cause,
 }
 
-/// What it knows from one look to the next.
+/// The limits and the state between two evaluations.
 #[derive(Debug)]
 pub(crate) struct Governor {
     limits: Limits,
@@ -63,17 +64,18 @@ impl Governor {
         }
     }
 
-    /// Whether there is anything to look after.
+    /// Returns true if a limit is set.
     pub(crate) fn is_on(&self) -> bool {
         self.limits.max_rate.is_some() || self.limits.budget.is_some()
     }
 
-    /// Whether this function had to go.
+    /// Returns true if the governor chose this function for detaching.
     pub(crate) fn has_detached(&self, func: FuncId) -> bool {
         self.gone.contains(&func)
     }
 
-    /// Says who has to go, by the counters now and the time since the last look.
+    /// Returns the functions to detach from. `now` are the current counters; `elapsed` is the time
+    /// since the last evaluation.
     pub(crate) fn look(&mut self, now: Vec<Hits>, elapsed: Duration) -> Vec<DetachVerdict> {
         let seconds = elapsed.as_secs_f64().max(1e-3);
         let mut costs = Vec::new();
@@ -111,7 +113,7 @@ impl Governor {
     }
 }
 
-/// The dearest go until the rest fits.
+/// Chooses the most expensive functions until the cost of the others is within the budget.
 fn over_budget(mut costs: Vec<(f64, FuncId, u64)>, budget: f64) -> Vec<DetachVerdict> {
     costs.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut share: f64 = costs.iter().map(|(cost, ..)| cost).sum();
@@ -130,7 +132,8 @@ fn over_budget(mut costs: Vec<(f64, FuncId, u64)>, budget: f64) -> Vec<DetachVer
     verdicts
 }
 
-/// How fast this machine is, by a loop of known length: emulators take ten times as long.
+/// Measures the speed of this machine with a loop of known length, in nanoseconds per instruction.
+/// Emulators are ten times slower.
 fn ns_per_instruction() -> f64 {
     const ROUNDS: u32 = 100_000;
     /// Multiply, add, shift, exclusive or, compare, branch.
@@ -177,7 +180,7 @@ mod tests {
         assert_eq!((verdicts[0].func, verdicts[0].rate), (FuncId(1), 3000));
         assert_eq!(verdicts[0].cause, Cause::MaxRate);
         assert!(governor.has_detached(FuncId(1)));
-        // Calls that were under way still are no reason to do it again.
+        // Calls that were still in progress do not cause a second verdict.
         assert!(governor.look(calls(&[2000, 9500, 0]), SECOND).is_empty());
     }
 
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_dearest_go_until_the_rest_fits_the_budget() {
-        // At one nanosecond an instruction, 100,000 calls take 45 ms.
+        // At one nanosecond per instruction, 100,000 calls take 45 ms.
         let mut governor = governor(None, Some(0.05));
         assert!(
             governor

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A traced run: attach, read records until the end, sum up, detach.
+//! A traced run: attach, read records until the end, report the totals, detach.
 
 pub(crate) mod arming;
 pub(crate) mod attaching;

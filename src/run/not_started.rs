@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Why a command could not be executed: what its errno means for this very file.
+//! Explains why a command could not be executed: what the errno means for its file.
 
 use std::env;
 use std::ffi::OsStr;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-/// What can be done about it. `name` is the command as it was given.
+/// Returns a hint for an error of `execve`. `name` is the command as the user gave it.
 pub(crate) fn hint(name: &OsStr, error: &io::Error) -> String {
     let Some(path) = file_of(name) else {
         return "it is looked for along $PATH, which sudo may have changed: give its whole path"
@@ -41,7 +41,8 @@ pub(crate) fn hint(name: &OsStr, error: &io::Error) -> String {
     }
 }
 
-/// The file that a name leads to; `None` where there is none.
+/// Returns the file that a command name refers to, as a path or along `$PATH`; `None` if there is
+/// no such file.
 fn file_of(name: &OsStr) -> Option<PathBuf> {
     if name.as_bytes().contains(&b'/') {
         let path = PathBuf::from(name);
@@ -52,7 +53,7 @@ fn file_of(name: &OsStr) -> Option<PathBuf> {
     places.find(|path| path.is_file())
 }
 
-/// The file is there: something that it needs is not.
+/// Explains `ENOENT` for a file that exists: something that it needs does not exist.
 fn missing(path: &Path) -> String {
     let shown = path.display();
     if fs::metadata(path).is_err() {
@@ -92,10 +93,10 @@ fn forbidden(path: &Path) -> String {
     format!("`{shown}` may be executed by others only, or a security module forbids it")
 }
 
-/// What a script's first line names.
+/// Returns the interpreter in the first line of a script; `None` if the file has no `#!`.
 fn script_interpreter(path: &Path) -> Option<String> {
     let mut start = Vec::new();
-    // `BINPRM_BUF_SIZE` of the kernel.
+    // The size of `BINPRM_BUF_SIZE` in the kernel.
     File::open(path)
         .ok()?
         .take(256)

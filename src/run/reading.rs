@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the ring buffer is read into, and until when.
+//! Reads the ring buffer until the run is over, and acts on requests in between.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -22,45 +22,46 @@ use crate::scope::Scoping;
 use crate::select::{BackendPolicy, TracedFunction};
 use crate::symbolize::Symbolizer;
 
-/// What the ring buffer is read into, and until when.
+/// The state of reading: the consumer of the records and the conditions that end the run.
 pub(crate) struct Run<'a> {
     pub(crate) consumer: Consumer<'a>,
-    /// The image that lines are read from: nobody waits for it before there is something to show.
+    /// The kernel image that source lines are read from. The first record that can be shown waits
+    /// for it; `None` from then on.
     pub(crate) image: Option<PendingImage>,
     pub(crate) symbolizer: &'a Symbolizer,
     pub(crate) diag: &'a Diag,
     pub(crate) recorder: Option<Recorder>,
     pub(crate) stop: &'a StopFlag,
     pub(crate) deadline: Deadline,
-    /// With it the run ends.
+    /// The command of the run; its end ends the run.
     pub(crate) command: Option<&'a mut SpawnedCommand>,
     /// Set once tracing has stopped.
     pub(crate) draining: Option<Draining>,
-    /// Cgroups that came or went, to be looked at.
+    /// Records of created and removed cgroups that were not processed yet.
     pub(crate) cgroups: Vec<CgroupRecord>,
-    /// When those before are to be looked at again.
+    /// When to check the cgroups that are pending again.
     pub(crate) look_at: Option<Instant>,
-    /// Cgroups that were not reported and are known all the same.
+    /// Number of unreported cgroups that were found by other means.
     pub(crate) caught_up: u64,
-    /// Looks after what the trace costs.
+    /// Watches what the trace costs.
     pub(crate) watch: Watch<'a>,
 }
 
-/// What the reading of a run needs besides.
+/// What reading needs in addition to [`Run`].
 pub(crate) struct Reading<'a> {
     pub(crate) functions: &'a [TracedFunction],
     pub(crate) policy: &'a BackendPolicy,
     pub(crate) traced: &'a Traced,
     pub(crate) workloads: &'a WorkloadResolver,
-    /// Readable when the reader is to look at once.
+    /// File descriptors that become readable when the reader must check its state at once.
     pub(crate) wakers: &'a [BorrowedFd<'a>],
 }
 
 impl Reading<'_> {
-    /// Reads until the run is over, and does meanwhile what the run asks for.
+    /// Reads records until the run is over, and attaches, detaches and updates the scope as needed.
     ///
     /// # Errors
-    /// When the ring buffer cannot be read, or nothing is left to trace.
+    /// Fails if the ring buffer cannot be read or no entry function is left.
     pub(crate) fn until_over(
         &self,
         run: &mut Run<'_>,
@@ -84,7 +85,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Takes out the functions that the governor has chosen.
+    /// Detaches from the functions that the governor has chosen.
     fn detach_hot(&self, run: &mut Run<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
         let gone = run.watch.to_detach();
         if gone.is_empty() {
@@ -96,7 +97,7 @@ impl Reading<'_> {
         run.watch.have_gone(&attached, self.traced, run.diag)
     }
 
-    /// Attaches to the functions that were seen in stacks.
+    /// Attaches to the functions that were seen in stacks of failures.
     fn attach_wanted(&self, run: &mut Run<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
         let wanted = run.consumer.arming().take();
         let wanted: Vec<TracedFunction> = wanted
@@ -114,7 +115,7 @@ impl Reading<'_> {
 }
 
 impl Run<'_> {
-    /// Whether nothing more is to be read.
+    /// Returns true if the command has ended, the user stopped the run, or a limit is reached.
     pub(crate) fn is_over(&mut self) -> bool {
         let diag = self.diag;
         let has_ended = |command: &mut &mut SpawnedCommand| command.is_over(diag);
@@ -124,7 +125,7 @@ impl Run<'_> {
             || self.deadline.wait().is_none()
     }
 
-    /// Whether it is time to look at cgroups that came.
+    /// Returns true if it is time to check for new cgroups.
     fn has_to_look(&self, tracer: &Tracer<'_>) -> bool {
         match self.look_at {
             Some(at) => Instant::now() >= at,
@@ -132,7 +133,7 @@ impl Run<'_> {
         }
     }
 
-    /// Reads what is in the buffer still.
+    /// Reads the records that are left in the ring buffer after tracing has stopped.
     pub(crate) fn drain(&mut self, tracer: &Tracer<'_>) -> Result<()> {
         if self.consumer.counts().received < tracer.stats().shown {
             self.draining = Some(Draining::default());
@@ -147,7 +148,7 @@ impl Sink for Run<'_> {
         if let Some(recorder) = &mut self.recorder {
             recorder.record(bytes);
         }
-        // Nothing to show, so no image to wait for.
+        // A cgroup record is not shown, so it does not wait for the image.
         if let Some(record) = events::decode_cgroup(bytes) {
             self.cgroups.push(record);
             return;
@@ -185,17 +186,18 @@ impl Sink for Run<'_> {
     }
 }
 
-/// Reading what was sent before the end.
+/// The progress of reading what was sent before the end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Draining {
     received: u64,
-    /// In so many turns nothing came.
+    /// Number of consecutive polls without a new record.
     idle: u32,
 }
 
 impl Draining {
-    /// A program that was running when tracing stopped may send its record a moment later; some
-    /// records make no sense, and are not among the received.
+    /// Number of idle polls before draining gives up. A program that was running when tracing
+    /// stopped may send its record a moment later, and invalid records are not among the received
+    /// ones.
     const PATIENCE: u32 = 10;
 
     fn goes_on(&mut self, received: u64) -> bool {
@@ -209,7 +211,7 @@ impl Draining {
     }
 }
 
-/// Waits for the lines of the image, once.
+/// Waits for the source lines of the image the first time it is called.
 fn open_image(
     image: &mut Option<PendingImage>,
     symbolizer: &Symbolizer,

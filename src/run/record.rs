@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `--record-raw`: the stream of a run, kept with the facts it needs to be replayed in tests.
+//! `--record-raw`: stores the records of a run with the facts that a replay in tests needs.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::select::TracedFunction;
 use crate::spec::Addr;
 use crate::symbolize::Symbolizer;
 
-/// A recording in the making; its file is there from the start, so that a bad path is an error
+/// A recording in progress. Its file is created at the start, so that an invalid path is an error
 /// before anything is traced.
 pub(crate) struct Recorder {
     path: PathBuf,
@@ -46,7 +46,7 @@ impl Recorder {
         self.records.push(bytes.to_vec());
     }
 
-    /// Writes the recording.
+    /// Writes the records and the facts about the addresses that occur in them.
     pub(crate) fn finish(
         mut self,
         release: String,
@@ -65,7 +65,7 @@ impl Recorder {
             recording.push_record(record);
             match events::decode(record) {
                 Ok(Event::Stack(stack)) => {
-                    // As they are asked for: return addresses, and exact ones.
+                    // A replay asks for return addresses (at `addr - 1`) and for exact ones.
                     addrs.extend(stack.addrs.iter().flat_map(|addr| [*addr, before(*addr)]));
                 }
                 Ok(Event::Session(session)) => {
@@ -102,7 +102,8 @@ fn before(addr: Addr) -> Addr {
     Addr(addr.0.wrapping_sub(1))
 }
 
-/// Each symbol that holds an address, and where it ends: the start of something else.
+/// Returns the symbol of each address, and the symbol that follows it: a symbol ends where the next
+/// one starts.
 fn symbols(kallsyms: &Kallsyms, addrs: &BTreeSet<Addr>) -> Vec<RecordedSymbol> {
     let mut symbols: Vec<RecordedSymbol> = Vec::new();
     let mut add = |addr: u64, name: &str, module: Option<&str>| {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What a run asks for → what the kernel side is told.
+//! Translates the configuration of a run into the settings of the kernel side.
 
 use super::spawned::SpawnedCommand;
 use crate::bpf::{
@@ -11,15 +11,16 @@ use crate::kernel::facts::KernelFiles;
 use crate::scope::Scoping;
 use crate::spec::{ErrnoSet, Pid};
 
-/// So many sessions can be open at once, at least and at most. One takes 13 KB of the kernel's
-/// memory, which it clears when we start.
+/// Bounds of the number of sessions that can be open at once. A session takes 13 KB of kernel
+/// memory, which the kernel clears at the start.
 const FEWEST_SESSIONS: u32 = 512;
 const MOST_SESSIONS: u32 = 4096;
 
-/// What a command will start is not known before.
+/// Minimum number of sessions if there is a command: the number of its threads is not known
+/// beforehand.
 const SESSIONS_OF_COMMANDS: u32 = 2048;
 
-/// The settings of a run.
+/// Builds the settings of a run.
 pub(crate) fn settings(
     config: &Config,
     layout: Layout,
@@ -46,7 +47,8 @@ pub(crate) fn settings(
     }
 }
 
-/// A thread has one session open at a time, and there may be more threads before long.
+/// Returns the number of sessions that can be open at once: four times the number of threads,
+/// within the bounds. A thread has one open session at a time, and threads may be created later.
 fn max_sessions(n_threads: Option<u32>, has_command: bool) -> u32 {
     let fewest = if has_command {
         SESSIONS_OF_COMMANDS
@@ -59,7 +61,7 @@ fn max_sessions(n_threads: Option<u32>, has_command: bool) -> u32 {
     wanted.clamp(fewest, MOST_SESSIONS)
 }
 
-/// What is nowhere on the chain is not the entry function's result either.
+/// Errors that may not be on the chain are also denied as the entry function's result.
 fn errors(errors: &Errors) -> ErrorSettings {
     let never = [&errors.deny, &errors.deny_any];
     let never: Vec<u16> = never.into_iter().flatten().flat_map(numbers).collect();

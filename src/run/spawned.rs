@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A run's command: held, let go, waited for; its exit status is ours.
+//! The command of a run: forks and holds it, releases it and waits for it. Its exit status becomes
+//! ours.
 //!
-//! A failure of ours before it starts is 125, as with env(1), timeout(1) and nice(1); once it
-//! runs, a failure of ours ends the tracing and is said, and the status is the command's still.
+//! A failure of ours before the command starts gives status 125, as with env(1), timeout(1) and
+//! nice(1). A failure of ours while it runs ends the tracing and is reported, but the status is
+//! still the command's.
 
 use std::env;
 use std::ffi::OsString;
@@ -22,17 +24,18 @@ use crate::output::stop::StopFlag;
 use crate::scope::{accounts, unknown};
 use crate::spec::Pid;
 
-/// A failure of ours before the command starts.
+/// Exit status for a failure of ours before the command starts.
 pub(crate) const OUR_FAILURE: u8 = 125;
 
-/// How often we look whether it has ended, once nothing is traced any more.
+/// How often we check for the command's end once tracing has stopped.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// A command that takes longer does not end at once; and how often we look until then.
+/// A command that runs longer than this does not count as ending at once; and the interval of
+/// checks until then.
 const AT_ONCE: Duration = Duration::from_millis(200);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What a command that is asked to end is given for it.
+/// The time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The command of a run.
@@ -41,7 +44,7 @@ pub(crate) struct SpawnedCommand {
     name: OsString,
     state: CommandState,
     timeout: Option<Duration>,
-    /// When it is asked to end, and killed.
+    /// When SIGTERM and SIGKILL are due; `None` if they are not.
     asked_at: Option<Instant>,
     killed_at: Option<Instant>,
 }
@@ -50,12 +53,13 @@ pub(crate) struct SpawnedCommand {
 enum CommandState {
     Held(Held),
     Running(Running),
-    /// It never ran; with the status that says why.
+    /// It never ran; the exit status that says why.
     NotStarted(u8),
 }
 
 impl SpawnedCommand {
-    /// Forks it; `None` where there is none, or nothing is to be run.
+    /// Forks the command and holds it before `execve`. Returns `None` if there is no command or for
+    /// a dry run.
     pub(crate) fn hold(config: &Config) -> Result<Option<Self>> {
         let Some(command) = config.command.as_ref().filter(|_| !config.run.dry_run) else {
             return Ok(None);
@@ -88,7 +92,7 @@ impl SpawnedCommand {
         }))
     }
 
-    /// The process that will be the command.
+    /// Returns the process id of the held command; `None` once it was released.
     pub(crate) fn held(&self) -> Option<Pid> {
         match &self.state {
             CommandState::Held(held) => Some(held.pid()),
@@ -96,7 +100,7 @@ impl SpawnedCommand {
         }
     }
 
-    /// Becomes readable when it ends; `None` where it does not run.
+    /// Returns a descriptor that becomes readable when the command ends; `None` if it does not run.
     pub(crate) fn end(&self) -> Option<Signaller> {
         match &self.state {
             CommandState::Running(running) => Some(running.signaller()),
@@ -104,7 +108,7 @@ impl SpawnedCommand {
         }
     }
 
-    /// Lets it go: everything is attached.
+    /// Releases the command. Everything must be attached.
     pub(crate) fn release(&mut self, stop: &StopFlag) -> Result<()> {
         let held = match mem::replace(&mut self.state, CommandState::NotStarted(OUR_FAILURE)) {
             CommandState::Held(held) => held,
@@ -113,7 +117,7 @@ impl SpawnedCommand {
                 return Ok(());
             }
         };
-        // Held or not: a signal that comes before it runs ends it, as one that comes just after.
+        // A signal before the command runs ends it, as one just after the release would.
         if !stop.pass_on_to(held.signaller()) {
             self.state = CommandState::Held(held);
             bail!("interrupted before the command was started");
@@ -139,18 +143,19 @@ impl SpawnedCommand {
         }
     }
 
-    /// Whether it has ended, or never ran; ends it where its time is over.
+    /// Returns true if the command has ended or never ran. Sends the signals of `--timeout` when
+    /// they are due.
     pub(crate) fn is_over(&mut self, diag: &Diag) -> bool {
         !matches!(self.state, CommandState::Running(_)) || self.ended(diag).is_some()
     }
 
-    /// Whether it ends at once and nothing has `happened` that is to be shown. Meanwhile it has the
-    /// processor for itself: what a session needs to be shown takes longer to read than many a
-    /// command runs.
+    /// Returns true if the command ends within [`AT_ONCE`] and `happened` stays false. Meanwhile we
+    /// leave the processor to the command: loading what a shown session needs takes longer than
+    /// many commands run.
     pub(crate) fn is_over_unseen(&mut self, happened: impl Fn() -> bool, diag: &Diag) -> bool {
         let until = Instant::now() + AT_ONCE;
         loop {
-            // In this order: what it did last has happened before it was over.
+            // The order matters: the last effect of the command is visible before its end.
             let is_over = self.is_over(diag);
             if is_over || happened() || Instant::now() >= until {
                 return is_over && !happened();
@@ -186,7 +191,8 @@ impl SpawnedCommand {
         None
     }
 
-    /// Waits for its end, tracing or not; the exit code of the run.
+    /// Waits for the end of the command and returns the exit code of the run. Reports the error of
+    /// `done` first.
     pub(crate) fn conclude(mut self, done: Result<()>, diag: &Diag) -> ExitCode {
         if let Err(error) = done
             && !failure::is_broken_pipe(&error)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What a run came to: the counters of both sides put together, and said.
+//! Combines the counters of the kernel side and of user space, and reports them at the end of a
+//! run.
 
 use std::io::Write;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::render::{
 };
 use crate::scope::Scoping;
 
-/// Says what was missed, and what to do against it.
+/// Warns about missed calls and other losses, with hints.
 fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
     if misses.probes > 0 {
         diag.warning(format_args!(
@@ -61,7 +62,7 @@ fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
     }
 }
 
-/// Says who was not traced as was asked.
+/// Warns about processes and cgroups that were not traced as requested.
 fn say_untraced(untraced: UntracedTasks, diag: &Diag) {
     let UntracedTasks {
         no_room,
@@ -82,17 +83,17 @@ fn say_untraced(untraced: UntracedTasks, diag: &Diag) {
     }
 }
 
-/// A run that is over, but for detaching.
+/// A run that has ended but is not detached yet.
 pub(crate) struct FinishedRun<'a> {
     pub(crate) tracer: &'a Tracer<'a>,
     pub(crate) scoping: &'a Scoping,
     pub(crate) counts: Counts,
-    /// Functions that the governor took out.
+    /// Functions that the governor detached from.
     pub(crate) detached: Vec<Detached>,
     pub(crate) run_time: Duration,
 }
 
-/// Says and writes what it came to.
+/// Prints the warnings and writes the summary.
 pub(crate) fn sum_up(
     over: FinishedRun<'_>,
     format: OutputFormat,
@@ -122,7 +123,8 @@ pub(crate) fn sum_up(
     write_summary(&summary, format, out, diag)
 }
 
-/// Sessions that the kernel side sent and that came to nothing here.
+/// Returns the number of sessions that the kernel side sent and that were neither shown nor counted
+/// otherwise here.
 fn unwritten(stats: &KernelStats, counts: Counts) -> u64 {
     let Counts {
         received: _,
@@ -136,7 +138,7 @@ fn unwritten(stats: &KernelStats, counts: Counts) -> u64 {
         .saturating_sub(shown + filtered + succeeded + undecodable)
 }
 
-/// All that a run counted.
+/// Builds the summary from the counters of a run.
 fn summary(
     stats: &KernelStats,
     misses: Misses,
@@ -171,7 +173,8 @@ fn summary(
     }
 }
 
-/// The JSON summary is data; the text one is talk.
+/// Writes the summary. As JSON it goes to the output, as data; as text it goes to stderr, as a
+/// message.
 fn write_summary(
     summary: &Summary,
     format: OutputFormat,
@@ -197,8 +200,8 @@ mod tests {
 
     use super::{Counts, KernelStats, Misses, summary};
 
-    /// Of 400 sessions 96 were shown and 272 filtered out when nobody took the output, and 32 were
-    /// in no sum.
+    /// Of 400 sessions, 96 were shown and 272 filtered when the reader of the output went away; 32
+    /// were in no count.
     #[test]
     fn sessions_that_were_sent_and_not_written_are_in_the_sum() {
         let stats = KernelStats {
@@ -217,7 +220,7 @@ mod tests {
         assert_eq!(summed.dropped.unwritten, 32);
         let fates = summed.shown + summed.filtered + summed.succeeded + summed.dropped.total();
         assert_eq!(summed.started, fates);
-        // An error before anything was read.
+        // A run that failed before anything was read.
         assert_eq!(sum(Counts::default()).dropped.unwritten, 400);
         let all = Counts {
             shown: 128,

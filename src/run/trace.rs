@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A traced run: load, attach, read until it ends, sum up.
+//! A traced run: load the programs, attach, read until the end, report the totals.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -40,16 +40,16 @@ use crate::select::{TracedFunction, assign};
 use crate::session::{ErrorFilter, TaskContext};
 use crate::symbolize::Symbolizer;
 
-/// What a run begins with.
+/// The inputs of a run besides its configuration.
 pub(crate) struct Start<'a> {
-    /// Those of `-p`.
+    /// The processes of `-p`.
     pub(crate) processes: Processes,
     pub(crate) command: Option<&'a mut SpawnedCommand>,
     pub(crate) stop: &'a StopFlag,
 }
 
-/// Traces until something ends it. Once anything is attached there is one ending, whatever went
-/// wrong: the summary, detaching, and then the reason.
+/// Traces until the run ends. Once functions are attached there is one way to end, with or without
+/// an error: write the summary, detach, then return the error.
 pub(crate) fn trace(
     prepared: Prepared,
     config: &Config,
@@ -62,7 +62,7 @@ pub(crate) fn trace(
         command,
         stop,
     } = start;
-    // Opening a FIFO may wait for ever: until then signals have their default action.
+    // Opening a FIFO may block forever, so signals keep their default action until then.
     let mut out = Output::open(config, stop, diag)?;
     let recorder = config
         .record_raw
@@ -115,30 +115,30 @@ pub(crate) fn trace(
         run_time: ended.run_time.unwrap_or(run_time),
     };
     let summed_up = sum_up(over, config.run.format, &mut out, diag);
-    // Nobody waits for the kernel to be told what went wrong.
+    // After an error the user must not wait for detaching, so it may continue in the background.
     let is_waited_for = config.command.is_some() || result.is_err();
     detach(tracer, is_waited_for, stop, diag);
-    // What was traced of a command that cannot be executed is shown before that is said.
+    // If the command could not be executed, what was traced of it is shown before that error.
     result
         .and(ended.not_started.map_or(Ok(()), Err))
         .and(summed_up)
 }
 
-/// What a run came to, however far it got.
+/// The results of a run, however far it got.
 #[derive(Default)]
 struct Ended {
     counts: Counts,
-    /// Functions that the governor took out.
+    /// Functions that the governor detached from.
     detached: Vec<Detached>,
-    /// When tracing started.
+    /// When tracing started; `None` if it did not.
     started: Option<Instant>,
     run_time: Option<Duration>,
-    /// Why the command was not started.
+    /// Why the command was not started; `None` if it was, or if there is none.
     not_started: Option<Error>,
 }
 
 impl Ended {
-    /// Stops tracing, reads what is in the ring buffer still, and keeps what was counted.
+    /// Stops tracing, reads what is left in the ring buffer, and stores the counters.
     fn drain(&mut self, run: &mut Run<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
         tracer.stop();
         let drained = run.drain(tracer);
@@ -149,7 +149,7 @@ impl Ended {
     }
 }
 
-/// A run whose functions are attached to.
+/// A run whose functions are attached.
 struct Following<'a> {
     config: &'a Config,
     files: &'a KernelFiles,
@@ -163,7 +163,7 @@ struct Following<'a> {
 }
 
 impl<'a> Following<'a> {
-    /// Starts tracing, and shows what comes until the end.
+    /// Starts tracing, and shows sessions until the end.
     fn follow(
         mut self,
         prepared: Prepared,
@@ -194,7 +194,7 @@ impl<'a> Following<'a> {
         diag.phase("attached");
         let deferred_symbols = DeferredSymbols::load_before_start(known, image, files, diag)?;
         let workloads = self.start(tracer, ended)?;
-        // Records that come meanwhile wait in the ring buffer.
+        // Records that arrive meanwhile wait in the ring buffer.
         if let Some(cache) = &cache {
             cache.store(&functions, &self.attached, layout, files);
         }
@@ -247,7 +247,8 @@ impl<'a> Following<'a> {
         let watch = Watch::new(config.limits, &functions);
         let mut run = self.run(consumer, image, &symbolizer, scoping, watch);
         if tracer.stats().started == 0 {
-            // Nothing waits to be shown: what the first culprit needs can be made ready.
+            // No session waits to be shown, so there is time to prepare what the first culprit
+            // needs.
             types.prepare();
         }
         let read = Reading {
@@ -276,7 +277,7 @@ impl<'a> Following<'a> {
         Ok(())
     }
 
-    /// The state of reading; takes the recorder and the command.
+    /// Builds the state of reading. Takes the recorder and the command out of `self`.
     fn run<'r>(
         &mut self,
         consumer: Consumer<'r>,
@@ -305,19 +306,21 @@ impl<'a> Following<'a> {
         }
     }
 
-    /// Starts tracing and then the command. Sets when it did, and why the command was not started.
+    /// Starts tracing and then the command. Stores in `ended` when tracing started and why the
+    /// command was not started.
     ///
     /// # Errors
-    /// When a process of `-p` has ended meanwhile, or the programs cannot be told to start.
+    /// Fails if a process of `-p` has ended meanwhile or the programs cannot be started.
     fn start(&mut self, tracer: &mut Tracer<'_>, ended: &mut Ended) -> Result<WorkloadResolver> {
-        // Before the start: control groups may be gone when a session of theirs is shown.
+        // Before the start, because a cgroup may be gone when its session is shown.
         let workloads = WorkloadResolver::new(&self.config.scope.host_root);
         workloads.walk();
         self.processes.check_again(self.files)?;
         ended.started = Some(Instant::now());
         tracer.start()?;
         self.diag.info(0, "Receiving data...");
-        // Until we read, what a command starts may leave us little of the processor.
+        // The programs stop without a sign of life from us. A command may leave us little CPU time
+        // until we read.
         tracer.keep_alive(BUSY)?;
         let stop = self.stop;
         let command = self.command.as_mut();
@@ -331,8 +334,8 @@ impl<'a> Following<'a> {
         Ok(workloads)
     }
 
-    /// Whether the command has ended already and nothing failed: then nothing of the kernel needs
-    /// to be read for it.
+    /// Returns true if the command has ended already and no session is to be shown. In that case
+    /// the kernel's symbols need not be read.
     fn is_over_unseen(&mut self, tracer: &mut Tracer<'_>) -> bool {
         if let (Some(command), None) = (&mut self.command, &self.recorder)
             && command.is_over_unseen(|| tracer.stats().shown > 0, self.diag)
@@ -354,7 +357,7 @@ impl<'a> Following<'a> {
     }
 }
 
-/// Lets modules have source lines, also those of `--on-load`.
+/// Enables source lines of modules, including those of `--on-load`.
 fn set_modules(symbolizer: &Symbolizer, symbols: &SymbolReader, files: &KernelFiles) {
     if let Ok(modules) = of_modules(files) {
         symbolizer.set_modules(modules.with_absent(symbols.absent_modules()));
@@ -367,7 +370,7 @@ fn say_module_problems(symbolizer: &Symbolizer, diag: &Diag) {
     }
 }
 
-/// The consumer of the records of a run.
+/// Creates the consumer of the records of a run.
 fn consumer<'a>(
     config: &Config,
     context: RenderContext<'a>,
@@ -391,7 +394,7 @@ fn consumer<'a>(
     consumer
 }
 
-/// How sessions are written to `out`.
+/// Returns how sessions are written to `out`.
 fn render_context<'a>(
     config: &Config,
     functions: &'a [TracedFunction],
@@ -408,7 +411,7 @@ fn render_context<'a>(
     }
 }
 
-/// The kernel's `EPERM` says nothing of why.
+/// Adds a hint to a refusal, because the kernel's `EPERM` does not say why.
 fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
     if is_forbidden(&error) {
         return Failure::hinted(

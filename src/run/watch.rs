@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The governor at work: looks once a second, takes out who has to go, says so.
+//! Runs the governor once a second, and reports the functions that it detached from.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -17,18 +17,19 @@ use crate::render::Detached;
 use crate::select::TracedFunction;
 use crate::spec::FuncId;
 
-/// Attaching and detaching take long on old kernels; meanwhile we are alive, too.
+/// How long the programs run on without a sign of life while we attach or detach, which takes long
+/// on old kernels.
 pub(crate) const BUSY: Duration = Duration::from_secs(600);
 
-/// The governor of a run, and when it looked last.
+/// The governor of a run, and the time of its last evaluation.
 pub(crate) struct Watch<'a> {
     governor: Governor,
     limits: Limits,
     functions: &'a [TracedFunction],
     looked: Instant,
-    /// What the last look found, until it is acted upon.
+    /// The result of the last evaluation, until the functions are detached.
     verdicts: Vec<DetachVerdict>,
-    /// What was acted upon: a run may end between a verdict and the detaching.
+    /// The functions that were detached. A run may end between a verdict and its detaching.
     done: Vec<DetachVerdict>,
 }
 
@@ -44,10 +45,11 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Looks at what was called how often, if it is time to: whether something has to go.
+    /// Evaluates the call counters once per [`PERIOD`]. Returns true if there are functions to
+    /// detach from.
     ///
     /// # Errors
-    /// When the counters cannot be read.
+    /// Fails if the counters cannot be read.
     pub(crate) fn has_to_act(&mut self, tracer: &Tracer<'_>) -> Result<bool> {
         let elapsed = self.looked.elapsed();
         if self.governor.is_on() && elapsed >= PERIOD {
@@ -61,15 +63,16 @@ impl<'a> Watch<'a> {
         self.verdicts = self.governor.look(hits, elapsed);
     }
 
-    /// The functions that have to go now.
+    /// Returns the functions to detach from now.
     pub(crate) fn to_detach(&self) -> BTreeSet<FuncId> {
         self.verdicts.iter().map(|verdict| verdict.func).collect()
     }
 
-    /// Takes note that they are gone, and says so; `attached` is what became of the others.
+    /// Records that the chosen functions are detached, and reports it. `attached` is what became of
+    /// the functions that had to be attached again.
     ///
     /// # Errors
-    /// When no entry function is left.
+    /// Fails if no entry function is left.
     pub(crate) fn have_gone(
         &mut self,
         attached: &Attached,
@@ -132,7 +135,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Functions that were taken out, for the summary.
+    /// Returns the functions that were detached, for the summary.
     pub(crate) fn detached(&self) -> Vec<Detached> {
         let detached = self.done.iter().filter_map(|verdict| {
             let function = self.functions.get(verdict.func.index())?;
