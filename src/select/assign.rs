@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Which function goes to which back end, and why: decided here, carried out by `bpf::attach`.
+//! Decides which back end takes which function, and why. `bpf::attach` carries the decision out.
 //!
-//! Each function has a list of back ends to try in turn. The first is the cheapest of the run that
-//! can take it and that sees its calls; the rest are for what the kernel refuses after all.
+//! Each function has a list of back ends to try in order. The first is the cheapest one of the run
+//! that can take it and that sees its calls. The others are tried if the kernel refuses it.
 
 use std::fmt;
 
@@ -10,68 +10,70 @@ use super::blind::blind_region;
 use super::types::TracedFunction;
 use crate::spec::BackendKind;
 
-/// Up to so many functions, trampolines are worth their slow detaching where functions are attached
-/// one by one: a call costs a third of a kprobe's. Measured on 6.1, a function: fentry and fexit 20
-/// ms to attach and 126 ms to detach, kprobes 13 and (closed from many threads) 36.
+/// Up to this many functions, trampolines are used if functions are attached one by one: detaching
+/// is slow, but a call costs a third of a kprobe's. Measured per function on 6.1: fentry and fexit
+/// take 20 ms to attach and 126 ms to detach, kprobes 13 and (closed from many threads) 36 ms.
 const FEW: usize = 16;
 
-/// Up to so many functions go to `tracing-multi` where that is offered; of more, those that need
-/// it. Measured on 7.3: it attaches 1,000 functions in 93 ms, `kprobe-session` in 16.
+/// Up to this many functions go to `tracing-multi` if the kernel offers it; if there are more, only
+/// those that need it do. Measured on 7.3: it attaches 1,000 functions in 93 ms, `kprobe-session`
+/// in 16 ms.
 const MANY_AT_ONCE: usize = 3000;
 
-/// The back ends of a run.
+/// The back ends that a run may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BackendPolicy {
-    /// The best that the kernel offers for each function.
+    /// The best back end that the kernel offers for each function.
     Auto(Offered),
-    /// This one only.
+    /// This back end only.
     Only(BackendKind),
 }
 
-/// What the kernel offers.
+/// What the kernel offers for attaching.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offered {
-    /// Its back ends.
+    /// The available back ends, in any order.
     pub backends: Vec<BackendKind>,
-    /// Whether single kprobes can share programs: they can where there are cookies, since 5.15
-    /// (7adfc6c9b315). Otherwise each needs copies of its own, and to load those takes as long as
-    /// everything else.
+    /// Whether single kprobes can share programs. This needs cookies, since 5.15 (7adfc6c9b315).
+    /// Without them each kprobe needs its own copies of the programs, and loading those takes as
+    /// long as everything else.
     pub shared_kprobes: bool,
-    /// Whether programs of trampolines can be preempted, and calls of other tasks are missed then.
+    /// Whether programs of trampolines can be preempted. Calls of other tasks are missed while they
+    /// are.
     pub preempts_programs: bool,
 }
 
-/// What is to be done about one function.
+/// How to attach to one function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assigned {
     /// Back ends to try, in this order; never empty.
     pub backends: Vec<BackendKind>,
-    /// Why the first of them.
+    /// Why the first back end was chosen.
     pub why: Why,
 }
 
-/// Why a function has its back end.
+/// The reason for a function's back end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Why {
-    /// It was asked for.
+    /// The user asked for it.
     Asked,
-    /// It is the best for so many functions.
+    /// It is the best for this number of functions.
     Best,
-    /// Its programs are not preempted.
+    /// Its programs cannot be preempted.
     NotPreempted,
-    /// Few functions are attached one by one.
+    /// Functions are attached one by one, and there are few.
     Few,
-    /// Many functions are attached one by one.
+    /// Functions are attached one by one, and there are many.
     Many,
-    /// Programs of kprobes are not run there.
+    /// Kprobe programs do not run in the region with this name.
     Blind(&'static str),
-    /// Better ones attach by type, and this symbol has none or one they cannot take.
+    /// Better back ends attach by type, and the symbol has no type or one that they cannot take.
     NoTrampoline,
-    /// Its module is not loaded yet.
+    /// The function's module is not loaded yet.
     Absent,
 }
 
-/// As the end of "… functions by BACKEND: ".
+/// Writes the end of "… functions by BACKEND: ".
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -90,7 +92,7 @@ impl fmt::Display for Why {
 }
 
 impl Offered {
-    /// The best of them for so many functions.
+    /// Returns the best back end for this number of functions; `None` if none is offered.
     #[must_use]
     pub fn best(&self, n_functions: usize) -> Option<BackendKind> {
         BackendPolicy::Auto(self.clone())
@@ -101,7 +103,7 @@ impl Offered {
 }
 
 impl BackendPolicy {
-    /// The back ends in the order of their merit for so many functions.
+    /// Returns the back ends for this number of functions, best first.
     #[must_use]
     pub fn order(&self, n_functions: usize) -> Vec<BackendKind> {
         let offered = match self {
@@ -132,7 +134,7 @@ impl BackendPolicy {
         order
     }
 
-    /// Whether there were better back ends if their programs were not preempted.
+    /// Returns true if better back ends are offered, but their programs can be preempted.
     fn avoids_preemption(&self) -> bool {
         let trampolines = [BackendKind::TracingMulti, BackendKind::FentryMulti];
         match self {
@@ -146,7 +148,7 @@ impl BackendPolicy {
         }
     }
 
-    /// Whether the run can take functions that have no prototype.
+    /// Returns true if a back end of the run can take functions without a prototype.
     #[must_use]
     pub fn takes_any_symbol(&self) -> bool {
         self.order(0)
@@ -155,7 +157,7 @@ impl BackendPolicy {
     }
 }
 
-/// Assigns each of `functions`, in their order.
+/// Assigns back ends to each of `functions`, in the same order.
 #[must_use]
 pub fn assign(functions: &[TracedFunction], policy: &BackendPolicy) -> Vec<Assigned> {
     let order = policy.order(functions.len());
@@ -207,13 +209,13 @@ fn assign_one(
         },
     };
     if backends.is_empty() {
-        // A back end that was asked for: the kernel says what it minds.
+        // The user asked for this back end, so it is tried and the kernel reports the error.
         backends.extend(first);
     }
     Assigned { backends, why }
 }
 
-/// How many functions go to each back end for which reason, the most first.
+/// Counts the functions per back end and reason, most frequent first.
 #[must_use]
 pub fn counts(assigned: &[Assigned]) -> Vec<(BackendKind, Why, usize)> {
     let mut counts: Vec<(BackendKind, Why, usize)> = Vec::new();
@@ -259,7 +261,7 @@ mod tests {
         }
     }
 
-    /// As a kernel of 7.3, 6.12, 6.1.
+    /// The policy of a 7.3 kernel; `with_fprobe` is that of 6.12, `without_fprobe` that of 6.1.
     fn newest() -> BackendPolicy {
         auto(&[TracingMulti, KprobeSession, KprobeMulti, Trampoline, Kprobe])
     }

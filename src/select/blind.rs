@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Whether a function runs where kprobe programs are blind.
+//! Determines whether a function runs where kprobe programs do not run.
 
 use std::sync::LazyLock;
 
 use crate::knowledge::blind::REGIONS;
 use crate::spec::NameGlob;
 
-/// A region with its globs ready to match.
+/// A region with its parsed globs.
 struct Compiled {
     name: &'static str,
     functions: Vec<NameGlob>,
@@ -28,7 +28,8 @@ static COMPILED: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The blind region that a function runs in; `None` where kprobe programs see it.
+/// Returns the name of the blind region that a function runs in; `None` if kprobe programs run
+/// there.
 pub(super) fn blind_region(name: &str) -> Option<&'static str> {
     let any = |globs: &[NameGlob]| globs.iter().any(|glob| glob.matches(name));
     COMPILED

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The functions that the globs ask for, one for each address, and whether ftrace knows them.
+//! Finds the functions that the globs ask for, one per address, and whether ftrace can trace them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -13,8 +13,8 @@ use crate::kernel::kcore::Kcore;
 use crate::kernel::traceable::PatchSite;
 use crate::spec::{Addr, FunctionName};
 
-/// How far behind a function's start ftrace patches it at most: `endbr64` on x86-64, `bti` and
-/// the pre-padding of newer compilers on arm64.
+/// Maximum distance in bytes between a function's start and its patch site: `endbr64` on x86-64,
+/// `bti` and the pre-padding of newer compilers on arm64.
 const MAX_PATCH_OFFSET: u64 = 16;
 
 /// A function that a glob asks for.
@@ -22,17 +22,18 @@ pub(super) struct Candidate<'a> {
     pub(super) symbol: Symbol<'a>,
     /// Other names of the same address.
     pub(super) aliases: Vec<&'a str>,
-    /// The entry globs that match.
+    /// Indexes of the entry globs that match, ascending.
     pub(super) entry: Vec<u16>,
-    /// The allow globs that match.
+    /// Indexes of the allow globs that match, ascending.
     pub(super) allow: Vec<u16>,
-    /// The deny globs that match.
+    /// Indexes of the deny globs that match, ascending.
     pub(super) deny: Vec<u16>,
-    /// How many functions of the same module share the name, this one included.
+    /// Number of functions of the same module with this name, including this one.
     pub(super) namesakes: usize,
 }
 
-/// The modules that have functions the globs ask for: whose BTF a selection needs.
+/// Returns the modules that contain functions the globs ask for. A selection needs the BTF of these
+/// modules.
 #[must_use]
 pub fn matching_modules(globs: &Globs, kallsyms: &Kallsyms) -> BTreeSet<String> {
     [&globs.entry, &globs.allow]
@@ -42,10 +43,10 @@ pub fn matching_modules(globs: &Globs, kallsyms: &Kallsyms) -> BTreeSet<String> 
         .collect()
 }
 
-/// What the globs ask for, in ascending order of address.
+/// Returns the functions that the globs ask for, in ascending order of address.
 ///
-/// Several names of one address are one function: asked for or denied by any of them, and called
-/// by the first that is asked for.
+/// Several names of one address are one function. It is selected or denied if any of its names is,
+/// and it gets the first name that is asked for.
 pub(super) fn candidates<'a>(globs: &Globs, kallsyms: &'a Kallsyms) -> Vec<Candidate<'a>> {
     let entry = matching(&globs.entry, kallsyms);
     let allow = matching(&globs.allow, kallsyms);
@@ -64,7 +65,7 @@ pub(super) fn candidates<'a>(globs: &Globs, kallsyms: &'a Kallsyms) -> Vec<Candi
             .last()
             .is_some_and(|last| last.symbol.addr == symbol.addr)
         {
-            continue; // a second name that is asked for
+            continue; // another name of the same address
         }
         let all = kallsyms.namesakes_of_address(index);
         let here: Vec<Symbol<'a>> = all
@@ -96,7 +97,7 @@ pub(super) fn candidates<'a>(globs: &Globs, kallsyms: &'a Kallsyms) -> Vec<Candi
     found
 }
 
-/// The globs that match one of the symbols at `indices`.
+/// Returns the globs that match one of the symbols at `indices`.
 fn globs_of(matching: &[(usize, u16)], indices: &Range<usize>) -> Vec<u16> {
     let first = matching.partition_point(|&(index, _)| index < indices.start);
     matching[first..]
@@ -112,7 +113,8 @@ fn unique(mut globs: Vec<u16>) -> Vec<u16> {
     globs
 }
 
-/// A name matches the globs wherever it occurs, so all namesakes are candidates.
+/// Counts the candidates that share a name. A glob matches all functions of a name, so all of them
+/// are candidates.
 fn count_namesakes(candidates: &mut [Candidate<'_>]) {
     let mut counts: HashMap<(&str, Option<&str>), usize> = HashMap::new();
     for candidate in candidates.iter() {
@@ -131,30 +133,30 @@ fn count_namesakes(candidates: &mut [Candidate<'_>]) {
 pub(super) enum Tracing {
     Possible,
     Impossible,
-    /// Some of its namesakes can be traced, and the list does not say which.
+    /// Some of the functions with this name can be traced, but the list does not say which.
     Unclear,
 }
 
-/// ftrace's list, ready to be asked.
+/// Looks up whether ftrace can trace a function.
 pub(super) struct TraceIndex<'a> {
     known: TraceableSet<'a>,
     absent: &'a [AbsentModule],
 }
 
-/// Where what is loaded is looked up.
+/// The source of this knowledge for functions that are loaded.
 enum TraceableSet<'a> {
-    /// The list was not read: the kernel says no when attaching.
+    /// The list was not read; the kernel refuses when attaching.
     Unknown,
-    /// Patch sites, ascending.
+    /// Addresses of the patch sites, ascending.
     Sites(Vec<Addr>),
-    /// How many functions of each name and module are traceable.
+    /// Number of traceable functions per name and module.
     Names(HashMap<(&'a str, Option<&'a str>), usize>),
-    /// The kernel's text: where compilers and ftrace left their marks.
+    /// The kernel's text, which shows the marks of compilers and ftrace.
     Text {
         kcore: &'a Kcore,
         kallsyms: &'a Kallsyms,
-        /// Where the kernel's own text ends. Behind it lie start-up code, which is freed, and data,
-        /// which newer kernels' symbols call text in parts, and which may look like a call.
+        /// End of the kernel's own text. After it come init code, which is freed, and data, which
+        /// may look like a call; newer kernels' symbols declare parts of that data as text.
         end: Option<Addr>,
     },
 }
@@ -172,7 +174,8 @@ impl<'a> TraceIndex<'a> {
         if !addr.is_stand_in() {
             return self.known.tracing(candidate);
         }
-        // It is attached to by name, and the kernel takes none that several functions have.
+        // Such a function is attached to by name, and the kernel refuses a name that several
+        // functions have.
         if candidate.namesakes > 1 {
             return Tracing::Unclear;
         }
@@ -258,13 +261,14 @@ fn text_tracing(kcore: &Kcore, kallsyms: &Kallsyms, addr: Addr) -> Tracing {
     let is_possible = match PatchSite::find(addr, &bytes) {
         None => false,
         Some(PatchSite::Nop | PatchSite::Changing) => true,
-        // A call that the function begins with on its own account goes to a function of the
-        // kernel; ftrace's go to ftrace's, or to code that was made for this function.
+        // A call of the function's own code goes to a kernel function. ftrace's calls go to one of
+        // its own functions, or to code that was generated for this function.
         Some(PatchSite::Call(target)) => match kallsyms.resolve(target) {
             Some((callee, _)) => callee.name.starts_with("ftrace_") || callee.module.is_some(),
             None => true,
         },
-        // A function that is a jump to another one goes to a symbol, and not to one of BPF's.
+        // A function that consists of a jump to another function jumps to a symbol, but not to a
+        // BPF program or trampoline.
         Some(PatchSite::Jump(target)) => match kallsyms.resolve(target) {
             Some((callee, _)) => callee.module == Some("bpf"),
             None => true,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What is never traced, whatever the globs say, and why: as data.
+//! Looks up functions that are never traced, whatever the globs say, and the reason.
 
 use std::sync::LazyLock;
 
@@ -10,13 +10,13 @@ static COMPILED: LazyLock<Vec<(NameGlob, &'static str)>> = LazyLock::new(|| {
     let globs = DENIED
         .iter()
         .flat_map(|&(globs, why)| globs.iter().map(move |glob| (glob, why)));
-    // A test parses each of them.
+    // Invalid globs are skipped; a test parses each of them.
     globs
         .filter_map(|(glob, why)| Some((NameGlob::function(glob).ok()?, why)))
         .collect()
 });
 
-/// Why the function `name` is never traced; `None` where nothing speaks against it.
+/// Returns the reason why the function `name` is never traced; `None` if it may be traced.
 pub(super) fn built_in(name: &str) -> Option<&'static str> {
     COMPILED
         .iter()
@@ -24,7 +24,7 @@ pub(super) fn built_in(name: &str) -> Option<&'static str> {
         .map(|&(_, why)| why)
 }
 
-/// Whether the function `name` never returns.
+/// Returns true if the function `name` is known to never return.
 pub(super) fn never_returns(name: &str) -> bool {
     NO_RETURN.binary_search(&name).is_ok()
 }

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Many globs against many names: which globs of a run does each name match?
+//! Matches many globs against many names: which globs does each name match?
 //!
-//! A run has up to some hundred globs and a kernel 70,000 functions. A few globs are looked for in
-//! the text of all names. Of many, three letters each are looked for, those of all globs at once,
-//! and only globs whose letters are in a name are tried on it. For the others, and for names that
-//! are asked one by one, most globs are passed over without a look: they are kept by the byte that
-//! a matching name begins or ends with.
+//! A run has up to a few hundred globs and a kernel has 70,000 functions. A few globs are searched
+//! for in the text of all names. For many globs, each one is represented by three characters. All
+//! of these trigrams are searched for at once, and only globs whose trigram occurs in a name are
+//! matched against it. The other globs, and names that are looked up one by one, use an index by
+//! the first or last byte of a matching name, which skips most globs.
 
 use crate::config::GlobUse;
 use crate::kernel::kallsyms::{FoundPart, Kallsyms, Symbol};
 use crate::spec::{FunctionName, GlobKind, GlobSpec};
 
-/// The functions that each glob matches: place in [`Kallsyms`] and number of the glob, ascending.
+/// Returns the functions that each glob matches, as index in [`Kallsyms`] and number of the glob,
+/// ascending.
 pub(super) fn matching(globs: &[GlobUse], kallsyms: &Kallsyms) -> Vec<(usize, u16)> {
     let mut found = few_in_text(globs, kallsyms, false)
         .unwrap_or_else(|| matching_of(globs, kallsyms, kallsyms.function_names()));
@@ -20,7 +21,7 @@ pub(super) fn matching(globs: &[GlobUse], kallsyms: &Kallsyms) -> Vec<(usize, u1
     found
 }
 
-/// The same for functions of modules only.
+/// Does the same as [`matching`], for functions of modules only.
 pub(super) fn matching_in_modules(globs: &[GlobUse], kallsyms: &Kallsyms) -> Vec<(usize, u16)> {
     let mut found = few_in_text(globs, kallsyms, true)
         .unwrap_or_else(|| matching_of(globs, kallsyms, kallsyms.module_function_names()));
@@ -30,7 +31,7 @@ pub(super) fn matching_in_modules(globs: &[GlobUse], kallsyms: &Kallsyms) -> Vec
     found
 }
 
-/// The functions that source globs mean, which know them by address.
+/// Returns the functions of source globs, which contain the functions' addresses.
 fn by_source<'a>(
     globs: &'a [GlobUse],
     kallsyms: &'a Kallsyms,
@@ -39,15 +40,15 @@ fn by_source<'a>(
         let functions = glob.functions.iter();
         functions.filter_map(move |addr| Some((kallsyms.starts_at(*addr)?, number)))
     });
-    // The unlikely part of a function is listed with it.
+    // A source file also lists the cold parts of its functions.
     all.filter(|(index, _)| {
         let symbol = kallsyms.symbol(*index);
         is_function(&symbol) && !symbol.name.contains(".cold")
     })
 }
 
-/// The functions that a few globs match; `None` where there are more, or such that have no letters
-/// to look for.
+/// Returns the functions that a few globs match. Returns `None` if there are too many globs, or if
+/// one has no literal part to search for.
 fn few_in_text(
     globs: &[GlobUse],
     kallsyms: &Kallsyms,
@@ -120,8 +121,9 @@ fn matching_of<'k>(
     found
 }
 
-/// Three letters that every name has that the glob matches: not around an underscore if there
-/// are others, for those stand in nearly every name.
+/// Returns three characters that occur in every name that the glob matches; `None` if there are
+/// none. Trigrams without underscores are preferred, because underscores occur in nearly every
+/// name.
 fn three_letters(glob: &GlobSpec) -> Option<u32> {
     let GlobKind::Function { name, .. } = glob.kind() else {
         return None;
@@ -135,15 +137,16 @@ fn three_letters(glob: &GlobSpec) -> Option<u32> {
     )
 }
 
-/// To search for so many globs takes as long as a look at every name.
+/// Maximum number of globs to search for in the text. Searching for more takes as long as matching
+/// every name.
 const FEW: usize = 24;
 
-/// Bits of the filter in front of the letters.
+/// Size of the Bloom filter in front of the trigrams, as a power of two in bits.
 const FILTER_BITS: u32 = 16;
 
-/// The letters of many globs, looked for at once.
+/// The trigrams of many globs, searched for at once.
 struct Letters<'a> {
-    /// In the order of their letters.
+    /// Trigram, number and glob, in ascending order of trigram.
     globs: Vec<(u32, u16, &'a GlobSpec)>,
     filter: Vec<u64>,
 }
@@ -164,7 +167,7 @@ impl<'a> Letters<'a> {
         self.globs.push((three, number, glob));
     }
 
-    /// Adds the places of the globs whose letters stand in `name`; a place may come twice.
+    /// Adds the indexes of the globs whose trigram occurs in `name`. An index may be added twice.
     fn find(&self, name: &str, places: &mut Vec<usize>) {
         let mut three = 0;
         for &byte in name.as_bytes() {
@@ -185,8 +188,9 @@ impl<'a> Letters<'a> {
     }
 }
 
-/// Whether a symbol is a function of the kernel or of a module. Not what no one calls so: padding
-/// before functions, static call trampolines, BPF programs, ftrace's and kprobes' own code pages.
+/// Returns true if a symbol is a function of the kernel or of a module. Excluded are symbols that
+/// no code calls by this name: padding before functions, static call trampolines, BPF programs, and
+/// the code pages of ftrace and kprobes.
 pub(super) fn is_function(symbol: &Symbol<'_>) -> bool {
     let name = symbol.name;
     let module = symbol.module.unwrap_or_default();
@@ -198,9 +202,9 @@ pub(super) fn is_function(symbol: &Symbol<'_>) -> bool {
         && !module.starts_with("__builtin__")
 }
 
-/// The globs of one role, ready to match.
+/// Globs of one role, indexed by the first or last byte of matching names.
 pub(super) struct GlobIndex<'a> {
-    /// In the order they were added, with the number that each is known by.
+    /// The globs in the order of their addition, each with its number.
     globs: Vec<(u16, &'a GlobSpec)>,
     by_first: Vec<Vec<u16>>,
     by_last: Vec<Vec<u16>>,
@@ -238,7 +242,7 @@ impl<'a> GlobIndex<'a> {
         self.globs.is_empty()
     }
 
-    /// The numbers of the globs that match, in no particular order.
+    /// Returns the numbers of the globs that match, in no particular order.
     pub(super) fn matches<'b>(
         &'b self,
         function: FunctionName<'b>,

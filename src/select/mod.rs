@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Globs × kernel facts → the functions to trace, and every function left out with its reason.
+//! Selects the functions to trace from globs and kernel facts. Each function that is left out gets
+//! a reason.
 //!
-//! Pure: nothing is read here. Symbols decide what there is, ftrace's list what can be traced,
-//! BTF how results are judged and what trampolines can take.
+//! This module does no I/O. The symbols determine which functions exist, ftrace's list which can be
+//! traced, and BTF how results are judged and what trampolines can take.
 
 mod assign;
 mod blind;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Why a function that was asked for is not traced.
+//! The reasons why a function that a glob asked for is not traced.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,48 +10,48 @@ use crate::spec::Addr;
 /// A function that a glob asked for and that is not traced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Its name.
+    /// Name of its symbol.
     pub name: String,
-    /// Its module; `None` for the kernel itself.
+    /// Name of its module; `None` for the kernel image.
     pub module: Option<String>,
-    /// The symbol's address in the running kernel.
+    /// Address of its symbol in the running kernel.
     pub addr: Addr,
-    /// Why.
+    /// Why it is not traced.
     pub reason: Reason,
 }
 
-/// Why a function is not traced.
+/// The reason why a function is not traced.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
     /// A `-d` glob, a line of a file or a use case denies it.
     Denied {
-        /// The glob, with its origin.
+        /// The glob and its origin, as text.
         glob: Arc<str>,
     },
-    /// Tracing it is never safe or never of use.
+    /// Tracing it is unsafe or useless on every kernel.
     BuiltIn {
-        /// Why, as a sentence about it.
+        /// The reason, as the end of "never traced: …".
         why: &'static str,
     },
-    /// `.cold`: the unlikely part of a function, entered by a jump.
+    /// The cold part of a function (`.cold`), which is entered by a jump.
     ColdPart,
     /// It never returns, so it can neither fail nor end a session.
     NoReturn,
-    /// ftrace does not know it.
+    /// ftrace cannot trace it.
     NotTraceable,
-    /// Several functions share the name, and the kernel does not tell which of them it can trace.
+    /// Several functions share the name, and the kernel does not say which of them it can trace.
     Ambiguous,
     /// No back end of this kernel can take it.
     NoBackend {
-        /// Why trampolines cannot.
+        /// Why trampolines cannot take it.
         obstacle: TrampolineObstacle,
     },
-    /// No entry function calls it directly, not even through others, or it cannot fail, and
-    /// attaching costs much here.
+    /// No entry function reaches it through direct calls, or it cannot fail, and attaching is slow
+    /// on this kernel.
     NotReached,
 }
 
-/// As the end of "not traced: …".
+/// Writes the end of "not traced: …".
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

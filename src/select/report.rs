@@ -1,39 +1,40 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What became of each glob, and the words for a glob that came to nothing.
+//! Reports what each glob matched, and explains why a glob traces nothing.
 
 use super::reason::Reason;
 use crate::config::{GlobOrigin, GlobUse, Role};
 
-/// What became of one glob.
+/// The result of one glob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GlobReport {
-    /// What it was for.
+    /// Whether it selects entry functions, selects inner functions, or denies functions.
     pub role: Role,
-    /// The glob, with its origin.
+    /// The glob and its origin.
     pub glob: GlobUse,
-    /// Functions of the kernel and its modules whose names match.
+    /// Number of functions of the kernel and its modules whose names match.
     pub in_kallsyms: usize,
-    /// Of these (or, where there are none, of all that BTF has), those that BTF describes.
+    /// Number of these that BTF describes; if no name matches, number of matching functions in BTF.
     pub in_btf: usize,
-    /// Of these and not denied, those that ftrace can trace.
+    /// Number of matching functions that are not denied and that ftrace can trace.
     pub attachable: usize,
-    /// Of these, those that are traced.
+    /// Number of matching functions that are traced.
     pub selected: usize,
-    /// Of those that match, how many are left out, by reason, the most frequent first.
+    /// Number of matching functions that are left out, by reason, most frequent first.
     pub left_out: Vec<(Reason, usize)>,
-    /// Where nothing matches: names that resemble the glob.
+    /// Names similar to the glob, if it matches nothing.
     pub nearest: Vec<String>,
 }
 
 impl GlobReport {
-    /// Whether the user wrote this glob, so that its coming to nothing is worth a warning; the
-    /// globs of a use case are for several kernels, and some match on none but theirs.
+    /// Returns true if the user wrote this glob, so that a warning is due if it matches nothing.
+    /// The globs of a use case cover several kernels, and some match on one of them only.
     #[must_use]
     pub fn is_users(&self) -> bool {
         !matches!(self.glob.origin, GlobOrigin::Case { .. })
     }
 
-    /// Why this glob traces nothing; `None` where it does (for a deny glob: where it matches).
+    /// Returns why this glob traces nothing; `None` if it traces a function (a deny glob: if it
+    /// matches one).
     #[must_use]
     pub fn why_nothing(&self) -> Option<String> {
         let came_to = if self.role == Role::Deny {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The selection itself: each candidate becomes a traced function or is left out with a reason.
+//! The selection: each candidate becomes a traced function or is left out with a reason.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ use crate::spec::{FuncId, GlobKind, nearest};
 /// What the back ends of a run can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Whether there is a back end that needs no prototype (kprobe.multi and the like).
+    /// Whether a back end needs no prototype (kprobe.multi and the like).
     pub kprobe_like: bool,
-    /// The rules of trampolines (fentry, fexit and the like), where there are any.
+    /// The restrictions of trampolines (fentry, fexit and the like); `None` if there are none.
     pub trampolines: Option<TrampolineRules>,
 }
 
-/// Chooses the functions to trace.
+/// Selects the functions to trace.
 #[must_use]
 pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -> Selection {
     let candidates = candidates(globs, &facts.kallsyms);
@@ -84,7 +84,8 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
 }
 
 fn entry_point(symbol: &Symbol<'_>) -> EntryPoint {
-    // A driver's probe function fails, and the module is loaded nevertheless.
+    // The module is loaded even if the driver's probe function fails, so its failure counts like
+    // that of a request.
     if REQUESTS.contains(&symbol.name) || symbol.addr.is_stand_in() {
         EntryPoint::Request
     } else {
@@ -92,11 +93,11 @@ fn entry_point(symbol: &Symbol<'_>) -> EntryPoint {
     }
 }
 
-/// What becomes of a candidate.
+/// The decision about a candidate.
 struct CandidateVerdict {
-    /// Why it is not traced; `None` where it is.
+    /// Why it is not traced; `None` if it is.
     reason: Option<Reason>,
-    /// What spoke against it, and the user forces it.
+    /// The reason against it that the user overrode.
     overridden: Option<Reason>,
     traceable: bool,
     typed: Typed,
@@ -116,7 +117,7 @@ fn judge<'a>(
         .first()
         .and_then(|&glob| denied_by.get(usize::from(glob)));
     if let Some(glob) = denied {
-        // Most of what wide globs ask for is denied again: not worth a look at the text.
+        // Wide globs match many functions that are denied again, so reading their text is skipped.
         return CandidateVerdict {
             reason: Some(Reason::Denied {
                 glob: Arc::clone(glob),
@@ -152,7 +153,7 @@ fn judge<'a>(
     }
 }
 
-/// Whether the user named this very function and insists.
+/// Returns true if `--force` is on and a glob is exactly the name of this function.
 fn is_forced(globs: &Globs, candidate: &Candidate<'_>) -> bool {
     let named = |of: &[GlobUse], by: &[u16]| {
         let mut by = by.iter().filter_map(|&glob| of.get(usize::from(glob)));
@@ -161,7 +162,7 @@ fn is_forced(globs: &Globs, candidate: &Candidate<'_>) -> bool {
     globs.force && (named(&globs.entry, &candidate.entry) || named(&globs.allow, &candidate.allow))
 }
 
-/// Takes back what is our own advice; what the kernel cannot do stays.
+/// Overrides our own advice. What the kernel cannot do is not overridden.
 fn force(verdict: &mut CandidateVerdict, capabilities: &Capabilities) {
     let is_advice = matches!(
         verdict.reason,
@@ -183,7 +184,7 @@ fn force(verdict: &mut CandidateVerdict, capabilities: &Capabilities) {
     };
 }
 
-/// The unlikely part of a function: `f.cold`, `f.cold.3`, `f.isra.0.cold`.
+/// Returns true if `name` is the cold part of a function: `f.cold`, `f.cold.3`, `f.isra.0.cold`.
 fn is_cold_part(name: &str) -> bool {
     name.split('.').skip(1).any(|suffix| suffix == "cold")
 }
@@ -244,7 +245,7 @@ fn report(role: Role, glob: &GlobUse, verdicts: &[&CandidateVerdict]) -> GlobRep
     }
 }
 
-/// Looks for what a glob that matches no symbol may have meant.
+/// Finds what a glob that matches no symbol may have meant: matches in BTF and similar names.
 fn explain(report: &mut GlobReport, types: &Types<'_>, facts: &KernelFacts) {
     let spec = &report.glob.spec;
     report.in_btf = types

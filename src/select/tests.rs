@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A kernel of a dozen functions, and what globs select from it.
+//! Tests of the selection with a kernel of a dozen functions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -298,7 +298,7 @@ fn twins_of_which_one_is_traceable_are_told_apart_by_address_only() {
     assert_eq!(names(&selection), [""; 0]);
     assert_eq!(reason(&selection, "vfs_twin"), Reason::Ambiguous);
 
-    // The site lies 4 bytes behind the start: `endbr64` comes first.
+    // The patch site is 4 bytes after the start, because `endbr64` comes first.
     let selection = select(&twins, &facts(Some("ffffffff81001304 vfs_twin\n")), &ALL);
     assert_eq!(selection.functions.len(), 1);
     assert_eq!(selection.functions[0].addr.0, 0xffff_ffff_8100_1300);
@@ -408,7 +408,7 @@ fn force_overrides_our_advice_for_functions_that_are_named() {
     };
     assert_eq!(selection.functions[id.index()].name, "migrate_disable");
     assert!(matches!(reason, Reason::BuiltIn { .. }));
-    // A glob is no name.
+    // A glob does not name one function, so it cannot force.
     assert_eq!(selection.left_out[0].name, "do_exit");
     assert_eq!(selection.left_out[0].reason, Reason::NoReturn);
 }

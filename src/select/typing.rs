@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What type information says about a candidate: how its result is judged, what trampolines need.
+//! Looks up candidates in BTF: how their results are judged, and what trampolines need.
 
 use std::collections::HashMap;
 
@@ -9,16 +9,16 @@ use crate::kernel::btf::{Btf, BtfFunction, NameSet, TrampolineObstacle, Trampoli
 use crate::kernel::facts::KernelFacts;
 use crate::spec::{ResultType, base_name};
 
-/// What type information says about a candidate.
+/// What BTF says about a candidate.
 pub(super) struct Typed {
     pub(super) result: ResultType,
     pub(super) prototype: Option<Prototype>,
     pub(super) in_btf: bool,
-    /// Why trampolines cannot take it; `None` where they can.
+    /// Why trampolines cannot take it; `None` if they can.
     pub(super) obstacle: Option<TrampolineObstacle>,
 }
 
-/// The functions that type information describes, by module and name.
+/// The functions in BTF, by module and name.
 pub(super) struct Types<'a> {
     kernel: Option<TypeIndex<'a>>,
     modules: HashMap<&'a str, TypeIndex<'a>>,
@@ -41,7 +41,7 @@ impl<'a> TypeIndex<'a> {
 }
 
 impl<'a> Types<'a> {
-    /// What is known of the candidates.
+    /// Indexes the names of the candidates in BTF.
     pub(super) fn new(facts: &'a KernelFacts, candidates: &[Candidate<'a>]) -> Self {
         let modules = facts.module_btf.iter();
         let names: NameSet<'_> = candidates
@@ -93,8 +93,9 @@ impl<'a> Types<'a> {
             return unknown;
         };
         let result = index.btf.result_type(function.name, function.id);
-        // A prototype is of use only where the id means this very function: neither for a
-        // clone, whose arguments the compiler may have changed, nor for one of several namesakes.
+        // A prototype is used only if the id denotes this very function. It is not used for a
+        // clone, whose arguments the compiler may have changed, nor if several functions share the
+        // name.
         let certain = exact.is_some() && function.unique && candidate.namesakes == 1;
         let shape = index.btf.shape(function.id).filter(|_| certain);
         let obstacle = match (shape, rules) {
@@ -115,7 +116,7 @@ impl<'a> Types<'a> {
         }
     }
 
-    /// All function names.
+    /// Returns the names of all functions in BTF, with their modules.
     pub(super) fn names(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + '_ {
         let names = |index: &TypeIndex<'a>| index.btf.functions().map(|(_, name)| name);
         let kernel = self
