@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Functions behind pointers: whom a culprit may have called through a table of operations
-//! (`map->ops->map_alloc_check`), by where in the table it looked and where the kernel's data has
-//! pointers to functions that are left for later.
+//! Finds the functions that a culprit may have called through a table of operations
+//! (`map->ops->map_alloc_check`). A function is a suspect if the kernel's data has a pointer to it
+//! at an offset that the culprit's code loads from, and if its attaching is deferred.
 
 use std::cell::OnceCell;
 use std::collections::HashSet;
@@ -13,17 +13,17 @@ use crate::select::{Selection, TracedFunction};
 use crate::session::Session;
 use crate::spec::{Addr, Outcome};
 
-/// More functions than this are not attached to for one failure.
+/// Maximum number of functions to attach to because of one failure.
 const MAX_SUSPECTS: usize = 32;
 
-/// Where the kernel's tables lie: from one symbol to another.
+/// Where the kernel's tables are: from one symbol to another.
 const DATA: [(&str, &str); 2] = [("__start_rodata", "__end_rodata"), ("_sdata", "_edata")];
 
-/// Read at a time, and at most.
+/// Number of bytes read at a time, and the maximum number of reads per range.
 const CHUNK: usize = 1 << 20;
 const MAX_CHUNKS: usize = 64;
 
-/// The kernel's data, looked through when the first culprit asks.
+/// The pointers in the kernel's data, which is read when the first culprit needs it.
 pub(crate) struct Behind<'a> {
     trails: &'a LiveTrails<'a>,
     text: &'a dyn Text,
@@ -48,7 +48,8 @@ impl<'a> Behind<'a> {
         }
     }
 
-    /// Functions left for later that may have made the failure of a session's culprit.
+    /// Returns the deferred functions that may have made the error of a session's culprit. Empty if
+    /// the culprit calls nothing through pointers, or if its failure is no errno.
     pub(crate) fn suspects(&self, session: &Session) -> Vec<Addr> {
         let through_pointers = session
             .trail
@@ -114,7 +115,7 @@ impl<'a> Behind<'a> {
     }
 }
 
-/// The addresses of what is left for later and can fail.
+/// Returns the addresses of the deferred functions that can fail.
 pub(crate) fn deferred(selection: &Selection) -> HashSet<Addr> {
     let functions = selection.deferred.iter();
     functions

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Debug information that is missing: fetched where the user asked for that, and where not, how
-//! to get it.
+//! Fetches missing debug information if the user asked for it; otherwise explains how to get it.
 
 use std::env;
 use std::path::PathBuf;
@@ -13,19 +12,19 @@ use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::images::{self, BuildId, KernelIdentity};
 
-/// What fetches.
+/// The debuginfod client and its options.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetching {
     download: DownloadOptions,
-    /// What `/etc` lies below.
+    /// The directory that contains `/etc`.
     root: PathBuf,
     client: Arc<OnceLock<Client>>,
-    /// Nothing can be fetched at all, which was said.
+    /// Set once nothing can be fetched at all. The reason was reported.
     is_hopeless: Arc<AtomicBool>,
 }
 
 impl Fetching {
-    /// As the options say.
+    /// Creates it from the options. No connection is made yet.
     pub(crate) fn new(download: DownloadOptions, files: &KernelFiles) -> Self {
         Self {
             download,
@@ -35,8 +34,8 @@ impl Fetching {
         }
     }
 
-    /// Brings the debug information of a build id to where it is looked for, if the user asked for
-    /// that. Says why it cannot; true: look again.
+    /// Fetches the debug information of a build id into the cache, if the user asked for it.
+    /// Returns true if it is there now. Reports errors.
     pub(crate) fn fetch(&self, id: &BuildId, diag: &Diag) -> bool {
         if !self.download.debuginfod || self.is_hopeless.load(Ordering::Relaxed) {
             return false;
@@ -65,7 +64,7 @@ impl Fetching {
         }
     }
 
-    /// Brings the debug information of loaded modules that have none here.
+    /// Fetches the debug information of loaded modules that have none on this machine.
     pub(crate) fn fetch_modules<'a>(&self, names: impl IntoIterator<Item = &'a str>, diag: &Diag) {
         if !self.download.debuginfod {
             return;
@@ -82,18 +81,18 @@ impl Fetching {
         }
     }
 
-    /// How to get debug information: of a kernel of that release, or of one that is not known.
+    /// Returns how to get debug information of a kernel of this release; `None`: an unknown one.
     pub(crate) fn remedy(&self, release: Option<&str>) -> String {
         let remedy = images::remedy(&self.root, release, self.way().as_deref());
         format!("{remedy}, or name its `vmlinux` with -k")
     }
 
-    /// How to get debug information of the running kernel.
+    /// Returns how to get debug information of the running kernel.
     pub(crate) fn remedy_of_running(&self) -> String {
         self.remedy(self.release().as_deref())
     }
 
-    /// How to get debug information of its modules.
+    /// Returns how to get debug information of the running kernel's modules.
     pub(crate) fn remedy_of_modules(&self) -> String {
         images::remedy(&self.root, self.release().as_deref(), self.way().as_deref())
     }
@@ -103,7 +102,7 @@ impl Fetching {
         Some(kernel.release)
     }
 
-    /// How it is fetched; `None` where that was tried.
+    /// Returns how to fetch it; `None` if fetching was enabled and has failed.
     fn way(&self) -> Option<String> {
         if self.download.debuginfod {
             return None;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Symbols and types of the running kernel: read before the selection, or, where that is
-//! remembered, when tracing has begun.
+//! Reads symbols and types of the running kernel: before the selection or, if the selection is
+//! cached, after tracing has started.
 
 use std::sync::Arc;
 use std::thread;
@@ -17,23 +17,23 @@ use crate::kernel::kcore::Kcore;
 use crate::kernel::symbols::SymbolReader;
 use crate::symbolize::LineSource;
 
-/// What is known of the kernel.
+/// Symbols and types of the running kernel.
 pub(crate) struct KernelSymbols {
     pub(crate) kallsyms: Arc<Kallsyms>,
     pub(crate) btf: Arc<Btf>,
     pub(crate) symbols: SymbolReader,
 }
 
-/// Symbols and types as they were read.
+/// Symbols and types as they were just read, with the kernel's memory.
 pub(crate) struct Read {
     pub(crate) kallsyms: Kallsyms,
     pub(crate) btf: Arc<Btf>,
     pub(crate) symbols: SymbolReader,
-    /// The kernel's memory, where it can be read.
+    /// The kernel's memory; `None` if it cannot be read.
     pub(crate) text: Option<Arc<Kcore>>,
 }
 
-/// Reads symbols and types side by side.
+/// Reads symbols and types in parallel.
 pub(crate) fn read(files: &KernelFiles, diag: &Diag) -> Result<Read> {
     let kcore = files.kcore().map(Arc::new);
     let text = kcore.as_ref().ok().map(Arc::clone);
@@ -69,7 +69,7 @@ pub(crate) fn read(files: &KernelFiles, diag: &Diag) -> Result<Read> {
 }
 
 impl KernelSymbols {
-    /// Reads it.
+    /// Reads symbols and types, and discards the access to the kernel's memory.
     pub(crate) fn read(files: &KernelFiles, diag: &Diag) -> Result<Self> {
         let read = read(files, diag)?;
         Ok(Self {
@@ -86,8 +86,8 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
         .unwrap_or_else(|_| Err(anyhow!("a reading thread panicked")))
 }
 
-/// What is needed to show sessions. Only an image that the user names, and that may be the wrong
-/// one, is read before tracing starts.
+/// What is needed to show sessions. It is loaded after tracing has started, except for an image
+/// that the user named: that image may be the wrong one, which is an error before the start.
 pub(crate) struct DeferredSymbols {
     known: Option<KernelSymbols>,
     image: PendingImage,

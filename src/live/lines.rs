@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Which image gives source lines, opened in the background; why none does.
+//! Finds the image that gives source lines and opens it in the background, or reports why there is
+//! none.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -31,14 +32,14 @@ pub(crate) struct ImageChoice {
 }
 
 impl ImageChoice {
-    /// The image that the user named, or that of the running kernel; `cache` says whether indexes
-    /// are used and made, `fetching` what is done where debug information is missing.
+    /// Chooses the image that the user named, or that of the running kernel. `cache` enables
+    /// reading and writing indexes. `fetching` handles missing debug information.
     pub(crate) fn new(named: Option<&Path>, cache: bool, fetching: Fetching) -> Self {
         let cache = user_directory().filter(|_| cache);
         Self {
             named: named.map(Path::to_owned),
             options: LineOptions {
-                // Without one the image is read.
+                // If the cache cannot be opened, the image is read without an index.
                 cache: cache.and_then(|directory| Cache::open(&directory).ok()),
                 ..LineOptions::default()
             },
@@ -46,7 +47,7 @@ impl ImageChoice {
         }
     }
 
-    /// As a traced run's settings say.
+    /// Chooses the image by the settings of a traced run. A dry run fetches nothing.
     pub(crate) fn of_run(config: &Config, files: &KernelFiles) -> Self {
         let download = match config.run.dry_run {
             true => DownloadOptions::default(),
@@ -57,25 +58,25 @@ impl ImageChoice {
             .with_memory(config.symbol_memory)
     }
 
-    /// With so many MiB of memory: a half for what was read, a half for frames that were made of
-    /// it.
+    /// Sets the memory limit in MiB: one half is for what was read from the image, the other half
+    /// for frames built from it.
     pub(crate) fn with_memory(mut self, mib: u32) -> Self {
         self.options.most_bytes = (mib as usize) << 19;
         self
     }
 
-    /// What is done where debug information is missing.
+    /// Returns how missing debug information is handled.
     pub(crate) fn fetching(&self) -> &Fetching {
         &self.fetching
     }
 
-    /// How it is read.
+    /// Returns the options for reading the image.
     pub(crate) fn options(&self) -> &LineOptions {
         &self.options
     }
 }
 
-/// An image that is being opened, if there is one, and how much of it is wanted.
+/// An image that is to be opened or is being opened, if there is one, and how much of it is needed.
 pub(crate) struct PendingImage {
     found: Option<ImageFile>,
     pending: Option<PendingLines>,
@@ -84,7 +85,7 @@ pub(crate) struct PendingImage {
     index: IndexUse,
 }
 
-/// Finds the image.
+/// Finds the image of a traced run and reports problems. It is not opened yet.
 pub(crate) fn look_for(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<PendingImage> {
     let level = match config.symbolization {
         Symbolization::NamesOnly => Level::Names,
@@ -119,7 +120,7 @@ pub(crate) fn look_for(config: &Config, files: &KernelFiles, diag: &Diag) -> Res
     Ok(image)
 }
 
-/// Finds the image and begins to open it, to say where functions are defined.
+/// Finds the image and starts to open it, to tell where functions are defined.
 pub(crate) fn of_functions(
     choice: &ImageChoice,
     files: &KernelFiles,
@@ -143,12 +144,12 @@ pub(crate) fn of_functions(
     Ok(image)
 }
 
-/// Finds the image of the running kernel, the named one or another, and fetches its debug
-/// information if it is missing and that was asked for.
+/// Finds the image of the running kernel or the named one. Fetches its debug information if it is
+/// missing and the user asked for that.
 ///
 /// # Errors
 ///
-/// When the named one is of no use.
+/// Fails if the named image is unusable.
 pub(crate) fn find(choice: &ImageChoice, files: &KernelFiles, diag: &Diag) -> Result<Found> {
     let root = files.path("");
     let kernel = KernelIdentity::read(&root)?;
@@ -182,7 +183,7 @@ fn find_or_explain(choice: &ImageChoice, files: &KernelFiles, diag: &Diag) -> Re
     })
 }
 
-/// The modules of the running kernel.
+/// Returns the source lines of the running kernel's modules. None is read yet.
 pub(crate) fn of_modules(files: &KernelFiles) -> Result<ModuleLines> {
     let root = files.path("");
     let kernel = KernelIdentity::read(&root)?;
@@ -190,8 +191,8 @@ pub(crate) fn of_modules(files: &KernelFiles) -> Result<ModuleLines> {
     Ok(ModuleLines::new(root, caches, kernel))
 }
 
-/// What was asked for and cannot be had is a warning; what was not is a note. The remedy is told
-/// once.
+/// Reports why there is no image. It is a warning if the user asked for source lines or if the
+/// image is another kernel's, else a note. The remedy is printed once.
 fn say_problems(found: &Found, config: &Config, fetching: &Fetching, diag: &Diag) {
     let asked = config.symbolization != Symbolization::Auto;
     for problem in &found.problems {
@@ -210,7 +211,8 @@ fn say_problems(found: &Found, config: &Config, fetching: &Fetching, diag: &Diag
 }
 
 impl PendingImage {
-    /// Fetches the debug information of these modules, where it is missing and that was asked for.
+    /// Fetches the debug information of the modules in the selection, if it is missing and the user
+    /// asked for that.
     pub(crate) fn fetch_modules(&self, selection: &Selection, diag: &Diag) {
         if self.level == Level::Names {
             return;
@@ -222,18 +224,18 @@ impl PendingImage {
         self.choice.fetching.fetch_modules(modules, diag);
     }
 
-    /// How many bytes of memory frames may take.
+    /// Returns the maximum memory of frames, in bytes.
     pub(crate) fn most_bytes(&self) -> usize {
         self.choice.options().most_bytes
     }
 
-    /// How much is shown.
+    /// Returns what is shown of each frame: names, lines or inlined functions.
     pub(crate) fn level(&self) -> Level {
         self.level
     }
 
-    /// Begins to open the image in the background. On a machine with one processor only
-    /// `at_last`: there it would delay what comes first, attaching.
+    /// Starts to open the image in the background. On a machine with one processor this happens
+    /// only if `at_last` is true, because it would delay attaching.
     pub(crate) fn begin(&mut self, kallsyms: &Kallsyms, at_last: bool) -> Result<()> {
         let has_room = thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
         if (at_last || has_room)
@@ -249,12 +251,13 @@ impl PendingImage {
         Ok(())
     }
 
-    /// Whether the user named it: then it is waited for before tracing begins.
+    /// Returns true if the user named the image. Tracing then starts after it is opened.
     pub(crate) fn is_named(&self) -> bool {
         self.choice.named.is_some()
     }
 
-    /// Waits for the image.
+    /// Waits until the image is open. Returns `None` if there is none; only a named image that
+    /// cannot be read is an error.
     pub(crate) fn join(&mut self, diag: &Diag) -> Result<Option<LineSource>> {
         match self.pending.take().map(PendingLines::join) {
             None => Ok(None),

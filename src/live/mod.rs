@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What is known of the running kernel while tracing: symbols, source lines, machine code, and the
-//! workloads that tasks belong to. Read when it is needed, beside the reader where it takes long.
+//! Facts about the running kernel while tracing: symbols, source lines, machine code, and the
+//! workloads of tasks. They are read on demand, and by other threads if that takes long.
 
 pub(crate) mod behind;
 pub(crate) mod fetching;

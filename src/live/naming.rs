@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The thread that finds out what control groups are called. It goes through all of them and reads
-//! the files of container runtimes, which others may make many and large, or leave on a file system
-//! that does not answer. Whoever reads sessions asks it and waits a bounded time only.
+//! The thread that resolves the names of cgroups. It walks the hierarchy and reads the files of
+//! container runtimes. Untrusted users can make these numerous and large, or place them on a file
+//! system that does not respond. So the thread that reads sessions only waits for a limited time.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -15,37 +15,38 @@ use crate::target::cgroups::{Hierarchy, Layout, unit_of};
 use crate::target::containers::{Names, Registry, container_of, running};
 use crate::target::namespaces::{Kind, of_host, of_process};
 
-/// Control groups that are remembered: more are made in a long run than there ever are at once.
+/// Maximum number of cgroups that are remembered. A long run can create more than ever exist at
+/// once.
 const MAX_KNOWN: usize = 1 << 16;
 
-/// A walk is followed by a pause of so many times its length, and of [`SHORTEST`] at least.
+/// After a walk that took *t*, the next one waits for `PAUSE` times *t*, at least [`SHORTEST`].
 const PAUSE: u32 = 4;
 const SHORTEST: Duration = Duration::from_millis(50);
 
-/// Questions that wait; more are not taken.
+/// Maximum number of pending requests; further ones are rejected.
 const MAX_ASKED: usize = 4096;
 
-/// A question, or what helps to answer one.
+/// A request to the thread.
 #[derive(Debug)]
 pub(crate) enum Ask {
-    /// A control group was made: it may be gone before anybody asks.
+    /// Stores id and path of a new cgroup, which may be removed before its name is needed.
     Made(u64, String),
-    /// What has this number.
+    /// Requests the names for an id.
     Name(u64),
-    /// Learn which there are.
+    /// Walks the hierarchy to find all cgroups.
     Walk,
 }
 
-/// An answer.
+/// An answer of the thread.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// To [`Ask::Name`].
+    /// The answer to [`Ask::Name`]; `None` if the id is unknown.
     Named(u64, Option<Box<Workload>>),
-    /// To [`Ask::Walk`].
+    /// The answer to [`Ask::Walk`].
     Walked,
 }
 
-/// What is known by number; of too many the oldest are forgotten.
+/// A map of limited size; the oldest entry is removed first.
 #[derive(Debug)]
 pub(crate) struct Recent<V> {
     known: HashMap<u64, V>,
@@ -89,19 +90,19 @@ impl<V> Default for Recent<V> {
     }
 }
 
-/// What the thread knows.
+/// The state of the thread.
 struct Namer {
     host: HostFiles,
     hierarchy: Hierarchy,
     registry: Registry,
-    /// Paths by number: of the control group, or, where programs cannot ask for that, of the mount
+    /// Path by id. The id is that of the cgroup or, if programs cannot get it, of the mount
     /// namespace.
     paths: Recent<String>,
-    /// When the last walk ended, and how long it took.
+    /// When the last walk ended, and how long it took; `None` before the first.
     walked: Option<(Instant, Duration)>,
 }
 
-/// Starts the thread; `None` where there are no control groups, or no thread.
+/// Starts the thread; `None` if it cannot be started.
 pub(crate) fn start(
     host: HostFiles,
     hierarchy: Hierarchy,
@@ -149,7 +150,7 @@ impl Namer {
             None if self.may_walk() => self.walk(Some(id))?,
             None => return None,
         };
-        // Files may have come since. It bounds by itself how often it reads.
+        // There may be new files. `refresh` limits by itself how often it reads.
         self.registry.refresh();
         Some(self.describe(&path))
     }
@@ -160,7 +161,8 @@ impl Namer {
             .is_none_or(|(ended, took)| ended.elapsed() >= pause(took))
     }
 
-    /// Learns which control groups there are; the path of the one that is looked for.
+    /// Walks the hierarchy and stores the paths of all cgroups. Returns the path of `wanted`, if it
+    /// was found.
     fn walk(&mut self, wanted: Option<u64>) -> Option<String> {
         let begun = Instant::now();
         let mut found = None;
@@ -184,7 +186,7 @@ impl Namer {
         found
     }
 
-    /// Containers that have a mount namespace of their own.
+    /// Stores the paths of containers by their mount namespaces, if these are not the host's.
     fn walk_namespaces(&mut self, wanted: Option<u64>) -> Option<String> {
         self.registry.refresh();
         let of_host = of_host(&self.host);

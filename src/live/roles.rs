@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What an address of a kernel stack is, by the name of its symbol.
+//! Classifies addresses of kernel stacks by the names of their symbols.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,17 +10,17 @@ use crate::session::AddrRole;
 use crate::spec::Addr;
 use crate::symbolize::PlaceHash;
 
-/// Addresses remembered. Stacks repeat; a run that goes past this begins anew.
+/// Maximum number of cached addresses. Stacks repeat; a full cache is cleared.
 const MOST: usize = 1 << 16;
 
-/// The roles of addresses, each worked out once.
+/// The roles of addresses, as a cache.
 #[derive(Debug, Default)]
 pub(crate) struct Roles {
     known: RefCell<HashMap<Addr, AddrRole, PlaceHash>>,
 }
 
 impl Roles {
-    /// The role of `addr`; `None` where no symbol is known there.
+    /// Returns the role of `addr`; `None` if no symbol contains it.
     pub(crate) fn role(&self, kallsyms: &Kallsyms, addr: Addr) -> Option<AddrRole> {
         let mut known = self.known.borrow_mut();
         if let Some(role) = known.get(&addr) {
@@ -35,7 +35,7 @@ impl Roles {
         Some(role)
     }
 
-    /// Has all worked out again, by other symbols.
+    /// Clears the cache. Needed when the symbols have changed.
     pub(crate) fn forget(&self) {
         self.known.borrow_mut().clear();
     }
@@ -54,7 +54,7 @@ fn role_of(name: &str) -> AddrRole {
     }
 }
 
-/// `bpf_prog_<tag>`, and not `bpf_prog_load`, which is a function of the kernel.
+/// Returns true for `bpf_prog_<tag>`, but not for `bpf_prog_load`, which is a kernel function.
 fn is_program(name: &str) -> bool {
     let tag = name
         .strip_prefix("bpf_prog_")
@@ -62,7 +62,7 @@ fn is_program(name: &str) -> bool {
     tag.is_some_and(|tag| tag.len() == 16 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The kernel cuts program names to 15 bytes.
+/// Returns true for our own BPF programs. The kernel cuts program names to 15 bytes.
 fn is_own_program(name: &str) -> bool {
     name.starts_with("bpf_prog_")
         && OWN_PROGRAMS.iter().any(|own| {
@@ -115,14 +115,14 @@ mod tests {
             role_of("bpf_prog_6deef7357e7b4530_xdp_filter"),
             AddrRole::Program
         );
-        // A function of a program, of ours as well as of others.
+        // A subprogram, of ours or of another program.
         assert_eq!(role_of("bpf_prog_90ce945de84804c5_F"), AddrRole::Program);
         assert_eq!(role_of("bpf_trampoline_6442488372"), AddrRole::Tracer);
         assert_eq!(role_of("bpf_check"), AddrRole::Code);
         assert_eq!(role_of("bpf_prog_load"), AddrRole::Code);
     }
 
-    /// Every name that `src/bpf` gives to a program is in the table.
+    /// Checks that the table contains every program name in `src/bpf`.
     #[test]
     fn all_of_our_own_programs_are_known() {
         let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bpf")];
@@ -140,7 +140,7 @@ mod tests {
                     .filter_map(|word| word.strip_prefix("c\""))
                 {
                     let name = name.split('"').next().unwrap();
-                    // These name tracepoints, and the licence.
+                    // These are names of tracepoints; names with capitals are licenses.
                     let is_program = !["sched_", "cgroup_"]
                         .iter()
                         .any(|start| name.starts_with(start));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Symbols of a kernel that changes while we look: modules are loaded, BPF programs come and go.
-//! An address that no symbol explains has them read again, but not for every such address.
+//! The symbols of a kernel that changes during the run: modules are loaded, BPF programs come and
+//! go. An address without a symbol causes them to be read again, but not more often than every
+//! [`PAUSE`].
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use crate::session::AddrRole;
 use crate::spec::Addr;
 use crate::symbolize::Symbolizer;
 
-/// Reading all symbols may take tens of milliseconds.
+/// Minimum time between two reads. Reading all symbols may take tens of milliseconds.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The symbols as they were last read.
+/// The symbols as of the last read.
 pub(crate) struct LiveSymbols<'a> {
     reader: &'a SymbolReader,
     symbolizer: &'a Symbolizer,
@@ -41,17 +42,18 @@ impl<'a> LiveSymbols<'a> {
         }
     }
 
-    /// Modules that are going to be loaded.
+    /// Returns the modules that `--on-load` expects to be loaded.
     pub(crate) fn absent_modules(&self) -> &Arc<[AbsentModule]> {
         self.reader.absent_modules()
     }
 
-    /// The symbols as they are known now.
+    /// Returns the symbols as of the last read.
     pub(crate) fn kallsyms(&self) -> Arc<Kallsyms> {
         Arc::clone(&self.kallsyms.borrow())
     }
 
-    /// What an address of a stack is.
+    /// Classifies an address of a stack. Reads the symbols again if none contains it. An address
+    /// that stays unknown counts as code.
     pub(crate) fn role(&self, addr: Addr) -> AddrRole {
         let known = self.roles.role(&self.kallsyms.borrow(), addr);
         if let Some(role) = known {

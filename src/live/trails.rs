@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the machine code says below culprits: of the running kernel, read when the first culprit
-//! is there, or of a recording. And which functions are traced, since when.
+//! Sources of trails: the machine code of the running kernel, which is read for the first culprit,
+//! or a recording. Also stores which functions are traced, and since when.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +18,7 @@ use crate::select::TracedFunction;
 use crate::session::TrailSource;
 use crate::spec::{Addr, ResultType, base_name};
 
-/// The text of the running kernel, opened when it is read.
+/// The text of the running kernel; `/proc/kcore` is opened at the first read.
 #[derive(Debug)]
 pub(crate) struct LiveText<'a> {
     files: &'a KernelFiles,
@@ -42,12 +42,12 @@ impl Text for LiveText<'_> {
     }
 }
 
-/// How the results of functions are judged, by name.
+/// Result types of functions, by name.
 pub(crate) struct ResultTypes<'a> {
     btf: &'a Arc<Btf>,
     files: &'a KernelFiles,
     kernel: OnceCell<HashMap<&'a str, BtfFunction<'a>>>,
-    /// Results of functions of a module; empty where it has no types.
+    /// Result types of the functions of each module; empty if the module has no BTF.
     modules: RefCell<BTreeMap<String, HashMap<String, ResultType>>>,
 }
 
@@ -61,7 +61,7 @@ impl<'a> ResultTypes<'a> {
         }
     }
 
-    /// Sorts the kernel's functions by name, which the first culprit would wait for.
+    /// Indexes the kernel's functions by name, so that the first culprit need not wait for it.
     pub(crate) fn prepare(&self) {
         let _ = self.kernel_functions();
     }
@@ -99,7 +99,7 @@ impl<'a> ResultTypes<'a> {
     }
 }
 
-/// Since when functions are traced, counted in records.
+/// Since when functions are traced, as a number of records.
 #[derive(Debug, Default)]
 pub(crate) struct Traced {
     since: RefCell<HashMap<Addr, u64>>,
@@ -119,7 +119,7 @@ impl Traced {
         self.since.borrow_mut().insert(addr, n_records);
     }
 
-    /// One more record has come.
+    /// Counts one more record.
     pub(crate) fn count(&self) {
         self.n_records.set(self.n_records.get() + 1);
     }
@@ -134,7 +134,7 @@ impl Traced {
     }
 }
 
-/// Trails of the running kernel.
+/// Trails from the machine code of the running kernel.
 pub(crate) struct LiveTrails<'a> {
     pub(crate) trails: Trails<'a>,
     pub(crate) traced: &'a Traced,
@@ -156,7 +156,7 @@ impl TrailSource for LiveTrails<'_> {
     }
 }
 
-/// Trails of a recording.
+/// Trails from a recording.
 pub(crate) struct RecordedTrails {
     trails: HashMap<Addr, Rc<TrailFacts>>,
     pub(crate) traced: Traced,

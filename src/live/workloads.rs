@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The numbers that come with a session → names: its cgroup's path, unit, container and pod. Asked
-//! for when there is a session to show, and kept: the process may be gone by then, and its cgroup.
+//! Resolves the ids of a session's task to names: path of its cgroup, unit, container and pod. The
+//! names are looked up when a session is shown and then cached, because the process and its cgroup
+//! may be gone later.
 //!
-//! A thread finds them (`naming`). A session waits for it a bounded time, and then is shown without
+//! A thread looks them up (`naming`). A session waits for a limited time and is then shown without
 //! names.
 
 use std::cell::{Cell, RefCell};
@@ -19,41 +20,43 @@ use crate::session::{ContainerName, TaskContext, Workload};
 use crate::target::HostFiles;
 use crate::target::cgroups::{Hierarchy, Layout};
 
-/// How long one session waits for its names.
+/// Maximum time that one session waits for its names.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// All sessions together may wait this part of the time.
+/// All sessions together may wait for one part in this many of the run time.
 const SHARE: u32 = 5;
 
-/// What of that can be saved up.
+/// Upper limit of the waiting time that accumulates.
 const SAVED: Duration = Duration::from_millis(200);
 
-/// How long the walk at the start is waited for.
+/// Maximum time to wait for the walk at the start.
 const AT_START: Duration = Duration::from_secs(2);
 
-/// A container's files may come a moment after its cgroup: they are asked for again, after twice as
-/// long each time. After [`GIVE_UP`] it stays without a name.
+/// The files of a container may appear a moment after its cgroup. Without a name it is looked up
+/// again after `AGAIN`, with the delay doubled each time. A container without a name after
+/// [`GIVE_UP`] is not looked up again.
 const AGAIN: Duration = Duration::from_millis(50);
 const GIVE_UP: Duration = Duration::from_secs(2);
 
-/// Names by numbers.
+/// Resolves cgroup and namespace ids to names, with a cache.
 #[derive(Debug)]
 pub(crate) struct WorkloadResolver {
     thread: Option<(SyncSender<Ask>, Receiver<Answer>)>,
     by_namespaces: bool,
-    /// By cgroup; where those that programs can ask for tell nothing, by mount namespace.
+    /// Names by cgroup id, or by mount namespace on a legacy hierarchy, which has no cgroup id for
+    /// programs.
     known: RefCell<Recent<Resolved>>,
     pending: RefCell<HashSet<u64>>,
-    /// What is left of the time that sessions may wait, and when that was reckoned.
+    /// The remaining time that sessions may wait, and when it was computed.
     saved: Cell<(Duration, Instant)>,
 }
 
-/// What was answered, and when to ask again.
+/// A cached answer, and when to look it up again.
 #[derive(Debug)]
 struct Resolved {
     names: Option<Rc<Workload>>,
     since: Instant,
-    /// `None`: not again.
+    /// When to look it up again; `None`: never.
     again: Option<Instant>,
     delay: Duration,
 }
@@ -72,7 +75,7 @@ impl WorkloadResolver {
         }
     }
 
-    /// What a task with these numbers is a part of.
+    /// Returns the names for a task's ids; `None` if they are unknown or not known in time.
     pub(crate) fn of(&self, context: &TaskContext) -> Option<Rc<Workload>> {
         let (ask, answers) = self.thread.as_ref()?;
         let key = if self.by_namespaces {
@@ -93,7 +96,7 @@ impl WorkloadResolver {
         self.known.borrow().get(key)?.names.clone()
     }
 
-    /// Whether there is an answer that is not to be asked for again now.
+    /// Returns true if there is an answer that is not due to be looked up again.
     fn is_settled(&self, key: u64) -> bool {
         let known = self.known.borrow();
         let known = known.get(key);
@@ -143,9 +146,9 @@ impl WorkloadResolver {
         }
     }
 
-    /// A cgroup was made: it may be gone before anybody asks.
+    /// Reports a new cgroup to the thread, because it may be removed before its name is needed.
     pub(crate) fn made(&self, record: &CgroupRecord) {
-        // One byte of the longest is the NUL's: such a path may have been cut.
+        // The longest path includes the terminating NUL; a path of that length may have been cut.
         let is_whole = record.path.len() + 1 < MAX_CGROUP_PATH as usize;
         let Some((ask, _)) = &self.thread else {
             return;
@@ -154,18 +157,18 @@ impl WorkloadResolver {
             return;
         }
         if let Ok(path) = String::from_utf8(record.path.clone()) {
-            // Where too much waits a walk finds it, if it is still there.
+            // If the queue is full, a walk finds the cgroup later, provided that it still exists.
             let _ = ask.try_send(Ask::Made(record.id, path));
         }
     }
 
-    /// Learns which cgroups there are.
+    /// Walks the hierarchy before the start of the trace.
     pub(crate) fn walk(&self) {
         let Some((ask, answers)) = &self.thread else {
             return;
         };
         if ask.try_send(Ask::Walk).is_ok() {
-            // Where it takes longer it goes on beside the trace.
+            // If it takes longer, it continues in parallel with the trace.
             let _ = answers.recv_timeout(AT_START);
         }
     }
@@ -236,7 +239,7 @@ mod tests {
         for id in 1 << 40..(1 << 40) + 10_000 {
             assert_eq!(names.of(&in_cgroup(id)), None);
         }
-        // What is saved, a fifth of the time, and the last one's patience.
+        // The accumulated time, a fifth of the elapsed time, and the wait of the last session.
         let most = (SAVED + PATIENCE) * 2 + begun.elapsed() / 2;
         assert!(begun.elapsed() < most, "{:?}", begun.elapsed());
     }
