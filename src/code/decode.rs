@@ -1,47 +1,49 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! One pass over the bytes of a function, in a straight line: who is called, what becomes of the
-//! result, and which errnos are made.
+//! Decodes the bytes of a function in one linear pass: its calls, what becomes of their results,
+//! and the errnos that it makes.
 //!
-//! The kernel's x86-64 text has no data between instructions, so a straight line meets all of
-//! them; what tracers have patched in (a call into a trampoline, `int3`) costs an instruction or
-//! two until the decoder is in step again. Values are not followed through registers: an errno
-//! counts as made where an instruction has it as a constant, or has the constants that compilers
-//! put a choice of two errnos together from.
+//! The kernel's x86-64 text has no data between instructions, so a linear pass meets all of them.
+//! Code that tracers have patched in (a call of a trampoline, `int3`) costs an instruction or two
+//! until the decoder is in step again. Values are not tracked through registers. An errno counts as
+//! made if an instruction contains it as a constant, or contains the constants from which compilers
+//! compute a choice of two errnos.
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 use super::errnos::Errnos;
 use crate::spec::Addr;
 
-/// How many instructions behind a call say what becomes of its result.
+/// Number of instructions after a call that are checked for the use of its result.
 const WATCHED: u8 = 6;
 
-/// How many instructions a condition (`setcc`, `sbb`) is remembered for.
+/// Number of instructions for which a condition (`setcc`, `sbb`) is remembered.
 const CONDITION: u8 = 4;
 
-/// What a caller does with a result.
+/// What a caller does with the result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResultUse {
-    /// Overwritten before anything looked at it.
+    /// The caller overwrites it without reading it.
     Ignored,
-    /// Not seen within a few instructions.
+    /// No use was found within a few instructions.
     Unknown,
-    /// Compared, or handed on to the caller.
+    /// The caller compares it, stores it or returns it.
     Tested,
 }
 
-/// For each of the sixteen registers: the offset that it was last loaded from, behind a pointer.
+/// For each of the sixteen registers: the offset of its last load through a pointer; `None` if it
+/// was not loaded so.
 pub(super) type Loads = [Option<u16>; 16];
 
-/// A direct call, or a jump out of the function.
+/// A direct call, or a direct jump out of the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Transfer {
     pub(super) target: Addr,
     pub(super) is_call: bool,
-    /// Where it stands, from the function's start.
+    /// Offset of the instruction from the function's start, in bytes.
     pub(super) offset: u64,
     pub(super) result: ResultUse,
-    /// What registers hold there: for calls of thunks, which call what a register holds.
+    /// The loads of the registers at this instruction. For calls of thunks, which call the address
+    /// in a register.
     pub(super) loads: Loads,
 }
 
@@ -49,17 +51,18 @@ pub(super) struct Transfer {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Decoded {
     pub(super) transfers: Vec<Transfer>,
-    /// It calls or jumps to what a register or memory holds.
+    /// Whether it calls or jumps to an address in a register or in memory.
     pub(super) has_indirect: bool,
-    /// Where, behind a pointer, it found the functions that it called so.
+    /// The offsets, relative to a pointer, from which it loads the functions that it calls this
+    /// way.
     pub(super) slots: Vec<u16>,
-    /// Errnos that stand in its instructions.
+    /// The errnos that its instructions contain.
     pub(super) makes: Errnos,
-    /// It reads constants by an index, which may be errnos.
+    /// Whether it reads constants from a table by index; these may be errnos.
     pub(super) has_table: bool,
 }
 
-/// Decodes `bytes`, which lie at `addr`.
+/// Decodes `bytes`, which are located at `addr`.
 pub(super) fn decode(addr: Addr, bytes: &[u8]) -> Decoded {
     let mut pass = Pass::default();
     let end = addr.0.saturating_add(bytes.len() as u64);
@@ -82,18 +85,18 @@ pub(super) fn decode(addr: Addr, bytes: &[u8]) -> Decoded {
 struct Pass {
     found: Decoded,
     watched: Option<Watched>,
-    /// Instructions that a condition in a register is still remembered for.
+    /// Number of further instructions for which a condition in a register is remembered.
     condition: u8,
-    /// The mask that a condition was last combined with.
+    /// The mask that was last applied to a condition.
     mask: Option<i64>,
     loads: Loads,
 }
 
-/// A call whose result is looked for.
+/// A call whose result is being watched.
 struct Watched {
     index: usize,
     left: u8,
-    /// Where the result was copied to.
+    /// The register that the result was copied to.
     copy: Option<Register>,
 }
 
@@ -109,7 +112,7 @@ impl Pass {
             }
             FlowControl::IndirectBranch => {
                 self.found.slots.extend(self.slot(insn));
-                // A jump through an indexed table stays inside of the function.
+                // A jump through an indexed table stays inside the function.
                 self.found.has_indirect |= insn.memory_index() == Register::None;
                 return;
             }
@@ -140,7 +143,7 @@ impl Pass {
         }
     }
 
-    /// Where the function called by an indirect call was found.
+    /// Returns the offset from which the target of an indirect call or jump was loaded.
     fn slot(&self, insn: &Instruction) -> Option<u16> {
         match insn.op0_kind() {
             OpKind::Register => self.loads[general(insn.op0_register())?],
@@ -149,7 +152,7 @@ impl Pass {
         }
     }
 
-    /// Notes which registers are loaded from behind a pointer.
+    /// Records which registers are loaded through a pointer.
     fn load(&mut self, insn: &Instruction) {
         if insn.flow_control() == FlowControl::Call {
             for (register, load) in self.loads.iter_mut().enumerate() {
@@ -171,7 +174,7 @@ impl Pass {
         }
     }
 
-    /// Looks what becomes of the last call's result.
+    /// Determines what becomes of the last call's result.
     fn result(&mut self, insn: &Instruction) {
         let Some(watched) = &mut self.watched else {
             return;
@@ -204,7 +207,7 @@ impl Pass {
                 if operand(0).full_register() == Register::RAX =>
             {
                 match watched.copy {
-                    // `al` alone keeps the rest; `xor` with another register reads it.
+                    // `xor` with another register reads the result.
                     _ if insn.mnemonic() == Mnemonic::Xor && operand(1) != operand(0) => {
                         Some(ResultUse::Tested)
                     }
@@ -234,7 +237,7 @@ impl Pass {
         }
     }
 
-    /// Looks for errnos among the constants.
+    /// Collects the errnos among the constants.
     fn errnos(&mut self, insn: &Instruction) {
         self.condition = self.condition.saturating_sub(1);
         let makes = &mut self.found.makes;
@@ -278,7 +281,7 @@ impl Pass {
                     makes.insert_value(displacement.wrapping_add(step));
                 }
             }
-            // A `bool` that arithmetic makes into 0 or an errno.
+            // Arithmetic may turn this `bool` into 0 or an errno.
             Mnemonic::Movzx => self.begin_condition(),
             _ if is_setcc(insn.mnemonic()) => self.begin_condition(),
             _ => {}
@@ -291,13 +294,13 @@ impl Pass {
     }
 }
 
-/// The number of a general register, 0 for `rax` to 15 for `r15`.
+/// Returns the number of a general register, from 0 for `rax` to 15 for `r15`.
 fn general(register: Register) -> Option<usize> {
     let is_general = register.is_gpr();
     is_general.then(|| register.full_register().number())
 }
 
-/// `[rax+0x18]` → 0x18.
+/// Returns the offset of a memory operand without index: 0x18 for `[rax+0x18]`.
 fn offset_behind_pointer(insn: &Instruction) -> Option<u16> {
     let is_pointer = general(insn.memory_base()).is_some()
         && insn.memory_index() == Register::None
@@ -310,7 +313,7 @@ fn offset_behind_pointer(insn: &Instruction) -> Option<u16> {
     }
 }
 
-/// The constant that an instruction moves or computes with, of 32 or 64 bits.
+/// Returns the constant operand of an instruction with 32 or 64 bits, sign-extended.
 fn constant(insn: &Instruction) -> Option<i64> {
     let last = insn.op_count().checked_sub(1)?;
     let value = match insn.op_kind(last) {
@@ -330,7 +333,7 @@ fn uses_result_as_address(insn: &Instruction) -> bool {
         .any(|register| register.full_register() == Register::RAX)
 }
 
-/// `mov eax, [rdi*4 + table]`: a `switch` whose cases are values.
+/// Returns true for `mov eax, [rdi*4 + table]`: a `switch` whose cases are values.
 fn reads_table(insn: &Instruction) -> bool {
     insn.op1_kind() == OpKind::Memory
         && insn.memory_base() == Register::None

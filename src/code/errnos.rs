@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A set of errnos, as instructions make them.
+//! A set of errnos that instructions make.
 
-/// `MAX_ERRNO` of the kernel.
+/// The kernel's `MAX_ERRNO`.
 const MAX_ERRNO: i64 = 4095;
 
-/// Errnos, positive and ascending.
+/// A set of errnos as positive numbers, ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errnos(Vec<u16>);
 
 impl Errnos {
-    /// Of these positive numbers.
+    /// Creates a set from positive errno numbers.
     #[must_use]
     pub fn of(numbers: impl IntoIterator<Item = u16>) -> Self {
         let mut set = Self(numbers.into_iter().collect());
@@ -18,7 +18,7 @@ impl Errnos {
         set
     }
 
-    /// Takes in `value` if it is an errno as a function returns it: -1 to -4095.
+    /// Adds `-value` if `value` is an errno as a function returns it: -1 to -4095.
     pub(super) fn insert_value(&mut self, value: i64) {
         if (-MAX_ERRNO..0).contains(&value) {
             let errno = (-value) as u16;
@@ -28,20 +28,20 @@ impl Errnos {
         }
     }
 
-    /// Takes in another set.
+    /// Adds all errnos of another set.
     pub(super) fn extend(&mut self, other: &Self) {
         for errno in &other.0 {
             self.insert_value(-i64::from(*errno));
         }
     }
 
-    /// Whether this errno is in it.
+    /// Returns true if the set contains this positive errno.
     #[must_use]
     pub fn contains(&self, errno: u16) -> bool {
         self.0.binary_search(&errno).is_ok()
     }
 
-    /// The numbers, ascending.
+    /// Returns the positive errnos, ascending.
     #[must_use]
     pub fn as_slice(&self) -> &[u16] {
         &self.0

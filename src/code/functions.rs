@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Bytes and symbols → functions and whom they call.
+//! Builds functions and their callees from bytes and symbols.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,58 +13,59 @@ use super::text::Text;
 use crate::kernel::kallsyms::{Kallsyms, Symbol};
 use crate::spec::Addr;
 
-/// No function is longer; symbols without a next one may seem to be.
+/// Maximum size of a function in bytes. A symbol without a following one may seem to be larger.
 const MAX_SIZE: u64 = 128 << 10;
 
-/// How far behind its start a function may be called: `endbr64` is skipped by direct calls on
-/// newer kernels.
+/// Maximum offset in bytes at which a call may enter a function. Direct calls on newer kernels skip
+/// `endbr64`.
 const MAX_ENTRY_OFFSET: u64 = 16;
 
 const EFAULT: i64 = 14;
 
-/// How many unlikely parts are followed from one function; it has one.
+/// Maximum number of further parts that are followed from one function. A function has one cold
+/// part.
 const MAX_PARTS: usize = 4;
 
-/// The machine code of a kernel.
+/// The machine code of a kernel, with a cache of the decoded functions.
 pub struct Code<'a> {
     kallsyms: &'a Kallsyms,
     text: &'a dyn Text,
     known: RefCell<HashMap<Addr, Option<Rc<Function>>>>,
 }
 
-/// What the machine code of a function says, its unlikely part (`.cold`) included.
+/// What the machine code of a function says, including its cold part (`.cold`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Function {
-    /// Functions that it calls or jumps to, each once, in the order of their first call.
+    /// Functions that it calls or jumps to directly, each once, in the order of the first call.
     pub callees: Vec<Callee>,
-    /// It also calls what a pointer or a static call says.
+    /// Whether it also calls functions through pointers or static calls.
     pub has_indirect: bool,
-    /// Where, behind a pointer, it finds functions that it calls so: offsets in tables of
-    /// operations, ascending.
+    /// The offsets from which it loads the functions that it calls through pointers: offsets in
+    /// tables of operations, ascending.
     pub slots: Vec<u16>,
     /// Errnos that its instructions make.
     pub makes: Errnos,
-    /// It looks values up in a table of constants.
+    /// Whether it reads values from a table of constants.
     pub has_table: bool,
 }
 
 /// A function that another one calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Callee {
-    /// Its start.
+    /// Address of the function's start.
     pub addr: Addr,
-    /// What becomes of its result, at the call where most becomes of it.
+    /// What the caller does with its result. If there are several calls, the strongest use counts.
     pub result: ResultUse,
 }
 
 /// What the target of a call or jump is.
 enum CallTarget {
     Function(Addr),
-    /// A part of the function itself.
+    /// Another part of the same function.
     Part(Addr),
-    /// Stands for an indirect call.
+    /// An indirect call, with the offset its target was loaded from, if known.
     Indirect(Option<u16>),
-    /// Reads or writes a word of user memory: as good as inlined.
+    /// A function that reads or writes a word of user memory; treated as inlined.
     UserAccess,
     Nothing,
 }
@@ -78,7 +79,7 @@ impl fmt::Debug for Code<'_> {
 }
 
 impl<'a> Code<'a> {
-    /// The code that `text` has for the functions of `kallsyms`.
+    /// Creates the code from the bytes of `text` and the symbols of `kallsyms`.
     #[must_use]
     pub fn new(kallsyms: &'a Kallsyms, text: &'a dyn Text) -> Self {
         Self {
@@ -88,13 +89,14 @@ impl<'a> Code<'a> {
         }
     }
 
-    /// The symbols that it goes by.
+    /// Returns the symbols that locate the functions.
     #[must_use]
     pub fn kallsyms(&self) -> &'a Kallsyms {
         self.kallsyms
     }
 
-    /// The function that starts at `addr`; `None` where there is none or it cannot be read.
+    /// Returns the function that starts at `addr`; `None` if no function starts there or it cannot
+    /// be read.
     #[must_use]
     pub fn function(&self, addr: Addr) -> Option<Rc<Function>> {
         if let Some(known) = self.known.borrow().get(&addr) {
@@ -132,7 +134,7 @@ impl<'a> Code<'a> {
                 }
             }
         }
-        // Recursion says nothing that the function itself does not.
+        // A recursive call adds nothing to what the function itself says.
         function.callees.retain(|callee| callee.addr != addr);
         function.slots.sort_unstable();
         function.slots.dedup();
@@ -152,7 +154,8 @@ impl<'a> Code<'a> {
 
     fn target(&self, transfer: &Transfer) -> CallTarget {
         let Some((symbol, offset)) = self.kallsyms.resolve(transfer.target) else {
-            // A tracer's trampoline, or a thunk that the kernel made at run time.
+            // A tracer's trampoline near the start, or a thunk that the kernel generated at run
+            // time.
             return if transfer.offset <= MAX_ENTRY_OFFSET {
                 CallTarget::Nothing
             } else {
@@ -172,7 +175,7 @@ impl<'a> Code<'a> {
         } else if offset <= MAX_ENTRY_OFFSET {
             CallTarget::Function(symbol.addr)
         } else {
-            // Back from the unlikely part, or between labels of assembler code.
+            // A jump back from the cold part, or between labels of assembler code.
             CallTarget::Nothing
         }
     }
@@ -187,8 +190,8 @@ impl Function {
     }
 }
 
-/// What stands between an indirect call and its target, and static calls, whose target may change
-/// at run time. Those that only offer to be scheduled, and tracepoints, are not worth a thought.
+/// Returns true for thunks of indirect calls and for static calls, whose target may change at run
+/// time. Static calls that may only reschedule, and tracepoints, are excluded.
 fn is_thunk_of_call(name: &str) -> bool {
     if let Some(of) = name.strip_prefix("__SCT__") {
         let dull = [
@@ -202,8 +205,8 @@ fn is_thunk_of_call(name: &str) -> bool {
     name.starts_with("__x86_indirect_") || name.starts_with("__x86_static_call_")
 }
 
-/// The number of the register that a thunk calls; that of `rax` shares its address with the table
-/// of thunks.
+/// Returns the number of the register that a thunk calls. The thunk of `rax` has the same address
+/// as the array of thunks.
 fn register_of_thunk(name: &str) -> Option<usize> {
     const REGISTERS: [&str; 16] = [
         "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
@@ -238,13 +241,13 @@ fn is_nothing(symbol: &Symbol<'_>) -> bool {
     of_tracers || begins.iter().any(|prefix| symbol.name.starts_with(prefix))
 }
 
-/// Assembler without a frame of its own, which returns its verdict (`-EFAULT`) to whom it serves.
+/// Returns true for assembler functions without a frame that return `-EFAULT` to their caller.
 fn is_user_access(name: &str) -> bool {
     name.starts_with("__get_user_") || name.starts_with("__put_user_")
 }
 
-/// Copies of inline functions that stand alone and are notrace: to a reader, the system call's
-/// function itself.
+/// Returns true for inline functions of a system call that were emitted out of line and are
+/// notrace. They are treated as part of the system call's function.
 fn is_body_of_system_call(name: &str) -> bool {
     [
         "__do_sys_",
@@ -256,7 +259,7 @@ fn is_body_of_system_call(name: &str) -> bool {
     .any(|prefix| name.starts_with(prefix))
 }
 
-/// `f.cold`, `f.cold.3`, `f.part.0.cold`.
+/// Returns true for cold parts: `f.cold`, `f.cold.3`, `f.part.0.cold`.
 fn is_part(name: &str) -> bool {
     name.split('.').skip(1).any(|suffix| suffix == "cold")
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Machine code of the kernel's functions: whom they call, which errnos they make, what can be
-//! reached. Pure over bytes: where they come from (`Text`) is up to the caller.
+//! Machine code of kernel functions: which functions they call, which errnos they make, and what is
+//! reachable from them. The caller provides the bytes (`Text`), so this module does no I/O.
 //!
-//! Only x86-64 is decoded; on other machines there is just nothing to be said.
+//! Only x86-64 is decoded. For other architectures there are no results.
 
 mod decode;
 mod errnos;

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Pointers to functions in the kernel's data: tables of operations, and what stands where in them.
+//! Pointers to functions in the kernel's data, with their offsets in tables of operations.
 
 use std::collections::HashSet;
 
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::Addr;
 
-/// A pointer to a function, in an object of the kernel's data.
+/// A pointer to a function in an object of the kernel's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pointer {
-    /// Where it stands, from the start of the object.
+    /// Offset of the pointer from the start of the object, in bytes.
     pub slot: u16,
-    /// The function.
+    /// The function it points to.
     pub function: Addr,
 }
 
-/// The pointers to `functions` in `data`, which lies at `addr`; objects are what `kallsyms` has
-/// symbols for.
+/// Returns the pointers to `functions` in `data`, which is located at `addr`. The symbols of
+/// `kallsyms` delimit the objects.
 #[must_use]
 pub fn pointers(
     kallsyms: &Kallsyms,
@@ -39,7 +39,7 @@ pub fn pointers(
     found
 }
 
-/// The start of the object that an address of data lies in: that of the symbol before it.
+/// Returns the start of the object that contains a data address: the symbol before it.
 fn object_at(kallsyms: &Kallsyms, addr: Addr) -> Option<Addr> {
     let (mut low, mut high) = (0, kallsyms.len());
     while low < high {

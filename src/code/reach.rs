@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What is reached from some functions by direct calls and jumps.
+//! Finds the functions that are reachable through direct calls and jumps.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,16 +7,17 @@ use super::functions::Code;
 use crate::knowledge::callees::ENDS;
 use crate::spec::Addr;
 
-/// What was reached.
+/// The result of [`reachable`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reached {
-    /// The starts of the functions, each with the number of calls between it and an entry.
+    /// The addresses of the functions, each with its distance in calls from the nearest entry
+    /// function (0 for an entry function).
     pub functions: HashMap<Addr, u32>,
-    /// Functions whose code could not be read.
+    /// Number of functions whose code could not be read.
     pub unreadable: usize,
 }
 
-/// Walks from `entries` on, breadth first.
+/// Walks the calls from `entries` breadth first.
 #[must_use]
 pub fn reachable(code: &Code<'_>, entries: impl IntoIterator<Item = Addr>) -> Reached {
     let mut reached = Reached::default();

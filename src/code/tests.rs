@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Functions of real kernels, as their images have them (`tests/data/code`: address, size, name
-//! and bytes; those without bytes are only there to be called).
+//! Tests with functions of real kernel images (`tests/data/code`: address, size, name and bytes).
+//! Functions without bytes only serve as call targets.
 
 use std::collections::HashMap;
 
@@ -12,8 +12,8 @@ use crate::spec::{Addr, ResultType};
 const V5_10: &str = include_str!("../../tests/data/code/5.10.txt");
 const V6_12: &str = include_str!("../../tests/data/code/6.12.txt");
 
-/// `__get_user_1` and `caller`, which call each other and themselves, as code that was patched
-/// while it was read may seem to.
+/// `__get_user_1` and `caller` call each other and themselves. Code may look like this if it is
+/// patched while it is read.
 const CIRCLE: &str = "\
 ffffffff81001000 16 __get_user_1 e8fbffffffe8f6fffffff4f4f4f4f4f4
 ffffffff81001010 16 caller e8ebffffffe8f6fffffff4f4f4f4f4f4
@@ -98,7 +98,7 @@ fn callees_are_known_by_what_becomes_of_their_results() {
         ["inode_permission", "inode_owner_or_capable", "path_noexec"]
     );
     assert_eq!(may_open.callees[0].result, ResultUse::Tested);
-    // ELOOP, EACCES, ENOENT, EISDIR, and EPERM out of a `bool`.
+    // ELOOP, EACCES, ENOENT, EISDIR, and EPERM from a `bool`.
     for errno in [40, 13, 2, 21, 1] {
         assert!(
             may_open.makes.contains(errno),
@@ -123,7 +123,8 @@ fn calls_through_pointers_are_seen_behind_thunks_too() {
             callees.iter().all(|name| !name.contains("thunk")),
             "{callees:?}"
         );
-        // Of `struct file_operations`, of this kernel; nothing else is called so.
+        // An offset in this kernel's `struct file_operations`; nothing else is called through a
+        // pointer.
         let slot = if table == V5_10 { 0xd8 } else { 0xd0 };
         assert_eq!(function.slots, [slot]);
         // EBADF, ENODEV, EOPNOTSUPP.
@@ -143,7 +144,7 @@ fn the_unlikely_part_belongs_to_its_function() {
     let code = Code::new(&few.kallsyms, &few);
     let function = code.function(few.addr("alloc_fd")).unwrap();
     let callees = few.callees(&function);
-    assert!(callees.contains(&"printk"), "{callees:?}"); // of the unlikely part
+    assert!(callees.contains(&"printk"), "{callees:?}"); // of the cold part
     assert!(callees.contains(&"expand_files"), "{callees:?}");
     assert!(!callees.contains(&"alloc_fd.cold"), "{callees:?}");
     assert!(function.makes.contains(24), "{:?}", function.makes); // EMFILE
@@ -197,7 +198,7 @@ fn circles_of_calls_end() {
     let few = Few::new(CIRCLE);
     let code = Code::new(&few.kallsyms, &few);
     let caller = code.function(few.addr("caller")).unwrap();
-    // Access to user memory is the caller's own: EFAULT.
+    // Access to user memory counts as made by the caller: EFAULT.
     assert_eq!(caller.makes.as_slice(), [14]);
     assert_eq!(few.callees(&caller), [] as [&str; 0]);
     let reached = reachable(&code, [few.addr("__get_user_1"), few.addr("caller")]);
@@ -247,7 +248,7 @@ fn choices_of_errnos_are_taken_apart() {
     assert!(makes(&lea).contains(&22) && makes(&lea).contains(&17));
     // mov rax,-12: an ERR_PTR
     assert_eq!(makes(&[0x48, 0xc7, 0xc0, 0xf4, 0xff, 0xff, 0xff]), [12]);
-    // sub rsp,0x20; add rsp,-128: the stack's
+    // sub rsp,0x20; add rsp,-128: changes of the stack pointer
     assert!(makes(&[0x48, 0x83, 0xec, 0x20, 0x48, 0x83, 0xc4, 0x80]).is_empty());
     // mov eax,[rdi*4-0x7e000000]: a table
     let table = [0x8b, 0x04, 0xbd, 0x00, 0x00, 0x00, 0x82];

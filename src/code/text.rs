@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Where machine code comes from.
+//! The source of machine code.
 
 use std::fmt;
 
 use crate::spec::Addr;
 
-/// The text of a kernel, as it runs.
+/// The text of a running kernel.
 pub trait Text {
-    /// Fills `bytes` from `addr` on; false where that cannot be read.
+    /// Fills `bytes` with the text from `addr` on. Returns false if it cannot be read.
     fn read(&self, addr: Addr, bytes: &mut [u8]) -> bool;
 }
 
-/// A function as the source of text.
+/// A closure as the source of text.
 pub struct FromFn<F>(pub F);
 
 impl<F: Fn(Addr, &mut [u8]) -> bool> Text for FromFn<F> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Where a failure may have come from, below a function that no traced callee explains: its
-//! callees, by what their code makes and what their type lets them return.
+//! Collects which callees of a failed function may have returned the error: by the errnos that
+//! their code makes, and by what their types let them return.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -13,20 +13,20 @@ use super::functions::{Code, Function};
 use crate::knowledge::callees::{DULL, KNOWN, NOT_DULL};
 use crate::spec::{Addr, ResultType};
 
-/// How many calls below a callee its errnos are looked for.
+/// Number of levels of calls below a callee that are searched for errnos.
 const MAX_DEPTH: u32 = 4;
 
-/// How many functions are looked at below one callee.
+/// Maximum number of functions to examine below one callee.
 const MAX_FUNCTIONS: usize = 120;
 
-/// What is known of a function that failed.
+/// What the machine code of a failed function says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrailFacts {
     /// Errnos that its own instructions make.
     pub makes: Errnos,
-    /// It looks values up in a table of constants.
+    /// Whether it reads values from a table of constants.
     pub has_table: bool,
-    /// It calls through pointers.
+    /// Whether it calls functions through pointers.
     pub has_indirect: bool,
     /// Its direct callees that can fail and whose result is not ignored.
     pub callees: Vec<TrailCallee>,
@@ -35,25 +35,27 @@ pub struct TrailFacts {
 /// A direct callee that can fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrailCallee {
-    /// Its name.
+    /// Name of its symbol.
     pub name: String,
-    /// Its module.
+    /// Name of its module; `None` for the kernel image.
     pub module: Option<String>,
-    /// Its start.
+    /// Address of its start.
     pub addr: Addr,
-    /// How its result is judged.
+    /// Type of its result, which decides what counts as a failure.
     pub result: ResultType,
     /// What the caller does with the result.
     pub used: ResultUse,
     /// Errnos that its own instructions make.
     pub makes: Errnos,
-    /// Errnos that what it calls directly makes, some calls down, where types let them through.
+    /// Errnos that its direct callees make, and theirs, a few levels down, if their types can
+    /// return them.
     pub below: Errnos,
-    /// Something below it calls through a pointer or is not known, so that it may return others.
+    /// Whether a function below it calls through a pointer or is unknown, so that it may return
+    /// other errnos.
     pub is_open: bool,
 }
 
-/// Trails of functions, each worked out once.
+/// Computes the trails of functions, with a cache.
 pub struct Trails<'a> {
     code: Code<'a>,
     type_of: &'a dyn Fn(&str, Option<&str>) -> Option<ResultType>,
@@ -69,8 +71,8 @@ impl fmt::Debug for Trails<'_> {
 }
 
 impl<'a> Trails<'a> {
-    /// Trails in `code`; `type_of` tells how a function's result is judged, by name and module,
-    /// and `None` where nothing is known of such a function.
+    /// Creates trails in `code`. `type_of` returns the result type of a function by name and
+    /// module; `None` if the function is unknown.
     #[must_use]
     pub fn new(
         code: Code<'a>,
@@ -83,7 +85,7 @@ impl<'a> Trails<'a> {
         }
     }
 
-    /// The trail below the function at `addr`; `None` where its code cannot be read.
+    /// Returns what the code below the function at `addr` says; `None` if the code cannot be read.
     #[must_use]
     pub fn below(&self, addr: Addr) -> Option<Rc<TrailFacts>> {
         if let Some(known) = self.known.borrow().get(&addr) {
@@ -97,13 +99,13 @@ impl<'a> Trails<'a> {
         facts
     }
 
-    /// The code that they are in.
+    /// Returns the machine code that the trails are computed from.
     #[must_use]
     pub fn code(&self) -> &Code<'a> {
         &self.code
     }
 
-    /// The trails that were asked for so far.
+    /// Returns the trails that were requested so far, in order of address.
     #[must_use]
     pub fn asked(&self) -> Vec<(Addr, Rc<TrailFacts>)> {
         let known = self.known.borrow();
@@ -150,7 +152,7 @@ impl<'a> Trails<'a> {
         facts
     }
 
-    /// The type of a result that can be a failure.
+    /// Returns the result type of a function; `None` if it cannot fail or is uninteresting.
     fn can_fail(&self, name: &str, module: Option<&str>) -> Option<ResultType> {
         if is_dull(name) {
             return None;
@@ -159,7 +161,8 @@ impl<'a> Trails<'a> {
         result.can_fail().then_some(result)
     }
 
-    /// What a function makes, what is made below it, and whether that may not be all.
+    /// Returns the errnos that a function makes, those that are made below it, and whether there
+    /// may be others.
     fn look_below(&self, addr: Addr) -> (Errnos, Errnos, bool) {
         let Some(top) = self.code.function(addr) else {
             return (Errnos::default(), Errnos::default(), true);
