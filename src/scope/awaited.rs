@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Containers that come while we trace: the kernel tells of each new cgroup, a thread (`watching`)
-//! finds out whose it is, and what is wanted goes into the scope.
+//! Containers that start while we trace. The kernel reports each new cgroup, a thread (`watching`)
+//! finds out which container it belongs to, and the wanted ones are added to the scope.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,25 +21,25 @@ use crate::events::CgroupRecord;
 use crate::target::cgroups::Cgroup;
 use crate::target::containers::Registry;
 
-/// How often the thread is asked for what it found, while it is at work.
+/// How often the thread's results are checked while it is working.
 const ASK: Duration = Duration::from_millis(5);
 
-/// News that the thread has not dealt with.
+/// Maximum number of messages that the thread has not handled yet.
 const MAX_NEWS: usize = 4096;
 
-/// What came and has not been decided upon.
+/// The new cgroups that are not decided upon yet.
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {
     thread: Option<(Sender<News>, Receiver<Arrival>)>,
     progress: Arc<Progress>,
     told: usize,
-    /// Whether the thread had something to do when we last looked.
+    /// Whether the thread was working at the last check.
     was_busy: bool,
     /// Containers whose cgroups were in the scope at the start.
     entered: HashSet<u64>,
-    /// How many the kernel could not tell us of, of those that the thread was told to search for.
+    /// Number of unreported cgroups for which the thread has been told to search.
     caught_up: u64,
-    /// A report was of no use.
+    /// Whether a report was unusable, so that the thread must search.
     has_to_search: bool,
 }
 
@@ -67,7 +67,7 @@ impl Arrivals {
 }
 
 impl Groups {
-    /// Starts the thread, once all that is there is in the scope.
+    /// Starts the thread. All existing cgroups must be in the scope.
     pub(crate) fn watch(&mut self) -> Result<()> {
         let (tell, news) = channel();
         let (found, arrivals) = channel();
@@ -86,7 +86,7 @@ impl Groups {
         Ok(())
     }
 
-    /// A cgroup came or went.
+    /// Handles the report of a created or removed cgroup.
     pub(crate) fn made(&mut self, record: &CgroupRecord) {
         if !self.awaits_containers() {
             return;
@@ -95,7 +95,7 @@ impl Groups {
             self.arrivals.tell(News::Removed(record.id));
             return;
         }
-        // One byte is the NUL's: this one may have been cut.
+        // The longest path includes the terminating NUL; a path of that length may have been cut.
         let is_cut = record.path.len() + 1 >= MAX_CGROUP_PATH as usize;
         if is_cut || self.arrivals.n_waiting() >= MAX_NEWS {
             self.arrivals.has_to_search = true;
@@ -105,7 +105,7 @@ impl Groups {
         self.arrivals.tell(News::Made(record.id, path));
     }
 
-    /// When to [`Self::look`] again, if at all.
+    /// Returns when to call [`Self::look`] again; `None` if there is no need to.
     pub(crate) fn due(&self, unreported: u64) -> Option<Instant> {
         let now = Instant::now();
         if self.is_behind(unreported) {
@@ -114,7 +114,7 @@ impl Groups {
         (self.arrivals.was_busy || self.arrivals.is_busy()).then(|| now + ASK)
     }
 
-    /// How many of the cgroups that the kernel could not tell of need no [`Self::look`].
+    /// Returns how many of the unreported cgroups are handled and need no [`Self::look`].
     pub(crate) fn caught_up(&self) -> u64 {
         if self.awaits_containers() {
             self.arrivals.caught_up
@@ -127,7 +127,7 @@ impl Groups {
         unreported > self.caught_up() || self.arrivals.has_to_search
     }
 
-    /// How many came that we were not told of, or had no room for.
+    /// Returns the number of cgroups that were not reported, or that the thread had no room for.
     pub(crate) fn n_unnoticed(&self, unreported: u64) -> u64 {
         if self.awaits_containers() {
             let overlooked = self.arrivals.progress.overlooked.load(Ordering::Relaxed);
@@ -137,7 +137,7 @@ impl Groups {
         }
     }
 
-    /// Has what was found traced from now on.
+    /// Adds the containers that the thread found to the scope.
     pub(crate) fn look(&mut self, tracer: &mut Tracer<'_>, diag: &Diag) {
         let unreported = tracer.unreported_cgroups();
         if self.is_behind(unreported) {
@@ -145,7 +145,7 @@ impl Groups {
             self.arrivals.has_to_search = false;
             self.arrivals.tell(News::Search);
         }
-        // In this order: what it finds before it says that it is done is read below.
+        // The order matters: results that the thread sends before it becomes idle are read below.
         self.arrivals.was_busy = self.arrivals.is_busy();
         let found: Vec<Arrival> = match &self.arrivals.thread {
             Some((_, found)) => found.try_iter().collect(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Control groups, units and containers that were chosen: which cgroups they are, now and while we
-//! trace.
+//! Cgroups, units and containers that the user chose: resolves them to cgroups, at the start and
+//! while we trace.
 
 use std::path::Path;
 
@@ -31,8 +31,8 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// What the choices mean; `None` where none is about cgroups. Where those of version 1 allow no
-    /// better, containers become `entries` by mount namespace.
+    /// Resolves the choices; returns `None` if none is about cgroups. If the containers have
+    /// cgroups of version 1 only, they are added to `entries` by mount namespace instead.
     pub(crate) fn resolve(
         scope: &Scope,
         entries: &mut Vec<ScopeEntry>,
@@ -90,7 +90,8 @@ impl Groups {
         Ok(Some(groups))
     }
 
-    /// A name that no container has may be one's that starts later, or mistyped.
+    /// Checks the names of containers. If no container has a name, it may be that of a container
+    /// that starts later, or it may be mistyped.
     fn check_names(&self, may_come: bool, diag: &Diag) -> Result<()> {
         if self.containers.is_empty() {
             return Ok(());
@@ -124,7 +125,7 @@ impl Groups {
         Ok(())
     }
 
-    /// The rules that [`Self::enter`] and [`Self::look`] make.
+    /// Returns the rules that [`Self::enter`] and [`Self::look`] add.
     pub(crate) fn rules(&self) -> impl Iterator<Item = ScopeRule> {
         let of_subtrees = self.subtrees.iter().map(|choice| choice.wanted);
         let of_containers = self.containers.iter().map(|named| named.wanted);
@@ -135,7 +136,7 @@ impl Groups {
         !self.containers.is_empty()
     }
 
-    /// Tells the programs of all cgroups that are there.
+    /// Adds all existing cgroups of the choices to the scope, and starts to watch for containers.
     pub(crate) fn enter(&mut self, tracer: &mut Tracer<'_>) -> Result<()> {
         let mut subtrees: Vec<(Option<Cgroup>, Choice<String>)> = self
             .subtrees
@@ -150,7 +151,7 @@ impl Groups {
                 }
             }
         }
-        // What is not wanted wins.
+        // A deny rule wins, so it is added last.
         subtrees.sort_by_key(|(_, subtree)| !subtree.wanted);
         for (cgroup, subtree) in &subtrees {
             self.add_subtree(tracer, cgroup.as_ref(), subtree);
@@ -161,8 +162,9 @@ impl Groups {
         Ok(())
     }
 
-    /// Adds a cgroup and all below it. Which one is at the top may be known better than by its
-    /// path: what the kernel reports begins at the very root, our mount may begin elsewhere.
+    /// Adds a cgroup and all cgroups below it. `top` is the id of the topmost one, if known. It is
+    /// more reliable than the path: the kernel reports paths from the root of the hierarchy, and
+    /// our mount may start elsewhere.
     fn add_subtree(&self, tracer: &mut Tracer<'_>, top: Option<&Cgroup>, subtree: &Choice<String>) {
         let mut add = |id| {
             tracer.add_to_scope(ScopeEntry {
@@ -180,7 +182,7 @@ impl Groups {
         });
     }
 
-    /// How many cgroups the choices are about now.
+    /// Returns the number of cgroups that the choices cover now.
     pub(crate) fn n_chosen(&self) -> u32 {
         let mut paths: Vec<String> = self.subtrees.iter().map(|it| it.what.clone()).collect();
         if self.awaits_containers() {
@@ -242,7 +244,7 @@ fn paths(hierarchy: &Hierarchy) -> Vec<String> {
     paths
 }
 
-/// The cgroups that are called as a unit is: one, or one for each user that has such a unit.
+/// Returns the cgroups with the name of a unit: one, or one for each user that runs such a unit.
 fn cgroups_of_unit(hierarchy: &Hierarchy, unit: &str) -> Result<Vec<String>> {
     check_version(hierarchy)?;
     let paths = paths(hierarchy);

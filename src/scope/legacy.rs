@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Hosts whose containers have cgroups of version 1, which programs cannot ask for: containers are
-//! told by their mount namespaces.
+//! Hosts whose containers have cgroups of version 1, which programs cannot query. Such containers
+//! are identified by their mount namespaces.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +22,8 @@ use crate::target::namespaces::{Kind, of_host, of_process};
 /// A container, and the hierarchy that it was found in.
 type Found<'a> = (&'a Hierarchy, Container);
 
-/// The mount namespaces of the containers that are named; `None` where cgroups tell them, too.
-/// Of a run all are told in one way, for kinds are joined by "and".
+/// Returns the mount namespaces of the named containers; `None` if cgroups identify them. A run
+/// uses the same way for all containers, because rules of different kinds are combined with "and".
 pub(crate) fn entries(
     named: &[Choice<String>],
     hierarchy: &Hierarchy,
@@ -86,7 +86,8 @@ fn namespaces(
     let ids: BTreeSet<u64> = pids
         .filter_map(|pid| of_process(host, Pid(pid), Kind::Mount).ok())
         .collect();
-    // A process that enters a container is in its cgroup before it is in its namespaces.
+    // A process that enters a container joins its cgroup before its namespaces, so the host's
+    // namespaces are removed.
     let ids: Vec<u64> = ids.difference(&of_host(host)).copied().collect();
     if ids.is_empty() {
         return Err(Failure::hinted(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Who is traced: what was said (users, cgroups, containers, namespaces) → numbers that programs
-//! compare. Containers and cgroups that come later are added while tracing.
+//! The scope: resolves users, groups, cgroups, containers and namespaces to the numbers that
+//! programs compare. Cgroups of containers that start later are added while tracing.
 
 mod awaited;
 mod groups;
@@ -24,7 +24,7 @@ use crate::diag::Diag;
 use crate::events::CgroupRecord;
 use crate::target::namespaces::Kind;
 
-/// Who is traced, apart from processes and names.
+/// The scope of a run, except for processes and thread names.
 #[derive(Debug, Default)]
 pub(crate) struct Scoping {
     /// Rules that are known before tracing starts.
@@ -33,10 +33,10 @@ pub(crate) struct Scoping {
 }
 
 impl Scoping {
-    /// Finds out what the choices mean here and now.
+    /// Resolves the choices of the configuration.
     ///
     /// # Errors
-    /// When something chosen is not there; a container may still come.
+    /// Fails if a chosen object does not exist, except for a container that may start later.
     pub(crate) fn resolve(config: &Config, diag: &Diag) -> Result<Self> {
         let mut entries = Vec::new();
         for Choice { wanted, what } in &config.scope.choices {
@@ -61,23 +61,23 @@ impl Scoping {
         Ok(Self { entries, groups })
     }
 
-    /// Whether cgroups that come and go matter.
+    /// Returns true if created and removed cgroups must be reported.
     pub(crate) fn watches_cgroups(&self) -> bool {
         self.awaited().next().is_some()
     }
 
-    /// How many cgroups the choices are about now.
+    /// Returns the number of cgroups that the choices cover now.
     pub(crate) fn n_cgroups(&self) -> u32 {
         self.groups.as_ref().map_or(0, Groups::n_chosen)
     }
 
-    /// The rules of cgroups, which are told to the programs later, or come later.
+    /// Returns the rules for cgroups, which are added to the programs' maps later.
     pub(crate) fn awaited(&self) -> impl Iterator<Item = ScopeRule> {
         self.groups.iter().flat_map(Groups::rules)
     }
 
-    /// Tells the programs of all cgroups that are there. They follow new ones by themselves from
-    /// before this on, so that none is missed.
+    /// Adds all existing cgroups of the choices to the scope. The programs already watch for new
+    /// cgroups at this point, so that none is missed.
     pub(crate) fn enter(&mut self, tracer: &mut Tracer<'_>) -> Result<()> {
         match &mut self.groups {
             Some(groups) => groups.enter(tracer),
@@ -85,32 +85,33 @@ impl Scoping {
         }
     }
 
-    /// A cgroup has come: perhaps a container's that is wanted.
+    /// Handles the report of a new cgroup, which may belong to a wanted container.
     pub(crate) fn made(&mut self, record: &CgroupRecord) {
         if let Some(groups) = &mut self.groups {
             groups.made(record);
         }
     }
 
-    /// When to [`Self::look`] again, if at all.
+    /// Returns when to call [`Self::look`] again; `None` if there is no need to.
     pub(crate) fn due(&self, tracer: &Tracer<'_>) -> Option<Instant> {
         self.groups.as_ref()?.due(tracer.unreported_cgroups())
     }
 
-    /// How many new cgroups the kernel could not tell of that need no [`Self::look`] any more.
+    /// Returns how many unreported cgroups are handled and need no [`Self::look`].
     pub(crate) fn caught_up(&self) -> u64 {
         self.groups.as_ref().map_or(u64::MAX, Groups::caught_up)
     }
 
-    /// Looks at containers that came; the files that name one may come a moment after its cgroup.
+    /// Adds containers that have started to the scope. The files that name a container may appear a
+    /// moment after its cgroup.
     pub(crate) fn look(&mut self, tracer: &mut Tracer<'_>, diag: &Diag) {
         if let Some(groups) = &mut self.groups {
             groups.look(tracer, diag);
         }
     }
 
-    /// New cgroups that were noticed late, or not at all, where any may be of a container that is
-    /// wanted.
+    /// Returns the number of new cgroups that were noticed late or not at all, and that may belong
+    /// to a wanted container; 0 if no containers are awaited.
     pub(crate) fn n_unnoticed(&self, tracer: &Tracer<'_>) -> u64 {
         let groups = self.groups.as_ref();
         groups.map_or(0, |groups| groups.n_unnoticed(tracer.unreported_cgroups()))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Containers that were chosen by name. A user who was given a part of the hierarchy can call a
-//! control group as somebody else's container is called: who made it counts, too.
+//! Containers that the user chose by name. A user who owns a part of the hierarchy can give a
+//! cgroup the name of another container, so the owner of a cgroup counts too.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,21 @@ use crate::target::Owner;
 use crate::target::cgroups::Hierarchy;
 use crate::target::containers::{Container, Registry, running};
 
-/// A container that was chosen.
+/// A container that the user chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
-    /// Or one that is not wanted.
+    /// True to trace it, false to leave it out.
     pub(crate) wanted: bool,
-    /// Its name, its id or the beginning of it, or its pod.
+    /// Its name, its id or a prefix of the id, or its pod.
     pub(crate) name: String,
-    /// Those that users made are not meant.
+    /// Whether containers of unprivileged users are ignored.
     pub(crate) of_host_only: bool,
 }
 
 impl Named {
-    /// Nobody gets out of a trace by the name of a container that is not wanted. Of those that are,
-    /// the host's is meant, where there is one.
+    /// Resolves the choices. A choice that leaves out a container never matches a user's container,
+    /// so that nobody can leave the trace by choosing a name. A choice that traces a container
+    /// means the host's, if there is one.
     pub(crate) fn resolve(
         choices: Vec<Choice<String>>,
         hierarchy: &Hierarchy,
@@ -57,7 +58,7 @@ impl Named {
         is_right && container.is_called(&self.name)
     }
 
-    /// Containers of users that are called so, and are not meant.
+    /// Warns about containers of users with this name, which the choice does not mean.
     fn say_others(&self, running: &[Container], diag: &Diag) {
         let (name, verb) = (&self.name, if self.wanted { "traced" } else { "left out" });
         for container in running {
@@ -76,7 +77,8 @@ impl Named {
     }
 }
 
-/// Ids are unique, unless somebody has made a control group by the name of another's.
+/// Warns about ids that occur more than once. Ids are unique unless somebody gave a cgroup the name
+/// of another container's.
 fn say_twice(running: &[Container], diag: &Diag) {
     let mut by_id: BTreeMap<&str, Vec<&Container>> = BTreeMap::new();
     let with_ids = running.iter().filter(|it| !it.runtime.goes_by_names());
@@ -93,7 +95,8 @@ fn say_twice(running: &[Container], diag: &Diag) {
     }
 }
 
-/// The subtree of a container, where it was chosen.
+/// Returns the subtree of a container if a choice means it, else `None`. A choice that leaves it
+/// out wins.
 pub(crate) fn chosen(choices: &[Named], container: &Container) -> Option<Choice<String>> {
     let mut meant = choices.iter().filter(|choice| choice.means(container));
     let first = meant.next()?;
@@ -103,7 +106,7 @@ pub(crate) fn chosen(choices: &[Named], container: &Container) -> Option<Choice<
     })
 }
 
-/// What containers can be called.
+/// Returns the names and pods of containers.
 pub(crate) fn called(containers: &[Container]) -> Vec<String> {
     let names = containers.iter().flat_map(|container| {
         let names = &container.names;
@@ -156,7 +159,7 @@ mod tests {
         let choices = [named(true, true)];
         assert!(chosen(&choices, &web(Owner::User(1000))).is_none());
         assert!(chosen(&choices, &web(Owner::Host)).is_some());
-        // Unless only users have one.
+        // A user's container is meant if the host has none of that name.
         assert!(chosen(&[named(true, false)], &web(Owner::User(1000))).is_some());
     }
 }

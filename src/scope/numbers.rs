@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Users, groups and namespaces → the numbers that programs compare.
+//! Resolves users, groups and namespaces to the numbers that programs compare.
 
 use anyhow::{Context, Result};
 use nix::unistd::{Group, User};

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What is said of a name that nothing has: the nearest names.
+//! Errors for unknown names, with similar names as a hint.
 
 use std::fs;
 
 use crate::failure::Failure;
 use crate::spec::nearest;
 
-/// Names that are offered in the place of one that is not there.
+/// Maximum number of similar names in a hint.
 const OFFERED: usize = 3;
 
-/// The names of `/etc/passwd` or `/etc/group`.
+/// Returns the names in `/etc/passwd` or `/etc/group`; empty if the file cannot be read.
 pub(crate) fn accounts(file: &str) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap_or_default();
     let names = text.lines().filter_map(|line| line.split(':').next());
     names.map(str::to_owned).collect()
 }
 
-/// There is no such thing; the nearest names are.
+/// Creates the error for a name that does not exist, with similar names or other advice as the
+/// hint.
 pub(crate) fn unknown(what: &str, named: &str, names: &[String]) -> anyhow::Error {
     let hint = similar(named, names).unwrap_or_else(|| {
         let elsewhere = match what {
@@ -29,7 +30,8 @@ pub(crate) fn unknown(what: &str, named: &str, names: &[String]) -> anyhow::Erro
     Failure::hinted(format!("there is no {what} `{named}`"), hint)
 }
 
-/// The nearest names, if any is near. Others gave them: none may pass for a line of ours.
+/// Formats the most similar names; `None` if none is similar. Untrusted users may have chosen them,
+/// so names with control characters are excluded: they could imitate a message of ours.
 pub(crate) fn similar(named: &str, names: &[String]) -> Option<String> {
     let names = names.iter().map(String::as_str);
     let plain = names.filter(|name| !name.contains(char::is_control));

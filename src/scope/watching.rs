@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The thread that looks at containers that come while we trace. The files that name one may come a
-//! moment after its control group, and where the kernel could not tell of one we have to search.
-//! Walking and reading take time that whoever reads sessions has not got.
+//! The thread that examines containers which start while we trace. The files that name a container
+//! may appear a moment after its cgroup, and if the kernel could not report a cgroup, the thread
+//! must search for it. Walking the hierarchy and reading files takes too long for the thread that
+//! reads sessions.
 
 use std::collections::{HashMap, HashSet};
 use std::mem;
@@ -15,73 +16,75 @@ use crate::cli::Choice;
 use crate::target::cgroups::{Cgroup, Hierarchy};
 use crate::target::containers::{Container, Registry};
 
-/// How long files may need to name a container whose cgroup is there.
+/// Maximum time to wait for files that name the container of a cgroup.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often they are asked meanwhile.
+/// How often the files are checked during that time.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// A look is followed by so many times its length without one: who makes cgroups and files all the
-/// time gets a fifth of a processor, no more.
+/// After a scan that took *t*, the next one waits for `PAUSE` times *t*. Whoever creates cgroups
+/// and files all the time thus costs at most a fifth of a processor.
 const PAUSE: u32 = 4;
 
-/// What the thread is told.
+/// A message to the thread.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// A cgroup came: its id and path.
+    /// A cgroup was created: its id and path.
     Made(u64, String),
-    /// One is gone.
+    /// A cgroup was removed: its id.
     Removed(u64),
-    /// Some came that were not reported.
+    /// Cgroups were created that the kernel could not report.
     Search,
-    /// What it found is in the scope. Cgroups that were made in there before that are still missing.
+    /// The cgroups of this container are in the scope. Cgroups that were created inside it before
+    /// that are still missing.
     Entered(Arrival),
 }
 
-/// A container that is chosen, or is not wanted.
+/// A container that a choice traces or leaves out.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
-    /// Its subtree.
+    /// Its subtree, and whether it is traced.
     pub(crate) subtree: Choice<String>,
-    /// Cgroups that are to be put into the scope.
+    /// Ids of the cgroups to add to the scope.
     pub(crate) ids: Vec<u64>,
-    /// What of the subtree was found before.
+    /// Ids of the cgroups of the subtree that were found so far.
     seen: HashSet<u64>,
-    /// Its name, until it has been said.
+    /// Its name; `None` once it was printed.
     pub(crate) name: Option<String>,
-    /// It was found by a search: nothing told of its start.
+    /// Whether it was found by a search: the kernel did not report its start.
     pub(crate) is_late: bool,
 }
 
-/// What both sides look at.
+/// State that both threads read.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// News that have been dealt with.
+    /// Number of messages that were handled.
     pub(crate) handled: AtomicUsize,
-    /// Something waits for its name.
+    /// Whether the thread has something left to examine.
     pub(crate) is_waiting: AtomicBool,
-    /// Containers that had no room to wait in.
+    /// Number of cgroups that were ignored because too many were waiting.
     pub(crate) overlooked: AtomicUsize,
 }
 
-/// The thread's part.
+/// The state of the thread.
 pub(crate) struct Watching {
     hierarchy: Hierarchy,
     registry: Registry,
     containers: Vec<Named>,
-    /// Cgroups that came, and when; of containers that no file names, once looked at.
+    /// New cgroups with the time of their arrival. After the first scan only those are left whose
+    /// container has no name yet.
     waiting: HashMap<u64, (Cgroup, Instant)>,
-    /// Some have not been looked at even once.
+    /// Whether some of them were not scanned yet.
     is_fresh: bool,
     has_to_search: bool,
-    /// Containers whose cgroups are in the scope, by these.
+    /// Containers that are in the scope, by the ids of their cgroups.
     entered: HashSet<u64>,
     last: Option<Instant>,
     took: Duration,
     progress: Arc<Progress>,
 }
 
-/// Containers that wait to be named; a host starts some at once.
+/// Maximum number of cgroups that wait for a scan; a host may start several containers at once.
 const MAX_WAITING: usize = 4096;
 
 impl Watching {
@@ -106,7 +109,7 @@ impl Watching {
         }
     }
 
-    /// Until nobody is there to be told.
+    /// Handles messages until the other side is gone.
     pub(crate) fn run(mut self, news: &Receiver<News>, found: &Sender<Arrival>) {
         loop {
             let first = match self.due() {
@@ -164,7 +167,7 @@ impl Watching {
             .or_insert((cgroup, Instant::now()));
     }
 
-    /// When to look again, if at all.
+    /// Returns when to scan again; `None` if there is nothing to scan.
     fn due(&self) -> Option<Instant> {
         if self.waiting.is_empty() && !self.has_to_search {
             return None;
@@ -216,7 +219,7 @@ impl Watching {
         self.took = begun.elapsed();
     }
 
-    /// Cgroups of a subtree that are not among these.
+    /// Returns the ids of the cgroups of a subtree that are not in `seen`.
     fn missing(&self, subtree: &str, seen: &HashSet<u64>) -> Vec<u64> {
         let mut ids = Vec::new();
         self.hierarchy.walk(subtree, &mut |cgroup| {
@@ -228,7 +231,7 @@ impl Watching {
         ids
     }
 
-    /// All containers that are there and not in the scope may have come just now.
+    /// Adds all containers that exist and are not in the scope; each of them may have just started.
     fn search(&mut self) {
         let mut found = Vec::new();
         let entered = &self.entered;
@@ -238,7 +241,7 @@ impl Watching {
             }
             true
         });
-        // Only what is a container's takes room to wait in.
+        // Only cgroups of containers may occupy the limited room.
         found.retain(Container::is_one);
         for cgroup in found {
             self.add(cgroup);
@@ -254,10 +257,10 @@ impl Arrival {
     }
 }
 
-/// Nothing new needs nobody's attention.
+/// Sends a container, unless it has no new cgroups.
 fn send(arrival: Arrival, found: &Sender<Arrival>) {
     if !arrival.ids.is_empty() {
-        // Who is to be told may be gone: then so are we soon.
+        // The receiver may be gone; this thread then ends soon.
         let _ = found.send(arrival);
     }
 }
@@ -321,7 +324,7 @@ mod tests {
         let (found, arrivals) = channel();
         let thread = thread::spawn(move || watching.run(&news, &found));
         tell.send(News::Made(container.id, container.path)).unwrap();
-        // Its name comes later than its control group.
+        // The name appears later than the cgroup.
         let config = format!("var/lib/docker/containers/{id}/config.v2.json");
         put(root, &config, r#"{"Name": "/web"}"#);
         let arrival = arrivals.recv_timeout(SOON).unwrap();
@@ -331,7 +334,7 @@ mod tests {
         let inner = cgroup(root, &format!("{path}/inner"));
         tell.send(News::Entered(arrival)).unwrap();
         assert_eq!(arrivals.recv_timeout(SOON).unwrap().ids, [inner.id]);
-        // One that nobody told of.
+        // A container that was not reported.
         let id = "b".repeat(64);
         let config = format!("var/lib/docker/containers/{id}/config.v2.json");
         put(root, &config, r#"{"Name": "/web"}"#);
