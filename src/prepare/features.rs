@@ -8,12 +8,12 @@ use crate::kernel::facts::KernelFiles;
 use crate::select::BackendPolicy;
 use crate::spec::BackendKind;
 
-/// The version line.
+/// Returns the line with the version.
 pub(crate) fn version() -> String {
     format!("retsnoop-rs {}\n", env!("CARGO_PKG_VERSION"))
 }
 
-/// The version and what matters of this kernel, each with yes, no or a word.
+/// Returns the version and the relevant features of this kernel, one per line.
 pub(crate) fn report(files: &KernelFiles) -> String {
     let btf = files.kernel_btf();
     let support = support(btf.as_deref().ok(), files);
@@ -54,7 +54,7 @@ pub(crate) fn report(files: &KernelFiles) -> String {
     text
 }
 
-/// The best back end, for few functions and for many.
+/// Returns the best back end for few functions and for many; one name if they are equal.
 pub(crate) fn chosen(support: KernelSupport) -> String {
     let policy = BackendPolicy::Auto(offered(support));
     let best = |n_functions| {

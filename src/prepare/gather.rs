@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Facts about the running kernel, read in parallel, and the selection that is made from them.
+//! Reads facts about the running kernel in parallel, and selects the functions to trace.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,28 +29,28 @@ use crate::select::{
 };
 use crate::spec::BackendKind;
 
-/// All that is known before anything is loaded.
+/// What is known before anything is loaded.
 pub(crate) struct Prepared {
     pub(crate) selection: Selection,
-    /// What there is to attach with.
+    /// The back ends to attach with.
     pub(crate) policy: BackendPolicy,
     pub(crate) layout: Layout,
     pub(crate) image: PendingImage,
-    /// `None` where an earlier run's selection is taken, which needs none of it.
+    /// Symbols and types; `None` if the selection comes from the cache, which does not need them.
     pub(crate) known: Option<KernelSymbols>,
-    /// Where the next run may find this selection, or this one did.
+    /// The cache of selections; `None` if it is not used.
     pub(crate) cache: Option<SelectionCache>,
 }
 
 impl Prepared {
-    /// Whether every function more is milliseconds more.
+    /// Returns true if functions are attached one by one, so that each one takes milliseconds.
     pub(crate) fn attaches_one_by_one(&self) -> bool {
         let order = self.policy.order(self.selection.functions.len());
         order.first().is_some_and(|backend| backend.is_one_by_one())
     }
 }
 
-/// Reads the facts and selects.
+/// Reads the facts and selects functions, or loads the selection of an earlier run from the cache.
 pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<Prepared> {
     let mut cache = SelectionCache::open(config, files, diag);
     if let Some(cached) = cache.as_mut().and_then(|cache| cache.load(files)) {
@@ -119,15 +119,15 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     })
 }
 
-/// The facts of a running kernel, and the means to read its symbols again.
+/// The facts of a running kernel, and the reader for its symbols.
 pub(crate) struct GatheredFacts {
     pub(crate) facts: KernelFacts,
     pub(crate) symbols: SymbolReader,
-    /// The globs, those by source with their functions.
+    /// The globs; source globs contain the addresses of their functions.
     pub(crate) globs: Globs,
 }
 
-/// Reads what a selection by these globs needs to know.
+/// Reads the facts that a selection by these globs needs.
 pub(crate) fn read_facts(
     globs: &Globs,
     absent: Arc<[AbsentModule]>,
@@ -153,12 +153,12 @@ pub(crate) fn read_facts(
         kallsyms,
         traceable,
         text,
-        // Only single kprobes care.
+        // Only single kprobes use it.
         kernel_btf: Some(btf),
         module_btf: BTreeMap::new(),
         absent,
     };
-    // A module without types just has none: its functions are judged as of unknown type.
+    // If a module has no BTF, the result types of its functions are unknown.
     facts.add_modules(files, modules);
     Ok(GatheredFacts {
         facts,
@@ -167,7 +167,7 @@ pub(crate) fn read_facts(
     })
 }
 
-/// ftrace's own list, where the kernel's text cannot be read.
+/// Reads ftrace's list. Needed only if the kernel's text cannot be read.
 fn listed(files: &KernelFiles) -> Result<Traceable> {
     files.traceable().map_err(|error| {
         let hint = "mount it: `mount -t tracefs tracefs /sys/kernel/tracing`";
@@ -175,7 +175,7 @@ fn listed(files: &KernelFiles) -> Result<Traceable> {
     })
 }
 
-/// What the kernel offers.
+/// Returns the back ends that the kernel offers.
 pub(crate) fn offered(support: KernelSupport) -> Offered {
     Offered {
         backends: BackendKind::ALL
@@ -242,7 +242,7 @@ fn no_entry(selection: &Selection) -> anyhow::Error {
     )
 }
 
-/// Warns that the kernel refused functions, in this run or in the one that the cache is of.
+/// Warns that the kernel refused functions, in this run or in the run that filled the cache.
 pub(crate) fn say_refused(n_refused: usize, diag: &Diag) {
     let plural = if n_refused == 1 { "" } else { "s" };
     diag.warning(format!(

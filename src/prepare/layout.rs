@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the programs have to know of this kernel's types, from its BTF and symbols.
+//! Reads the layout that the programs need: offsets and constants of this kernel, from its BTF and
+//! symbols.
 
 use anyhow::{Context, Result};
 
@@ -24,7 +25,7 @@ fn tracing_multi(btf: &Btf) -> TracingMulti {
     }
 }
 
-/// Asks the kernel for its back ends.
+/// Determines which back ends the kernel offers.
 pub(crate) fn support(btf: Option<&Btf>, files: &KernelFiles) -> KernelSupport {
     let types = btf.map(tracing_multi).unwrap_or_default();
     KernelSupport::probe(
@@ -34,7 +35,7 @@ pub(crate) fn support(btf: Option<&Btf>, files: &KernelFiles) -> KernelSupport {
     )
 }
 
-/// Reads it.
+/// Reads the layout.
 pub(crate) fn layout(
     btf: &Btf,
     kallsyms: &Kallsyms,
@@ -60,18 +61,19 @@ pub(crate) fn layout(
     })
 }
 
-/// `THREAD_SIZE`, which is the size of `union thread_union`: 16 KiB on x86-64, more with KASAN.
+/// Returns `THREAD_SIZE`, the size of `union thread_union`: 16 KiB on x86-64, more with KASAN.
 fn stack_size(btf: &Btf) -> u32 {
     let size = btf.type_size("thread_union");
     size.filter(|size| size.is_power_of_two())
         .unwrap_or(DEFAULT_STACK_SIZE)
 }
 
-/// The count is a variable of its own, `__preempt_count`, before 6.2 and since 6.15 (46e8fff6d45f,
-/// "x86/preempt: Move preempt count to percpu hot section"). In between it is a member of
-/// `pcpu_hot` (64701838bf05, "x86/percpu: Move `preempt_count` next to `current_task`"). The BTF of
-/// Debian's 5.10 has no per-CPU variables (a0b8200d06ad, "kbuild: skip per-CPU BTF generation for
-/// pahole v1.18-v1.21", in 5.10.151 as well): there kallsyms tells the address.
+/// Returns where the preemption count is. It is a variable of its own, `__preempt_count`, before
+/// 6.2 and since 6.15 (46e8fff6d45f, "x86/preempt: Move preempt count to percpu hot section"). In
+/// between it is a member of `pcpu_hot` (64701838bf05, "x86/percpu: Move `preempt_count` next to
+/// `current_task`"). The BTF of Debian's 5.10 has no per-CPU variables (a0b8200d06ad, "kbuild: skip
+/// per-CPU BTF generation for pahole v1.18-v1.21", in 5.10.151 as well), so the address comes from
+/// kallsyms there.
 fn preempt(btf: &Btf, kallsyms: &Kallsyms) -> Preempt {
     if let Some(btf_id) = btf.var_id("__preempt_count") {
         return Preempt::Variable { btf_id, offset: 0 };
@@ -93,7 +95,8 @@ fn preempt(btf: &Btf, kallsyms: &Kallsyms) -> Preempt {
         })
 }
 
-/// The kernel's version does not tell: it is asked for a variable that came with the change.
+/// Returns the bit masks of the preemption count. They depend on a change that cannot be derived
+/// from the kernel's version, so this checks for a variable that the change added.
 fn preempt_masks(btf: &Btf, kallsyms: &Kallsyms) -> PreemptMasks {
     let name = "local_interrupt_disable_state";
     if btf.var_id(name).is_some() || kallsyms.named(name).next().is_some() {
@@ -103,7 +106,8 @@ fn preempt_masks(btf: &Btf, kallsyms: &Kallsyms) -> PreemptMasks {
     }
 }
 
-/// What a task is a part of. Without control groups there is none, and nothing reads where it is.
+/// Returns the offsets in the types of a task and its namespaces. A kernel without cgroups has no
+/// offsets for them; they are 0 and unused then.
 fn task(btf: &Btf) -> Result<TaskLayout> {
     let [
         task_comm,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! From options to a selection: facts about the running kernel, functions that match, what this
-//! process may do. Nothing is attached here.
+//! From options to a selection: reads facts about the running kernel, selects functions and checks
+//! what this process may do. Attaches to nothing.
 
 pub(crate) mod features;
 pub(crate) mod gather;

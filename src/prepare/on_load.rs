@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `--on-load`: modules whose functions are armed before they are loaded.
+//! `--on-load`: arms functions of modules before the modules are loaded.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::kernel::kallsyms::Kallsyms;
 use crate::session::Placement;
 use crate::spec::Addr;
 
-/// An address of the kernel's text.
+/// A symbol whose address is in the kernel's text.
 const TEXT: &str = "_stext";
 
-/// The modules that are waited for, from their files.
+/// Reads the files of the modules that `--on-load` names.
 pub(crate) fn find(
     on_load: &OnLoad,
     files: &KernelFiles,
@@ -88,7 +88,7 @@ fn explain(problem: NotAbsent) -> anyhow::Error {
     Failure::hinted(format!("{problem}"), hint)
 }
 
-/// The globs, with those for all that the modules have.
+/// Returns the globs with globs added for all functions of the modules.
 pub(crate) fn with_modules(globs: &Globs, on_load: &OnLoad, modules: &[AbsentModule]) -> Globs {
     let mut globs = globs.clone();
     for module in modules {
@@ -116,7 +116,7 @@ fn glob(text: &str, why: &str) -> GlobUse {
     GlobUse::new(spec, origin)
 }
 
-/// What finds the modules in the kernel's memory once they are loaded.
+/// Returns the placement that finds the modules in the kernel's memory once they are loaded.
 pub(crate) fn placement(modules: &[AbsentModule], kallsyms: &Kallsyms) -> Placement {
     let sections = modules.iter().flat_map(|module| &module.sections);
     let near = kallsyms

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What would stop us, or leave us waiting for nothing, is said before anything is tried:
-//! processes that are not there, privileges, lockdown.
+//! Checks before the run for what would make it fail or wait for nothing: processes that do not
+//! exist, missing privileges, lockdown.
 
 use std::fs;
 
@@ -11,13 +11,13 @@ use crate::kernel::facts::KernelFiles;
 use crate::kernel::privileges::{Capabilities, Lockdown};
 use crate::spec::Pid;
 
-/// Processes, each with the time of its start: its number may be another one's later.
+/// Processes with their start times, because a process id may be reused.
 #[derive(Debug)]
 pub(crate) struct Processes(Vec<(Pid, Option<String>)>);
 
 impl Processes {
-    /// Once their ends are noticed: none may have ended before that, for its number may have been
-    /// given to somebody else.
+    /// Checks that none has ended since. Call it once ends of processes are noticed: before that,
+    /// an id may have been given to another process.
     pub(crate) fn check_again(&self, files: &KernelFiles) -> Result<()> {
         for (pid, started) in &self.0 {
             if start_of(*pid, files) != *started {
@@ -31,16 +31,17 @@ impl Processes {
     }
 }
 
-/// When a process started: field 22 of its `stat`, whose second one may have blanks and brackets.
+/// Returns when a process started: field 22 of its `stat`. Field 2 may contain blanks and
+/// parentheses.
 fn start_of(pid: Pid, files: &KernelFiles) -> Option<String> {
     let stat = fs::read_to_string(files.path(format!("proc/{pid}/stat"))).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(19).map(str::to_owned)
 }
 
-/// Checks that each of these (`-p`) is a process that exists: no other can ever open a session.
+/// Checks that each id of `-p` is an existing process. Other ids can never open a session.
 pub(crate) fn check_processes(pids: &[Pid], files: &KernelFiles) -> Result<Processes> {
-    // The start first: who takes its number after this has another one.
+    // The start time is read first, so that a process which takes the id later has another one.
     let started = pids.iter().map(|&pid| (pid, start_of(pid, files)));
     let started = Processes(started.collect());
     for &pid in pids {
@@ -64,10 +65,10 @@ pub(crate) fn check_processes(pids: &[Pid], files: &KernelFiles) -> Result<Proce
     Ok(started)
 }
 
-/// `PROC_PID_INIT_INO` of `linux/proc_ns.h`: the PID namespace whose numbers the kernel uses itself.
+/// `PROC_PID_INIT_INO` of `linux/proc_ns.h`: the initial PID namespace, whose ids the kernel uses.
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// Checks that our numbers of processes are the kernel's, where some are to be chosen by them.
+/// Checks that our process ids are those of the kernel. Needed if processes are chosen by id.
 pub(crate) fn check_pid_namespace(files: &KernelFiles) -> Result<()> {
     match fs::read_link(files.path("proc/self/ns/pid")) {
         Ok(namespace) if namespace.as_os_str() != FIRST_PID_NAMESPACE => Err(Failure::hinted(
@@ -79,7 +80,7 @@ pub(crate) fn check_pid_namespace(files: &KernelFiles) -> Result<()> {
     }
 }
 
-/// The id of the process that a `/proc/PID/status` is of.
+/// Returns the thread group id in a `/proc/PID/status`.
 fn thread_group(status: &str) -> Option<Pid> {
     let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
     line.trim().parse().ok().map(Pid)
@@ -120,7 +121,7 @@ mod tests {
         let this = Pid(process::id());
         let found = check_processes(&[this], &files).unwrap();
         found.check_again(&files).unwrap();
-        // `PID_MAX_LIMIT`: the kernel never gives it out.
+        // `PID_MAX_LIMIT`: the kernel never assigns this id.
         let error = check_processes(&[this, Pid(4_194_304)], &files).unwrap_err();
         assert_eq!(error.to_string(), "there is no process 4194304 (-p)");
         assert!(Failure::hint_of(&error).is_some());

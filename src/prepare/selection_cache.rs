@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Cache of selections: a run with the same globs on the same kernel attaches at once, and reads
-//! symbols and types when there is something to show.
+//! Cache of selections. A run with the same globs on the same kernel attaches at once, and reads
+//! symbols and types when it has something to show.
 //!
 //! An entry depends only on the build ids of the kernel and its modules, on the globs, and on this
 //! program. Addresses are stored as offsets from the start of their text section.
@@ -25,18 +25,18 @@ use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{Selection, TracedFunction};
 use crate::spec::{Addr, FuncId};
 
-/// The start of the kernel's text: where addresses are counted from.
+/// The start of the kernel's text, which offsets refer to.
 const START: &str = "_stext";
 
 /// An entry of the cache.
 #[derive(Debug, Serialize, Deserialize)]
 struct CacheEntry {
     functions: Vec<TracedFunction>,
-    /// How many more there were that the kernel refused: to find out which costs as many attempts as
-    /// attaching to all others.
+    /// Number of further functions that the kernel refused. They are not stored: finding out again
+    /// would take as many attempts as attaching to all others.
     n_refused: usize,
     layout: Layout,
-    /// The build ids of the modules that functions belong to.
+    /// Build ids of the modules that contain the functions.
     modules: BTreeMap<String, Vec<u8>>,
 }
 
@@ -57,15 +57,16 @@ pub(crate) struct SelectionCache {
 }
 
 impl SelectionCache {
-    /// `None` where nothing can be or shall be remembered.
+    /// Opens the cache. Returns `None` if it is disabled or unusable, or if the selection depends
+    /// on more than the key.
     pub(crate) fn open(config: &Config, files: &KernelFiles, diag: &Diag) -> Option<Self> {
-        // Who wants to know why which function is left out wants it worked out.
-        // Modules that are to come are only known by their files.
+        // With `-v` or `--dry-run` the reasons of left-out functions are needed, which are not
+        // stored. Modules of `--on-load` are not loaded, so they have no build id.
         let is_plain = config.cache && config.on_load.modules.is_empty();
         if !is_plain || config.run.dry_run || config.run.verbosity > 0 {
             return None;
         }
-        // What a source file defines depends on the image and the modules' debug files.
+        // The functions of a source file depend on the image and on the modules' debug files.
         if config.globs.name_sources() {
             return None;
         }
@@ -87,7 +88,7 @@ impl SelectionCache {
         }
     }
 
-    /// What was kept, where it still holds.
+    /// Returns the cached selection; `None` if there is none or if a module has changed.
     pub(crate) fn load(&mut self, files: &KernelFiles) -> Option<CachedSelection> {
         let kept: CacheEntry = serde_json::from_slice(&self.cache.get(&self.key)?).ok()?;
         let holds =
@@ -111,16 +112,16 @@ impl SelectionCache {
         })
     }
 
-    /// Holds what was recalled against the symbols, which are read when tracing has begun.
+    /// Checks the cached functions against the symbols, which are read after tracing has started.
     ///
     /// # Errors
-    /// When functions are elsewhere: on kernels that move each of them for itself when they start
-    /// (FG-KASLR). That is forgotten then.
+    /// Fails if functions have moved: kernels with FG-KASLR move each function at boot. The entry
+    /// is removed.
     pub(crate) fn check(&self, functions: &[TracedFunction], kallsyms: &Kallsyms) -> Result<()> {
         if !self.is_loaded || are_there(functions, kallsyms) {
             return Ok(());
         }
-        // Where it cannot be forgotten, the next run says the same.
+        // If it cannot be removed, the next run reports the same error.
         let _ = self.cache.put(&self.key, &[]);
         Err(Failure::hinted(
             "the kernel's functions are not where an earlier run found them",
@@ -128,8 +129,8 @@ impl SelectionCache {
         ))
     }
 
-    /// Stores a selection, which must be [`Self::is_cacheable`].
-    /// Functions that no kernel like this one takes are left out. What was recalled stays.
+    /// Stores a selection, which must be [`Self::is_cacheable`]. Functions that the kernel refuses
+    /// permanently are omitted. A selection that came from the cache is not stored again.
     pub(crate) fn store(
         &self,
         functions: &[TracedFunction],
@@ -140,11 +141,11 @@ impl SelectionCache {
         if self.is_loaded {
             return;
         }
-        // It only costs the next run its head start.
+        // A failure only makes the next run slower.
         let _ = self.try_keep(functions, attached, layout, files);
     }
 
-    /// Whether nothing would have to be said of this selection again.
+    /// Returns true if a run with this selection has no warnings to repeat.
     pub(crate) fn is_cacheable(selection: &Selection) -> bool {
         let is_plain = selection.deferred.is_empty() && selection.forced.is_empty();
         let mut globs = selection.globs.iter();
@@ -179,7 +180,7 @@ impl SelectionCache {
         self.cache.put(&self.key, &value).ok()
     }
 
-    /// Where the text that a function lies in begins.
+    /// Returns the start of the text that contains a function.
     fn base(&self, function: &TracedFunction) -> Option<u64> {
         match &function.module {
             None => Some(self.start),
@@ -188,7 +189,7 @@ impl SelectionCache {
     }
 }
 
-/// Whether the kernel's own functions are where they are said to be.
+/// Returns true if the kernel's own functions have the given addresses.
 fn are_there(functions: &[TracedFunction], kallsyms: &Kallsyms) -> bool {
     let mut own = functions
         .iter()
@@ -200,8 +201,9 @@ fn are_there(functions: &[TracedFunction], kallsyms: &Kallsyms) -> bool {
     })
 }
 
-/// The functions without those that are refused for good, numbered anew, and how many those are.
-/// What was refused for want of memory or because somebody had it may be had the next time.
+/// Returns the functions without those that were refused permanently, with new ids, and the number
+/// of the latter. A function that was refused for lack of memory or because it was in use may be
+/// accepted the next time.
 fn lasting(functions: &[TracedFunction], refused: &[Refused]) -> (Vec<TracedFunction>, usize) {
     let refused: HashSet<FuncId> = refused
         .iter()
@@ -218,11 +220,11 @@ fn lasting(functions: &[TracedFunction], refused: &[Refused]) -> (Vec<TracedFunc
     (numbered.collect(), refused.len())
 }
 
-/// The layout of a kernel whose text lies `distance` further.
+/// Returns the layout with addresses moved by `distance`, modulo 2^64.
 fn moved(layout: Layout, distance: u64) -> Layout {
     let preempt = match layout.preempt {
         Preempt::Address(per_cpu) => Preempt::Address(PerCpu {
-            // The other is an offset from each CPU's base, which does not move.
+            // The other member is an offset from each CPU's base, which does not move.
             per_cpu_offset: Addr(per_cpu.per_cpu_offset.0.wrapping_add(distance)),
             ..per_cpu
         }),
@@ -231,11 +233,11 @@ fn moved(layout: Layout, distance: u64) -> Layout {
     Layout { preempt, ..layout }
 }
 
-/// Everything that a selection depends on.
+/// Returns a key of everything that a selection depends on.
 fn key(config: &Config, files: &KernelFiles, modules: &BTreeMap<String, u64>) -> Option<Vec<u8>> {
     let kernel = KernelIdentity::read(&files.path("")).ok()?;
     let build_id = kernel.build_id?;
-    // This very program: another build may select otherwise.
+    // The identity of this program: another build may select differently.
     let program = fs::metadata(env::current_exe().ok()?).ok()?;
     let program = (
         program.dev(),
@@ -248,13 +250,13 @@ fn key(config: &Config, files: &KernelFiles, modules: &BTreeMap<String, u64>) ->
     Some(format!("selection {program:?} {build_id:?} {modules:?} {what:?}").into_bytes())
 }
 
-/// The modules and where their texts begin.
+/// Returns the loaded modules with the load addresses of their text.
 fn loaded_modules(files: &KernelFiles) -> Option<BTreeMap<String, u64>> {
     let text = fs::read_to_string(files.path("proc/modules")).ok()?;
     text.lines().map(module_of_line).collect()
 }
 
-/// `name size references users state 0xaddress`.
+/// Parses a line `name size references users state 0xaddress`.
 fn module_of_line(line: &str) -> Option<(String, u64)> {
     let mut words = line.split(' ');
     let name = words.next()?;

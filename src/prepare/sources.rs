@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Source globs (`:kernel/bpf/*.c`) → the functions that such files define, by their addresses.
+//! Resolves source globs (`:kernel/bpf/*.c`) to the addresses of the functions that these files
+//! define.
 
 use std::fs;
 
@@ -15,7 +16,7 @@ use crate::live::lines::{self, ImageChoice};
 use crate::spec::{Addr, GlobKind, NameGlob};
 use crate::symbolize::{LineSource, ModuleLines, SourceFunctions};
 
-/// The globs, those by source with the functions that they mean.
+/// Returns the globs with the functions of source globs filled in.
 pub(crate) fn resolve(
     globs: &Globs,
     image: &ImageChoice,
@@ -75,7 +76,7 @@ pub(crate) fn resolve(
     Ok(globs)
 }
 
-/// What files of such a path define, in the kernel and in its modules.
+/// Returns the functions that matching files define, in the kernel and in its modules.
 fn functions(
     path: &NameGlob,
     lines: &LineSource,
@@ -92,15 +93,16 @@ fn functions(
     found
 }
 
-/// Loaded modules that may have such a file: those that lie where the path begins. To look into
-/// all of them would take seconds.
+/// Returns the loaded modules whose file is in a directory that the path begins with. Reading all
+/// modules would take seconds.
 fn modules_below(path: &NameGlob, files: &KernelFiles) -> Vec<String> {
-    /// `fs/xfs`, `net/ipv4`: what lies deeper may come from elsewhere, as `drivers/gpu/drm/amd` does.
+    /// Number of leading directories to compare, as in `fs/xfs` and `net/ipv4`. Deeper ones may
+    /// belong to a module elsewhere, as in `drivers/gpu/drm/amd`.
     const DEPTH: usize = 2;
     let text = path.text();
     let literal = text.split(['*', '?', '[']).next().unwrap_or_default();
     let mut directories: Vec<&str> = literal.split('/').collect();
-    // What is behind the last slash is part of a file's name, or of a directory's.
+    // The part after the last slash belongs to the name of a file or of a directory.
     directories.pop();
     directories.truncate(DEPTH);
     let beginning: String = directories.iter().map(|name| format!("{name}/")).collect();
