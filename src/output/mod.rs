@@ -11,10 +11,10 @@ use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 
-/// Writes to stdout.
+/// Writes bytes to stdout and flushes it.
 ///
 /// # Errors
-/// When stdout does not take it.
+/// Fails if stdout cannot be written to.
 pub(crate) fn print(bytes: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)

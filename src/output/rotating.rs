@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The file of `-o`: begun anew when it is large, opened again after SIGHUP.
+//! The file of `-o`: rotated when it is large, reopened after SIGHUP.
 //!
-//! Sessions have kernel addresses, so it is for its owner only. Once it is open, names are looked up
-//! in the directory that was found at first, and no link that somebody puts there is followed.
+//! Sessions contain kernel addresses, so only the owner may read it. Once the file is open, names
+//! are looked up in the directory that was opened first, and links that somebody creates there are
+//! not followed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -21,10 +22,10 @@ use crate::config::OutputFile;
 use crate::diag::Diag;
 use crate::failure::Failure;
 
-/// For its owner only.
+/// Readable and writable by its owner only.
 const MODE: u32 = 0o600;
 
-/// A file that is begun anew when it is large.
+/// An output file that is rotated when it exceeds its maximum size.
 pub(crate) struct Rotating {
     options: OutputFile,
     place: Place,
@@ -32,11 +33,11 @@ pub(crate) struct Rotating {
     written: u64,
 }
 
-/// A directory, and a name in it.
+/// An open directory, and the name of a file in it.
 struct Place {
     directory: OwnedFd,
     name: OsString,
-    /// The user named a link: it is followed again after SIGHUP.
+    /// Whether the user named a link. It is followed again after SIGHUP.
     is_link: bool,
 }
 
@@ -72,7 +73,7 @@ impl Rotating {
         })
     }
 
-    /// The file of this name may be another one by now: whoever moved it wants a new one.
+    /// Opens the name again. Whoever sent SIGHUP has moved the file and wants a new one.
     pub(crate) fn reopen(&mut self) -> io::Result<()> {
         let mut flags = OFlag::O_APPEND | OFlag::O_CREAT;
         if !self.place.is_link {
@@ -94,7 +95,8 @@ impl Rotating {
         Ok(())
     }
 
-    /// `FILE.4` becomes `FILE.5`, …, `FILE` becomes `FILE.1`; what was `FILE.5` is gone.
+    /// Renames `FILE.4` to `FILE.5`, …, `FILE` to `FILE.1`, which overwrites `FILE.5`. Creates a
+    /// new `FILE`.
     fn rotate(&mut self) -> io::Result<()> {
         let place = &self.place;
         for number in (1..self.options.keep).rev() {
@@ -154,7 +156,7 @@ impl Place {
         name
     }
 
-    /// Who may rename files there decides what is written to.
+    /// Warns if others can rename files in the directory, because they decide what is written to.
     fn warn_of_others(&self, path: &Path, diag: &Diag) {
         let directory = File::from(match self.directory.try_clone() {
             Ok(directory) => directory,
@@ -170,7 +172,7 @@ impl Place {
     }
 }
 
-/// Writable by others, and not sticky as `/tmp` is.
+/// Returns true if others can write to the directory and it is not sticky as `/tmp` is.
 fn is_anybodys(directory: &Metadata) -> bool {
     directory.mode() & 0o002 != 0 && directory.mode() & libc::S_ISVTX == 0
 }

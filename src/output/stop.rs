@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! When a run ends: a signal, enough sessions, the time. And what signals mean otherwise: those
-//! that are meant for the command are passed on to it.
+//! The end of a run: a signal, the number of sessions, or the time. Signals that are meant for the
+//! command are passed on to it.
 //!
-//! Signals are blocked and read by a thread, which is told who sent them: Ctrl-C comes from the
-//! terminal and reaches the command by itself, `kill` reaches us alone. They are blocked before
-//! any other thread is started: one that did not block them would be killed by them, and we too.
+//! A thread reads the signals, which are blocked otherwise, and learns who sent them: Ctrl-C comes
+//! from the terminal and reaches the command directly, `kill` reaches us alone. The signals must be
+//! blocked before any other thread is started, because a thread that did not block them would
+//! receive them, and they would kill the process.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -21,40 +22,40 @@ use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use super::terminal::is_controlled;
 use crate::command::Signaller;
 
-/// Longest wait for records: so often we look at the clock and at what the trace costs.
+/// Longest wait for records, and thus the interval of checks of the clock and of the governor.
 const WAIT: Duration = Duration::from_millis(100);
 
-/// How long output that nobody reads is waited for once the run is to end.
+/// How long to wait for output that nobody reads once the run is to end.
 const GRACE: Duration = Duration::from_millis(400);
 
-/// How long the rest of the end may take after output was given up: stderr may be stuck, too.
+/// How long the rest of the end may take after output was given up, because stderr may block too.
 const LAST_MOMENT: Duration = Duration::from_millis(400);
 
-/// This many signals that had no effect end the process at once.
+/// After this many signals without effect the process ends at once.
 const INSISTS: u32 = 3;
 
-/// `si_code` of a signal that the kernel sent of its own accord.
+/// The `si_code` of a signal that the kernel itself sent.
 const SI_KERNEL: i32 = 0x80;
 
-/// What SIGHUP asks for, where there is no command that it is meant for.
+/// What SIGHUP means if there is no command to pass it on to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hangup {
-    /// The end.
+    /// It ends the run.
     Ends,
-    /// To open the output file again.
+    /// It opens the output file again.
     Reopens,
 }
 
-/// Whether the process may be ended.
+/// Whether the flag may end the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Power {
     OverProcess,
-    /// It is a test's.
+    /// Tests must not end it.
     #[cfg(test)]
     None,
 }
 
-/// Set by SIGINT, SIGTERM and SIGHUP, unless there is a command to pass them on to.
+/// Raised by SIGINT, SIGTERM and SIGHUP, unless there is a command to pass them on to.
 #[derive(Clone, Debug)]
 pub(crate) struct StopFlag(Arc<State>);
 
@@ -62,22 +63,22 @@ pub(crate) struct StopFlag(Arc<State>);
 struct State {
     hangup: Hangup,
     power: Power,
-    /// Nothing is attached yet: a signal does what it does by default.
+    /// True while nothing is attached: signals have their default action then.
     is_preparing: AtomicBool,
     raised_at: OnceLock<Instant>,
     /// When `--duration` ends the run.
     deadline: OnceLock<Instant>,
-    /// Readable once it is raised: nobody waits for records any more.
+    /// Becomes readable when the flag is raised, which ends the wait for records.
     wakes: EventFd,
     times_asked: AtomicU32,
-    /// Signals that came while the main thread could not act on them.
+    /// Number of signals that came while the main thread could not act on them.
     unanswered: AtomicU32,
-    /// The main thread waits for output.
+    /// Whether the main thread waits for output.
     is_blocked: AtomicBool,
-    /// The last signal that came.
+    /// Number of the last signal that came.
     last: AtomicU32,
     reopen: AtomicBool,
-    /// Whether there was a controlling terminal at the start: one that is gone later was lost.
+    /// Whether there was a controlling terminal at the start. If it is gone later, it was lost.
     had_terminal: bool,
     command: Mutex<Option<Signaller>>,
 }
@@ -102,14 +103,14 @@ impl StopFlag {
         })))
     }
 
-    /// Without any signals.
+    /// Creates a flag that handles no signals.
     #[cfg(test)]
     pub(crate) fn of_test(hangup: Hangup) -> Self {
         Self::new(hangup, Power::None).expect("an event descriptor can be made")
     }
 
-    /// Takes over the signals. Call it while this process has one thread, and after the command
-    /// was forked: a blocked signal is blocked in what is started afterwards.
+    /// Takes over the signals. Call it while the process has one thread and after the command was
+    /// forked, because child processes inherit blocked signals.
     pub(crate) fn on_signals(hangup: Hangup, has_command: bool) -> Result<Self> {
         let flag = Self::new(hangup, Power::OverProcess)?;
         let mut taken = SigSet::empty();
@@ -142,7 +143,7 @@ impl StopFlag {
         self.0.last.store(info.ssi_signo, Ordering::Relaxed);
         let command = self.lock();
         if signal == Signal::SIGHUP as i32 && self.means_reopening(info.ssi_code) {
-            // It is for us alone: a command would be killed by it.
+            // This SIGHUP is for us alone; it would kill the command.
             self.0.reopen.store(true, Ordering::Relaxed);
             return;
         }
@@ -154,7 +155,8 @@ impl StopFlag {
                 self.raise();
             }
         }
-        // What the kernel sends (`SI_KERNEL`) it sends to the terminal's whole process group.
+        // The kernel sends its signals (`SI_KERNEL`) to the terminal's whole process group, so the
+        // command has received them.
         if let Some(command) = &*command
             && (info.ssi_code <= 0 || command.has_left_terminal())
         {
@@ -162,16 +164,17 @@ impl StopFlag {
         }
     }
 
-    /// A SIGHUP of a lost terminal ends the run, also where another SIGHUP means the output file.
-    /// The kernel takes the terminal away before it sends the signal, or marks the signal as its
-    /// own, where the leader of the session has exited.
+    /// Returns true if a SIGHUP means the output file. A SIGHUP of a lost terminal always ends the
+    /// run. The kernel removes the terminal before it sends that signal, or marks the signal as its
+    /// own if the session leader has exited.
     fn means_reopening(&self, code: i32) -> bool {
         let is_lost = self.0.had_terminal && is_controlled() == Some(false);
         self.0.hangup == Hangup::Reopens && code != SI_KERNEL && !is_lost
     }
 
-    /// The third signal that has no effect takes its default action: the kernel closes the links,
-    /// and the guardian removes the probes. A command may well be sent many that it handles.
+    /// Ends the process at the third signal that had no effect. The kernel then closes the links,
+    /// and the guardian removes the probes. Signals that are passed on to a command do not count,
+    /// because it may handle many of them.
     fn insist(&self, signal: i32, command: Option<&Signaller>) {
         let counts = command.is_none() || self.0.is_blocked.load(Ordering::Relaxed);
         if counts && self.0.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= INSISTS {
@@ -179,22 +182,23 @@ impl StopFlag {
         }
     }
 
-    /// Asks for the end.
+    /// Raises the flag: the run ends.
     pub(crate) fn raise(&self) {
         self.0.raised_at.get_or_init(Instant::now);
-        // Where that fails the next look at the clock notices.
+        // If this fails, the next check of the clock notices the flag.
         let _ = self.0.wakes.write(1);
     }
 
-    /// From now on there is something to undo: a signal asks for the end.
+    /// From now on there is something to undo, so a signal raises the flag.
     pub(crate) fn prepared(&self) {
         self.0.is_preparing.store(false, Ordering::Release);
     }
 
-    /// From now on signals are the command's. False where one came before: it asks for the end, and
-    /// the command is not to be started.
+    /// From now on signals are passed on to the command. Returns false if a signal came before: the
+    /// run ends, and the command must not be started.
     pub(crate) fn pass_on_to(&self, command: Signaller) -> bool {
-        // Whoever takes a signal holds the lock: it is before this, or after.
+        // The thread that takes a signal holds the lock, so a signal comes either before or after
+        // this.
         let mut passed_on = self.lock();
         if self.is_raised() {
             return false;
@@ -207,12 +211,12 @@ impl StopFlag {
         self.0.raised_at.get().is_some()
     }
 
-    /// Becomes readable when it is raised.
+    /// Returns a descriptor that becomes readable when the flag is raised.
     pub(crate) fn wakes(&self) -> BorrowedFd<'_> {
         self.0.wakes.as_fd()
     }
 
-    /// The end of the run by the clock, if it has one. Output is not waited for much longer.
+    /// Starts the time of `--duration`, if there is one. Output is not waited for much longer.
     pub(crate) fn until(&self, duration: Option<Duration>) -> Deadline {
         let deadline = Deadline::after(duration);
         if let Some(end) = deadline.end {
@@ -221,7 +225,7 @@ impl StopFlag {
         deadline
     }
 
-    /// The main thread is about to wait for output.
+    /// Marks the main thread as waiting for output, until the result is dropped.
     pub(crate) fn begin_waiting(&self) -> Waiting<'_> {
         if !self.is_raised() {
             self.0.unanswered.store(0, Ordering::Relaxed);
@@ -233,13 +237,14 @@ impl StopFlag {
         }
     }
 
-    /// Output was given up. The run ends now; what is left to do may be stuck as well.
+    /// Starts a thread that ends the process after [`LAST_MOMENT`]. Output was given up, and the
+    /// rest of the end may block as well.
     fn gave_up(&self) {
         if self.0.power != Power::OverProcess || self.lock().is_some() {
             return;
         }
         let told = self.clone();
-        // Without it a third signal is needed.
+        // Without this thread, a third signal is needed.
         let _ = thread::Builder::new()
             .name("last moment".to_owned())
             .spawn(move || {
@@ -248,12 +253,12 @@ impl StopFlag {
             });
     }
 
-    /// How many signals came: one more than before, while we end, is somebody who insists.
+    /// Returns the number of signals so far. If it increases while we end, the user insists.
     pub(crate) fn times_asked(&self) -> u32 {
         self.0.times_asked.load(Ordering::Relaxed)
     }
 
-    /// Whether the output file is to be opened again; says so once.
+    /// Returns true once after a request to reopen the output file.
     pub(crate) fn takes_reopening(&self) -> bool {
         self.0.reopen.swap(false, Ordering::Relaxed)
     }
@@ -264,7 +269,7 @@ impl StopFlag {
     }
 }
 
-/// A wait of the main thread for output that somebody else has to take.
+/// A wait of the main thread for output.
 #[derive(Debug)]
 pub(crate) struct Waiting<'a> {
     stop: &'a StopFlag,
@@ -272,7 +277,8 @@ pub(crate) struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    /// Whether to give up: the run is to end and has waited long enough, or somebody insists.
+    /// Returns true if the wait must be given up: the run is to end and [`GRACE`] is over, or the
+    /// user sent several signals.
     pub(crate) fn is_in_vain(&self) -> bool {
         let state = &self.stop.0;
         let passed = |since: Option<&Instant>| {
@@ -294,18 +300,18 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Lets a signal end this process as if it had never been blocked.
+/// Ends this process by a signal, as if it had never been blocked.
 fn end_by(signal: i32) {
     let Ok(signal) = Signal::try_from(signal) else {
         return;
     };
     let mut set = SigSet::empty();
     set.add(signal);
-    // Where that fails we go on, and the next one counts.
+    // If this fails, the process continues and the next signal counts.
     let _ = set.thread_unblock().and_then(|()| raise(signal));
 }
 
-/// Whether who started us had this signal ignored, as `nohup` does.
+/// Returns true if our parent process had this signal ignored, as `nohup` does.
 fn is_ignored(signal: Signal) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -313,7 +319,7 @@ fn is_ignored(signal: Signal) -> bool {
     ignored.is_some_and(|mask| mask >> (signal as u32 - 1) & 1 == 1)
 }
 
-/// The end of a run by the clock.
+/// The time at which a run ends, if there is one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     end: Option<Instant>,
@@ -326,7 +332,7 @@ impl Deadline {
         }
     }
 
-    /// How long to wait for records now; `None` when the time is up.
+    /// Returns how long to wait for records; `None` when the time is up.
     pub(crate) fn wait(self) -> Option<Duration> {
         let Some(end) = self.end else {
             return Some(WAIT);

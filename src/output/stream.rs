@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Where sessions are written: stdout, stderr where stdout is the command's, or a file that is
-//! begun anew when it is large or when SIGHUP says so.
+//! The destination of sessions: stdout, stderr if stdout belongs to the command, or a file that is
+//! rotated by size or reopened after SIGHUP.
 //!
-//! What is written is kept until it is flushed, after whole sessions: so none is torn between two
-//! files.
+//! Output is buffered until it is flushed after whole sessions, so that no session is split between
+//! two files.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,23 +19,24 @@ use super::writer::{OutputTarget, Writer};
 use crate::config::Config;
 use crate::diag::Diag;
 
-/// More would only take more memory: by then a write costs little of what its sessions do.
+/// Maximum number of sessions per flush. More would only take more memory: the cost of a write is
+/// small compared with that of its sessions by then.
 const AT_ONCE: u64 = 32;
 
-/// Where sessions are written.
+/// The destination of sessions, with its buffer.
 pub(crate) struct Output<'a> {
     writer: Writer,
     stream: Option<Stream>,
     name: String,
     takes_at_once: u64,
-    /// Emptied and not given away: the next session has its room.
+    /// The buffer. It is reused after a flush.
     pending: Vec<u8>,
     stop: &'a StopFlag,
     diag: &'a Diag,
 }
 
 impl<'a> Output<'a> {
-    /// Opens it: a file that cannot be written is an error before anything is traced.
+    /// Opens the destination. A file that cannot be written is an error before anything is traced.
     pub(crate) fn open(config: &Config, stop: &'a StopFlag, diag: &'a Diag) -> Result<Self> {
         let stream = match (&config.output, &config.command) {
             (Some(_), _) => None,
@@ -68,24 +69,23 @@ impl<'a> Output<'a> {
         })
     }
 
-    /// In words.
+    /// Returns the name for messages: `stdout`, `stderr` or the quoted path.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many sessions may be flushed together: files that are begun anew by size take each
-    /// alone.
+    /// Returns how many sessions may be flushed together: one if files are rotated by size.
     pub(crate) fn takes_at_once(&self) -> u64 {
         self.takes_at_once
     }
 
-    /// What width and colour depend on; `None` for a file.
+    /// Returns the stream that width and color depend on; `None` for a file.
     pub(crate) fn stream(&self) -> Option<Stream> {
         self.stream
     }
 }
 
-/// A descriptor of its own, so that nobody waits for the lock of a stream that is stuck.
+/// Duplicates the descriptor, so that we do not wait for the lock of a stream that blocks.
 fn of_stream(stream: Option<Stream>) -> io::Result<File> {
     let fd = match stream {
         Some(Stream::Stderr) => io::stderr().as_fd().try_clone_to_owned(),
@@ -100,7 +100,7 @@ impl Write for Output<'_> {
         Ok(bytes.len())
     }
 
-    /// What cannot be written is lost.
+    /// Bytes that cannot be written are lost.
     fn flush(&mut self) -> io::Result<()> {
         if self.pending.is_empty() {
             return Ok(());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What stdout and stderr are, and the clocks: the facts about our own surroundings that output depends on.
+//! What stdout and stderr are, and the clocks: facts about this process that output depends on.
 
 use std::env;
 use std::fs::File;
@@ -13,14 +13,14 @@ use terminal_size::{Width, terminal_size_of};
 use crate::cli::ColorChoice;
 use crate::render::Clock;
 
-/// Where sessions may be shown to somebody.
+/// A standard stream that sessions are written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
     Stdout,
     Stderr,
 }
 
-/// Whether this process has a controlling terminal; `None` where that cannot be told.
+/// Returns whether this process has a controlling terminal; `None` if it cannot be determined.
 pub(crate) fn is_controlled() -> Option<bool> {
     let opened = File::options()
         .read(true)
@@ -33,7 +33,7 @@ pub(crate) fn is_controlled() -> Option<bool> {
     }
 }
 
-/// Columns of the terminal; `None` where there is none.
+/// Returns the width of the terminal in columns; `None` if the stream is none.
 pub(crate) fn width(stream: Option<Stream>) -> Option<usize> {
     let (Width(columns), _) = match stream? {
         Stream::Stdout => terminal_size_of(io::stdout()),
@@ -42,7 +42,8 @@ pub(crate) fn width(stream: Option<Stream>) -> Option<usize> {
     Some(usize::from(columns))
 }
 
-/// Whether to colour. See the `NO_COLOR` convention: set and not empty means no.
+/// Returns true if output is colored. With `auto`, a non-empty `NO_COLOR` disables it, as that
+/// convention demands.
 pub(crate) fn color(choice: ColorChoice, stream: Option<Stream>) -> bool {
     let is_terminal = || match stream {
         Some(Stream::Stdout) => io::stdout().is_terminal(),
@@ -58,9 +59,9 @@ pub(crate) fn color(choice: ColorChoice, stream: Option<Stream>) -> bool {
     }
 }
 
-/// Offsets from the kernel's monotonic clock to local time, taken now.
+/// Measures the offset from the kernel's monotonic clock to local time.
 pub(crate) fn clock() -> Clock {
-    // Of several pairs of readings the one whose halves were nearest to each other.
+    // Of several pairs of readings, the one that took the least time is used.
     let offset = (0..10)
         .filter_map(|_| {
             let before = monotonic_ns()?;
@@ -78,7 +79,7 @@ pub(crate) fn clock() -> Clock {
     }
 }
 
-/// `CLOCK_MONOTONIC`, which `bpf_ktime_get_ns` reads, too.
+/// Reads `CLOCK_MONOTONIC`, the clock of `bpf_ktime_get_ns`.
 fn monotonic_ns() -> Option<u64> {
     let time = clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?;
     u64::try_from(Duration::from(time).as_nanos()).ok()

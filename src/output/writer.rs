@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The thread that writes output. A pipe that nobody reads, a stopped terminal or a hung file system
-//! blocks that thread only: whoever waits for it can give up, and then signals and `--duration` end
-//! the run.
+//! The thread that writes output. A pipe that nobody reads, a stopped terminal or a hung file
+//! system blocks this thread only. The main thread can give up waiting for it, so signals and
+//! `--duration` still end the run.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -16,20 +16,20 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::rotating::Rotating;
 use super::stop::StopFlag;
 
-/// How often we look whether to give up.
+/// The interval of checks whether to give up.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What is written to.
+/// The destination that the thread writes to.
 pub(crate) enum OutputTarget {
-    /// As it was handed to us.
+    /// A stream that we inherited.
     Stream(File),
-    /// A file that is begun anew.
+    /// A file that is rotated.
     File(Rotating),
 }
 
-/// Output and its thread.
+/// The writing thread and its channels.
 pub(crate) struct Writer {
-    /// `None` once it was given up: what is written then is lost.
+    /// `None` once output was given up. Everything written later is lost.
     thread: Option<Thread>,
 }
 
@@ -61,7 +61,8 @@ impl Writer {
         })
     }
 
-    /// Writes, and waits until that is done or in vain. The buffer comes back empty.
+    /// Writes `bytes` and waits until that is done or the wait is given up. Returns the empty
+    /// buffer.
     pub(crate) fn write(&mut self, bytes: Vec<u8>, stop: &StopFlag) -> (Vec<u8>, io::Result<()>) {
         let given_up = || {
             let why = "nobody took what was written, and the run had to end";
@@ -99,7 +100,7 @@ impl OutputTarget {
     }
 }
 
-/// A stream that somebody else made non-blocking is waited for.
+/// Writes all bytes. If another process made the stream non-blocking, waits until it is writable.
 fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write(bytes) {
@@ -127,7 +128,7 @@ mod tests {
     use super::{OutputTarget, Writer};
     use crate::output::stop::{Hangup, StopFlag};
 
-    /// More than a pipe takes.
+    /// More bytes than a pipe holds.
     const MUCH: usize = 1 << 20;
 
     fn to_pipe(stop: &StopFlag) -> (PipeReader, Writer) {
@@ -145,7 +146,7 @@ mod tests {
         let (_, written) = writer.write(vec![b'x'; MUCH], &stop);
         assert_eq!(written.unwrap_err().kind(), ErrorKind::TimedOut);
         assert!(asked.elapsed() < Duration::from_secs(1));
-        // The summary is not waited for once more.
+        // The summary does not wait again.
         let asked = Instant::now();
         assert!(writer.write(vec![b'x'], &stop).1.is_err());
         assert!(asked.elapsed() < Duration::from_millis(100));
