@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Each back end: whether the kernel has it, and why not.
+//! Checks of the back ends: whether the kernel offers each one, and why not.
 
 use super::kernel::Types;
 use crate::bpf::KernelSupport;
@@ -9,15 +9,16 @@ use crate::prepare::features::chosen;
 use crate::render::{Check, Section, State};
 use crate::spec::BackendKind;
 
-/// What trying came to.
+/// The result of trying the back ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tried {
-    /// Whether it could be tried at all.
+    /// Whether we have the capabilities to try them.
     pub(crate) may_load: bool,
     pub(crate) support: KernelSupport,
 }
 
-/// The back end that a run would choose, and what each is like.
+/// Returns the back end that a run would choose, and a check of each. The choice is `None` if it
+/// cannot be determined.
 pub(crate) fn checks(
     files: &KernelFiles,
     types: &Types,
@@ -43,7 +44,7 @@ pub(crate) fn checks(
     (chosen, checks.collect())
 }
 
-/// Why the kernel refused it.
+/// Returns why the kernel does not offer a back end.
 fn why_not(kind: BackendKind, files: &KernelFiles) -> String {
     let release = files.release().unwrap_or_default();
     let version = KernelVersion::of_release(&release);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the kernel can do: types, symbols, traceable functions, BPF helpers and maps.
+//! Checks of the kernel: types, symbols, traceable functions, BPF helpers and maps.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::kernel::host_settings::HostSettings;
 use crate::kernel::symbols::SymbolReader;
 use crate::render::{Check, Section, State};
 
-/// The kernel's types, or why there are none.
+/// The kernel's types, or why they cannot be read.
 pub(crate) struct Types(pub(crate) Result<Arc<Btf>, String>);
 
 impl Types {
@@ -18,13 +18,14 @@ impl Types {
         Self(files.kernel_btf().map_err(|error| format!("{error:#}")))
     }
 
-    /// Whether an enum of the kernel has a value of this name; `None` where types do not tell.
+    /// Returns whether an enum of the kernel has a value of this name; `None` if the types do not
+    /// tell.
     fn knows(&self, enumeration: &str, value: &str) -> Option<bool> {
         let btf = self.0.as_ref().ok()?;
         if btf.enum_value(enumeration, value).is_some() {
             return Some(true);
         }
-        // Where the enum itself is missing nothing follows.
+        // If the enum itself is missing, the value may exist nevertheless.
         btf.has_type(enumeration).then_some(false)
     }
 }
@@ -33,12 +34,12 @@ fn check(id: &str, title: &str, state: State, found: impl Into<String>) -> Check
     Check::new(Section::Kernel, id, title, state, found)
 }
 
-/// The kernel's symbols, and by which of the two ways they are read.
+/// The number of the kernel's symbols, and how they are read.
 pub(crate) struct Symbols {
     number: Result<usize, String>,
-    /// Why the text of `/proc/kallsyms` has to do; `None` where the kernel's memory has them.
+    /// Why the text of `/proc/kallsyms` is used; `None` if the symbols are in the kernel's memory.
     why_text: Option<String>,
-    /// Whether the kernel's text can be read, which tells what is traceable.
+    /// Whether the kernel's text can be read, which shows what is traceable.
     reads_memory: bool,
 }
 
@@ -57,7 +58,7 @@ impl Symbols {
         }
     }
 
-    /// Whether it matters who may read `/proc/kallsyms`.
+    /// Returns true if the permission to read `/proc/kallsyms` matters.
     pub(crate) fn needs_text(&self) -> bool {
         self.why_text.is_some()
     }
@@ -117,7 +118,7 @@ fn symbols(read: &Symbols) -> Check {
         .hint("it takes CAP_SYSLOG and `sysctl kernel.kptr_restrict=1` (or 0)")
 }
 
-/// ftrace's list: needed only where the text itself does not show what is traceable.
+/// Checks ftrace's list. It is essential only if the kernel's text cannot be read.
 fn traceable(files: &KernelFiles, reads_text: bool) -> Check {
     let traceable = files.traceable();
     let is_denied = traceable.as_ref().is_err_and(is_permission);
@@ -173,7 +174,7 @@ fn ring_buffer(types: &Types) -> Check {
 }
 
 /// Since 5.15 (7adfc6c9b315, "bpf: Add `bpf_get_attach_cookie()` BPF helper to access `bpf_cookie`
-/// value"). Only kprobe back ends use them. Kernels that have links for many kprobes (5.18) have
+/// value"). Only kprobe back ends use cookies. Kernels with links for many kprobes (5.18) have
 /// cookies.
 fn cookies(types: &Types) -> Check {
     let known = types.knows("bpf_func_id", "BPF_FUNC_get_attach_cookie");
@@ -186,7 +187,7 @@ fn jit(enabled: Option<i64>) -> Check {
     let (state, found) = match enabled {
         Some(0) => (State::Limited, "off".to_owned()),
         Some(_) => (State::Ok, "on".to_owned()),
-        // The file is root's.
+        // Only root can read the file.
         None => (State::Unknown, "not shown".to_owned()),
     };
     check("jit", "BPF JIT compiler", state, found)

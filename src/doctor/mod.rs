@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `doctor`: what this kernel offers, what will be used, what is missing and what that costs.
+//! `doctor`: what this kernel offers, what a run would use, what is missing and what that costs.
 //!
-//! Everything is read or tried here and now; without privileges what cannot be asked is said to be
-//! unknown. Facts come from files below a root, what must be tried from [`Tried`], so that tests
-//! can have any kernel.
+//! Everything is read or tried on the running machine. What cannot be checked without privileges is
+//! reported as unknown. Facts come from files below a root directory, and what must be tried comes
+//! from [`Tried`], so that tests can simulate any kernel.
 
 mod backends;
 mod kernel;
@@ -26,7 +26,7 @@ use crate::kernel::host_settings::HostSettings;
 use crate::prepare::layout;
 use crate::render::{Check, Checkup, Section, State};
 
-/// Looks at the running kernel.
+/// Examines the running kernel. Attaches to a function for a moment if all else allows tracing.
 pub(crate) fn examine(files: &KernelFiles, image: Option<&Path>) -> Result<Checkup> {
     let may_load = permissions::capabilities(files).missing().is_empty();
     let tried = Tried {
@@ -49,7 +49,7 @@ fn support_of(files: &KernelFiles) -> KernelSupport {
     layout::support(files.kernel_btf().as_deref().ok(), files)
 }
 
-/// All that can be said without attaching.
+/// Runs all checks that need no attaching.
 fn look(files: &KernelFiles, image: Option<&Path>, tried: Tried) -> Result<Checkup> {
     let host_settings = HostSettings::read(files);
     let types = Types::read(files);
@@ -69,7 +69,7 @@ fn look(files: &KernelFiles, image: Option<&Path>, tried: Tried) -> Result<Check
     })
 }
 
-/// The proof: a function was attached to for a moment.
+/// Returns the check that a function could be attached to.
 fn trial_of(outcome: &Result<()>) -> Check {
     let (state, found) = match outcome {
         Ok(()) => (

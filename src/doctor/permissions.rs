@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What we may do: capabilities, lockdown, sysctls, limits.
+//! Checks of what this process may do: capabilities, lockdown, sysctls, limits.
 
 use std::fs;
 
@@ -11,10 +11,10 @@ use crate::kernel::host_settings::HostSettings;
 use crate::kernel::privileges::{Capabilities, Lockdown};
 use crate::render::{Check, Section, State};
 
-/// Descriptors that fentry/fexit take for each function.
+/// Number of descriptors that fentry/fexit needs per function.
 const PER_FUNCTION: u64 = 4;
 
-/// Below this many descriptors the limit decides what can be traced.
+/// Below this many descriptors the limit restricts what can be traced.
 const ENOUGH: u64 = 4096;
 
 pub(crate) fn capabilities(files: &KernelFiles) -> Capabilities {
@@ -131,7 +131,7 @@ fn unprivileged(value: Option<i64>) -> Check {
     )
 }
 
-/// Limits of this process, which those of a run are too.
+/// Checks the limits of this process; a run has the same ones.
 pub(crate) fn limits() -> Vec<Check> {
     vec![descriptors(), locked_memory()]
 }
@@ -168,7 +168,7 @@ fn descriptors() -> Check {
 }
 
 /// Since 5.11 (d5299b67dd59, "bpf: Memcg-based memory accounting for bpf maps") the memory of BPF
-/// maps is charged to the memory cgroup. Before, it counts against this limit, for root as well.
+/// maps is charged to the memory cgroup. Before, it counts against this limit, also for root.
 fn locked_memory() -> Check {
     let (state, found) = match getrlimit(Resource::RLIMIT_MEMLOCK) {
         Ok((soft, hard)) => (

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Where names and source lines come from, and where they were looked for in vain.
+//! Checks of the sources of names and source lines, with the places that were searched.
 
 use std::env;
 use std::path::Path;
@@ -56,7 +56,7 @@ fn image(found: &Found) -> Check {
     }
 }
 
-/// The places, too: they are what the user has to know.
+/// Formats a problem. The searched places are included, because the user needs them.
 fn words(problem: &ImageProblem) -> String {
     match problem {
         ImageProblem::NotFound { places, .. } => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The report on kernels that are made of files.
+//! Tests of the report with kernels simulated by files.
 
 use std::fs;
 
@@ -59,7 +59,7 @@ impl Machine {
     }
 }
 
-/// What a check that is in the way looks like; all else must be fine.
+/// Asserts that a check is missing, prevents tracing, and has cost and hint.
 fn assert_in_the_way(report: &Value, id: &str) {
     assert_eq!(report["can_trace"], false);
     let check = &report["checks"][id];
@@ -85,7 +85,7 @@ fn a_machine_with_all_that_it_takes_can_trace() {
         found.contains("usr/lib/debug/boot/vmlinux-6.12.1-test"),
         "{found}"
     );
-    // Newer than the first kernel that has it: so it is the build that lacks it.
+    // The kernel is newer than the first one with this back end, so its configuration lacks it.
     assert_eq!(
         checks["backend_kprobe_multi"]["found"],
         "this kernel was built without `CONFIG_FPROBE`"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The proof that this kernel lets us trace: one function is attached to for a moment.
+//! Proves that this kernel lets us trace, by attaching to one function for a moment.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::prepare::preflight;
 use crate::select::{BackendPolicy, BtfOrigin, EntryPoint, Prototype, TracedFunction, assign};
 use crate::spec::FuncId;
 
-/// Attaches to one function, for a moment.
+/// Attaches to one function and detaches again.
 ///
 /// # Errors
-/// When the kernel does not let us.
+/// Fails if a privilege is missing or the kernel refuses the programs or the function.
 pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
     const FUNCTION: &str = "__x64_sys_bpf";
     preflight::check(files)?;

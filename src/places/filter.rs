@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A log → the same log with source lines behind what names a place in code, and inlined functions
-//! on lines of their own before it. A line that is an address and nothing else gets a block.
+//! Copies a log and adds source lines after each place in code, and inlined functions on lines of
+//! their own before it. A line that contains only an address gets a block.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::sync::Arc;
@@ -16,26 +16,26 @@ use crate::render::{escape, write_place_json, write_place_rows};
 use crate::spec::{Addr, CodePlace};
 use crate::symbolize::{FoundPlace, Frame, find_places};
 
-/// What is read at once: addresses that come together are cheaper than one by one.
+/// Number of bytes to read at once. Resolving many addresses together is cheaper than one by one.
 const CHUNK: usize = 1 << 20;
 
-/// A line that is longer is cut there: it is no log's.
+/// Longer lines are cut at this many bytes; logs have no such lines.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// A line that names more places gets no rows of inlined functions: no log has such lines, and each
-/// row repeats what stands before its place.
+/// A line with more places than this gets no rows of inlined functions. Logs have no such lines,
+/// and each row repeats the text before its place.
 const MOST_PLACES: usize = 64;
 
-/// Rows of inlined functions are indented by no more columns.
+/// Maximum indentation of rows of inlined functions, in columns.
 const WIDEST_INDENT: usize = 120;
 
-/// A name that so many functions have tells nothing about the place.
+/// Maximum number of source lines to show for a name that several functions share.
 const MOST_NAMESAKES: usize = 8;
 
-/// What is kept before it is printed, in bytes.
+/// Output is printed when the buffer has this many bytes.
 const PRINT_AT: usize = 1 << 16;
 
-/// A place of a line with the addresses that it may mean.
+/// A place in a line with the addresses that it may denote.
 struct Asked {
     found: FoundPlace,
     addrs: Vec<Addr>,
@@ -45,16 +45,16 @@ struct Filter<'a> {
     known: &'a PlaceSymbols,
     diag: &'a Diag,
     options: &'a PlacesOptions,
-    /// Whether control characters must not pass.
+    /// Whether stdout is a terminal, which control characters must not reach.
     is_terminal: bool,
     n_lines: u64,
     n_placed: u64,
     n_unplaced: u64,
-    /// The first symbol that is no address, and why.
+    /// The first symbol without an address, and the reason.
     unplaced: Option<(String, Unplaced)>,
 }
 
-/// Passes stdin through.
+/// Copies stdin to stdout and adds the source lines.
 pub(crate) fn filter(known: &PlaceSymbols, options: &PlacesOptions, diag: &Diag) -> Result<()> {
     let mut filter = Filter {
         known,
@@ -135,7 +135,7 @@ impl Filter<'_> {
     }
 
     fn is_return(&self, found: &FoundPlace) -> bool {
-        // Nothing returns to the first byte of a function.
+        // The first byte of a function cannot be a return address.
         let is_start = matches!(&found.place, CodePlace::Symbol(symbol) if symbol.offset == 0);
         found.is_return && !self.options.exact && !is_start
     }
@@ -144,7 +144,8 @@ impl Filter<'_> {
         let mut asked = Vec::new();
         for found in find_places(line) {
             let addrs = match &found.place {
-                // Registers hold addresses of data, too; who asks for one address gets an answer.
+                // Registers also contain addresses of data, so these are skipped. An address that
+                // is alone on a line is always resolved.
                 CodePlace::Address(addr) if self.known.is_code(*addr) || is_alone(line, &found) => {
                     vec![*addr]
                 }
@@ -188,7 +189,7 @@ impl Filter<'_> {
             if n_places > MOST_PLACES {
                 break;
             }
-            // Which of several namesakes it is, is not known: their inlined functions neither.
+            // If several functions share the name, it is unknown which inlined functions apply.
             if let [(_, frame)] = &answers[..] {
                 for inlined in frame.inlined.iter().rev() {
                     self.copy(&indent(&line[..asked.found.at.start]), out);
@@ -230,7 +231,7 @@ impl Filter<'_> {
         Ok(())
     }
 
-    /// As it is; without what could steer a terminal, if that is what it goes to.
+    /// Copies text unchanged; escapes control characters if it goes to a terminal.
     fn copy(&self, text: &[u8], out: &mut Vec<u8>) {
         if !self.is_terminal {
             out.extend_from_slice(text);
@@ -261,15 +262,15 @@ impl Filter<'_> {
     }
 }
 
-/// Whether a line is this address and nothing else.
+/// Returns true if a line contains only this address.
 fn is_alone(line: &[u8], found: &FoundPlace) -> bool {
     matches!(found.place, CodePlace::Address(_))
         && line[..found.at.start].trim_ascii().is_empty()
         && line[found.at.end..].trim_ascii().is_empty()
 }
 
-/// What stands before the rows of inlined functions: the time and the blanks, nothing that says
-/// more about the place.
+/// Returns the text before rows of inlined functions: the time stamp and blanks, without the rest
+/// that describes the place.
 fn indent(before: &[u8]) -> Vec<u8> {
     let time_end = memmem::rfind(before, b"] ").map_or(0, |at| at + 2);
     let blank = |byte: &u8| if *byte == b'\t' { b'\t' } else { b' ' };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `symbolize`: addresses, or a log on stdin, with functions, lines and inlined functions.
+//! `symbolize`: resolves addresses, or a log on stdin, to functions, lines and inlined functions.
 
 mod filter;
 mod symbols;
@@ -17,7 +17,7 @@ use crate::output::print;
 use crate::render::{write_place_json, write_place_rows};
 use crate::spec::{Addr, CodePlace};
 
-/// Answers the command line's addresses, or what stdin has of them.
+/// Resolves the places of the command line, or those in stdin if there are none.
 pub(crate) fn symbolize(options: &PlacesOptions, files: &KernelFiles, diag: &Diag) -> Result<()> {
     let known = PlaceSymbols::open(options, files, diag)?;
     if options.places.is_empty() {
@@ -44,7 +44,8 @@ pub(crate) fn symbolize(options: &PlacesOptions, files: &KernelFiles, diag: &Dia
     print(&out).context("failed to print")
 }
 
-/// The addresses that a place of the command line means: namesakes have one each.
+/// Returns the addresses that a place of the command line denotes, each with whether it is a return
+/// address. Each function with that name has one.
 fn asked_for(place: &CodePlace, known: &PlaceSymbols, is_exact: bool) -> Result<Vec<(Addr, bool)>> {
     let symbol = match place {
         CodePlace::Address(addr) => return Ok(vec![(*addr, !is_exact)]),
@@ -52,7 +53,7 @@ fn asked_for(place: &CodePlace, known: &PlaceSymbols, is_exact: bool) -> Result<
     };
     match known.addresses(symbol) {
         Ok(found) => {
-            // Nothing returns to the first byte of a function.
+            // The first byte of a function cannot be a return address.
             let is_return = !is_exact && symbol.offset > 0;
             Ok(found.into_iter().map(|addr| (addr, is_return)).collect())
         }

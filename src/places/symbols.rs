@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What `symbolize` knows: the running kernel with its image, or an image alone.
+//! The symbols and lines for `symbolize`: of the running kernel with its image, or of an image
+//! alone.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -21,20 +22,20 @@ use crate::live::lines::{self, ImageChoice, of_modules};
 use crate::spec::{Addr, SymbolPlace};
 use crate::symbolize::{Frame, Level, PendingLines, Symbolizer};
 
-/// Symbols and lines to answer from.
+/// Symbols and source lines to resolve places with.
 pub(crate) struct PlaceSymbols {
     kallsyms: Arc<Kallsyms>,
     symbolizer: Symbolizer,
-    /// Symbols by name, once looked for.
+    /// Symbols by name, as a cache.
     named: RefCell<HashMap<String, Vec<Candidate>>>,
-    /// Modules that were asked for.
+    /// Modules whose debug information was requested.
     modules: RefCell<HashSet<String>>,
     fetching: Fetching,
-    /// Whether it was told how to get what is missing.
+    /// Whether the user was told how to get missing debug information.
     is_remedy_told: bool,
 }
 
-/// A symbol of some name.
+/// A function symbol with the name that is looked up.
 #[derive(Clone)]
 struct Candidate {
     addr: Addr,
@@ -42,14 +43,14 @@ struct Candidate {
     module: Option<String>,
 }
 
-/// Why a symbol with an offset is no address.
+/// Why a symbol with an offset has no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unplaced {
     /// No symbol has the name.
     NoSymbol,
-    /// Those that have the name are of another size.
+    /// The symbols with the name have another size: this one, in bytes.
     OtherSize(u64),
-    /// The offset is outside of the symbol.
+    /// The offset is outside the symbol, which has this size in bytes.
     Outside(u64),
 }
 
@@ -64,7 +65,7 @@ impl fmt::Display for Unplaced {
 }
 
 impl PlaceSymbols {
-    /// Opens what the options name.
+    /// Opens the image of the options, or the running kernel's symbols and image.
     pub(crate) fn open(options: &PlacesOptions, files: &KernelFiles, diag: &Diag) -> Result<Self> {
         let fetching = Fetching::new(options.download, files);
         let choice = &ImageChoice::new(options.kernel.as_deref(), !options.no_cache, fetching)
@@ -155,13 +156,13 @@ impl PlaceSymbols {
         }
     }
 
-    /// What is at each of some addresses, return addresses or not.
+    /// Returns the frames of addresses; the flag says whether an address is a return address.
     pub(crate) fn frames(&self, asked: &[(Addr, bool)], diag: &Diag) -> Vec<Arc<Frame>> {
         self.fetch_modules(asked, diag);
         self.symbolizer.frames(asked)
     }
 
-    /// Fetches what is missing of modules that were not asked for before.
+    /// Fetches missing debug information of modules, once per module.
     fn fetch_modules(&self, asked: &[(Addr, bool)], diag: &Diag) {
         let mut known = self.modules.borrow_mut();
         let modules = asked.iter().filter_map(|(addr, _)| {
@@ -173,12 +174,12 @@ impl PlaceSymbols {
         self.fetching.fetch_modules(modules, diag);
     }
 
-    /// Whether an address is in code that we know.
+    /// Returns true if an address is inside a known symbol.
     pub(crate) fn is_code(&self, addr: Addr) -> bool {
         self.kallsyms.resolve(addr).is_some()
     }
 
-    /// The addresses that a symbol with an offset may mean.
+    /// Returns the addresses that a symbol with an offset may denote.
     pub(crate) fn addresses(&self, place: &SymbolPlace) -> Result<Vec<Addr>, Unplaced> {
         let mut named = self.named.borrow_mut();
         let candidates = named
@@ -195,7 +196,7 @@ impl PlaceSymbols {
         if sized.is_empty() {
             return Err(Unplaced::OtherSize(first.size));
         }
-        // A return address may be the first byte behind a call that does not return.
+        // A return address may be the first byte after a call that does not return.
         let inside = sized
             .iter()
             .filter(|candidate| place.offset <= candidate.size);
@@ -222,7 +223,7 @@ impl PlaceSymbols {
             .collect()
     }
 
-    /// Says what could not be told.
+    /// Warns about modules and addresses without source lines.
     pub(crate) fn complain(&self, diag: &Diag) {
         let problems = self.symbolizer.take_module_problems();
         for problem in &problems {
@@ -241,7 +242,7 @@ impl PlaceSymbols {
     }
 }
 
-/// The file with the debug information of an image, fetched if that was asked for.
+/// Finds the file with the debug information of an image. Fetches it if the user asked for that.
 fn with_debug(image: &Path, fetching: &Fetching, diag: &Diag) -> Result<ImageFile, ImageProblem> {
     let caches = images::debuginfod_caches(|name| env::var_os(name));
     let look = || images::with_debug(Path::new("/"), &caches, image);
@@ -254,7 +255,7 @@ fn with_debug(image: &Path, fetching: &Fetching, diag: &Diag) -> Result<ImageFil
     }
 }
 
-/// Whether an image is known to be the running kernel's.
+/// Returns true if an image is verified to be the running kernel's.
 fn is_running(image: &Path, files: &KernelFiles) -> bool {
     let kernel = KernelIdentity::read(&files.path(""));
     let Ok(kernel) = kernel else { return false };
