@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The only wiring: options → facts → selection → tracer → sessions → output, and the exit code.
+//! Wires the stages together: options → facts → selection → tracer → sessions → output. Returns the
+//! exit code.
 //!
-//! Exit codes: 0 done (Ctrl-C and a closed pipe included), 1 something failed, 2 wrong usage. With a
-//! command: its own, or 125 where it was not started because something of ours failed.
+//! Exit codes: 0 success (also after Ctrl-C or a closed pipe), 1 failure, 2 wrong usage. With a
+//! command: the command's, or 125 if it was not started because of a failure of ours.
 
 mod containers;
 mod list;
@@ -37,7 +38,7 @@ use crate::trusted::directory_of;
 const USAGE: u8 = 2;
 const FAILURE: u8 = 1;
 
-/// Runs the program with these arguments.
+/// Runs the program with `arguments`, of which the first is its name, and returns the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let behind_separator = arguments.iter().skip_while(|argument| *argument != "--");
@@ -50,7 +51,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             if let Some(hint) = &error.hint {
                 diag.hint(hint);
             }
-            // A status that the command may have, too, would be taken for its own.
+            // With a command, a usage error must not have a status that could be the command's.
             ExitCode::from(if has_command { OUR_FAILURE } else { USAGE })
         }
     }
@@ -108,7 +109,7 @@ fn run(action: Action) -> ExitCode {
     finish(done, &diag)
 }
 
-/// Tells what ended a parser of debug information.
+/// Reports panics that were caught in the parser of debug information.
 fn say_caught(diag: &Diag) {
     let caught = take_caught();
     if let Some(first) = caught.places.first() {
@@ -131,7 +132,7 @@ fn finish(done: Result<()>, diag: &Diag) -> ExitCode {
     }
 }
 
-/// Exit code 0 where tracing works.
+/// Prints the report of `doctor`. The exit code is 0 if tracing works.
 fn diagnose(options: &DoctorOptions, files: &KernelFiles, diag: &Diag) -> ExitCode {
     let image = options.kernel.as_deref();
     let report = doctor::examine(files, image).and_then(|checkup| {
@@ -151,9 +152,9 @@ fn diagnose(options: &DoctorOptions, files: &KernelFiles, diag: &Diag) -> ExitCo
     }
 }
 
-/// With a command, its exit status is ours.
+/// Runs a trace. With a command, its exit status becomes ours.
 fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> ExitCode {
-    // Before anything else: it must have nothing of ours.
+    // The command is forked first, so that it inherits nothing of ours.
     let mut command = match SpawnedCommand::hold(config) {
         Ok(command) => command,
         Err(error) => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! An error of a run: what failed, and perhaps what to do about it.
+//! The error of a run: what failed, and a hint if there is one.
 
 use std::error::Error;
 use std::{fmt, io};
@@ -9,7 +9,7 @@ use anyhow::Error as AnyError;
 use crate::bpf;
 use crate::diag::Diag;
 
-/// What failed, and a hint that names what helps.
+/// An error message, and a hint that helps the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     message: String,
@@ -17,7 +17,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure with something to do about it.
+    /// Creates a failure with a hint.
     pub(crate) fn hinted(message: impl Into<String>, hint: impl Into<String>) -> AnyError {
         AnyError::new(Self {
             message: message.into(),
@@ -25,7 +25,7 @@ impl Failure {
         })
     }
 
-    /// The hint of the innermost failure that has one.
+    /// Returns the hint of the outermost failure that has one.
     pub(crate) fn hint_of(error: &AnyError) -> Option<&str> {
         error
             .chain()
@@ -49,7 +49,7 @@ pub(crate) fn say(error: &AnyError, diag: &Diag) {
     }
 }
 
-/// Whether the error is that the reader of our output has gone: it has seen enough.
+/// Returns true if the error is a closed pipe: the reader of our output has seen enough.
 pub(crate) fn is_broken_pipe(error: &AnyError) -> bool {
     error.chain().any(|cause| {
         cause

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `list containers`: those that have a control group now.
+//! `list containers`: the containers that have a cgroup now.
 
 use anyhow::Result;
 
@@ -11,7 +11,7 @@ use crate::target::HostFiles;
 use crate::target::cgroups::Hierarchy;
 use crate::target::containers::{Container, Names, Registry, running};
 
-/// Lists them.
+/// Writes the list to stdout, without the sandboxes of pods.
 pub(super) fn list(config: &ContainersConfig) -> Result<()> {
     let host = HostFiles::below(&config.host_root);
     let hierarchy = Hierarchy::find(&host).map_err(|error| {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `list functions`: what of a kernel could be traced, how, and what not and why.
+//! `list functions`: which functions can be traced and how, and why the others cannot.
 //!
-//! The same facts and the same selection as a run's, but nothing is loaded beyond the question
-//! which back ends there are.
+//! It uses the same facts and the same selection as a run. Nothing is loaded except to determine
+//! the available back ends.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::select::{BackendPolicy, GlobReport, Selection, assign, select};
 use crate::spec::{Addr, base_name};
 use crate::symbolize::{Level, Symbolizer};
 
-/// Lists the functions that the globs mean.
+/// Writes the functions that the globs match to stdout.
 pub(super) fn list(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Result<()> {
     let mut out = Vec::new();
     if config.format == ListFormat::Names {
@@ -52,7 +52,7 @@ pub(super) fn list(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Res
     print(&out)
 }
 
-/// What is listed, and the facts it was made from.
+/// The selection, and the facts it was made from.
 struct Gathered {
     facts: KernelFacts,
     selection: Selection,
@@ -79,7 +79,7 @@ fn image_choice(config: &ListConfig, files: &KernelFiles) -> ImageChoice {
     ImageChoice::new(config.kernel_image.as_deref(), config.cache, fetching)
 }
 
-/// A glob that matches nothing is a warning; where none matches, an error.
+/// Warns about globs that match nothing. It is an error if none matches anything.
 fn complain(globs: &[GlobReport], diag: &Diag) -> Result<()> {
     let unmatched = globs.iter().filter(|glob| glob.in_kallsyms == 0);
     let unmatched: Vec<String> = unmatched.filter_map(GlobReport::why_nothing).collect();
@@ -140,7 +140,7 @@ fn functions(gathered: &Gathered) -> Vec<(Addr, ListedFunction)> {
     traced.chain(left_out).map(listed).collect()
 }
 
-/// The functions that type information has, by name; built once.
+/// Functions in BTF by name.
 struct Types<'a> {
     kernel: Option<(&'a Btf, HashMap<&'a str, BtfFunction<'a>>)>,
     modules: HashMap<&'a str, (&'a Btf, HashMap<&'a str, BtfFunction<'a>>)>,
@@ -166,7 +166,8 @@ impl<'a> Types<'a> {
         };
         let exact = functions.get(name);
         let function = exact.or_else(|| functions.get(base_name(name)))?;
-        // Namesakes with other prototypes: which of them this is, is not known.
+        // If several functions share the name but not the prototype, it is unknown which one this
+        // is.
         function.unique.then(|| btf.declaration(function.id))?
     }
 }
@@ -200,8 +201,8 @@ fn add_sources(
     Ok(())
 }
 
-/// Names for a shell to complete. Types are readable for everyone and read in a moment; symbols
-/// are neither.
+/// Returns names for shell completion. They come from BTF, which everyone can read, and quickly;
+/// neither holds for symbols.
 fn names(config: &ListConfig, files: &KernelFiles) -> Result<BTreeSet<String>> {
     let kernel = files.kernel_btf()?;
     let mut names = BTreeSet::new();

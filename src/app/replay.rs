@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A recorded run, shown again: the same records through the same stages, with recorded facts in
-//! the place of a kernel.
+//! Replays a recorded run: the same records pass through the same stages, with recorded facts
+//! instead of a kernel's.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -17,20 +17,20 @@ use crate::session::{AddrRole, ErrorFilter};
 use crate::spec::Addr;
 use crate::symbolize::{Level, LineSource, Symbolizer};
 
-/// What became of a recording's records.
+/// The result of a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
-    /// Sessions written.
+    /// Number of sessions that were written.
     pub shown: u64,
-    /// Records that make no sense.
+    /// Number of records that could not be decoded or assembled.
     pub undecodable: u64,
 }
 
-/// Writes what the recorded run wrote, but for its summary.
+/// Writes the output of a recorded run, without its summary.
 ///
 /// # Errors
-/// When the recording contradicts itself, or writing fails. A record that makes no sense is no
-/// error: it is counted, as in the run itself.
+/// Fails if the recording contradicts itself, or if writing fails. An invalid record is not an
+/// error: it is counted, as in a run.
 pub fn replay(
     recording: &Recording,
     format: OutputFormat,

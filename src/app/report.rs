@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What was selected and what was not, in words.
+//! Reports what was selected and what was left out.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -11,7 +11,8 @@ use crate::prepare::gather::Prepared;
 use crate::render::escape;
 use crate::select::{Reason, Selection, TracedFunction, assign, counts};
 
-/// Names the globs that match nothing, and what was left out.
+/// Reports globs that match nothing, forced functions, back ends, and the functions that were left
+/// out.
 pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
     let selection = &prepared.selection;
     for glob in &selection.globs {
@@ -42,7 +43,7 @@ pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
     }
 }
 
-/// The text of `--dry-run`.
+/// Returns the text of `--dry-run`.
 pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
     let selection = &prepared.selection;
     let mut text = String::new();
@@ -86,7 +87,7 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
     text
 }
 
-/// `back end A` or `back ends A and B`.
+/// Returns `back end A` or `back ends A and B`.
 fn used(prepared: &Prepared) -> String {
     let armed: Vec<TracedFunction> = prepared.selection.armed().cloned().collect();
     let assigned = assign(&armed, &prepared.policy);
@@ -99,7 +100,7 @@ fn used(prepared: &Prepared) -> String {
     format!("back end{plural} {}", names.join(" and "))
 }
 
-/// Which back end attaches to how many functions, and why; with -vv each function.
+/// Reports how many functions each back end attaches to and why; with `-vv` also each function.
 fn backends(prepared: &Prepared, diag: &Diag) {
     let armed: Vec<TracedFunction> = prepared.selection.armed().cloned().collect();
     let assigned = assign(&armed, &prepared.policy);
@@ -114,7 +115,7 @@ fn backends(prepared: &Prepared, diag: &Diag) {
     }
 }
 
-/// How many functions were left out for which reason; the many globs of a use case are one.
+/// Counts the functions that were left out by reason. All globs of a use case count as one reason.
 fn reasons(selection: &Selection) -> Vec<(String, usize)> {
     let mut reasons: Vec<(String, usize)> = Vec::new();
     for (reason, count) in selection.left_out_by_reason() {
