@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What functions do with errors that the machine code of their callers does not tell.
+//! How functions treat errors, as far as the machine code of their callers does not tell.
 
-/// Functions below which nothing needs to be looked for, by the beginnings of their names, with
-/// the errnos that they return: allocators (`NULL`), locks that give up on a signal.
+/// Functions below which nothing needs to be searched, as prefixes of their names, with the errnos
+/// that they return: allocators (which return `NULL`), and locks that a signal interrupts.
 pub(crate) const KNOWN: &[(&str, &[u16])] = &[
     ("kmalloc", &[]),
     ("__kmalloc", &[]),
@@ -26,7 +26,7 @@ pub(crate) const KNOWN: &[(&str, &[u16])] = &[
     ("__mutex_lock", &[EINTR, EDEADLK]),
 ];
 
-/// Functions that return a number and never fail with it, by the beginnings of their names.
+/// Functions that return a number and never fail, as prefixes of their names.
 pub(crate) const DULL: &[&str] = &[
     "_raw_spin_",
     "_raw_read_",
@@ -67,7 +67,7 @@ pub(crate) const DULL: &[&str] = &[
     "list_",
 ];
 
-/// Those of them that do fail.
+/// Exceptions from [`DULL`]: these functions can fail.
 pub(crate) const NOT_DULL: &[&str] = &[
     "memdup_",
     "strndup_",
@@ -76,8 +76,9 @@ pub(crate) const NOT_DULL: &[&str] = &[
     "mem_cgroup_",
 ];
 
-/// Functions whose callees no system call's error comes from: the end of the machine, the
-/// scheduler, the log. Without them everything would reach everything.
+/// Functions whose callees never cause the error of a system call: panic, the scheduler, the log.
+/// The search stops at them; otherwise every function would reach every other one. `*` at the end
+/// matches any suffix.
 pub(crate) const ENDS: &[&str] = &[
     "panic",
     "vpanic",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Functions that are never traced, whatever the globs say, and why.
 
-/// Globs and why functions of such names are never traced.
+/// Globs of names, and why these functions are never traced.
 pub(crate) const DENIED: &[(&[&str], &str)] = &[
     (
         &[
@@ -94,9 +94,9 @@ pub(crate) const DENIED: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Functions that never return: their sessions would never end. Since 6.15 (cfe816d469dc, "bpf:
-/// Reject attaching `fexit/fmod_ret` to `__noreturn` functions") the kernel refuses fexit on most of
-/// them. The list is that of `tools/objtool/noreturns.h`, and those of older kernels.
+/// Functions that never return, so their sessions would never end. Since 6.15 (cfe816d469dc, "bpf:
+/// Reject attaching `fexit/fmod_ret` to `__noreturn` functions") the kernel refuses fexit on most
+/// of them. The list is that of `tools/objtool/noreturns.h`, with those of older kernels. Sorted.
 pub(crate) const NO_RETURN: &[&str] = &[
     "__fortify_panic",
     "__ia32_sys_exit",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Functions of kernel stacks that are not of the traced kernel code.
+//! Functions of kernel stacks that do not belong to the traced kernel code.
 
-/// Functions that stand between a traced function and our program.
+/// Prefixes of functions that occur between a traced function and our program.
 pub(crate) const TRACER_PREFIXES: &[&str] = &[
     "bpf_trampoline_",
     "bpf_get_stack",
@@ -14,7 +14,7 @@ pub(crate) const TRACER_PREFIXES: &[&str] = &[
     "return_to_handler",
 ];
 
-/// Our own programs, as kallsyms names them: `bpf_prog_<tag>_<name>`.
+/// Suffixes of our own programs in kallsyms, which names them `bpf_prog_<tag>_<name>`.
 pub(crate) const OWN_PROGRAMS: &[&str] = &[
     "_retsnoop_entry",
     "_retsnoop_exit",
@@ -33,7 +33,7 @@ pub(crate) const OWN_PROGRAMS: &[&str] = &[
     "_on_load_opening",
 ];
 
-/// Where interrupts and exceptions enter.
+/// Prefixes of the entry functions of interrupts and exceptions.
 pub(crate) const INTERRUPT_PREFIXES: &[&str] = &[
     "asm_sysvec_",
     "asm_exc_",

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! BPF helpers that can fail.
 //!
-//! The macro that defines them (`BPF_CALL_n`) declares every helper as returning `u64`, so BTF
-//! says `u64` for all. These are the facts of the helpers' manual (`bpf-helpers(7)`), for every
-//! helper function of Debian's 5.10, 6.1, 6.12 and 7.2; a helper in neither list cannot fail. Left
-//! out on purpose although declared `long`: those that return a verdict (`bpf_redirect` and its
-//! kind), a comparison (`bpf_strncmp`) or another's result (`bpf_get_retval`), and pointers whose
-//! NULL is no failure (`bpf_kptr_xchg`).
+//! The macro that defines them (`BPF_CALL_n`) declares every helper as returning `u64`, so BTF has
+//! `u64` for all of them. The lists follow the helpers' manual (`bpf-helpers(7)`) and cover every
+//! helper of Debian's 5.10, 6.1, 6.12 and 7.2. A helper in neither list cannot fail. Omitted on
+//! purpose, although declared as `long`, are helpers that return a verdict (`bpf_redirect` and the
+//! like), a comparison (`bpf_strncmp`) or another function's result (`bpf_get_retval`). Omitted too
+//! are pointers whose NULL is no failure (`bpf_kptr_xchg`).
 
 /// Helpers that return a negative errno when they fail; sorted.
 #[rustfmt::skip]

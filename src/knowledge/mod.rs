@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What is known about the functions of the kernel, as tables: each with its reason, and version and
-//! commit where they matter. A new kernel is looked at here first; `docs/kernels.md` has what
+//! Tables of what is known about kernel functions. Each has its reason, and version and commit
+//! where they matter. Review these tables first for a new kernel; `docs/kernels.md` lists what
 //! depends on versions.
 
 pub(crate) mod blind;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Functions that handle a request: its failure is the answer to it.
+//! Functions that handle a request and whose failure is the answer to it.
 
-/// Handlers of netlink requests: the `sendmsg()` that brought the request succeeds, and what they
-/// return is sent back.
+/// Handlers of netlink requests. The `sendmsg()` that carries the request succeeds, and the
+/// handler's result is sent back.
 pub(crate) const REQUESTS: &[&str] = &[
     "rtnetlink_rcv_msg",
     "genl_rcv_msg",

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Functions whose results BTF does not describe.
 
-/// (besides every name with `get_unmapped_area` in it: the hook that each file system, device
-/// and architecture implements to choose an address)
+/// Functions that return an address or a negative errno as `unsigned long`. Also treated like this
+/// is every name that contains `get_unmapped_area`: the hook of file systems, devices and
+/// architectures that chooses an address.
 pub(crate) const ULONG_ERRNO: &[&str] = &[
     // mmap: the address of the new mapping.
     "ksys_mmap_pgoff",
@@ -29,7 +30,7 @@ pub(crate) const ULONG_ERRNO: &[&str] = &[
     "check_mremap_params",
     "check_prep_vma",
     "remap_is_valid",
-    // exec: where a segment or the interpreter was mapped.
+    // exec: the address at which a segment or the interpreter was mapped.
     "elf_map",
     "elf_load",
     "load_elf_interp",
