@@ -61,7 +61,7 @@ impl SelectionCache {
     /// on more than the key.
     pub(crate) fn open(config: &Config, files: &KernelFiles, diag: &Diag) -> Option<Self> {
         // With `-v` or `--dry-run` the reasons of left-out functions are needed, which are not
-        // stored. Modules of `--on-load` are not loaded, so they have no build id.
+        // stored. Modules of `--on-load` are not loaded yet and are only known by their files.
         let is_plain = config.cache && config.on_load.modules.is_empty();
         if !is_plain || config.run.dry_run || config.run.verbosity > 0 {
             return None;

@@ -115,7 +115,8 @@ pub(crate) fn trace(
         run_time: ended.run_time.unwrap_or(run_time),
     };
     let summed_up = sum_up(over, config.run.format, &mut out, diag);
-    // After an error the user must not wait for detaching, so it may continue in the background.
+    // With a command or after an error, the user must not wait long for detaching. It may then
+    // continue in the background.
     let is_waited_for = config.command.is_some() || result.is_err();
     detach(tracer, is_waited_for, stop, diag);
     // If the command could not be executed, what was traced of it is shown before that error.
