@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The functions that a unit defines, by source file.
+//! The functions that a unit defines, grouped by source file.
 //!
-//! A function that was inlined as well, or cloned (`.isra`, `.constprop`), has its code in an entry
-//! that says no more than which abstract entry it is an instance of: that one has the file.
+//! The DWARF entry of a function that was also inlined, or that was cloned (`.isra`, `.constprop`),
+//! names only its abstract entry. The file is taken from the abstract entry.
 
 use super::unit::Digester;
 use super::walk::{Wanted, walk};
@@ -11,20 +11,20 @@ use crate::symbolize::dwarf::{
 };
 use crate::symbolize::strings::Strings;
 
-/// How often an entry may refer to another one for its file.
+/// How many references from entry to entry are followed to find the file of a function.
 const LONGEST_REFERENCE: usize = 4;
 
-/// A function, or a part of one.
+/// A function, or one part of a function that has several address ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::symbolize) struct Definition {
-    /// The text of the file.
+    /// The source file, as a text number of `Strings`.
     pub(in crate::symbolize) file: u32,
     pub(in crate::symbolize) line: u32,
-    /// Where code of it begins; `None`: it is inlined somewhere.
+    /// Start address of the code; `None` if the entry describes a function that is inlined.
     pub(in crate::symbolize) start: Option<u64>,
 }
 
-/// Appends what a unit defines; `None` where it is damaged.
+/// Appends the functions that a unit defines; returns `None` if the unit is damaged.
 pub(in crate::symbolize) fn definitions(
     digester: &mut Digester,
     sections: DebugSections<'_>,
@@ -72,7 +72,8 @@ pub(in crate::symbolize) fn definitions(
     Some(())
 }
 
-/// File and line of a function, as it says itself or what it is an instance of.
+/// Returns the file number and the line of a function. If the entry has none, the entries that it
+/// refers to are asked. The line is 0 if none is given.
 fn defined<'data>(
     unit: &Unit<'data>,
     abbreviations: &Abbreviations,
@@ -82,7 +83,7 @@ fn defined<'data>(
         if let Some(file) = function.file {
             return Some((file, function.line.unwrap_or(0)));
         }
-        // A file of another unit has another number; no compiler refers that far.
+        // The other unit numbers its files differently. No compiler refers to a third unit.
         let EntryAt::Here(at) = function.origin? else {
             return None;
         };

@@ -1,56 +1,59 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Pieces of code → the bytes of a table, in order of their addresses.
+//! Encodes pieces of code into the bytes of a table, in order of their addresses.
 //!
-//! A table is a header, a directory of blocks, the files, the rows of the blocks, and the calls.
-//! Each block begins anew, so that an address is found by its block and a few dozen rows:
+//! A table consists of a header, a directory of blocks, the files, the rows of the blocks, and the
+//! calls. The state is reset at the start of each block, so that a lookup decodes one block of a
+//! few dozen rows:
 //!
-//! * row: a byte with its length (5 bits; 0: 32 and more, which follows) and what has changed
-//!   since the row before, then what has: call (signed distance), file, line (signed distance from
-//!   the last line of that file in the block);
+//! * row: a byte with the length (5 bits; 0: the length is 32 or more, and the excess follows) and
+//!   flags for the values that changed since the row before. The changed values follow: call
+//!   (signed distance), file, line (signed distance from the last line in the block of a file with
+//!   the same number modulo 16);
 //! * call: distance to the call that it was inlined into (0: none), name, file, line.
 //!
-//! Numbers are of variable length. Files and names are numbers of texts (`strings`).
+//! Numbers have a variable length. Files and names are text numbers (`strings`).
 
 use std::collections::HashMap;
 
 use crate::symbolize::strings::PlaceHash;
 
-/// Rows of a block.
+/// Maximum number of rows in a block.
 const BLOCK: usize = 64;
 
-/// A gap as long as this begins a block; a shorter one is a row without a line.
+/// A gap of at least this many bytes starts a new block. A shorter gap is a row without a line.
 const GAP: u64 = 1 << 12;
 
-/// The length that a row's first byte has room for.
+/// The first length in bytes that does not fit into the first byte of a row.
 pub(super) const SHORT: u64 = 32;
 pub(super) const CALL_CHANGES: u8 = 1 << 5;
 pub(super) const FILE_CHANGES: u8 = 1 << 6;
 pub(super) const LINE_CHANGES: u8 = 1 << 7;
 
-/// The last lines of so many files are remembered.
+/// Number of slots that hold the last line of a file; the slot is the file number modulo this.
 pub(super) const FILES_REMEMBERED: usize = 16;
 
-/// Base address, then the numbers of blocks, files, bytes of rows, bytes of calls.
+/// Size in bytes: base address, then the number of blocks, number of files, bytes of rows, and
+/// bytes of calls.
 pub(super) const HEADER: usize = 8 + 4 * 4;
 
-/// What a row says: call and file are 0 where there is none.
+/// The contents of a row. Call and file are 0 if there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Row {
-    /// The place of the innermost call, counted from 1.
+    /// Index of the innermost call, counted from 1.
     pub(super) call: u32,
-    /// The number of the file, counted from 1.
+    /// Index of the file, counted from 1.
     pub(super) file: u32,
     pub(super) line: u32,
 }
 
-/// What rows are told in terms of.
+/// The state that the next row is encoded relative to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct EncoderState {
     pub(super) row: Row,
     pub(super) lines: [u32; FILES_REMEMBERED],
 }
 
-/// A table that is being written.
+/// Writes a table.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
     base: Option<u64>,
@@ -58,7 +61,7 @@ pub(super) struct Encoder {
     rows: Vec<u8>,
     calls: Vec<u8>,
     files: Vec<u32>,
-    /// Where in `files` each text is.
+    /// Index in `files` of each text number.
     known: HashMap<u32, u32, PlaceHash>,
     state: EncoderState,
     in_block: usize,
@@ -66,7 +69,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    /// The number of a file of which the text is known, counted from 1.
+    /// Returns the index of a file, counted from 1; `text` is the text number of its path.
     pub(super) fn file(&mut self, text: u32) -> u32 {
         let (files, known) = (&mut self.files, &mut self.known);
         let index = known.entry(text).or_insert_with(|| {
@@ -76,7 +79,7 @@ impl Encoder {
         *index + 1
     }
 
-    /// Adds a call; its place, counted from 1.
+    /// Adds a call and returns its index, counted from 1. `parent` is 0 if there is none.
     pub(super) fn call(&mut self, parent: u32, name: u32, file: u32, line: u64) -> u32 {
         let place = self.calls.len() as u32 + 1;
         let distance = if parent == 0 { 0 } else { place - parent };
@@ -86,7 +89,8 @@ impl Encoder {
         place
     }
 
-    /// Adds a piece of code behind all others. `None` where it is too far from the first one.
+    /// Appends a piece of code, which starts at or after the end of all others. Returns `None` if
+    /// it is 4 GiB or more above the first one.
     pub(super) fn row(&mut self, start: u64, end: u64, row: Row) -> Option<()> {
         if let Some((_, last_end, last)) = &mut self.pending
             && *last_end == start
@@ -153,7 +157,7 @@ impl Encoder {
         Some(())
     }
 
-    /// The table.
+    /// Returns the bytes of the table; `None` if a count or an offset does not fit into 32 bits.
     pub(super) fn finish(mut self) -> Option<Vec<u8>> {
         if let Some((start, end, row)) = self.pending.take() {
             self.write(start, end, row)?;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A compilation unit → a table of a few kilobytes that answers addresses: what 80 KB of
-//! `.debug_info` and 8 KB of `.debug_line` say about lines and inlined functions.
+//! Converts a compilation unit into a table of a few kilobytes that answers addresses. The table
+//! holds what 80 KB of `.debug_info` and 8 KB of `.debug_line` say about lines and inlined
+//! functions.
 //!
-//! Tables are bytes: those that were just made and those of an index (`index`) are read by the
-//! same code, so that answers are the same with and without one.
+//! Tables are bytes. The same code reads new tables and those of an index (`index`), so that
+//! answers are the same with and without an index.
 
 mod definitions;
 mod encode;

@@ -1,29 +1,32 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Code of inlined calls, and lines → pieces of code, each with its innermost call and its line.
+//! Merges address ranges of inlined calls with line rows into pieces of code. Each piece has an
+//! innermost call and a line.
 
 use super::walk::{NONE, Span};
 use crate::symbolize::dwarf::LineRow;
 
-/// Deeper inlining is nobody's: what lies deeper is left out.
+/// Maximum number of nested calls at one address. No compiler inlines deeper; further spans are
+/// ignored.
 const DEEPEST: usize = 1 << 10;
 
-/// A piece of code.
+/// A range of code that has one innermost call and one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) start: u64,
     pub(super) end: u64,
-    /// The innermost call, or [`NONE`].
+    /// Index of the innermost call, or [`NONE`].
     pub(super) call: u32,
-    /// File (by its number in the unit) and line.
+    /// File (by its number in the unit) and line; `None` if there is no line.
     pub(super) line: Option<(u32, u32)>,
 }
 
-/// The innermost call of each piece: inner ones are painted over outer ones, later over earlier.
+/// Splits overlapping spans into disjoint ones, each with its innermost call. Inner calls win over
+/// outer ones, and later ones over earlier ones.
 pub(super) fn innermost(mut spans: Vec<Span>) -> Vec<Span> {
-    // Stable and adaptive: they mostly are in order.
+    // The sort is stable, and fast on spans that are mostly in order already.
     spans.sort_by_key(|span| span.start);
     let mut painted = Vec::with_capacity(spans.len());
-    // Those that reach up to here, the innermost last.
+    // The spans that cover the current address, the innermost last.
     let mut open: Vec<Span> = Vec::new();
     let mut at = 0;
     for span in spans {
@@ -38,7 +41,7 @@ pub(super) fn innermost(mut spans: Vec<Span>) -> Vec<Span> {
     painted
 }
 
-/// Paints from `at` up to `until`.
+/// Emits the pieces from `at` up to `until` and removes the spans that end there.
 fn paint(open: &mut Vec<Span>, at: &mut u64, until: u64, painted: &mut Vec<Span>) {
     while let Some(top) = open.last() {
         let end = top.end.min(until);
@@ -57,7 +60,7 @@ fn paint(open: &mut Vec<Span>, at: &mut u64, until: u64, painted: &mut Vec<Span>
     }
 }
 
-/// The pieces that calls and lines make together, in order.
+/// Calls `each` for every piece that the lines and the calls yield together, in order.
 pub(super) fn pieces(lines: &[LineRow], calls: &[Span], mut each: impl FnMut(Piece)) {
     let (mut lines, mut calls) = (lines.iter().peekable(), calls.iter().peekable());
     let mut at = 0;
@@ -138,7 +141,7 @@ mod tests {
                 (40, 50, 3)
             ]
         );
-        // Several ranges, and one that begins where its parent does.
+        // A call with several ranges, and one that begins at the same address as its parent.
         assert_eq!(
             painted(&[
                 span(10, 20, 0),
@@ -154,7 +157,7 @@ mod tests {
                 (35, 40, 0)
             ]
         );
-        // A child that reaches out of its parent; siblings that overlap.
+        // A child that extends beyond its parent, and siblings that overlap.
         assert_eq!(
             painted(&[span(10, 20, 0), span(15, 25, 1)]),
             [(10, 15, 0), (15, 25, 1)]

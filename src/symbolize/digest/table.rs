@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Reading a table (see `encode`). Its bytes may come from a file: they are taken for hostile.
+//! Reads a table (see `encode`). Its bytes may come from a file and are not trusted.
 
 use super::encode::{
     CALL_CHANGES, EncoderState, FILE_CHANGES, FILES_REMEMBERED, HEADER, LINE_CHANGES, Row, SHORT,
 };
 use crate::symbolize::dwarf::Cursor;
 
-/// Longer chains are nobody's.
+/// Maximum number of nested calls in an answer. No compiler emits longer chains; the table is then
+/// treated as malformed.
 const LONGEST_CHAIN: usize = 1 << 10;
 
-/// A row of an answer: texts by their numbers.
+/// One row of an answer. Texts are given by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::symbolize) struct Located {
-    /// The function that was inlined; `None` for the one that has the code.
+    /// The inlined function; `None` for the function that contains the code.
     pub(in crate::symbolize) function: Option<u32>,
-    /// The file, where one is known.
+    /// The file; `None` if it is unknown.
     pub(in crate::symbolize) file: Option<u32>,
     pub(in crate::symbolize) line: u32,
 }
 
-/// The bytes of a table, taken apart.
+/// A table, split into its parts.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::symbolize) struct Table<'a> {
     base: u64,
@@ -30,7 +31,7 @@ pub(in crate::symbolize) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// `None` where the bytes are no table.
+    /// Splits the bytes of a table; returns `None` if they are too short.
     pub(in crate::symbolize) fn new(bytes: &'a [u8]) -> Option<Self> {
         let mut cursor = Cursor::new(bytes, 0);
         let base = cursor.u64()?;
@@ -47,7 +48,8 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// What is at an address, innermost first; whether anything is. `None`: the table is damaged.
+    /// Writes the chain at an address to `into`, innermost first. Returns whether the address has a
+    /// call or a file, or `None` if the table is damaged.
     pub(in crate::symbolize) fn look_up(&self, addr: u64, into: &mut Vec<Located>) -> Option<bool> {
         into.clear();
         let Some(row) = self.row(addr)? else {
@@ -82,7 +84,8 @@ impl<'a> Table<'a> {
         Some(true)
     }
 
-    /// The row of an address.
+    /// Finds the row of an address; `Some(None)` if no row covers it, `None` if the table is
+    /// damaged.
     fn row(&self, addr: u64) -> Option<Option<Row>> {
         let Some(offset) = addr.checked_sub(self.base) else {
             return Some(None);
@@ -111,7 +114,8 @@ impl<'a> Table<'a> {
         Some(None)
     }
 
-    /// The text of a file.
+    /// Returns the text number of a file, `Some(None)` for file 0, or `None` if the table is
+    /// damaged.
     fn file(&self, number: u32) -> Option<Option<u32>> {
         let Some(index) = number.checked_sub(1) else {
             return Some(None);
@@ -123,7 +127,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Reads a row; its length.
+/// Reads a row into `state` and returns its length in bytes of code.
 #[inline]
 fn next(cursor: &mut Cursor<'_>, state: &mut EncoderState) -> Option<u64> {
     let head = cursor.u8()?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What is put into a table comes out of it; damaged ones say less, and end.
+//! Tables return what was encoded. Lookups in damaged tables return less, and end.
 
 use super::encode::{Encoder, Row};
 use super::{Located, Table};
@@ -12,10 +12,10 @@ fn located(function: Option<u32>, file: u32, line: u32) -> Located {
     }
 }
 
-/// From, to, and the chain there.
+/// Start, end, and the expected chain.
 type Expected = (u64, u64, Vec<Located>);
 
-/// A thousand rows of different lengths, lines, files and calls, with gaps.
+/// A table of a thousand rows with different lengths, lines, files and calls, and with gaps.
 fn rows() -> (Vec<u8>, Vec<Expected>) {
     let mut encoder = Encoder::default();
     let mut expected = Vec::new();

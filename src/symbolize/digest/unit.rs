@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Making the table of a unit.
+//! Builds the table of a unit.
 
 use std::collections::HashMap;
 use std::mem;
@@ -13,21 +13,21 @@ use crate::symbolize::dwarf::{
 };
 use crate::symbolize::strings::{PlaceHash, Strings};
 
-/// How often an entry may refer to another one for its name.
+/// How many references from entry to entry are followed to find the name of a function.
 const LONGEST_REFERENCE: usize = 16;
 
-/// How many bytes of other units' abbreviations may be read, for each byte of a unit.
+/// How many bytes of other units' abbreviations may be read per byte of a unit.
 const FOREIGN_BYTES: usize = 16;
 
-/// Makes tables; what it needs in passing is kept from unit to unit.
+/// Builds tables. It reuses buffers and caches from unit to unit.
 #[derive(Debug, Default)]
 pub(in crate::symbolize) struct Digester {
     abbreviations: Abbreviations,
-    /// Of the unit that an entry of another unit was last looked for in.
+    /// Abbreviations and headers of the units that were last searched for entries of other units.
     elsewhere: Elsewhere,
 }
 
-/// How units are found that entries of others refer to.
+/// Finds entries in other units, of the same file (`own`) and of the shared file.
 #[derive(Debug, Default)]
 pub(super) struct Elsewhere {
     abbreviations: Abbreviations,
@@ -36,7 +36,7 @@ pub(super) struct Elsewhere {
 }
 
 impl Digester {
-    /// The table of the unit at an offset of `.debug_info`; `None` where it is damaged.
+    /// Builds the table of a unit; returns `None` if the unit is damaged.
     pub(in crate::symbolize) fn table(
         &mut self,
         sections: DebugSections<'_>,
@@ -91,15 +91,16 @@ struct Making<'a, 'data> {
     names: UnitNames<'a, 'data>,
     strings: &'a mut Strings,
     calls: &'a [Call],
-    /// Where in the table each call is, counted from 1; 0: not yet.
+    /// Index in the table of each call, counted from 1; 0 if it was not added yet.
     places: Vec<u32>,
-    /// The number in the table of each file of the unit, and one more; 0: not yet.
+    /// Index in the table of each file of the unit, plus 1; 0 if it was not looked up yet.
     numbers: Vec<u32>,
     encoder: Encoder,
 }
 
 impl Making<'_, '_> {
-    /// The place of a call, which is added to the table with those that it was inlined into.
+    /// Returns the index of a call in the table. Adds the call, and the calls that it was inlined
+    /// into, if they are missing.
     fn call(&mut self, call: u32) -> u32 {
         let mut missing = Vec::new();
         let mut next = call;
@@ -110,7 +111,7 @@ impl Making<'_, '_> {
                 break;
             }
             missing.push(next);
-            // Outer ones have smaller numbers: this ends.
+            // Outer calls have smaller numbers, so the loop ends.
             next = self.calls[next as usize].parent;
         }
         if next == NONE {
@@ -126,9 +127,9 @@ impl Making<'_, '_> {
         parent
     }
 
-    /// The number in the table of a file of the unit; 0: it has none.
+    /// Returns the index in the table of a file of the unit; 0 if the unit has no such file.
     fn file(&mut self, number: u64) -> u32 {
-        /// Remembered by number; larger ones are not any compiler's.
+        /// Numbers below this are cached. No compiler emits larger ones.
         const LARGEST: u64 = 1 << 16;
         if let Some(known) = usize::try_from(number)
             .ok()
@@ -153,7 +154,7 @@ impl Making<'_, '_> {
     }
 }
 
-/// The names of functions by the entries that describe them.
+/// Finds the names of functions by the entries that describe them.
 pub(super) struct UnitNames<'a, 'data> {
     pub(super) unit: &'a Unit<'data>,
     pub(super) abbreviations: &'a Abbreviations,
@@ -199,7 +200,7 @@ impl<'data> UnitNames<'_, 'data> {
                 return Some(name);
             }
             at = match (at, function.origin?) {
-                // What the shared file refers to is in it.
+                // A reference within the shared file leads to an entry of the shared file.
                 (EntryAt::Shared(_), EntryAt::Here(at)) => EntryAt::Shared(at),
                 (_, at) => at,
             };

@@ -1,58 +1,60 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The entries of a unit → its functions, and the inlined calls in them with their code.
+//! Walks the entries of a unit and collects its functions, and the inlined calls in them with their
+//! code.
 
 use crate::symbolize::dwarf::{
     Abbreviation, Abbreviations, Cursor, EntryAt, Extents, Function, Unit, read_function,
     read_inlined_call, skip,
 };
 
-/// Deeper nesting is nobody's.
+/// Maximum nesting depth of entries. No compiler emits deeper nesting; the unit is then treated as
+/// malformed.
 const DEEPEST: usize = 1 << 12;
 
-/// Inlined calls, ranges of them, and functions, of one unit: the largest of a kernel has some
-/// 10,000 of each.
+/// Limit for the inlined calls, their ranges, and the functions of one unit. The largest unit of a
+/// kernel has some 10,000 of each.
 const MOST: usize = 1 << 17;
 
-/// No call.
+/// Marks the absence of a call.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// An inlined call.
+/// An inlined call, as its entry describes it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
-    /// The call that it was inlined into; [`NONE`]: the function itself.
+    /// The call that it was inlined into; [`NONE`] if it was inlined into the function itself.
     pub(super) parent: u32,
     pub(super) origin: Option<EntryAt>,
     pub(super) file: u64,
     pub(super) line: u64,
 }
 
-/// Code of a call.
+/// One range of the code of an inlined call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) start: u64,
     pub(super) end: u64,
-    /// Calls are numbered outer before inner.
+    /// Index of the call. Outer calls have smaller numbers than inner ones.
     pub(super) call: u32,
 }
 
-/// A function that has code, or that is inlined elsewhere.
+/// A function that has code, or that is inlined somewhere.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FunctionEntry<'data> {
     pub(super) function: Function<'data>,
-    /// Where its code begins, in [`Walked::starts`].
+    /// Range of its start addresses in [`Walked::starts`].
     pub(super) starts: (u32, u32),
 }
 
-/// What is looked for.
+/// Which entries are collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// The calls that were inlined.
+    /// Inlined calls and their code.
     Calls,
-    /// The functions.
+    /// Functions and their start addresses.
     Functions,
 }
 
-/// What was found.
+/// The entries that were found.
 #[derive(Debug, Default)]
 pub(super) struct Walked<'data> {
     pub(super) calls: Vec<Call>,
@@ -61,7 +63,7 @@ pub(super) struct Walked<'data> {
     pub(super) starts: Vec<u64>,
 }
 
-/// Goes through the entries of a unit.
+/// Walks the entries of a unit; returns `None` if the unit is damaged or exceeds a limit.
 pub(super) fn walk<'data>(
     unit: &Unit<'data>,
     abbreviations: &Abbreviations,
@@ -80,7 +82,7 @@ pub(super) fn walk<'data>(
     Some(walk.found)
 }
 
-/// In C no function is defined within a type.
+/// Returns whether the language is C or assembler. In these, no type contains functions.
 fn is_c(language: gimli::DwLang) -> bool {
     matches!(
         language,
@@ -92,11 +94,11 @@ fn is_c(language: gimli::DwLang) -> bool {
     )
 }
 
-/// What the entries are in that come next.
+/// The context of the entries that follow.
 #[derive(Clone, Copy)]
 struct Open {
     call: u32,
-    /// In a function that has code.
+    /// Whether the entries belong to a function that has code.
     in_code: bool,
 }
 
@@ -161,7 +163,8 @@ impl<'data> Walk<'_, 'data> {
         self.wanted != Wanted::Functions
     }
 
-    /// Only forward, so that the walk ends.
+    /// Moves to a sibling entry. The sibling must be after the current position, so that the walk
+    /// ends.
     fn go_on(&self, cursor: &mut Cursor<'data>, sibling: usize) -> Option<()> {
         (cursor.at()..=self.unit.header.end)
             .contains(&sibling)
@@ -222,7 +225,7 @@ impl<'data> Walk<'_, 'data> {
         })
     }
 
-    /// `None` where its children were stepped over.
+    /// Reads a function. Returns `Some(None)` if its children were skipped.
     fn function(
         &mut self,
         cursor: &mut Cursor<'data>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Abbreviations: which attributes the entries of a unit have, and how entries are stepped over.
+//! Abbreviations: which attributes the entries of a unit have, and how entries are skipped.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,48 +9,50 @@ use gimli::{DwAt, DwForm, DwTag};
 use super::cursor::Cursor;
 use super::forms::{Encoding, fixed_size};
 
-/// Of one table: the largest of a kernel has some hundred entries.
+/// Limits for one table. The largest table of a kernel has some hundred entries.
 const MOST_ENTRIES: usize = 1 << 15;
 const MOST_ATTRIBUTES: usize = 1 << 17;
 
-/// How many bytes of tables are read beyond those of units. A unit of 12 bytes may name a table of
-/// megabytes, and each of a million units another part of it.
+/// How many bytes of tables may be read in addition to the credit of the units. A limit is needed
+/// because a unit of 12 bytes may name a table of megabytes, and each of a million units may name
+/// another part of it.
 const FREE_BYTES: usize = 32 << 20;
 
-/// What entries of one code have.
+/// The layout of the entries that have one abbreviation code.
 #[derive(Clone, Debug)]
 pub(in crate::symbolize) struct Abbreviation {
     pub(in crate::symbolize) tag: DwTag,
     pub(in crate::symbolize) has_children: bool,
     attributes: Range<u32>,
-    /// How many bytes its attributes have, where that is the same for all.
+    /// Total size of the attributes in bytes; `None` if it differs between entries.
     pub(super) size: Option<u32>,
-    /// Where among these bytes a reference of 4 bytes to the next sibling is.
+    /// Offset among these bytes of a 4-byte reference to the next sibling; `None` if there is none
+    /// or if its offset varies.
     pub(super) sibling: Option<u32>,
 }
 
-/// What an attribute is and how it is written.
+/// Name and encoding of an attribute.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::symbolize) struct Attribute {
     pub(super) name: DwAt,
     pub(super) form: DwForm,
-    /// The value, where the abbreviation has it.
+    /// The value, if the abbreviation contains it (`DW_FORM_implicit_const`); else 0.
     pub(super) implicit: i64,
-    /// Bytes of the value, or [`VARIABLE`].
+    /// Size of the value in bytes, or [`VARIABLE`].
     pub(super) size: u8,
 }
 
-/// The size of a value that its form does not tell.
+/// Marks a value whose size does not follow from its form.
 pub(super) const VARIABLE: u8 = u8::MAX;
 
-/// The table of a unit. The next unit may well have the same.
+/// The table of a unit. It is kept because the next unit often uses the same table.
 #[derive(Debug)]
 pub(in crate::symbolize) struct Abbreviations {
-    /// Which table this is: the section, by its place in memory, and the offset.
+    /// Which table was read: the address of the section in memory, the offset, and the encoding.
     of: Option<(usize, usize, Encoding)>,
     /// How many bytes of tables may still be read.
     credit: usize,
-    /// Those that are numbered from 1 without gaps, as compilers do.
+    /// Entries that are numbered from 1 without gaps, as compilers emit them.
     dense: Vec<Abbreviation>,
     sparse: HashMap<u64, Abbreviation>,
     attributes: Vec<Attribute>,
@@ -69,12 +71,13 @@ impl Default for Abbreviations {
 }
 
 impl Abbreviations {
-    /// Lets so many more bytes of tables be read, for a unit that has as many.
+    /// Raises the limit by the size of a unit in bytes.
     pub(in crate::symbolize) fn credit(&mut self, n_bytes: usize) {
         self.credit = self.credit.saturating_add(n_bytes).min(2 * FREE_BYTES);
     }
 
-    /// Reads the table at an offset of `.debug_abbrev`, in place of what was here before.
+    /// Reads the table at an offset of `.debug_abbrev` and replaces the current one. Returns `None`
+    /// if the table is damaged or exceeds the limit.
     pub(in crate::symbolize) fn read(
         &mut self,
         section: &[u8],
@@ -89,7 +92,7 @@ impl Abbreviations {
         self.dense.clear();
         self.sparse.clear();
         self.attributes.clear();
-        // Behind what may be read there is nothing.
+        // The section is cut off where the credit ends.
         let most = offset.saturating_add(self.credit);
         let section = section.get(..most).unwrap_or(section);
         let mut cursor = Cursor::new(section, offset);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `.debug_aranges`: which code each unit has, without a look at the units.
+//! `.debug_aranges`: the code ranges of each unit, without reading the units.
 
 use super::cursor::Cursor;
 use super::ranges::AddressRange;
 
-/// So many ranges are read; a kernel has some 10,000.
+/// Maximum number of ranges that are read. A kernel has some 10,000.
 const MOST: usize = 1 << 19;
 
-/// The ranges, each with the place of its unit in `.debug_info`; up to the first damaged set.
+/// Returns the ranges, each with the offset of its unit in `.debug_info`. Stops at the first
+/// damaged set.
 pub(in crate::symbolize) fn address_ranges(section: &[u8]) -> Vec<(AddressRange, usize)> {
     let mut found = Vec::new();
     let mut next = 0;
@@ -17,7 +18,7 @@ pub(in crate::symbolize) fn address_ranges(section: &[u8]) -> Vec<(AddressRange,
     found
 }
 
-/// Reads one set; where the next begins.
+/// Reads one set and returns the offset of the next one; `None` if the set is damaged.
 fn set(section: &[u8], start: usize, found: &mut Vec<(AddressRange, usize)>) -> Option<usize> {
     let mut cursor = Cursor::new(section, start);
     let (length, offset) = cursor.unit_length()?;
@@ -27,7 +28,7 @@ fn set(section: &[u8], start: usize, found: &mut Vec<(AddressRange, usize)>) -> 
     let unit = cursor.offset(offset)?;
     let (address, segment) = (cursor.u8()?, cursor.u8()?);
     (matches!(address, 4 | 8) && segment == 0).then_some(())?;
-    // Pairs are aligned to their size, from the start of the set.
+    // Pairs are aligned to their size, counted from the start of the set.
     let pair = 2 * usize::from(address);
     cursor.go_to(start.checked_add((cursor.at() - start).next_multiple_of(pair))?);
     while let (Some(start), Some(length)) = (cursor.number(address), cursor.number(address)) {
@@ -35,7 +36,7 @@ fn set(section: &[u8], start: usize, found: &mut Vec<(AddressRange, usize)>) -> 
             break;
         }
         let end = start.wrapping_add(length);
-        // What the linker dropped is at 0.
+        // Code that the linker dropped has address 0.
         if start != 0 && start < end {
             (found.len() < MOST).then_some(())?;
             found.push((AddressRange { start, end }, unit));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A place in some bytes, and what can be read there.
+//! A read position in a byte slice. All numbers are little-endian.
 
-/// Reads forward; beyond the end there is nothing.
+/// Reads forward. Every read beyond the end returns `None`.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::symbolize) struct Cursor<'data> {
     bytes: &'data [u8],
@@ -22,7 +22,7 @@ impl<'data> Cursor<'data> {
         self.at >= self.bytes.len()
     }
 
-    /// Goes to a place, which may be behind the end: nothing is read there.
+    /// Sets the position. It may be beyond the end; reads then return `None`.
     #[inline]
     pub(in crate::symbolize) fn go_to(&mut self, at: usize) {
         self.at = at;
@@ -73,7 +73,7 @@ impl<'data> Cursor<'data> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// A number of 1 to 8 bytes.
+    /// Reads a number of 1 to 8 bytes.
     #[inline]
     pub(in crate::symbolize) fn number(&mut self, n_bytes: u8) -> Option<u64> {
         match n_bytes {
@@ -90,14 +90,14 @@ impl<'data> Cursor<'data> {
         }
     }
 
-    /// An offset into a section, of 4 or 8 bytes.
+    /// Reads an offset into a section, of 4 or 8 bytes.
     #[inline]
     pub(in crate::symbolize) fn offset(&mut self, n_bytes: u8) -> Option<usize> {
         self.number(n_bytes)
             .and_then(|offset| usize::try_from(offset).ok())
     }
 
-    /// A number of any length; bits beyond 64 are lost.
+    /// Reads a ULEB128 number of any length and discards the bits beyond 64.
     #[inline]
     pub(in crate::symbolize) fn uleb(&mut self) -> Option<u64> {
         let first = self.u8()?;
@@ -118,7 +118,7 @@ impl<'data> Cursor<'data> {
         }
     }
 
-    /// A signed number of any length.
+    /// Reads an SLEB128 number of any length and discards the bits beyond 64.
     #[inline]
     pub(in crate::symbolize) fn sleb(&mut self) -> Option<i64> {
         let mut value = 0_i64;
@@ -138,7 +138,7 @@ impl<'data> Cursor<'data> {
         }
     }
 
-    /// Text up to a zero byte, which is consumed.
+    /// Reads text up to a zero byte and skips that byte.
     #[inline]
     pub(in crate::symbolize) fn text(&mut self) -> Option<&'data [u8]> {
         let rest = self.bytes.get(self.at..)?;
@@ -147,7 +147,8 @@ impl<'data> Cursor<'data> {
         Some(text)
     }
 
-    /// The length that a unit begins with, and how many bytes offsets have in it.
+    /// Reads the length that a unit begins with. Returns it with the size of offsets in the unit: 4
+    /// or 8 bytes.
     pub(in crate::symbolize) fn unit_length(&mut self) -> Option<(usize, u8)> {
         match self.u32()? {
             u32::MAX => Some((usize::try_from(self.u64()?).ok()?, 8)),

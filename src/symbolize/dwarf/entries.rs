@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Entries: functions, inlined calls, names; all others are stepped over.
+//! Reads the entries of functions and inlined calls. All other entries are skipped.
 
 use gimli::DwAt;
 
@@ -9,33 +9,33 @@ use super::forms::{self, Value};
 use super::ranges::{self, Extents};
 use super::unit::Unit;
 
-/// Which entry another one refers to.
+/// The entry that another entry refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::symbolize) enum EntryAt {
-    /// At this offset of `.debug_info`.
+    /// Offset in `.debug_info` of the same file.
     Here(usize),
-    /// At this offset of `.debug_info` of the shared file.
+    /// Offset in `.debug_info` of the shared file.
     Shared(usize),
 }
 
-/// What the entry of a function says.
+/// The attributes of a function.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::symbolize) struct Function<'data> {
     pub(in crate::symbolize) name: Option<&'data [u8]>,
-    /// As the linker knows it, where that is another name.
+    /// The name for the linker, if it is a different one.
     pub(in crate::symbolize) linkage_name: Option<&'data [u8]>,
-    /// The entry that says what this one does not.
+    /// The entry that has the attributes that this one lacks.
     pub(in crate::symbolize) origin: Option<EntryAt>,
-    /// The file and line of its definition, the file by its number in the unit.
+    /// The file of its definition, by its number in the unit.
     pub(in crate::symbolize) file: Option<u64>,
     pub(in crate::symbolize) line: Option<u64>,
-    /// Whether it is a description of what is inlined elsewhere.
+    /// Whether the entry describes a function that is inlined.
     pub(in crate::symbolize) is_inlined: bool,
-    /// Where the entry behind its children is.
+    /// Offset of the entry that follows its children.
     pub(in crate::symbolize) sibling: Option<usize>,
 }
 
-/// What the entry of an inlined call says.
+/// The attributes of an inlined call. File and line are 0 if they are missing.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::symbolize) struct InlinedCall {
     pub(in crate::symbolize) origin: Option<EntryAt>,
@@ -43,7 +43,7 @@ pub(in crate::symbolize) struct InlinedCall {
     pub(in crate::symbolize) line: u64,
 }
 
-/// Low and high address of an entry, or its list.
+/// Low and high address of an entry, or its range list.
 #[derive(Clone, Copy, Default)]
 struct Extent<'data> {
     low: Option<u64>,
@@ -52,7 +52,7 @@ struct Extent<'data> {
 }
 
 impl<'data> Extent<'data> {
-    /// Whether the attribute was one of its.
+    /// Stores an attribute; returns false if it describes no address range.
     fn take(&mut self, name: DwAt, value: Value<'data>, unit: &Unit<'data>) -> bool {
         match name {
             gimli::DW_AT_low_pc => self.low = unit.address_of(value),
@@ -75,7 +75,7 @@ impl<'data> Extent<'data> {
     }
 }
 
-/// Reads the entry of a function; its code is appended to `code`.
+/// Reads the entry of a function and appends its code ranges to `code`.
 pub(in crate::symbolize) fn read_function<'data>(
     unit: &Unit<'data>,
     cursor: &mut Cursor<'data>,
@@ -124,7 +124,7 @@ pub(in crate::symbolize) fn read_function<'data>(
     Some(function)
 }
 
-/// Reads the entry of an inlined call; its code is appended to `code`.
+/// Reads the entry of an inlined call and appends its code ranges to `code`.
 #[inline]
 pub(in crate::symbolize) fn read_inlined_call<'data>(
     unit: &Unit<'data>,
@@ -162,8 +162,8 @@ pub(in crate::symbolize) fn read_inlined_call<'data>(
     Some(call)
 }
 
-/// Steps over the attributes of an entry; the place of the entry behind its children, where the
-/// entry tells it.
+/// Skips the attributes of an entry. Returns the offset of the entry that follows its children, if
+/// the entry gives it, or `None` if the entry is damaged.
 #[inline]
 pub(in crate::symbolize) fn skip(
     unit: &Unit<'_>,
@@ -193,7 +193,7 @@ pub(in crate::symbolize) fn skip(
     Some(sibling)
 }
 
-/// Reads the function at an offset of `.debug_info` that lies in the unit.
+/// Reads the function at an offset of `.debug_info`; `None` if the offset is not in the unit.
 pub(in crate::symbolize) fn function_at<'data>(
     unit: &Unit<'data>,
     abbreviations: &Abbreviations,

@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Attribute values: how long each form is, and what it says.
+//! Attribute values: the length of each form, and how it is decoded.
 
 use gimli::DwForm;
 
 use super::abbreviations::{Attribute, VARIABLE};
 use super::cursor::Cursor;
 
-/// What the sizes of values depend on.
+/// The properties of a unit that determine the sizes of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::symbolize) struct Encoding {
     pub(in crate::symbolize) version: u16,
-    /// Bytes of an address.
+    /// Size of an address in bytes.
     pub(in crate::symbolize) address: u8,
-    /// Bytes of an offset into a section: 4 or 8.
+    /// Size of an offset into a section in bytes: 4 or 8.
     pub(in crate::symbolize) offset: u8,
 }
 
-/// The value of an attribute, as far as anyone here asks for it.
+/// The value of an attribute. Kinds that no caller needs are `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::symbolize) enum Value<'data> {
     Address(u64),
-    /// Into `.debug_addr`.
+    /// Index into `.debug_addr`.
     AddressIndex(u64),
     Number(u64),
-    /// Into a section that the attribute tells.
+    /// Offset into a section that depends on the attribute.
     Offset(usize),
     ListIndex(u64),
-    /// To an entry, from the start of the unit.
+    /// Reference to an entry, as an offset from the start of the unit.
     UnitReference(usize),
-    /// To an entry, from the start of `.debug_info`.
+    /// Reference to an entry, as an offset from the start of `.debug_info`.
     Reference(usize),
-    /// To an entry of the shared file.
+    /// Reference to an entry of the shared file.
     SharedReference(usize),
     Text(&'data [u8]),
     StrOffset(usize),
@@ -40,7 +40,7 @@ pub(in crate::symbolize) enum Value<'data> {
     Other,
 }
 
-/// How many bytes a value has, where its form alone tells.
+/// Returns the size of a value in bytes; `None` if it does not follow from the form.
 pub(super) fn fixed_size(form: DwForm, encoding: Encoding) -> Option<u32> {
     Some(match form {
         gimli::DW_FORM_flag_present | gimli::DW_FORM_implicit_const => 0,
@@ -77,7 +77,7 @@ pub(super) fn fixed_size(form: DwForm, encoding: Encoding) -> Option<u32> {
     })
 }
 
-/// Steps over the value of an attribute.
+/// Skips the value of an attribute.
 #[inline]
 pub(super) fn skip_value(
     cursor: &mut Cursor<'_>,
@@ -90,7 +90,7 @@ pub(super) fn skip_value(
     }
 }
 
-/// Steps over a value.
+/// Skips a value of a form; `None` if the form is unknown or the data ends.
 fn skip(cursor: &mut Cursor<'_>, form: DwForm, encoding: Encoding) -> Option<()> {
     if let Some(size) = fixed_size(form, encoding) {
         return cursor.skip(size as usize);
@@ -119,14 +119,15 @@ fn skip(cursor: &mut Cursor<'_>, form: DwForm, encoding: Encoding) -> Option<()>
     cursor.skip(usize::try_from(length).ok()?)
 }
 
-/// The form that an indirect one names; another indirect one would have no end.
+/// Reads the form that an indirect form names. It must not be indirect again, so that the recursion
+/// ends.
 fn direct(cursor: &mut Cursor<'_>) -> Option<DwForm> {
     let form = DwForm(u16::try_from(cursor.uleb()?).ok()?);
     let is_direct = form != gimli::DW_FORM_indirect && form != gimli::DW_FORM_implicit_const;
     is_direct.then_some(form)
 }
 
-/// Reads a value.
+/// Reads a value; `None` if the form is unknown or the data ends.
 #[inline]
 pub(super) fn read<'data>(
     cursor: &mut Cursor<'data>,
@@ -138,7 +139,8 @@ pub(super) fn read<'data>(
         gimli::DW_FORM_addr => Value::Address(cursor.number(encoding.address)?),
         gimli::DW_FORM_data1 | gimli::DW_FORM_flag => Value::Number(cursor.u8()?.into()),
         gimli::DW_FORM_data2 => Value::Number(cursor.u16()?.into()),
-        // Before DWARF 4 offsets into sections have these forms; who asks knows which it is.
+        // Before DWARF 4, offsets into sections have these forms as well. The caller knows which
+        // kind it expects.
         gimli::DW_FORM_data4 => Value::Number(cursor.u32()?.into()),
         gimli::DW_FORM_data8 => Value::Number(cursor.u64()?),
         gimli::DW_FORM_udata => Value::Number(cursor.uleb()?),
@@ -194,7 +196,7 @@ impl Value<'_> {
         }
     }
 
-    /// As an offset into the section that its attribute means.
+    /// Returns the value as an offset into the section that belongs to the attribute.
     pub(super) fn section_offset(self) -> Option<usize> {
         match self {
             Self::Offset(offset) => Some(offset),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The line program of a unit → which line each piece of its code is from.
+//! Runs the line program of a unit: maps each piece of its code to a line.
 
 use gimli::{DwForm, DwLne, DwLns};
 
@@ -11,36 +11,37 @@ use super::unit::Unit;
 /// The largest unit of a kernel has some 100,000 rows.
 const MOST_ROWS: usize = 1 << 19;
 
-/// Directories, and files, of one unit: the largest of a kernel has some thousand.
+/// Limit for the directories and for the files of one unit. The largest unit of a kernel has some
+/// thousand.
 const MOST_FILES: usize = 1 << 16;
 
-/// Code that is from one line.
+/// A range of code that belongs to one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::symbolize) struct LineRow {
     pub(in crate::symbolize) start: u64,
     pub(in crate::symbolize) end: u64,
-    /// By its number in the unit.
+    /// File number in the unit.
     pub(in crate::symbolize) file: u32,
     pub(in crate::symbolize) line: u32,
 }
 
-/// The names of the files of a unit.
+/// The file names of a unit.
 #[derive(Debug, Default)]
 pub(in crate::symbolize) struct Files<'data> {
     version: u16,
-    /// Texts are looked for when somebody asks: most files of most units define nothing in them.
+    /// The texts are looked up on demand, because most files of most units define nothing in them.
     directories: Vec<Value<'data>>,
     files: Vec<(u64, Value<'data>)>,
 }
 
-/// What a program says: rows in order of their addresses, without overlaps.
+/// The result of a line program. The rows are sorted by address and do not overlap.
 #[derive(Debug, Default)]
 pub(in crate::symbolize) struct Lines<'data> {
     pub(in crate::symbolize) files: Files<'data>,
     pub(in crate::symbolize) rows: Vec<LineRow>,
 }
 
-/// The header of a program, and where its instructions are.
+/// The header of a program, and its instructions.
 struct Program<'data> {
     instructions: Cursor<'data>,
     address: u8,
@@ -52,7 +53,7 @@ struct Program<'data> {
 }
 
 impl<'data> Files<'data> {
-    /// Directory and name of a file; the directory may be relative to that of the unit.
+    /// Returns directory and name of a file. The directory may be relative to that of the unit.
     pub(in crate::symbolize) fn get(
         &self,
         unit: &Unit<'data>,
@@ -64,7 +65,7 @@ impl<'data> Files<'data> {
             let directory = directory.and_then(|directory| text(&unit.sections, *directory));
             return Some((directory.unwrap_or_default(), text(&unit.sections, *name)?));
         }
-        // Before DWARF 5 files and directories are counted from 1; what is 0 is the unit's own.
+        // Before DWARF 5, files and directories are counted from 1. Number 0 is the unit's own.
         let Some(index) = number.checked_sub(1) else {
             return Some((&[], unit.name?));
         };
@@ -78,7 +79,7 @@ impl<'data> Files<'data> {
 }
 
 impl<'data> Lines<'data> {
-    /// Reads the program of a unit; without one there are no rows.
+    /// Runs the program of a unit. A unit without a program has no rows.
     pub(in crate::symbolize) fn read(unit: &Unit<'data>) -> Option<Self> {
         let mut lines = Lines::default();
         let Some(offset) = unit.line_program else {
@@ -92,7 +93,7 @@ impl<'data> Lines<'data> {
         Some(lines)
     }
 
-    /// Reads only the names of the files.
+    /// Reads only the file names.
     pub(in crate::symbolize) fn files(unit: &Unit<'data>) -> Option<Files<'data>> {
         let mut files = Files::default();
         if let Some(offset) = unit.line_program {
@@ -102,7 +103,7 @@ impl<'data> Lines<'data> {
     }
 }
 
-/// Sorts rows; where they overlap the later one is from where the earlier one ends.
+/// Sorts rows and removes overlaps: a later row starts at the end of the earlier one.
 fn flatten(rows: &mut Vec<LineRow>) {
     rows.sort_by_key(|row| row.start);
     let mut end = 0;
@@ -132,7 +133,7 @@ impl<'data> Program<'data> {
         let start = cursor.at().checked_add(header_length)?;
         let min_instruction = cursor.u8()?;
         if version >= 4 {
-            // Operations of one instruction: only VLIW machines have more than one.
+            // Operations per instruction. Only VLIW machines have more than one.
             let _operations = cursor.u8()?;
         }
         let _default_is_statement = cursor.u8()?;
@@ -157,7 +158,7 @@ impl<'data> Program<'data> {
             read_old_tables(&mut cursor, files)?;
         }
         let mut instructions = Cursor::new(section.get(..end)?, start);
-        // A start behind the end has no instructions.
+        // A start beyond the end of the unit is an error.
         instructions.skip(0)?;
         Some(Self {
             instructions,
@@ -170,7 +171,7 @@ impl<'data> Program<'data> {
         })
     }
 
-    /// Runs it; whether the rows are in order.
+    /// Runs the program; returns whether the rows are in order.
     fn run(&mut self, lines: &mut Lines<'data>) -> Option<bool> {
         let mut rows = Rows::new(&mut lines.rows);
         let min_instruction = u64::from(self.min_instruction);
@@ -199,7 +200,8 @@ impl<'data> Program<'data> {
                             (address, file, line) = (0, 1, 1);
                         }
                         gimli::DW_LNE_set_address => {
-                            // Its own length says how long it is, whatever the header says.
+                            // The length of the instruction determines the address size, whatever
+                            // the header says.
                             let size = u8::try_from(length - 1).ok()?;
                             let size = if matches!(size, 4 | 8) {
                                 size
@@ -249,10 +251,10 @@ impl<'data> Program<'data> {
     }
 }
 
-/// The rows of the sequences so far.
+/// The rows of the sequences that were read so far.
 struct Rows<'a> {
     rows: &'a mut Vec<LineRow>,
-    /// Where the rows of this sequence begin.
+    /// Index of the first row of the current sequence.
     sequence: usize,
     in_order: bool,
 }
@@ -272,12 +274,12 @@ impl<'a> Rows<'a> {
             && let Some(last) = self.rows.last_mut()
         {
             if last.start == start {
-                // The last one of an address counts.
+                // If several rows have the same address, the last one counts.
                 (last.file, last.line) = (file, line);
                 return Some(());
             }
             if last.start > start {
-                // Addresses only grow within a sequence.
+                // Addresses must not decrease within a sequence; the row is ignored.
                 return Some(());
             }
             if (last.file, last.line) == (file, line) {
@@ -299,7 +301,7 @@ impl<'a> Rows<'a> {
         let rows = self.rows.get(self.sequence..).unwrap_or_default();
         let is_real = rows
             .first()
-            // What the linker dropped is at 0.
+            // Code that the linker dropped has address 0.
             .is_some_and(|first| first.start != 0 && first.start < end);
         if !is_real {
             self.rows.truncate(self.sequence);
@@ -317,13 +319,14 @@ impl<'a> Rows<'a> {
 }
 
 impl Drop for Rows<'_> {
-    /// What no end of a sequence closed has no end.
+    /// Removes the rows of a sequence that has no end instruction, because their last address is
+    /// unknown.
     fn drop(&mut self) {
         self.rows.truncate(self.sequence);
     }
 }
 
-/// A table of DWARF 5: how each entry is written, then the entries.
+/// Reads a DWARF 5 table: first the format of the entries, then the entries.
 fn read_table<'data>(
     cursor: &mut Cursor<'data>,
     encoding: Encoding,
@@ -337,7 +340,7 @@ fn read_table<'data>(
         *format = (cursor.uleb()?, DwForm(u16::try_from(cursor.uleb()?).ok()?));
     }
     let n_entries = cursor.uleb()?;
-    // Entries without a byte could be any number.
+    // Entries without a byte would allow any number of entries.
     let smallest: u64 = formats
         .iter()
         .map(|(_, form)| forms::fixed_size(*form, encoding).map_or(1, u64::from))
@@ -378,7 +381,7 @@ fn text<'data>(sections: &DebugSections<'data>, value: Value<'data>) -> Option<&
     }
 }
 
-/// The tables before DWARF 5: directories, then files, each list ended by an empty name.
+/// Reads the tables of DWARF 2 to 4: directories, then files. An empty name ends each list.
 fn read_old_tables<'data>(cursor: &mut Cursor<'data>, files: &mut Files<'data>) -> Option<()> {
     loop {
         let name = cursor.text()?;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! DWARF 2 to 5 as far as lines and inlined functions need it, little-endian.
+//! A little-endian reader of DWARF 2 to 5, for lines and inlined functions only.
 //!
-//! A reader of our own, because what a kernel's debug information costs is going through it once:
-//! entries whose length their abbreviation tells are stepped over at once, and nothing is kept but
-//! what was asked for. All bytes are hostile: what makes no sense is `None`, and every loop either
-//! consumes bytes or counts down.
+//! It exists because one pass over a kernel's debug information dominates the cost. The reader
+//! skips entries at once if their abbreviation gives the length, and keeps only what was asked for.
+//! It does not trust any byte: malformed data gives `None`, and every loop either consumes bytes or
+//! counts down.
 
 mod abbreviations;
 mod aranges;

@@ -6,31 +6,33 @@ use super::forms::Value;
 use super::sections::Section;
 use super::unit::Unit;
 
-/// Some code: from its first byte to the one behind its last.
+/// A range of code; `end` is exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::symbolize) struct AddressRange {
     pub(in crate::symbolize) start: u64,
     pub(in crate::symbolize) end: u64,
 }
 
-/// More entries of one list are nobody's.
+/// Maximum number of entries in one list. No compiler emits longer lists; they are treated as
+/// malformed.
 const MOST_RANGES: usize = 1 << 16;
 
-/// What any unit may read of lists, however short it is.
+/// Number of list entries that every unit may read, however short the unit is.
 const LEAST_FUEL: usize = 256;
 
-/// The ranges of an entry, and how many entries of lists its unit may still read. Entries may all
-/// name the same long list, so that what a list costs has nothing to do with the size of the file.
+/// The ranges of an entry, and how many list entries its unit may still read. The limit is needed
+/// because all entries may name the same long list, so that the cost would not depend on the size
+/// of the file.
 #[derive(Debug)]
 pub(in crate::symbolize) struct Extents {
     pub(in crate::symbolize) ranges: Vec<AddressRange>,
-    /// `None`: the ranges are not asked for.
+    /// List entries that may still be read; `None` if the ranges are not needed.
     fuel: Option<usize>,
 }
 
 impl Extents {
-    /// For the entries of a unit: compilers write a list for each entry that has one, so that
-    /// there are far fewer ranges than bytes of entries.
+    /// Collects ranges, with a limit that depends on the size of the unit. Compilers write one list
+    /// per entry that has one, so there are far fewer ranges than bytes of entries.
     pub(in crate::symbolize) fn of_unit(unit: &Unit<'_>) -> Self {
         Self {
             ranges: Vec::new(),
@@ -38,7 +40,7 @@ impl Extents {
         }
     }
 
-    /// For who asks for the rest of an entry.
+    /// Collects nothing, for callers that need only the other attributes.
     pub(super) fn unwanted() -> Self {
         Self {
             ranges: Vec::new(),
@@ -50,13 +52,14 @@ impl Extents {
         self.fuel.is_some()
     }
 
-    /// `None` when there is no fuel left.
+    /// Counts one list entry; returns `None` if the limit is reached.
     fn burn(&mut self) -> Option<()> {
         self.fuel = Some(self.fuel?.checked_sub(1)?);
         Some(())
     }
 
-    /// What the linker dropped is at 0, or at the last addresses.
+    /// Adds a range. Code that the linker dropped has address 0, or one of the highest addresses,
+    /// and is ignored.
     pub(super) fn push(&mut self, start: u64, end: u64) {
         if start != 0 && start < end {
             self.ranges.push(AddressRange { start, end });
@@ -64,7 +67,7 @@ impl Extents {
     }
 }
 
-/// Appends the ranges that an entry's `DW_AT_ranges` names.
+/// Appends the ranges of the list that `DW_AT_ranges` names.
 pub(super) fn read(unit: &Unit<'_>, value: Value<'_>, into: &mut Extents) -> Option<()> {
     if unit.encoding.version < 5 {
         return old(unit, value.section_offset()?, into);

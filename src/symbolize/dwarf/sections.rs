@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The sections that lines and inlined functions need.
+//! The debug sections that are needed for lines and inlined functions.
 
-/// In bytes. Paths have at most 4096 (`PATH_MAX`), names of functions 512 in a kernel: a longer
-/// text is left out, for entries may all name the same one.
+/// Maximum length of a text in bytes. Paths have at most 4096 (`PATH_MAX`), and function names of a
+/// kernel have at most 512. Longer texts are ignored, because all entries may name the same one.
 pub(super) const LONGEST_TEXT: usize = 4096;
 
-/// A section.
+/// A debug section; see [`Section::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::symbolize) enum Section {
     Abbrev,
@@ -50,7 +50,7 @@ impl Section {
     }
 }
 
-/// The sections that others share entries through.
+/// The sections of a shared file that entries of other files may refer to.
 const SHARED: [Section; 4] = [
     Section::Abbrev,
     Section::Info,
@@ -58,7 +58,7 @@ const SHARED: [Section; 4] = [
     Section::Str,
 ];
 
-/// The debug information of a file, and of the one that it shares entries with (dwz).
+/// The debug information of a file, and of the file that it shares entries with (dwz).
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::symbolize) struct DebugSections<'data> {
     sections: [&'data [u8]; Section::ALL.len()],
@@ -73,13 +73,13 @@ impl<'data> DebugSections<'data> {
         }
     }
 
-    /// The bytes of a section; empty where there is none.
+    /// The bytes of a section; empty if the file does not have it.
     #[inline]
     pub(in crate::symbolize) fn get(&self, section: Section) -> &'data [u8] {
         self.sections[section as usize]
     }
 
-    /// With the file that parts of this one were moved to.
+    /// Adds the file that dwz moved common entries to.
     pub(in crate::symbolize) fn sharing(self, shared: &Self) -> Self {
         Self {
             shared: Some(SHARED.map(|section| shared.get(section))),
@@ -87,7 +87,7 @@ impl<'data> DebugSections<'data> {
         }
     }
 
-    /// The shared file, where there is one.
+    /// The sections of the shared file; `None` if there is none.
     pub(in crate::symbolize) fn shared(&self) -> Option<Self> {
         let shared = self.shared?;
         Some(Self::new(|wanted| {
@@ -96,7 +96,7 @@ impl<'data> DebugSections<'data> {
         }))
     }
 
-    /// Text at an offset.
+    /// Returns the text at an offset, up to its zero byte; `None` if it is too long or has no end.
     #[inline]
     pub(in crate::symbolize) fn text(
         &self,

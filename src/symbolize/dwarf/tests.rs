@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The smallest things: numbers, lists, line programs as hostile files have them. What they are put
-//! together to is held against llvm-symbolizer (`symbolize/tests.rs`, `scripts/agree`).
+//! Tests of the smallest parts with malformed input: numbers, lists, line programs. Whole images
+//! are compared with llvm-symbolizer (`symbolize/tests.rs`, `scripts/agree`).
 
 use super::line_program::LineRow;
 use super::{Abbreviations, Cursor, DebugSections, Header, Lines, Section, Unit, headers};
@@ -11,7 +11,7 @@ fn numbers_of_any_length_are_read() {
     assert_eq!(number(&[0x7f]), Some(127));
     assert_eq!(number(&[0x80, 1]), Some(128));
     assert_eq!(number(&[0xe5, 0x8e, 0x26]), Some(624_485));
-    // Padded, and longer than any number: the rest is read and lost.
+    // A padded number, and one that is longer than 64 bits: the excess is read and discarded.
     assert_eq!(number(&[0x81, 0x80, 0x80, 0]), Some(1));
     assert_eq!(
         number(&[[0xff; 40].as_slice(), &[1]].concat()),
@@ -29,7 +29,8 @@ fn numbers_of_any_length_are_read() {
 
 #[test]
 fn a_unit_whose_length_makes_no_sense_ends_the_list() {
-    // Version 9 costs its own unit; a length beyond the end all that follow.
+    // An unknown version loses only its own unit. A length beyond the end loses all units that
+    // follow.
     let unknown = [7, 0, 0, 0, 9, 0, 0, 0, 0, 0, 8];
     let known = [7, 0, 0, 0, 4, 0, 0, 0, 0, 0, 8];
     let endless = [0xff, 0, 0, 0, 4, 0, 0, 0, 0, 0, 8];
@@ -41,7 +42,7 @@ fn a_unit_whose_length_makes_no_sense_ends_the_list() {
     assert!(headers(&[0xf0, 0xff, 0xff, 0xff]).all(|header| header.is_none()));
 }
 
-/// The rows of a line program (DWARF 4) with these instructions, or `None`.
+/// Runs a line program (DWARF 4) with these instructions; `None` if it is malformed.
 fn rows(header: [u8; 5], instructions: &[u8]) -> Option<Vec<LineRow>> {
     let [
         min_instruction,
@@ -62,7 +63,7 @@ fn rows(header: [u8; 5], instructions: &[u8]) -> Option<Vec<LineRow>> {
     program.extend(tables);
     program.extend(instructions);
     let line = [&(program.len() as u32).to_le_bytes()[..], &program].concat();
-    // One abbreviation: a unit with DW_AT_stmt_list (sec_offset).
+    // One abbreviation: a unit with `DW_AT_stmt_list` (`sec_offset`).
     let abbrev = [1, 0x11, 0, 0x10, 0x17, 0, 0, 0];
     let info = [12, 0, 0, 0, 4, 0, 0, 0, 0, 0, 8, 1, 0, 0, 0, 0];
     let sections = DebugSections::new(|section| match section {
@@ -86,7 +87,7 @@ const END: [u8; 3] = [0, 1, 1];
 
 #[test]
 fn lines_are_read_as_gcc_writes_them() {
-    // At 0x10 line 3; 2 bytes and one line further; copy; 4 bytes further the end.
+    // Line 3 at 0x10; line 4 at 0x12; copy; end after 4 more bytes.
     let program = [&at(0x10)[..], &[3, 2, 1], &[13 + 5 + 1 + 28], &[2, 4], &END].concat();
     let row = |start, end, line| LineRow {
         start,
@@ -98,7 +99,7 @@ fn lines_are_read_as_gcc_writes_them() {
         rows(USUAL, &program),
         Some(vec![row(0x10, 0x12, 3), row(0x12, 0x16, 4)])
     );
-    // The last row of an address counts, and equal ones are one.
+    // The last row of an address counts, and equal rows are merged.
     let program = [&at(8)[..], &[1, 3, 6, 1, 2, 1, 1, 2, 1], &END].concat();
     assert_eq!(rows(USUAL, &program), Some(vec![row(8, 10, 7)]));
 }
@@ -116,7 +117,7 @@ fn line_programs_that_make_no_sense_have_no_lines() {
         let rows = rows(header, instructions);
         assert_eq!(rows.unwrap_or_default(), [], "{instructions:?}");
     }
-    // A sequence at 0 was dropped by the linker; one without an end has none.
+    // A sequence at 0 was dropped by the linker. A sequence without an end instruction has no rows.
     assert_eq!(
         rows(USUAL, &[&[1, 2, 1, 1][..], &END].concat()),
         Some(vec![])
@@ -125,7 +126,7 @@ fn line_programs_that_make_no_sense_have_no_lines() {
         rows(USUAL, &[&at(8)[..], &[1, 2, 1, 1]].concat()),
         Some(vec![])
     );
-    // Instructions of no length stay where they are.
+    // With a minimum instruction length of 0, the address does not change.
     assert_eq!(
         rows(
             [0, 0xfb, 14, 13, 12],
@@ -133,7 +134,7 @@ fn line_programs_that_make_no_sense_have_no_lines() {
         ),
         Some(vec![])
     );
-    // Backwards.
+    // Addresses that decrease.
     let backwards = [&at(8)[..], &[1, 2, 4, 3, 1, 1], &at(4), &[1], &END].concat();
     assert!(rows(USUAL, &backwards).is_some());
 }

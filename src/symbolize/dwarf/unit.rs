@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Units: their headers, and what their first entry says.
+//! Units: their headers and the attributes of their first entry.
 
 use std::iter;
 
@@ -11,26 +11,27 @@ use super::forms::{self, Encoding, Value};
 use super::ranges::{self, AddressRange, Extents};
 use super::sections::{DebugSections, LONGEST_TEXT, Section};
 
-/// Where a unit is and how it is written.
+/// Position and encoding of a unit. All positions are offsets in `.debug_info`.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::symbolize) struct Header {
-    /// Where its bytes begin in `.debug_info`.
+    /// Offset of its first byte.
     pub(in crate::symbolize) start: usize,
-    /// Where its first entry begins.
+    /// Offset of its first entry.
     pub(in crate::symbolize) entries: usize,
-    /// Where it ends.
+    /// Offset of the first byte after it.
     pub(in crate::symbolize) end: usize,
     abbreviations: usize,
     encoding: Encoding,
 }
 
 impl Header {
-    /// How many bytes the unit has.
+    /// Size of the unit in bytes, with its header.
     pub(in crate::symbolize) fn n_bytes(&self) -> usize {
         self.end.saturating_sub(self.start)
     }
 
-    /// Reads the header at an offset of `.debug_info`.
+    /// Reads the header at an offset of `.debug_info`; `None` if it is malformed or if its version
+    /// is not supported.
     pub(in crate::symbolize) fn read(info: &[u8], start: usize) -> Option<Self> {
         let mut cursor = Cursor::new(info, start);
         let (length, offset) = cursor.unit_length()?;
@@ -69,19 +70,19 @@ impl Header {
     }
 }
 
-/// Where units begin, to find the one that an offset of `.debug_info` lies in.
+/// The start offsets of units, to find the unit that contains an offset of `.debug_info`.
 #[derive(Debug, Default)]
 pub(in crate::symbolize) struct Headers {
-    /// Of which bytes, by their place in memory.
+    /// The section that was read: its address in memory and its length.
     of: Option<(usize, usize)>,
     starts: Vec<usize>,
 }
 
-/// So many units are found by an offset; a kernel has some 3,000.
+/// Maximum number of units that can be found by an offset. A kernel has some 3,000.
 const MOST_STARTS: usize = 1 << 20;
 
 impl Headers {
-    /// The header of the unit that an offset lies in.
+    /// Returns the header of the unit that contains an offset.
     pub(in crate::symbolize) fn find(&mut self, info: &[u8], at: usize) -> Option<Header> {
         let of = Some((info.as_ptr() as usize, info.len()));
         if self.of != of {
@@ -96,7 +97,8 @@ impl Headers {
     }
 }
 
-/// The headers of all units. What follows one whose length makes no sense is lost, and told.
+/// Iterates over the headers of all units. A malformed header gives `None`. If its length is
+/// malformed as well, the iteration ends after it.
 pub(in crate::symbolize) fn headers(info: &[u8]) -> impl Iterator<Item = Option<Header>> + '_ {
     let mut next = 0;
     iter::from_fn(move || {
@@ -105,7 +107,7 @@ pub(in crate::symbolize) fn headers(info: &[u8]) -> impl Iterator<Item = Option<
         }
         let header = Header::read(info, next);
         let mut cursor = Cursor::new(info, next);
-        // A version that is not known costs its own unit only.
+        // A unit with an unknown version is skipped; the others are still read.
         let end = cursor
             .unit_length()
             .and_then(|(length, _)| cursor.at().checked_add(length));
@@ -114,13 +116,13 @@ pub(in crate::symbolize) fn headers(info: &[u8]) -> impl Iterator<Item = Option<
     })
 }
 
-/// A unit, with what its first entry says.
+/// A unit, with the attributes of its first entry.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::symbolize) struct Unit<'data> {
     pub(in crate::symbolize) sections: DebugSections<'data>,
     pub(in crate::symbolize) header: Header,
     pub(super) encoding: Encoding,
-    /// The address that others count from.
+    /// The base address of range lists.
     pub(super) low: u64,
     pub(in crate::symbolize) name: Option<&'data [u8]>,
     pub(in crate::symbolize) directory: Option<&'data [u8]>,
@@ -134,7 +136,7 @@ pub(in crate::symbolize) struct Unit<'data> {
 }
 
 impl<'data> Unit<'data> {
-    /// Reads the first entry; `abbreviations` become the unit's.
+    /// Reads the first entry of a unit. `abbreviations` is filled with the table of the unit.
     pub(in crate::symbolize) fn read(
         sections: DebugSections<'data>,
         header: Header,
@@ -153,7 +155,8 @@ impl<'data> Unit<'data> {
             language: None,
             high: None,
             range_list: None,
-            // Where the first list begins behind the section's header, for what says nothing.
+            // The defaults, for units without these attributes: the first list after the section
+            // header.
             rnglists_base: if header.encoding.offset == 8 { 20 } else { 12 },
             addr_base: if header.encoding.offset == 8 { 16 } else { 8 },
             str_offsets_base: if header.encoding.offset == 8 { 16 } else { 8 },
@@ -165,7 +168,7 @@ impl<'data> Unit<'data> {
                 .find(|(other, _)| *other == name)
                 .map(|(_, value)| *value)
         };
-        // Before what is read through them.
+        // The bases come first, because the other attributes are read relative to them.
         let offset = |name| value(name).and_then(Value::section_offset);
         let addr_base = offset(gimli::DW_AT_addr_base).or(offset(gimli::DW_AT_GNU_addr_base));
         unit.addr_base = addr_base.unwrap_or(unit.addr_base);
@@ -203,13 +206,13 @@ impl<'data> Unit<'data> {
             .collect()
     }
 
-    /// At a place of `.debug_info`, ending with the unit.
+    /// A cursor at an offset of `.debug_info` that ends with the unit.
     pub(in crate::symbolize) fn cursor(&self, at: usize) -> Cursor<'data> {
         let info = self.sections.get(Section::Info);
         Cursor::new(info.get(..self.header.end).unwrap_or_default(), at)
     }
 
-    /// The code of the unit, as far as it says so itself.
+    /// The code ranges that the first entry of the unit gives; `None` if a list is damaged.
     pub(in crate::symbolize) fn code(&self) -> Option<Vec<AddressRange>> {
         let mut found = Extents::of_unit(self);
         if let Some(list) = self.range_list {
@@ -220,7 +223,7 @@ impl<'data> Unit<'data> {
         Some(found.ranges)
     }
 
-    /// From `low` to `DW_AT_high_pc`, which is an address or a length.
+    /// Adds the range from `low` to `DW_AT_high_pc`, which is an address or a length.
     #[inline]
     pub(super) fn push_range(&self, low: u64, high: Value<'_>, into: &mut Extents) -> Option<()> {
         let end = match high {
@@ -240,7 +243,7 @@ impl<'data> Unit<'data> {
         }
     }
 
-    /// An address of `.debug_addr`.
+    /// Reads an address of `.debug_addr`.
     pub(super) fn address(&self, index: u64) -> Option<u64> {
         let size = self.encoding.address;
         let place = usize::try_from(index).ok()?.checked_mul(size.into())?;
