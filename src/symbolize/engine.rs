@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Address in the image → lines, by the table of its unit: from the index where there is one, else
-//! made when an address first falls into the unit.
+//! Answers addresses of an image with lines. The table of the unit comes from the index if there is
+//! one. Otherwise it is built when an address first falls into the unit.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -20,7 +20,7 @@ use super::types::{Inlined, SourceLine};
 use super::units::{UnitAt, UnitIndex};
 use crate::spec::NameGlob;
 
-/// Answers from an image.
+/// Answers addresses of one image.
 #[derive(Debug)]
 pub(super) struct Engine {
     image: Arc<Image>,
@@ -36,13 +36,14 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// An engine that keeps at most about so many bytes of what it made.
+    /// Creates an engine that keeps at most about `most_bytes` bytes of the tables and texts that
+    /// it made.
     pub(super) fn new(image: Arc<Image>, index: Option<Index>, most_bytes: usize) -> Self {
         let units = match &index {
             Some(index) => index.units(),
             None => UnitIndex::new(image.debug()),
         };
-        // With an index paths are needed only where it is damaged.
+        // With an index, the paths are needed only if the index is damaged.
         let paths = match &index {
             Some(_) => None,
             None => Some(Paths::of_image(image.debug(), &units.listed_units())),
@@ -61,16 +62,16 @@ impl Engine {
         }
     }
 
-    /// What the image says about some of its addresses.
+    /// Answers addresses of the image, in the same order.
     pub(super) fn answers(&mut self, addrs: &[u64]) -> Vec<Result<Answer, Missing>> {
         let mut answers = Vec::with_capacity(addrs.len());
-        // Damaged DWARF may end a parser; it shall not end us.
+        // Damaged DWARF may panic a parser. The run must survive that.
         let _ = guarded(|| answers.extend(addrs.iter().map(|addr| self.answer(*addr))));
         answers.resize(addrs.len(), Err(Missing::Damaged));
         answers
     }
 
-    /// The functions that files of such a path define.
+    /// Returns the functions that are defined in the files whose path matches.
     pub(super) fn functions(&mut self, path: &NameGlob) -> SourceFunctions {
         let find = || match self.index.as_ref().and_then(|index| index.functions(path)) {
             Some(found) => found,
@@ -84,14 +85,14 @@ impl Engine {
                 )
             }
         };
-        // Damaged DWARF may end a parser; it shall not end us.
+        // Damaged DWARF may panic a parser. The run must survive that.
         guarded(find).unwrap_or(SourceFunctions {
             n_damaged: 1,
             ..SourceFunctions::default()
         })
     }
 
-    /// What the image says about one of its addresses.
+    /// Answers one address of the image.
     fn answer(&mut self, addr: u64) -> Result<Answer, Missing> {
         if !self.image.has_code_at(addr) {
             return Err(Missing::OutsideImage);
@@ -114,7 +115,8 @@ impl Engine {
         answer
     }
 
-    /// `None` where the unit is damaged.
+    /// Asks one unit. Returns `Some(None)` if the unit has no line for the address, `None` if it is
+    /// damaged.
     fn answer_of(&mut self, unit: UnitAt, addr: u64) -> Option<Option<Answer>> {
         if let Some(index) = &mut self.index
             && let Some(table) = index.table(unit)
@@ -123,7 +125,7 @@ impl Engine {
             if !is_found {
                 return Some(None);
             }
-            // What is damaged in the index is looked up in the image.
+            // If the index is damaged, the image is asked.
             let answer = answer(&self.located, |number| index.text(number));
             if answer.is_some() {
                 return Some(answer);
@@ -140,7 +142,7 @@ impl Engine {
     }
 
     fn make_table(&mut self, unit: UnitAt) {
-        // Texts are not counted by who uses them: where there are too many, all begins anew.
+        // Texts have no count of users. If they exceed the limit, all texts and tables are dropped.
         if self.strings.n_bytes() > self.most_bytes {
             self.strings.clear();
             self.tables.clear();
@@ -162,13 +164,13 @@ impl Engine {
     }
 }
 
-/// The units that tables were made of. A file may say that a unit begins anywhere: if they could
-/// overlap, each address could cost the reading of all of the file.
+/// Start and end of the units that tables were made of. A file may claim that a unit begins
+/// anywhere. If units could overlap, each address could cost a pass over the whole file.
 #[derive(Debug, Default)]
 struct Apart(BTreeMap<usize, usize>);
 
 impl Apart {
-    /// Whether a unit, from its start to its end, overlaps none of the others.
+    /// Records a unit, unless it overlaps another one. Returns whether it was recorded or known.
     fn take(&mut self, start: usize, end: usize) -> bool {
         let before = self.0.range(..start).next_back();
         let behind = self.0.range(start..).next();
@@ -182,7 +184,8 @@ impl Apart {
     }
 }
 
-/// Rows, innermost first → an answer, outermost first.
+/// Converts rows, innermost first, into an answer, outermost first. Returns `None` if a text is
+/// missing.
 fn answer(located: &[Located], mut text: impl FnMut(u32) -> Option<Arc<str>>) -> Option<Answer> {
     let (outermost, inlined) = located.split_last()?;
     let mut source = |row: &Located| match row.file {
@@ -218,7 +221,7 @@ mod tests {
         let mut apart = Apart::default();
         assert!(apart.take(100, 200));
         assert!(apart.take(200, 300) && apart.take(0, 100));
-        // What is read again is no other unit.
+        // Reading a unit again does not count as an overlap.
         assert!(apart.take(100, 200));
         for (start, end) in [(50, 60), (199, 400), (100, 150), (0, 300), (250, 260)] {
             assert!(!apart.take(start, end), "{start} to {end}");

@@ -2,34 +2,35 @@
 //! FG-KASLR: kernels that move each function on its own at boot (patches that are not in mainline).
 //! Addresses of such a kernel are translated by the name of their symbol.
 //!
-//! The kernel does not tell whether it does. A few functions are looked up in the image at the
-//! addresses that plain KASLR would give them. If they are elsewhere, the kernel uses FG-KASLR.
+//! The kernel does not report whether it uses FG-KASLR. A few functions are looked up in the image
+//! at the addresses that plain KASLR would give them. If they are elsewhere, the kernel uses
+//! FG-KASLR.
 
 use std::collections::HashMap;
 
 use crate::kernel::kallsyms::Kallsyms;
 
-/// How many functions are looked for.
+/// Maximum number of functions that are probed.
 const MOST_PROBES: usize = 16;
 
-/// How far apart they are among the symbols, at most: the first megabytes tell enough.
+/// Maximum distance between two probes, in symbols. The first megabytes of text are sufficient.
 const WIDEST_STEP: usize = 997;
 
-/// In bytes: sections of functions are aligned to as many, and kallsyms counts what is left of
-/// one to the function.
+/// Alignment of function sections in bytes. kallsyms counts the padding after a function as part of
+/// the function.
 const ALIGNMENT: u64 = 64;
 
-/// A few functions with their addresses.
+/// A few functions and their addresses in the running kernel.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Probes(Vec<(String, u64)>);
 
 impl Probes {
-    /// Some of a kernel's functions behind `start`, where its text begins.
+    /// Chooses functions of a kernel that are above `start`, the beginning of its text.
     pub(super) fn of(kallsyms: &Kallsyms, start: u64) -> Self {
         let (mut low, mut high) = (0, kallsyms.len());
         while low < high {
             let middle = low.midpoint(high);
-            // What is at the start stays there.
+            // FG-KASLR does not move the symbol at the start of the text.
             match kallsyms.symbol(middle).addr.0 <= start {
                 true => low = middle + 1,
                 false => high = middle,
@@ -45,7 +46,8 @@ impl Probes {
         Self(probes.take(MOST_PROBES).collect())
     }
 
-    /// The addresses that they would have in an image if all had moved by so much.
+    /// Returns the addresses that the functions would have in the image if all had moved by `moved`
+    /// bytes.
     pub(super) fn in_image(&self, moved: u64) -> Vec<(&str, u64)> {
         let probes = self.0.iter();
         probes
@@ -65,7 +67,7 @@ struct Function {
 }
 
 impl FunctionOffsets {
-    /// Of functions with their addresses and sizes, in bytes.
+    /// Collects functions, each with name, address, and size in bytes.
     pub(super) fn of(functions: impl Iterator<Item = (String, u64, u64)>) -> Self {
         let mut names: HashMap<String, Vec<Function>> = HashMap::new();
         for (name, addr, size) in functions {
@@ -77,7 +79,7 @@ impl FunctionOffsets {
         Self(names)
     }
 
-    /// Whether most of these functions are in the image, but elsewhere.
+    /// Returns whether more than half of these functions are in the image, but at other addresses.
     pub(super) fn are_elsewhere(&self, probes: &[(&str, u64)]) -> bool {
         let is_elsewhere = |probe: &&(&str, u64)| {
             let functions = self.0.get(probe.0);
@@ -88,8 +90,8 @@ impl FunctionOffsets {
         n_elsewhere * 2 > probes.len()
     }
 
-    /// The address of an offset in a function that has this size in the kernel. `None`: it is not
-    /// there, or which of several it is cannot be told.
+    /// Returns the address of an offset in a function that has this size in the kernel. `None` if
+    /// the image has no such function, or has several and the size does not select one.
     pub(super) fn place(&self, name: &str, size: u64, offset: u64) -> Option<u64> {
         let functions = self.0.get(name)?;
         let fits = |function: &&Function| {

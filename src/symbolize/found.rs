@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A line of a kernel's log → the places in code that it names: `vfs_read+0x1b/0x340 [module]`, or
-//! where it has none of these, addresses.
+//! Finds the code places in a line of a kernel log: `vfs_read+0x1b/0x340 [module]`, or addresses if
+//! the line has no such symbol.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -10,20 +10,21 @@ use regex::bytes::{Captures, Regex};
 
 use crate::spec::{Addr, CodePlace, SymbolPlace, parse_hex};
 
-/// A place that a line names.
+/// A code place in a line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundPlace {
-    /// The bytes of the line that are it.
+    /// Its byte range in the line.
     pub at: Range<usize>,
-    /// What they mean.
+    /// The symbol or address that it names.
     pub place: CodePlace,
-    /// Whether it is a return address, as those of a stack are; the instruction pointer is none.
+    /// Whether it is a return address, as in a stack trace. False on lines that show the
+    /// instruction pointer.
     pub is_return: bool,
 }
 
-/// `name+0x1/0x2`, then ` [module]` or ` [module build-id]`; or 16 digits of an address in the
-/// upper half. A name's length is bounded, so that hostile lines are not gone through again and
-/// again.
+/// Matches `name+0x1/0x2`, optionally followed by ` [module]` or ` [module build-id]`, or an
+/// address of 16 digits in the upper half. The length of a name is bounded, so that a hostile line
+/// is not scanned again and again.
 static PLACE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?x-u)
@@ -34,7 +35,7 @@ static PLACE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// What says that a line tells where execution was, not where it would return to.
+/// Marks of lines that show where execution was, as opposed to a return address.
 const EXACT: [&[u8]; 7] = [
     b"RIP:",
     b"EIP:",
@@ -45,7 +46,8 @@ const EXACT: [&[u8]; 7] = [
     b"IP: [",
 ];
 
-/// The places that a line of text names, in order.
+/// Returns the code places in a line of text, in order. Addresses are left out if the line has a
+/// symbol.
 #[must_use]
 pub fn find_places(line: &[u8]) -> Vec<FoundPlace> {
     let Some(pattern) = PLACE.as_ref() else {
@@ -56,7 +58,7 @@ pub fn find_places(line: &[u8]) -> Vec<FoundPlace> {
     let mut found: Vec<_> = found
         .filter_map(|captures| found_place(&captures, is_return))
         .collect();
-    // An address beside a symbol is that symbol's.
+    // An address next to a symbol belongs to that symbol.
     let is_symbol = |found: &FoundPlace| matches!(found.place, CodePlace::Symbol(_));
     if found.iter().any(is_symbol) {
         found.retain(is_symbol);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Source files → the functions that they define, with and without code of their own.
+//! Finds the functions that source files define, with and without code of their own.
 //!
-//! All units are looked into: a file may be included into a unit that is called otherwise
-//! (`kernel/sched/rt.c` is), as headers are.
+//! All units are searched, because a file may be included into a unit that has another name
+//! (headers, and C files such as `kernel/sched/rt.c`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,18 +11,19 @@ use super::dwarf::{DebugSections, Section, headers};
 use super::strings::Strings;
 use crate::spec::NameGlob;
 
-/// Functions that some source files define.
+/// The functions that some source files define.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceFunctions {
-    /// Where those begin that have code.
+    /// Start addresses of the functions that have code, sorted.
     pub addrs: Vec<u64>,
-    /// How many have none, because they are inlined wherever they are called.
+    /// Number of functions without code, because they are inlined wherever they are called.
     pub n_inlined: usize,
-    /// How many units could not be read.
+    /// Number of units that could not be read, plus one if the search stopped at the limit of
+    /// functions.
     pub n_damaged: usize,
 }
 
-/// The functions of the files that are wanted, out of an image.
+/// Searches an image for the functions of the files that `wanted` matches.
 pub(super) fn find(
     digester: &mut Digester,
     sections: DebugSections<'_>,
@@ -56,21 +57,22 @@ pub(super) fn find(
     selection.finish()
 }
 
-/// Definitions that were chosen.
+/// Collects the definitions that were chosen.
 #[derive(Debug, Default)]
 pub(super) struct FunctionChoice {
     addrs: Vec<u64>,
-    /// Functions that are inlined somewhere: those of headers in many units.
+    /// File and line of functions that are inlined somewhere. A set is needed because functions of
+    /// headers appear in many units.
     inlined: HashSet<(u32, u32)>,
     with_code: HashSet<(u32, u32)>,
     pub(super) n_damaged: usize,
 }
 
-/// A kernel has some 100,000.
+/// Maximum number of functions. A kernel has some 100,000.
 const MOST_FUNCTIONS: usize = 1 << 19;
 
 impl FunctionChoice {
-    /// Whether there are more than any kernel has.
+    /// Returns whether the image has more functions than any kernel.
     fn is_full(&self) -> bool {
         let n_functions = self.inlined.len().max(self.addrs.len());
         n_functions > MOST_FUNCTIONS

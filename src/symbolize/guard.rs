@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Debug information that ends one of our parsers costs lines, not the run.
+//! Catches panics of our parsers, so that damaged debug information costs lines and not the run.
 //!
-//! That should never happen: under test and under a fuzzer nothing is caught. In production what
-//! was caught is kept, to be told in the end in place of Rust's own message.
+//! A parser should never panic. Nothing is caught in tests and in fuzzers. In production the panics
+//! are kept and reported at the end, in place of Rust's own message.
 
 use std::cell::Cell;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::{Mutex, Once, PoisonError};
 
-/// So many are told apart.
+/// Maximum number of messages that are kept.
 const MOST_KEPT: usize = 8;
 
 static CAUGHT: Mutex<Caught> = Mutex::new(Caught {
@@ -22,23 +22,23 @@ thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Panics that were caught in this process.
+/// The panics that were caught in this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caught {
-    /// How many.
+    /// Number of panics.
     pub count: usize,
-    /// Where the first of them were, and what they said.
+    /// Location and message of the first 8 panics.
     pub places: Vec<String>,
 }
 
-/// What was caught so far in this process; each is told once.
+/// Returns the panics that were caught since the last call, in the whole process.
 #[must_use]
 pub fn take_caught() -> Caught {
     let mut caught = CAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
     mem::take(&mut *caught)
 }
 
-/// Runs what reads hostile bytes; `None` where it panicked.
+/// Runs code that reads untrusted bytes; returns `None` if it panicked.
 pub(super) fn guarded<T>(read: impl FnOnce() -> T) -> Option<T> {
     if cfg!(any(test, fuzzing)) {
         return Some(read());

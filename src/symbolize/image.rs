@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A mapped image → its DWARF sections, inflated where they are compressed, its code ranges, and
-//! the address that ties it to the running kernel.
+//! A mapped image: its DWARF sections, its code ranges, and the address that relates it to the
+//! running kernel.
 //!
-//! Nothing is inflated before somebody asks: with an index nobody does.
+//! Compressed sections are inflated when they are first needed. With an index they are not needed.
 
 use std::error::Error;
 use std::fmt;
@@ -29,37 +29,40 @@ use super::shared::SharedLink;
 use crate::kernel::images::{ImageFile, build_id};
 use crate::kernel::kallsyms::Kallsyms;
 
-/// The symbols whose distance between image and kernel is the KASLR offset, in order of trust.
+/// The symbols whose addresses in image and kernel give the KASLR offset, in order of preference.
 pub(super) const ANCHORS: [&str; 2] = ["_stext", "_text"];
 
-/// A kernel whose functions have a section each (FG-KASLR) has some 50,000.
+/// Maximum number of sections. A kernel whose functions have a section each (FG-KASLR) has some
+/// 50,000.
 const MOST_SECTIONS: usize = 1 << 18;
 
-/// In bytes. Names in a kernel have at most 512: a longer one is left out.
+/// Maximum length of a symbol's name in bytes. Names in a kernel have at most 512. Longer ones are
+/// ignored.
 const LONGEST_NAME: usize = 4096;
 
-/// In bytes. A section may be called like its only function, behind `.text.`.
+/// Maximum length of a section's name in bytes. A section may be named after its only function,
+/// with the prefix `.text.`.
 const LONGEST_SECTION_NAME: usize = 1024;
 
-/// How often the name of an anchor may end a name in the table of names.
+/// How many occurrences of an anchor's name in the name table are considered.
 const MOST_PLACES: usize = 64;
 
 /// Why an image gives no lines.
 #[derive(Debug)]
 pub enum OpenError {
-    /// It could not be opened or mapped.
+    /// The file could not be opened or mapped.
     Unreadable(PathBuf, io::Error),
-    /// It is no 64-bit little-endian ELF file, or is damaged.
+    /// The file is not a 64-bit little-endian ELF file, or it is damaged.
     NotElf(PathBuf),
-    /// It has no DWARF.
+    /// The file has no DWARF.
     NoDwarf(PathBuf),
     /// A compressed section could not be inflated.
     Compressed(PathBuf, &'static str, io::Error),
     /// Neither `_stext` nor `_text` is known both in the image and in the running kernel.
     NoAnchor(PathBuf),
-    /// It has no symbols.
+    /// The file has no symbols.
     NoSymbols(PathBuf),
-    /// The thread that reads the image could not be started, or ended.
+    /// The thread that reads the image could not be started, or it panicked.
     Thread,
 }
 
@@ -104,24 +107,24 @@ impl Error for OpenError {}
 pub(super) struct Image {
     path: PathBuf,
     file: Mmap,
-    /// Where in the file each section is, as it is there.
+    /// Byte range in the file of each debug section, as it is stored.
     places: Vec<(Section, Range<usize>)>,
-    /// Whether they can be read as they are.
+    /// Whether the sections can be read from the file: none is compressed, and the file is linked.
     is_plain: bool,
-    /// Sections that had to be inflated or relocated.
+    /// Copies of sections that had to be inflated or relocated.
     made: OnceLock<Vec<(Section, Mmap)>>,
-    /// Where its code lies.
+    /// Address ranges of its code.
     code: Vec<Range<u64>>,
     build_id: Option<Vec<u8>>,
-    /// Of a file that is not linked.
+    /// Addresses of the sections; only for a file that is not linked.
     bases: Option<Bases>,
-    /// The file that dwz moved to what this one and others have in common.
+    /// The file to which dwz moved the entries that this file has in common with others.
     shared: Option<Box<Self>>,
     problem: Option<String>,
 }
 
 impl Image {
-    /// Maps an image, and what it shares with others.
+    /// Maps an image, and the file that it shares entries with.
     pub(super) fn open(
         file: &ImageFile,
         placement: &RelocationPlacement,
@@ -183,7 +186,7 @@ impl Image {
         })
     }
 
-    /// Makes its debug information ready to be read: inflates what is compressed, relocates what
+    /// Prepares the debug information: inflates compressed sections, and relocates them if the file
     /// is not linked.
     pub(super) fn prepare(&self) -> Result<(), OpenError> {
         if let Some(shared) = &self.shared {
@@ -196,12 +199,12 @@ impl Image {
         let n_bytes = self.file.len() as u64;
         let made = make_readable(&elf, self.bases.as_ref(), n_bytes)
             .map_err(|(section, error)| OpenError::Compressed(self.path.clone(), section, error))?;
-        // Who was first wins; both are the same.
+        // If another thread was faster, its result is kept. Both are equal.
         let _ = self.made.set(made);
         Ok(())
     }
 
-    /// Its debug information; none where it could not be made ready.
+    /// The debug information; empty if it could not be prepared.
     pub(super) fn debug(&self) -> DebugSections<'_> {
         let made = if self.is_plain || self.prepare().is_err() {
             &[][..]
@@ -225,34 +228,34 @@ impl Image {
         }
     }
 
-    /// What is missing of it though it can be read.
+    /// A message if the image is readable but its shared file is not.
     pub(super) fn problem(&self) -> Option<&str> {
         self.problem.as_deref()
     }
 
-    /// What says which file entries were moved to.
+    /// Reads the reference to the shared file (`.gnu_debugaltlink`).
     fn shared_link(&self) -> Option<SharedLink> {
         let elf = parse(&self.file, &self.path).ok()?;
         SharedLink::read(elf.section_by_name(".gnu_debugaltlink")?.data().ok()?)
     }
 
-    /// Whether an address is in its code.
+    /// Returns whether an address is in its code.
     pub(super) fn has_code_at(&self, addr: u64) -> bool {
         self.code.iter().any(|range| range.contains(&addr))
     }
 
-    /// What names this image and no other: its build id.
+    /// The build id, which identifies the image.
     pub(super) fn build_id(&self) -> Option<&[u8]> {
         self.build_id.as_deref()
     }
 
-    /// How many bytes a section has in the file.
+    /// Size of a section in the file, in bytes; 0 if there is none.
     pub(super) fn size_of(&self, wanted: Section) -> u64 {
         let place = self.places.iter().find(|(section, _)| *section == wanted);
         place.map_or(0, |(_, place)| place.len() as u64)
     }
 
-    /// The address of a symbol by which the image is tied to the kernel.
+    /// The address in the image of one of [`ANCHORS`]; `None` for a file that is not linked.
     pub(super) fn anchor(&self, name: &str) -> Option<u64> {
         match parse(&self.file, &self.path) {
             Ok(elf) if self.bases.is_none() => symbol(&elf, name),
@@ -260,7 +263,7 @@ impl Image {
         }
     }
 
-    /// Whether so many of these symbols are where they should be.
+    /// Returns whether at least `enough` of these symbols have these addresses in the image.
     pub(super) fn are_there(&self, symbols: &[(&str, u64)], enough: usize) -> bool {
         let Ok(elf) = parse(&self.file, &self.path) else {
             return enough == 0;
@@ -280,7 +283,7 @@ impl Image {
             let mut here = symbols.iter().filter(|(_, wanted)| *wanted == addr);
             here.any(|(name, _)| symbol_name(names, symbol, endian) == Some(*name))
         };
-        // Most images have them all, and tell soon.
+        // Most images have all of them, so that the search ends soon.
         let found = table.iter().filter(|symbol| is_one(symbol));
         found.take(enough).count() == enough
     }
@@ -304,12 +307,12 @@ impl Image {
         FunctionOffsets::of(named)
     }
 
-    /// Whether it is not linked: its addresses are those that it was placed at.
+    /// Whether the file is not linked. Its addresses then depend on the [`RelocationPlacement`].
     pub(super) fn is_relocatable(&self) -> bool {
         self.bases.is_some()
     }
 
-    /// The symbols of its code, moved by so much; `None` where it has none.
+    /// The symbols of its code, with `moved` added to their addresses; `None` if there are none.
     pub(super) fn symbols(&self, moved: u64) -> Option<Kallsyms> {
         let elf = parse(&self.file, &self.path).ok()?;
         let code: Vec<bool> = elf
@@ -322,7 +325,7 @@ impl Image {
             let SymbolSection::Section(index) = symbol.section() else {
                 return None;
             };
-            // Sections are counted from 1; the first is none.
+            // Sections are counted from 1. Number 0 means no section.
             if !*code.get(index.0.checked_sub(1)?)? || symbol.kind() == SymbolKind::Section {
                 return None;
             }
@@ -353,7 +356,8 @@ fn parse<'data>(file: &'data Mmap, path: &Path) -> Result<Elf<'data>, OpenError>
     }
 }
 
-/// Whether the names of sections end: each of them is read whenever a section is looked for.
+/// Checks that the names of sections are short and have an end. Each search for a section reads all
+/// of them.
 fn has_short_names(elf: &Elf<'_>) -> bool {
     let table = elf.elf_section_table();
     let index = elf.elf_header().shstrndx(elf.endian(), elf.data());
@@ -373,7 +377,7 @@ fn has_short_names(elf: &Elf<'_>) -> bool {
         && names.last() == Some(&0)
 }
 
-/// The names of symbols.
+/// The string table of the symbols.
 fn symbol_names<'data>(elf: &Elf<'data>) -> Option<&'data [u8]> {
     let table = elf.elf_symbol_table();
     elf.section_by_index(table.string_section())
@@ -382,7 +386,7 @@ fn symbol_names<'data>(elf: &Elf<'data>) -> Option<&'data [u8]> {
         .ok()
 }
 
-/// The name of a symbol; `None` where it has none, or one that is longer than any.
+/// The name of a symbol; `None` if it is empty, too long, or not UTF-8.
 fn symbol_name<'data>(
     names: &'data [u8],
     symbol: &elf::Sym64<Endianness>,
@@ -394,7 +398,8 @@ fn symbol_name<'data>(
     (!name.is_empty()).then_some(name)
 }
 
-/// Whether names make sense together: symbols may share the ends of names, but not all of them all.
+/// Returns a function that accepts names until their total length exceeds twice the size of the
+/// string table. Symbols may share the ends of names, but not all symbols the whole table.
 fn fit_into(names: &[u8]) -> impl FnMut(&str) -> bool {
     let mut left = names.len().saturating_mul(2);
     move |name| match left.checked_sub(name.len()) {
@@ -412,22 +417,22 @@ fn code(elf: &Elf<'_>, bases: Option<&Bases>) -> Vec<Range<u64>> {
         let base = bases.map_or(section.address(), |bases| bases.section(section.index()));
         base..base.saturating_add(section.size())
     });
-    // What was freed after a module's start is nowhere.
+    // Sections that were freed after a module's start have no address.
     ranges.filter(|range| range.start != 0).collect()
 }
 
-/// The address of a symbol: its name is looked for first, then the symbols that have one of its
-/// places; to compare a hundred thousand names takes ten times as long.
+/// Finds the address of a symbol. It searches the string table for the name, then the symbols for
+/// one of these offsets. Comparing a hundred thousand names takes ten times as long.
 fn symbol(elf: &Elf<'_>, name: &str) -> Option<u64> {
     let (endian, table) = (elf.endian(), elf.elf_symbol_table());
     let texts = symbol_names(elf)?;
-    // Linkers let a name end another one.
+    // Linkers store a name as the end of a longer one.
     let text = [name.as_bytes(), b"\0"].concat();
     let places: Vec<u32> = memmem::find_iter(texts, &text)
         .filter_map(|place| u32::try_from(place).ok())
         .take(MOST_PLACES)
         .collect();
-    // It is global, and those follow all others.
+    // The symbol is global. Global symbols follow all local ones.
     let is_it = |symbol: &&elf::Sym64<Endianness>| {
         places.contains(&symbol.st_name.get(endian))
             && symbol.st_shndx.get(endian) != elf::SHN_UNDEF

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The tables of all units of an image, kept by its build id in the user's cache directory: what
-//! reading all debug information once has taught.
+//! An index: the tables of all units of an image, stored under its build id in the user's cache
+//! directory. It saves reading all debug information again.
 //!
-//! Layout, all numbers little-endian: a header, the tables, then parts that say where they are,
-//! which code belongs to which unit, the texts, and the functions by source file. The header and
-//! each part have a checksum, which is compared before anything is believed; each table has one,
-//! which is compared when the table is first used. What does not hold is looked up in the image.
+//! Layout, with all numbers little-endian: a header, the tables, then parts for the table offsets,
+//! the code ranges of units, the texts, and the functions by source file. The header and each part
+//! have a checksum, which is verified before the data is used. Each table has a checksum, which is
+//! verified when the table is first used. If a checksum is wrong, the image is asked.
 
 mod build;
 #[cfg(test)]
@@ -29,31 +29,31 @@ use crate::spec::NameGlob;
 pub(super) use self::build::build_gently;
 pub use self::build::{Built, build_index};
 
-/// Changes with the layout, and with what tables or texts say.
+/// The format version. It changes with the layout, and with the meaning of tables or texts.
 const FORMAT: &[u8] = b"retsnoop-rs line index 1";
 
-/// Bytes before the first table.
+/// Size of the header in bytes; the first table follows.
 const HEADER: usize = 512;
 
-/// A build id may have as many bytes.
+/// Maximum length of a build id in bytes.
 const BUILD_ID: usize = 64;
 
-/// No index is larger; what is, was not written by us.
+/// Maximum size in bytes. We never write a larger index, so a larger file is not ours.
 const LARGEST: u64 = 1 << 30;
 
-/// What follows the tables.
+/// A part of the file after the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    /// Where the table of each unit is, by unit.
+    /// Position of the table of each unit, sorted by unit.
     Units,
-    /// Code and its units, as `.debug_aranges` has it.
+    /// Code ranges and their units, as in `.debug_aranges`.
     Listed,
-    /// Code of units that it does not have.
+    /// Code ranges of units that are not in `.debug_aranges`.
     Unlisted,
-    /// Where each text ends.
+    /// End offset of each text.
     TextEnds,
     Texts,
-    /// The functions of each file.
+    /// The functions of each source file.
     Definitions,
 }
 
@@ -66,23 +66,23 @@ const PARTS: [Part; 6] = [
     Part::Definitions,
 ];
 
-/// What an index is of.
+/// Identifies the image of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
     build_id: Vec<u8>,
-    /// Bytes of `.debug_info` and `.debug_line` in the file: an image may have been stripped or
-    /// compressed since, and keeps its build id.
+    /// Size in bytes of `.debug_info` and `.debug_line` in the file. An image that was stripped or
+    /// compressed later keeps its build id.
     sizes: [u64; 2],
 }
 
-/// An index that was written earlier.
+/// An index file that was opened.
 #[derive(Debug)]
 pub(super) struct Index {
     file: Mmap,
     header: Header,
-    /// Whether the table of each unit is what was written, once it was looked at.
+    /// Whether the checksum of each unit's table is right; `None` if it was not verified yet.
     verified: Vec<Option<bool>>,
-    /// Texts that were asked for.
+    /// Texts that were already read, by number.
     texts: Vec<Option<Arc<str>>>,
 }
 
@@ -101,15 +101,15 @@ struct PartAt {
     checksum: u64,
 }
 
-/// The entry of a unit in [`Part::Units`]: its place in `.debug_info`, its table's place, length
-/// and checksum.
+/// Size in bytes of an entry in [`Part::Units`]: offset of the unit in `.debug_info`, then offset,
+/// length and checksum of its table.
 const UNIT: usize = 4 * 8;
 
-/// The entry of a range: start, end, unit.
+/// Size in bytes of an entry for a range: start, end, unit.
 const RANGE: usize = 3 * 8;
 
 impl Identity {
-    /// `None` where nothing names an image.
+    /// Returns `None` if the image has no build id, or one that is too long.
     fn of(image: &Image) -> Option<Self> {
         let build_id = image.build_id()?.to_vec();
         (!build_id.is_empty() && build_id.len() <= BUILD_ID).then_some(())?;
@@ -119,7 +119,7 @@ impl Identity {
         })
     }
 
-    /// What it is called in the cache.
+    /// The name of the file in the cache.
     fn name(&self) -> String {
         let hex: String = self
             .build_id
@@ -131,7 +131,7 @@ impl Identity {
 }
 
 impl Index {
-    /// The index of an image, where there is one that can be believed.
+    /// Opens the index of an image; `None` if there is none or if it is not valid.
     pub(super) fn open(cache: &Cache, image: &Image) -> Option<Self> {
         let identity = Identity::of(image)?;
         let file = cache.open_file(&identity.name(), LARGEST)?;
@@ -148,7 +148,7 @@ impl Index {
             texts: Vec::new(),
         };
         for part in PARTS {
-            // Those are looked at when somebody asks for functions.
+            // This part is verified when functions are asked for.
             if part != Part::Definitions {
                 index.verified_part(part)?;
             }
@@ -162,18 +162,18 @@ impl Index {
         })
     }
 
-    /// The address of one of [`ANCHORS`].
+    /// The address of one of [`ANCHORS`] in the image.
     pub(super) fn anchor(&self, name: &str) -> Option<u64> {
         let at = ANCHORS.iter().position(|anchor| *anchor == name)?;
         self.header.anchors[at]
     }
 
-    /// Which unit an address belongs to.
+    /// The code ranges of all units.
     pub(super) fn units(&self) -> UnitIndex {
         UnitIndex::known(self.ranges(Part::Listed), self.ranges(Part::Unlisted))
     }
 
-    /// The table of a unit; `None` where it has none here, or a damaged one.
+    /// The table of a unit; `None` if the index has none or if it is damaged.
     pub(super) fn table(&mut self, unit: UnitAt) -> Option<Table<'_>> {
         let (units, _) = self.part(Part::Units)?.as_chunks::<UNIT>();
         let place = |entry: &[u8; UNIT]| Cursor::new(entry, 0).u64().unwrap_or(0);
@@ -190,7 +190,7 @@ impl Index {
         is_whole.then(|| Table::new(bytes))?
     }
 
-    /// A text by its number.
+    /// The text with a number; `None` if the index has none.
     pub(super) fn text(&mut self, number: u32) -> Option<Arc<str>> {
         if let Some(known) = self.texts.get(number as usize)? {
             return Some(Arc::clone(known));
@@ -211,7 +211,8 @@ impl Index {
         str::from_utf8(self.part(Part::Texts)?.get(start..end(at)?)?).ok()
     }
 
-    /// The functions that files of such a path define; `None` where that part is damaged.
+    /// Returns the functions that are defined in the files whose path matches; `None` if that part
+    /// is damaged.
     pub(super) fn functions(&self, path: &NameGlob) -> Option<SourceFunctions> {
         let bytes = self.verified_part(Part::Definitions)?;
         let mut selection = FunctionChoice::default();
@@ -223,7 +224,8 @@ impl Index {
             let is_wanted = path.matches(self.text_bytes(file)?);
             for _ in 0..cursor.uleb()? {
                 let line = u32::try_from(cursor.uleb()?).ok()?;
-                // 0: inlined; else one more than the distance from the start before.
+                // 0 means inlined. Otherwise the value is the distance from the previous start,
+                // plus 1 if the distance is not negative.
                 let distance = cursor.sleb()?;
                 let has_code = distance != 0;
                 if has_code {
@@ -268,7 +270,7 @@ fn range(start: u64, length: u64) -> Option<Range<usize>> {
     Some(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
 }
 
-/// What says that an index was written by this program.
+/// Identifies the format and the version of the program that wrote an index.
 fn maker() -> u64 {
     XxHash64::oneshot(0, &[FORMAT, env!("CARGO_PKG_VERSION").as_bytes()].concat())
 }

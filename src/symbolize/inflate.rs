@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Compressed sections → an unlinked temporary file. Not the heap: a kernel's debug information
-//! has hundreds of megabytes, which the page cache can drop and a heap cannot.
+//! Inflates compressed sections into an unlinked temporary file. The heap is not used, because a
+//! kernel's debug information has hundreds of megabytes. The page cache can drop them, a heap
+//! cannot.
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -13,11 +14,11 @@ use object::CompressionFormat;
 use object::read::CompressedData;
 use ruzstd::decoding::StreamingDecoder;
 
-/// In bytes: what a decoder of zstd may keep in memory. Compressors take 2 MiB by default, and
-/// 8 MiB at their highest usual level (19).
+/// Maximum window of a zstd decoder in bytes. Compressors use 2 MiB by default, and 8 MiB at their
+/// highest usual level (19).
 const LARGEST_WINDOW: u64 = 8 << 20;
 
-/// Writes the bytes of a section as they were before it was compressed.
+/// Writes the uncompressed bytes of a section.
 pub(super) fn write_plain(section: &CompressedData<'_>, to: &mut File) -> io::Result<()> {
     let size = section.uncompressed_size;
     let mut to = BufWriter::with_capacity(1 << 20, to);
@@ -41,13 +42,13 @@ pub(super) fn write_plain(section: &CompressedData<'_>, to: &mut File) -> io::Re
     }
 }
 
-/// Copies no more than one byte too many: enough to see that the header lies.
+/// Copies at most one byte more than `size`, which is enough to detect a wrong header.
 fn copy(from: impl Read, size: u64, to: &mut impl Write) -> io::Result<u64> {
     io::copy(&mut from.take(size.saturating_add(1)), to)
 }
 
-/// A file without a name in `/var/tmp`, which is on a disk where `/tmp` often is memory; else in
-/// the directory for temporary files.
+/// Creates a file without a name in `/var/tmp`, which is on a disk, while `/tmp` is often in
+/// memory. Falls back to the directory for temporary files.
 pub(super) fn temporary_file() -> io::Result<File> {
     unlinked_file(&PathBuf::from("/var/tmp")).or_else(|_| unlinked_file(&env::temp_dir()))
 }

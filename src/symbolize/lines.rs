@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Something to be asked for lines: an image, which a thread opens while BPF programs attach, or
-//! what was recorded.
+//! A source of lines: either an image, which a thread opens while BPF programs attach, or recorded
+//! answers.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, channel};
@@ -21,30 +21,30 @@ use crate::kernel::images::ImageFile;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, NameGlob};
 
-/// How long after an image was opened its index is begun, which takes a part of a processor.
+/// Delay between the opening of an image and the start of its index, which takes a share of a CPU.
 const BEHIND_THE_START: Duration = Duration::from_secs(2);
 
 /// How images are read.
 #[derive(Clone, Debug)]
 pub struct LineOptions {
-    /// Where indexes are kept; `None`: nowhere.
+    /// The cache that indexes are stored in; `None` disables indexes.
     pub cache: Option<Cache>,
-    /// Whether an index is made where there is none.
+    /// Whether a missing index is built.
     pub index: IndexUse,
-    /// About how many bytes may be kept in memory of what was read of an image.
+    /// About how many bytes of what was read of an image are kept in memory.
     pub most_bytes: usize,
 }
 
-/// What is done about an index that is not there.
+/// How a missing index is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexUse {
-    /// Nothing: the image is read.
+    /// The image is read without an index.
     Read,
-    /// It is made in the background once the image is open.
+    /// The index is built in the background after the image was opened.
     Make,
 }
 
-/// By default, in bytes: enough for all of a kernel.
+/// Default for [`LineOptions::most_bytes`], in bytes. It is enough for a whole kernel.
 pub const MEMORY: usize = 30 << 20;
 
 impl Default for LineOptions {
@@ -57,21 +57,21 @@ impl Default for LineOptions {
     }
 }
 
-/// What an image says about an address.
+/// The source lines of an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// The line in the outermost function.
+    /// The line in the outermost function; `None` if it is not known.
     pub source: Option<SourceLine>,
-    /// Functions inlined there, outermost first.
+    /// Functions that are inlined at the address, outermost first.
     pub inlined: Vec<Inlined>,
 }
 
-/// Why there is no line for an address.
+/// Why an address has no line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Missing {
-    /// The address is not in the image's code: a module, a BPF program, a trampoline.
+    /// The address is not in the image's code but in a module, a BPF program or a trampoline.
     OutsideImage,
-    /// No compilation unit has it.
+    /// No compilation unit contains the address.
     NoUnit,
     /// Its unit has no line for it.
     NoLine,
@@ -79,37 +79,37 @@ pub enum Missing {
     Damaged,
 }
 
-/// An image that is being opened.
+/// An image that is being opened by a thread.
 #[derive(Debug)]
 pub struct PendingLines {
     opened: Receiver<Result<Opened, OpenError>>,
 }
 
-/// What is known as soon as an image is open.
+/// The result of opening an image.
 #[derive(Debug)]
 struct Opened {
     lines: ImageLines,
-    /// The image's own symbols, at the addresses that it is asked for.
+    /// The image's own symbols at their run-time addresses; only for [`LoadAddress::Fixed`].
     symbols: Option<Kallsyms>,
 }
 
 /// How the addresses of a file map to those at run time.
 #[derive(Clone, Debug)]
 enum LoadAddress {
-    /// Of the running kernel: from the addresses of its [`ANCHORS`]; a few functions tell whether it
+    /// The running kernel: the addresses of its [`ANCHORS`], and functions that show whether it
     /// uses FG-KASLR.
     RunningKernel([Option<Addr>; ANCHORS.len()], Probes),
-    /// Of another kernel: the address of its text, or the KASLR offset; without either, the addresses
-    /// in the file.
+    /// Another kernel: the address of its text or the KASLR offset. With `None` the addresses of
+    /// the file are used.
     Fixed(Option<u64>),
-    /// Of a module: each section with the address that it was loaded at.
+    /// A module: name and load address of each section.
     Module(Vec<(String, u64)>),
 }
 
-/// A smaller value is an offset, as `Kernel Offset` in an oops; any other is an address.
+/// A smaller value is an offset, such as `Kernel Offset` in an oops. Any other value is an address.
 const LARGEST_OFFSET: u64 = 1 << 32;
 
-/// Something to be asked for lines.
+/// Answers addresses with source lines, from an image or from a recording.
 #[derive(Debug)]
 pub struct LineSource(Source);
 
@@ -117,7 +117,7 @@ pub struct LineSource(Source);
 enum Source {
     /// An open image.
     Image(Box<ImageLines>),
-    /// Answers that were given before.
+    /// Answers that were recorded.
     Recorded(HashMap<Addr, Answer>),
 }
 
@@ -126,14 +126,15 @@ struct ImageLines {
     engine: Mutex<Engine>,
     image: Arc<Image>,
     has_index: bool,
-    /// How far the addresses that it is asked for are from its own.
+    /// Difference in bytes between run-time addresses and those of the image.
     moved: u64,
-    /// Set where the kernel uses FG-KASLR.
+    /// The functions by name; set only if the kernel uses FG-KASLR.
     fgkaslr: Option<FunctionOffsets>,
 }
 
 impl PendingLines {
-    /// Begins to open an image whose build id is known to be the kernel's.
+    /// Starts a thread that opens an image. The caller must know that its build id is that of the
+    /// kernel.
     ///
     /// # Errors
     ///
@@ -153,12 +154,13 @@ impl PendingLines {
         )
     }
 
-    /// Opens an image to ask it for its own addresses, or those of a kernel whose text (`_text`)
-    /// began at `base`, or which was moved by that; its symbols stand for kallsyms.
+    /// Opens an image without a running kernel. `base` is the address of the kernel's text
+    /// (`_text`) or the offset that it was moved by; with `None` the addresses of the file are
+    /// used. The symbols of the image are returned in place of kallsyms.
     ///
     /// # Errors
     ///
-    /// When the image cannot be used.
+    /// When the image cannot be used or has no symbols.
     pub fn open_alone(
         file: impl Into<ImageFile>,
         base: Option<u64>,
@@ -180,7 +182,7 @@ impl PendingLines {
         sections: Vec<(String, u64)>,
         most_bytes: usize,
     ) -> Result<LineSource, OpenError> {
-        // It is small, and where its sections lie is different each time.
+        // No index: the file is small, and its load addresses differ each time.
         let options = LineOptions {
             most_bytes,
             ..LineOptions::default()
@@ -203,15 +205,15 @@ impl PendingLines {
                     .as_ref()
                     .ok()
                     .and_then(|opened| opened.lines.to_index());
-                // Nobody waits any more where it cannot be sent.
+                // If the send fails, the receiver is gone and no index is needed.
                 let is_wanted = opening.send(opened).is_ok();
                 if let (Some(image), Some(cache)) = (image, &options.cache)
                     && is_wanted
                     && options.index == IndexUse::Make
                 {
-                    // Attaching comes first.
+                    // Attaching has priority.
                     thread::sleep(BEHIND_THE_START);
-                    // It only costs the next run its head start.
+                    // A failure only means that the next run has no index.
                     let _ = guarded(|| build_gently(&image, cache));
                 }
             })
@@ -226,7 +228,7 @@ impl PendingLines {
     /// When the image cannot be used.
     pub fn join(self) -> Result<LineSource, OpenError> {
         let opened = self.opened.recv();
-        // A panic of the thread is no answer that a test may take for one.
+        // A test must not take a panic of the thread for an answer.
         assert!(
             opened.is_ok() || !cfg!(any(test, fuzzing)),
             "the thread that reads an image panicked"
@@ -237,24 +239,25 @@ impl PendingLines {
 }
 
 impl LineSource {
-    /// Answers that an image gave before, by the addresses they were asked for: what a recorded
-    /// run is shown with where its image is not at hand.
+    /// Uses answers that an image gave earlier, by run-time address. They show a recorded run
+    /// without its image.
     #[must_use]
     pub fn recorded(answers: HashMap<Addr, Answer>) -> Self {
         Self(Source::Recorded(answers))
     }
 
-    /// What is known about an address of the running kernel.
+    /// Answers a run-time address.
     ///
     /// # Errors
     ///
-    /// When nothing is.
+    /// When no line is known for the address.
     pub fn answer(&self, addr: Addr) -> Result<Answer, Missing> {
         let mut answers = self.answers(&[addr]);
         answers.pop().unwrap_or(Err(Missing::Damaged))
     }
 
-    /// The functions that files of such a path define, sorted by address.
+    /// Returns the functions that are defined in the files whose path matches, sorted by address. A
+    /// recording has none.
     #[must_use]
     pub fn functions(&self, path: &NameGlob) -> SourceFunctions {
         let Source::Image(image) = &self.0 else {
@@ -268,7 +271,7 @@ impl LineSource {
         found
     }
 
-    /// What is known about each of some addresses: cheaper than one by one.
+    /// Answers several run-time addresses, in the same order. This is cheaper than asking for each.
     #[must_use]
     pub fn answers(&self, addrs: &[Addr]) -> Vec<Result<Answer, Missing>> {
         match &self.0 {
@@ -285,14 +288,14 @@ impl LineSource {
         }
     }
 
-    /// Whether the kernel uses FG-KASLR: then [`Self::place_of`] says which address to ask for.
+    /// Whether the kernel uses FG-KASLR. Then [`Self::place_of`] gives the address to ask for.
     #[must_use]
     pub fn is_fgkaslr(&self) -> bool {
         matches!(&self.0, Source::Image(image) if image.fgkaslr.is_some())
     }
 
-    /// The address in the image of an offset in a symbol of a kernel that uses FG-KASLR; `None` where
-    /// it is not known.
+    /// Translates an offset in a symbol of a kernel that uses FG-KASLR into an address to ask for;
+    /// `None` if the function is not known.
     #[must_use]
     pub fn place_of(&self, symbol: &SymbolAt, offset: u64) -> Option<Addr> {
         let Source::Image(image) = &self.0 else {
@@ -303,7 +306,7 @@ impl LineSource {
         Some(Addr(in_image.wrapping_add(image.moved)))
     }
 
-    /// What is missing of an image though it can be read.
+    /// A message if the image is readable but part of its information is missing.
     #[must_use]
     pub fn problem(&self) -> Option<&str> {
         match &self.0 {
@@ -312,13 +315,13 @@ impl LineSource {
         }
     }
 
-    /// Whether it answers from an index.
+    /// Whether answers come from an index.
     #[must_use]
     pub fn has_index(&self) -> bool {
         matches!(&self.0, Source::Image(image) if image.has_index)
     }
 
-    /// The image, to make an index of; `None` where there is one or none can be made.
+    /// The image to build an index of; `None` if there is an index or if none can be built.
     pub(super) fn without_index(&self) -> Option<Arc<Image>> {
         match &self.0 {
             Source::Image(image) => image.to_index(),
@@ -328,14 +331,14 @@ impl LineSource {
 }
 
 impl ImageLines {
-    /// The image, where it has no index and nothing of it is missing.
+    /// The image, if it has no index and nothing of it is missing.
     fn to_index(&self) -> Option<Arc<Image>> {
         let is_whole = self.image.problem().is_none();
         (!self.has_index && is_whole).then(|| Arc::clone(&self.image))
     }
 }
 
-/// Opens an image; a damaged one may end a parser, and shall not end us.
+/// Opens an image. Damaged DWARF may panic a parser, and the run must survive that.
 fn open(
     file: &ImageFile,
     load_address: &LoadAddress,
@@ -390,16 +393,18 @@ fn open_image(
     Ok(Opened { lines, symbols })
 }
 
-/// The functions of an image by name, where these did not move together.
+/// Returns the functions of an image by name if the kernel moved them individually, else `None`.
 fn fgkaslr(image: &Image, probes: &[(&str, u64)]) -> Option<FunctionOffsets> {
-    // What assembler code refers to stays together.
+    // FG-KASLR leaves functions together that assembler code refers to, so that some are always in
+    // place.
     if image.are_there(probes, probes.len().div_ceil(4)) {
         return None;
     }
     Some(image.names()).filter(|names| names.are_elsewhere(probes))
 }
 
-/// How far the addresses that will be asked for are from the image's own.
+/// Difference in bytes between run-time addresses and those of the image; `None` if no anchor is
+/// known in both.
 fn moved(
     load_address: &LoadAddress,
     image: &Image,
@@ -407,7 +412,7 @@ fn moved(
 ) -> Option<u64> {
     match load_address {
         LoadAddress::Module(_) => Some(0),
-        // A module's own addresses are those of its text.
+        // The addresses of a module that is not loaded start at [`FIRST`], with its text.
         LoadAddress::Fixed(base) if image.is_relocatable() => {
             Some(base.unwrap_or(0).wrapping_sub(FIRST))
         }

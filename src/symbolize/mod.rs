@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Addresses → symbols, source lines, inlined functions.
+//! Translates addresses to symbols, source lines and inlined functions.
 //!
-//! Names and offsets come from kallsyms, which is exact for what runs. Lines come from the DWARF
-//! of a kernel image (`dwarf` reads it): a compilation unit becomes a table of a few kilobytes
-//! (`digest`) when an address first falls into it (`engine`), or long before (`index`). What
-//! cannot be answered is a missing line and a count, never an error.
+//! Names and offsets come from kallsyms, which is exact for the running kernel. Lines come from the
+//! DWARF of a kernel image (read by `dwarf`). A compilation unit is converted into a table of a few
+//! kilobytes (`digest`) when an address first falls into it (`engine`), or earlier (`index`). An
+//! address without an answer is a missing line and a count, never an error.
 
 mod digest;
 mod dwarf;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Lines of loaded modules: the file of each is looked for when one of its addresses is first
+//! Lines of loaded modules. The file of a module is searched for when one of its addresses is first
 //! asked for.
 
 use std::collections::HashMap;
@@ -13,16 +13,16 @@ use crate::kernel::absent::AbsentModule;
 use crate::kernel::images::{KernelIdentity, find_absent_module, find_module, module_section};
 use crate::spec::{Addr, NameGlob};
 
-/// What may be kept in memory of what was read of one module, in bytes.
+/// Maximum memory in bytes for what was read of one module.
 const PER_MODULE: usize = 4 << 20;
 
-/// The section that tells whether a module was loaded anew.
+/// The section whose address shows whether a module was loaded again.
 const TEXT: &str = ".text";
 
-/// Modules of a kernel, with those that were asked for.
+/// The modules of a kernel, and those that were opened so far.
 #[derive(Debug)]
 pub struct ModuleLines {
-    /// What `/sys`, `/lib` and `/usr` lie below.
+    /// The directory that contains `/sys`, `/lib` and `/usr`.
     root: PathBuf,
     caches: Vec<PathBuf>,
     kernel: KernelIdentity,
@@ -43,8 +43,8 @@ struct Module {
 }
 
 impl ModuleLines {
-    /// The modules of the kernel whose files lie below `root`; `caches` are the directories where
-    /// debuginfod clients keep what they fetched.
+    /// Looks for modules of the kernel below `root`. `caches` are the directories in which
+    /// debuginfod clients store files.
     #[must_use]
     pub fn new(root: PathBuf, caches: Vec<PathBuf>, kernel: KernelIdentity) -> Self {
         Self {
@@ -56,28 +56,29 @@ impl ModuleLines {
         }
     }
 
-    /// Has modules that are not loaded yet asked for where their sections stand in.
+    /// Adds modules that are not loaded yet. They are opened at the placeholder addresses of their
+    /// sections.
     #[must_use]
     pub fn with_absent(mut self, modules: &Arc<[AbsentModule]>) -> Self {
         self.absent = Arc::clone(modules);
         self
     }
 
-    /// Why modules that were asked for have no lines: told once.
+    /// Returns why modules that were asked for have no lines, since the last call.
     #[must_use]
     pub fn take_problems(&self) -> Vec<String> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         mem::take(&mut opened.problems)
     }
 
-    /// The functions of a module that files of such a path define.
+    /// Returns the functions of a module that are defined in the files whose path matches.
     #[must_use]
     pub fn functions(&self, module: &str, path: &NameGlob) -> SourceFunctions {
         self.with(module, |lines| lines.functions(path))
             .unwrap_or_default()
     }
 
-    /// What is known about addresses in a module.
+    /// Answers addresses in a module.
     pub(super) fn answers(&self, module: &str, addrs: &[Addr]) -> Vec<Result<Answer, Missing>> {
         let n_addrs = addrs.len();
         self.with(module, |lines| lines.answers(addrs))
@@ -98,7 +99,7 @@ impl ModuleLines {
         opened.modules.get(module)?.lines.as_ref().map(ask)
     }
 
-    /// Forgets what was unloaded, or loaded to elsewhere.
+    /// Closes modules that were unloaded, or loaded to another address.
     pub(super) fn forget_moved(&self) {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let is_there =

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Paths as DWARF has them → paths as a kernel developer writes them: `kernel/bpf/syscall.c`.
+//! Shortens paths of DWARF to paths as a kernel developer writes them: `kernel/bpf/syscall.c`.
 //!
-//! What is cut is learnt from the image: the directory that all units lie in. (Cutting at the
-//! first directory that has a name of the kernel's top level is wrong for a tree at
-//! `/home/me/kernel/linux`; it is left for images of which nothing can be learnt.)
+//! The prefix is derived from the image: it is the directory that contains all units. Cutting at
+//! the first directory with the name of a top-level directory would be wrong for a tree at
+//! `/home/me/kernel/linux`. That is only done for images from which no prefix can be derived.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -11,16 +11,16 @@ use std::collections::{HashMap, HashSet};
 use super::dwarf::{Abbreviations, DebugSections, Header, Section, Unit};
 use super::units::UnitAt;
 
-/// How many units are asked where they lie.
+/// Number of units whose paths are sampled, about.
 const SAMPLE: usize = 48;
 
-/// Directories of the kernel's top level that have code in them.
+/// Top-level directories of the kernel that contain code.
 const TOP_LEVEL: [&str; 20] = [
     "arch", "block", "certs", "crypto", "drivers", "fs", "include", "init", "io_uring", "ipc",
     "kernel", "lib", "mm", "net", "rust", "samples", "security", "sound", "usr", "virt",
 ];
 
-/// The roots of the tree.
+/// The root directories of the source tree.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Paths {
     /// Prefixes that end in a slash, the longest first.
@@ -28,7 +28,7 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// Learns the roots from the units of an image.
+    /// Derives the roots from the units of an image.
     pub(super) fn of_image(sections: DebugSections<'_>, units: &[UnitAt]) -> Self {
         let step = units.len().div_ceil(SAMPLE).max(1);
         let mut abbreviations = Abbreviations::default();
@@ -40,21 +40,21 @@ impl Paths {
         Self::of_places(&places)
     }
 
-    /// Learns the roots from (compilation directory, name) of units.
+    /// Derives the roots from pairs of compilation directory and name of a unit.
     pub(super) fn of_places(places: &[(String, String)]) -> Self {
         let files: Vec<_> = places
             .iter()
             .map(|(directory, name)| normalize(&join(directory, name)))
             .collect();
         let mut roots: Vec<String> = tree(&files).map(str::to_owned).into_iter().collect();
-        // A tree that is built elsewhere has generated files there.
+        // A tree that is built in another directory has generated files there.
         roots.extend(build_directory(places).map(|directory| format!("{directory}/")));
         roots.sort_by_key(|root| Reverse(root.len()));
         roots.dedup();
         Self { roots }
     }
 
-    /// The path to show.
+    /// Returns the path to show.
     pub(super) fn trim(&self, path: &str) -> String {
         let path = normalize(path);
         let cut = self
@@ -90,7 +90,7 @@ pub(super) fn join(directory: &str, name: &str) -> String {
     }
 }
 
-/// Without `.`, `..` and doubled slashes.
+/// Removes `.`, `..` and doubled slashes.
 fn normalize(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     let absolute = path.starts_with('/');
@@ -112,10 +112,12 @@ fn normalize(path: &str) -> String {
     }
 }
 
-/// The directory, with a slash behind, below which the files lie in the most top-level directories
-/// of a kernel; `None` where they lie in one alone, so that nothing tells it from others.
+/// Returns the directory, with a slash at its end, below which the files are in the largest number
+/// of top-level directories of a kernel. `None` if that number is 1, because such a directory
+/// cannot be told from others.
 ///
-/// (The longest directory common to all is no answer: units of Rust's library lie elsewhere.)
+/// The longest directory common to all files is not used, because units of Rust's library are
+/// elsewhere.
 fn tree(files: &[String]) -> Option<&str> {
     let mut below: HashMap<&str, (HashSet<&str>, usize)> = HashMap::new();
     for file in files {
@@ -134,7 +136,7 @@ fn tree(files: &[String]) -> Option<&str> {
     (best.1.0.len() > 1).then_some(*best.0)
 }
 
-/// The directory that most units were compiled in.
+/// Returns the directory that most units were compiled in; `None` if there is no majority.
 fn build_directory(places: &[(String, String)]) -> Option<String> {
     let mut directories: Vec<_> = places.iter().map(|(directory, _)| directory).collect();
     directories.sort_unstable();
@@ -147,14 +149,15 @@ fn build_directory(places: &[(String, String)]) -> Option<String> {
     (is_sure && !directory.is_empty() && directory != "/").then_some(directory)
 }
 
-/// Whether a unit, the only one of a module, was compiled where the tree begins.
+/// Returns whether the name of a unit begins with a top-level directory. The only unit of a module
+/// was then compiled at the root of the tree.
 fn is_below_top_level((_, name): &(String, String)) -> bool {
     let name = name.strip_prefix("./").unwrap_or(name);
     name.split_once('/')
         .is_some_and(|(first, _)| TOP_LEVEL.contains(&first))
 }
 
-/// The directories of a path, with the places where they begin.
+/// Iterates over the directories of a path, with their byte offsets.
 fn parts(path: &str) -> impl Iterator<Item = (usize, &str)> {
     let slashes = path.match_indices('/').map(|(at, _)| at + 1);
     let starts = (!path.starts_with('/'))
@@ -164,8 +167,8 @@ fn parts(path: &str) -> impl Iterator<Item = (usize, &str)> {
     starts.filter_map(|start| Some((start, &path[start..start + path[start..].find('/')?])))
 }
 
-/// What follows a directory that is called like a kernel's sources: some files (assembler, Rust)
-/// keep their true place where a distribution maps that of all others away.
+/// Returns the path below a directory that is named like a kernel's sources. Some files (assembler,
+/// Rust) keep their original path when a distribution removes it from all others.
 fn from_named_tree(path: &str) -> Option<&str> {
     let parts: Vec<_> = parts(path).collect();
     let pairs = parts.windows(2).find(|pair| {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Debug sections that are compressed, or of a file that is not linked → bytes that can be read,
-//! in unlinked temporary files.
+//! Makes debug sections readable that are compressed, or that belong to a file that is not linked.
+//! The result is in unlinked temporary files.
 //!
-//! What all sections of a file may grow to is bounded by the size of the file, before the first of
-//! them is inflated.
+//! The total size of all sections of a file is checked against the size of the file before the
+//! first one is inflated.
 
 use std::io;
 use std::num::NonZero;
@@ -23,27 +23,28 @@ use super::inflate::{temporary_file, write_plain};
 use super::map::{map, map_writable};
 use super::relocate::{Bases, relocate};
 
-/// What compressed debug information may grow to, as a multiple of the file. Compilers' is 3 to 8
-/// times as large as what zlib or zstd make of it.
+/// Maximum size of inflated debug information, as a multiple of the file. What compilers emit is 3
+/// to 8 times as large as its zlib or zstd form.
 const LARGEST_RATIO: u64 = 64;
 
-/// What any file's may grow to, and what none's may, in bytes. The debug information of the
-/// largest kernels has about 1 GiB.
+/// Total sizes in bytes that are allowed for every file, and for no file. The debug information of
+/// the largest kernels has about 1 GiB.
 const ALWAYS: u64 = 64 << 20;
 const NEVER: u64 = 6 << 30;
 
-/// Sections are inflated side by side, each with a buffer of up to 16 MiB.
+/// Sections are inflated in parallel, each with a buffer of up to 16 MiB.
 const MOST_THREADS: usize = 4;
 
-/// A section that was made, or the one that could not be and why.
+/// A section that was made readable, or the name of the one that could not be, and why.
 type Made = Result<(Section, Mmap), (&'static str, io::Error)>;
 
-/// The data of a section as it is in the file; `None` where there is none to be had.
+/// The data of a section as it is stored in the file; `None` if there is no such section.
 pub(super) fn compressed<'data>(elf: &Elf<'data>, id: Section) -> Option<CompressedData<'data>> {
     elf.section_by_name(id.name())?.compressed_data().ok()
 }
 
-/// Inflates what is compressed in a file of so many bytes; with `bases`, relocates all sections.
+/// Inflates the compressed sections of a file of `n_bytes` bytes. With `bases`, all sections are
+/// relocated.
 pub(super) fn make_readable(
     elf: &Elf<'_>,
     bases: Option<&Bases>,
@@ -55,7 +56,7 @@ pub(super) fn make_readable(
         is_needed.then_some((*section, data))
     });
     let mut sections: Vec<_> = sections.collect();
-    // The largest decides how long it takes.
+    // The largest section determines the total time, so it comes first.
     sections.sort_by_key(|(_, data)| u64::MAX - data.uncompressed_size);
     check_budget(&sections, n_bytes)?;
     let (next, made) = (AtomicUsize::new(0), Mutex::new(Vec::<Made>::new()));
@@ -72,7 +73,7 @@ pub(super) fn make_readable(
     };
     let n_threads = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
-        // This thread works, too. Where no other can be started it does everything.
+        // This thread works as well. If no other can be started, it does everything.
         for _ in 1..n_threads.min(MOST_THREADS).min(sections.len()) {
             let _ = thread::Builder::new().spawn_scoped(scope, || guarded(work));
         }
@@ -86,7 +87,7 @@ pub(super) fn make_readable(
     made.into_iter().collect()
 }
 
-/// Whether the sections together stay within what a file of this size may have.
+/// Checks that the total size of the sections is allowed for a file of this size.
 fn check_budget(
     sections: &[(Section, CompressedData<'_>)],
     n_bytes: u64,

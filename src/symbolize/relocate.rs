@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Relocatable files (modules) → where their sections lie, and DWARF that says so.
+//! Relocatable files (modules): assigns addresses to their sections and relocates their DWARF.
 
 use object::{
     Object, ObjectSection, ObjectSymbol, RelocationKind, RelocationTarget, SectionFlags,
@@ -8,32 +8,32 @@ use object::{
 
 use super::image::Elf;
 
-/// Where the sections of a relocatable file lie.
+/// How addresses are assigned to the sections of a relocatable file.
 #[derive(Clone, Debug)]
 pub(super) enum RelocationPlacement {
-    /// Where the kernel loaded them to, by name.
+    /// The load addresses in the kernel, by section name.
     Loaded(Vec<(String, u64)>),
-    /// Nowhere: its text at [`FIRST`], what else is code behind it.
+    /// Not loaded: the text is at [`FIRST`], and the other code sections follow.
     Alone,
 }
 
-/// Where the text of a file lies that is not loaded. Not at 0: that is where what the linker
-/// dropped is.
+/// Address of the text of a file that is not loaded. It is not 0, because code that the linker
+/// dropped has address 0.
 pub(super) const FIRST: u64 = 1 << 20;
 
-/// The address of each section of a file, by its index; 0 for what is not in memory.
+/// The address of each section of a file, by index; 0 for a section that is not in memory.
 #[derive(Debug)]
 pub(super) struct Bases(Vec<u64>);
 
 impl Bases {
-    /// `None` where a file is linked already.
+    /// Assigns the addresses; returns `None` if the file is linked already.
     pub(super) fn of(elf: &Elf<'_>, placement: &RelocationPlacement) -> Option<Self> {
         if elf.elf_header().e_type.get(elf.endian()) != elf::ET_REL {
             return None;
         }
         let mut bases = Vec::new();
         let mut next = FIRST;
-        // `.text` first, whatever stands before it in the file.
+        // `.text` comes first, whatever precedes it in the file.
         let text = elf.section_by_name(".text");
         let text_index = text.as_ref().map(ObjectSection::index);
         next = next.checked_add(text.map_or(0, |text| text.size()))?;
@@ -76,8 +76,8 @@ pub(super) fn is_code(flags: SectionFlags) -> bool {
     }
 }
 
-/// Applies the relocations of a section to its bytes. What makes no sense is passed over: the
-/// lines that depend on it are missing then.
+/// Applies the relocations of a section to its bytes. Malformed ones are ignored, and the lines
+/// that depend on them are missing.
 pub(super) fn relocate(elf: &Elf<'_>, name: &str, bytes: &mut [u8], bases: &Bases) {
     let Some(section) = elf.section_by_name(name) else {
         return;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The file that dwz moved the entries to which several files have in common
-//! (`.gnu_debugaltlink`).
+//! The file to which dwz moved the entries that several files have in common (`.gnu_debugaltlink`).
 //!
-//! The name of that file comes from a debug file, which may be anybody's. It is only followed
-//! within the directories that debug files are kept in.
+//! Its name comes from a debug file, which is not trusted. It is opened only within the directories
+//! that debug files are stored in.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,16 +11,16 @@ use std::path::{Component, Path, PathBuf};
 use super::image::Image;
 use super::relocate::RelocationPlacement;
 
-/// Where distributions keep debug files.
+/// Where distributions store debug files.
 const DEBUG_ROOT: &str = "/usr/lib/debug";
 
-/// Where dwz keeps shared files below that. Debian's debug files name it in full.
+/// Where dwz stores shared files. Debian's debug files have an absolute path to it.
 const DWZ_ROOT: &str = "/usr/lib/debug/.dwz";
 
-/// In bytes: no path is longer (`PATH_MAX`).
+/// Maximum length of the name, and of the build id, in bytes (`PATH_MAX`).
 const LONGEST_NAME: usize = 4096;
 
-/// Where dwz put what several files have in common.
+/// The reference to a shared file.
 pub(super) struct SharedLink {
     name: PathBuf,
     build_id: Vec<u8>,
@@ -39,10 +38,10 @@ impl SharedLink {
         })
     }
 
-    /// Opens the shared file: the one that `path` names, or the one of this build id. Another
-    /// file would give wrong names.
+    /// Opens the shared file: either the one that `path` names, or the one that is stored by build
+    /// id. The build id must match, because another file would give wrong names.
     pub(super) fn open(&self, path: &Path) -> Result<Image, String> {
-        // The file itself may be a link: names count from where it is.
+        // The file itself may be a link. Relative names count from its real directory.
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let named = named(&real, &self.name);
         let is_outside = named.is_none();
@@ -56,7 +55,7 @@ impl SharedLink {
             let place = format!("{DEBUG_ROOT}/.build-id/{first}/{rest}.debug");
             places.push(PathBuf::from(place));
         }
-        // In the cache of debuginfod's clients each build id has a directory.
+        // The cache of debuginfod clients has a directory for each build id.
         if real.ends_with("debuginfo")
             && let Some(cache) = real.parent().and_then(Path::parent)
         {
@@ -82,7 +81,8 @@ impl SharedLink {
     }
 }
 
-/// The place that a debug file names; `None` where that is outside of what debug files may name.
+/// Returns the path that a debug file names; `None` if it is outside of the directories that debug
+/// files may name.
 fn named(real: &Path, name: &Path) -> Option<PathBuf> {
     let directory = real.parent()?;
     let root = match (name.is_absolute(), directory.starts_with(DEBUG_ROOT)) {
@@ -94,7 +94,8 @@ fn named(real: &Path, name: &Path) -> Option<PathBuf> {
     if !place.starts_with(root) {
         return None;
     }
-    // Links on the way do not lead out either. What is not there is told by who opens it.
+    // Symbolic links must not lead outside either. If the file does not exist, opening it reports
+    // that.
     match place.canonicalize() {
         Ok(found) => found
             .starts_with(root.canonicalize().ok()?)
@@ -103,7 +104,7 @@ fn named(real: &Path, name: &Path) -> Option<PathBuf> {
     }
 }
 
-/// An absolute path without `.` and `..`.
+/// Removes `.` and `..` from an absolute path.
 fn lexical(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The texts of answers, names of functions and paths of files, each kept once and called by a
+//! The texts of answers (function names and file paths). Each is stored once and identified by a
 //! number.
 
 use std::borrow::Cow;
@@ -13,29 +13,29 @@ use rustc_demangle::try_demangle;
 
 use super::paths::{Paths, join};
 
-/// What a text costs beside its bytes, about.
+/// Approximate memory in bytes of a text, in addition to its contents.
 const PER_TEXT: usize = 96;
 
-/// What texts may take: some 10 MB are those of a kernel. A unit of a few megabytes may name a
-/// million of 4 KiB each.
+/// Maximum memory for texts in bytes. The texts of a kernel take some 10 MB. A malformed unit of a
+/// few megabytes may name a million texts of 4 KiB each.
 const MOST_BYTES: usize = 40 << 20;
 
-/// What is told in place of texts for which there is no room.
+/// Replaces texts for which there is no room.
 const UNKNOWN: &str = "?";
 
-/// In bytes: longer names of functions are nobody's.
+/// Maximum length in bytes of a demangled function name. No real name is longer.
 const LONGEST_NAME: usize = 4 << 10;
 
 /// Texts by their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Strings {
-    /// Not known as long as nobody asks for a path.
+    /// How paths are shortened; `None` until the first path is needed.
     paths: Option<Paths>,
     texts: Vec<Arc<str>>,
     by_text: HashMap<Arc<str>, u32>,
-    /// Names by where they are in memory: linkers keep equal ones once.
+    /// Numbers of names by their address in memory. Linkers store equal names once.
     by_place: HashMap<usize, u32, PlaceHash>,
-    /// Paths by the three parts that DWARF has of them.
+    /// Numbers of paths by the three parts that DWARF has of them.
     by_parts: HashMap<Box<[u8]>, u32>,
     parts: Vec<u8>,
     n_bytes: usize,
@@ -49,7 +49,8 @@ impl Strings {
         }
     }
 
-    /// The number of a function's name, which lies in a mapped section.
+    /// Returns the number of a function's name. The name must be in a mapped section, because its
+    /// address identifies it.
     pub(super) fn name(&mut self, name: &[u8]) -> u32 {
         let place = name.as_ptr() as usize;
         if let Some(known) = self.by_place.get(&place) {
@@ -64,7 +65,7 @@ impl Strings {
         number
     }
 
-    /// The number of a file's path as it is shown.
+    /// Returns the number of a file's path as it is shown.
     pub(super) fn path(&mut self, unit: &[u8], directory: &[u8], name: &[u8]) -> u32 {
         self.parts.clear();
         for part in [unit, directory, name] {
@@ -107,12 +108,12 @@ impl Strings {
         self.n_bytes > MOST_BYTES
     }
 
-    /// A text by its number.
+    /// Returns the text with a number.
     pub(super) fn get(&self, number: u32) -> Option<Arc<str>> {
         self.texts.get(number as usize).map(Arc::clone)
     }
 
-    /// Whether it is known how paths are shown.
+    /// Whether it is known how paths are shortened.
     pub(super) fn has_paths(&self) -> bool {
         self.paths.is_some()
     }
@@ -122,24 +123,25 @@ impl Strings {
         &self.texts
     }
 
-    /// What they take of memory, about.
+    /// Approximate memory of the texts in bytes.
     pub(super) fn n_bytes(&self) -> usize {
         self.n_bytes
     }
 
-    /// Forgets all texts.
+    /// Removes all texts.
     pub(super) fn clear(&mut self) {
         *self = Self::new(mem::take(&mut self.paths));
     }
 }
 
-/// Rust's names as they were written; all others as they are.
+/// Demangles Rust names. Other names are returned unchanged.
 pub(super) fn demangled(name: &str) -> Cow<'_, str> {
-    // C names begin with `_R` as well: only what makes sense as a mangled name is taken for one.
+    // C names may begin with `_R` too. Only a valid mangled name is demangled.
     let Ok(written) = try_demangle(name) else {
         return Cow::Borrowed(name);
     };
-    // A few letters may mean a megabyte: what is longer than anybody's name stays as it is.
+    // A few letters may expand to a megabyte. If the result is longer than any real name, the
+    // mangled name is kept.
     let mut short = Short(String::new());
     match write!(short, "{written:#}") {
         Ok(()) => Cow::Owned(short.0),
@@ -147,7 +149,7 @@ pub(super) fn demangled(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Text that becomes no longer than [`LONGEST_NAME`].
+/// Text that is limited to [`LONGEST_NAME`] bytes.
 struct Short(String);
 
 impl fmt::Write for Short {
@@ -160,7 +162,8 @@ impl fmt::Write for Short {
     }
 }
 
-/// Hashes places: two multiplications at most, seeded, so that nobody chooses what collides.
+/// Hashes numbers with one multiplication per word. It is seeded, so that nobody can choose
+/// colliding keys.
 #[derive(Clone, Debug)]
 pub(crate) struct PlaceHash(u64);
 
@@ -178,7 +181,7 @@ impl BuildHasher for PlaceHash {
     }
 }
 
-/// See [`PlaceHash`].
+/// The hasher of [`PlaceHash`].
 #[derive(Debug)]
 pub(crate) struct PlaceHasher(u64);
 
@@ -216,7 +219,7 @@ mod tests {
     #[test]
     fn rust_names_are_shown_as_they_were_written() {
         for (mangled, written) in [
-            // Of a kernel with Rust: v0, with a hash of the crate; and of the old kind.
+            // Names of a kernel with Rust: v0, with a hash of the crate, and legacy mangling.
             (
                 "_RNvMs5_NtCs3yuwAp0waWO_6kernel8bitfieldNtB5_6Status4read",
                 "<kernel::bitfield::Status>::read",
@@ -225,7 +228,7 @@ mod tests {
                 "_ZN6kernel5error5Error15to_kernel_errno17h0123456789abcdefE",
                 "kernel::error::Error::to_kernel_errno",
             ),
-            // C functions may begin so, too.
+            // C functions may begin like this, too.
             ("_Read_status", "_Read_status"),
             ("_RNonsense", "_RNonsense"),
             ("vfs_read", "vfs_read"),

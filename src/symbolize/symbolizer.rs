@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The one question that rendering asks: what is at this address?
+//! Answers the one question of rendering: what is at an address?
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -13,33 +13,34 @@ use crate::kernel::images::ImageFile;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::Addr;
 
-/// What a remembered frame takes of memory, about, in bytes.
+/// Approximate memory of a cached frame in bytes.
 const PER_FRAME: usize = 256;
 
-/// Addresses → frames, each worked out once.
+/// Translates addresses to frames and caches them.
 #[derive(Debug)]
 pub struct Symbolizer {
     kallsyms: RwLock<Arc<Kallsyms>>,
     level: Level,
-    /// Not set as long as the image is being opened.
+    /// Not set while the image is being opened.
     lines: OnceLock<LineSource>,
-    /// Not set where lines of modules are not wanted, or come from the recording.
+    /// Not set if lines of modules are not wanted, or if they come from a recording.
     modules: OnceLock<ModuleLines>,
     memo: Mutex<Memo>,
-    /// Frames remembered. Stacks repeat; a run that goes past this begins anew.
+    /// Maximum number of cached frames. Stacks repeat. If a run exceeds the limit, the cache is
+    /// emptied.
     most_frames: usize,
 }
 
-/// Addresses for which a line was wanted and not had, by reason.
+/// Number of addresses without the line that was wanted, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unresolved {
-    /// Addresses that no symbol holds.
+    /// No symbol contains the address.
     pub no_symbol: u64,
-    /// Not in the image's code: modules, BPF programs.
+    /// The address is not in the image's code but in a module or a BPF program.
     pub outside_image: u64,
-    /// In the image, but its DWARF has no line for it.
+    /// The address is in the image, but its DWARF has no line for it.
     pub no_line: u64,
-    /// In the image, but its DWARF could not be read there.
+    /// The address is in the image, but its DWARF could not be read there.
     pub damaged: u64,
 }
 
@@ -63,7 +64,7 @@ impl Memo {
 }
 
 impl Symbolizer {
-    /// A symbolizer that tells as much as `level` asks for and `lines` has.
+    /// Creates a symbolizer that returns what `level` asks for, as far as `lines` has it.
     #[must_use]
     pub fn new(kallsyms: Arc<Kallsyms>, level: Level, lines: Option<LineSource>) -> Self {
         Self {
@@ -76,7 +77,7 @@ impl Symbolizer {
         }
     }
 
-    /// Remembers no more frames than fit into so many bytes, about.
+    /// Limits the cached frames to about this many bytes.
     #[must_use]
     pub fn with_memory(self, bytes: usize) -> Self {
         Self {
@@ -85,20 +86,20 @@ impl Symbolizer {
         }
     }
 
-    /// Gives it the modules of the running kernel.
+    /// Sets the modules of the running kernel. Later calls have no effect.
     pub fn set_modules(&self, modules: ModuleLines) {
         // The first ones stay.
         let _ = self.modules.set(modules);
     }
 
-    /// Why modules that were asked for have no lines: each told once.
+    /// Returns why modules that were asked for have no lines, since the last call.
     #[must_use]
     pub fn take_module_problems(&self) -> Vec<String> {
         let problems = self.modules.get().map(ModuleLines::take_problems);
         problems.unwrap_or_default()
     }
 
-    /// Gives it lines that were not there when it was made; the first ones stay.
+    /// Sets the lines if they were not available at creation. Later calls have no effect.
     pub fn set_lines(&self, lines: LineSource) {
         if self.lines.set(lines).is_ok() {
             let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,7 +107,7 @@ impl Symbolizer {
         }
     }
 
-    /// Begins to open a kernel image in the background.
+    /// Starts to open a kernel image in the background.
     ///
     /// # Errors
     ///
@@ -119,8 +120,8 @@ impl Symbolizer {
         PendingLines::open(image, kallsyms, options)
     }
 
-    /// What is at an address. A return address (`is_return`) stands behind the call that is
-    /// meant, which may be the next statement's or the next function's first byte.
+    /// Symbolizes an address. A return address (`is_return`) points after the call instruction,
+    /// which may be the next statement or the next function. The byte before it is looked up.
     #[must_use]
     pub fn frame(&self, addr: Addr, is_return: bool) -> Arc<Frame> {
         let memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,7 +133,7 @@ impl Symbolizer {
         frames.pop().unwrap_or_default()
     }
 
-    /// What is at each of some addresses: for many at once, cheaper than one by one.
+    /// Symbolizes several addresses, in the same order. This is cheaper than asking for each.
     #[must_use]
     pub fn frames(&self, addrs: &[(Addr, bool)]) -> Vec<Arc<Frame>> {
         let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
@@ -160,7 +161,7 @@ impl Symbolizer {
         frames.into_iter().map(Option::unwrap_or_default).collect()
     }
 
-    /// The symbols as they are after modules or BPF programs came or went.
+    /// Replaces the symbols after modules or BPF programs were loaded or unloaded.
     pub fn replace_kallsyms(&self, kallsyms: Arc<Kallsyms>) {
         *self
             .kallsyms
@@ -176,7 +177,8 @@ impl Symbolizer {
             .clear();
     }
 
-    /// What could not be told so far, each address counted once.
+    /// Counts of addresses without a line so far. An address counts again if its frame was removed
+    /// from the cache.
     #[must_use]
     pub fn unresolved(&self) -> Unresolved {
         self.memo
@@ -209,7 +211,7 @@ impl Symbolizer {
         symbols.into_iter().zip(answers).map(frame).collect()
     }
 
-    /// Where the kernel's functions moved one by one, its addresses as the image has them.
+    /// For a kernel that uses FG-KASLR, replaces addresses by those that the image has.
     fn follow_fgkaslr(
         &self,
         addrs: &[(Addr, bool)],
@@ -222,13 +224,13 @@ impl Symbolizer {
         for (((_, is_return), symbol), meant) in addrs.iter().zip(symbols).zip(meant) {
             if let Some(symbol) = symbol.as_ref().filter(|symbol| symbol.module.is_none()) {
                 let offset = symbol.offset.wrapping_sub((*is_return).into());
-                // No line is better than another function's.
+                // An address without a line is better than a line of another function.
                 *meant = lines.place_of(symbol, offset).unwrap_or(Addr(0));
             }
         }
     }
 
-    /// Lines from the image.
+    /// Answers addresses from the image.
     fn answers_of_kernel(&self, meant: &[Addr], unresolved: &mut Unresolved) -> Vec<Answer> {
         let Some(lines) = self.lines.get() else {
             return vec![Answer::default(); meant.len()];
@@ -238,7 +240,7 @@ impl Symbolizer {
         told.collect()
     }
 
-    /// Lines from the image, and from the files of the modules that addresses are in.
+    /// Answers addresses from the image, and from the files of modules.
     fn answers(
         &self,
         meant: &[Addr],
@@ -287,7 +289,7 @@ fn symbol_at(kallsyms: &Kallsyms, addr: Addr, meant: Addr) -> Option<SymbolAt> {
     kallsyms.resolve(meant).map(|(symbol, offset)| SymbolAt {
         name: symbol.name.into(),
         module: symbol.module.map(Into::into),
-        // The offset shown is that of the address itself, as everywhere in the kernel.
+        // The offset is that of the address itself, as everywhere in the kernel.
         offset: offset + (addr.0.wrapping_sub(meant.0)),
         size: symbol.size,
     })

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The tables of the units that were asked for, as many as memory is meant for.
+//! The cache of unit tables, limited in size.
 
 use std::collections::HashMap;
 
 use super::units::UnitAt;
 
-/// What a table costs beside its bytes, about.
+/// Approximate memory in bytes of a table, in addition to its contents.
 const PER_TABLE: usize = 64;
 
-/// Tables by unit; those that were not asked for lately go first.
+/// Tables by unit. The least recently used ones are removed first.
 #[derive(Debug)]
 pub(super) struct Tables {
     kept: HashMap<UnitAt, KeptTable>,
@@ -19,7 +19,7 @@ pub(super) struct Tables {
 
 #[derive(Debug)]
 struct KeptTable {
-    /// `None`: the unit is damaged.
+    /// `None` if the unit is damaged.
     table: Option<Box<[u8]>>,
     used: u64,
 }
@@ -34,7 +34,8 @@ impl Tables {
         }
     }
 
-    /// What was kept of a unit.
+    /// Returns the cached entry of a unit: `None` if there is none, `Some(None)` if the unit is
+    /// damaged.
     pub(super) fn get(&mut self, unit: UnitAt) -> Option<Option<&[u8]>> {
         self.now += 1;
         let kept = self.kept.get_mut(&unit)?;
@@ -42,7 +43,7 @@ impl Tables {
         Some(kept.table.as_deref())
     }
 
-    /// Keeps a table, in the place of others where there are too many.
+    /// Adds a table, and removes others if the limit is exceeded.
     pub(super) fn keep(&mut self, unit: UnitAt, table: Option<Vec<u8>>) {
         let table = table.map(Vec::into_boxed_slice);
         self.n_bytes += cost(table.as_deref());
@@ -55,7 +56,8 @@ impl Tables {
         }
     }
 
-    /// Forgets a quarter, and at least so much that the rest fits; the newest stays.
+    /// Removes the least recently used tables until the rest takes at most three quarters of the
+    /// limit. The newest one stays.
     fn make_room(&mut self, newest: UnitAt) {
         let mut by_use: Vec<(u64, UnitAt)> = self
             .kept
@@ -76,7 +78,7 @@ impl Tables {
         }
     }
 
-    /// Forgets all.
+    /// Removes all tables.
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.most_bytes);
     }
@@ -102,7 +104,7 @@ mod tests {
         assert!(tables.get(UnitAt(1)).is_none());
         assert!(tables.get(UnitAt(9)).is_some());
         assert!(tables.n_bytes <= 10_000);
-        // One that is larger than all memory is kept as long as it is the last.
+        // A table that is larger than the limit is kept until the next one is added.
         tables.keep(UnitAt(10), Some(vec![0; 100_000]));
         assert!(tables.get(UnitAt(10)).is_some());
         tables.keep(UnitAt(11), None);

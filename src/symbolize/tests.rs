@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Small images of a kernel (`tests/data/image/make`), every byte of their code compared with what
-//! llvm-symbolizer said about it; and what is left of them when they are damaged.
+//! Small images of a kernel (`tests/data/image/make`). Every byte of their code is compared with
+//! the answer of llvm-symbolizer. Damaged images are tested as well.
 
 mod fgkaslr;
 mod forged;
@@ -35,7 +35,7 @@ fn kallsyms(name: &str) -> Arc<Kallsyms> {
     Arc::new(Kallsyms::parse(text).unwrap())
 }
 
-/// The symbols as a kernel has them that was moved by KASLR.
+/// The symbols of a kernel that KASLR moved.
 fn moved_kallsyms(name: &str, by: u64) -> Arc<Kallsyms> {
     let text = fs::read_to_string(data(&format!("{name}.kallsyms"))).unwrap();
     let moved = text.lines().map(|line| {
@@ -61,7 +61,7 @@ fn line_text(source: Option<&SourceLine>) -> String {
     )
 }
 
-/// Innermost first: function, line, function, line.
+/// The chain of a frame, innermost first: function, line, function, line.
 fn chain(frame: &Frame) -> Vec<String> {
     let mut chain = Vec::new();
     for inlined in frame.inlined.iter().rev() {
@@ -100,7 +100,8 @@ fn check_all(symbolizer: &Symbolizer, expected: &str, by: u64, image: &str) {
         let mut lines: Vec<_> = lines.collect();
         let mut chain = chain(&frame);
         if lines[0] == "??" {
-            // Padding has a line but no function; kallsyms counts it to the one before.
+            // Padding has a line but no function. kallsyms counts it as part of the function
+            // before.
             lines.remove(0);
             chain.remove(0);
         }
@@ -137,7 +138,7 @@ fn a_kernel_that_kaslr_moved_has_the_lines_of_its_image() {
     check("dwarf5", "dwarf5", 0x1e20_0000);
 }
 
-/// The functions that such files define, by name, and how many are inlined everywhere.
+/// The functions that matching files define, by name, and how many are inlined everywhere.
 fn defined(image: &str, symbols: &str, glob: &str) -> (Vec<String>, usize) {
     let kallsyms = moved_kallsyms(symbols, 0x1000_0000);
     let lines = Symbolizer::prepare(data(image), &kallsyms, LineOptions::default()).unwrap();
@@ -301,12 +302,12 @@ fn b11_a_return_address_shows_the_line_of_the_call() {
         assert_eq!((&*symbol.name, symbol.offset), (function, offset));
         assert_eq!(line_text(frame.source.as_ref()), expected);
     };
-    // The first of two statements; the address itself is the second's.
+    // The first of two statements; the address itself belongs to the second.
     check("plain", 0x9, "kernel/main.c:17");
     let plain = kallsyms.named("plain").next().unwrap().addr.0;
     let exact = symbolizer.frame(Addr(plain + 0x9), false);
     assert_eq!(line_text(exact.source.as_ref()), "kernel/main.c:18");
-    // A call that is the last instruction: what follows is padding.
+    // A call that is the last instruction; padding follows.
     check("doomed", 0x11, "kernel/main.c:33");
 }
 
@@ -404,7 +405,7 @@ fn images_that_cannot_be_used_say_why() {
     ));
 }
 
-/// A small generator of numbers, the same on every run.
+/// A small random number generator with the same sequence on every run.
 fn random(seed: &mut u64) -> usize {
     *seed = seed
         .wrapping_mul(6_364_136_223_846_793_005)

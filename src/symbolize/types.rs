@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What an address turns into.
+//! The types of a symbolized address.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,58 +11,58 @@ use super::strings::demangled;
 pub struct SourceLine {
     /// Path as a kernel developer writes it: `kernel/bpf/syscall.c`.
     pub path: Arc<str>,
-    /// Line number, from 1; 0 where the compiler attributes no line.
+    /// Line number, from 1; 0 if the compiler attributes no line.
     pub line: u32,
 }
 
 /// A function that the compiler inlined at an address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Inlined {
-    /// Its name.
+    /// Name of the function, demangled if it is Rust.
     pub function: Arc<str>,
-    /// The line in that function.
+    /// The line in that function; `None` if it is not known.
     pub source: Option<SourceLine>,
 }
 
-/// The symbol that an address lies in.
+/// The symbol that contains an address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SymbolAt {
-    /// Name as kallsyms has it.
+    /// Name as in kallsyms.
     pub name: Arc<str>,
-    /// Module, `None` for the kernel itself.
+    /// Name of the module; `None` for the kernel itself.
     pub module: Option<Arc<str>>,
-    /// Distance from the symbol's start, in bytes.
+    /// Distance from the start of the symbol, in bytes.
     pub offset: u64,
-    /// Size of the symbol, in bytes: distance to the next one.
+    /// Size of the symbol in bytes: the distance to the next one.
     pub size: u64,
 }
 
-/// One address, symbolized. What could not be had is `None`, never an error.
+/// A symbolized address. Parts that are not known are `None`, never an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Frame {
-    /// The symbol; `None` where the address belongs to nothing known.
+    /// The symbol; `None` if no known symbol contains the address.
     pub symbol: Option<SymbolAt>,
     /// The line in that (outermost) function.
     pub source: Option<SourceLine>,
-    /// Functions inlined there, outermost first.
+    /// Functions that are inlined at the address, outermost first.
     pub inlined: Vec<Inlined>,
 }
 
 impl SymbolAt {
-    /// The name as it was written in Rust; that of C code is its own.
+    /// The demangled name of a Rust function. A C name is returned unchanged.
     #[must_use]
     pub fn written_name(&self) -> Cow<'_, str> {
         demangled(&self.name)
     }
 }
 
-/// How much is told about an address.
+/// How much is looked up for an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// Symbol and offset.
     Names,
-    /// The source line as well.
+    /// Symbol, offset and source line.
     Lines,
-    /// The inlined functions as well.
+    /// Symbol, offset, source line and inlined functions.
     Inlines,
 }

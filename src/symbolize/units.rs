@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Address → compilation unit. `.debug_aranges` answers without a look at `.debug_info`; units
-//! that are not listed there (some assembler, LTO, clang) are gone through once, and only when an
-//! address asks for it.
+//! Finds the compilation unit of an address. `.debug_aranges` answers without reading
+//! `.debug_info`. Units that are not listed there (some assembler, LTO, clang) are read once, when
+//! an address first needs them.
 
 use std::cell::OnceCell;
 use std::collections::HashSet;
@@ -9,11 +9,11 @@ use std::ops::Range;
 
 use super::dwarf::{Abbreviations, DebugSections, Section, Unit, address_ranges, headers};
 
-/// A unit: where its bytes begin in `.debug_info`.
+/// A unit, identified by its offset in `.debug_info`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct UnitAt(pub(super) usize);
 
-/// Which unit an address belongs to.
+/// The code ranges of the units of an image.
 #[derive(Debug)]
 pub(super) struct UnitIndex {
     listed: Ranges,
@@ -22,7 +22,7 @@ pub(super) struct UnitIndex {
 
 impl UnitIndex {
     pub(super) fn new(sections: DebugSections<'_>) -> Self {
-        // What follows a damaged set is unlisted: it is found the slow way.
+        // The ranges after a damaged set count as unlisted and are found the slow way.
         let ranges = address_ranges(sections.get(Section::Aranges)).into_iter();
         let ranges = ranges.map(|(range, unit)| (range.start..range.end, UnitAt(unit)));
         Self {
@@ -31,7 +31,7 @@ impl UnitIndex {
         }
     }
 
-    /// As it was found earlier: what is listed, and what is not.
+    /// Uses ranges that were found earlier, listed and unlisted ones.
     pub(super) fn known(listed: Vec<UnitRange>, unlisted: Vec<UnitRange>) -> Self {
         Self {
             listed: Ranges::new(listed),
@@ -39,7 +39,7 @@ impl UnitIndex {
         }
     }
 
-    /// The units that may know about an address, the likeliest first.
+    /// Writes the units that may contain an address to `into`, the likeliest first.
     pub(super) fn find<'data>(
         &self,
         sections: impl FnOnce() -> DebugSections<'data>,
@@ -55,7 +55,7 @@ impl UnitIndex {
         }
     }
 
-    /// What is listed, and what is not.
+    /// All ranges, listed and unlisted ones.
     pub(super) fn all(&self, sections: DebugSections<'_>) -> (&[UnitRange], &[UnitRange]) {
         let unlisted = self
             .unlisted
@@ -63,7 +63,7 @@ impl UnitIndex {
         (&self.listed.ranges, &unlisted.ranges)
     }
 
-    /// The units listed in `.debug_aranges`, in order.
+    /// The units listed in `.debug_aranges`, sorted.
     pub(super) fn listed_units(&self) -> Vec<UnitAt> {
         let mut units: Vec<_> = self.listed.ranges.iter().map(|(_, unit)| *unit).collect();
         units.sort_unstable();
@@ -92,26 +92,28 @@ impl UnitIndex {
     }
 }
 
-/// Code of a unit.
+/// A code range of a unit.
 pub(super) type UnitRange = (Range<u64>, UnitAt);
 
-/// Of units that are not listed. Each range takes 32 bytes; a kernel has some 10,000.
+/// Maximum number of ranges of units that are not listed. Each takes 32 bytes; a kernel has some
+/// 10,000.
 const MOST_RANGES: usize = 1 << 19;
 
-/// A hostile table could make every range a candidate: a few are tried.
+/// A malformed table could make every range a candidate, so only a few are tried.
 const MOST_CANDIDATES: usize = 8;
 
-/// Ranges that may overlap, in order of their starts.
+/// Ranges that may overlap, sorted by start.
 #[derive(Debug)]
 struct Ranges {
     ranges: Vec<UnitRange>,
-    /// How far each range and those before it reach: what ends before an address ends the search.
+    /// The highest end among each range and those before it. The search stops where it is not above
+    /// the address.
     reach: Vec<u64>,
 }
 
 impl Ranges {
     fn new(mut ranges: Vec<UnitRange>) -> Self {
-        // Functions that the linker dropped are at 0.
+        // Functions that the linker dropped have address 0.
         ranges.retain(|(range, _)| range.start != 0 && range.start < range.end);
         ranges.sort_unstable_by_key(|(range, unit)| (range.start, range.end, *unit));
         let reach = ranges.iter().scan(0, |reach, (range, _)| {

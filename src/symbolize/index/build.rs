@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Making the index of an image: one pass over its units, table by table into the file.
+//! Builds the index of an image in one pass over its units and writes table after table.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -21,23 +21,23 @@ use crate::symbolize::paths::Paths;
 use crate::symbolize::strings::Strings;
 use crate::symbolize::units::{UnitIndex, UnitRange};
 
-/// What came of making an index.
+/// Figures of an index that was built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Built {
-    /// How many units it has tables of.
+    /// Number of units that have a table.
     pub n_units: usize,
-    /// How many units could not be read: their addresses are looked up in the image.
+    /// Number of units that could not be read. Their addresses are looked up in the image.
     pub n_damaged: usize,
-    /// The size of the file.
+    /// Size of the file in bytes.
     pub n_bytes: u64,
 }
 
-/// Makes the index of what lines are read from and keeps it, unless there is one. `None`: there is
-/// one, or nothing names the image, or it was given up because `stop` was set.
+/// Builds and stores the index of the image of `lines`. Returns `None` if there is an index
+/// already, if the image has no build id or is relocatable, or if `stop` was set meanwhile.
 ///
 /// # Errors
 ///
-/// When it cannot be written.
+/// When the index cannot be written, or when the image has more units or functions than any kernel.
 pub fn build_index(
     lines: &LineSource,
     cache: &Cache,
@@ -49,7 +49,7 @@ pub fn build_index(
     }
 }
 
-/// As [`build_index`], beside more important work.
+/// As [`build_index`], but at a lower pace that leaves CPU time to more important work.
 pub(in crate::symbolize) fn build_gently(
     image: &Image,
     cache: &Cache,
@@ -57,17 +57,18 @@ pub(in crate::symbolize) fn build_gently(
     build(image, cache, &AtomicBool::new(false), Pace::gentle())
 }
 
-/// How much of a processor is taken.
+/// How much CPU time the build takes.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// All of one.
+    /// One CPU without pauses.
     Full,
-    /// One part of so many more.
+    /// Pauses for this many times the time that was worked.
     Share(u32),
 }
 
 impl Pace {
-    /// Leaves most of the only processor to what is traced, half of one of two.
+    /// Takes a quarter of the CPU on a machine with one, half of a CPU with two or three, and a
+    /// full one with more.
     fn gentle() -> Self {
         match thread::available_parallelism().map_or(1, NonZero::get) {
             1 => Self::Share(3),
@@ -76,7 +77,8 @@ impl Pace {
         }
     }
 
-    /// Rests for what was done since `start`, if it was worth it; when work begins again.
+    /// Pauses according to the time worked since `start`, if that is at least 2 ms. Returns the new
+    /// start.
     fn rest(self, start: Instant) -> Instant {
         const WORTH: Duration = Duration::from_millis(2);
         let worked = start.elapsed();
@@ -98,13 +100,13 @@ fn build(image: &Image, cache: &Cache, stop: &AtomicBool, pace: Pace) -> io::Res
     cache.replace_file(&identity.name(), |file| {
         let building = Building::new(image, identity.clone(), file, stop, pace)?;
         built = building.map(Building::finish).transpose()?;
-        // What was given up is not kept.
+        // A file that was abandoned is not kept.
         Ok(built.is_some())
     })?;
     Ok(built)
 }
 
-/// So many definitions are looked through for those that are there twice.
+/// From this many definitions on, duplicates are removed during the build.
 const MANY: usize = 1 << 17;
 
 /// A kernel has some 3,000 units and 100,000 definitions.
@@ -117,7 +119,7 @@ struct Building<'a> {
     strings: Strings,
     units: Vec<u8>,
     definitions: Vec<Definition>,
-    /// When they are looked through next.
+    /// Number of definitions at which duplicates are removed next.
     many: usize,
     ranges: (Vec<u8>, Vec<u8>),
     header: Header,
@@ -125,7 +127,7 @@ struct Building<'a> {
 }
 
 impl<'a> Building<'a> {
-    /// Writes the tables; `None` when stopped.
+    /// Writes the tables; returns `None` if it was stopped.
     fn new(
         image: &Image,
         identity: Identity,
@@ -166,14 +168,15 @@ impl<'a> Building<'a> {
             }
             let (strings, found) = (&mut building.strings, &mut building.definitions);
             let before = found.len();
-            // Damaged DWARF may end a parser; it shall not end us.
+            // Damaged DWARF may panic a parser. The run must survive that.
             let table = guarded(|| {
                 let header = header?;
                 let table = digester.table(sections, header, strings)?;
                 definitions(&mut digester, sections, header, strings, found)?;
                 Some((header.start, table))
             });
-            // Those of headers come with each unit again.
+            // Functions of headers appear in many units; sorting prepares the removal of
+            // duplicates.
             building.definitions[before..].sort_unstable();
             match table {
                 Some(Some((unit, table))) => building.table(unit as u64, &table)?,
@@ -200,22 +203,23 @@ impl<'a> Building<'a> {
         Ok(())
     }
 
-    /// Keeps the definitions few: an inlined function of a header is told once.
+    /// Removes duplicates if there are many definitions, so that an inlined function of a header is
+    /// kept once.
     fn forget_repeated(&mut self) {
         if self.definitions.len() >= self.many {
             self.definitions.sort_unstable();
             self.definitions.dedup();
-            // What is left is not gone through again before there is as much again.
+            // The next pass comes when the number has doubled, so that the cost stays low.
             self.many = MANY.max(2 * self.definitions.len());
         }
     }
 
-    /// Whether an image claims to have what would take too much memory.
+    /// Returns whether the image claims to have so much that it would take too much memory.
     fn is_too_large(&self) -> bool {
         self.built.n_units > MOST_UNITS || self.definitions.len() > MOST_DEFINITIONS
     }
 
-    /// Writes what follows the tables, then the header.
+    /// Writes the parts after the tables, then the header.
     fn finish(mut self) -> io::Result<Built> {
         let (mut ends, mut texts) = (Vec::new(), Vec::new());
         for text in self.strings.all() {
@@ -258,7 +262,8 @@ fn range_bytes(ranges: &[UnitRange]) -> Vec<u8> {
     numbers.flat_map(u64::to_le_bytes).collect()
 }
 
-/// By file: its text, how many follow, and of each the line and where its code begins.
+/// Encodes definitions by file: the text number of the file, the number of definitions, and for
+/// each the line and the start of its code.
 fn definition_bytes(definitions: &mut Vec<Definition>) -> Vec<u8> {
     definitions.sort_unstable();
     definitions.dedup();

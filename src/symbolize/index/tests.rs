@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Answers with an index are those without; what is damaged, foreign or old is not believed.
+//! Answers with an index equal those without. A damaged, foreign or old index is not used.
 
 use std::cell::Cell;
 use std::fs;
@@ -121,7 +121,7 @@ fn nothing_is_kept_of_an_index_that_was_given_up() {
     assert!(left.next().is_none());
 }
 
-/// Every bit of a small index, and every length.
+/// Tries every bit of a small index, and every length.
 #[test]
 fn a_damaged_index_never_changes_an_answer() {
     let (base, cache) = cache();
@@ -147,13 +147,13 @@ fn a_damaged_index_never_changes_an_answer() {
         zeros[length..].fill(0);
         check(&zeros, &format!("zeros from {length}"));
     }
-    // What is damaged in a table is found out only when the table is used.
+    // Damage in a table is detected only when the table is used.
     assert!(n_believed.get() > 0);
     check(&[0; HEADER], "zeros");
     check(&[], "nothing");
 }
 
-/// The checksums as they should be, whatever the rest says.
+/// Corrects the checksums, whatever the rest contains.
 fn seal(bytes: &mut [u8]) {
     let mut header = Header::read(bytes).unwrap();
     let units = &header.parts[Part::Units as usize];
@@ -175,7 +175,7 @@ fn seal(bytes: &mut [u8]) {
     bytes[..HEADER].copy_from_slice(&header.bytes());
 }
 
-/// Who can write to our files can make checksums right as well.
+/// Somebody who can write to our files can also write correct checksums.
 #[test]
 fn a_hostile_index_with_right_checksums_answers_soon() {
     let (base, cache) = cache();

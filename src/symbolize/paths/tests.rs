@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Trees in all the places that people build kernels in.
+//! Source trees in the various places that people build kernels in.
 
 use super::Paths;
 
@@ -87,7 +87,7 @@ fn a_module_of_one_unit_tells_where_its_tree_is() {
             check(&places, &path("include/linux/err.h"), "include/linux/err.h");
         }
     }
-    // One of somebody's own, which is no part of a tree.
+    // A unit of somebody's own that is not part of a tree.
     let places = [("/home/me/fs", "dummy.c")];
     check(&places, "/home/me/fs/dummy.c", "fs/dummy.c");
     let places = [("/usr/src/linux-headers-6.12", "/home/me/dummy/dummy.c")];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A kernel whose functions were moved one by one has the lines of one whose functions were not.
+//! A kernel that moved its functions individually has the same lines as one that did not.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,7 +10,8 @@ use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::Addr;
 use crate::symbolize::{Level, LineOptions, Symbolizer, build_index};
 
-/// The functions in another order, as FG-KASLR leaves them; those of assembler code stay.
+/// The symbols in another order, as FG-KASLR leaves them. Functions of assembler code keep their
+/// place.
 fn fgkaslr_kallsyms(by: u64) -> Arc<Kallsyms> {
     let text = "\
 ffffffff81000000 T _stext

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Debug files that somebody made to harm: what they name is not opened, and what they claim costs
-//! neither memory nor time.
+//! Debug files that were made to harm: files that they name are not opened, and sizes that they
+//! claim cost neither memory nor time.
 
 use std::fs;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Damage where it hurts: in the numbers of debug sections. Whatever an image says, answers come
-//! soon, take little memory, and nothing panics: here nothing is caught.
+//! Damages the numbers of debug sections. Whatever an image contains, answers must come soon, must
+//! take little memory, and nothing may panic: panics are not caught here.
 //!
-//! A few seconds as a test; `RETSNOOP_FUZZ_SECONDS=600 cargo test --release --lib hostile` looks
-//! longer, from another seed each time (it is printed when something is found).
+//! As a test it takes a few seconds. `RETSNOOP_FUZZ_SECONDS=600 cargo test --release --lib hostile`
+//! runs longer, with another seed each time. The seed is printed when a failure is found.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,17 +19,17 @@ use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, GlobKind, GlobSpec};
 use crate::symbolize::{Level, LineOptions, LineSource, PendingLines, Symbolizer};
 
-/// No answer about images of six kilobytes takes as long.
+/// Maximum time of one answer about an image of six kilobytes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// So many are tried, however slow the machine is.
+/// Minimum number of attempts, however slow the machine is.
 const AT_LEAST: u32 = 50;
 
-/// Nor as much memory: of all tests that run beside this one, too. By itself it takes some 6 MiB; what
-/// a single file may take is held to by `tests/it/hostile.rs`.
+/// Maximum memory, including that of tests that run in parallel. This test alone takes some 6 MiB.
+/// The limit for a single file is tested in `tests/it/hostile.rs`.
 const MEMORY_KIB: u64 = 256 << 10;
 
-/// What numbers of hostile files are.
+/// Byte values that malformed files contain.
 const NUMBERS: [u8; 10] = [0, 1, 2, 0x7f, 0x80, 0x81, 0xf0, 0xfe, 0xff, 0x55];
 
 fn anonymous_kib() -> u64 {
@@ -45,7 +45,7 @@ fn anonymous_kib() -> u64 {
         .unwrap()
 }
 
-/// The places of the debug sections in a file.
+/// The byte ranges of the debug sections in a file.
 fn debug_sections(bytes: &[u8]) -> Vec<Range<usize>> {
     let file = object::File::parse(bytes).unwrap();
     let sections = file

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What dwz moved to a file that several images share (`tests/data/image/make`).
+//! Entries that dwz moved to a file that several images share (`tests/data/image/make`).
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,7 +9,7 @@ use super::{check, data, kallsyms, symbolizer};
 use crate::spec::Addr;
 use crate::symbolize::{Level, LineOptions, LineSource, Symbolizer};
 
-/// Of `dwz.common`.
+/// The build id of `dwz.common`.
 const BUILD_ID: &str = "194ddbf397f8a39c23c964eab02f6cbe8b17335e";
 
 fn open(path: &Path) -> LineSource {
@@ -26,7 +26,7 @@ fn copy(from: &str, to: &Path) -> PathBuf {
 #[test]
 fn what_is_shared_is_read_where_it_is() {
     check("dwz", "dwarf5", 0);
-    // The file may be called by a link from elsewhere.
+    // The image may be opened through a link from elsewhere.
     let directory = tempfile::tempdir().unwrap();
     let link = directory.path().join("vmlinux");
     symlink(data("dwz"), &link).unwrap();
@@ -48,7 +48,7 @@ fn without_it_lines_are_there_and_what_is_missing_is_told() {
     let image = copy("dwz", &directory.path().join("vmlinux"));
     let told = |path: &Path| open(path).problem().unwrap().to_owned();
     assert!(told(&image).contains(BUILD_ID));
-    // Another file of that name is not taken for it.
+    // Another file with that name is rejected.
     for other in ["dwarf4", "make"] {
         copy(other, &directory.path().join("dwz.common"));
         assert!(told(&image).contains("`dwz.common`"));
