@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Monotonic times → times of day. The offsets are measured once by whoever starts the run (or
-//! come from its recording), so that the same bytes give the same text anywhere.
+//! Converts monotonic times to times of day. The offsets are measured once when the run starts, or
+//! come from its recording, so that the same input gives the same text anywhere.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use chrono::{DateTime, FixedOffset, SecondsFormat};
 
 use crate::session::MonotonicNs;
 
-/// Where the monotonic clock stands in real time and in the local day.
+/// The offsets of the monotonic clock from real time and of local time from UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clock {
     /// Nanoseconds to add to the monotonic clock for the time since 1970 (UTC).
@@ -22,23 +22,25 @@ const NS: u32 = 1_000_000_000;
 impl Clock {
     /// Appends `HH:MM:SS.uuuuuu`, local time.
     pub(super) fn push_time_of_day(&self, text: &mut String, at: MonotonicNs) {
-        // A `String` takes any text.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, "{}", self.local(at).format("%H:%M:%S%.6f"));
     }
 
-    /// RFC 3339 with nanoseconds and the local offset.
+    /// Formats a time as RFC 3339 with nanoseconds and the local offset.
     #[must_use]
     pub fn rfc3339(&self, at: MonotonicNs) -> String {
         self.local(at).to_rfc3339_opts(SecondsFormat::Nanos, false)
     }
 
-    /// Seconds and nanoseconds are added separately: their sum in nanoseconds may exceed 64 bits.
+    /// Adds seconds and nanoseconds separately, because their sum in nanoseconds may exceed 64
+    /// bits.
     fn local(&self, at: MonotonicNs) -> DateTime<FixedOffset> {
         let ns = i64::from(NS);
         let at_second = (at.0 / u64::from(NS)).cast_signed();
         let rest = (at.0 % u64::from(NS)).cast_signed() + self.realtime_offset_ns.rem_euclid(ns);
         let seconds = at_second + self.realtime_offset_ns.div_euclid(ns) + rest / ns;
-        // Both are in range: years up to 2846. A recording may have any offset from UTC.
+        // Both are in range: the years end at 2846. A recording may have any offset from UTC; an
+        // invalid one is ignored.
         let utc = DateTime::from_timestamp(seconds, (rest % ns) as u32).unwrap_or_default();
         let offset = FixedOffset::east_opt(self.utc_offset_seconds);
         match offset {

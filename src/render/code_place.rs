@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `symbolize`: an address as a block of rows or a JSON object, the innermost function first.
+//! Output of `symbolize`: an address as a block of rows or as a JSON object, the innermost function
+//! first.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -12,7 +13,7 @@ use crate::symbolize::{Frame, SourceLine, SymbolAt};
 
 const SCHEMA: u32 = 1;
 
-/// One function at an address.
+/// One function of the chain at an address.
 struct Row<'a> {
     function: Cow<'a, str>,
     source: Option<&'a SourceLine>,
@@ -31,7 +32,8 @@ fn rows(frame: &Frame) -> impl Iterator<Item = Row<'_>> {
     inlined.chain([outermost])
 }
 
-/// Writes a row for each function: `function file:line`, and behind the outermost the module.
+/// Writes a row for each function: `function file:line`. The row of the outermost function also has
+/// the module.
 ///
 /// # Errors
 ///
@@ -79,7 +81,8 @@ struct RowObject<'a> {
     inlined: bool,
 }
 
-/// Writes an object in a line; `input_line` is where its text was found.
+/// Writes an address as a JSON object on one line. `input_line` is the number of the input line
+/// that it was found on.
 ///
 /// # Errors
 ///

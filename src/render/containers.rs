@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `list containers`: a line, or a JSON object, for each container.
+//! Output of `list containers`: a line or a JSON object for each container.
 
 use std::io::{self, Write};
 
@@ -9,30 +9,30 @@ use super::escape;
 
 const SCHEMA: u32 = 1;
 
-/// Digits of an id that are shown in a line.
+/// Number of digits of an id that a line shows.
 const ID_SHOWN: usize = 12;
 
-/// A container that runs. All texts are chosen by others.
+/// A running container. All texts come from others and are not trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ListedContainer {
-    /// Its name, where files tell it.
+    /// Name; `None` if no file of the runtime gives it.
     pub name: Option<String>,
-    /// Its id.
+    /// The runtime's id of the container.
     pub id: String,
-    /// What runs it.
+    /// Name of the container runtime.
     pub runtime: String,
-    /// The image that it was made from.
+    /// Name of the image that it was created from.
     pub image: Option<String>,
-    /// Its pod.
+    /// Name of its pod.
     pub pod: Option<String>,
-    /// The namespace of the pod.
+    /// Kubernetes namespace of its pod.
     pub namespace: Option<String>,
-    /// Processes in it.
+    /// Number of processes in it.
     #[serde(rename = "processes")]
     pub n_processes: usize,
-    /// The path of its control group.
+    /// Path of its control group.
     pub cgroup: String,
-    /// The user whose it is; `None`: the host's.
+    /// Id of the user who owns it; `None` if it belongs to the host.
     pub user: Option<u32>,
 }
 
@@ -44,7 +44,7 @@ struct ContainerObject<'a> {
     container: &'a ListedContainer,
 }
 
-/// Writes the containers as text, in columns below their titles; nothing where there are none.
+/// Writes the containers as a table with a title line; writes nothing if there are none.
 ///
 /// # Errors
 ///
@@ -99,7 +99,7 @@ fn row(container: &ListedContainer) -> [String; 7] {
     ]
 }
 
-/// Writes the containers as JSON, an object a line.
+/// Writes the containers as JSON, one object per line.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The report of `doctor`: as text for people, as one JSON object for programs.
+//! The report of `doctor`, as text for people or as one JSON object for programs.
 //!
-//! In JSON `checks` is an object with a key for each check, the same keys on every kernel, so that
-//! `jq .checks.btf.state` means something everywhere.
+//! In JSON, `checks` is an object with one key per check. The keys are the same on every kernel, so
+//! that `jq .checks.btf.state` works everywhere.
 
 use std::io::{self, Write};
 
@@ -11,36 +11,36 @@ use serde::{Serialize, Serializer};
 
 use super::escape;
 
-/// The version of the report's JSON: raised when a key changes its meaning or goes.
+/// Version of the report's JSON. It is raised when a key is removed or changes its meaning.
 const SCHEMA: u32 = 1;
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// As it should be.
+    /// Fully available.
     Ok,
-    /// There, but not all of it.
+    /// Available with restrictions.
     Limited,
-    /// Not there.
+    /// Not available.
     Missing,
-    /// Could not be asked.
+    /// Could not be determined.
     Unknown,
 }
 
-/// What a check is about: the headings of the text.
+/// The heading of the text that a check belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Section {
-    /// What we may do.
+    /// What this process is allowed to do.
     Permissions,
-    /// What the kernel can do.
+    /// What the kernel supports.
     Kernel,
-    /// Ways to attach.
+    /// Back ends, best first.
     Backends,
-    /// Where lines come from.
+    /// Sources of symbols and lines.
     Symbols,
-    /// Limits of this process.
+    /// Resource limits of this process.
     Limits,
 }
 
@@ -64,30 +64,30 @@ impl Section {
     }
 }
 
-/// One thing that was looked at.
+/// One property that was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Its key in JSON.
+    /// Key in the JSON object.
     #[serde(skip)]
     pub id: String,
-    /// Its name in the text.
+    /// Title in the text.
     pub title: String,
-    /// Where it belongs.
+    /// Heading that it belongs to.
     pub section: Section,
-    /// How it came out.
+    /// Result.
     pub state: State,
-    /// Whether nothing can be traced without it.
+    /// Whether tracing is impossible without it.
     pub essential: bool,
-    /// What was found, or why it is not there.
+    /// What was found, or why it is not available.
     pub found: String,
-    /// What its being as it is costs the user.
+    /// What the user loses by the current state.
     pub cost: Option<String>,
-    /// What to do about it.
+    /// How to fix it.
     pub hint: Option<String>,
 }
 
 impl Check {
-    /// A check that came out like this.
+    /// Creates a check that is not essential and has neither cost nor hint.
     #[must_use]
     pub fn new(
         section: Section,
@@ -108,14 +108,14 @@ impl Check {
         }
     }
 
-    /// Nothing can be traced without it.
+    /// Marks the check as essential: tracing is impossible without it.
     #[must_use]
     pub fn essential(mut self) -> Self {
         self.essential = true;
         self
     }
 
-    /// What it costs, unless it is as it should be.
+    /// Sets what the user loses, unless the state is [`State::Ok`].
     #[must_use]
     pub fn cost(mut self, cost: &str) -> Self {
         if self.state != State::Ok {
@@ -124,7 +124,7 @@ impl Check {
         self
     }
 
-    /// What to do about it, unless it is as it should be.
+    /// Sets how to fix it, unless the state is [`State::Ok`].
     #[must_use]
     pub fn hint(mut self, hint: &str) -> Self {
         if self.state != State::Ok {
@@ -138,23 +138,23 @@ impl Check {
     }
 }
 
-/// The report.
+/// The results of all checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkup {
-    /// Our own version.
+    /// Version of retsnoop-rs.
     pub version: &'static str,
-    /// The kernel's release; `None` where it does not say.
+    /// Release of the kernel; `None` if it cannot be read.
     pub kernel: Option<String>,
-    /// The processor's name.
+    /// Name of the processor; `None` if it cannot be read.
     pub processor: Option<String>,
-    /// The back end that would be used.
+    /// Name of the back end that would be used by default; `None` if there is none.
     pub backend: Option<String>,
-    /// All that was looked at, in the order of the text.
+    /// All checks, in the order of the text.
     pub checks: Vec<Check>,
 }
 
 impl Checkup {
-    /// Whether tracing works: nothing essential is missing.
+    /// Whether tracing works: no essential check is missing or unknown.
     #[must_use]
     pub fn can_trace(&self) -> bool {
         !self.checks.iter().any(Check::is_in_the_way)
@@ -251,7 +251,7 @@ struct CheckupObject<'a> {
     checks: Checks<'a>,
 }
 
-/// An object in the order of the text.
+/// Serializes as a JSON object whose keys have the order of the text.
 struct Checks<'a>(&'a [Check]);
 
 impl Serialize for Checks<'_> {
@@ -264,7 +264,7 @@ impl Serialize for Checks<'_> {
     }
 }
 
-/// Paths and names are others' choice.
+/// Escapes paths and names, which come from others.
 fn shown(text: &str) -> String {
     escape(text.as_bytes())
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Text that others chose (task names, paths, symbols) → text that is safe on a terminal.
+//! Makes text from others (task names, paths, symbols) safe for a terminal.
 
 use std::fmt::Write;
 
-/// Bytes as they may be shown: control characters, invalid UTF-8 and what reorders or hides text
-/// become `\x1b` or `\u{202e}`; a backslash is doubled, so that nothing else looks like that.
+/// Escapes control characters, invalid UTF-8, and characters that reorder or hide text, as `\x1b`
+/// or `\u{202e}`. A backslash is doubled, so that no other text looks like an escape.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
     let mut shown = String::with_capacity(bytes.len());
@@ -12,7 +12,7 @@ pub fn escape(bytes: &[u8]) -> String {
     shown
 }
 
-/// Appends what [`escape`] gives.
+/// Appends the result of [`escape`].
 pub(super) fn push_escaped(shown: &mut String, bytes: &[u8]) {
     for chunk in bytes.utf8_chunks() {
         push_escaped_text(shown, chunk.valid());
@@ -22,10 +22,10 @@ pub(super) fn push_escaped(shown: &mut String, bytes: &[u8]) {
     }
 }
 
-/// The same for what is text already.
+/// As [`push_escaped`], for valid UTF-8.
 pub(super) fn push_escaped_text(shown: &mut String, text: &str) {
-    // Nearly all is: to look at each byte first takes a fraction of taking each by itself. No early
-    // end, so that the compiler can take several at a time.
+    // Nearly all text is plain. Checking all bytes first takes a fraction of the time of handling
+    // each character. The loop does not stop early, so that the compiler can vectorize it.
     if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
         shown.push_str(text);
     } else {
@@ -42,7 +42,7 @@ fn push(shown: &mut String, character: char) {
         '\\' => shown.push_str("\\\\"),
         ' '..='~' => shown.push(character),
         '\0'..='\u{ff}' if character.is_control() => hex(shown, character as u8),
-        // Zero width, direction, line ends, byte order mark, tags.
+        // Zero-width characters, direction marks, line separators, byte order mark, tags.
         '\u{ad}'
         | '\u{61c}'
         | '\u{180e}'
@@ -59,7 +59,7 @@ fn push(shown: &mut String, character: char) {
 }
 
 fn hex(shown: &mut String, byte: u8) {
-    // Writing to a string does not fail.
+    // Writing to a `String` cannot fail.
     let _ = write!(shown, "\\x{byte:02x}");
 }
 

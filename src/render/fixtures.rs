@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Sessions made by hand for the tests of all outputs, on a small kernel made by hand.
+//! Hand-made sessions on a small hand-made kernel, for the tests of all outputs.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ ffffffffc0100000 t bpf_trampoline_6442464085\t[bpf]
 ffffffffc0101000 t bpf_prog_0123456789abcdef_exit\t[bpf]
 ";
 
-/// Functions by their place in the table below.
+/// Functions by their index in the table below.
 pub(super) const SYS_BPF: u32 = 0;
 pub(super) const MAP_CREATE: u32 = 1;
 pub(super) const MAP_CHECK_BTF: u32 = 2;
@@ -96,7 +96,7 @@ const FUNCTIONS: [(&str, Option<&str>, u64, ResultType); 9] = [
     ),
 ];
 
-/// (address asked for, line, inlined functions with their lines).
+/// Address that is looked up, line, and inlined functions with their lines.
 type LineOf = (u64, &'static str, &'static [(&'static str, &'static str)]);
 
 const LINES: [LineOf; 10] = [
@@ -274,7 +274,7 @@ fn session(calls: Vec<Call>, chain: Vec<ChainLink>, stack: Vec<StackRow>) -> Ses
     }
 }
 
-/// A failure that travels up unchanged; the culprit's own frame is gone when the stack is taken.
+/// A failure that is passed on unchanged. The culprit's own frame is gone when the stack is taken.
 pub(super) fn passed_on() -> Session {
     session(
         vec![
@@ -300,7 +300,7 @@ pub(super) fn passed_on() -> Session {
     )
 }
 
-/// The same, where functions below the culprit were not traced.
+/// The same, but functions below the culprit were not traced.
 pub(super) fn untraced(
     made_here: Option<bool>,
     callees: &[&str],
@@ -320,7 +320,7 @@ pub(super) fn untraced(
     session
 }
 
-/// A failure that its caller turned into another, after others had been handled.
+/// A failure that its caller translated into another one, after others had been handled.
 pub(super) fn translated() -> Session {
     let mut lookup = call(BTF_FIND, Some(2), 3, -2);
     lookup.call_site = Some(Addr(0xffff_ffff_8100_6123));
@@ -349,7 +349,7 @@ pub(super) fn translated() -> Session {
     session
 }
 
-/// Much is missing: no stack, a call that did not return, losses, no certainty.
+/// A session with many gaps: no stack, a call that did not return, losses, no certainty.
 pub(super) fn incomplete() -> Session {
     let mut exit = call(DO_EXIT, Some(0), 1, 0);
     exit.returned = false;
@@ -376,7 +376,7 @@ pub(super) fn incomplete() -> Session {
     session
 }
 
-/// Everything that a program or a damaged record may choose, chosen badly.
+/// A session in which everything that a program or a damaged record may choose is hostile.
 pub(super) fn hostile() -> Session {
     let mut session = session(
         vec![call(SYS_BPF, None, 0, -4000), call(99, Some(50), 1, -12)],
@@ -395,7 +395,7 @@ pub(super) fn hostile() -> Session {
     session
 }
 
-/// A long symbol and a long path, a `NULL`.
+/// A session with a long symbol, a long path, and a `NULL`.
 pub(super) fn long_names() -> Session {
     session(
         vec![call(SYS_BPF, None, 0, -12), call(LONG_NAME, Some(0), 1, 0)],

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Expected texts of tests, in files: `UPDATE_GOLDEN=1` writes them anew.
+//! Expected texts of tests, stored in files. `UPDATE_GOLDEN=1` rewrites them.
 
 use std::path::PathBuf;
 use std::{env, fs};
 
-/// Compares with `tests/golden/render/NAME`.
+/// Compares a text with `tests/golden/render/NAME`.
 pub(super) fn check_golden(name: &str, actual: &str) {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let path = root.join("tests/golden/render").join(name);

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `--json`: newline-delimited JSON, one object a session (`"kind": "session"`) and the summary as
-//! the last (`"kind": "summary"`). `tests/data/session.schema.json` is its description, and a test
-//! holds the output to it. What the text shows is here too, with exact numbers:
+//! Output of `--json`: newline-delimited JSON with one object per session (`"kind": "session"`),
+//! and the summary as the last one (`"kind": "summary"`). `tests/data/session.schema.json`
+//! describes it, and a test validates the output against it. It has everything that the text shows,
+//! with exact numbers:
 //!
-//! * addresses and return registers are strings, `"0xffffffff81234567"`, because JSON's numbers
-//!   lose bits beyond 2^53; what ends in `_ns` is in nanoseconds; `*_time` is RFC 3339;
-//! * `result` is what the text has in brackets, `raw` the register, `errno` the positive number;
-//! * every key is always there; what is not known is `null`. Two rows that mean the same are
-//!   described by the same keys.
+//! * Addresses and return registers are strings, `"0xffffffff81234567"`, because JSON numbers lose
+//!   bits beyond 2^53. Keys that end in `_ns` are in nanoseconds, those that end in `_time` are RFC
+//!   3339.
+//! * `result` is what the text has in brackets, `raw` is the register, `errno` is the positive
+//!   number.
+//! * Every key is always present; an unknown value is `null`. Two rows that mean the same have the
+//!   same keys.
 
 mod context;
 mod objects;
@@ -24,10 +27,11 @@ use self::summary::SummaryObject;
 use super::{RenderContext, Summary};
 use crate::session::Session;
 
-/// The version of the schema: raised when a key changes its meaning or goes, not when one comes.
+/// Version of the schema. It is raised when a key is removed or changes its meaning, but not when
+/// one is added.
 const SCHEMA: u32 = 1;
 
-/// Writes one session as one line.
+/// Writes a session as one line.
 ///
 /// # Errors
 ///

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Columns of a session's rows: widths come from what is shown, and where the terminal is too
-//! narrow the source is shortened from its left, then left out. Nothing wraps.
+//! Lays out the rows of a session in columns. Widths depend on the contents. If the terminal is too
+//! narrow, the source is shortened from the left, then omitted. Lines do not wrap.
 
 use super::style::{Line, Page, Style, width};
 
-/// The rows of a session before they have widths, and the texts of all their cells.
+/// The rows of a session before layout, and the texts of all their cells.
 #[derive(Debug)]
 pub(super) struct Table {
     texts: String,
     rows: Vec<Row>,
 }
 
-/// Where a text of a table is, and the columns that it takes.
+/// Byte range of a text in the table, and its width in columns.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cell {
     start: usize,
@@ -19,10 +19,10 @@ pub(super) struct Cell {
     width: usize,
 }
 
-/// One line of the stack, before it has widths.
+/// One line of the stack before layout.
 #[derive(Debug, Default)]
 pub(super) struct Row {
-    /// `>` culprit, `~` a row of the tracing itself.
+    /// `>` for the culprit, `~` for a row of the tracer itself, else empty.
     pub(super) mark: &'static str,
     pub(super) duration: Cell,
     pub(super) result: Cell,
@@ -30,16 +30,16 @@ pub(super) struct Row {
     pub(super) address: Cell,
     pub(super) symbol: Cell,
     pub(super) symbol_style: Option<Style>,
-    /// Without brackets: `kernel/bpf/syscall.c:123`.
+    /// Source without parentheses: `kernel/bpf/syscall.c:123`.
     pub(super) source: Cell,
     pub(super) notes: Vec<Cell>,
 }
 
-/// In bytes: what the cells of most rows take.
+/// Size in bytes of the cells of most rows.
 const ROW: usize = 64;
 
 impl Table {
-    /// One with room for so many rows.
+    /// Creates a table with room for `n_rows` rows.
     pub(super) fn with_room(n_rows: usize) -> Self {
         Self {
             texts: String::with_capacity(n_rows * ROW),
@@ -47,7 +47,7 @@ impl Table {
         }
     }
 
-    /// A cell: what `say` appends.
+    /// Creates a cell with the text that `say` appends.
     pub(super) fn cell(&mut self, say: impl FnOnce(&mut String)) -> Cell {
         let start = self.texts.len();
         say(&mut self.texts);
@@ -62,7 +62,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Writes a line for each row, and one for each note that has no room there.
+    /// Writes a line for each row. A note that does not fit gets its own line.
     pub(super) fn write(&self, page: &mut Page) {
         let layout = Layout::new(&self.rows, page.columns());
         for row in &self.rows {
@@ -80,10 +80,10 @@ impl Table {
     }
 }
 
-/// Where the columns of a session begin.
+/// Widths of the columns of a session.
 #[derive(Clone, Copy, Debug)]
 struct Layout {
-    /// Columns of the terminal.
+    /// Width of the terminal; `None` means no limit.
     columns: Option<usize>,
     duration: usize,
     result: usize,
@@ -91,10 +91,10 @@ struct Layout {
     symbol: usize,
 }
 
-/// Columns that a source should have at least: `(syscall.c:1234)` and some more.
+/// Columns to reserve for a source: `(syscall.c:1234)` and some more.
 const SOURCE_ROOM: usize = 28;
 
-/// Between columns.
+/// Number of blanks between columns.
 const GAP: usize = 2;
 
 impl Layout {
@@ -115,7 +115,7 @@ impl Layout {
             }
         }
         if let Some(columns) = columns {
-            // One long symbol does not push the sources of all others out of the terminal.
+            // A long symbol must not push the sources of all other rows out of the terminal.
             let room = columns.saturating_sub(layout.symbol_column() + GAP + SOURCE_ROOM);
             layout.symbol = layout.symbol.min(room);
         }
@@ -127,7 +127,7 @@ impl Layout {
         GAP + self.duration + 1 + gap(self.result) + gap(self.address)
     }
 
-    /// All but the source and the notes.
+    /// Writes all cells except the source and the notes.
     fn push_cells(&self, line: &mut Line, row: &Row, table: &Table) {
         let mut push = |column: usize, style: Style, text: &str| {
             if !text.is_empty() {
@@ -199,8 +199,8 @@ impl Layout {
     }
 }
 
-/// The source in so many columns, in two parts: whole, else without its first directories, else
-/// not at all.
+/// Shortens the source to `room` columns and returns it in two parts. Directories are removed from
+/// the left; `None` if it still does not fit.
 fn shorten(source: &str, room: Option<usize>) -> Option<[&str; 2]> {
     if room.is_none_or(|room| width(source) <= room) {
         return Some(["", source]);

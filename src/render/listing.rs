@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `list functions`: a line, or a JSON object, for each function.
+//! Output of `list functions`: a line or a JSON object for each function.
 
 use std::io::{self, Write};
 
@@ -9,18 +9,19 @@ use super::escape;
 
 const SCHEMA: u32 = 1;
 
-/// A function that could be traced, or not.
+/// A function, and whether it can be traced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedFunction {
-    /// Its name, as kallsyms has it.
+    /// Name as in kallsyms.
     pub name: String,
-    /// Its module; `None` for the kernel itself.
+    /// Name of the module; `None` for the kernel itself.
     pub module: Option<String>,
-    /// The back end that would take it, or why none does.
+    /// Name of the back end that would trace it, or why none can.
     pub backend: Result<String, String>,
-    /// `int map_create(union bpf_attr *attr, bpfptr_t uattr)`.
+    /// Its prototype, such as `int map_create(union bpf_attr *attr, bpfptr_t uattr)`; `None` if
+    /// unknown.
     pub prototype: Option<String>,
-    /// Where it is defined.
+    /// File and line of its definition; `None` if unknown.
     pub source: Option<(String, u32)>,
 }
 
@@ -38,7 +39,7 @@ struct FunctionObject<'a> {
     line: Option<u32>,
 }
 
-/// Writes the functions as text, in columns.
+/// Writes the functions as text, one per line.
 ///
 /// # Errors
 ///
@@ -49,7 +50,7 @@ pub fn write_text(functions: &[ListedFunction], out: &mut dyn Write) -> io::Resu
         write!(out, "{backend:<16} ")?;
         let text = function.prototype.as_ref().unwrap_or(&function.name);
         write!(out, "{}", escape(text.as_bytes()))?;
-        // A clone has the prototype of the function that it was made of, and another name.
+        // A clone has the prototype of its original function, but another name.
         if function.prototype.is_some() && function.name.contains('.') {
             write!(out, " {}", escape(function.name.as_bytes()))?;
         }
@@ -67,7 +68,7 @@ pub fn write_text(functions: &[ListedFunction], out: &mut dyn Write) -> io::Resu
     Ok(())
 }
 
-/// Writes the functions as JSON, an object a line.
+/// Writes the functions as JSON, one object per line.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Finished sessions → text and JSON. Values and `&mut dyn Write` in, bytes out: nothing here
-//! asks for the time, the terminal or a file. `view` works out what is to be shown, once for all
-//! outputs; `value` is the only place where numbers become text.
+//! Renders finished sessions as text and JSON. Input is values and a `&mut dyn Write`; this code
+//! does not read the time, the terminal or files. `view` determines what is shown, once for all
+//! outputs. `value` is the only place that formats numbers.
 
 mod clock;
 mod code_place;
@@ -38,19 +38,19 @@ pub use text::write_session as write_session_text;
 use crate::select::TracedFunction;
 use crate::symbolize::Symbolizer;
 
-/// What rendering needs beside the session.
+/// What rendering needs in addition to the session.
 #[derive(Clone, Copy, Debug)]
 pub struct RenderContext<'a> {
-    /// The traced functions, by their ids.
+    /// The traced functions, indexed by their ids.
     pub functions: &'a [TracedFunction],
-    /// Addresses → frames.
+    /// Translates addresses to frames.
     pub symbolizer: &'a Symbolizer,
-    /// How monotonic times become times of day.
+    /// Converts monotonic times to times of day.
     pub clock: Clock,
-    /// Columns of the terminal; `None` where there is none, so that nothing is shortened.
+    /// Width of the terminal in columns; `None` if there is none, so that nothing is shortened.
     pub width: Option<usize>,
-    /// Whether to use ANSI colours. All is legible without.
+    /// Whether to use ANSI colours. The text is legible without them.
     pub color: bool,
-    /// 1 adds raw addresses, 2 the rows of the tracing itself.
+    /// Level of `-v`: 1 adds raw addresses, 2 the rows of the tracer itself.
     pub verbosity: u8,
 }

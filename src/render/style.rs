@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Lines in pieces, each with its style, and the page that they make: widths are counted on what is
-//! seen, colours are put in when a line ends, and blanks at its end never are.
+//! Builds lines from styled pieces, and pages from lines. Widths count visible characters. Colours
+//! are added when a line ends, and trailing blanks are removed.
 
 use std::iter;
 
-/// What a piece of text is, which decides its colour.
+/// The role of a piece of text, which determines its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
     Plain,
-    /// The culprit.
+    /// The function of the culprit.
     Culprit,
-    /// A failing result.
+    /// The result of a failed call.
     Failure,
-    /// A remark of ours.
+    /// A note of the tracer.
     Note,
-    /// What matters less: sources, addresses, rows of the tracing itself.
+    /// Secondary text: sources, addresses, rows of the tracer itself.
     Faint,
     /// A heading.
     Strong,
@@ -33,7 +33,7 @@ impl Style {
     }
 }
 
-/// One line.
+/// A line that is being built.
 #[derive(Debug)]
 pub(super) struct Line {
     text: String,
@@ -43,14 +43,14 @@ pub(super) struct Line {
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     style: Style,
-    /// Where it ends, in bytes.
+    /// End of the piece in the line's text, in bytes.
     end: usize,
-    /// Characters seen from the line's start to the end of this piece.
+    /// Width from the start of the line to the end of this piece, in characters.
     width: usize,
 }
 
 impl Line {
-    /// A piece: what `say` appends.
+    /// Adds a piece with the text that `say` appends.
     pub(super) fn piece(&mut self, style: Style, say: impl FnOnce(&mut String)) {
         let (start, before) = (self.text.len(), self.width());
         say(&mut self.text);
@@ -65,7 +65,7 @@ impl Line {
         self.piece(style, |line| line.push_str(text));
     }
 
-    /// Blanks up to a column.
+    /// Adds blanks up to a column.
     pub(super) fn pad_to(&mut self, column: usize) {
         let missing = column.saturating_sub(self.width());
         if missing == 0 {
@@ -79,19 +79,19 @@ impl Line {
         });
     }
 
-    /// Characters seen so far.
+    /// Width of the line so far, in characters.
     pub(super) fn width(&self) -> usize {
         self.pieces.last().map_or(0, |piece| piece.width)
     }
 
-    /// The last piece, not in the line any more.
+    /// Removes the last piece and returns its text.
     fn take_last(&mut self) -> String {
         self.pieces.pop();
         let start = self.pieces.last().map_or(0, |piece| piece.end);
         self.text.split_off(start)
     }
 
-    /// Moves the line to the end of `page`, cut to `columns` where it is longer.
+    /// Moves the line to the end of `page`. A longer line is cut to `columns`.
     fn end(&mut self, page: &mut String, columns: Option<usize>, color: bool) {
         if let Some(columns) = columns {
             self.cut(columns);
@@ -144,17 +144,17 @@ fn push_colored(page: &mut String, style: Style, text: &str) {
 /// The lines of a session.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// Lines that have ended.
+    /// The finished lines.
     text: String,
     line: Line,
     columns: Option<usize>,
     color: bool,
 }
 
-/// What nearly all sessions take, in bytes.
+/// Size in bytes of nearly all sessions.
 const PAGE: usize = 4000;
 
-/// What most lines take, in bytes and in pieces.
+/// Size of most lines, in bytes and in pieces.
 const LINE: (usize, usize) = (200, 12);
 
 impl Page {
@@ -170,12 +170,12 @@ impl Page {
         }
     }
 
-    /// Columns of the terminal.
+    /// Width of the terminal in columns; `None` means no limit.
     pub(super) fn columns(&self) -> Option<usize> {
         self.columns
     }
 
-    /// The line that has not ended.
+    /// The unfinished line.
     pub(super) fn line(&mut self) -> &mut Line {
         &mut self.line
     }
@@ -184,7 +184,7 @@ impl Page {
         self.line.end(&mut self.text, self.columns, self.color);
     }
 
-    /// A piece of a sentence: where it has no room, it begins a line of its own, set in.
+    /// Adds a piece of a sentence. If it does not fit, it starts a new, indented line.
     pub(super) fn flow(&mut self, style: Style, say: impl FnOnce(&mut String)) {
         let used = self.line.width();
         self.line.piece(style, say);
@@ -201,18 +201,19 @@ impl Page {
         }
     }
 
-    /// The same for a text that is there already.
+    /// As [`Self::flow`], for an existing text.
     pub(super) fn flow_text(&mut self, style: Style, text: &str) {
         self.flow(style, |line| line.push_str(text));
     }
 
-    /// All lines that have ended.
+    /// Returns the finished lines.
     pub(super) fn into_text(self) -> String {
         self.text
     }
 }
 
-/// Columns that a text takes. (Wide characters only occur in task names, in no column.)
+/// Width of a text in columns. Wide characters count as one, because they only occur in task names,
+/// which are not aligned.
 pub(super) fn width(text: &str) -> usize {
     if text.is_ascii() {
         text.len()

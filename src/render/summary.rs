@@ -1,97 +1,98 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The last line of a run: what was shown, what was not and why. The counts add up.
+//! The last line of a run: how many sessions were shown, how many were not, and why. The counts add
+//! up.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use super::escape;
 
-/// What became of the sessions of a run:
-/// `started == shown + filtered + succeeded + drops.total() + open_at_end`.
+/// The outcome of the sessions of a run: `started == shown + filtered + succeeded + drops.total() +
+/// open_at_end`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Sessions opened in the kernel.
+    /// Number of sessions that were opened in the kernel.
     pub started: u64,
-    /// Sessions shown.
+    /// Number of sessions that were shown.
     pub shown: u64,
-    /// Failing sessions that the filters (`-x`, `-L`, `-n`, …) left out.
+    /// Number of failed sessions that filters (`-x`, `-L`, `-n`, …) excluded.
     pub filtered: u64,
-    /// Sessions that did not fail, and successes were not asked for.
+    /// Number of sessions that did not fail, if successes were not requested.
     pub succeeded: u64,
-    /// Sessions lost, by cause.
+    /// Dropped sessions, by cause.
     pub dropped: Drops,
-    /// Sessions that had not ended when the run did.
+    /// Number of sessions that had not ended when the run ended.
     pub open_at_end: u64,
-    /// What the kernel kept from us: parts of sessions, not sessions.
+    /// What the kernel missed. These are parts of sessions, not sessions.
     pub missed: Missed,
-    /// Who was in scope and not traced, or not from the beginning.
+    /// Tasks that were in scope but were not traced, or not from their start.
     pub untraced: UntracedTasks,
-    /// Functions traced.
+    /// Number of traced functions.
     pub functions: u64,
-    /// From "Receiving data…" to the end.
+    /// Time from "Receiving data…" to the end.
     pub run_time: Duration,
-    /// Functions that the governor took out of the trace, in that order.
+    /// Functions that the governor detached, in that order.
     pub detached: Vec<Detached>,
 }
 
 /// A function that was called too often or cost too much.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detached {
-    /// Its name.
+    /// Name of the function.
     pub function: String,
-    /// Its module.
+    /// Name of its module; `None` for the kernel itself.
     pub module: Option<String>,
-    /// Calls a second, when it was taken out.
+    /// Calls per second when it was detached.
     pub rate: u64,
-    /// The option whose limit was exceeded: `max-rate`, `budget`.
+    /// The option whose limit was exceeded: `max-rate` or `budget`.
     pub option: &'static str,
 }
 
-/// Calls, returns and stacks that the kernel kept from us.
+/// Calls, returns and stacks that were missed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Missed {
-    /// Our programs were not run because one was running on that CPU already, or because the
-    /// kernel had tracing disabled there: mostly traced helpers of our own programs.
+    /// How often our programs did not run, because one was running on that CPU already, or because
+    /// tracing was disabled there. Most are traced helpers of our own programs.
     pub recursion: u64,
-    /// Probes without a free slot for a return.
+    /// How often a probe had no free slot for a return.
     pub probes: u64,
-    /// Kernel stacks for which the ring buffer had no room.
+    /// Number of kernel stacks that did not fit into the ring buffer.
     pub stacks: u64,
 }
 
-/// Processes and control groups that came while we traced and were not traced as was asked: how
+/// Processes and control groups that appeared during the run and were not traced as requested. How
 /// many sessions they would have had is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UntracedTasks {
-    /// Descendants and control groups for which there was no room.
+    /// Number of descendants and control groups that did not fit into the scope map.
     pub no_room: u64,
-    /// New control groups that the kernel had no room in the buffer to tell of: any may be of a
-    /// container that was wanted, and was looked for only then.
+    /// Number of new control groups whose report did not fit into the buffer. Each may belong to a
+    /// requested container, which was then searched for late.
     pub noticed_late: u64,
 }
 
-/// Why sessions were lost.
+/// Number of dropped sessions by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops {
     /// The ring buffer had no room for their records.
     pub ring_full: u64,
     /// No slot was free when their entry function was called.
     pub no_slot: u64,
-    /// When their entry function was called, we had not read for half a minute.
+    /// The ring buffer had not been read for half a minute when their entry function was called.
     pub stalled: u64,
     /// Their task exited or called `exec` before the entry function returned.
     pub task_exited: u64,
     /// The return of their entry function was never reported.
     pub abandoned: u64,
-    /// Their records were incomplete or made no sense.
+    /// Their records were incomplete or malformed.
     pub undecodable: u64,
-    /// The kernel side sent them, and they were not written: the output failed, or the run ended by
-    /// an error before they were read.
+    /// The kernel sent them, but they were not written, because the output failed or because the
+    /// run ended with an error before they were read.
     pub unwritten: u64,
 }
 
 impl Drops {
-    /// All of them.
+    /// Sum over all causes.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.by_cause().iter().map(|(_, count)| count).sum()

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A session as text: header, the stack with results and lines, what was handled, what is missing,
-//! and who did it.
+//! A session as text: header, the stack with results and lines, handled failures, losses, and the
+//! culprit.
 //!
-//! Marks stand in the first column: `>` the culprit, `~` the tracing itself (`-vv`). Remarks
-//! follow `<-`, or `^` on a line of their own. All marks are ASCII and none depends on colour.
+//! The first column has marks: `>` for the culprit, `~` for rows of the tracer itself (`-vv`).
+//! Notes follow `<-`, or `^` on a line of their own. All marks are ASCII, and none depends on
+//! colour.
 
 mod phrases;
 mod trail;
@@ -21,10 +22,10 @@ use super::view::{self, CallView, LinkView, RowView, TracerRows};
 use crate::session::{Lane, Session};
 use crate::symbolize::Inlined;
 
-/// Handled failures listed without `-v`.
+/// Number of handled failures that are listed without `-v`.
 const HANDLED_SHOWN: usize = 8;
 
-/// Writes one session, a blank line behind it.
+/// Writes a session and a blank line after it.
 ///
 /// # Errors
 ///
@@ -117,7 +118,7 @@ fn push_row(table: &mut Table, view: &RowView<'_>, context: &RenderContext<'_>) 
     table.push(row);
 }
 
-/// A function inlined in the row above.
+/// Adds a row for a function that is inlined in the row above.
 fn push_inlined(table: &mut Table, inlined: &Inlined) {
     let symbol = table.cell(|text| {
         text.push_str(". ");

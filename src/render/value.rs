@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Numbers → text: results by type, durations, errnos. No other file formats them.
+//! Formats numbers: results by type, durations, errnos. No other file formats them.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -7,17 +7,18 @@ use std::ops::Range;
 use crate::session::Call;
 use crate::spec::{Errno, Outcome, ResultType};
 
-/// Beyond these a number reads better in hexadecimal.
+/// Numbers in this range are shown in decimal, others in hexadecimal.
 const DECIMAL: Range<i64> = -(1 << 30)..1 << 20;
 
-/// A result as a kernel developer writes it: `-EINVAL`, `NULL`, `true`, `0xffff888003f2c000`.
+/// Formats a result as a kernel developer writes it: `-EINVAL`, `NULL`, `true`,
+/// `0xffff888003f2c000`.
 pub(super) fn result_text(result_type: ResultType, raw: u64, outcome: Outcome) -> String {
     let mut text = String::new();
     push_result(&mut text, result_type, raw, outcome);
     text
 }
 
-/// Appends what [`result_text`] gives.
+/// Appends the text of [`result_text`].
 pub(super) fn push_result(text: &mut String, result_type: ResultType, raw: u64, outcome: Outcome) {
     match outcome {
         Outcome::Null => text.push_str("NULL"),
@@ -34,7 +35,7 @@ pub(super) fn push_result(text: &mut String, result_type: ResultType, raw: u64, 
     }
 }
 
-/// The result of a call, in brackets; `[...]` where it did not return.
+/// Appends the result of a call in brackets; `[...]` if it did not return.
 pub(super) fn push_call_result(text: &mut String, result_type: ResultType, call: &Call) {
     text.push('[');
     if call.returned {
@@ -45,13 +46,14 @@ pub(super) fn push_call_result(text: &mut String, result_type: ResultType, call:
     text.push(']');
 }
 
-/// A duration in whole microseconds: `24us`.
+/// Appends a duration in whole microseconds, rounded down: `24us`.
 pub(super) fn push_duration(text: &mut String, ns: u64) {
     push_decimal(text, ns / 1000);
     text.push_str("us");
 }
 
-/// Name and meaning, `EINVAL` and `Invalid argument`, for the kernel's errnos.
+/// Returns name and meaning of an errno, such as `EINVAL` and `Invalid argument`; `None` if it is
+/// not an errno of the kernel.
 pub(super) fn errno_in_words(outcome: Outcome) -> Option<(&'static str, &'static str)> {
     let Outcome::Errno(number) = outcome else {
         return None;
@@ -60,14 +62,14 @@ pub(super) fn errno_in_words(outcome: Outcome) -> Option<(&'static str, &'static
     Some((errno.name()?, errno.meaning()?))
 }
 
-/// Appends a number in decimal. (Sessions have dozens: `write!` takes several times as long.)
+/// Appends a number in decimal. `write!` takes several times as long, and a session has dozens.
 pub(super) fn push_decimal(text: &mut String, number: u64) {
     text.push_str(itoa::Buffer::new().format(number));
 }
 
 /// Appends a number in hexadecimal, with `0x`.
 pub(super) fn push_hex(text: &mut String, number: u64) {
-    // A `String` takes any text.
+    // Writing to a `String` cannot fail.
     let _ = write!(text, "{number:#x}");
 }
 
@@ -105,9 +107,9 @@ fn truncated(raw: u64, size: u8) -> u64 {
     }
 }
 
-/// `blk_status_t`. The first twelve values are the same since 4.13 (2a842acab109, "block: introduce
-/// new block status code type"). One of the names is not: since 6.5 (7ba150834b84) `BLK_STS_NEXUS`
-/// is called `BLK_STS_RESV_CONFLICT`.
+/// Appends the name of a `blk_status_t`. The first twelve values are the same since 4.13
+/// (2a842acab109, "block: introduce new block status code type"). One name changed: since 6.5
+/// (7ba150834b84) `BLK_STS_NEXUS` is `BLK_STS_RESV_CONFLICT`.
 fn blk_status(text: &mut String, status: u32) {
     const NAMES: [&str; 12] = [
         "NOTSUPP",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A session with everything looked up: what text and JSON show, before either formats it.
+//! A session with all names and lines looked up. Text and JSON format this view.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use crate::session::{Call, Link, Session, StackRow};
 use crate::spec::{Addr, FuncId, ResultType};
 use crate::symbolize::{Frame, Inlined, SourceLine};
 
-/// A call and the function called.
+/// A call and its function.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CallView<'a> {
     pub(super) call: &'a Call,
-    /// `None` for an id that this run did not give out.
+    /// The called function; `None` if its id is unknown in this run.
     pub(super) function: Option<&'a TracedFunction>,
 }
 
 /// A link of the chain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LinkView<'a> {
-    /// Its place in the chain.
+    /// Index in the chain.
     pub(super) index: usize,
     pub(super) of: CallView<'a>,
     pub(super) link: Link,
     pub(super) is_culprit: bool,
-    /// For a translation: the failure that it turned into its own.
+    /// For a translation: the failed call below it whose error it replaced.
     pub(super) translated: Option<CallView<'a>>,
 }
 
@@ -36,37 +36,37 @@ pub(super) struct RowView<'a> {
     pub(super) row: StackRow,
     pub(super) frame: Option<Arc<Frame>>,
     pub(super) link: Option<LinkView<'a>>,
-    /// What is at the start of its function, where the row has no address.
+    /// The frame of the function's start, if the row has no address.
     definition: Option<Arc<Frame>>,
 }
 
-/// Whether rows of the tracing itself are wanted.
+/// Whether rows of the tracer itself are included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TracerRows {
     Kept,
     LeftOut,
 }
 
-/// A line, and what it is the line of.
+/// A source line, and what it refers to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place<'a> {
     pub(super) source: Option<&'a SourceLine>,
-    /// The function's definition, because no address inside of it is known.
+    /// Whether it is the line of the function's definition, because no address inside it is known.
     pub(super) is_definition: bool,
 }
 
-/// Equal failures that were handled.
+/// A group of equal failures that were handled.
 #[derive(Clone, Debug)]
 pub(super) struct HandledView<'a> {
-    /// The last of them.
+    /// The last call of the group.
     pub(super) of: CallView<'a>,
     pub(super) caller: Option<CallView<'a>>,
     pub(super) times: u64,
-    /// The line that called it, innermost.
+    /// Line of the call, in the innermost inlined function; `None` if unknown.
     pub(super) called_at: Option<SourceLine>,
 }
 
-/// The rows of a session's stack, outermost first; links that no row shows come last.
+/// Returns the rows of the stack, outermost first. Links without a row come last.
 pub(super) fn rows<'a>(
     session: &'a Session,
     context: &RenderContext<'a>,
@@ -93,7 +93,8 @@ pub(super) fn rows<'a>(
     views
 }
 
-/// The failing calls that do not explain the result; equal ones of one caller are one.
+/// Returns the failed calls that do not explain the result. Equal ones with the same caller are
+/// grouped.
 pub(super) fn handled<'a>(
     session: &'a Session,
     context: &RenderContext<'a>,
@@ -129,7 +130,8 @@ pub(super) fn handled<'a>(
     views
 }
 
-/// The line and the inlined function that an address is in, the innermost of them.
+/// Returns the line and the name of the innermost inlined function at an address. Without an
+/// inlined function, the line is that of the frame.
 pub(super) fn innermost(frame: &Frame) -> (Option<&SourceLine>, Option<&str>) {
     match frame.inlined.last() {
         Some(last) if last.source.is_some() => (last.source.as_ref(), Some(&last.function)),
@@ -166,7 +168,7 @@ impl<'a> CallView<'a> {
 }
 
 impl RowView<'_> {
-    /// The line of the row's address, else that of its function.
+    /// The line of the row's address; without an address, that of its function.
     pub(super) fn place(&self) -> Place<'_> {
         let frame = self.frame.as_deref().or(self.definition.as_deref());
         let source = frame.and_then(|frame| frame.source.as_ref());
@@ -176,16 +178,16 @@ impl RowView<'_> {
         }
     }
 
-    /// The functions inlined there, outermost first.
+    /// The functions that are inlined at the row's address, outermost first.
     pub(super) fn inlined(&self) -> &[Inlined] {
         self.frame.as_ref().map_or(&[], |frame| &frame.inlined)
     }
 
-    /// Name, module and offset, as they are to be shown.
+    /// Name, module and offset to show.
     pub(super) fn symbol(&self) -> (Cow<'_, str>, Option<&str>, Option<u64>) {
         let symbol = self.frame.as_ref().and_then(|frame| frame.symbol.as_ref());
         match (&self.link, symbol, self.row.addr) {
-            // The selection's name wins over an alias that kallsyms may prefer.
+            // The name in the selection is preferred to an alias in kallsyms.
             (Some(link), _, addr) => {
                 let start = link.of.function.map(|function| function.addr);
                 let offset = addr
@@ -259,8 +261,8 @@ fn link_view<'a>(
     })
 }
 
-/// The place of the culprit in the chain: the last link that failed. What did not return or has no
-/// result may follow it.
+/// Returns the index of the culprit in the chain: the last link that failed. Links after it did not
+/// return or have no failing result.
 fn culprit(session: &Session) -> Option<usize> {
     session.chain.iter().rposition(|link| {
         let call = session.calls.get(link.call);
@@ -268,7 +270,7 @@ fn culprit(session: &Session) -> Option<usize> {
     })
 }
 
-/// The failure below a link that the link made its own of.
+/// Returns the next failed call below a link, whose error the link translated.
 fn next_failure(session: &Session, index: usize) -> Option<&Call> {
     let below = session.chain.get(index + 1..)?;
     let mut calls = below.iter().filter_map(|link| session.calls.get(link.call));

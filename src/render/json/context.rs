@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What a session's task is a part of, as JSON.
+//! The workload and the namespaces of a session's task, as JSON.
 
 use serde::Serialize;
 
 use crate::session::{ContainerName, Session, Workload};
 
-/// Numbers as the kernel has them, names where they are known.
+/// Ids are the kernel's numbers. Names are `null` if they are unknown.
 #[derive(Debug, Serialize)]
 pub(super) struct ContextObject {
     cgroup_id: u64,
@@ -14,7 +14,7 @@ pub(super) struct ContextObject {
     mntns: u32,
     pidns: u32,
     netns: u32,
-    /// Its ids in its own PID namespace, where that is another one than the first.
+    /// Process id in the task's own PID namespace; `null` if that is the initial one.
     tgid_inside: Option<u32>,
     tid_inside: Option<u32>,
     container: Option<ContainerObject>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The objects of the JSON output, key by key. Keys come out in the order of the fields.
+//! The objects of a session in the JSON output. The order of the fields is the order of the keys.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::session::{Lane, Link, Session, SessionLosses, StackRow, Trail};
 use crate::spec::{Addr, Outcome};
 use crate::symbolize::{Frame, SourceLine};
 
-/// One session.
+/// A session.
 #[derive(Debug, Serialize)]
 pub(super) struct SessionObject {
     schema: u32,
@@ -27,10 +27,10 @@ pub(super) struct SessionObject {
     tid: u32,
     comm: String,
     leader_comm: String,
-    /// `task`, `softirq`, `hardirq`, `nmi`.
+    /// The context: `task`, `softirq`, `hardirq`, or `nmi`.
     lane: &'static str,
     context: Option<ContextObject>,
-    /// The entry function's call.
+    /// The call of the entry function.
     entry: Option<CallObject>,
     culprit: Option<CulpritObject>,
     chain: Vec<LinkObject>,
@@ -39,7 +39,7 @@ pub(super) struct SessionObject {
     losses: LossesObject,
 }
 
-/// A call and what it returned.
+/// A call and its result.
 #[derive(Debug, Serialize)]
 struct CallObject {
     function: String,
@@ -50,13 +50,13 @@ struct CallObject {
     failed: bool,
 }
 
-/// A place in the source.
+/// A source line.
 #[derive(Debug, Serialize)]
 struct PlaceObject {
     file: Option<String>,
     line: Option<u32>,
-    /// `definition` where the line is that of the function's start, because no address inside of
-    /// it is known; else `address`.
+    /// `definition` if the line is that of the function's start, because no address inside it is
+    /// known; else `address`.
     line_of: &'static str,
 }
 
@@ -70,10 +70,10 @@ struct CulpritObject {
     untraced: Option<UntracedObject>,
 }
 
-/// Where the culprit's failure may have come from, below it.
+/// The trail of the culprit.
 #[derive(Debug, Serialize)]
 struct UntracedObject {
-    /// Whether the culprit's own instructions make this error; `null`: cannot be told.
+    /// Whether the culprit's own instructions create this error; `null` if this is not known.
     made_here: Option<bool>,
     callees: Vec<FunctionObject>,
     through_pointers: bool,
@@ -85,7 +85,7 @@ struct FunctionObject {
     module: Option<String>,
 }
 
-/// A link of the chain, from the entry function to the culprit.
+/// A link of the chain, which leads from the entry function to the culprit.
 #[derive(Debug, Serialize)]
 struct LinkObject {
     #[serde(flatten)]
@@ -96,7 +96,7 @@ struct LinkObject {
     duration_ns: Option<u64>,
     depth: u16,
     times: u32,
-    /// `passed_on`, `translated`, `origin`, `transparent`.
+    /// `passed_on`, `translated`, `origin`, or `transparent`.
     link: &'static str,
     /// `culprit`, `translated`, `did_not_return`, `repeated`.
     marks: Vec<&'static str>,
@@ -105,7 +105,7 @@ struct LinkObject {
     inlined: Vec<InlinedObject>,
 }
 
-/// A row of the kernel's stack, outermost first.
+/// A row of the kernel stack. The outermost row comes first.
 #[derive(Debug, Serialize)]
 struct RowObject {
     function: String,
@@ -115,12 +115,12 @@ struct RowObject {
     #[serde(flatten)]
     place: PlaceObject,
     inlined: Vec<InlinedObject>,
-    /// Index into `chain`.
+    /// Index into `chain`; `null` if the row belongs to no link.
     chain_index: Option<usize>,
     tracer: bool,
 }
 
-/// A function inlined at an address.
+/// A function that is inlined at an address.
 #[derive(Debug, Serialize)]
 struct InlinedObject {
     function: String,
@@ -134,7 +134,7 @@ struct HandledObject {
     #[serde(flatten)]
     call: CallObject,
     times: u64,
-    /// The function that called it and the line of the call.
+    /// Name of the function that called it. The place is the line of that call.
     caller: Option<String>,
     #[serde(flatten)]
     place: PlaceObject,
@@ -252,7 +252,8 @@ impl UntracedObject {
     }
 }
 
-/// The links in their order; rows that show the same link again (recursion) come once.
+/// Returns the links in the order of the chain. A link that several rows show (recursion) appears
+/// once.
 fn chain(rows: &[RowView<'_>]) -> Vec<LinkObject> {
     let mut links: Vec<_> = rows
         .iter()
@@ -359,7 +360,7 @@ fn inlined(frame: Option<&Frame>) -> Vec<InlinedObject> {
         .collect()
 }
 
-/// `None` where only a stand-in is known.
+/// Formats an address; `None` if the row has only a placeholder address.
 fn real_address(row: &StackRow) -> Option<String> {
     row.addr.filter(|addr| !addr.is_stand_in()).map(address)
 }

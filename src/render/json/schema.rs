@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! As much of JSON Schema as `tests/data/session.schema.json` uses; a word that is not known here
-//! is an error, so that nothing in the schema goes unchecked.
+//! Implements the part of JSON Schema that `tests/data/session.schema.json` uses. It panics at
+//! unknown keywords, so that no part of the schema is ignored.
 
 use serde_json::Value;
 
-/// What of `value` contradicts `schema`, with the paths.
+/// Returns the violations of `schema` in `value`, with their paths.
 pub(super) fn violations(schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     check(schema, schema, value, "$", &mut found);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The last object of the JSON output, key by key.
+//! The last object of the JSON output. The order of the fields is the order of the keys.
 
 use serde::Serialize;
 
 use super::SCHEMA;
 use crate::render::Summary;
 
-/// The last object.
+/// The summary of a run.
 #[derive(Debug, Serialize)]
 pub(super) struct SummaryObject {
     schema: u32,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! JSON against its schema and against expected files.
+//! Compares JSON output with its schema and with expected files.
 
 use std::time::Duration;
 
@@ -82,7 +82,8 @@ fn every_object_is_one_line_that_its_schema_describes() {
         assert_eq!(text.find('\n'), Some(text.len() - 1));
         let object: Value = serde_json::from_str(&text).unwrap();
         let name = &object["kind"];
-        // One definition at a time tells what is wrong; the two together, that nothing is.
+        // Validating against each definition alone shows what is wrong. Both together must report
+        // nothing.
         let defined = schema
             .pointer(&format!("/$defs/{}", name.as_str().unwrap()))
             .unwrap();

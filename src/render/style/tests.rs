@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Lines: what is cut, trimmed, coloured and set in.
+//! Lines that are cut, trimmed, coloured and indented.
 
 use super::{Page, Style, width};
 

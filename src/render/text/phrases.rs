@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What is said in words below the stack: who returned what and where, what was handled, what is
-//! missing. In pieces, so that lines can break between them.
+//! The sentences below the stack: which function returned what and where, what was handled, what is
+//! missing. They are added in pieces, so that lines can break between them.
 
 use crate::render::escape::push_escaped_text;
 use crate::render::style::{Page, Style};
@@ -42,7 +42,7 @@ pub(super) fn handled(page: &mut Page, view: &HandledView<'_>) {
     page.end_line();
 }
 
-/// What is missing, in a line; none where nothing is.
+/// Writes the losses on one line; writes nothing if there are none.
 pub(super) fn losses(page: &mut Page, losses: &SessionLosses) {
     let SessionLosses {
         beyond_depth,
@@ -99,7 +99,7 @@ pub(super) fn losses(page: &mut Page, losses: &SessionLosses) {
     }
 }
 
-/// `map_check_btf returned -EINVAL (EINVAL: Invalid argument)`.
+/// Writes `map_check_btf returned -EINVAL (EINVAL: Invalid argument)`.
 pub(super) fn returned(page: &mut Page, of: &CallView<'_>) {
     page.flow(Style::Plain, |text| {
         push_name(text, of);
@@ -113,7 +113,7 @@ pub(super) fn returned(page: &mut Page, of: &CallView<'_>) {
     }
 }
 
-/// Where in the culprit: the innermost line that is known.
+/// Writes the innermost known line of the culprit.
 pub(super) fn place(page: &mut Page, row: &RowView<'_>) {
     let place = row.place();
     let (source, inlined) = match &row.frame {
@@ -142,7 +142,7 @@ fn push_name(text: &mut String, of: &CallView<'_>) {
     push_module(text, of.module());
 }
 
-/// In brackets; nothing for the kernel itself.
+/// Appends the module in brackets; appends nothing for the kernel itself.
 pub(super) fn push_module(text: &mut String, module: Option<&str>) {
     if let Some(module) = module {
         text.push_str(" [");
@@ -161,7 +161,7 @@ pub(super) fn push_source(text: &mut String, source: &SourceLine) {
     push_decimal(text, source.line.into());
 }
 
-/// `TID/PID`.
+/// Appends `TID/PID`.
 pub(super) fn push_ids(text: &mut String, tid: Pid, tgid: Pid) {
     push_decimal(text, tid.0.into());
     text.push('/');

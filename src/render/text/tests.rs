@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Sessions as the terminal shows them.
+//! Sessions as a terminal shows them.
 
 use super::write_session;
 use crate::render::RenderContext;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Where the trail ends, in words: what the culprit calls and nobody watched.
+//! The trail in words: untraced callees of the culprit that may have failed.
 
 use crate::render::escape::push_escaped_text;
 use crate::render::style::{Page, Style};
@@ -7,10 +7,11 @@ use crate::render::value::{push_decimal, push_result};
 use crate::session::Trail;
 use crate::spec::{Outcome, ResultType};
 
-/// Callees named; JSON has them all.
+/// Maximum number of callees that are named. JSON has all of them.
 const NAMED: usize = 4;
 
-/// The line below the culprit; none where the culprit alone can have made the error.
+/// Writes the line below the culprit; writes nothing if only the culprit itself can have created
+/// the error.
 pub(super) fn trail(page: &mut Page, trail: &Trail, outcome: Outcome) {
     if trail.ends_here() {
         return;
@@ -44,7 +45,7 @@ pub(super) fn trail(page: &mut Page, trail: &Trail, outcome: Outcome) {
     page.end_line();
 }
 
-/// Who they are, and the options that trace them.
+/// Writes the names of the callees, and the options that trace them.
 fn callees(page: &mut Page, trail: &Trail) {
     let named = &trail.callees[..trail.callees.len().min(NAMED)];
     let n_more = trail.callees.len() - named.len();

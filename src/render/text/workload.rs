@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What a session's task is a part of, in a line: container, pod, unit, cgroup, its ids inside.
+//! The workload of a session's task on one line: container, pod, unit, control group, ids in its
+//! PID namespace.
 
 use super::super::escape::push_escaped_text;
 use super::super::style::{Page, Style};
@@ -7,22 +8,22 @@ use super::phrases::push_ids;
 use crate::session::{ContainerName, Session};
 use crate::spec::Pid;
 
-/// Digits of an id that are shown: as many as the runtimes' own lists have.
+/// Number of digits of an id that are shown, as in the lists of the runtimes.
 const ID_SHOWN: usize = 12;
 
-/// A part of the line.
+/// One part of the line.
 #[derive(Clone, Copy)]
 enum Part<'a> {
     Container(&'a ContainerName),
-    /// Its name and namespace.
+    /// Name and namespace of the pod.
     Pod(&'a str, Option<&'a str>),
     Unit(&'a str),
     Cgroup(&'a str),
-    /// Process and thread.
+    /// Process and thread id in the task's PID namespace.
     Inside(Pid, Pid),
 }
 
-/// The line; none where there is nothing to say.
+/// Writes the line; writes nothing if it would be empty.
 pub(super) fn workload(page: &mut Page, session: &Session, verbosity: u8) {
     let parts = parts(session, verbosity);
     let Some(last) = parts.len().checked_sub(1) else {

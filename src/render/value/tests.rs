@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Results as they are read.
+//! Results as they are shown.
 
 use super::{push_decimal, push_duration, push_hex, result_text};
 use crate::spec::ResultType;
