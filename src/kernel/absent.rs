@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A module that is not loaded yet: its file → functions, where in which section they lie, which
-//! of them can be traced, their types.
+//! Reads the file of a module that is not loaded yet: its functions, their sections, which of them
+//! can be traced, and their types.
 //!
-//! Nobody knows where the kernel will put it. So its sections are laid out in a range of addresses
-//! that nothing else can have ([`Addr::STAND_INS`]), and everybody deals with those; what a kernel
-//! reports of the module, once it is loaded, is translated (`session::Placement`).
+//! The load address is not known yet. The sections are therefore laid out in a range of placeholder
+//! addresses that nothing else can have ([`Addr::STAND_INS`]), and all code uses those. What the
+//! kernel reports about the module once it is loaded is translated (`session::Placement`).
 
 mod file;
 #[cfg(test)]
@@ -30,67 +30,67 @@ use super::facts::KernelFiles;
 use super::images::{BuildId, module_path};
 use crate::spec::{Addr, nearest};
 
-/// Room for the sections of one module: more than any has.
+/// Size in bytes of the address range of one module, which is more than any module needs.
 const ROOM: u64 = 1 << 32;
 
-/// Sections begin at a page, as their alignment asks for at most.
+/// Section alignment in bytes. It is a page because no section needs more.
 const PAGE: u64 = 4096;
 
-/// How far behind a function's start ftrace patches it at most.
+/// Distance in bytes from a function's start within which its patch site must be.
 const MAX_PATCH_OFFSET: u64 = 16;
 
-/// A module's file, understood.
+/// The parsed file of a module.
 #[derive(Clone, Debug)]
 pub struct AbsentModule {
-    /// Its name, as the kernel will have it.
+    /// Name of the module in the kernel.
     pub name: String,
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Of the file.
+    /// Build id of the file; `None` if it has none.
     pub build_id: Option<BuildId>,
-    /// Its sections of code.
+    /// The code sections.
     pub sections: Vec<AbsentSection>,
-    /// Its functions, ascending by address; several may have one address.
+    /// The functions, sorted by address. Several may have the same address.
     pub functions: Vec<AbsentFunction>,
-    /// Where ftrace will patch; `None` where the file does not tell.
+    /// Placeholder addresses of the patch sites; `None` if the file does not list them.
     sites: Option<BTreeSet<u64>>,
     btf: Option<Vec<u8>>,
 }
 
-/// A section of code, where it stands in.
+/// A code section at its placeholder addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AbsentSection {
-    /// `.text`, `.init.text`.
+    /// Name, such as `.text` or `.init.text`.
     pub name: String,
-    /// Its bytes.
+    /// Placeholder addresses of its bytes.
     pub range: Range<u64>,
 }
 
 /// A function of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AbsentFunction {
-    /// Its name.
+    /// Name of its symbol.
     pub name: String,
-    /// Where it stands in.
+    /// Placeholder address.
     pub addr: Addr,
-    /// Whether other files see it.
+    /// Whether its symbol is global.
     pub is_global: bool,
 }
 
-/// Why there is nothing to wait for.
+/// Why a module cannot be traced when it is loaded.
 #[derive(Debug)]
 pub enum NotAbsent {
-    /// It is loaded.
+    /// It is already loaded.
     Loaded(String),
-    /// It is a part of the kernel.
+    /// It is built into the kernel.
     BuiltIn(String),
     /// The running kernel has no module of this name; similar names.
     Unknown(String, Vec<String>),
     /// Its file cannot be read.
     Unreadable(PathBuf, io::Error),
-    /// Its file is no module of this architecture.
+    /// Its file is not a module of this architecture.
     NoModule(PathBuf),
-    /// Nothing in it is a function.
+    /// Its file has no function symbols.
     NoFunctions(PathBuf),
 }
 
@@ -126,11 +126,13 @@ impl fmt::Display for NotAbsent {
 impl Error for NotAbsent {}
 
 impl AbsentModule {
-    /// Looks for a module by name, or by the path of its file; `number` of those of this run.
+    /// Finds a module by name, or by path if `what` contains a slash. `number` is the index among
+    /// the modules of this run, and determines the address range.
     ///
     /// # Errors
     ///
-    /// When there is none, or it is there already.
+    /// When there is no such module, when it is built in or already loaded, or when its file cannot
+    /// be used.
     pub fn find(
         files: &KernelFiles,
         release: &str,
@@ -164,11 +166,11 @@ impl AbsentModule {
         Self::parse(&bytes, path, number)
     }
 
-    /// Understands the bytes of a module's file.
+    /// Parses the bytes of a module's file. `number` is as for [`Self::find`].
     ///
     /// # Errors
     ///
-    /// When they are none.
+    /// When the bytes are not a module of this architecture, or have no functions.
     pub fn parse(bytes: &[u8], path: &Path, number: u64) -> Result<Self, NotAbsent> {
         let no_module = || NotAbsent::NoModule(path.to_owned());
         let elf = Elf::parse(bytes).map_err(|_| no_module())?;
@@ -184,10 +186,10 @@ impl AbsentModule {
         if functions.is_empty() {
             return Err(NotAbsent::NoFunctions(path.to_owned()));
         }
-        // `foo_init` before its alias `init_module`.
+        // Sorts `foo_init` before its alias `init_module`.
         functions.sort_by_key(|function| (function.addr, function.is_global));
         let sites = sites(&elf, &mut placed);
-        // Types that do not continue the kernel's own cannot be told from here.
+        // Types with a base of their own cannot be resolved without the kernel's translation.
         let is_of_kernel = elf.section_by_name(".BTF.base").is_none();
         let btf = elf.section_by_name(".BTF").filter(|_| is_of_kernel);
         Ok(Self {
@@ -201,13 +203,15 @@ impl AbsentModule {
         })
     }
 
-    /// Its types, on top of the kernel's.
+    /// The module's types, based on those of the kernel; `None` if there are none or if they are
+    /// malformed.
     #[must_use]
     pub fn btf(&self, kernel: &Arc<Btf>) -> Option<Btf> {
         Btf::parse(self.btf.clone()?, Some(Arc::clone(kernel))).ok()
     }
 
-    /// Whether ftrace will know a function; yes where the file does not tell.
+    /// Whether ftrace will be able to trace a function. True if the file does not list its patch
+    /// sites.
     #[must_use]
     pub fn is_traceable(&self, addr: Addr) -> bool {
         self.sites.as_ref().is_none_or(|sites| {
@@ -218,7 +222,7 @@ impl AbsentModule {
         })
     }
 
-    /// Whether an address stands for one in this module.
+    /// Whether an address is a placeholder address of this module.
     #[must_use]
     pub fn contains(&self, addr: Addr) -> bool {
         self.sections
@@ -238,7 +242,7 @@ fn is_ours(file: &object::File<'_>) -> bool {
     file.is_little_endian() && machine == ARCH
 }
 
-/// `name=` of `.modinfo`: what the kernel goes by.
+/// The value of `name=` in `.modinfo`, which is the name that the kernel uses.
 fn module_name(elf: &Elf<'_>) -> Option<String> {
     let info = elf.section_by_name(".modinfo")?.data().ok()?;
     let mut entries = info.split(|byte| *byte == 0);
@@ -250,12 +254,12 @@ fn module_name(elf: &Elf<'_>) -> Option<String> {
     str::from_utf8(name).ok().filter(is_name).map(str::to_owned)
 }
 
-/// Sections as they are laid out.
+/// Lays out sections at placeholder addresses.
 struct Placed {
     next: u64,
     end: u64,
     sections: Vec<AbsentSection>,
-    /// Their places by their numbers in the file; `None`: it is no code.
+    /// Index in `sections` by section number of the file; `None` if the section is not code.
     known: HashMap<usize, Option<usize>>,
 }
 
@@ -270,9 +274,10 @@ impl Placed {
         }
     }
 
-    /// Where an offset of a section stands in; `None` where that is no code.
+    /// Returns the placeholder address of an offset in a section; `None` if the section is not
+    /// code.
     fn place(&mut self, elf: &Elf<'_>, section: object::SectionIndex, offset: u64) -> Option<u64> {
-        // Files may have a section for each function.
+        // A cache is needed because a file may have one section per function.
         let known = match self.known.get(&section.0) {
             Some(known) => *known,
             None => {
@@ -286,7 +291,7 @@ impl Placed {
         range.contains(&addr).then_some(addr)
     }
 
-    /// Its place among the sections.
+    /// Lays out a section and returns its index in `sections`.
     fn add(&mut self, elf: &Elf<'_>, index: object::SectionIndex) -> Option<usize> {
         let section = elf.section_by_index(index).ok()?;
         let range = self.next..self.next.checked_add(section.size())?;
@@ -307,7 +312,7 @@ fn function(
     placed: &mut Placed,
 ) -> Option<AbsentFunction> {
     let name = symbol.name().ok()?;
-    // Others would mean something where probes are made.
+    // Other characters could have a meaning where probes are created by name.
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$');
     let is_name = !name.is_empty() && name.bytes().all(is_part);
     if symbol.kind() != SymbolKind::Text || !is_name {
@@ -321,7 +326,7 @@ fn function(
     })
 }
 
-/// Where ftrace will patch: what the relocations of its table point to.
+/// Returns the patch sites: the targets of the relocations of `__mcount_loc`.
 fn sites(elf: &Elf<'_>, placed: &mut Placed) -> Option<BTreeSet<u64>> {
     let table = elf.section_by_name("__mcount_loc")?;
     let sites = table.relocations().filter_map(|(_, relocation)| {
@@ -340,7 +345,7 @@ fn sites(elf: &Elf<'_>, placed: &mut Placed) -> Option<BTreeSet<u64>> {
 }
 
 fn is_loaded(files: &KernelFiles, name: &str) -> bool {
-    // What is built in may have a directory, but no state.
+    // Built-in code may have a directory there, but has no state.
     let state = files.path("sys/module").join(name).join("initstate");
     state.exists()
 }
@@ -357,7 +362,7 @@ fn not_there(modules: &Path, name: String) -> NotAbsent {
     NotAbsent::Unknown(name, similar)
 }
 
-/// `kernel/fs/xfs/xfs.ko: …`: `xfs`.
+/// Extracts the module name from a path: `xfs` for `kernel/fs/xfs/xfs.ko: …`.
 fn name_of_path(line: &str) -> Option<String> {
     let path = line.split(':').next()?;
     let (_, file) = path.rsplit_once('/').unwrap_or(("", path));

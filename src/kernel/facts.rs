@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Where the facts of a kernel are read: `/proc`, `/sys`, tracefs, below a root directory.
+//! Reads the facts of a kernel from `/proc`, `/sys` and tracefs, below a root directory.
 //!
-//! The root is `/` on a live system and a directory of recorded files in tests: no other code
-//! knows these paths, and nothing here interprets what it reads beyond calling its parser.
+//! The root is `/` on a live system, and a directory of recorded files in tests. No other code has
+//! these paths. This module only calls parsers and does not interpret what it reads.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -20,25 +20,25 @@ use super::preemption::preempts;
 use super::traceable::Traceable;
 use crate::spec::Pid;
 
-/// What a selection is made from.
+/// The input of a selection.
 #[derive(Debug)]
 pub struct KernelFacts {
     /// All symbols.
     pub kallsyms: Kallsyms,
-    /// The functions that ftrace lists; `None` where the text tells what can be traced, or where
-    /// that is left to the kernel to say when attaching.
+    /// The functions that ftrace lists. `None` if the kernel's text is used instead, or if
+    /// attaching shows what the kernel refuses.
     pub traceable: Option<Traceable>,
-    /// The kernel's text.
+    /// The kernel's memory, to read its text; `None` if it is not readable.
     pub text: Option<Arc<Kcore>>,
     /// The kernel's types; without them no result is judged by its type.
     pub kernel_btf: Option<Arc<Btf>>,
-    /// The types of modules, by name; those that matter are enough.
+    /// The types of modules by name. Only those of relevant modules are needed.
     pub module_btf: BTreeMap<String, Btf>,
-    /// Modules that are not loaded yet; their symbols are among the others.
+    /// Modules that are not loaded yet. `kallsyms` contains their symbols.
     pub absent: Arc<[AbsentModule]>,
 }
 
-/// Where tracefs is mounted, the usual place first.
+/// Mount points of tracefs, the usual one first.
 const TRACEFS: [&str; 2] = ["sys/kernel/tracing", "sys/kernel/debug/tracing"];
 
 /// The files of a kernel, live or recorded.
@@ -55,7 +55,7 @@ impl Default for KernelFiles {
 }
 
 impl KernelFiles {
-    /// The files below `root`.
+    /// Uses the files below `root`.
     #[must_use]
     pub fn below(root: impl Into<PathBuf>) -> Self {
         Self {
@@ -77,17 +77,17 @@ impl KernelFiles {
         self.root.join(relative)
     }
 
-    /// The symbols.
+    /// Reads `/proc/kallsyms`.
     ///
     /// # Errors
     ///
-    /// When they cannot be read, or when the kernel hides the addresses.
+    /// When it cannot be read, or when the kernel hides the addresses.
     pub fn kallsyms(&self) -> Result<Kallsyms> {
         let path = self.path("proc/kallsyms");
         Kallsyms::parse(read(&path)?).with_context(|| format!("`{}` is of no use", path.display()))
     }
 
-    /// The kernel's memory.
+    /// Opens `/proc/kcore`, the kernel's memory.
     ///
     /// # Errors
     ///
@@ -97,19 +97,19 @@ impl KernelFiles {
         Kcore::open(&self.path("proc/kcore"))
     }
 
-    /// What ftrace can trace, by name.
+    /// Reads `available_filter_functions`, the names of what ftrace can trace.
     ///
     /// # Errors
     ///
-    /// When the list cannot be read: no tracefs, or no right to read it.
+    /// When the list cannot be read: no tracefs, or no permission.
     pub fn traceable(&self) -> Result<Traceable> {
         self.tracefs("available_filter_functions")
             .map(Traceable::parse)
     }
 
-    /// The same with addresses, which tell namesakes apart. Since 6.5 (83f74441bcb1, "ftrace: Show
-    /// all functions with addresses in `available_filter_functions_addrs`"). To read it takes half
-    /// as long again.
+    /// Reads `available_filter_functions_addrs`, which also has addresses that distinguish
+    /// functions of the same name. Since 6.5 (83f74441bcb1, "ftrace: Show all functions with
+    /// addresses in `available_filter_functions_addrs`"). Reading it takes 1.5 times as long.
     ///
     /// # Errors
     ///
@@ -143,18 +143,18 @@ impl KernelFiles {
         }
     }
 
-    /// Where tracefs is mounted and may be looked into.
+    /// The mount point of tracefs; `None` if there is none or if it is not accessible.
     #[must_use]
     pub fn tracefs_directory(&self) -> Option<PathBuf> {
         let mut all = TRACEFS.iter().map(|directory| self.path(directory));
         all.find(|directory| directory.join("events").is_dir())
     }
 
-    /// The kernel's type information.
+    /// Reads the kernel's type information.
     ///
     /// # Errors
     ///
-    /// When the kernel has none (`CONFIG_DEBUG_INFO_BTF`) or it cannot be understood.
+    /// When the kernel has none (`CONFIG_DEBUG_INFO_BTF`) or when it is malformed.
     pub fn kernel_btf(&self) -> Result<Arc<Btf>> {
         let path = self.path("sys/kernel/btf/vmlinux");
         let mapped = File::open(&path).and_then(|file| BtfBytes::of_kernel(&file));
@@ -164,18 +164,18 @@ impl KernelFiles {
             .with_context(|| format!("failed to understand `{}`", path.display()))
     }
 
-    /// The type information of a module, on top of the kernel's.
+    /// Reads the type information of a module, based on the kernel's.
     ///
     /// # Errors
     ///
-    /// When the module has none or it cannot be understood.
+    /// When the module has none or when it is malformed.
     pub fn module_btf(&self, module: &str, base: &Arc<Btf>) -> Result<Btf> {
         let path = self.path("sys/kernel/btf").join(module);
         let btf = Btf::parse(read(&path)?, Some(Arc::clone(base)));
         btf.with_context(|| format!("failed to understand `{}`", path.display()))
     }
 
-    /// The names of the modules that have type information, whether it can be understood or not.
+    /// The names of the modules that have type information, whether it is valid or not.
     #[must_use]
     pub fn modules_with_btf(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path("sys/kernel/btf")) else {
@@ -186,8 +186,8 @@ impl KernelFiles {
         names.filter(|name| name != "vmlinux").collect()
     }
 
-    /// The type of perf's events for single kprobes, and the bit of their configuration that asks
-    /// for returns; nothing where the kernel has none (`CONFIG_KPROBE_EVENTS`).
+    /// The perf event type of single kprobes, and the bit of their configuration that selects
+    /// return probes (0 to 63). `None` if the kernel does not have it (`CONFIG_KPROBE_EVENTS`).
     #[must_use]
     pub fn kprobe_pmu(&self) -> Option<(u32, u8)> {
         let pmu = self.path("sys/bus/event_source/devices/kprobe");
@@ -197,13 +197,13 @@ impl KernelFiles {
         (bit < 64).then_some((kind.trim().parse().ok()?, bit))
     }
 
-    /// Whether a process of this id exists.
+    /// Whether a process with this id exists.
     #[must_use]
     pub fn process_exists(&self, pid: Pid) -> bool {
         self.path(format!("proc/{pid}")).exists()
     }
 
-    /// Whether the kernel preempts programs of trampolines in the middle of their work.
+    /// Whether the kernel may preempt programs of trampolines while they run.
     #[must_use]
     pub fn preempts_programs(&self) -> bool {
         let text = |path| {
@@ -214,7 +214,7 @@ impl KernelFiles {
         preempts(&version, text("sys/kernel/debug/sched/preempt").as_deref())
     }
 
-    /// How many threads there are, of all processes; `None` where `/proc` does not say.
+    /// Number of threads of all processes; `None` if `/proc/loadavg` cannot be read.
     #[must_use]
     pub fn n_threads(&self) -> Option<u32> {
         let text = fs::read_to_string(self.path("proc/loadavg")).ok()?;
@@ -222,11 +222,11 @@ impl KernelFiles {
         all.parse().ok()
     }
 
-    /// The kernel's release, as `uname -r` says it.
+    /// The kernel's release, as `uname -r` prints it.
     ///
     /// # Errors
     ///
-    /// When `/proc` is not there.
+    /// When `/proc` cannot be read.
     pub fn release(&self) -> Result<String> {
         let bytes = read(&self.path("proc/sys/kernel/osrelease"))?;
         Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
@@ -238,7 +238,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 impl KernelFacts {
-    /// Reads the types of modules; gives the names of those that have none that can be read.
+    /// Reads the types of modules. Returns the names of modules without readable types.
     pub fn add_modules(
         &mut self,
         files: &KernelFiles,

@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Settings of the machine that decide how well it can be traced: sysctls, security modules, the
-//! processor. Text of `/proc` and `/sys` → values; nothing is judged here.
+//! Settings of the machine that affect tracing: sysctls, security modules, the processor. This
+//! module parses `/proc` and `/sys` and does not judge the values.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 
 use super::facts::KernelFiles;
 
-/// What was read; `None` where there is nothing to be read.
+/// The values that were read; `None` if a value is not available.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostSettings {
-    /// `kernel.kptr_restrict`: who sees addresses.
+    /// `kernel.kptr_restrict`: who may see addresses.
     pub kptr_restrict: Option<i64>,
-    /// `kernel.perf_event_paranoid`.
+    /// `kernel.perf_event_paranoid`: what users without privileges may do with perf.
     pub perf_event_paranoid: Option<i64>,
-    /// `kernel.unprivileged_bpf_disabled`.
+    /// `kernel.unprivileged_bpf_disabled`: whether users without privileges may load BPF programs.
     pub unprivileged_bpf_disabled: Option<i64>,
-    /// `net.core.bpf_jit_enable`.
+    /// `net.core.bpf_jit_enable`: whether BPF programs are compiled.
     pub bpf_jit_enable: Option<i64>,
-    /// The security modules that are active, as the kernel lists them.
+    /// The active security modules, in the kernel's order.
     pub security_modules: Option<Vec<String>>,
-    /// How many last branches the processor records; `None` where it does not.
+    /// Number of last branches that the processor records; `None` if it records none.
     pub last_branches: Option<u32>,
-    /// The processor's name.
+    /// Name of the processor, from `/proc/cpuinfo`.
     pub processor: Option<String>,
-    /// Why `/proc/kcore` cannot be read; `None` where it can.
+    /// Why `/proc/kcore` cannot be read; `None` if it can.
     pub kcore_problem: Option<String>,
-    /// Modules that have type information of their own.
+    /// Number of modules with type information of their own.
     pub modules_with_types: usize,
 }
 
 impl HostSettings {
-    /// Reads them.
+    /// Reads all settings.
     #[must_use]
     pub fn read(files: &KernelFiles) -> Self {
         let text = |path: &str| fs::read_to_string(files.path(path)).ok();
@@ -62,7 +62,7 @@ fn processor(cpuinfo: &str) -> Option<String> {
     Some(name.trim().to_owned())
 }
 
-/// Lockdown refuses it at the opening, so opening is not enough to know less.
+/// Checks that `/proc/kcore` can be opened and read. Lockdown makes the open fail.
 fn kcore(files: &KernelFiles) -> io::Result<()> {
     let mut magic = [0; 4];
     File::open(files.path("proc/kcore"))?.read_exact(&mut magic)?;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Where the image of the running kernel is, and whether a file is it.
+//! Finds the image of the running kernel, and checks whether a file is that image.
 //!
-//! Looked for in the standard places, or given by the user; judged by build id. What is wrong with
-//! an image is a value: for a file that the user named it is an error, for a standard place it is
-//! the reason why there are no lines.
+//! The image is given by the user or searched for in the standard places, and checked by build id.
+//! A problem with an image is a value. It is an error for a file that the user named. For a
+//! standard place it is the reason why there are no lines.
 
 mod candidate;
 mod elf_file;
@@ -32,87 +32,88 @@ pub use self::remedy::{family, remedy};
 pub use self::separate::check_debug;
 use crate::trusted::directory_of;
 
-/// A GNU build id.
+/// A GNU build id, as raw bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BuildId(pub Vec<u8>);
 
-/// Which kernel runs.
+/// Identifies the running kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelIdentity {
-    /// `6.12.0-1-amd64`, as `uname -r` says.
+    /// The release as `uname -r` prints it: `6.12.0-1-amd64`.
     pub release: String,
-    /// `None` where the kernel does not tell.
+    /// The build id; `None` if the kernel does not give it.
     pub build_id: Option<BuildId>,
 }
 
-/// An image that can be read for lines.
+/// An image from which lines can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelImage {
-    /// The file.
+    /// The file with the debug information.
     pub file: ImageFile,
-    /// Whether its build id is that of the running kernel; false where one of the two has none.
+    /// Whether its build id is that of the running kernel. False if one of them has no build id.
     pub is_verified: bool,
 }
 
 /// Why a file is not used as the image of the running kernel.
 #[derive(Debug)]
 pub enum ImageProblem {
-    /// It is not there, or cannot be read.
+    /// The file does not exist or cannot be read.
     Unreadable(PathBuf, io::Error),
-    /// It is no ELF file, or a damaged one. A compressed `vmlinuz` is none.
+    /// The file is not ELF or is damaged. A compressed `vmlinuz` is not ELF.
     NotElf(PathBuf),
-    /// It is of another architecture.
+    /// The file is for another architecture.
     ForeignArchitecture {
         /// The file.
         path: PathBuf,
-        /// The architecture it is for.
+        /// Name of its architecture.
         found: String,
     },
-    /// It has no debug information, and no other file of its build id was found that has.
+    /// The file has no debug information, and no other file with its build id and debug information
+    /// was found.
     NoDwarf {
         /// The file.
         path: PathBuf,
-        /// Its build id.
+        /// Its build id; `None` if it has none.
         build_id: Option<BuildId>,
     },
-    /// It is another kernel's.
+    /// The file belongs to another kernel.
     Mismatch {
         /// The file.
         path: PathBuf,
-        /// Its build id.
+        /// Build id of the file.
         image: BuildId,
-        /// The running kernel's.
+        /// Build id of the running kernel.
         running: BuildId,
     },
-    /// In none of the standard places is there a file of a module.
+    /// No standard place has a file of a module.
     ModuleNotFound {
-        /// The module looked for.
+        /// Name of the module.
         module: String,
-        /// The places.
+        /// The places that were searched.
         places: Vec<PathBuf>,
     },
-    /// The kernel does not tell where the sections of a module lie.
+    /// The kernel does not show the section addresses of a module.
     ModuleHidden(String),
-    /// In none of the standard places is there a file.
+    /// No standard place has a file of the kernel.
     NotFound {
-        /// The release looked for.
+        /// The release that was searched for.
         release: String,
-        /// The places.
+        /// The places that were searched.
         places: Vec<PathBuf>,
     },
 }
 
-/// What came of looking for the running kernel's image.
+/// The result of the search for the running kernel's image.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The image to read lines from.
+    /// The image to read lines from; `None` if no file can be used.
     pub image: Option<KernelImage>,
-    /// What was wrong with the files that were not taken, and if none was there, that.
+    /// Why files were rejected. If there was no file, the only entry says so.
     pub problems: Vec<ImageProblem>,
 }
 
 impl KernelIdentity {
-    /// Reads the identity of the kernel whose `/proc` and `/sys` lie below `root`.
+    /// Reads the identity of the kernel whose `/proc` and `/sys` are below `root`.
     ///
     /// # Errors
     ///
@@ -127,13 +128,13 @@ impl KernelIdentity {
     }
 }
 
-/// Judges the image that the user named. Where it has no debug information itself, that of its
-/// build id is taken; `root` and `caches` are as for [`find`].
+/// Checks the image that the user named. If it has no debug information, a file with its build id
+/// is used. `root` and `caches` are as for [`find`].
 ///
 /// # Errors
 ///
-/// When it cannot be used at all. That it is another kernel's is no error but a problem that is
-/// returned: the run goes on without lines.
+/// When it cannot be used at all. An image of another kernel is not an error but a problem in the
+/// result, so that the run continues without lines.
 pub fn named(
     root: &Path,
     caches: &[PathBuf],
@@ -153,8 +154,8 @@ pub fn named(
     }
 }
 
-/// Looks for the image in the standard places below `root`. `caches` are the directories where
-/// debuginfod clients keep what they fetched.
+/// Searches the standard places below `root` for the image. `caches` are the directories in which
+/// debuginfod clients store files.
 #[must_use]
 pub fn find(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Found {
     let places = places(root, caches, kernel);
@@ -166,7 +167,7 @@ pub fn find(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Found {
                 return found;
             }
             Err(ImageProblem::Unreadable(_, error)) if error.kind() == io::ErrorKind::NotFound => {}
-            // What clients of debuginfod leave as a mark that no server had it.
+            // An empty file with which debuginfod clients record that no server has it.
             Err(ImageProblem::NotElf(path)) if is_mark(caches, &path) => {}
             Err(problem) => found.problems.push(problem),
         }
@@ -180,7 +181,7 @@ pub fn find(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Found {
     found
 }
 
-/// The build id that a file says it has.
+/// Reads the build id of a file; `None` if it has none or if it is not ELF.
 ///
 /// # Errors
 ///
@@ -190,12 +191,13 @@ pub fn build_id(file: &File) -> io::Result<Option<BuildId>> {
     Ok(facts.and_then(|facts| facts.build_id))
 }
 
-/// The file that has the debug information of another one: itself, or what its link or its build
-/// id leads to. What is no image is left to who opens it.
+/// Finds the file with the debug information of `path`: itself, or the file that its debug link or
+/// its build id leads to. If `path` is not an image, it is returned unchanged, and opening it
+/// reports the error.
 ///
 /// # Errors
 ///
-/// When it has none, and no other file of its build id was found that has.
+/// When it has no debug information, and no other file with its build id was found that has.
 pub fn with_debug(root: &Path, caches: &[PathBuf], path: &Path) -> Result<ImageFile, ImageProblem> {
     let Ok(Some(candidate)) = Candidate::open(path, Caches::NONE) else {
         return Ok(ImageFile::from(path.to_owned()));
@@ -210,7 +212,7 @@ pub fn with_debug(root: &Path, caches: &[PathBuf], path: &Path) -> Result<ImageF
     })
 }
 
-/// Where debuginfod clients and perf keep what they fetched, by the environment of this process.
+/// The cache directories of debuginfod clients and perf, according to environment variables.
 #[must_use]
 pub fn debuginfod_caches(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let directory = |name| directory_of(variable(name));
@@ -242,12 +244,12 @@ pub fn places(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Vec<P
         ]
         .map(|place| root.join(place)),
     );
-    // What the system's administrator installed comes before what a user's cache has.
+    // Files that the administrator installed are preferred to those in a user's cache.
     places.extend(in_caches);
     places
 }
 
-/// Where files are called by their build id: in the system's directory, and in caches.
+/// Paths of files that are named by their build id: in the system's directory, and in caches.
 fn by_build_id(
     root: &Path,
     caches: &[PathBuf],
@@ -259,7 +261,7 @@ fn by_build_id(
     };
     if let Some((first, rest)) = id.split_at_checked(2) {
         system.push(root.join(format!("usr/lib/debug/.build-id/{first}/{rest}.debug")));
-        // perf's cache has them by build id too.
+        // The cache of perf is indexed by build id too.
         for cache in caches {
             let of_perf = cache.join(".build-id").join(first).join(rest);
             places.extend([of_perf.join("debug"), of_perf.join("elf")]);
@@ -269,7 +271,7 @@ fn by_build_id(
     (system, places)
 }
 
-/// Whether a file is an empty one of a cache.
+/// Whether a file is an empty file of a cache.
 fn is_mark(caches: &[PathBuf], path: &Path) -> bool {
     caches.iter().any(|cache| path.starts_with(cache))
         && fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The kernel's symbols in order of address, and the symbol that an address lies in.
+//! The kernel's symbols in order of address, and lookups of the symbol that contains an address.
 //!
-//! They come from `/proc/kallsyms` as text (`parse.rs`) or, much faster, from the tables in the
-//! kernel's memory that this file is printed from (`memory.rs`, `loaded.rs`). The names are kept as
-//! one text and a symbol is 16 bytes of offsets into it: two hundred thousand symbols cost one
-//! allocation each for the text and the table. kallsyms has no sizes: a symbol reaches to the
-//! next one, but never across the end of the text it belongs to, or whatever is loaded there
-//! later would carry its name (`bounds.rs`).
+//! The symbols come from the text of `/proc/kallsyms` (`parse.rs`), or, much faster, from the
+//! tables in the kernel's memory from which that file is printed (`memory.rs`, `loaded.rs`). All
+//! names are one text, and a symbol is 16 bytes with an offset into it. Two hundred thousand
+//! symbols thus cost one allocation for the text and one for the table. kallsyms has no sizes. A
+//! symbol extends to the next one, but not beyond the end of the text it belongs to. Otherwise code
+//! that is loaded there later would get its name (`bounds.rs`).
 
 mod bounds;
 mod loaded;
@@ -26,49 +26,49 @@ pub use self::search::FoundPart;
 
 use crate::spec::Addr;
 
-/// See [`Kallsyms::steps`].
+/// Distance of the entries in [`Kallsyms::steps`].
 const STEP: usize = 64;
 
 /// The symbols of a kernel and of what it has loaded.
 #[derive(Debug)]
 pub struct Kallsyms {
-    /// All names, one a line, the module's in brackets behind: every [`Entry`] points into it.
+    /// All names, one per line, followed by the module in brackets. Each [`Entry`] refers to it.
     text: String,
-    /// In ascending order of address, the preferred name of an address first.
+    /// Sorted by address, with the preferred name of an address first.
     entries: Vec<Entry>,
-    /// How much of the text belongs to the kernel itself.
+    /// Number of bytes of the text that belong to the kernel itself.
     kernel_text_len: usize,
-    /// The address of each [`STEP`]th entry: small enough to stay in the processor's cache, where
-    /// half of a search is done.
+    /// The address of each [`STEP`]th entry. The array fits into the processor's cache, and half of
+    /// a search is done in it.
     steps: OnceLock<Vec<u64>>,
 }
 
-/// One symbol.
+/// A symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Symbol<'a> {
-    /// Its name.
+    /// Name of the symbol.
     pub name: &'a str,
-    /// The module it belongs to; `None` for the kernel itself. BPF programs and trampolines
-    /// belong to `bpf`.
+    /// Name of its module; `None` for the kernel itself. BPF programs and trampolines have the
+    /// module `bpf`.
     pub module: Option<&'a str>,
-    /// Its address.
+    /// Address of its first byte.
     pub addr: Addr,
-    /// The bytes that belong to it; 0 for data and for the markers at the end of a text.
+    /// Size in bytes; 0 for data and for the markers at the end of a text.
     pub size: u64,
     /// Whether it is code.
     pub is_function: bool,
 }
 
-/// A parsed line.
+/// A symbol in the table.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     addr: u64,
-    /// Where the name begins in the text.
+    /// Offset of the name in the text.
     name: u32,
     name_len: u16,
-    /// The type letter.
+    /// The type letter, as in `nm`.
     kind: u8,
-    /// How welcome the name is among those of the same address, 0 first.
+    /// Preference of the name among those with the same address; 0 is the best.
     rank: u8,
 }
 
@@ -79,17 +79,17 @@ impl Entry {
 }
 
 impl Kallsyms {
-    /// Reads the text of `/proc/kallsyms`. Lines that make no sense are passed over.
+    /// Parses the text of `/proc/kallsyms`. Malformed lines are ignored.
     ///
     /// # Errors
     ///
-    /// When nothing can be read from it, or when the kernel hides the addresses.
+    /// When there is no valid line, or when the kernel hides the addresses.
     pub fn parse(bytes: Vec<u8>) -> anyhow::Result<Self> {
         let text = String::from_utf8(bytes)
             .unwrap_or_else(|err| String::from_utf8_lossy(err.as_bytes()).into_owned());
         let entries = parse::entries(&text)?;
         let mut symbols = Self::from_parts(text, entries);
-        // Modules and all else that was loaded come behind the kernel itself.
+        // Symbols of modules and other loaded code follow those of the kernel itself.
         if let Some(first) = memmem::find(symbols.text.as_bytes(), b"\t[") {
             let line = symbols.text[..first].rfind('\n');
             symbols.kernel_text_len = line.map_or(0, |end| end + 1);
@@ -97,7 +97,7 @@ impl Kallsyms {
         Ok(symbols)
     }
 
-    /// The symbols of an image: address, type letter as `nm` has it, name.
+    /// Collects the symbols of an image, each with address, type letter as in `nm`, and name.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Kallsyms {
             else {
                 continue;
             };
-            // `named` tells whole names by what surrounds them.
+            // [`Self::named`] recognizes whole names by the characters around them.
             text.push(' ');
             text.push_str(name);
             text.push('\n');
@@ -138,19 +138,19 @@ impl Kallsyms {
         }
     }
 
-    /// The number of symbols.
+    /// Number of symbols.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none; never, after [`Kallsyms::parse`].
+    /// Whether there are no symbols. False after [`Kallsyms::parse`].
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// A symbol by its place in the order of addresses.
+    /// The symbol with an index in the order of addresses.
     ///
     /// # Panics
     ///
@@ -167,7 +167,7 @@ impl Kallsyms {
         }
     }
 
-    /// The places of all symbols that have the address of the symbol at `index`.
+    /// The indices of all symbols with the address of the symbol at `index`.
     #[must_use]
     pub fn namesakes_of_address(&self, index: usize) -> Range<usize> {
         let addr = self.entries[index].addr;
@@ -177,7 +177,8 @@ impl Kallsyms {
         index - before..index + behind
     }
 
-    /// The place of the preferred function that begins at an address.
+    /// The index of the preferred function that begins at an address; `None` if no function begins
+    /// there.
     #[must_use]
     pub fn starts_at(&self, addr: Addr) -> Option<usize> {
         let first = self.entries.partition_point(|entry| entry.addr < addr.0);
@@ -189,8 +190,8 @@ impl Kallsyms {
             .map(|(_, index)| index)
     }
 
-    /// The function that an address lies in, and the distance from its start; `None` where the
-    /// address is in no known text.
+    /// The function that contains an address, and the distance from its start in bytes; `None` if
+    /// the address is in no known text.
     #[must_use]
     pub fn resolve(&self, addr: Addr) -> Option<(Symbol<'_>, u64)> {
         let end = self.behind(addr);
@@ -204,7 +205,7 @@ impl Kallsyms {
         (offset < symbol.size).then_some((symbol, offset))
     }
 
-    /// Where what is behind an address begins.
+    /// Index of the first entry above an address.
     fn behind(&self, addr: Addr) -> usize {
         let steps = self.steps.get_or_init(|| {
             let steps = self.entries.iter().step_by(STEP);
@@ -219,9 +220,10 @@ impl Kallsyms {
         start + rest.partition_point(|entry| entry.addr <= addr.0)
     }
 
-    /// All symbols of a name, in order of address: static functions share names.
+    /// All symbols with a name, in order of address. Static functions may share a name.
     ///
-    /// Goes through the text, which takes a millisecond: for a handful of names.
+    /// Each call searches the whole text, which takes a millisecond. It is meant for a handful of
+    /// names.
     pub fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
         let found = self.places_of(name);
         let mut indices: Vec<usize> = found.filter_map(|at| self.index_at(at)).collect();
@@ -229,7 +231,7 @@ impl Kallsyms {
         indices.into_iter().map(|index| self.symbol(index))
     }
 
-    /// Where the text has a name, the whole of it.
+    /// Offsets in the text at which a name occurs as a whole.
     fn places_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = usize> + 'a {
         let text = self.text.as_bytes();
         memmem::find_iter(text, name).filter(|at| {
@@ -239,7 +241,7 @@ impl Kallsyms {
         })
     }
 
-    /// One of the symbols of a name: quicker where it stands early in the text.
+    /// One of the symbols with a name. The search ends at the first match.
     #[must_use]
     pub fn any_named(&self, name: &str) -> Option<Symbol<'_>> {
         let mut found = self.places_of(name);
@@ -247,14 +249,14 @@ impl Kallsyms {
         Some(self.symbol(index))
     }
 
-    /// The symbol whose name stands at this place of the text.
+    /// The index of the symbol whose name is at an offset of the text.
     fn index_at(&self, at: usize) -> Option<usize> {
         let place = u32::try_from(at).ok()?;
         self.entries.iter().position(|entry| entry.name == place)
     }
 
-    /// The places and names of the symbols of code, in ascending address order: what is left when
-    /// most symbols, which are data, have been passed over by their letter.
+    /// The indices and names of the code symbols, in order of address. Most symbols are data and
+    /// are skipped by their type letter.
     pub fn function_names(&self) -> impl Iterator<Item = (usize, &str)> {
         let entries = self.entries.iter().enumerate();
         entries
@@ -262,7 +264,7 @@ impl Kallsyms {
             .map(|(index, entry)| (index, self.name(*entry)))
     }
 
-    /// The same of modules only.
+    /// As [`Self::function_names`], for modules only.
     pub fn module_function_names(&self) -> impl Iterator<Item = (usize, &str)> {
         let entries = self.entries.iter().enumerate();
         let of_module = |entry: &Entry| entry.name as usize >= self.kernel_text_len;
@@ -276,8 +278,8 @@ impl Kallsyms {
         &self.text[start..start + usize::from(entry.name_len)]
     }
 
-    /// What stands in brackets behind the name: it is looked for when asked, because most
-    /// symbols have none and an offset for it would cost each of them 8 bytes.
+    /// The name in brackets after the symbol's name. It is searched for on demand, because most
+    /// symbols have none, and an offset would cost 8 bytes per symbol.
     fn module(&self, entry: Entry) -> Option<&str> {
         let end = entry.name as usize + usize::from(entry.name_len);
         let rest = self.text.get(end..)?;

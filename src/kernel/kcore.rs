@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `/proc/kcore`: the running kernel's memory as an ELF core file, and the facts that its
-//! `VMCOREINFO` note gives.
+//! `/proc/kcore`: the running kernel's memory as an ELF core file, and the facts of its
+//! `VMCOREINFO` note.
 //!
-//! It costs nothing to open, because the kernel formats nothing: text and read-only data come as
+//! Opening it is cheap, because the kernel formats nothing. Text and read-only data are read as
 //! they are, at the addresses of this boot. Lockdown (confidentiality) and a lack of
-//! `CAP_SYS_RAWIO` close it; whoever reads it has another way.
+//! `CAP_SYS_RAWIO` prevent access. Every caller has another way.
 
 use std::fs::File;
 use std::io;
@@ -18,14 +18,14 @@ use object::{LittleEndian, pod};
 
 use crate::spec::Addr;
 
-/// The headers and notes stand at the start: a few KiB; machines with very much scattered memory
-/// have many program headers.
+/// Maximum size in bytes of headers and notes at the start of the file. They have a few KiB.
+/// Machines with very fragmented memory have many program headers.
 const MAX_HEADERS: usize = 1 << 20;
 
-/// One read asks for so much at once.
+/// Size of the first read in bytes.
 const FIRST_READ: usize = 32 << 10;
 
-/// The kernel's memory, and what it says of itself.
+/// The kernel's memory and its note.
 #[derive(Debug)]
 pub struct Kcore {
     file: File,
@@ -33,7 +33,7 @@ pub struct Kcore {
     vmcoreinfo: String,
 }
 
-/// A range of addresses and where it stands in the file.
+/// A range of addresses and its offset in the file.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     addr: u64,
@@ -42,12 +42,12 @@ struct Segment {
 }
 
 impl Kcore {
-    /// Opens it and reads its headers.
+    /// Opens the file and reads its headers.
     ///
     /// # Errors
     ///
-    /// When the kernel does not let us (lockdown, no `CAP_SYS_RAWIO`, no `CONFIG_PROC_KCORE`) or
-    /// the file is not what it should be.
+    /// When the kernel denies access (lockdown, no `CAP_SYS_RAWIO`, no `CONFIG_PROC_KCORE`) or when
+    /// the file is malformed.
     pub fn open(path: &Path) -> Result<Self> {
         let of = || format!("`{}`", path.display());
         let file = File::open(path).with_context(|| format!("failed to open {}", of()))?;
@@ -65,7 +65,7 @@ impl Kcore {
     ///
     /// # Errors
     ///
-    /// When not all of it is mapped.
+    /// When part of it is not mapped.
     pub fn read(&self, addr: Addr, bytes: &mut [u8]) -> io::Result<()> {
         let offset = self
             .offset(addr.0, bytes.len() as u64)
@@ -73,7 +73,7 @@ impl Kcore {
         self.file.read_exact_at(bytes, offset)
     }
 
-    /// The bytes of a range.
+    /// Reads `len` bytes at `addr`.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl Kcore {
         Ok(bytes)
     }
 
-    /// The address of one of the few symbols that the kernel names in its note.
+    /// The address of one of the few symbols in the note; `None` if the note does not have it.
     #[must_use]
     pub fn symbol(&self, name: &str) -> Option<Addr> {
         let value = self.value("SYMBOL", name)?;
@@ -110,7 +110,7 @@ impl Kcore {
     }
 }
 
-/// The first bytes of the file: headers and notes.
+/// Reads the start of the file: headers and notes.
 fn headers(file: &File) -> Result<Vec<u8>> {
     let mut bytes = vec![0; FIRST_READ];
     let mut len = file.read_at(&mut bytes, 0)?;
@@ -127,7 +127,7 @@ fn headers(file: &File) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// How many bytes the program headers and the notes behind them take.
+/// Size in bytes of the program headers and the notes after them.
 fn headers_len(bytes: &[u8]) -> Result<usize> {
     let (header, _) = pod::from_bytes::<FileHeader64<LittleEndian>>(bytes)
         .map_err(|()| anyhow::anyhow!("it is too short for an ELF header"))?;
@@ -135,7 +135,7 @@ fn headers_len(bytes: &[u8]) -> Result<usize> {
     let table = usize::from(header.e_phnum.get(endian)) * size_of::<ProgramHeaderOf>();
     let table_end = header.e_phoff.get(endian) as usize + table;
     let Ok(headers) = header.program_headers(endian, bytes) else {
-        // Longer than what was read: that it will be found behind the table is all we know.
+        // The table is longer than what was read. The notes are expected right after it.
         return Ok(table_end.saturating_add(FIRST_READ));
     };
     let ends = headers.iter().filter_map(|segment| {

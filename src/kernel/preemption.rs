@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Whether the kernel preempts what runs in it, so that a program of a trampoline may have to wait in
-//! the middle of its work, and is kept out of all other tasks of that CPU meanwhile (`prog->active`).
+//! Whether the kernel preempts its own code. A program of a trampoline may then be interrupted
+//! while it runs, and is skipped for all other tasks of that CPU meanwhile (`prog->active`).
 //!
-//! To disable preemption in the program does not help: it is made up for where that ends, still within
-//! the program. Those of kprobes run with preemption disabled.
+//! Disabling preemption in the program does not help: a pending preemption happens where it is
+//! enabled again, which is still within the program. Programs of kprobes run with preemption
+//! disabled.
 
-/// By what `uname -v` says, and the modes of `/sys/kernel/debug/sched/preempt`, of which the one in
-/// parentheses is in force. A kernel that chooses its mode when it boots and does not say which is
-/// taken for one that preempts: since 7.0 (7dadeaa6e851, "sched: Further restrict the preemption
-/// modes") kernels for x86-64 have only modes that do.
+/// Decides by the output of `uname -v` and the modes of `/sys/kernel/debug/sched/preempt`, where
+/// parentheses mark the active one. A kernel that chooses its mode at boot and does not show it is
+/// assumed to preempt: since 7.0 (7dadeaa6e851, "sched: Further restrict the preemption modes")
+/// kernels for x86-64 have only modes that do.
 pub(super) fn preempts(version: &str, modes: Option<&str>) -> bool {
     let mut words = version.split_ascii_whitespace();
     if words.clone().any(|word| word == "PREEMPT_DYNAMIC") {

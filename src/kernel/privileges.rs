@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Whether the kernel will let us trace: capabilities, and lockdown. Facts and a verdict; both
-//! from text, so that a test can have any of them.
+//! Whether the kernel lets us trace: capabilities and lockdown. Both are parsed from text, so that
+//! tests can use any values.
 
 /// Bits of `CapEff` (include/uapi/linux/capability.h).
 const CAP_DAC_READ_SEARCH: u32 = 2;
@@ -10,19 +10,19 @@ const CAP_SYSLOG: u32 = 34;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
-/// How far the kernel is locked down (`/sys/kernel/security/lockdown`).
+/// The lockdown mode of the kernel (`/sys/kernel/security/lockdown`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lockdown {
-    /// Not at all, or the kernel does not know lockdown.
+    /// Not locked down, or the kernel does not support lockdown.
     None,
     /// User space may not change the kernel; tracing is allowed.
     Integrity,
-    /// User space may not read the kernel's memory either: no tracing.
+    /// User space may not read the kernel's memory either, so that tracing is impossible.
     Confidentiality,
 }
 
 impl Lockdown {
-    /// From the file's text, where the state that holds is in brackets.
+    /// Parses the text of the file, which has the active mode in brackets.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         if text.contains("[confidentiality]") {
@@ -35,12 +35,12 @@ impl Lockdown {
     }
 }
 
-/// The capabilities in effect, a bit each.
+/// The effective capabilities, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities(u64);
 
 impl Capabilities {
-    /// From the text of `/proc/self/status`; none where it does not say.
+    /// Parses the text of `/proc/self/status`; without a valid `CapEff` line there are none.
     #[must_use]
     pub fn parse(status: &str) -> Self {
         let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
@@ -50,7 +50,7 @@ impl Capabilities {
         )
     }
 
-    /// The capabilities that matter for tracing, and whether they are there.
+    /// The capabilities that matter for tracing, each with whether it is effective.
     #[must_use]
     pub fn relevant(self) -> [(&'static str, bool); 6] {
         [
@@ -68,13 +68,13 @@ impl Capabilities {
         self.0 >> bit & 1 == 1
     }
 
-    /// Names of the capabilities that tracing needs and that are not there.
+    /// Names of the capabilities that tracing needs and that are not effective.
     #[must_use]
     pub fn missing(self) -> Vec<&'static str> {
         if self.has(CAP_SYS_ADMIN) {
             return Vec::new();
         }
-        // CAP_SYSLOG is for the addresses in /proc/kallsyms.
+        // CAP_SYSLOG is needed for the addresses in /proc/kallsyms.
         [
             ("CAP_BPF", CAP_BPF),
             ("CAP_PERFMON", CAP_PERFMON),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The symbols of the running kernel, by the fastest way that it offers: its memory, or else the
-//! text of `/proc/kallsyms`.
+//! Reads the symbols of the running kernel in the fastest way that it offers: from its memory, or
+//! from the text of `/proc/kallsyms`.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use super::facts::KernelFiles;
 use super::kallsyms::{Kallsyms, LoadedLayout};
 use super::kcore::Kcore;
 
-/// Reads symbols, now and again: modules and programs come and go.
+/// Reads symbols at the start, and again when modules or programs were loaded or unloaded.
 #[derive(Debug)]
 pub struct SymbolReader {
     files: KernelFiles,
     kcore: Option<Arc<Kcore>>,
     layout: Option<LoadedLayout>,
-    /// Why the text has to do.
+    /// Why the text is used; `None` if it is not.
     why_text: Option<String>,
     absent: Arc<[AbsentModule]>,
 }
 
 impl SymbolReader {
-    /// A reader; `kcore` is the kernel's memory, or why there is none.
+    /// Creates a reader. `kcore` is the kernel's memory, or why it is not available.
     #[must_use]
     pub fn new(files: &KernelFiles, kcore: Result<Arc<Kcore>>) -> Self {
         let (kcore, why_text) = match kcore {
@@ -40,11 +40,12 @@ impl SymbolReader {
         }
     }
 
-    /// The symbols of the kernel itself, perhaps more.
+    /// Reads the symbols of the kernel itself. If the text is used, they include those of loaded
+    /// code.
     ///
     /// # Errors
     ///
-    /// When the kernel shows its symbols in no way.
+    /// When the kernel gives access to its symbols in neither way.
     pub fn of_kernel(&mut self) -> Result<Kallsyms> {
         if let Some(kcore) = &self.kcore {
             match Kallsyms::of_memory(kcore) {
@@ -55,15 +56,15 @@ impl SymbolReader {
         self.files.kallsyms()
     }
 
-    /// Adds the symbols of what is loaded to those of [`SymbolReader::of_kernel`].
+    /// Adds the symbols of loaded code to those of [`SymbolReader::of_kernel`].
     ///
     /// # Errors
     ///
-    /// When the kernel shows them in no way.
+    /// When the kernel gives access to its symbols in neither way.
     pub fn with_loaded(&mut self, kernel: Kallsyms, btf: &Btf) -> Result<Kallsyms> {
         self.layout = LoadedLayout::of(btf);
         if self.why_text.is_some() {
-            // The text has all of them.
+            // The text has the symbols of loaded code already.
             return Ok(kernel);
         }
         if let (Some(kcore), Some(layout)) = (&self.kcore, &self.layout)
@@ -79,7 +80,7 @@ impl SymbolReader {
     ///
     /// # Errors
     ///
-    /// When there are too many.
+    /// As [`Kallsyms::with_absent`].
     pub fn add_absent_modules(
         &mut self,
         modules: &Arc<[AbsentModule]>,
@@ -89,17 +90,17 @@ impl SymbolReader {
         known.with_absent(&self.absent)
     }
 
-    /// Returns the modules of [`Self::add_absent_modules`].
+    /// The modules of [`Self::add_absent_modules`].
     #[must_use]
     pub fn absent_modules(&self) -> &Arc<[AbsentModule]> {
         &self.absent
     }
 
-    /// The symbols as they are now; `known` are older ones.
+    /// Reads the current symbols. `known` are older ones, of which the kernel's own are reused.
     ///
     /// # Errors
     ///
-    /// When the kernel shows them in no way.
+    /// When the kernel gives access to its symbols in neither way.
     pub fn read_again(&self, known: &Kallsyms) -> Result<Kallsyms> {
         if let (Some(kcore), Some(layout)) = (&self.kcore, &self.layout)
             && let Ok(symbols) = known.with_loaded(kcore, layout)
@@ -109,7 +110,8 @@ impl SymbolReader {
         self.files.kallsyms()?.with_absent(&self.absent)
     }
 
-    /// Why they had to be read as text, which takes longer; `None` where they had not.
+    /// Why symbols had to be read as text, which takes longer; `None` if they were read from
+    /// memory.
     #[must_use]
     pub fn why_text(&self) -> Option<&str> {
         self.why_text.as_deref()

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Which functions ftrace can trace and which kprobes may not touch: bytes of
-//! `available_filter_functions(_addrs)` and of the kprobe blacklist → lists.
+//! Which functions ftrace can trace: parses `available_filter_functions` and
+//! `available_filter_functions_addrs`, and the instructions at patch sites.
 //!
-//! Pure: whoever reads the files is [`super::facts::KernelFiles`]. Lines that make no sense are
-//! passed over, for a newer kernel may add some.
+//! [`super::facts::KernelFiles`] reads the files. Malformed lines are ignored, because a newer
+//! kernel may add other lines.
 
 use crate::spec::Addr;
 
-/// What the kernel calls places whose function it discarded; they cannot be traced.
+/// Prefix of the names of patch sites whose function was discarded. They cannot be traced.
 const INVALID: &str = "__ftrace_invalid_address___";
 
 /// The functions that ftrace can trace.
@@ -18,15 +18,15 @@ pub struct Traceable {
     has_addresses: bool,
 }
 
-/// One traceable function.
+/// A traceable function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceableFunction<'a> {
-    /// Its name.
+    /// Name of the function.
     pub name: &'a str,
-    /// Its module; `None` for the kernel itself.
+    /// Name of its module; `None` for the kernel itself.
     pub module: Option<&'a str>,
-    /// Where ftrace patches it: at its start or, with IBT, 4 bytes behind. The kernel tells it
-    /// since 6.5 (83f74441bcb1, see [`super::facts::KernelFiles::traceable_addresses`]).
+    /// Its patch site: at its start or, with IBT, 4 bytes after it. The kernel lists it since 6.5
+    /// (83f74441bcb1, see [`super::facts::KernelFiles::traceable_addresses`]).
     pub patch_site: Option<Addr>,
 }
 
@@ -39,8 +39,8 @@ struct Entry {
 }
 
 impl Traceable {
-    /// Reads `available_filter_functions` (`name [module]`) or `available_filter_functions_addrs`
-    /// (an address before that); which of them it is, the lines tell.
+    /// Parses `available_filter_functions` (`name [module]`) or `available_filter_functions_addrs`
+    /// (with an address first). The first line shows which of them it is.
     #[must_use]
     pub fn parse(bytes: Vec<u8>) -> Self {
         let text = String::from_utf8(bytes)
@@ -59,7 +59,7 @@ impl Traceable {
         }
     }
 
-    /// Whether the list says where each function is.
+    /// Whether the list has the patch sites.
     #[must_use]
     pub fn has_addresses(&self) -> bool {
         self.has_addresses
@@ -71,13 +71,13 @@ impl Traceable {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no functions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The functions, in the file's order.
+    /// Iterates over the functions in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = TraceableFunction<'_>> + '_ {
         self.entries.iter().map(|&entry| self.function(entry))
     }
@@ -85,7 +85,7 @@ impl Traceable {
     fn function(&self, entry: Entry) -> TraceableFunction<'_> {
         let start = entry.name as usize;
         let end = start + usize::from(entry.name_len);
-        // Between them: a separator and the opening bracket.
+        // A separator and the opening bracket are between name and module.
         let module = end + 2..end + 2 + usize::from(entry.module_len);
         TraceableFunction {
             name: &self.text[start..end],
@@ -95,14 +95,14 @@ impl Traceable {
     }
 }
 
-/// A name never begins with a digit, and an address is 16 hexadecimal ones.
+/// A name does not begin with a digit, and an address has 16 hexadecimal digits.
 fn starts_with_address(line: &str) -> bool {
     line.split_once(' ').is_some_and(|(word, _)| {
         word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
 }
 
-/// The entry of a line that starts at `start` of the text.
+/// Parses a line that starts at the offset `start` of the text.
 fn entry(line: &str, start: usize, has_addresses: bool) -> Option<Entry> {
     let line = line.trim_end();
     let (patch_site, rest) = if has_addresses {
@@ -128,41 +128,41 @@ fn entry(line: &str, start: usize, has_addresses: bool) -> Option<Entry> {
     })
 }
 
-/// What stands where ftrace patches a function, if it can: compilers put a call there, which the
-/// kernel has turned into a no-op or into a call of its own.
+/// The instruction at a patch site. Compilers emit a call, which the kernel replaces by a NOP or by
+/// a call of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatchSite {
-    /// Nobody traces the function.
+    /// The function is not traced.
     Nop,
-    /// It is traced: a call of this address.
+    /// The function is traced by a call of this address.
     Call(Addr),
-    /// It is traced by a BPF trampoline that is entered by a jump, to this address. Since 6.19
-    /// (402e44b31e9d, "bpf: implement "jmp" mode for trampoline").
+    /// The function is traced by a BPF trampoline that is entered by a jump to this address. Since
+    /// 6.19 (402e44b31e9d, "bpf: implement "jmp" mode for trampoline").
     Jump(Addr),
-    /// It is being changed right now.
+    /// The instruction is being changed.
     Changing,
 }
 
 impl PatchSite {
-    /// How many bytes from a function's start [`PatchSite::find`] looks at.
+    /// Number of bytes from a function's start that [`PatchSite::find`] needs.
     pub const REACH: usize = 9;
 
-    /// Finds it in the first bytes of the function at `addr`, behind the landing pad for indirect
-    /// calls where there is one; `None` where the function was built without.
+    /// Finds the patch site in the first bytes of the function at `addr`, after the landing pad for
+    /// indirect calls if there is one; `None` if the function has no patch site.
     #[must_use]
     pub fn find(addr: Addr, bytes: &[u8; Self::REACH]) -> Option<Self> {
         const LEN: usize = 5;
-        // `endbr64`, or what the kernel puts in the place of those that it does not need: since
-        // 5.18 (ed53a0d97192, "x86/alternative: Use .ibt_endbr_seal to seal indirect calls")
-        // `osp nop3`, since 6.15 (c4239a72a29d, "x86/ibt: Clean up poison_endbr()") a four-byte
-        // no-op with an operand of its own, `nopl -42(%rax)`.
+        // `endbr64`, or the replacement of one that the kernel does not need: since 5.18
+        // (ed53a0d97192, "x86/alternative: Use .ibt_endbr_seal to seal indirect calls") `osp nop3`,
+        // since 6.15 (c4239a72a29d, "x86/ibt: Clean up poison_endbr()") a four-byte NOP with an
+        // operand of its own, `nopl -42(%rax)`.
         let pads: [&[u8]; 3] = [
             &[0xf3, 0x0f, 0x1e, 0xfa],
             &[0x66, 0x0f, 0x1f, 0x00],
             &[0x0f, 0x1f, 0x40],
         ];
-        // Kernels before 5.13 (a89dfde3dc3c, "x86: Remove dynamic NOP selection") take the second
-        // on some processors.
+        // Kernels before 5.13 (a89dfde3dc3c, "x86: Remove dynamic NOP selection") use the second
+        // one on some processors.
         let nops: [[u8; LEN]; 2] = [[0x0f, 0x1f, 0x44, 0, 0], [0x66, 0x66, 0x66, 0x66, 0x90]];
         let has_pad = pads.iter().any(|pad| bytes.starts_with(pad));
         let start = if has_pad { 4 } else { 0 };
@@ -182,7 +182,8 @@ impl PatchSite {
                     Self::Jump(target)
                 })
             }
-            // `int3` comes first and goes last. Start-up code that was freed is full of it.
+            // The kernel writes `int3` first and replaces it last. Freed start-up code is full of
+            // it.
             0xcc if displacement != [0xcc; 4] => Some(Self::Changing),
             _ => None,
         }

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The kernel's version, for what no symbol or type gives away.
+//! The kernel's version, for features that no symbol or type shows.
 
 use std::fmt;
 
 /// Major and minor number of a kernel's release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KernelVersion {
-    /// 6 of 6.12.
+    /// The major number: 6 in 6.12.
     pub major: u16,
-    /// 12 of 6.12.
+    /// The minor number: 12 in 6.12.
     pub minor: u16,
 }
 
 impl KernelVersion {
-    /// The oldest kernel that is supported: what is assumed where a release cannot be read.
+    /// The oldest supported kernel. It is assumed if a release cannot be parsed.
     pub const OLDEST: Self = Self {
         major: 5,
         minor: 10,
     };
 
-    /// The version in a release such as `6.12.117+deb12-cloud-amd64`.
+    /// Parses a release such as `6.12.117+deb12-cloud-amd64`; `None` if it has no two numbers.
     #[must_use]
     pub fn of_release(release: &str) -> Option<Self> {
         let mut numbers = release.split(|c: char| !c.is_ascii_digit());

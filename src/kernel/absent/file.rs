@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The bytes of a module's file, compressed or not.
+//! Reads a module's file, compressed or not.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::kernel::images::open_plain;
 
-/// No module is larger, debug information included.
+/// Maximum size in bytes. No module is larger, debug information included.
 const LARGEST: u64 = 1 << 30;
 
-/// What the names of compressed modules end with.
+/// File name extensions of compressed modules.
 const COMPRESSED: [&str; 3] = ["xz", "zst", "gz"];
 
-/// The file that is there: `path` itself, or compressed.
+/// Returns `path`, or the name of its compressed form; `None` if neither exists.
 pub(super) fn existing(path: &Path) -> Option<PathBuf> {
     let compressed = COMPRESSED.map(|end| {
         let mut name = path.as_os_str().to_owned();
@@ -24,7 +24,7 @@ pub(super) fn existing(path: &Path) -> Option<PathBuf> {
     all.find(|path| path.is_file())
 }
 
-/// What is in it, unpacked.
+/// Reads the uncompressed contents.
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_plain(path)?

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A module's file made by hand, and what becomes of damaged ones.
+//! A hand-made module file, and damaged copies of it.
 
 use std::fs;
 use std::io::Write;
@@ -17,11 +17,11 @@ use crate::spec::Addr;
 
 const START: u64 = Addr::STAND_INS.start;
 
-/// A section: its name, type, flags, bytes, link, info, size of its entries.
+/// A section: name, type, flags, bytes, link, info, entry size.
 struct Section(&'static str, u32, u64, Vec<u8>, u32, u32, u64);
 
-/// `.text` (1), `.init.text` (2), `.modinfo` (3), `__mcount_loc` (4) with its relocations (5),
-/// symbols (6) and their names (7).
+/// A module with `.text` (1), `.init.text` (2), `.modinfo` (3), `__mcount_loc` (4) with its
+/// relocations (5), symbols (6) and their names (7).
 fn module() -> Vec<u8> {
     let names = b"\0first\0second\0start\0init_module\0data\0bad name\0";
     let at = |name: &[u8]| {
@@ -55,7 +55,7 @@ fn module() -> Vec<u8> {
             .map(u64::to_le_bytes)
             .concat()
     };
-    // The second function begins with `endbr64`; the start is known by its own symbol.
+    // The second function begins with `endbr64`. The start function has its own symbol.
     let relocations = [relocation(0, 1, 0x24), relocation(8, 4, 0)].concat();
     let code = 0x6;
     elf(&[
@@ -77,7 +77,7 @@ fn module() -> Vec<u8> {
     ])
 }
 
-/// A relocatable file with these sections.
+/// Builds a relocatable file with these sections.
 fn elf(sections: &[Section]) -> Vec<u8> {
     let mut names = vec![0];
     let mut headers = vec![0; 64];
@@ -214,7 +214,7 @@ fn compressed_files_are_found_and_read() {
     fs::write(&compressed, file.finish().unwrap()).unwrap();
     assert_eq!(existing(&path), Some(compressed.clone()));
     assert_eq!(read(&compressed).unwrap(), module());
-    // What decoders refuse is an error; no magic, no decoder.
+    // An error of a decoder is reported. Without a magic number no decoder runs.
     for magic in [
         &b"\xfd7zXZ\0junk"[..],
         b"\x28\xb5\x2f\xfdjunk",

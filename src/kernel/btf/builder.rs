@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Small BTF made by hand, for tests: of this module and of the selection.
+//! Builds small BTF by hand, for the tests of this module and of the selection.
 
-/// Assembles BTF bytes; each method returns the id of the type it adds.
+/// Builds BTF bytes. Each method returns the id of the type that it adds.
 #[derive(Debug)]
 pub(crate) struct Builder {
     types: Vec<u8>,
     strings: Vec<u8>,
     first_string: u32,
     next: u32,
-    /// Of each kind, the bytes behind its record and those of an element. None before 7.1
+    /// For each kind, the number of bytes after its record and per element. Empty before 7.1
     /// (222edc843c15, "btf: Add BTF kind layout encoding to UAPI").
     layout: Vec<(u8, u8)>,
 }
 
 impl Builder {
-    /// For a kernel.
+    /// Starts the BTF of a kernel.
     pub(crate) fn kernel() -> Self {
         Self {
             types: Vec::new(),
@@ -25,7 +25,7 @@ impl Builder {
         }
     }
 
-    /// For a module: ids and string offsets go on where those of its base end.
+    /// Starts the BTF of a module. Its ids and string offsets continue those of the base.
     pub(crate) fn module(base: &Self) -> Self {
         let first_string = base.first_string + base.strings.len() as u32;
         Self {
@@ -52,7 +52,8 @@ impl Builder {
             .extend(words.iter().flat_map(|word| word.to_le_bytes()));
     }
 
-    /// Says how long the records of a kind are, as kernels since 7.1 (222edc843c15) do for all.
+    /// Sets the length of the records of a kind, as kernels since 7.1 (222edc843c15) do for all
+    /// kinds.
     pub(crate) fn layout(&mut self, kind: usize, info: u8, element: u8) {
         if self.layout.len() <= kind {
             self.layout.resize(kind + 1, (0, 0));
@@ -60,7 +61,7 @@ impl Builder {
         self.layout[kind] = (info, element);
     }
 
-    /// Any record: kind (with the kind flag in bit 7), name, number of elements, size or type.
+    /// Adds any record: kind (with the kind flag in bit 7), name, number of elements, size or type.
     pub(crate) fn raw(&mut self, kind: u32, name: &str, vlen: u32, size_or_type: u32) -> u32 {
         let name = self.string(name);
         let flag = (kind >> 7) << 31;
@@ -101,7 +102,7 @@ impl Builder {
         id
     }
 
-    /// A function; a parameter of type 0 stands for `...`.
+    /// Adds a function. A parameter of type 0 means `...`.
     pub(crate) fn func(&mut self, name: &str, result: u32, parameters: &[u32]) -> u32 {
         let proto = self.raw(13, "", parameters.len() as u32, result);
         for &parameter in parameters {
@@ -110,7 +111,7 @@ impl Builder {
         self.raw(12, name, 1, proto)
     }
 
-    /// A function whose parameters have names.
+    /// Adds a function with named parameters.
     pub(crate) fn named_func(
         &mut self,
         name: &str,
@@ -122,7 +123,7 @@ impl Builder {
         self.raw(12, name, 1, proto)
     }
 
-    /// Parameters of the prototype that was added last.
+    /// Adds parameters to the last prototype.
     pub(crate) fn parameters(&mut self, parameters: &[(&str, u32)]) {
         for &(name, parameter) in parameters {
             let name = self.string(name);
@@ -130,7 +131,7 @@ impl Builder {
         }
     }
 
-    /// The finished bytes.
+    /// Returns the finished bytes.
     pub(crate) fn build(&self) -> Vec<u8> {
         let types = self.types.len() as u32;
         let strings = self.strings.len() as u32;

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The types of a BTF by name, for a start's few dozen questions: made at the first of them, in
-//! the time that one pass over all strings for a name takes.
+//! Index of the types of a BTF by name, for the few dozen lookups of a start. The first lookup
+//! builds it, which takes as long as one pass over all strings.
 
 use std::iter;
 
 use super::names;
 
-/// Lists of the types whose names hash alike, in ascending order. Lists, for hostile BTF may have
-/// a million types of one name: to add one to a list takes the same time always.
+/// A hash table with chained lists of types, in ascending order. Lists are used because malformed
+/// BTF may have a million types of one name, and adding to a list takes constant time.
 pub(super) struct ByName {
-    /// The first of each list: 1 + the place of its record; 0 where there is none.
+    /// The first record of each list, as its index plus 1; 0 if the list is empty.
     first: Vec<u32>,
-    /// Of each record, the next one in its list.
+    /// For each record, the next record of its list, in the same encoding.
     next: Vec<u32>,
 }
 
 impl ByName {
-    /// Of as many records as there are names; an empty one is none.
+    /// Builds the table; `all` yields the name of each record. Records without a name are left out.
     pub(super) fn new<'n>(
         all: impl DoubleEndedIterator<Item = &'n [u8]> + ExactSizeIterator,
     ) -> Self {
@@ -38,7 +38,7 @@ impl ByName {
         table
     }
 
-    /// The places of the records that may have this name.
+    /// Returns the indices of the records that may have this name; their hashes are equal.
     pub(super) fn possible(&self, name: &[u8]) -> impl Iterator<Item = usize> + '_ {
         let place = |link: u32| link.checked_sub(1).map(|place| place as usize);
         let next = move |at: &usize| place(self.next[*at]);

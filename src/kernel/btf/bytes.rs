@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The bytes of type information: read, or the kernel's own memory.
+//! The bytes of type information: a copy, or a mapping of the kernel's memory.
 
 use std::fs::File;
 use std::io;
@@ -8,30 +8,30 @@ use std::ops::Deref;
 use memmap2::{Mmap, MmapOptions};
 use nix::sys::statfs::{SYSFS_MAGIC, fstatfs};
 
-/// Bytes that are there as long as this is.
+/// The owner of the bytes of a BTF.
 #[derive(Debug)]
 pub enum BtfBytes {
-    /// A copy.
+    /// A copy on the heap.
     Read(Vec<u8>),
-    /// See [`BtfBytes::of_kernel`].
+    /// A mapping; see [`BtfBytes::of_kernel`].
     Mapped(Mmap),
 }
 
 impl BtfBytes {
-    /// The kernel's own, without a copy: copying its 6 MB is a tenth of a short start.
+    /// Maps the kernel's own BTF without a copy. Copying its 6 MB takes a tenth of a short start.
     ///
     /// # Errors
     ///
     /// Before 6.16 (a539e2a6d51d, "btf: Allow mmap of vmlinux btf") the kernel refuses to map this
-    /// file. Files of other file systems are not mapped here: another process could truncate them
-    /// while we read.
+    /// file. Files of other file systems are not mapped, because another process could truncate
+    /// them while we read.
     pub fn of_kernel(file: &File) -> io::Result<Self> {
         if fstatfs(file)?.filesystem_type() != SYSFS_MAGIC {
             return Err(io::ErrorKind::Unsupported.into());
         }
         #[allow(unsafe_code, reason = "mapping a file is unsafe by nature")]
-        // SAFETY: the mapping is private and read only, of memory that the kernel never changes
-        // nor gives away.
+        // SAFETY: the mapping is private and read-only. The kernel never changes or frees the
+        // mapped memory.
         let mapping = unsafe { MmapOptions::new().map_copy_read_only(file)? };
         Ok(Self::Mapped(mapping))
     }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A function's prototype as a C programmer writes it: `int map_create(union bpf_attr *attr)`.
+//! Formats a function's prototype as a C programmer writes it: `int map_create(union bpf_attr
+//! *attr)`.
 
 use super::format::{Kind, read_u32};
 use super::parse::Btf;
 
-/// Types that one prototype may mention, nested function pointers included: more is nonsense or a
-/// cycle.
+/// Maximum number of types in one prototype, including nested function pointers. A prototype with
+/// more is malformed or has a cycle.
 const MAX_TYPES: usize = 256;
 
 impl Btf {
-    /// The prototype of the function with this id; `None` where it is none or makes no sense.
+    /// Returns the prototype of the function with this id; `None` if it is not a function or is
+    /// malformed.
     #[must_use]
     pub fn declaration(&self, func: u32) -> Option<String> {
         let name = self.name(func);
@@ -18,7 +20,7 @@ impl Btf {
         self.declare(func.size_or_type, name.to_owned(), &mut left)
     }
 
-    /// `declarator` (a name, perhaps with `*`, `[]` or `()` around it) as of this type.
+    /// Declares `declarator` (a name, possibly with `*`, `[]` or `()`) with this type.
     fn declare(&self, id: u32, declarator: String, left: &mut usize) -> Option<String> {
         *left = left.checked_sub(1)?;
         if id == 0 {
@@ -72,7 +74,7 @@ impl Btf {
         }
     }
 
-    /// A qualifier stands behind the `*` of a pointer and before anything else.
+    /// A qualifier of a pointer follows the `*`. Any other qualifier comes first.
     fn qualify(&self, word: &str, of: u32, declarator: &str, left: &mut usize) -> Option<String> {
         if self.typ(of).is_some_and(|typ| typ.kind == Kind::Ptr) {
             return self.declare(of, join(word, declarator), left);

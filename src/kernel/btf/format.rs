@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The layout of BTF: header, type records, how long each is.
+//! The layout of BTF: header, type records, and the length of each record.
 //!
 //! An info word has the number of elements in bits 0 to 23, the kind in bits 24 to 30, and a flag.
 //! Before 7.2 (f7a6b9eaff3e, "bpf: Extend BTF UAPI vlen, kinds to use unused bits") the number was
-//! in bits 0 to 15, the kind in bits 24 to 28, and the other bits were 0: the wide masks read both.
+//! in bits 0 to 15 and the kind in bits 24 to 28. The other bits were 0, so the wide masks fit
+//! both.
 
 use std::ops::Range;
 
@@ -11,10 +12,10 @@ use anyhow::{Context, Result, bail};
 
 const MAGIC: u16 = 0xeb9f;
 
-/// Size of `struct btf_type`, before what its kind appends.
+/// Size in bytes of `struct btf_type`, without the payload of its kind.
 pub(super) const RECORD: usize = 12;
 
-/// What a type is (`BTF_KIND_*`).
+/// The kind of a type (`BTF_KIND_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Int,
@@ -39,7 +40,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The kind in an `info` word; `None` for one that this program does not know.
+    /// The kind in an info word; `None` if this program does not know it.
     pub(super) fn of(info: u32) -> Option<Self> {
         Some(match kind_number(info) {
             1 => Self::Int,
@@ -65,7 +66,7 @@ impl Kind {
         })
     }
 
-    /// Bytes that follow the record, for `vlen` elements.
+    /// Size in bytes of the payload after the record, for `vlen` elements.
     pub(super) fn payload(self, vlen: usize) -> usize {
         match self {
             Self::Int | Self::Var | Self::DeclTag => 4,
@@ -77,36 +78,36 @@ impl Kind {
     }
 }
 
-/// Number of members, parameters or values.
+/// Number of members, parameters or values in an info word.
 pub(super) fn vlen(info: u32) -> usize {
     (info & 0x00ff_ffff) as usize
 }
 
-/// The flag whose meaning depends on the kind (signed, for enums).
+/// The kind flag in an info word. Its meaning depends on the kind (signed, for enums).
 pub(super) fn kind_flag(info: u32) -> bool {
     info >> 31 != 0
 }
 
-/// The number of a kind, known or not.
+/// The number of the kind in an info word, whether this program knows the kind or not.
 pub(super) fn kind_number(info: u32) -> u32 {
     (info >> 24) & 0x7f
 }
 
-/// Where the sections lie in the bytes.
+/// Byte ranges of the sections.
 pub(super) struct Sections {
     pub(super) types: Range<usize>,
     pub(super) strings: Range<usize>,
-    /// How long the records of each kind are. Empty before 7.1 (222edc843c15, "btf: Add BTF kind
-    /// layout encoding to UAPI").
+    /// The record lengths of each kind. Empty before 7.1 (222edc843c15, "btf: Add BTF kind layout
+    /// encoding to UAPI").
     layout: Range<usize>,
 }
 
-/// Bytes of `struct btf_layout`: those behind the record, those of an element, flags.
+/// Size in bytes of `struct btf_layout`: bytes after the record, bytes per element, flags.
 const LAYOUT: usize = 4;
 
 impl Sections {
-    /// Bytes that follow a record of a kind that this program does not know; `None` where the
-    /// bytes do not tell.
+    /// Size in bytes of the payload of a kind that this program does not know; `None` if the kernel
+    /// does not give it.
     pub(super) fn payload_of_unknown(&self, bytes: &[u8], info: u32) -> Option<usize> {
         let layout = bytes.get(self.layout.clone())?;
         let at = kind_number(info) as usize * LAYOUT;
@@ -118,7 +119,7 @@ impl Sections {
     }
 }
 
-/// Reads the header and checks that both sections lie within the bytes.
+/// Reads the header, and checks that the types and the strings are within the bytes.
 pub(super) fn sections(bytes: &[u8]) -> Result<Sections> {
     let magic = bytes.first_chunk().map(|&magic| u16::from_le_bytes(magic));
     match magic {
@@ -140,8 +141,8 @@ pub(super) fn sections(bytes: &[u8]) -> Result<Sections> {
     let (Some(types), Some(strings)) = (types, strings) else {
         bail!("a BTF section reaches beyond the end of the bytes");
     };
-    // The layout is in headers of 32 bytes and more (462733ec, "btf: Add BTF kind layout encoding to
-    // UAPI"). Without it nothing is lost but kinds that are not known.
+    // Headers of 32 bytes and more have the layout (222edc843c15, "btf: Add BTF kind layout
+    // encoding to UAPI"). Without it, only unknown kinds are lost.
     let layout = match body {
         32.. => section(field(24)? as usize, field(28)? as usize),
         _ => None,
@@ -153,7 +154,7 @@ pub(super) fn sections(bytes: &[u8]) -> Result<Sections> {
     })
 }
 
-/// The little-endian word at `at`.
+/// Reads the little-endian word at `at`; `None` beyond the end.
 pub(super) fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
     let word = bytes.get(at..at.checked_add(4)?)?.first_chunk()?;
     Some(u32::from_le_bytes(*word))

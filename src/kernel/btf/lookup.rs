@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Questions about what a kernel has: a type, a member, an enum's value, a function.
+//! Lookups of types, members, enum values and functions by name.
 
 use super::format::{Kind, read_u32};
 use super::parse::{Btf, Type};
 
-/// How deep anonymous members nest at most; deeper is taken as a cycle.
+/// Maximum nesting depth of anonymous members. A deeper one is treated as a cycle.
 const MAX_NESTING: u8 = 16;
 
 impl Btf {
-    /// Whether there is a struct, union, enum or typedef of this name.
+    /// Whether a struct, union, enum or typedef has this name.
     #[must_use]
     pub fn has_type(&self, name: &str) -> bool {
         let kinds = [
@@ -22,7 +22,7 @@ impl Btf {
         self.named(name).iter().any(|typ| kinds.contains(&typ.kind))
     }
 
-    /// Size of a struct or union, in bytes.
+    /// Size of a struct or union in bytes; `None` if there is none.
     #[must_use]
     pub fn type_size(&self, name: &str) -> Option<u32> {
         let types = self.named(name);
@@ -30,7 +30,7 @@ impl Btf {
         types.iter().find(has_members).map(|typ| typ.size_or_type)
     }
 
-    /// Whether a struct or union has a member, be it in an anonymous part of it.
+    /// Whether a struct or union has a member. Members of its anonymous parts count too.
     #[must_use]
     pub fn has_member(&self, structure: &str, member: &str) -> bool {
         let types = self.named(structure);
@@ -39,7 +39,7 @@ impl Btf {
             .any(|typ| self.type_has_member(typ, member, MAX_NESTING))
     }
 
-    /// The value that an enum gives to a name.
+    /// The value of an enumerator; `None` if the enum does not have it.
     #[must_use]
     pub fn enum_value(&self, enumeration: &str, value: &str) -> Option<i64> {
         self.named(enumeration)
@@ -62,14 +62,15 @@ impl Btf {
             })
     }
 
-    /// Where a member stands in a struct, in bytes, be it in an anonymous part of it.
+    /// Offset of a member of a struct or union in bytes; `None` if there is none. Members of
+    /// anonymous parts count too.
     #[must_use]
     pub fn member_offset(&self, structure: &str, member: &str) -> Option<u32> {
         self.member_offsets(structure, [member])
             .map(|[offset]| offset)
     }
 
-    /// The same of several members: one look-up of the struct.
+    /// Offsets of several members, with a single lookup of the struct; `None` if one is missing.
     #[must_use]
     pub fn member_offsets<const N: usize>(
         &self,
@@ -87,13 +88,14 @@ impl Btf {
         Some(offsets)
     }
 
-    /// The id of a function.
+    /// The id of a function; `None` if this BTF (without its base) has none.
     #[must_use]
     pub fn func_id(&self, name: &str) -> Option<u32> {
         self.named_id(name, Kind::Func)
     }
 
-    /// The id of a variable (BTF has the per-CPU ones only).
+    /// The id of a variable; `None` if this BTF (without its base) has none. BTF has only per-CPU
+    /// variables.
     #[must_use]
     pub fn var_id(&self, name: &str) -> Option<u32> {
         self.named_id(name, Kind::Var)
@@ -108,7 +110,7 @@ impl Btf {
         if !matches!(typ.kind, Kind::Struct | Kind::Union) || nesting == 0 {
             return None;
         }
-        // With the flag set, the upper byte of an offset is the size of a bit field.
+        // If the flag is set, the upper byte of an offset is the size of a bit field.
         let mask = if typ.flag { 0x00ff_ffff } else { u32::MAX };
         elements(typ, 12).find_map(|element| {
             let offset = word(element, 8)? & mask;
@@ -139,7 +141,7 @@ impl Btf {
         })
     }
 
-    /// The types of a name: this BTF's own first, then its base's.
+    /// The types with a name: those of this BTF first, then those of its base.
     fn named(&self, name: &str) -> Vec<Type<'_>> {
         let mut found = Vec::new();
         let mut btf = Some(self);

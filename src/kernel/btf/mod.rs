@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The kernel's type information: BTF bytes of vmlinux and of modules → facts about functions.
+//! The kernel's type information: reads the BTF of vmlinux and of modules for facts about
+//! functions.
 //!
-//! One pass notes where each type starts; everything else reads the bytes in place, so that
-//! 130,000 types cost one array of offsets. The bytes are not trusted: every read is checked,
-//! every walk along types is bounded. It does not print types and does not relocate them.
+//! One pass records the start of each type. Everything else reads the bytes in place, so that
+//! 130,000 types cost one array of offsets. The bytes are not trusted: every read is checked, and
+//! every walk along types is bounded. The module does not relocate types, and prints only
+//! prototypes of functions.
 
 #[cfg(test)]
 pub(crate) mod builder;

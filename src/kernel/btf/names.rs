@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A set of names that a hundred thousand others are held against.
+//! A set of names that is tested against a hundred thousand others.
 
 use std::collections::HashSet;
 
-/// Bits of the filter: many more than names in any set.
+/// Size of the filter in bits, which is far more than the number of names in any set.
 const FILTER_BITS: usize = 1 << 17;
 
-/// A set of names, with a filter in front that rejects nearly all others in a few instructions.
+/// A set of names with a Bloom filter, which rejects nearly all other names in a few instructions.
 #[derive(Clone, Debug)]
 pub struct NameSet<'a> {
     names: HashSet<&'a str>,
@@ -32,7 +32,7 @@ impl NameSet<'_> {
         self.names.contains(name)
     }
 
-    /// Whether the name may be in the set: false for nearly all that are not.
+    /// Whether the name may be in the set. False for nearly all names that are not.
     #[must_use]
     pub fn may_contain(&self, name: &[u8]) -> bool {
         let bit = bit(name);
@@ -44,7 +44,7 @@ fn bit(name: &[u8]) -> usize {
     hash(name) as usize % FILTER_BITS
 }
 
-/// Made of the length, the first eight bytes and the last eight: names of a kernel differ there.
+/// Hashes the length, the first eight bytes and the last eight. Names of a kernel differ there.
 pub(super) fn hash(name: &[u8]) -> u32 {
     let first = name
         .first_chunk()

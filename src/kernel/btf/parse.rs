@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The one pass over BTF bytes, and access to the types by id.
+//! Parses BTF bytes in one pass, and gives access to the types by id.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,17 +13,17 @@ use super::bytes::BtfBytes;
 use super::format::{Kind, RECORD, kind_flag, kind_number, read_u32, sections, vlen};
 use super::names::NameSet;
 
-/// In bytes, and more than any has: the kernel's own names end at 512 (`KSYM_NAME_LEN`).
+/// Maximum length of a name in bytes. Names of the kernel have at most 512 (`KSYM_NAME_LEN`).
 const LONGEST_NAME: usize = 4096;
 
-/// Parsed type information: of the kernel, or of a module on top of the kernel's.
+/// Parsed type information of the kernel, or of a module based on the kernel's.
 pub struct Btf {
     bytes: BtfBytes,
-    /// For module BTF: the kernel's, which ids and strings continue.
+    /// For a module, the kernel's BTF, whose ids and strings this one continues.
     base: Option<Arc<Self>>,
-    /// Where the record of type `first_id + index` starts in `bytes`.
+    /// Offset in `bytes` of the record of type `first_id + index`.
     records: Vec<u32>,
-    /// Ids of the functions that this BTF (not its base) has.
+    /// Ids of the functions of this BTF, without its base.
     functions: Vec<u32>,
     by_name: OnceLock<ByName>,
     strings: Range<usize>,
@@ -32,45 +32,45 @@ pub struct Btf {
     unknown: Option<Unknown>,
 }
 
-/// Types of kinds that this program does not know.
+/// What is known about types of unknown kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unknown {
-    /// So many were skipped, the first of them of this kind.
+    /// They were skipped: their number, and the kind of the first one.
     Skipped(usize, u32),
-    /// What follows the first of them could not be read: its id and kind.
+    /// The length of the first one is unknown, so that parsing stopped: its id and kind.
     Ended(u32, u32),
 }
 
 /// A function that BTF describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BtfFunction<'a> {
-    /// Its name.
+    /// Name of the function.
     pub name: &'a str,
-    /// The id of its `FUNC`.
+    /// Id of its `FUNC` type.
     pub id: u32,
-    /// Whether no other function of the same BTF has this name with another prototype.
+    /// Whether all functions of this BTF with this name have the same prototype.
     pub unique: bool,
 }
 
-/// One type record, read from the bytes.
+/// A type record.
 #[derive(Clone, Copy)]
 pub(super) struct Type<'a> {
     pub(super) kind: Kind,
     pub(super) name_offset: u32,
-    /// A size in bytes or another type's id, by kind.
+    /// A size in bytes or the id of another type, depending on the kind.
     pub(super) size_or_type: u32,
     pub(super) flag: bool,
-    /// What follows the record: members, parameters, values.
+    /// The payload after the record: members, parameters, values.
     pub(super) payload: &'a [u8],
 }
 
 impl Btf {
-    /// Parses BTF; for a module's, `base` is the kernel's.
+    /// Parses BTF. `base` is the kernel's BTF if the bytes belong to a module.
     ///
     /// # Errors
     ///
-    /// Fails when the bytes are no BTF or are cut short, or when the base's types could not be read
-    /// to their end, so that the ids of these are not known.
+    /// When the bytes are not BTF or are truncated, or when parsing of the base stopped early, so
+    /// that the ids of these types are not known.
     pub fn parse(bytes: impl Into<BtfBytes>, base: Option<Arc<Self>>) -> Result<Self> {
         let bytes = bytes.into();
         let sections = sections(&bytes)?;
@@ -132,7 +132,7 @@ impl Btf {
         })
     }
 
-    /// What of the types is not known, for who wants to know everything.
+    /// A message about types of unknown kinds; `None` if there are none.
     #[must_use]
     pub fn note(&self) -> Option<String> {
         Some(match self.unknown? {
@@ -147,8 +147,8 @@ impl Btf {
         })
     }
 
-    /// Whether its types stand in the order of their names, those without one first: as far as the
-    /// first thousand names tell.
+    /// Whether the types are sorted by name, with nameless ones first. Only the first thousand
+    /// names are checked.
     #[must_use]
     pub fn is_sorted(&self) -> bool {
         let names = (self.first_id..self.next_id()).map(|id| self.name_bytes(id));
@@ -156,26 +156,27 @@ impl Btf {
         named.take(1000).is_sorted()
     }
 
-    /// Number of types, the base's included.
+    /// Number of types, including those of the base.
     #[must_use]
     pub fn type_count(&self) -> usize {
         (self.next_id() - 1) as usize
     }
 
-    /// The functions of this BTF, its base's not included, in the order of their ids.
+    /// Iterates over the functions of this BTF without its base, in the order of their ids.
     pub fn functions(&self) -> impl ExactSizeIterator<Item = (u32, &str)> + '_ {
         self.functions.iter().map(|&id| (id, self.name(id)))
     }
 
-    /// All functions by name: for those who ask often.
+    /// Returns all functions by name, for callers with many lookups.
     #[must_use]
     pub fn functions_by_name(&self) -> HashMap<&str, BtfFunction<'_>> {
-        // To make room again and again costs as much as the rest.
+        // Growing the map repeatedly would cost as much as the rest.
         let room = HashMap::with_capacity(self.functions.len());
         self.by_name(room, |_| true)
     }
 
-    /// The functions of these names: a fraction of the time that all of them take.
+    /// Returns the functions with these names. This takes a fraction of the time of
+    /// [`Self::functions_by_name`].
     #[must_use]
     pub fn functions_of_names(&self, names: &NameSet<'_>) -> HashMap<&str, BtfFunction<'_>> {
         self.by_name(HashMap::new(), |name| {
@@ -207,8 +208,8 @@ impl Btf {
         by_name
     }
 
-    /// Whether two functions of one name take and return the same. System calls stand twice in
-    /// the BTF of some kernels: as they are, and as the weak stub for kernels without them.
+    /// Whether two functions with the same name have the same parameters and results. BTF of some
+    /// kernels has system calls twice: the real one, and the weak stub for kernels without it.
     fn has_same_prototype(&self, one: u32, other: u32) -> bool {
         let proto = |id| self.typ(id).map(|func| func.size_or_type);
         let name = self.name(one);
@@ -217,7 +218,7 @@ impl Btf {
                 && self.result_type(name, one) == self.result_type(name, other))
     }
 
-    /// The name of a type, empty where it has none or does not exist.
+    /// The name of a type; empty if it has none or does not exist.
     #[must_use]
     pub fn name(&self, id: u32) -> &str {
         let offset = match self.name_offset(id) {
@@ -239,7 +240,8 @@ impl Btf {
         self.base.as_deref()
     }
 
-    /// This BTF's own string bytes, and the offset that the first of them has in type records.
+    /// The string section of this BTF without its base, and the offset of its first byte in type
+    /// records.
     pub(super) fn own_strings(&self) -> (&[u8], u32) {
         (
             self.bytes.get(self.strings.clone()).unwrap_or_default(),
@@ -247,7 +249,7 @@ impl Btf {
         )
     }
 
-    /// The name of a type of this BTF's own, as bytes.
+    /// The name of a type of this BTF, as bytes.
     fn name_bytes(&self, id: u32) -> &[u8] {
         let offset = self.name_offset(id).unwrap_or_default();
         let Some(own) = offset.checked_sub(self.first_string) else {
@@ -256,7 +258,7 @@ impl Btf {
         self.own_string(own)
     }
 
-    /// The string at an offset, empty where there is none.
+    /// The string at an offset; empty if there is none.
     pub(super) fn string(&self, offset: u32) -> &str {
         let Some(own) = offset.checked_sub(self.first_string) else {
             return self.base().map_or("", |base| base.string(offset));
@@ -264,8 +266,8 @@ impl Btf {
         str::from_utf8(self.own_string(own)).unwrap_or_default()
     }
 
-    /// What stands at a place of this BTF's own strings, empty where that is too long for a name:
-    /// in hostile BTF a million types may share one of a hundred megabytes.
+    /// The string at an index of this BTF's own section; empty if it is too long for a name. In
+    /// malformed BTF a million types may share a name of a hundred megabytes.
     fn own_string(&self, place: u32) -> &[u8] {
         let (strings, _) = self.own_strings();
         let tail = strings.get(place as usize..).unwrap_or_default();
@@ -273,7 +275,7 @@ impl Btf {
         &tail[..memchr::memchr(0, tail).unwrap_or(0)]
     }
 
-    /// The ids of this BTF's own types of a name, ascending.
+    /// The ids of this BTF's own types with a name, in ascending order.
     pub(super) fn ids_named(&self, name: &str) -> impl Iterator<Item = u32> {
         let all = self.first_id..self.next_id();
         let names = || all.map(|id| self.name_bytes(id));
@@ -284,13 +286,14 @@ impl Btf {
             .filter(move |id| self.name_bytes(*id) == name.as_bytes())
     }
 
-    /// Where the name of a type of this BTF's own stands; `None` for others.
+    /// String offset of the name of one of this BTF's own types; `None` for other types.
     pub(super) fn name_offset(&self, id: u32) -> Option<u32> {
         let index = id.checked_sub(self.first_id)?;
         read_u32(&self.bytes, *self.records.get(index as usize)? as usize)
     }
 
-    /// The type of an id; `None` for `void` (0) and for ids that do not exist.
+    /// The type with an id; `None` for `void` (0), for ids that do not exist, and for unknown
+    /// kinds.
     pub(super) fn typ(&self, id: u32) -> Option<Type<'_>> {
         let Some(index) = id.checked_sub(self.first_id) else {
             return self.base()?.typ(id);

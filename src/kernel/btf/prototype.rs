@@ -1,72 +1,73 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What of a function's prototype decides whether a trampoline (fentry, fexit) can take it.
+//! Decides by its prototype whether a trampoline (fentry, fexit) can be attached to a function.
 //!
-//! The rules are the kernel's own (`btf_distill_func_proto` and the architecture's trampoline
-//! generator), as they changed over time: facts in [`FunctionShape`], the running kernel's
-//! limits in [`TrampolineRules`], the decision in [`FunctionShape::obstacle`].
+//! The rules are those of the kernel (`btf_distill_func_proto` and the architecture's trampoline
+//! generator), as they changed over time. [`FunctionShape`] has the facts, [`TrampolineRules`] the
+//! limits of the running kernel, and [`FunctionShape::obstacle`] decides.
 
 use super::format::{Kind, read_u32};
 use super::parse::Btf;
 use crate::kernel::version::KernelVersion;
 
-/// How long a chain of typedefs and qualifiers may be; a longer one is taken as a cycle.
+/// Maximum length of a chain of typedefs and qualifiers. A longer one is treated as a cycle.
 const MAX_HOPS: usize = 64;
 
 /// `MAX_BPF_FUNC_ARGS` of the kernel.
 const MAX_ARGS: u16 = 12;
 
-/// Bytes of one argument slot.
+/// Size of an argument slot in bytes.
 const SLOT: u32 = 8;
 
-/// What a trampoline needs to know of a prototype.
+/// The properties of a prototype that matter for trampolines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FunctionShape {
     /// Number of parameters.
     pub args: u16,
-    /// Number of 8-byte slots that they take; a struct of up to 16 bytes takes one or two.
+    /// Number of 8-byte slots of the parameters. A struct of up to 16 bytes takes one or two.
     pub arg_slots: u16,
-    /// It ends in `...`.
+    /// Whether the prototype ends in `...`.
     pub variadic: bool,
-    /// It returns a struct or union by value.
+    /// Whether it returns a struct or union by value.
     pub struct_result: bool,
-    /// The kind of its parameters that is hardest for a trampoline.
+    /// The least supported kind among its parameters.
     pub hardest_arg: ArgKind,
 }
 
-/// Kinds of parameters, in the order of how hard trampolines find them.
+/// Kinds of parameters, from the best to the least supported one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ArgKind {
-    /// A pointer, an integer, an enum.
+    /// A pointer, or an integer or enum of at most 8 bytes.
     #[default]
     Scalar,
     /// A struct of at most 16 bytes, by value.
     SmallStruct,
-    /// What no trampoline takes: larger than 16 bytes, a union, a float.
+    /// A kind that no trampoline supports: larger than 16 bytes, a union, a float.
     Odd,
 }
 
-/// What the running kernel's trampolines can take.
+/// The limits of the running kernel's trampolines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrampolineRules {
-    /// Argument slots: 12 on x86-64 since 6.6 (473e3150e30a), 6 before; 8 on arm64.
+    /// Maximum number of argument slots: 12 on x86-64 since 6.6 (473e3150e30a), 6 before; 8 on
+    /// arm64.
     pub max_slots: u16,
-    /// Whether structs by value are taken: since 6.1 (720e6a435194).
+    /// Whether structs by value are supported: since 6.1 (720e6a435194).
     pub struct_args: StructArgs,
 }
 
 impl TrampolineRules {
-    /// The rules of the kernel that has these types.
+    /// Determines the rules of the kernel with these types and this version.
     #[must_use]
     pub fn of(btf: &Btf, version: KernelVersion) -> Self {
-        // This member came with struct arguments in 6.1 (720e6a435194, "bpf: Allow struct argument
-        // in trampoline based programs").
+        // This member was added with struct arguments in 6.1 (720e6a435194, "bpf: Allow struct
+        // argument in trampoline based programs").
         let struct_args = if btf.has_member("btf_func_model", "arg_flags") {
             StructArgs::Taken
         } else {
             StructArgs::Refused
         };
-        // Since 6.6 (473e3150e30a, "bpf, x86: allow function arguments up to 12 for TRACING"). No
-        // symbol or type tells, so the version has to.
+        // 12 since 6.6 (473e3150e30a, "bpf, x86: allow function arguments up to 12 for TRACING").
+        // No symbol or type shows it, so the version decides.
         let max_slots = if version >= (KernelVersion { major: 6, minor: 6 }) {
             12
         } else {
@@ -79,24 +80,24 @@ impl TrampolineRules {
     }
 }
 
-/// Whether trampolines take structs by value.
+/// Whether trampolines support structs by value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StructArgs {
     /// Up to 16 bytes each. Since 6.1 (720e6a435194, "bpf: Allow struct argument in trampoline
     /// based programs").
     Taken,
-    /// Never.
+    /// Not supported.
     Refused,
 }
 
-/// Why no trampoline can take a function.
+/// Why no trampoline can be attached to a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TrampolineObstacle {
-    /// BTF has no function of this very symbol.
+    /// BTF has no function with this symbol name.
     NoPrototype,
-    /// It ends in `...`.
+    /// Its prototype ends in `...`.
     Variadic,
-    /// It returns a struct by value.
+    /// It returns a struct or union by value.
     StructResult,
     /// It has more arguments than this kernel's trampolines save.
     TooManyArgs,
@@ -107,7 +108,7 @@ pub enum TrampolineObstacle {
 }
 
 impl TrampolineObstacle {
-    /// As the end of the sentence "a trampoline cannot take it: …".
+    /// Completes the sentence "a trampoline cannot take it: …".
     #[must_use]
     pub fn why(self) -> &'static str {
         match self {
@@ -122,7 +123,7 @@ impl TrampolineObstacle {
 }
 
 impl FunctionShape {
-    /// Why no trampoline of a kernel with these rules takes it; `None` where one does.
+    /// Why no trampoline of a kernel with these rules can be attached; `None` if one can.
     #[must_use]
     pub fn obstacle(&self, rules: TrampolineRules) -> Option<TrampolineObstacle> {
         if self.variadic {
@@ -144,7 +145,7 @@ impl FunctionShape {
 }
 
 impl Btf {
-    /// The shape of the function with this id; `None` where that is no function.
+    /// The shape of the function with this id; `None` if it is not a function.
     #[must_use]
     pub fn shape(&self, func: u32) -> Option<FunctionShape> {
         let func = self.typ(func).filter(|typ| typ.kind == Kind::Func)?;
@@ -182,7 +183,7 @@ impl Btf {
         matches!(self.resolve(typ), Some((Kind::Struct | Kind::Union, _)))
     }
 
-    /// Kind and size of a type behind its typedefs and qualifiers; a pointer's size reads 0.
+    /// Kind and size of a type without its typedefs and qualifiers. The size of a pointer is 0.
     fn resolve(&self, id: u32) -> Option<(Kind, u32)> {
         let id = self.skip_names(id)?;
         let typ = self.typ(id)?;
@@ -194,7 +195,7 @@ impl Btf {
         Some((typ.kind, size))
     }
 
-    /// The id behind typedefs and qualifiers; `None` where they never end.
+    /// The id without typedefs and qualifiers; `None` if the chain is too long.
     fn skip_names(&self, mut id: u32) -> Option<u32> {
         for _ in 0..MAX_HOPS {
             match self.typ(id).map(|typ| (typ.kind, typ.size_or_type)) {
@@ -206,7 +207,7 @@ impl Btf {
     }
 }
 
-/// Kinds that give another type a name or a qualifier, and no other meaning.
+/// Kinds that only add a name or a qualifier to another type.
 pub(super) fn is_name_or_qualifier(kind: Kind) -> bool {
     matches!(
         kind,

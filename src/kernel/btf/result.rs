@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! How a function's result is to be read: from its BTF return type, and from two tables for
-//! functions whose type does not tell.
+//! Determines how a function's result is interpreted: by its BTF return type, and by two tables for
+//! functions whose type is not sufficient.
 
 use super::format::Kind;
 use super::helpers::helper_result;
@@ -9,7 +9,7 @@ use super::parse::{Btf, Type};
 use super::prototype::is_name_or_qualifier;
 use crate::spec::ResultType;
 
-/// How long a chain of typedefs and qualifiers may be; a longer one is taken as a cycle.
+/// Maximum length of a chain of typedefs and qualifiers. A longer one is treated as a cycle.
 const MAX_HOPS: usize = 64;
 
 /// Encoding bits of an integer type.
@@ -17,9 +17,10 @@ const INT_SIGNED: u32 = 1;
 const INT_BOOL: u32 = 4;
 
 impl Btf {
-    /// How the result of the function with this id and name is to be read.
+    /// How the result of the function with this id and name is interpreted.
     ///
-    /// The name is passed because a clone (`f.isra.0`) is judged by its base name's function.
+    /// The name is a parameter because a clone (`f.isra.0`) is judged by the function of its base
+    /// name.
     #[must_use]
     pub fn result_type(&self, name: &str, func: u32) -> ResultType {
         let Some(declared) = self.declared_result(func) else {
@@ -74,11 +75,11 @@ fn by_kind(typ: &Type<'_>) -> ResultType {
     match typ.kind {
         Kind::Ptr => ResultType::Pointer,
         Kind::Int => integer(typ.payload, size),
-        // Also unsigned ones: functions return `-errno` through an `enum` all the same.
+        // Unsigned ones too, because functions return `-errno` through an `enum` anyway.
         Kind::Enum if size == 4 => ResultType::Signed(4),
         Kind::Enum | Kind::Enum64 if typ.flag => signed(size),
         Kind::Enum | Kind::Enum64 => unsigned(size),
-        // A small struct travels in the result register, but is no errno.
+        // A small struct is returned in the result register, but it is not an errno.
         Kind::Struct | Kind::Union if size <= 8 => ResultType::Unsigned(8),
         _ => ResultType::Void,
     }
@@ -97,7 +98,7 @@ fn integer(payload: &[u8], size: u8) -> ResultType {
     }
 }
 
-/// Wider than the result register, it cannot be judged: as good as nothing returned.
+/// A value wider than the result register cannot be judged and counts as no result.
 fn signed(size: u8) -> ResultType {
     if matches!(size, 1 | 2 | 4 | 8) {
         ResultType::Signed(size)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! BTF made by hand, then cut, bent and bitten.
+//! Hand-made BTF, truncated and damaged in many ways.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -314,7 +314,7 @@ fn cut_or_bent_bytes_are_an_error_or_an_answer_never_a_panic() {
     }
 }
 
-/// Asks everything of BTF that may be nonsense.
+/// Calls every lookup on BTF that may be malformed.
 fn use_all(bytes: Vec<u8>) {
     let Ok(btf) = Btf::parse(bytes, None) else {
         return;
@@ -339,7 +339,7 @@ fn a_string_that_many_types_share_is_a_name_only_if_it_can_be_one() {
     let types = bytes[TYPES_AT..TYPES_AT + RECORD].repeat(TYPES as usize);
     bytes.splice(TYPES_AT..TYPES_AT + RECORD, types);
     let types_len = TYPES * RECORD as u32;
-    // The header's words: how long the types are, and where behind them the strings begin.
+    // The header words with the length of the types and the offset of the strings after them.
     for word in [12, 16] {
         bytes[word..word + 4].copy_from_slice(&types_len.to_le_bytes());
     }
@@ -366,7 +366,7 @@ fn what_is_no_btf_is_an_error_that_says_so() {
     assert_eq!(error(b"\x9f\xeb\x01\x00"), "the BTF header is cut short");
 }
 
-/// A kind that no kernel has yet, and its number.
+/// The number of a kind that no kernel has yet.
 const FUTURE_KIND: u32 = 0x55;
 
 #[test]
@@ -385,7 +385,7 @@ fn a_kind_of_a_kernel_to_come_is_skipped_where_the_kernel_says_how_long_it_is() 
         note.starts_with("1 types") && note.contains("kind 85"),
         "{note}"
     );
-    // A module's types have the right ids on top of it.
+    // The types of a module based on it have the right ids.
     let mut module = Builder::module(&builder);
     let of_module = module.func("of_module", int, &[]);
     let module = Btf::parse(module.build(), Some(Arc::new(btf))).unwrap();
@@ -405,7 +405,7 @@ fn what_stands_before_a_kind_that_cannot_be_skipped_is_kept() {
     assert_eq!(names, ["before"]);
     assert_eq!(btf.result_type("before", func), ResultType::Signed(4));
     assert!(btf.note().unwrap().contains("left out"));
-    // Nobody knows which ids a module's types have.
+    // The ids of a module's types are not known.
     let module = Builder::module(&builder).build();
     let error = Btf::parse(module, Some(Arc::new(btf))).unwrap_err();
     assert!(error.to_string().contains("to their end"), "{error}");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A file that may be the image looked for: opened once, so that what was judged is what is read.
+//! A file that may be the image that is searched for. It is opened once, so that the file that was
+//! checked is the one that is read.
 
 use std::fs::File;
 use std::io;
@@ -13,17 +14,17 @@ use crate::trusted::open_trusted;
 /// A file to read debug information from.
 #[derive(Clone, Debug)]
 pub struct ImageFile {
-    /// Where it was found.
+    /// Path of the file.
     pub path: PathBuf,
-    /// The file as it was judged, unpacked; `None`: it is opened when it is read.
+    /// The uncompressed file that was checked; `None` if it is opened later.
     opened: Option<Arc<File>>,
 }
 
-/// The directories of users in which files are only trusted as far as their owners.
+/// Cache directories of users. A file there is trusted only if its owner is trusted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caches<'a>(pub(super) &'a [PathBuf]);
 
-/// An open file, and what it says about itself.
+/// An open file, and the facts from its headers.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) file: ImageFile,
@@ -31,7 +32,7 @@ pub(super) struct Candidate {
 }
 
 impl ImageFile {
-    /// The file, for reading.
+    /// Returns the uncompressed file for reading.
     ///
     /// # Errors
     ///
@@ -68,8 +69,8 @@ impl Caches<'_> {
 }
 
 impl Candidate {
-    /// Opens a file; `None` where it is no ELF file. One in a cache must be root's or ours, as the
-    /// way to it must.
+    /// Opens a file; `None` if it is not ELF. A file in a cache, and the directories that lead to
+    /// it, must belong to root or to us.
     pub(super) fn open(path: &Path, caches: Caches<'_>) -> io::Result<Option<Self>> {
         let file = if caches.have(path) {
             unpacked(open_trusted(path)?)?

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What an ELF file says about itself: architecture, build id, whether it has DWARF.
+//! Reads the facts of an ELF file: architecture, build id, whether it has DWARF.
 //!
-//! Read before the build id is known, so from a file that anybody may have made: only headers and
-//! a bounded part of the notes are read, into buffers of fixed size.
+//! The build id is not known yet, so the file may come from anybody. Only headers and a bounded
+//! part of the notes are read, into buffers of bounded size.
 
 use std::env::consts::ARCH;
 use std::ffi::OsStr;
@@ -17,40 +17,42 @@ use object::elf;
 use super::BuildId;
 use super::plain::open_plain;
 
-/// The type of the note that holds a build id, of the owner `GNU`.
+/// Type of the note that holds a build id; its owner is `GNU`.
 const NT_GNU_BUILD_ID: u32 = 3;
 
-/// Bytes of the file header and of each section header.
+/// Size in bytes of the file header and of each section header.
 const HEADER: usize = 64;
 
-/// A kernel whose functions have a section each (FG-KASLR) has some 50,000.
+/// Maximum number of sections. A kernel whose functions have a section each (FG-KASLR) has some
+/// 50,000.
 const MOST_SECTIONS: u64 = 1 << 18;
 
-/// How many note sections are looked at, and how many bytes of each.
+/// How many note sections are read, and how many bytes of each.
 const MOST_NOTES: usize = 64;
 const LONGEST_NOTES: u64 = 64 << 10;
 
-/// The longest name of a file that a link has, and of a section that is asked for.
+/// Maximum length in bytes of the file name in a debug link, and of the section names that are
+/// compared.
 const LONGEST_LINK: u64 = 4096;
 const LONGEST_NAME: usize = 24;
 
 #[derive(Debug)]
 pub(super) struct ElfFacts {
-    /// The architecture, where it is not ours.
+    /// The architecture of the file; `None` if it is ours.
     pub(super) foreign_architecture: Option<String>,
     pub(super) build_id: Option<BuildId>,
     pub(super) has_dwarf: bool,
-    /// The name of the file that has its debug information (`.gnu_debuglink`).
+    /// Name of the file with its debug information (`.gnu_debuglink`).
     pub(super) debug_link: Option<PathBuf>,
 }
 
 impl ElfFacts {
-    /// `None` where the file is no ELF file.
+    /// Returns `None` if the file is not ELF or is damaged.
     pub(super) fn read(path: &Path) -> io::Result<Option<Self>> {
         Self::of_file(&open_plain(path)?)
     }
 
-    /// `None` where the file is no ELF file, or a damaged one.
+    /// Returns `None` if the file is not ELF or is damaged.
     pub(super) fn of_file(file: &File) -> io::Result<Option<Self>> {
         let mut header = [0; HEADER];
         let n_read = read_up_to(file, &mut header, 0)?;
@@ -91,15 +93,15 @@ impl ElfFacts {
     }
 }
 
-/// Where the section headers are.
+/// The section header table.
 struct Table {
     start: u64,
     n_sections: u64,
-    /// The place of the section names in the file, and their length.
+    /// Offset and length in the file of the section names.
     names: (u64, u64),
 }
 
-/// A section header, as far as it is needed.
+/// The fields of a section header that are needed.
 struct Section {
     name: u32,
     kind: u32,
@@ -108,7 +110,7 @@ struct Section {
 }
 
 impl Table {
-    /// `None` where the table makes no sense.
+    /// Returns `None` if the table is malformed.
     fn read(file: &File, header: &[u8; HEADER]) -> io::Result<Option<Self>> {
         let start = u64_at(header, 40);
         let mut table = Self {
@@ -123,7 +125,7 @@ impl Table {
         if usize::from(u16_at(header, 58)) != HEADER {
             return Ok(None);
         }
-        // Larger numbers than fit into the file header are in the first section header.
+        // Numbers that do not fit into the file header are in the first section header.
         let mut names: u64 = u16_at(header, 62).into();
         if (table.n_sections == 0 || names == u64::from(elf::SHN_XINDEX.0))
             && let Some(first) = table.bytes(file, 0)?
@@ -164,7 +166,7 @@ impl Table {
                     facts.build_id = build_id_of_notes(&notes);
                 }
             } else if section.kind == elf::SHT_PROGBITS.0 && section.size > 0 {
-                // Sizes come from section headers: what was compressed has one as well.
+                // The size is that of the section header, which compressed sections have too.
                 match self.name(file, &section)? {
                     Some(name) if name == b".debug_info" => has_info = true,
                     Some(name) if name == b".debug_line" => has_line = true,
@@ -203,7 +205,7 @@ impl Table {
         }))
     }
 
-    /// The name of a section; `None` where it is longer than any that is asked for.
+    /// The name of a section; `None` if it is longer than all names that are compared.
     fn name(&self, file: &File, section: &Section) -> io::Result<Option<Vec<u8>>> {
         let (start, length) = self.names;
         let (offset, mut name) = (u64::from(section.name), [0; LONGEST_NAME]);
@@ -217,7 +219,7 @@ impl Table {
 }
 
 impl Section {
-    /// At most so many of its bytes.
+    /// Reads at most `most` bytes of the section.
     fn bytes(&self, file: &File, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.size.min(most) as usize];
         let n_read = read_up_to(file, &mut bytes, self.offset)?;
@@ -226,9 +228,9 @@ impl Section {
     }
 }
 
-/// Reads until the bytes are full or the file ends; how many were read.
+/// Reads until `bytes` is full or the file ends; returns the number of bytes read.
 fn read_up_to(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
-    // What is beyond what the system can count is beyond the end of the file.
+    // A position that the system cannot represent is beyond the end of the file.
     if i64::try_from(at.saturating_add(bytes.len() as u64)).is_err() {
         return Ok(0);
     }
@@ -256,7 +258,7 @@ fn u64_at(bytes: &[u8; HEADER], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
-/// `e_machine` of what we run on.
+/// `e_machine` of the architecture that this program runs on.
 fn ours() -> Option<u16> {
     match ARCH {
         "x86_64" => Some(elf::EM_X86_64.0),
@@ -279,7 +281,8 @@ fn machine_name(machine: u16) -> String {
     name.to_owned()
 }
 
-/// The build id among notes as `/sys/kernel/notes` has them, in the byte order of the machine.
+/// Finds the build id in notes of the format of `/sys/kernel/notes`, in the byte order of this
+/// machine.
 pub(super) fn build_id_of_notes(mut notes: &[u8]) -> Option<BuildId> {
     loop {
         let (header, rest) = notes.split_at_checked(12)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! LZ4 in its legacy frames, as boot images carry it: blocks of at most 8 MiB, each after its
-//! length, which do not refer to each other.
+//! LZ4 in the legacy frame format of boot images: independent blocks of at most 8 MiB, each
+//! preceded by its length.
 
 use std::io::{self, Read, Write};
 
@@ -8,10 +8,10 @@ use lz4_flex::block::decompress_into;
 
 const MAGIC: u32 = 0x184c_2102;
 
-/// What a block unpacks to at most.
+/// Maximum uncompressed size of a block in bytes.
 const BLOCK: usize = 8 << 20;
 
-/// Unpacks all blocks; an error where there would be more than `most` bytes.
+/// Uncompresses all blocks. Fails if the result is larger than `most` bytes.
 pub(super) fn unpack(mut from: impl Read, to: &mut impl Write, most: u64) -> io::Result<()> {
     let (mut packed, mut block) = (Vec::new(), Vec::new());
     let mut written = 0;
@@ -21,7 +21,7 @@ pub(super) fn unpack(mut from: impl Read, to: &mut impl Write, most: u64) -> io:
             is_first = false;
             continue;
         }
-        // The length of all follows the last block, where the kernel's build put it.
+        // The kernel's build appends the total length after the last block.
         let length = length as usize;
         if is_first || length > BLOCK + BLOCK / 255 + 16 {
             break;
@@ -46,7 +46,7 @@ pub(super) fn unpack(mut from: impl Read, to: &mut impl Write, most: u64) -> io:
     Ok(())
 }
 
-/// `None` at the end.
+/// Reads a little-endian word; `None` at the end.
 fn word(from: &mut impl Read) -> io::Result<Option<u32>> {
     let mut bytes = Vec::with_capacity(4);
     from.take(4).read_to_end(&mut bytes)?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Where the debug information of a loaded module is, and where its sections lie.
+//! Finds the debug information of a module and the addresses of its sections.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,21 @@ use super::{BuildId, ImageProblem, KernelIdentity, by_build_id, judge_candidate}
 use crate::kernel::absent::AbsentModule;
 use crate::spec::parse_hex;
 
-/// The file of a loaded module that has its debug information.
+/// A file with the debug information of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleImage {
     /// The file.
     pub file: ImageFile,
-    /// Its sections, with the addresses that they were loaded to.
+    /// Its sections, each with name and load address.
     pub sections: Vec<(String, u64)>,
 }
 
-/// Looks for the file of a module of the kernel whose files lie below `root`. `caches` are the
-/// directories where debuginfod clients keep what they fetched.
+/// Searches for the file of a loaded module of the kernel whose files are below `root`. `caches`
+/// are the directories in which debuginfod clients store files.
 ///
 /// # Errors
 ///
-/// When there is none, or when the kernel does not tell where the module lies.
+/// When there is no file, or when the kernel does not show the section addresses.
 pub fn find_module(
     root: &Path,
     caches: &[PathBuf],
@@ -45,12 +45,12 @@ pub fn find_module(
     choose((root, caches), places, &identity, name, sections)
 }
 
-/// The same for a module that is not loaded yet, or not any more: its sections are where they stand
-/// in.
+/// As [`find_module`], for a module that is not loaded yet, or not any more. Its sections have
+/// their placeholder addresses.
 ///
 /// # Errors
 ///
-/// When there is none.
+/// When there is no file.
 pub fn find_absent_module(
     root: &Path,
     caches: &[PathBuf],
@@ -69,7 +69,7 @@ pub fn find_absent_module(
     choose((root, caches), places, &identity, &module.name, sections)
 }
 
-/// The first of `places` with a module's debug information, or that lead to it.
+/// Returns the first of `places` that has the module's debug information or leads to it.
 fn choose(
     (root, caches): (&Path, &[PathBuf]),
     places: Vec<PathBuf>,
@@ -87,7 +87,7 @@ fn choose(
                 let file = image.file;
                 return Ok(ModuleImage { file, sections });
             }
-            // The likeliest place is told.
+            // The problem of the likeliest place is reported.
             Err(found) => problem = problem.or(Some(found)),
         }
     }
@@ -97,22 +97,22 @@ fn choose(
     }))
 }
 
-/// The build id of a loaded module.
+/// The build id of a loaded module; `None` if the kernel does not give it.
 #[must_use]
 pub fn module_build_id(root: &Path, name: &str) -> Option<BuildId> {
     let notes = fs::read(loaded(root, name)?.join("notes/.note.gnu.build-id"));
     build_id_of_notes(&notes.ok()?)
 }
 
-/// The address that a section of a loaded module lies at.
+/// The address of a section of a loaded module; `None` if the kernel does not show it.
 #[must_use]
 pub fn module_section(root: &Path, module: &str, section: &str) -> Option<u64> {
     address(&loaded(root, module)?.join("sections").join(section))
 }
 
-/// The directory of a loaded module.
+/// The directory of a loaded module in `/sys`; `None` if the name is not valid.
 fn loaded(root: &Path, name: &str) -> Option<PathBuf> {
-    // The name comes from a table of symbols.
+    // The name comes from a symbol table and is not trusted.
     let is_name = name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
@@ -131,13 +131,13 @@ fn sections(loaded: &Path) -> Vec<(String, u64)> {
     sections.collect()
 }
 
-/// `None` where it is hidden.
+/// Reads an address; `None` if it is hidden.
 fn address(file: &Path) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     parse_hex(text.trim()).filter(|addr| *addr != 0)
 }
 
-/// Where the file may be, the likeliest first.
+/// The paths at which the file may be, the likeliest first.
 fn places(root: &Path, caches: &[PathBuf], identity: &KernelIdentity, name: &str) -> Vec<PathBuf> {
     let release = &identity.release;
     let (mut places, in_caches) = by_build_id(root, caches, identity.build_id.as_ref());
@@ -163,14 +163,14 @@ fn places(root: &Path, caches: &[PathBuf], identity: &KernelIdentity, name: &str
     places
 }
 
-/// Where a module's file lies below the modules of its kernel: `kernel/fs/xfs/xfs.ko`.
+/// The path of a module's file relative to the modules of its kernel, such as
+/// `kernel/fs/xfs/xfs.ko`; `None` if `modules.dep` does not list it.
 #[must_use]
 pub fn module_path(root: &Path, release: &str, name: &str) -> Option<String> {
     relative_path(&root.join("lib/modules").join(release), name)
 }
 
-/// `kernel/fs/xfs/xfs.ko`: where `modules.dep` has a module, without what says how it is
-/// compressed.
+/// The path in `modules.dep`, such as `kernel/fs/xfs/xfs.ko`, without the suffix of a compression.
 fn relative_path(modules: &Path, name: &str) -> Option<String> {
     let text = fs::read_to_string(modules.join("modules.dep")).ok()?;
     text.lines().find_map(|line| {
@@ -178,7 +178,8 @@ fn relative_path(modules: &Path, name: &str) -> Option<String> {
         let end = path.rfind(".ko")? + ".ko".len();
         let path = path.get(..end)?;
         let stem = Path::new(path).file_stem()?.to_str()?;
-        // Files may have dashes where the kernel has underscores. Nobody climbs out.
+        // File names may have dashes where the kernel has underscores. The path must not leave the
+        // directory.
         let is_it = stem.replace('-', "_") == name && !path.split('/').any(|part| part == "..");
         (is_it && !path.starts_with('/')).then(|| path.to_owned())
     })

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Files as they are → files that can be mapped: compressed modules (`.ko.xz`, `.ko.zst`,
-//! `.ko.gz`) and the kernel that a boot image carries are unpacked into an unlinked temporary
-//! file.
+//! Opens files so that they can be mapped. Compressed modules (`.ko.xz`, `.ko.zst`, `.ko.gz`) and
+//! the kernel in a boot image are uncompressed into an unlinked temporary file.
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -16,22 +15,22 @@ use ruzstd::decoding::StreamingDecoder;
 use super::lz4;
 use crate::trusted::open_regular;
 
-/// What a file may unpack to: so many times its size, but always the least and never more than the
-/// most, in bytes. Kernels and modules are 3 to 6 times as large as they are packed.
+/// Limit of the uncompressed size: the ratio times the compressed size, but at least `LEAST` and at
+/// most `MOST` bytes. Kernels and modules grow by a factor of 3 to 6.
 const LARGEST_RATIO: u64 = 64;
 const LEAST: u64 = 64 << 20;
 const MOST: u64 = 1 << 30;
 
-/// In KiB: what a decoder may take of memory. The kernel's own build uses 32 MiB at most.
+/// Maximum memory of the xz decoder in KiB. The kernel's own build uses 32 MiB at most.
 const LARGEST_DICTIONARY: u32 = 64 << 10;
 
-/// What a boot image for x86 has where (`Documentation/arch/x86/boot.rst`).
+/// Offsets in an x86 boot image (`Documentation/arch/x86/boot.rst`).
 const BOOT_MAGIC: (u64, &[u8]) = (0x202, b"HdrS");
 const SETUP_SECTORS: u64 = 0x1f1;
 const PAYLOAD: u64 = 0x248;
 const SECTOR: u64 = 512;
 
-/// How a file is packed.
+/// The compression of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Packing {
     Gzip,
@@ -41,7 +40,7 @@ enum Packing {
 }
 
 impl Packing {
-    /// By the first bytes.
+    /// Determines the compression by the first bytes; `None` if there is none.
     fn of(bytes: [u8; 6]) -> Option<Self> {
         match bytes {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
@@ -53,16 +52,16 @@ impl Packing {
     }
 }
 
-/// Opens a file for reading, unpacked.
+/// Opens a file for reading, and uncompresses it if needed.
 ///
 /// # Errors
 ///
-/// When it cannot be read, is no regular file, or cannot be unpacked.
+/// When it cannot be read, is not a regular file, or cannot be uncompressed.
 pub fn open_plain(path: &Path) -> io::Result<File> {
     unpacked(open_regular(path)?)
 }
 
-/// A file as it is, or unpacked.
+/// Returns the file itself, or its uncompressed contents.
 pub(super) fn unpacked(mut file: File) -> io::Result<File> {
     let packed = packed(&mut file)?;
     file.rewind()?;
@@ -73,7 +72,7 @@ pub(super) fn unpacked(mut file: File) -> io::Result<File> {
     }
 }
 
-/// How, from where and how long a file is packed; `None`: it is not.
+/// Compression, offset and length of the compressed data; `None` if the file is not compressed.
 fn packed(file: &mut File) -> io::Result<Option<(Packing, u64, u64)>> {
     let all = file.metadata()?.len();
     if let Some(packing) = Packing::of(bytes_at(file, 0)?) {
@@ -84,7 +83,7 @@ fn packed(file: &mut File) -> io::Result<Option<(Packing, u64, u64)>> {
         return Ok(None);
     }
     let [sectors] = bytes_at(file, SETUP_SECTORS)?;
-    // 0 means 4, of old.
+    // 0 means 4, for historical reasons.
     let sectors = if sectors == 0 { 4 } else { u64::from(sectors) };
     let offset = u32::from_le_bytes(bytes_at(file, PAYLOAD)?);
     let length = u32::from_le_bytes(bytes_at(file, PAYLOAD + 4)?);
@@ -98,7 +97,7 @@ fn packed(file: &mut File) -> io::Result<Option<(Packing, u64, u64)>> {
     }
 }
 
-/// Some bytes; zeros behind the end.
+/// Reads `N` bytes. Bytes beyond the end are 0.
 fn bytes_at<const N: usize>(file: &mut File, at: u64) -> io::Result<[u8; N]> {
     let mut bytes = Vec::with_capacity(N);
     file.seek(SeekFrom::Start(at))?;
@@ -146,7 +145,7 @@ fn copy(from: impl Read, to: &mut impl Write, most: u64) -> io::Result<()> {
     }
 }
 
-/// On a disk, where `/tmp` often is memory.
+/// Creates an unlinked file on a disk, because `/tmp` is often in memory.
 fn temporary() -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
@@ -203,7 +202,7 @@ mod tests {
         assert_eq!(plain(b"").as_deref(), Ok(&b""[..]));
         assert_eq!(plain(&gzip(&text)).as_ref(), Ok(&text));
         assert_eq!(plain(&boot_image(&gzip(&text))).as_ref(), Ok(&text));
-        // As the kernel's build packs: one block of literals, one that repeats.
+        // As the kernel's build compresses: a block of literals, and one with a repetition.
         let lz4 = [
             &[0x02, 0x21, 0x4c, 0x18, 5, 0, 0, 0, 0x40][..],
             b"abcd",
@@ -218,7 +217,7 @@ mod tests {
         );
     }
 
-    /// As `xz` (as for modules, and with the filter for x86 code as for kernels) and `zstd` pack it.
+    /// Files as `xz` (for modules, and with the x86 filter for kernels) and `zstd` compress them.
     #[test]
     fn modules_are_unpacked_however_a_distribution_packs_them() {
         for packed in [

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! How to get the debug information that is missing: the command of this distribution, or
-//! debuginfod.
+//! How to get missing debug information: the command of this distribution, or debuginfod.
 
 use std::fs;
 use std::path::Path;
 
-/// How to get debug information: of the kernel of that release, or of one that is not known;
-/// `root` is where `/etc` lies. `fetch` is how it is fetched, where it can be: `` `--debuginfod`
-/// fetches it``.
+/// Describes how to get debug information. `release` is the kernel's release, if known. `root` is
+/// the directory that contains `/etc`. `fetch` describes how to download it, if that is possible:
+/// `` `--debuginfod` fetches it``.
 #[must_use]
 pub fn remedy(root: &Path, release: Option<&str>, fetch: Option<&str>) -> String {
     let install = match (release, family(root)) {
@@ -29,15 +28,15 @@ pub fn remedy(root: &Path, release: Option<&str>, fetch: Option<&str>) -> String
     }
 }
 
-/// The distribution that says how packages and servers are called, by the `os-release` below
-/// `root`.
+/// The distribution family that determines the names of packages and servers, according to
+/// `os-release` below `root`; `None` if it is unknown.
 #[must_use]
 pub fn family(root: &Path) -> Option<&'static str> {
     let about = fs::read_to_string(root.join("etc/os-release")).unwrap_or_default();
     known_family(&about)
 }
 
-/// The distribution that says how packages are called, of those that `os-release` names.
+/// The first known family among those that `os-release` names.
 fn known_family(about: &str) -> Option<&'static str> {
     let value = |name: &str| {
         let mut lines = about.lines();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Where the debug information of a file is that has none itself: by the name that it tells
-//! (`.gnu_debuglink`), or by its build id.
+//! Finds the debug information of a file that has none, by its debug link (`.gnu_debuglink`) or by
+//! its build id.
 //!
-//! Only a file of the same build id is taken. (A link has a checksum as well; a file without a
-//! build id could be held against it, but no kernel of this century is built without one.)
+//! Only a file with the same build id is used. A link also has a checksum, which would allow to
+//! check files without a build id, but no kernel of this century is built without one.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,10 +13,10 @@ use super::candidate::{Caches, Candidate, ImageFile};
 use super::elf_file::ElfFacts;
 use super::{BuildId, by_build_id};
 
-/// What every ELF file begins with.
+/// The first bytes of every ELF file.
 const ELF_MAGIC: &[u8; 4] = b"\x7fELF";
 
-/// The debug information of a file that has none itself.
+/// Finds the debug information of a file that has none; `None` if there is none.
 pub(super) fn find(
     root: &Path,
     caches: &[PathBuf],
@@ -38,9 +38,9 @@ pub(super) fn find(
     found.map(|found| found.file)
 }
 
-/// Where gdb looks for a linked file.
+/// The paths at which gdb looks for a linked file.
 fn linked(root: &Path, path: &Path, name: &Path) -> Vec<PathBuf> {
-    // It is a name, not a path: nobody is led elsewhere.
+    // Only the file name is used, so that a link cannot lead to other directories.
     let Some(name) = name.file_name() else {
         return Vec::new();
     };
@@ -55,11 +55,11 @@ fn linked(root: &Path, path: &Path, name: &Path) -> Vec<PathBuf> {
     places
 }
 
-/// Whether a file, as it is and not unpacked, has the debug information of a build id.
+/// Checks that a file is uncompressed and has the debug information of a build id.
 ///
 /// # Errors
 ///
-/// Why it has not.
+/// A description of what is wrong.
 pub fn check_debug(path: &Path, id: &BuildId) -> Result<(), String> {
     let mut magic = [0; ELF_MAGIC.len()];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Trees of files as systems have them, and what is found in them.
+//! Directory trees as on real systems, and the images that are found in them.
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Seek, Write};
@@ -33,7 +33,7 @@ fn no_id() -> KernelIdentity {
     }
 }
 
-/// The identity of the kernel that an image of the test data would be the image of.
+/// The identity of the kernel that an image of the test data belongs to.
 fn kernel_of(image: &str) -> KernelIdentity {
     let facts = ElfFacts::read(&data(image)).unwrap().unwrap();
     KernelIdentity {
@@ -92,7 +92,7 @@ fn another_kernels_image_is_passed_over_with_both_ids_told() {
             "{text}"
         );
     }
-    // The right one in a later place is taken.
+    // The right image in a later place is used.
     let good = fs::read(data("dwarf5")).unwrap();
     let path = place(&root, &format!("boot/vmlinux-{RELEASE}"), &good);
     assert_eq!(
@@ -143,7 +143,7 @@ fn what_was_fetched_must_be_what_was_asked_for() {
         let path = place(&root, "part", &whole[..end]);
         check_debug(&path, &id("dwarf5")).unwrap_err();
     }
-    // Packed it would be of no use to others who look there.
+    // A compressed file would be useless for other programs that look there.
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(&whole).unwrap();
     let path = place(&root, "packed", &packed.finish().unwrap());
@@ -174,7 +174,7 @@ fn a_named_file_that_is_of_no_use_is_an_error_of_its_own_kind() {
         ImageProblem::NoDwarf { .. }
     ));
     let mut foreign = fs::read(data("dwarf5")).unwrap();
-    // e_machine: SPARC V9 is nobody's.
+    // `e_machine` is SPARC V9, which is not supported.
     foreign[18..20].copy_from_slice(&43_u16.to_le_bytes());
     let problem = error(&place(&root, "foreign", &foreign));
     assert!(
@@ -193,7 +193,7 @@ fn a_named_image_of_another_kernel_is_a_warning_and_no_lines() {
     ));
 }
 
-/// What `make` calls `linked`: `no-dwarf` with a link to `vmlinux.debug`.
+/// The image that `make` calls `linked`: `no-dwarf` with a link to `vmlinux.debug`.
 #[test]
 fn an_image_without_debug_information_leads_to_that_of_its_build_id() {
     let kernel = kernel_of("dwarf5");
@@ -220,7 +220,7 @@ fn an_image_without_debug_information_leads_to_that_of_its_build_id() {
             with_debug(root.path(), &caches, &image).unwrap().path,
             debug
         );
-        // Another build's is never taken, whatever it is called.
+        // The file of another build is never used, whatever its name is.
         fs::write(&debug, fs::read(data("dwarf4")).unwrap()).unwrap();
         let problem = named(root.path(), &caches, &image, &kernel).unwrap_err();
         assert!(problem.to_string().contains(&id), "{problem}");
@@ -240,7 +240,7 @@ fn a_packed_image_is_read_as_any_other() {
     let path = place(&root, "vmlinux.gz", &packed.finish().unwrap());
     let found = named(root.path(), &[], &path, &kernel).unwrap();
     assert_eq!(found.image.unwrap().file.path, path);
-    // A boot image carries a kernel without debug information: its build id is told.
+    // A boot image contains a kernel without debug information. Its build id is reported.
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
     packed
         .write_all(&fs::read(data("no-dwarf")).unwrap())
@@ -320,7 +320,7 @@ fn the_identity_is_read_from_proc_and_sys() {
 
 #[test]
 fn a_file_in_a_cache_of_another_user_is_not_read() {
-    // Only root can give a file away.
+    // Only root can change the owner of a file.
     if !geteuid().is_root() {
         return;
     }
@@ -338,7 +338,7 @@ fn a_file_in_a_cache_of_another_user_is_not_read() {
     };
     let look = || find(root.path(), slice::from_ref(&cache), &kernel);
     assert_eq!(look().image.unwrap().file.path, file);
-    // The file, the directory of the cache, the home.
+    // The file, the directory of the cache, the home directory.
     for path in [&file, &cache, &home.path().to_owned()] {
         chown(path, Some(Uid::from_raw(12_345)), None).unwrap();
         let found = look();
@@ -349,7 +349,7 @@ fn a_file_in_a_cache_of_another_user_is_not_read() {
     }
     fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
     assert!(look().image.is_none());
-    // The system's own comes first, whatever a cache has.
+    // The file of the system comes first, whatever a cache has.
     fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
     let own = root.path().join("usr/lib/debug/boot/vmlinux-6.12");
     fs::create_dir_all(own.parent().unwrap()).unwrap();

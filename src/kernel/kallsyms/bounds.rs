@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Where a symbol ends. kallsyms does not say: the next symbol ends the one before, and where
-//! that is too far away to be true, a limit does.
+//! Determines the end of a symbol, which kallsyms does not give. A symbol ends at the next one, or
+//! at a limit if the next one is implausibly far.
 
 use super::{Entry, Kallsyms};
 
-/// Marks of the linker script behind the last function of a text: nothing belongs to them.
+/// Markers of the linker script after the last function of a text. Their size is 0.
 const END_MARKERS: [&str; 3] = ["_etext", "_einittext", "__end_of_kernel_reserve"];
 
-/// No function is longer; a wider gap has something between that has no symbol.
+/// Maximum size of a function in bytes. A larger gap contains code without a symbol.
 const LONGEST_FUNCTION: u64 = 256 << 10;
 
-/// What the last function of a text may have at least. Texts end at a page's end, so that the
-/// true end lies at most a page boundary behind the last instruction.
+/// Minimum size in bytes of the last function of a text. Texts end at a page boundary, so that the
+/// true end is at most a page boundary after the last instruction.
 const LAST_FUNCTION: u64 = 4 << 10;
 
-/// No JIT-compiled program that we meet in a stack is longer, and programs are freed one by one,
-/// so that the next program is no bound.
+/// Maximum size of a JIT-compiled program in bytes. Programs are freed one by one, so the next one
+/// is not a bound. No program in a stack is longer.
 const LONGEST_BPF_PROGRAM: u64 = 64 << 10;
 
-/// Pages that the kernel itself fills with code, each allocated and freed for itself: trampolines of
-/// ftrace, slots of kprobes. The next one is no bound: a module loaded since may lie between.
-/// Kernels list them since 5.9 (fc0ea795f53c, "ftrace: Add symbols for ftrace trampolines").
+/// Pseudo modules of pages that the kernel fills with code: trampolines of ftrace, slots of
+/// kprobes. Each page is allocated and freed on its own. The next page is not a bound, because a
+/// module may have been loaded in between. Kernels list them since 5.9 (fc0ea795f53c, "ftrace: Add
+/// symbols for ftrace trampolines").
 const PAGES_OF_THE_KERNEL: &str = "__builtin__";
 
 const PAGE: u64 = 4 << 10;
@@ -51,7 +52,7 @@ impl Kallsyms {
     /// The first symbol at a higher address.
     fn next_address(&self, index: usize) -> Option<Entry> {
         let addr = self.entries[index].addr;
-        // Aliases are few: a walk beats a search.
+        // There are few aliases, so a linear search is faster than a binary one.
         self.entries[index..]
             .iter()
             .find(|entry| entry.addr > addr)
@@ -67,7 +68,7 @@ impl Kallsyms {
     }
 }
 
-/// At least [`LAST_FUNCTION`], and from there to the end of the page.
+/// Distance in bytes to the first page boundary that is at least [`LAST_FUNCTION`] after `addr`.
 fn until_page_end(addr: u64) -> u64 {
     let end = addr.saturating_add(LAST_FUNCTION + PAGE - 1) & !(PAGE - 1);
     end.saturating_sub(addr).max(1)

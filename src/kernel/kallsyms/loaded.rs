@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Symbols of what a kernel has loaded, read from its memory: modules, BPF programs, trampolines.
+//! Reads the symbols of loaded code from the kernel's memory: modules, BPF programs, trampolines.
 //!
-//! The lists are walked while the kernel may change them, without its locks: what is read may be
-//! half gone. So every number is bounded, every name checked, and what makes no sense ends the
-//! walk with an error; the caller reads `/proc/kallsyms` then.
+//! The lists are walked without the kernel's locks while the kernel may change them, so that
+//! entries may be freed or incomplete. Every number is therefore bounded, and every name is
+//! checked. Malformed data ends the walk with an error, and the caller then reads `/proc/kallsyms`.
 
 use std::sync::OnceLock;
 
@@ -16,27 +16,27 @@ use crate::kernel::btf::Btf;
 use crate::kernel::kcore::Kcore;
 use crate::spec::Addr;
 
-/// `enum module_state`: its memory is not set up yet.
+/// `MODULE_STATE_UNFORMED` of `enum module_state`: the memory of the module is not set up yet.
 const MODULE_STATE_UNFORMED: u32 = 3;
 
-/// Machines have some hundred.
+/// Maximum number of modules. Machines have some hundred.
 const MAX_MODULES: usize = 1 << 13;
 
-/// The largest modules have some ten thousand.
+/// Maximum number of symbols of a module. The largest modules have some ten thousand.
 const MAX_MODULE_SYMBOLS: u32 = 1 << 20;
 
-/// Programs with their functions, and trampolines.
+/// Maximum number of BPF programs, their functions, and trampolines.
 const MAX_PROGRAMS: usize = 1 << 17;
 
-/// `MODULE_NAME_LEN`, `KSYM_NAME_LEN`.
+/// `MODULE_NAME_LEN` and `KSYM_NAME_LEN` of the kernel.
 const MODULE_NAME: usize = 56;
 const MAX_NAME: usize = 512;
 
-/// `Elf64_Sym`: name (4), info, other, section (2), value (8), size (8).
+/// Size in bytes of `Elf64_Sym`: name (4), info, other, section (2), value (8), size (8).
 const ELF_SYMBOL: usize = 24;
 const LIST_HEAD: usize = 16;
 
-/// Where the members of the kernel's structures stand, in bytes.
+/// Offsets in bytes of members of the kernel's structures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadedLayout {
     module_list: u64,
@@ -54,7 +54,7 @@ pub struct LoadedLayout {
 }
 
 impl LoadedLayout {
-    /// Reads it from the kernel's types; `None` where they are not of the known form.
+    /// Reads the offsets from the kernel's types; `None` if a structure or member is missing.
     #[must_use]
     pub fn of(btf: &Btf) -> Option<Self> {
         let module = ["list", "name", "state", "kallsyms"];
@@ -84,12 +84,12 @@ impl LoadedLayout {
 }
 
 impl Kallsyms {
-    /// These symbols of the kernel itself, with those of what it has loaded now; what it had
-    /// loaded when these were read is gone.
+    /// Returns the kernel's own symbols of `self`, with those of what is loaded now. Symbols of
+    /// previously loaded code are dropped.
     ///
     /// # Errors
     ///
-    /// When the lists are not where they should be, or changed while they were read.
+    /// When the lists are not where they should be, or when they changed during the walk.
     pub fn with_loaded(&self, kcore: &Kcore, layout: &LoadedLayout) -> Result<Self> {
         let kernel = |entry: &&Entry| (entry.name as usize) < self.kernel_text_len;
         let of_kernel = Self {
@@ -101,12 +101,11 @@ impl Kallsyms {
         of_kernel.add_loaded(kcore, layout)
     }
 
-    /// Adds the functions of modules that are not loaded yet, at the addresses that stand in for
-    /// theirs.
+    /// Adds the functions of modules that are not loaded yet, at their placeholder addresses.
     ///
     /// # Errors
     ///
-    /// When there are too many.
+    /// When the names do not fit into 4 GiB, or when a name is longer than 64 KiB.
     pub fn with_absent(mut self, modules: &[AbsentModule]) -> Result<Self> {
         let mut loaded = Loaded {
             text: self.text,
@@ -114,11 +113,11 @@ impl Kallsyms {
         };
         for module in modules {
             for function in &module.functions {
-                // Of one kind, so that those that come first are preferred.
+                // All have the same type letter, so that the first one at an address is preferred.
                 let name = function.name.as_bytes();
                 loaded.add(function.addr.0, b't', name, &module.name)?;
             }
-            // The last function of a section ends there.
+            // This marker ends the last function of the section.
             for section in &module.sections {
                 loaded.add(
                     section.range.end,
@@ -158,13 +157,13 @@ impl Kallsyms {
         parse::sort(&mut loaded.entries);
         self.text = loaded.text;
         self.entries = loaded.entries;
-        // They are those of fewer entries.
+        // The old steps do not cover the new entries.
         self.steps = OnceLock::new();
         Ok(self)
     }
 }
 
-/// What is being put together.
+/// The text and the entries that are being built.
 struct Loaded {
     text: String,
     entries: Vec<Entry>,
@@ -214,7 +213,7 @@ impl Memory<'_> {
         bytes.context("failed to read the kernel's lists")
     }
 
-    /// The nodes of a list, each checked to be linked both ways as far as it is passed.
+    /// Returns the nodes of a list. Each must link back to the node before it.
     fn list(&self, head: u64, max: usize) -> Result<Vec<u64>> {
         let mut nodes = Vec::new();
         let mut before = head;
@@ -299,7 +298,7 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
     &bytes[..end]
 }
 
-/// The little-endian words that bytes begin with.
+/// Reads the first `N` little-endian words.
 fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
     let mut words = [0; N];
     for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The kernel's own symbol tables, read from its memory.
+//! Reads the kernel's own symbol tables from its memory.
 //!
-//! For `/proc/kallsyms` the kernel unpacks and prints every symbol, which takes longer than all
-//! the rest of a start. The tables that it unpacks lie in its read-only data. Since 6.0
-//! (5fd8fea935a1, "vmcoreinfo: include kallsyms symbols") the note VMCOREINFO says where. What is
-//! read is checked against symbols that the same note names. A kernel whose tables have another
-//! form is refused here, and its symbols are read as text.
+//! For `/proc/kallsyms` the kernel uncompresses and prints every symbol, which takes longer than
+//! the rest of a start. The tables are in its read-only data. Since 6.0 (5fd8fea935a1, "vmcoreinfo:
+//! include kallsyms symbols") the note VMCOREINFO has their addresses. The result is checked
+//! against symbols that the same note contains. If the tables have another format, they are
+//! refused, and the caller reads the symbols as text.
 
 use std::mem;
 
@@ -16,30 +16,32 @@ use super::{Entry, Kallsyms};
 use crate::kernel::kcore::Kcore;
 use crate::spec::Addr;
 
-/// Ten times what kernels have.
+/// Maximum number of symbols, ten times that of kernels.
 const MAX_SYMBOLS: usize = 4 << 20;
 
-/// The names of a kernel with some hundred thousand symbols are a few MiB.
+/// Maximum size of a table in bytes. The names of a kernel with some hundred thousand symbols take
+/// a few MiB.
 const MAX_TABLE: u64 = 256 << 20;
 
 const TOKENS: usize = 256;
 
-/// The room for an offset.
+/// Size of an offset in bytes.
 const OFFSET: usize = 4;
 
-/// Room for so much per name is never used up; what is not used costs nothing.
+/// Bytes to reserve per name, more than the average length. Reserved memory that is not used costs
+/// nothing.
 const LONG_NAME: usize = 48;
 
-/// Symbols that the note names as well.
+/// Symbols that the note contains too.
 const ANCHORS: [&str; 3] = ["_stext", "init_uts_ns", "init_top_pgt"];
 
 impl Kallsyms {
-    /// The symbols of the kernel itself, without modules.
+    /// Reads the symbols of the kernel itself, without modules.
     ///
     /// # Errors
     ///
-    /// When the kernel does not say where its tables are (before 6.0, 5fd8fea935a1), or they have a
-    /// form that is not known here.
+    /// When the kernel does not give the addresses of its tables (before 6.0, 5fd8fea935a1), or
+    /// when they have an unknown format.
     pub fn of_memory(kcore: &Kcore) -> Result<Self> {
         let tables = Tables::read(kcore)?;
         let mut symbols = Self::decode(&tables)?;
@@ -80,7 +82,7 @@ impl Kallsyms {
             if name_len == 0 {
                 bail!("a symbol without a name");
             }
-            // The first letter is the type; a blank stands in its place, as in the file.
+            // The first letter is the type. It is replaced by a blank, as in the file.
             let kind = text.replace(begin, b' ');
             text.push_bytes(b"\n");
             entries.push(Entry {
@@ -101,7 +103,7 @@ impl Kallsyms {
     }
 }
 
-/// The tables as they lie in memory.
+/// The tables as they are in memory.
 struct Tables {
     names: Vec<u8>,
     offsets: Vec<u8>,
@@ -110,15 +112,15 @@ struct Tables {
     base: Base,
 }
 
-/// What offsets are relative to.
+/// The base of the offsets.
 #[derive(Clone, Copy)]
 enum Base {
-    /// One address. Where there are negative offsets, these count from it and the others are
-    /// absolute: `CONFIG_KALLSYMS_ABSOLUTE_PERCPU`, before 6.15 (01157ddc58dc, "kallsyms: Remove
-    /// `KALLSYMS_ABSOLUTE_PERCPU`"). Where there are none, all count from it.
+    /// All offsets have one base. If there are negative offsets, these are relative to the base and
+    /// the others are absolute: `CONFIG_KALLSYMS_ABSOLUTE_PERCPU`, before 6.15 (01157ddc58dc,
+    /// "kallsyms: Remove `KALLSYMS_ABSOLUTE_PERCPU`"). Otherwise all are relative to the base.
     One(u64),
-    /// Where each offset itself stands. Since 7.0 (a081b5789255, "kallsyms: Get rid of kallsyms
-    /// relative base").
+    /// Each offset is relative to its own address. The value is the address of the table. Since 7.0
+    /// (a081b5789255, "kallsyms: Get rid of kallsyms relative base").
     Own(u64),
 }
 
@@ -159,7 +161,7 @@ impl Tables {
         };
         let token_index_bytes = read(token_index, 2 * TOKENS as u64)?;
         Ok(Self {
-            // The names end before the tokens begin; what lies between is smaller than they are.
+            // The names end before the tokens begin. What is in between is smaller than the names.
             names: read(names, token_table.0.saturating_sub(names.0))?,
             offsets: read(offsets, (OFFSET * n_symbols) as u64)?,
             token_table: read(token_table, token_index.0.saturating_sub(token_table.0))?,
@@ -196,8 +198,9 @@ impl Tables {
             })
     }
 
-    /// How many tokens the name at `at` has, and where they begin. The number takes one byte, or
-    /// two for long names since 6.1 (73bbb94466fd, "kallsyms: support "big" kernel symbols").
+    /// Returns the number of tokens of the name at `at`, and the offset of the first one. The
+    /// number takes one byte, or two for long names since 6.1 (73bbb94466fd, "kallsyms: support
+    /// "big" kernel symbols").
     fn name_len(&self, at: usize) -> Option<(usize, usize)> {
         let first = usize::from(*self.names.get(at)?);
         if first & 0x80 == 0 {
@@ -218,14 +221,15 @@ impl Tables {
     }
 }
 
-/// What the bytes of packed names stand for. Copying a fixed number of bytes and going on behind
-/// those that count takes a fraction of the time of a copy of the right length.
+/// The texts that the bytes of compressed names stand for. Copying a fixed number of bytes and
+/// advancing by the length takes a fraction of the time of a copy with a variable length.
 struct Tokens {
-    /// As much of each as is always copied.
+    /// The first bytes of each token; all of them are always copied.
     starts: [[u8; TOKEN_START]; TOKENS],
-    /// How many of these bytes count; [`IS_LONG`] where the token does not fit.
+    /// Length of each token in bytes; [`IS_LONG`] if it does not fit.
     lens: [u8; TOKENS],
-    /// Tokens that do not fit: nearly none. (Rust's mangled names have some of 50 letters.)
+    /// The tokens that do not fit. There are nearly none. Rust's mangled names have some of 50
+    /// letters.
     long: Vec<(u8, Vec<u8>)>,
 }
 
@@ -234,8 +238,8 @@ const TOKEN_START: usize = 16;
 const IS_LONG: u8 = u8::MAX;
 
 impl Tokens {
-    /// `None` where they are not as many as there should be, or no parts of names: what is printed
-    /// later must be text, and names are ASCII.
+    /// Returns `None` if the number of tokens is wrong, or if one is not a part of a name. Names
+    /// are ASCII, and the result must be text.
     fn new<'t>(texts: impl Iterator<Item = Option<&'t [u8]>>) -> Option<Box<Self>> {
         let mut tokens = Box::new(Self {
             starts: [[0; TOKEN_START]; TOKENS],
@@ -265,7 +269,7 @@ impl Tokens {
     }
 }
 
-/// A growing text with room behind its end.
+/// A growing text with spare room after its end.
 struct Text {
     bytes: Vec<u8>,
     len: usize,
@@ -285,7 +289,7 @@ impl Text {
 
     fn push_tokens(&mut self, packed: &[u8], tokens: &Tokens) {
         self.reserve(TOKEN_START * (packed.len() + 1));
-        // A number of its own: `self.len` would be written after each token.
+        // A local variable, because `self.len` would be written after each token.
         let mut len = self.len;
         for &token in packed {
             let place = usize::from(token);
@@ -297,7 +301,7 @@ impl Text {
                 len = self.len;
                 continue;
             }
-            // In one piece, or each byte is checked for having room.
+            // A copy in one piece avoids a bounds check per byte.
             if let Some(room) = self.bytes[len..].first_chunk_mut::<TOKEN_START>() {
                 *room = tokens.starts[place];
             }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Lines of kallsyms → entries: `address type name [module]`, sorted, preferred names first.
+//! Parses lines of kallsyms (`address type name [module]`) and sorts them, with preferred names
+//! first.
 
 use anyhow::bail;
 use memchr::{memchr, memchr_iter, memchr2};
 
 use super::Entry;
 
-/// Aliases that nobody calls a function by: padding and type hashes in front of functions, and
-/// copies for position-independent code. (The kernel's own look-ups avoid them as well.)
+/// Prefixes of unwanted aliases: padding and type hashes before functions, and copies for
+/// position-independent code. The kernel's own lookups avoid them too.
 const UNWELCOME_PREFIXES: [&str; 4] = ["__pfx_", "__cfi_", "__pi_", "__probestub_"];
 
-/// Marks of the linker script, which share their address with the first function behind them.
+/// Markers of the linker script. They have the address of the first function after them.
 const MARKERS: [&str; 6] = [
     "_text",
     "_stext",
@@ -24,7 +25,7 @@ pub(super) fn entries(text: &str) -> anyhow::Result<Vec<Entry>> {
     if u32::try_from(text.len()).is_err() {
         bail!("kallsyms is larger than 4 GiB");
     }
-    // 40 bytes a line is less than any real kernel's average.
+    // No real kernel has a lower average than 40 bytes per line.
     let mut entries = Vec::with_capacity(text.len() / 40);
     let mut start = 0;
     for end in memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
@@ -45,17 +46,18 @@ pub(super) fn entries(text: &str) -> anyhow::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// By address, the preferred name of an address first.
+/// Sorts by address, with the preferred name of an address first.
 pub(super) fn sort(entries: &mut [Entry]) {
-    // Stable, so that the kernel's own order decides among equals; and quick, because there are a
-    // few sorted runs.
+    // The sort is stable, so that the kernel's order decides among equals. It is fast, because the
+    // input consists of a few sorted runs.
     entries.sort_by_key(|entry| (entry.addr, entry.rank));
 }
 
-/// One line; `start` is its place in the text, which fits into 32 bits.
+/// Parses a line. `start` is its offset in the text, which fits into 32 bits.
 fn entry(line: &str, start: usize) -> Option<Entry> {
     let bytes = line.as_bytes();
-    // Addresses have 16 digits on every kernel that we run on; elsewhere any number will do.
+    // Addresses have 16 digits on all supported kernels. Otherwise any number of digits is
+    // accepted.
     let digits = match bytes.get(16) {
         Some(b' ') => 16,
         _ => memchr(b' ', bytes)?,
@@ -85,7 +87,7 @@ fn hex(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 16 {
         return None;
     }
-    // Bad digits are noticed once at the end, by a bit that no good one sets.
+    // Invalid digits set a bit that valid ones do not set. It is checked once at the end.
     let mut value = 0;
     let mut bad = 0;
     for digit in digits {
@@ -98,7 +100,8 @@ fn hex(digits: &[u8]) -> Option<u64> {
 
 const BAD: u8 = 0x80;
 
-/// An alias of a `__x64_` system call without arguments: both entry tables have one function.
+/// Prefix of the alias of a `__x64_` system call without arguments. Both system call tables then
+/// have the same function.
 const OF_32_BITS: &str = "__ia32_";
 
 /// The value of each hexadecimal digit.
@@ -120,7 +123,7 @@ pub(super) fn rank(kind: u8, name: &str) -> u8 {
         b't' | b'w' => 2,
         _ => return 9,
     };
-    // Most names begin with neither, so that one comparison settles it.
+    // Most names begin with neither, so that a single comparison is enough.
     if !name.starts_with('_') && !name.starts_with("startup") {
         return by_kind;
     }

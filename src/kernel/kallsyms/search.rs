@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Functions by a part of their names: for a few parts, to search the text for each of them takes
-//! a fraction of the time of a look at every name.
+//! Finds functions by parts of their names. For a few parts, searching the text for each takes a
+//! fraction of the time of checking every name.
 
 use memchr::memmem;
 
 use super::Kallsyms;
 
-/// A function whose name has one of the parts in it.
+/// A function whose name contains one of the parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundPart<'a> {
-    /// Its place in the order of addresses.
+    /// Index of the symbol in the order of addresses.
     pub index: usize,
-    /// Its name.
+    /// Name of the function.
     pub name: &'a str,
-    /// Which of the parts.
+    /// Index of the part.
     pub part: u16,
 }
 
 impl Kallsyms {
-    /// The functions, in ascending address order, whose names have any of `parts` in them: each
-    /// once for each of its parts, these in ascending order. Parts are parts of names: without
-    /// blanks, and not empty.
+    /// Returns the functions whose names contain any of `parts`, in order of address. A function
+    /// appears once per matching part, in the order of the parts. A part must not be empty or
+    /// contain blanks.
     pub fn functions_with<'a>(
         &'a self,
         parts: &[&str],
@@ -62,7 +62,7 @@ impl Kallsyms {
             })
     }
 
-    /// Where the names begin that have `part` in them, from `first` of the text on.
+    /// Offsets in the text of the names that contain `part`, from the offset `first` on.
     fn names_with<'a>(
         &'a self,
         part: &'a str,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What a reader of a stack would notice if it were wrong.
+//! Errors that a reader of a stack would notice.
 
 use super::Kallsyms;
 use crate::spec::Addr;
@@ -75,7 +75,7 @@ fn b24_a_page_of_ftrace_does_not_swallow_a_module_that_was_loaded_since() {
     let check = |addr: u64, expected: &str| assert_eq!(resolve(&symbols, addr), expected);
     let page = "ftrace_trampoline+0xfff/0x1000 [__builtin__ftrace]";
     check(0xffff_ffff_c030_0fff, page);
-    // Unknown, so that the symbols are read again.
+    // The address is unknown, so that the symbols are read again.
     check(0xffff_ffff_c030_1000, "-");
     check(0xffff_ffff_c032_0fff, page);
 }
@@ -138,7 +138,7 @@ fn functions_are_found_by_parts_of_their_names() {
             .map(|found| (found.name, found.part))
             .collect()
     };
-    // No data, and no module's name.
+    // Data and names of modules do not match.
     assert_eq!(found(&["mod_a", "some"], false), []);
     assert_eq!(
         found(&["last", "twin", "_"], true),
