@@ -1,44 +1,45 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The ways to have a program run when a function is called and when it returns.
+//! Back ends: the ways to run a program when a function is called and when it returns.
 
 use std::fmt;
 
-/// A way to attach.
+/// A back end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BackendKind {
-    /// One `fsession.multi` link: trampolines for all functions at once. Since 7.2 (ba042ed6446f,
-    /// "bpf: Add support for `tracing_multi` link session").
+    /// One `fsession.multi` link, with trampolines for all functions at once. Since 7.2
+    /// (ba042ed6446f, "bpf: Add support for `tracing_multi` link session").
     TracingMulti,
-    /// A `fentry.multi` and a `fexit.multi` link: the same with two programs. Since 7.2
-    /// (c1d32dea5d46, "bpf: Add support for tracing multi link").
+    /// A `fentry.multi` and a `fexit.multi` link: trampolines for all functions at once, with two
+    /// programs. Since 7.2 (c1d32dea5d46, "bpf: Add support for tracing multi link").
     FentryMulti,
-    /// One `kprobe.session` link for call and return of all functions. Since 6.10 (535a3692ba72,
+    /// One `kprobe.session` link for calls and returns of all functions. Since 6.10 (535a3692ba72,
     /// "bpf: Add support for kprobe session attach").
     KprobeSession,
     /// A `kprobe.multi` and a `kretprobe.multi` link. Since 5.18 (0dcac2725406, "bpf: Add multi
     /// kprobe link").
     KprobeMulti,
-    /// fentry/fexit: two programs for each function. Since 5.5 (fec56f5890d9, "bpf: Introduce BPF
+    /// fentry/fexit: two programs per function. Since 5.5 (fec56f5890d9, "bpf: Introduce BPF
     /// trampoline").
     Trampoline,
-    /// A kprobe and a kretprobe for each function: any kernel.
+    /// A kprobe and a kretprobe per function. Works on any kernel.
     Kprobe,
-    /// The same by name, for functions of modules that are not loaded yet: any kernel, and not a
-    /// choice, since such functions can be had in no other way.
+    /// As `Kprobe`, but by name, for functions of modules that are not loaded yet. Works on any
+    /// kernel. The user cannot choose it, because it is the only way for such functions.
     OnLoad,
 }
 
-/// What a kernel needs to have for a back end.
+/// What a back end requires of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// The first version that has it.
+    /// The first kernel version that has it: major and minor number.
     pub since: (u16, u16),
-    /// The build option that it depends on, besides those that tracing depends on anyway.
+    /// The kernel configuration option that it depends on, in addition to those that all tracing
+    /// depends on.
     pub option: Option<&'static str>,
 }
 
 impl BackendKind {
-    /// All that there is a choice between.
+    /// All back ends that the user can choose, best first.
     pub const ALL: [Self; 6] = [
         Self::TracingMulti,
         Self::FentryMulti,
@@ -48,13 +49,14 @@ impl BackendKind {
         Self::Kprobe,
     ];
 
-    /// Whether its programs are those of kprobes, of which the kernel runs one at a time on a CPU.
+    /// Whether its programs are kprobe programs. The kernel runs only one of them at a time on a
+    /// CPU.
     #[must_use]
     pub fn is_of_kprobes(self) -> bool {
         !self.needs_prototype()
     }
 
-    /// Whether it is attached by BTF id, so that it takes only functions with a prototype.
+    /// Whether it attaches by BTF id, which requires a prototype for each function.
     #[must_use]
     pub fn needs_prototype(self) -> bool {
         matches!(
@@ -63,7 +65,7 @@ impl BackendKind {
         )
     }
 
-    /// In a few words, for the feature report.
+    /// A short description for the report of `doctor`.
     #[must_use]
     pub fn what_it_is(self) -> &'static str {
         match self {
@@ -77,7 +79,7 @@ impl BackendKind {
         }
     }
 
-    /// What a kernel needs to have for it.
+    /// What it requires of the kernel.
     #[must_use]
     pub fn needs(self) -> Needs {
         let needs = |major, minor, option| Needs {
@@ -95,21 +97,21 @@ impl BackendKind {
         }
     }
 
-    /// Whether it attaches to functions one by one, which takes long for many.
+    /// Whether it attaches to functions one by one, which is slow for many.
     #[must_use]
     pub fn is_one_by_one(self) -> bool {
         matches!(self, Self::Trampoline | Self::Kprobe | Self::OnLoad)
     }
 
-    /// Whether it runs where kprobe programs are skipped: below `bpf_disable_instrumentation()`,
-    /// and in what BPF programs of kprobes call.
+    /// Whether it runs where kprobe programs are skipped: while `bpf_disable_instrumentation()` is
+    /// in effect, and in functions that kprobe programs call.
     #[must_use]
     pub fn sees_blind_regions(self) -> bool {
         self.needs_prototype()
     }
 }
 
-/// As `--backend` names it.
+/// Formats the name as `--backend` has it.
 impl fmt::Display for BackendKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

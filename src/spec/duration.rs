@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Time spans as users write them: `500us`, `10ms`, `2s`, `5m`.
+//! Durations as users write them: `500us`, `10ms`, `2s`, `5m`.
 
 use std::time::Duration;
 
-/// What a number without a unit means; it differs between options, as in the reference.
+/// The unit of a number without one. It differs between options, as in the original retsnoop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BareUnit {
     /// `-L 10` is 10 ms.
@@ -12,11 +12,11 @@ pub enum BareUnit {
     Seconds,
 }
 
-/// The time span that `text` means: a number and a unit (`ns`, `us`, `ms`, `s`, `m`).
+/// Parses a duration: a number and a unit (`ns`, `us`, `ms`, `s`, `m`).
 ///
 /// # Errors
 ///
-/// Says what is wrong with the text.
+/// A description of what is wrong with the text.
 pub fn parse_duration(text: &str, bare: BareUnit) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -48,7 +48,7 @@ pub fn parse_duration(text: &str, bare: BareUnit) -> Result<Duration, String> {
         .ok_or_else(|| "longer than 584 years".to_owned())
 }
 
-/// So much of `unit` as the digits behind a decimal point say.
+/// Returns the fraction of `unit` that the digits after a decimal point denote.
 fn part_of(unit: u64, fraction: &str) -> u64 {
     let mut part = 0;
     let mut place = unit;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Errno numbers, their names and meanings, and sets of them as `-x` and `-X` take them.
+//! Errno numbers, their names and meanings, and sets of them for `-x` and `-X`.
 //!
-//! A set is judged against an [`Outcome`], never against a raw register: a positive 22 is no
-//! `EINVAL`.
+//! A set is compared with an [`Outcome`], never with a raw register: a positive 22 is not `EINVAL`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,7 +11,7 @@ use super::Outcome;
 use super::errno_table::{ALIASES, ERRNOS};
 use super::nearest::nearest;
 
-/// The largest number that a kernel function can return as an errno.
+/// The largest errno that a kernel function can return.
 const MAX_ERRNO: u16 = 4095;
 
 /// An errno, as a positive number (1..=4095).
@@ -20,19 +19,19 @@ const MAX_ERRNO: u16 = 4095;
 pub struct Errno(pub u16);
 
 impl Errno {
-    /// Its name, `EINVAL`; `None` for a number that has none.
+    /// The name, such as `EINVAL`; `None` for a number without a name.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         self.row().map(|row| row.1)
     }
 
-    /// What it means, `Invalid argument`.
+    /// The meaning, such as `Invalid argument`; `None` for a number without a name.
     #[must_use]
     pub fn meaning(self) -> Option<&'static str> {
         self.row().map(|row| row.2)
     }
 
-    /// The errno of a name, in upper case and without a sign.
+    /// The errno with a name, which is in upper case and without a sign; `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
@@ -51,7 +50,7 @@ impl Errno {
     }
 }
 
-/// The name where there is one, else the number.
+/// Formats the name if there is one, else the number.
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
@@ -61,7 +60,7 @@ impl fmt::Display for Errno {
     }
 }
 
-/// Failures that the user named: errnos, and perhaps `NULL`.
+/// Failures that the user named: errnos, and optionally `NULL`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrnoSet {
     errnos: BTreeSet<Errno>,
@@ -69,7 +68,7 @@ pub struct ErrnoSet {
 }
 
 impl ErrnoSet {
-    /// Whether a failure is one of these.
+    /// Whether the set contains a failure.
     #[must_use]
     pub fn contains(&self, outcome: Outcome) -> bool {
         match outcome {
@@ -79,31 +78,31 @@ impl ErrnoSet {
         }
     }
 
-    /// Whether it names nothing.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.errnos.is_empty() && !self.null
     }
 
-    /// Whether `NULL` belongs to it.
+    /// Whether the set contains `NULL`.
     #[must_use]
     pub fn has_null(&self) -> bool {
         self.null
     }
 
-    /// Its errnos, ascending.
+    /// The errnos of the set, in ascending order.
     pub fn errnos(&self) -> impl Iterator<Item = Errno> + '_ {
         self.errnos.iter().copied()
     }
 
-    /// Everything of `other` too.
+    /// Adds everything in `other`.
     pub fn merge(&mut self, other: Self) {
         let Self { errnos, null } = other;
         self.errnos.extend(errnos);
         self.null |= null;
     }
 
-    /// A failure that both sets name.
+    /// The name of one failure that both sets contain; `None` if there is none.
     #[must_use]
     pub fn common(&self, other: &Self) -> Option<String> {
         if self.null && other.null {
@@ -116,7 +115,8 @@ impl ErrnoSet {
     }
 }
 
-/// A comma list of `EINVAL`, `-EINVAL`, `22`, `-22`, `NULL`, in either case.
+/// Parses a comma-separated list of `EINVAL`, `-EINVAL`, `22`, `-22`, `NULL`. Upper and lower case
+/// are equal.
 impl FromStr for ErrnoSet {
     type Err = String;
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Every errno that a kernel function of x86-64 or arm64 can return: number, name, meaning.
 //!
-//! Numbers 512 and up are internal to the kernel and never reach a program. Generic numbering;
-//! architectures with another one (mips, sparc, …) would be tables of their own.
+//! Numbers from 512 are internal to the kernel and are not returned to user space. The numbering is
+//! the generic one. Architectures with another one (mips, sparc, …) would need tables of their own.
 
-/// (number, name, what it means), in ascending order of the number.
+/// Number, name and meaning, in ascending order of the number.
 #[rustfmt::skip]
 pub(super) const ERRNOS: &[(u16, &str, &str)] = &[
     (1, "EPERM", "Operation not permitted"),

@@ -1,59 +1,59 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Globs over kernel functions: `tcp_*`, `*_sys_bpf`, `xfs_* [xfs]`, `:kernel/bpf/*.c`.
 //!
-//! Text → [`GlobSpec`]; what cannot match any function is an error here, not an empty result
-//! later.
+//! Parsing rejects a glob that cannot match any function, so that the user gets an error and not an
+//! empty result.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::name_glob::{NameGlob, Subject};
 
-/// What the user wrote after `-e`, `-a` or `-d`.
+/// The argument of `-e`, `-a` or `-d`.
 #[derive(Clone, Debug)]
 pub struct GlobSpec {
     text: String,
     kind: GlobKind,
 }
 
-/// What a glob selects by.
+/// The property that a glob is matched against.
 #[derive(Clone, Debug)]
 pub enum GlobKind {
-    /// By the function's name, and perhaps its module.
+    /// The name of the function, and optionally its module.
     Function {
-        /// The name.
+        /// The name of the function.
         name: NameGlob,
-        /// `name [module]`: functions of such modules only, never of the kernel itself.
+        /// The module in `name [module]`. With it, functions of the kernel itself do not match.
         module: Option<NameGlob>,
     },
-    /// `:path`: by the source file that defines the function.
+    /// The source file that defines the function, written `:path`.
     Source(NameGlob),
 }
 
 impl GlobSpec {
-    /// As the user wrote it.
+    /// The text that the user wrote.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What it selects by.
+    /// The property that it is matched against.
     #[must_use]
     pub fn kind(&self) -> &GlobKind {
         &self.kind
     }
 
-    /// Whether the function `name` of `module` (`None`: the kernel itself) matches; see
+    /// Whether the function `name` of `module` (`None` for the kernel itself) matches; see
     /// [`GlobSpec::matches_function`].
     #[must_use]
     pub fn matches(&self, name: &str, module: Option<&str>) -> bool {
         self.matches_function(&FunctionName::new(name, module))
     }
 
-    /// Whether a function matches, be it by the name of the function that it is a clone of: `f`
-    /// matches `f.isra.0`.
+    /// Whether a function matches. A clone also matches by the name of the function that it was
+    /// made from: `f` matches `f.isra.0`.
     ///
-    /// Source globs match nothing here: they become names before a selection.
+    /// A source glob matches nothing here. It is replaced by names before the selection.
     #[must_use]
     pub fn matches_function(&self, function: &FunctionName<'_>) -> bool {
         let GlobKind::Function { name, module } = &self.kind else {
@@ -69,17 +69,17 @@ impl GlobSpec {
     }
 }
 
-/// A function's name, looked at once and matched against many globs.
+/// The name of a function, parsed once and matched against many globs.
 #[derive(Clone, Copy, Debug)]
 pub struct FunctionName<'a> {
     name: &'a str,
-    /// The function that it is a clone of, where it is one.
+    /// The name of the function that it is a clone of; `None` if it is not a clone.
     base: Option<&'a str>,
     module: Option<&'a str>,
 }
 
 impl<'a> FunctionName<'a> {
-    /// The function `name` of `module`; `None` means the kernel itself.
+    /// Parses the name of a function of `module`, which is `None` for the kernel itself.
     #[must_use]
     pub fn new(name: &'a str, module: Option<&'a str>) -> Self {
         let dot = memchr::memchr(b'.', name.as_bytes());
@@ -90,13 +90,13 @@ impl<'a> FunctionName<'a> {
         }
     }
 
-    /// The first byte of its name.
+    /// The first byte of the name.
     #[must_use]
     pub fn first_byte(&self) -> Option<u8> {
         self.name.bytes().next()
     }
 
-    /// The last bytes of its name and of its base name, where that differs.
+    /// The last byte of the name, and that of its base name if it differs.
     #[must_use]
     pub fn last_bytes(&self) -> (Option<u8>, Option<u8>) {
         let last = self.name.bytes().last();
@@ -105,7 +105,7 @@ impl<'a> FunctionName<'a> {
     }
 }
 
-/// Two globs are equal when they read the same.
+/// Two globs are equal if their texts are.
 impl PartialEq for GlobSpec {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
@@ -136,7 +136,8 @@ impl FromStr for GlobSpec {
     }
 }
 
-/// `name` or `name [module]`: only a bracket after a blank is a module, `f[ab]` is a class.
+/// Parses `name` or `name [module]`. Only a bracket after a blank begins a module; `f[ab]` is a
+/// character class.
 fn parse_function(text: &str) -> Result<GlobKind, String> {
     let Some((name, rest)) = text.split_once(char::is_whitespace) else {
         return Ok(GlobKind::Function {

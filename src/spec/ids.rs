@@ -1,35 +1,36 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! One type a meaning: an address is not a count, a function id is not a process id.
+//! One type per meaning: an address is not a count, and a function id is not a process id.
 
 use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// An address in the kernel's (or an image's) address space.
+/// An address in the address space of the kernel or of an image.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Addr(pub u64);
 
-/// A process (thread group) or thread id, as the initial pid namespace numbers it.
+/// A process (thread group) or thread id in the initial PID namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(pub u32);
 
-/// The index of a traced function in the selection of this run; dense, from 0.
+/// The index of a traced function in the selection of this run. Ids are dense and start at 0.
 ///
-/// 32 bits: 16 are too few for `-a '*'` with modules (the reference aliases there).
+/// It has 32 bits, because 16 are too few for `-a '*'` with modules (the original retsnoop has
+/// collisions there).
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct FuncId(pub u32);
 
 impl Addr {
-    /// Stand-ins for the addresses of what is not loaded yet: no kernel has anything there (x86-64
-    /// and arm64 refuse them), so that they cannot be taken for real ones.
+    /// Placeholder addresses for modules that are not loaded yet. No kernel uses this range (x86-64
+    /// and arm64 refuse it), so that they cannot be mistaken for real addresses.
     pub const STAND_INS: Range<u64> = 1 << 56..1 << 57;
 
-    /// Whether it only stands for an address that is not known yet.
+    /// Whether it is a placeholder address.
     #[must_use]
     pub fn is_stand_in(self) -> bool {
         Self::STAND_INS.contains(&self.0)
@@ -37,7 +38,7 @@ impl Addr {
 }
 
 impl FuncId {
-    /// The id as an index into per-function tables.
+    /// The id as an index into tables of functions.
     #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize

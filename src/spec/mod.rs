@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Leaf value types that every stage speaks: addresses, ids, globs, errnos, results.
+//! Basic value types that all stages use: addresses, ids, globs, errnos, results.
 //!
-//! Nothing here reads a file, knows libbpf or prints; a type is here when more than one
-//! stage needs it and it means the same thing in each.
+//! This module does not read files, print, or depend on libbpf. A type belongs here if more than
+//! one stage needs it with the same meaning.
 
 mod backend;
 mod duration;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A glob over one name: of a function, of a module, of a source file.
 //!
-//! Globs of literals and `*` are matched by hand, because a selection tries hundreds of them on
-//! 190,000 names; `?`, classes and alternatives go through globset.
+//! Globs of literals and `*` have a matcher of their own, because a selection tries hundreds of
+//! them on 190,000 names. `?`, character classes and alternatives are left to globset.
 
 use std::fmt;
 
 use globset::{Glob, GlobMatcher};
 use memchr::memmem::Finder;
 
-/// What kind of name a [`NameGlob`] is for: decides which characters can ever match.
+/// The kind of name that a [`NameGlob`] is for. It determines which characters can match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     Function,
@@ -24,7 +24,7 @@ pub struct NameGlob {
     matcher: Matcher,
 }
 
-/// Its text says all; a compiled one is thousands of lines long.
+/// Prints only the text, because a compiled glob prints thousands of lines.
 impl fmt::Debug for NameGlob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("NameGlob").field(&self.text).finish()
@@ -33,11 +33,11 @@ impl fmt::Debug for NameGlob {
 
 #[derive(Clone, Debug)]
 enum Matcher {
-    /// No wildcard at all.
+    /// No wildcard.
     Literal,
     /// Literals with `*` between them.
     Parts(Parts),
-    /// Anything else.
+    /// All other globs.
     Compiled(Box<GlobMatcher>),
 }
 
@@ -58,22 +58,22 @@ impl NameGlob {
         })
     }
 
-    /// A glob over function names.
+    /// Parses a glob over function names.
     ///
     /// # Errors
     ///
-    /// Says why no name can match.
+    /// A description of why no name can match.
     pub fn function(text: &str) -> Result<Self, String> {
         Self::new(text, Subject::Function)
     }
 
-    /// As written.
+    /// The text of the glob.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The byte that every matching name begins with, where there is one.
+    /// The byte that every matching name begins with; `None` if there is none.
     #[must_use]
     pub fn first_byte(&self) -> Option<u8> {
         self.text
@@ -82,7 +82,7 @@ impl NameGlob {
             .filter(|byte| !b"*?[{".contains(byte))
     }
 
-    /// The byte that every matching name ends with, where there is one.
+    /// The byte that every matching name ends with; `None` if there is none.
     #[must_use]
     pub fn last_byte(&self) -> Option<u8> {
         self.text
@@ -91,13 +91,13 @@ impl NameGlob {
             .filter(|byte| !b"*?]}".contains(byte))
     }
 
-    /// Whether it is a plain name.
+    /// Whether the glob has no wildcard.
     #[must_use]
     pub fn is_literal(&self) -> bool {
         matches!(self.matcher, Matcher::Literal)
     }
 
-    /// Whether `name` matches, as a whole.
+    /// Whether the whole of `name` matches.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         match &self.matcher {
@@ -107,7 +107,7 @@ impl NameGlob {
         }
     }
 
-    /// A literal that every matching name contains; empty where there is none for certain.
+    /// A literal that every matching name contains; empty if none is certain.
     #[must_use]
     pub fn required_literal(&self) -> &str {
         match self.matcher {
@@ -116,7 +116,7 @@ impl NameGlob {
         }
     }
 
-    /// The longest run of literal characters: what "nearest names" are looked up by.
+    /// The longest run of literal characters, which is used to suggest similar names.
     #[must_use]
     pub fn longest_literal(&self) -> &str {
         let runs = self
@@ -126,7 +126,7 @@ impl NameGlob {
     }
 }
 
-/// The function that a compiler's clone was made from: `f` for `f.isra.0`, `f.part.0.cold`.
+/// The name of the function that a clone was made from: `f` for `f.isra.0` and `f.part.0.cold`.
 #[must_use]
 pub fn base_name(name: &str) -> &str {
     name.split('.').next().unwrap_or(name)
@@ -135,11 +135,11 @@ pub fn base_name(name: &str) -> &str {
 /// The literals of a glob whose only wildcard is `*`.
 #[derive(Clone, Debug)]
 struct Parts {
-    /// Up to the first `*`; may be empty.
+    /// The literal before the first `*`; may be empty.
     first: String,
-    /// Between two `*`.
+    /// The literals between two `*`.
     middle: Vec<Finder<'static>>,
-    /// Behind the last `*`; may be empty.
+    /// The literal after the last `*`; may be empty.
     last: String,
 }
 
@@ -157,7 +157,8 @@ impl Parts {
         }
     }
 
-    /// First and last part are anchored; each between them is taken at its first occurrence.
+    /// The first and the last literal are anchored. Each one between them is matched at its first
+    /// occurrence.
     fn matches(&self, name: &str) -> bool {
         let Some(rest) = name.as_bytes().strip_prefix(self.first.as_bytes()) else {
             return false;
@@ -175,7 +176,7 @@ impl Parts {
     }
 }
 
-/// Refuses what no name can match.
+/// Rejects globs that no name can match.
 fn check(text: &str, subject: Subject) -> Result<(), String> {
     let what = match subject {
         Subject::Function => "function glob",

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! "Did you mean …": the names of a list that are nearest to a mistyped one.
+//! "Did you mean …": finds the names in a list that are most similar to a mistyped one.
 
 use std::mem::swap;
 
-/// At most `limit` of `names` that resemble `wanted`, the best first; ties in the given order.
+/// Returns at most `limit` of `names` that are similar to `wanted`, the best first, and shorter
+/// ones first among equals.
 ///
-/// A name that contains the wanted one comes before names that differ by some letters: who
-/// types `sys_bpf` means `__x64_sys_bpf`.
+/// A name that contains `wanted` is better than one that differs by some letters: a user who types
+/// `sys_bpf` means `__x64_sys_bpf`.
 pub fn nearest<'a>(
     wanted: &str,
     names: impl IntoIterator<Item = &'a str>,
@@ -23,7 +24,7 @@ pub fn nearest<'a>(
     found.into_iter().map(|(_, name)| name).collect()
 }
 
-/// How far `name` is from `wanted`, or `None` where it is of no help.
+/// The distance of `name` from `wanted`; `None` if they are not similar.
 fn distance(wanted: &str, name: &str) -> Option<usize> {
     if wanted.len() >= 3 && name.contains(wanted) {
         return Some(0);
@@ -36,7 +37,7 @@ fn distance(wanted: &str, name: &str) -> Option<usize> {
     (letters <= allowed).then_some(letters)
 }
 
-/// Number of letters to insert, delete, replace or swap with their neighbour.
+/// Number of letters to insert, delete, replace, or swap with a neighbour.
 fn edits(a: &[u8], b: &[u8]) -> usize {
     let mut before: Vec<usize> = vec![0; b.len() + 1];
     let mut above: Vec<usize> = (0..=b.len()).collect();

@@ -1,42 +1,42 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A place in code as kernels print it: an address, or a symbol with an offset.
+//! A code place as kernels print it: an address, or a symbol with an offset.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::Addr;
 
-/// A place in code.
+/// A place in kernel code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CodePlace {
-    /// By its address.
+    /// An absolute address.
     Address(Addr),
-    /// By a symbol.
+    /// A symbol with an offset.
     Symbol(SymbolPlace),
 }
 
-/// `name+0x1/0x2 [module]`.
+/// A place such as `name+0x1/0x2 [module]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SymbolPlace {
-    /// The symbol's name.
+    /// Name of the symbol.
     pub name: String,
-    /// Distance from its start.
+    /// Distance from the start of the symbol, in bytes.
     pub offset: u64,
-    /// The symbol's size, where it was told: it tells namesakes apart.
+    /// Size of the symbol in bytes, if given. It distinguishes symbols of the same name.
     pub size: Option<u64>,
-    /// The module, where it was told.
+    /// Name of the module, if given.
     pub module: Option<String>,
 }
 
-/// Fewer hexadecimal digits without a `0x` may as well be a name: `add`, `dead`.
+/// With fewer hexadecimal digits and without `0x`, a word may be a name: `add`, `dead`.
 const CLEARLY_HEX: usize = 8;
 
-/// A number of hexadecimal digits, with or without `0x`.
+/// Parses a hexadecimal number with or without `0x`; `None` if it is malformed or exceeds 64 bits.
 #[must_use]
 pub fn parse_hex(text: &str) -> Option<u64> {
     let digits = text.strip_prefix("0x").or(text.strip_prefix("0X"));
     let digits = digits.unwrap_or(text);
-    // `from_str_radix` would take a sign.
+    // `from_str_radix` would accept a sign.
     let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     (is_hex && !digits.is_empty()).then(|| u64::from_str_radix(digits, 16).ok())?
 }

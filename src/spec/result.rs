@@ -1,43 +1,44 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What a function returns, by type, and what one returned value therefore means.
+//! The result types of functions, and what a returned value means for each type.
 //!
-//! The kernel side judges with the same classes (`enum result_class` in
-//! `bpf/include/events.h`); a test holds the two together.
+//! The BPF programs use the same classes (`enum result_class` in `bpf/include/events.h`). A test
+//! compares the two.
 
 use serde::{Deserialize, Serialize};
 
 /// The largest errno that the kernel encodes in a return value (`MAX_ERRNO`).
 const MAX_ERRNO: i64 = 4095;
 
-/// `VM_FAULT_ERROR` of the kernel: OOM, SIGBUS, SIGSEGV, HWPOISON, `HWPOISON_LARGE`, FALLBACK.
+/// `VM_FAULT_ERROR` of the kernel without `FALLBACK`: OOM, SIGBUS, SIGSEGV, HWPOISON,
+/// `HWPOISON_LARGE`.
 ///
-/// `FALLBACK` (0x800) is left out: it asks for a smaller page and is no failure.
+/// `FALLBACK` (0x800) asks for a smaller page and is not a failure.
 const VM_FAULT_ERROR: u64 = 0x1 | 0x2 | 0x40 | 0x10 | 0x20;
 
-/// How a function's result is to be read.
+/// How a function's result is interpreted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ResultType {
-    /// Returns nothing.
+    /// No result.
     Void,
     /// `bool`: neither value is a failure.
     Bool,
-    /// A plain unsigned integer of so many bytes: never a failure.
+    /// An unsigned integer with this size in bytes: never a failure.
     Unsigned(u8),
-    /// A signed integer or enum of so many bytes (1, 2, 4, 8): `-1..=-4095` is a failure.
+    /// A signed integer or enum with this size in bytes (1, 2, 4, 8): `-1..=-4095` is a failure.
     Signed(u8),
     /// A pointer: `NULL` and `ERR_PTR` are failures.
     Pointer,
-    /// `unsigned long` that carries an errno (the mmap family).
+    /// An `unsigned long` that may be an errno (the mmap family).
     UlongErrno,
     /// `blk_status_t`: any value but 0 is a failure.
     BlkStatus,
     /// `vm_fault_t`: the error bits are a failure.
     VmFault,
-    /// No type is known: an errno-like value counts only where a caller passed it on.
+    /// The type is unknown. A value that looks like an errno counts only if a caller passed it on.
     Unknown,
 }
 
-/// What one returned value means.
+/// The meaning of a returned value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Not a failure.
@@ -46,18 +47,18 @@ pub enum Outcome {
     Null,
     /// `-errno` or `ERR_PTR(-errno)`; 1..=4095.
     Errno(u16),
-    /// A failing status of another kind (`blk_status_t`, `vm_fault_t`).
+    /// A failing status of another type (`blk_status_t`, `vm_fault_t`).
     Status(u32),
 }
 
 impl ResultType {
-    /// Whether any value of this type can be a failure.
+    /// Whether a value of this type can be a failure.
     #[must_use]
     pub fn can_fail(self) -> bool {
         !matches!(self, Self::Void | Self::Bool | Self::Unsigned(_))
     }
 
-    /// The value with the width of this type, sign-extended where the type is signed.
+    /// Truncates a register to the width of this type, and extends the sign if the type is signed.
     #[must_use]
     pub fn widen(self, raw: u64) -> i64 {
         match self {
@@ -73,7 +74,7 @@ impl ResultType {
         }
     }
 
-    /// What `raw`, the return register, means for a function of this type.
+    /// The meaning of `raw`, the return register, for a function of this type.
     #[must_use]
     pub fn judge(self, raw: u64) -> Outcome {
         let value = self.widen(raw);
@@ -93,7 +94,7 @@ impl ResultType {
 }
 
 impl Outcome {
-    /// Whether this is any kind of failure.
+    /// Whether it is a failure of any kind.
     #[must_use]
     pub fn is_failure(self) -> bool {
         self != Self::Success

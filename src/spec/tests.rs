@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Globs, errnos and times as users type them.
+//! Globs, errnos and durations as users type them.
 
 use std::time::Duration;
 
