@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Control groups: the unified hierarchy, where it is mounted, what is in it.
+//! Control groups: their hierarchies, the mount points, and the groups in them.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,47 +10,48 @@ use anyhow::{Context, Result, bail};
 use super::files::HostFiles;
 use super::owner::Owner;
 
-/// Cgroups that are looked at; a host has some hundreds.
+/// Maximum number of cgroups that are visited. A host has some hundreds.
 const MAX_CGROUPS: usize = 1 << 18;
 
-/// What of control groups a host has.
+/// Which hierarchies of control groups a host has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// The unified hierarchy (v2), and no other.
+    /// Only the unified hierarchy (v2).
     Unified,
-    /// The unified one beside others, which have the controllers: who is in which container is
-    /// the same in both.
+    /// The unified hierarchy, and v1 hierarchies that have the controllers. Containers have the
+    /// same tasks in both.
     Hybrid,
-    /// Others only (v1): what a task's cgroup is cannot be asked by programs.
+    /// Only v1 hierarchies. BPF programs cannot read the cgroup of a task.
     Legacy,
 }
 
-/// A hierarchy of cgroups that tells tasks apart.
+/// A hierarchy of cgroups that identifies the workload of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hierarchy {
-    /// What the host has.
+    /// Which hierarchies the host has.
     pub layout: Layout,
-    /// Where it is mounted.
+    /// Mount point of the hierarchy.
     mount: PathBuf,
-    /// The one of version 1 that is there, too.
+    /// Mount point of the v1 hierarchy, if the host has both.
     beside: Option<PathBuf>,
 }
 
-/// A cgroup.
+/// A control group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cgroup {
-    /// The inode number of its directory, by which programs know it.
+    /// Inode number of its directory, which is the id that BPF programs see.
     pub id: u64,
-    /// Its path from the root of the hierarchy: `/system.slice/ssh.service`.
+    /// Path from the root of the hierarchy: `/system.slice/ssh.service`.
     pub path: String,
-    /// Who made it.
+    /// Who created it.
     pub maker: Owner,
 }
 
 impl Hierarchy {
-    /// Finds it.
+    /// Finds the hierarchy in `/proc/self/mountinfo`.
     ///
     /// # Errors
+    ///
     /// When no hierarchy is mounted.
     pub fn find(files: &HostFiles) -> Result<Self> {
         let mounts = files.read("proc/self/mountinfo").unwrap_or_default();
@@ -60,8 +61,8 @@ impl Hierarchy {
                 .lines()
                 .filter_map(|line| mount_of(line, kind))
                 .collect();
-            // All of it before a part of it. Of version 1, systemd's own has every unit; the others
-            // are as good.
+            // Mounts of the whole hierarchy are preferred to those of a part. Among v1 hierarchies,
+            // that of systemd has every unit. The others are equivalent.
             found.sort_by_key(|mount| (!mount.is_whole, !mount.options.contains("name=systemd")));
             let paths = found.into_iter().map(|mount| files.path(mount.point));
             paths.into_iter().find(|path| files.has(path))
@@ -79,7 +80,7 @@ impl Hierarchy {
         })
     }
 
-    /// The hierarchy of version 1 on a hybrid host.
+    /// The v1 hierarchy of a hybrid host; `None` on other hosts.
     #[must_use]
     pub fn beside(&self) -> Option<Self> {
         self.beside.clone().map(|mount| Self {
@@ -89,16 +90,18 @@ impl Hierarchy {
         })
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     #[must_use]
     pub fn mount(&self) -> &Path {
         &self.mount
     }
 
-    /// The cgroup that is meant: a path below the mount point, or one from the hierarchy's root.
+    /// Returns the path of a cgroup from the root of the hierarchy. `named` is such a path, or one
+    /// below the mount point.
     ///
     /// # Errors
-    /// When there is none, with what is next to it.
+    ///
+    /// When there is no such cgroup, or when the path is malformed.
     pub fn named(&self, named: &Path) -> Result<String> {
         let below = named.strip_prefix(&self.mount);
         let relative = below.unwrap_or(named);
@@ -118,12 +121,12 @@ impl Hierarchy {
         Ok(format!("/{text}"))
     }
 
-    /// Goes through a cgroup and all below it, parents first: `visit` says whether to go on below.
+    /// Visits a cgroup and all below it, parents first. `visit` returns whether to descend.
     pub fn walk(&self, path: &str, visit: &mut dyn FnMut(&Cgroup) -> bool) {
         self.walk_directories(path, &mut |cgroup, _| visit(cgroup));
     }
 
-    /// The same, with where each is.
+    /// As [`Self::walk`], with the directory of each cgroup.
     fn walk_directories(&self, path: &str, visit: &mut dyn FnMut(&Cgroup, &Path) -> bool) {
         let host = owner_of(&self.mount).unwrap_or_default();
         let top = self.directory(path);
@@ -145,16 +148,15 @@ impl Hierarchy {
             if n_seen > MAX_CGROUPS || !found.is_dir() || !visit(&cgroup, &directory) {
                 continue;
             }
-            // Only after it is known may it be looked into: who is made in it meanwhile is either
-            // seen here, or follows it.
+            // The children are read after the visit. A cgroup that is created meanwhile is either
+            // found here, or created after its parent was visited.
             let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
             let inner = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
             waiting.extend(inner.map(|entry| (entry.path(), found.uid())));
         }
     }
 
-    /// Who made the cgroup of this path, which may be gone by now: then what is left of its parents
-    /// tells.
+    /// Who created the cgroup with this path. If it no longer exists, its remaining parents decide.
     #[must_use]
     pub fn maker(&self, path: &str) -> Owner {
         let host = owner_of(&self.mount).unwrap_or_default();
@@ -165,7 +167,7 @@ impl Hierarchy {
         Owner::of(path, uid, host)
     }
 
-    /// As it is shown: who may make cgroups may give them names that are no text.
+    /// The path as text. Whoever may create cgroups may give them names that are not UTF-8.
     fn path_of(&self, directory: &Path) -> String {
         let relative = directory.strip_prefix(&self.mount).unwrap_or(directory);
         format!("/{}", relative.to_string_lossy())
@@ -180,7 +182,7 @@ impl Hierarchy {
         }
     }
 
-    /// The processes in a cgroup and below it, as the host numbers them.
+    /// The ids of the processes in a cgroup and below it, in the initial PID namespace, sorted.
     #[must_use]
     pub fn processes(&self, path: &str) -> Vec<u32> {
         let mut pids = Vec::new();
@@ -200,7 +202,7 @@ fn owner_of(directory: &Path) -> Option<u32> {
     Some(found.uid())
 }
 
-/// The last part of a path that is a systemd unit's: the unit that a process belongs to.
+/// The last component of a path that is a systemd unit: the unit that a process belongs to.
 #[must_use]
 pub fn unit_of(path: &str) -> Option<&str> {
     let suffixes = [".service", ".scope", ".mount", ".socket", ".swap"];
@@ -208,15 +210,15 @@ pub fn unit_of(path: &str) -> Option<&str> {
     parts.find(|part| suffixes.iter().any(|suffix| part.ends_with(suffix)))
 }
 
-/// A line of `mountinfo`.
+/// A mount in `mountinfo`.
 struct Mount {
     point: String,
-    /// Not only a part of the hierarchy.
+    /// Whether the root of the hierarchy is mounted, as opposed to a part of it.
     is_whole: bool,
     options: String,
 }
 
-/// The mount of a line, if it is of this file system.
+/// Parses a line of `mountinfo`; `None` if the file system is of another type.
 fn mount_of(line: &str, kind: &str) -> Option<Mount> {
     let (mount, file_system) = line.split_once(" - ")?;
     let mut file_system = file_system.split(' ');
@@ -231,7 +233,7 @@ fn mount_of(line: &str, kind: &str) -> Option<Mount> {
     })
 }
 
-/// `\040` and the like of `/proc`.
+/// Decodes octal escapes of `/proc`, such as `\040`.
 fn unescaped(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;

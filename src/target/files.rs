@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Reading files that others wrote: never outside of the root, never for long, never much.
+//! Reads files that others wrote: only below the root, without blocking, and with a size limit.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -9,27 +9,27 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
-/// What state files of a host may weigh: podman's list of containers is the largest.
+/// Maximum size in bytes of a state file of a host. Podman's list of containers is the largest.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// What those of a user may weigh, who runs fewer containers.
+/// Maximum size in bytes of a state file of a user, who runs fewer containers.
 const MAX_BYTES_OF_USERS: u64 = 2 << 20;
 
-/// The files of a host, below a root: `/`, or a directory of recorded ones.
+/// The files of a host below a root: `/`, or a directory of recorded files.
 #[derive(Clone, Debug)]
 pub struct HostFiles {
     root: PathBuf,
 }
 
 impl HostFiles {
-    /// The files below `root`.
+    /// Uses the files below `root`.
     #[must_use]
     pub fn below(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// The path of `relative`, which has no leading `/`; for the kernel's own file systems, which
-    /// nobody can put links into.
+    /// The path of `relative`, with or without a leading `/`. Only for file systems of the kernel,
+    /// in which nobody can create links.
     #[must_use]
     pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         let relative = relative.as_ref();
@@ -37,7 +37,8 @@ impl HostFiles {
             .join(relative.strip_prefix("/").unwrap_or(relative))
     }
 
-    /// Whether a path of [`Self::path`] is a directory below the root, wherever links lead.
+    /// Whether a path from [`Self::path`] is a directory below the root after all links are
+    /// resolved.
     #[must_use]
     pub fn has(&self, path: &Path) -> bool {
         let (Ok(root), Ok(path)) = (self.root.canonicalize(), path.canonicalize()) else {
@@ -46,18 +47,21 @@ impl HostFiles {
         path.starts_with(root) && path.is_dir()
     }
 
-    /// What a file says; links stay below the root.
+    /// Reads a file. Links are resolved below the root.
     ///
     /// # Errors
-    /// When it cannot be read, is no ordinary file, or is larger than any such file is.
+    ///
+    /// When it cannot be read, is not a regular file, or is larger than 16 MiB.
     pub fn read(&self, relative: impl AsRef<Path>) -> io::Result<Vec<u8>> {
         self.read_if(relative.as_ref(), MAX_BYTES, |_| true)
     }
 
-    /// The same of a file that belongs to this user; it may not be as large.
+    /// Reads a file that must belong to a user.
     ///
     /// # Errors
-    /// When it cannot be read, is somebody else's, is no ordinary file, or is too large.
+    ///
+    /// When it cannot be read, belongs to another user, is not a regular file, or is larger than 2
+    /// MiB.
     pub fn read_of(&self, uid: u32, relative: impl AsRef<Path>) -> io::Result<Vec<u8>> {
         let is_theirs = |found: &Metadata| found.uid() == uid;
         self.read_if(relative.as_ref(), MAX_BYTES_OF_USERS, is_theirs)
@@ -69,7 +73,8 @@ impl HostFiles {
         most: u64,
         is_right: impl Fn(&Metadata) -> bool,
     ) -> io::Result<Vec<u8>> {
-        // To open a device is to use it, and a FIFO is to wait: what it is comes first.
+        // Opening a device may have an effect, and opening a FIFO blocks. The type is therefore
+        // checked first.
         let found = File::from(self.open(relative, OFlag::O_PATH)?);
         let metadata = found.metadata()?;
         if !metadata.is_file() {
@@ -87,7 +92,7 @@ impl HostFiles {
         Ok(bytes)
     }
 
-    /// The names in a directory, at most 65,536; none where it cannot be read.
+    /// The names in a directory, at most 65,536; empty if it cannot be read.
     #[must_use]
     pub fn names(&self, relative: impl AsRef<Path>) -> Vec<String> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;

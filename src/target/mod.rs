@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Facts about processes: cgroups, namespaces, containers. Read from files only: no daemon is
-//! asked, and none of what is read is trusted.
+//! Facts about processes: cgroups, namespaces, containers. They are read from files only. No daemon
+//! is asked, and nothing that is read is trusted.
 
 pub mod cgroups;
 pub mod containers;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Namespaces, by process, by file and by number.
+//! Namespaces of processes and of files, and their inode numbers.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,14 +17,14 @@ use crate::spec::Pid;
 /// `NSFS_MAGIC` of `linux/magic.h`.
 const NSFS: i64 = 0x6e73_6673;
 
-/// A kind of namespace, as `/proc/PID/ns` names it.
+/// A type of namespace, as in `/proc/PID/ns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `mnt`.
+    /// Mount namespace (`mnt`).
     Mount,
-    /// `pid`.
+    /// PID namespace (`pid`).
     Pid,
-    /// `net`.
+    /// Network namespace (`net`).
     Net,
 }
 
@@ -38,10 +38,11 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The number of a process's namespace.
+/// The inode number of a namespace of a process.
 ///
 /// # Errors
-/// When there is no such process, or we may not look.
+///
+/// When there is no such process, or when access is denied.
 pub fn of_process(files: &HostFiles, pid: Pid, kind: Kind) -> Result<u64> {
     let link = files.path(format!("proc/{pid}/ns/{kind}"));
     if !files.path(format!("proc/{pid}")).exists() {
@@ -53,7 +54,7 @@ pub fn of_process(files: &HostFiles, pid: Pid, kind: Kind) -> Result<u64> {
     number.with_context(|| format!("`{}` is no namespace of kind {kind}", link.display()))
 }
 
-/// The mount namespaces that are no container's: that of the first process, and ours.
+/// The mount namespaces that do not belong to containers: that of process 1, and our own.
 #[must_use]
 pub fn of_host(files: &HostFiles) -> BTreeSet<u64> {
     let pids = [1, process::id()].into_iter();
@@ -61,10 +62,11 @@ pub fn of_host(files: &HostFiles) -> BTreeSet<u64> {
     found.collect()
 }
 
-/// The number of the namespace that a file is: `/run/netns/NAME`, `/proc/PID/ns/net`.
+/// The inode number of the namespace that a file refers to: `/run/netns/NAME`, `/proc/PID/ns/net`.
 ///
 /// # Errors
-/// When it is none, or one of another kind.
+///
+/// When the file is not a namespace, or one of another type.
 pub fn of_file(path: &Path, kind: Kind) -> Result<u64> {
     let found =
         fs::metadata(path).with_context(|| format!("failed to look at `{}`", path.display()))?;
@@ -72,7 +74,7 @@ pub fn of_file(path: &Path, kind: Kind) -> Result<u64> {
     if !is_namespace {
         bail!("`{}` is no namespace", path.display());
     }
-    // A link of /proc says of what kind it is; a mounted one does not.
+    // A link in `/proc` shows the type of the namespace. A mounted one does not.
     if let Some(target) = fs::read_link(path).ok().as_deref().and_then(Path::to_str)
         && target.ends_with(']')
         && number_of(target, kind).is_none()
@@ -85,7 +87,7 @@ pub fn of_file(path: &Path, kind: Kind) -> Result<u64> {
     Ok(found.ino())
 }
 
-/// `mnt:[4026531840]`.
+/// Parses a link such as `mnt:[4026531840]`; `None` if it is of another type.
 fn number_of(text: &str, kind: Kind) -> Option<u64> {
     let text = text.strip_prefix(&kind.to_string())?;
     text.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()

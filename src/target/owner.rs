@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Who made a control group. A user who was given a part of the hierarchy can give groups in there
-//! any name, also that of somebody else's container.
+//! Who created a control group. A user to whom a part of the hierarchy was delegated can give
+//! groups there any name, including that of a container of somebody else.
 
-/// Who made a control group.
+/// Who created a control group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
     /// The host: root, or a service manager or runtime that runs as root.
     #[default]
     Host,
-    /// This user.
+    /// The user with this id.
     User(u32),
 }
 
 impl Owner {
-    /// Of a cgroup with this path, in a directory that belongs to `uid`, in a hierarchy that belongs
-    /// to `host`. Only who may write to the directory can have made it.
+    /// The creator of a cgroup with this path, in a directory that belongs to `uid`, in a hierarchy
+    /// that belongs to `host`. Only somebody with write access to the directory can have created
+    /// it.
     #[must_use]
     pub fn of(path: &str, uid: u32, host: u32) -> Self {
         match user_of(path) {
@@ -24,7 +25,7 @@ impl Owner {
         }
     }
 
-    /// The user, if it is one.
+    /// The id of the user; `None` for the host.
     #[must_use]
     pub fn user(self) -> Option<u32> {
         match self {
@@ -34,7 +35,7 @@ impl Owner {
     }
 }
 
-/// The user of `/user.slice/user-UID.slice/...`.
+/// The user id in `/user.slice/user-UID.slice/...`.
 fn user_of(path: &str) -> Option<u32> {
     let (slice, _) = path.strip_prefix("/user.slice/user-")?.split_once('/')?;
     slice.strip_suffix(".slice")?.parse().ok()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Containers, from paths of cgroups and the files that runtimes keep. A file that is missing or
-//! makes no sense costs a name, never more.
+//! Finds containers by the paths of cgroups and the files of container runtimes. A missing or
+//! malformed file only means that a name is unknown.
 
 mod names;
 mod path;
@@ -14,30 +14,30 @@ pub use path::{InPath, Runtime, container_of};
 
 use super::cgroups::{Cgroup, Hierarchy};
 
-/// A container with its cgroup.
+/// A container and its cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
-    /// Its runtime.
+    /// Its container runtime.
     pub runtime: Runtime,
-    /// Its id.
+    /// The runtime's id; the name for runtimes that identify containers by name.
     pub id: String,
-    /// What files say.
+    /// Its names, from the files of the runtime.
     pub names: Names,
-    /// Its own cgroup, and with it who made it.
+    /// Its own cgroup, with the creator of it.
     pub cgroup: Cgroup,
 }
 
-/// How much of a container's id is enough to choose it.
+/// Minimum length of the beginning of an id that selects a container.
 const SHORTEST_ID: usize = 4;
 
 impl Container {
-    /// Whether a cgroup is a container's own one, as its path says.
+    /// Whether a cgroup is the own cgroup of a container, according to its path.
     #[must_use]
     pub fn is_one(cgroup: &Cgroup) -> bool {
         container_of(&cgroup.path).is_some_and(|found| found.cgroup == cgroup.path)
     }
 
-    /// The container that a cgroup is the own one of, if it is.
+    /// The container whose own cgroup this is; `None` if it is not one.
     #[must_use]
     pub fn of(cgroup: &Cgroup, registry: &Registry) -> Option<Self> {
         let found = container_of(&cgroup.path)?;
@@ -49,8 +49,8 @@ impl Container {
         })
     }
 
-    /// Whether somebody who says `wanted` means it: by name, by id or the beginning of it, by pod,
-    /// by `NAMESPACE/POD`.
+    /// Whether `wanted` selects this container: by name, by id or its beginning, by pod, or by
+    /// `NAMESPACE/POD`.
     #[must_use]
     pub fn is_called(&self, wanted: &str) -> bool {
         let Names {
@@ -68,14 +68,14 @@ impl Container {
         is(name) || is(pod) || in_namespace || by_id || self.id == wanted
     }
 
-    /// Whether files name it; a pod that is known by its id only is not named.
+    /// Whether its name is known. A pod of which only the id is known counts as unknown.
     #[must_use]
     pub fn is_named(&self) -> bool {
         let has_pod = self.names.pod.is_none() || self.names.namespace.is_some();
         self.names.name.is_some() && has_pod
     }
 
-    /// Whether it only holds a pod's namespaces and runs nothing of anybody's.
+    /// Whether it only holds the namespaces of a pod and runs no workload.
     #[must_use]
     pub fn is_sandbox(&self) -> bool {
         self.names.is_sandbox

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A container's id → its name, image and pod: from the files that each runtime keeps.
+//! Finds name, image and pod of a container by its id, in the files of its runtime.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
@@ -12,37 +12,37 @@ use serde::de::DeserializeOwned;
 use super::path::{InPath, Runtime};
 use crate::target::{HostFiles, Owner};
 
-/// What files say of a container.
+/// The names of a container. A field is `None` if no file has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Its name.
+    /// Name of the container.
     pub name: Option<String>,
-    /// The image that it was made from.
+    /// Name of the image that it was created from.
     pub image: Option<String>,
-    /// The name of its pod; the pod's id where only that is known.
+    /// Name of its pod; the id of the pod if only that is known.
     pub pod: Option<String>,
-    /// The namespace of the pod.
+    /// Kubernetes namespace of the pod.
     pub namespace: Option<String>,
-    /// It is a pod's `pause` container.
+    /// Whether it is the `pause` container of a pod.
     pub is_sandbox: bool,
 }
 
-/// The files of all runtimes; what is for all containers is read once.
+/// The files of all runtimes. Files about all containers are read once.
 #[derive(Debug)]
 pub struct Registry {
     files: HostFiles,
     docker_roots: OnceCell<Vec<String>>,
     podman: OnceCell<HashMap<String, Names>>,
-    /// Of users, as far as they were asked for.
+    /// Podman containers by user, for users that were looked up.
     podman_of_users: RefCell<HashMap<u32, Arc<HashMap<String, Names>>>>,
     homes: OnceCell<HashMap<u32, String>>,
     logs: OnceCell<HashMap<String, Names>>,
-    /// How long it took to read since the last refresh, and when that was.
+    /// Time spent reading since the last refresh, and the time of that refresh.
     spent: Cell<Duration>,
     refreshed: Option<Instant>,
 }
 
-/// What is read again is left alone for so many times as long as it took to read.
+/// Minimum time between two refreshes, as a multiple of the time spent reading.
 const PAUSE: u32 = 4;
 
 /// `config.v2.json` of docker.
@@ -77,7 +77,7 @@ struct Bundle {
 struct PodmanContainer {
     id: String,
     names: Option<Vec<String>>,
-    /// JSON in a string.
+    /// A JSON object as a string.
     metadata: Option<String>,
 }
 
@@ -87,10 +87,10 @@ struct PodmanMetadata {
     image: Option<String>,
 }
 
-/// Where containers are directories that are called as they are.
+/// Directories in which each container is a directory with its name.
 const KEPT_BY_NAME: [&str; 3] = ["var/lib/lxc", "var/lib/machines", "var/lib/lxd/containers"];
 
-/// Where containerd's state is: its own, that of k3s and rke2, that of microk8s.
+/// State directories of containerd: the default one, that of k3s and rke2, that of microk8s.
 const CONTAINERD: [&str; 3] = [
     "run/containerd",
     "run/k3s/containerd",
@@ -98,7 +98,7 @@ const CONTAINERD: [&str; 3] = [
 ];
 
 impl Registry {
-    /// The files of a host.
+    /// Uses the files of a host.
     #[must_use]
     pub fn new(files: HostFiles) -> Self {
         Self {
@@ -113,8 +113,9 @@ impl Registry {
         }
     }
 
-    /// Forgets what may have changed: containers come and are renamed. Large files, which anybody
-    /// may have in their home, are not read all the time.
+    /// Drops cached names, because containers may be created or renamed. It does nothing if the
+    /// last refresh was recent compared with its cost. Otherwise large files, which every user may
+    /// have in their home directory, would be read all the time.
     pub fn refresh(&mut self) {
         let pause = self.spent.get() * PAUSE;
         if self.refreshed.is_some_and(|at| at.elapsed() < pause) {
@@ -128,8 +129,9 @@ impl Registry {
         self.logs = OnceCell::new();
     }
 
-    /// What files say of a container; its runtime may be another one than its path suggests. Of one
-    /// that a user made only files of that user count, and of the host's none of any user.
+    /// Returns the names of a container. Its runtime may be another one than its path suggests. For
+    /// a container that a user created, only files of that user are used. For one of the host, no
+    /// files of users are used.
     #[must_use]
     pub fn names(&self, found: &InPath<'_>, maker: Owner) -> Names {
         match maker {
@@ -183,7 +185,7 @@ impl Registry {
                 .docker(id)
                 .or_else(|| self.containerd(id))
                 .or_else(|| self.podman(id)),
-            // They go by names, and that is all there is to know.
+            // These runtimes identify containers by name, and no more is known.
             Runtime::Nspawn | Runtime::Lxc => Some(named(id)),
         }
         .unwrap_or_default();
@@ -212,8 +214,7 @@ impl Registry {
         Some(named_by_docker(config))
     }
 
-    /// The names of containers that docker or podman keep, running or not, and of LXC's and
-    /// nspawn's.
+    /// The names of all containers of docker and podman, running or not, and of LXC and nspawn.
     #[must_use]
     pub fn known(&self) -> BTreeSet<String> {
         let mut known: BTreeSet<String> = KEPT_BY_NAME
@@ -245,7 +246,8 @@ impl Registry {
         roots
     }
 
-    /// By user, as the host's own list says: a home is looked into for containers of its user only.
+    /// Home directories by user, from `/etc/passwd`. Only containers of a user are looked up in the
+    /// home directory of that user.
     fn homes(&self) -> &HashMap<u32, String> {
         self.homes.get_or_init(|| {
             let text = self.files.read("etc/passwd").unwrap_or_default();
@@ -311,7 +313,7 @@ impl Registry {
         })
     }
 
-    /// On any node of Kubernetes: `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log`.
+    /// Names from Kubernetes log files: `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log`.
     fn logs(&self) -> &HashMap<String, Names> {
         self.logs.get_or_init(|| {
             let logs = self.files.names("var/log/containers");
@@ -357,7 +359,7 @@ fn named_by_docker(config: DockerConfig) -> Names {
     }
 }
 
-/// By id: what the lists in these directories say.
+/// Reads the container lists in these directories and returns the names by id.
 fn podman_lists(
     storages: &[String],
     read: impl Fn(&str) -> Option<Vec<PodmanContainer>>,

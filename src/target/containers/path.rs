@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The path of a cgroup → the container that it is of: how each runtime names its cgroups, under
-//! systemd's driver and under cgroupfs.
+//! Finds the container of a cgroup by its path. Each runtime has its own names for cgroups, with
+//! the systemd driver and with the cgroupfs driver.
 
 use std::fmt;
 
-/// What runs containers.
+/// A container runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Runtime {
-    /// Docker, moby.
+    /// Docker (moby).
     Docker,
     /// containerd: Kubernetes, nerdctl.
     Containerd,
-    /// CRI-O.
+    /// CRI-O, of Kubernetes.
     Crio,
     /// Podman, with or without root.
     Podman,
-    /// systemd-nspawn and other machines that are containers.
+    /// systemd-nspawn, and other containers that are registered as machines.
     Nspawn,
     /// LXC, LXD, Incus, Proxmox.
     Lxc,
-    /// runc by itself.
+    /// runc without another runtime above it.
     Runc,
-    /// Some runtime of the Open Container Initiative's kind: its path does not say which.
+    /// Some OCI runtime that the path does not identify.
     Oci,
 }
 
 impl Runtime {
-    /// The ids of its containers are their names.
+    /// Whether the ids of its containers are their names.
     #[must_use]
     pub fn goes_by_names(self) -> bool {
         matches!(self, Self::Nspawn | Self::Lxc)
@@ -48,16 +48,16 @@ impl fmt::Display for Runtime {
     }
 }
 
-/// A container, as the path of its cgroup tells.
+/// A container, according to the path of its cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InPath<'p> {
-    /// Its runtime.
+    /// Its container runtime.
     pub runtime: Runtime,
-    /// Its id; the name, where that is what the runtime calls cgroups by.
+    /// Its id; its name if the runtime names cgroups by it.
     pub id: String,
-    /// The id of its Kubernetes pod, with dashes.
+    /// The id of its Kubernetes pod, with dashes; `None` if it has no pod.
     pub pod_uid: Option<String>,
-    /// The path of the container's own cgroup, the one that goes with it.
+    /// The path of the container's own cgroup, which exists as long as the container.
     pub cgroup: &'p str,
 }
 
@@ -73,7 +73,7 @@ const PREFIXES: &[(&str, Runtime)] = &[
     ("runc", Runtime::Runc),
 ];
 
-/// The innermost container that a cgroup is in.
+/// The innermost container that contains a cgroup; `None` if there is none.
 #[must_use]
 pub fn container_of(path: &str) -> Option<InPath<'_>> {
     let mut end = path.len();
@@ -104,7 +104,7 @@ fn by_part(part: &str, parents: &str) -> Option<(Runtime, String)> {
             return Some((*runtime, id.to_owned()));
         }
     }
-    // containerd without a scope of systemd's: `SLICE:cri-containerd:ID`.
+    // containerd without a systemd scope: `SLICE:cri-containerd:ID`.
     let mut pieces = part.rsplitn(3, ':');
     if let (Some(id), Some(prefix), Some(_)) = (pieces.next(), pieces.next(), pieces.next())
         && is_id(id)
@@ -121,7 +121,8 @@ fn by_part(part: &str, parents: &str) -> Option<(Runtime, String)> {
         .or_else(|| bare(part, parent))
 }
 
-/// `machine-NAME.scope`, `systemd-nspawn@NAME.service`; virtual machines are no containers.
+/// Parses `machine-NAME.scope` and `systemd-nspawn@NAME.service`. Virtual machines are not
+/// containers.
 fn machine(part: &str, parents: &str) -> Option<(Runtime, String)> {
     if let Some(name) = part.strip_prefix("systemd-nspawn@") {
         let name = unescaped(name.strip_suffix(".service")?);
@@ -151,7 +152,7 @@ fn lxc(part: &str, parent: &str) -> Option<(Runtime, String)> {
     (!name.is_empty()).then(|| (Runtime::Lxc, name.to_owned()))
 }
 
-/// A directory that is named by nothing but the id.
+/// Parses a directory whose whole name is the id.
 fn bare(part: &str, parent: &str) -> Option<(Runtime, String)> {
     // AWS Fargate: 32 digits, a dash, more digits.
     let is_fargate = part.split_once('-').is_some_and(|(task, number)| {
@@ -170,15 +171,15 @@ fn bare(part: &str, parent: &str) -> Option<(Runtime, String)> {
     Some((runtime, part.to_owned()))
 }
 
-/// The pod whose cgroup is the nearest above a part.
+/// The id of the pod whose cgroup is the nearest parent of a component.
 fn pod_uid(path: &str, part: &str) -> Option<String> {
     let parts = path.rsplit('/').skip_while(|other| *other != part);
-    // `SLICE:cri-containerd:ID` has its pod in itself.
+    // `SLICE:cri-containerd:ID` contains the slice of its pod.
     let mut parts = parts.map(|part| part.split_once(":").map_or(part, |(slice, _)| slice));
     parts.find_map(pod_of)
 }
 
-/// `podUID` and `kubepods-burstable-podUID.slice`, whatever stands before.
+/// Parses `podUID` and `kubepods-burstable-podUID.slice`, with any prefix.
 fn pod_of(part: &str) -> Option<String> {
     let name = part.strip_suffix(".slice").unwrap_or(part);
     let at = name.rfind("pod")?;
@@ -192,7 +193,8 @@ fn pod_of(part: &str) -> Option<String> {
     (is_start && is_uid).then_some(uid)
 }
 
-/// 64 hex digits; names that were given instead are shorter and told by their runtimes' files.
+/// Whether the text has 64 hexadecimal digits. Names that users choose are shorter and are found in
+/// the files of the runtime.
 fn is_id(text: &str) -> bool {
     is_hex(text, 64)
 }
@@ -201,7 +203,7 @@ fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// `\x2d` of systemd's unit names.
+/// Decodes escapes in systemd unit names, such as `\x2d`.
 fn unescaped(name: &str) -> String {
     let mut plain = Vec::new();
     let mut rest = name;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Paths as runtimes make them, in the forms that hosts have: `ID` stands for 64 hex digits, `UID`
-//! for a pod's id.
+//! Cgroup paths in the forms that runtimes create. `ID` is 64 hexadecimal digits, `UID` is the id
+//! of a pod.
 
 use super::path::{Runtime, container_of};
 
@@ -9,7 +9,7 @@ const OUTER: &str = "aaaaaaaa767a667f35c8505cbf40d14e931ef6db5b0210329cf193b15ba
 const UID: &str = "7d5a3c1e-2b7f-4e0c-9a51-0d2f1f3b6c84";
 const STATIC: &str = "8c2d0a4f1b6e3d5c7a9f0e1d2c3b4a59";
 
-/// Path, runtime, id (`ID` unless it is a name), whether there is a pod.
+/// Path, runtime, id (`ID` unless it is a name), and whether there is a pod.
 const CONTAINERS: &[(&str, Runtime, &str, bool)] = &[
     // Docker.
     (
@@ -284,7 +284,7 @@ const CONTAINERS: &[(&str, Runtime, &str, bool)] = &[
     ("/my-parent/ID", Runtime::Oci, "ID", false),
 ];
 
-/// What is no container, though it looks like one.
+/// Paths that look like those of containers, but are not.
 const OTHERS: &[&str] = &[
     "/",
     "",
@@ -321,7 +321,7 @@ fn the_table() {
         assert_eq!((found.runtime, found.id), (*runtime, filled(id)), "{path}");
         let pod = has_pod.then(|| if path.contains(STATIC) { STATIC } else { UID }.to_owned());
         assert_eq!(found.pod_uid, pod, "{path}");
-        // Its own cgroup names the same container.
+        // The container's own cgroup belongs to the same container.
         let own = container_of(found.cgroup).unwrap();
         assert_eq!(
             (own.runtime, own.cgroup),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Hosts made by hand, with the files of every runtime; honest ones and hostile ones.
+//! Hand-made hosts with the files of every runtime; some of the files are hostile.
 
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
@@ -46,12 +46,12 @@ fn found(root: &TempDir) -> Vec<Container> {
     running(&hierarchy, &Registry::new(files))
 }
 
-/// Where a user's own containers are.
+/// The parent cgroup of a user's own containers.
 fn of_user(uid: u32) -> String {
     format!("/user.slice/user-{uid}.slice/user@{uid}.service/user.slice")
 }
 
-/// Gives a file to a user; false where we may not.
+/// Changes the owner of a file; returns false if this is not permitted.
 fn give(root: &TempDir, path: &str, uid: u32) -> bool {
     chown(root.path().join(path), Some(uid), Some(uid)).is_ok()
 }
@@ -93,7 +93,7 @@ fn docker_with_a_data_root_of_its_own_and_a_link_on_the_way() {
         &format!("disk/docker/containers/{}/config.v2.json", id('a')),
         config,
     );
-    // Absolute, and meant below the root.
+    // The link is absolute and is resolved below the root.
     symlink("/disk", root.path().join("data")).unwrap();
     let container = only(&root);
     assert_eq!(container.runtime, Runtime::Docker);
@@ -159,7 +159,7 @@ fn crio_podman_with_and_without_root_nspawn_and_lxc() {
         let path = format!("{storage}/containers/storage/overlay-containers/containers.json");
         put(root.path(), &path, &list(&id('e')));
         if slice == of_user(4711) {
-            // The file of somebody else does not name it.
+            // A file of another user does not name it.
             assert_eq!(only(&root).names, Names::default());
             if !give(&root, &path, 4711) {
                 continue;
