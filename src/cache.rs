@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Results that are the same next time, kept in the user's cache directory.
+//! Stores results that later runs can reuse, in the user's cache directory.
 //!
-//! Nothing that is read from it is trusted further than its owner: a directory or file that others
-//! could have written is not looked at, what is damaged counts as absent. All operations go
-//! through the opened directory, so that nobody can have another one changed. Writers replace
-//! whole files, so that readers see one or the other.
+//! Data is trusted only as far as its owner. Directories and files that others could have written
+//! are not used, and damaged data counts as absent. All operations are relative to the open
+//! directory, so that nobody can redirect them to another one. Writers replace whole files, so that
+//! readers see either the old or the new one.
 
 use std::env;
 use std::fs::{self, File};
@@ -24,16 +24,16 @@ use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use crate::trusted::{directory_of, is_ours, make_directory};
 
-/// Of the form of the files: another one is not read.
+/// The format version of entries. Other versions are not read.
 const MAGIC: &[u8; 8] = b"rsncach1";
 
-/// No entry is larger; what is, was not written by us.
+/// Maximum size of an entry in bytes. We never write a larger one.
 const MAX_ENTRY: u64 = 64 << 20;
 
-/// How many entries are kept; the oldest go.
+/// Maximum number of entries. The oldest are removed.
 const MAX_ENTRIES: usize = 64;
 
-/// How many large files are kept: those of as many kernels.
+/// Maximum number of large files, each for one kernel. The oldest are removed.
 const MAX_FILES: usize = 4;
 
 /// A directory of entries.
@@ -43,17 +43,17 @@ pub struct Cache {
     path: PathBuf,
 }
 
-/// What is kept, by the form of its name.
+/// The type of a file in the cache, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// `0123456789abcdef.entry`
+    /// A small value: `0123456789abcdef.entry`.
     Entry,
-    /// `lines-0123….index`
+    /// A large file: `lines-0123….index`.
     File,
 }
 
 impl Kind {
-    /// Whether a file of this name is one of ours.
+    /// Whether a file with this name has this type.
     fn has(self, name: &str) -> bool {
         let is_hex = |text: &str| {
             let mut digits = text.bytes();
@@ -70,7 +70,7 @@ impl Kind {
         }
     }
 
-    /// How many are kept.
+    /// Maximum number of files of this type.
     fn most(self) -> usize {
         match self {
             Self::Entry => MAX_ENTRIES,
@@ -80,12 +80,12 @@ impl Kind {
 }
 
 impl Cache {
-    /// The directory `retsnoop-rs` below `base`, made if it is not there.
+    /// Opens the directory `retsnoop-rs` below `base`, and creates it if needed.
     ///
     /// # Errors
     ///
-    /// When it cannot be made, when another user owns a directory on the way or may write to it,
-    /// or when the path is relative.
+    /// When it cannot be created, when another user owns a directory on the path or may write to
+    /// it, or when the path is relative.
     pub fn open(base: &Path) -> Result<Self> {
         ensure!(
             base.is_absolute(),
@@ -102,13 +102,13 @@ impl Cache {
         })
     }
 
-    /// Where it is.
+    /// The path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What was kept under `key`.
+    /// Returns the value of `key`; `None` if there is none or if it is damaged.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
         let file = self.open_ours(&entry_name(key))?;
@@ -121,7 +121,7 @@ impl Cache {
         value(&bytes, key).map(<[u8]>::to_vec)
     }
 
-    /// Keeps `value` under `key`.
+    /// Stores `value` under `key`.
     ///
     /// # Errors
     ///
@@ -131,14 +131,15 @@ impl Cache {
         self.replace(&entry_name(key), Kind::Entry, write)
     }
 
-    /// A file that was kept under a name, which is ours; `None` where it is larger than that.
+    /// Opens a file by name; `None` if it does not exist, if others could have written it, or if it
+    /// is larger than `most_bytes`.
     #[must_use]
     pub fn open_file(&self, name: &str, most_bytes: u64) -> Option<File> {
         let file = self.open_ours(&file_name(name))?;
         (file.metadata().ok()?.len() <= most_bytes).then_some(file)
     }
 
-    /// Keeps what `write` writes under a name, if it says so.
+    /// Replaces a file by what `write` writes, if `write` returns true.
     ///
     /// # Errors
     ///
@@ -161,7 +162,7 @@ impl Cache {
         if !write(&mut file)? {
             return Ok(());
         }
-        // It has no name until it is whole: who is killed before leaves nothing.
+        // The file has no name until it is complete. If we are killed before, nothing is left.
         let temporary = temporary_name(name);
         let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
         let follow = AtFlags::AT_SYMLINK_FOLLOW;
@@ -180,14 +181,14 @@ impl Cache {
         self.remove_oldest(kind)
     }
 
-    /// A file that goes when it is closed, unless it is given a name.
+    /// Creates a file that is removed when it is closed, unless it gets a name.
     fn unnamed(&self) -> io::Result<File> {
         let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
         Ok(File::from(openat(&self.directory, ".", flags, mode)?))
     }
 
-    /// A regular file that nobody else could have written.
+    /// Opens a regular file that nobody else could have written.
     fn open_ours(&self, name: &str) -> Option<File> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = File::from(openat(&self.directory, name, flags, Mode::empty()).ok()?);
@@ -209,14 +210,14 @@ impl Cache {
         let n_old = entries.len().saturating_sub(kind.most());
         entries.sort_unstable();
         for (_, name) in entries.drain(..n_old) {
-            // Another instance may have been quicker.
+            // Another instance may have removed it.
             let _ = unlinkat(&self.directory, &name[..], UnlinkatFlags::NoRemoveDir);
         }
         Ok(())
     }
 }
 
-/// A name that no other writer has.
+/// Returns a name that no other writer uses.
 fn temporary_name(name: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -240,7 +241,7 @@ fn entry(key: &[u8], value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The value of an entry that is whole and of this key.
+/// Returns the value of an entry; `None` if it is damaged or has another key.
 fn value<'a>(bytes: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     let (rest, sum) = bytes.split_last_chunk()?;
     if hash(rest) != u64::from_le_bytes(*sum) {
@@ -258,7 +259,7 @@ fn hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// The user's cache directory: `$XDG_CACHE_HOME`, or `~/.cache`; `None` where neither is an absolute
+/// The user's cache directory: `$XDG_CACHE_HOME`, or `~/.cache`; `None` if neither is an absolute
 /// path.
 #[must_use]
 pub fn user_directory() -> Option<PathBuf> {
@@ -333,7 +334,7 @@ mod tests {
 
     #[test]
     fn nothing_is_made_in_the_home_of_another_user() {
-        // Only root can give a directory away.
+        // Only root can change the owner of a directory.
         if !geteuid().is_root() {
             return;
         }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Debug information by build id from debuginfod servers, kept where debuginfod's own clients
-//! keep it, so that each finds what another fetched.
+//! Downloads debug information by build id from debuginfod servers. It uses the cache directory of
+//! debuginfod's own clients, so that each finds what another downloaded.
 //!
-//! Only called when the user asked for it. What servers send is hostile until its build id is
-//! compared: it has another name until then. Compressed answers, `file:` URLs and signatures (IMA)
-//! are left to the clients of elfutils.
+//! It is only used if the user asked for it. Data from servers is not trusted until its build id
+//! was compared, and has another file name until then. Compressed answers, `file:` URLs and
+//! signatures (IMA) are not supported; the clients of elfutils support them.
 
 mod settings;
 mod store;
@@ -25,30 +25,30 @@ use self::transfer::{Transfer, Why, agent, is_open_to_others, shown};
 use crate::diag::Diag;
 use crate::kernel::images::{BuildId, check_debug};
 
-/// Fetches debug information; servers are asked in their order.
+/// Downloads debug information. Servers are asked in order.
 #[derive(Debug)]
 pub struct Client {
     settings: DownloadSettings,
     agent: ureq::Agent,
-    /// Servers that did not answer: they are not waited for again.
+    /// Servers that did not answer. They are not asked again.
     silent: RefCell<HashSet<String>>,
 }
 
-/// Why there is no debug information.
+/// Why debug information could not be downloaded.
 #[derive(Debug)]
 pub enum FetchError {
-    /// No server is known: `DEBUGINFOD_URLS` is not set.
+    /// No server is configured: `DEBUGINFOD_URLS` is not set.
     NoServer,
-    /// There is no directory to keep it in: neither `HOME` nor another variable says one.
+    /// There is no cache directory: neither `HOME` nor another variable gives one.
     NoCache,
-    /// It cannot be kept there.
+    /// The cache directory cannot be used.
     Store(PathBuf, StoreError),
-    /// What each server said.
+    /// The reason of each server.
     Refused(Vec<String>),
 }
 
 impl Client {
-    /// A client with these settings.
+    /// Creates a client with these settings.
     #[must_use]
     pub fn new(settings: DownloadSettings) -> Self {
         let agent = agent(&settings);
@@ -59,12 +59,12 @@ impl Client {
         }
     }
 
-    /// The file with the debug information of a build id, fetched if it is not there yet. Says
-    /// what it does and, on a terminal, how far it is.
+    /// Returns the file with the debug information of a build id, and downloads it if it is not in
+    /// the cache. Reports what it does and, on a terminal, the progress.
     ///
     /// # Errors
     ///
-    /// When no server has it, none sends it whole, or it cannot be kept.
+    /// When no server has it, when none sends it completely, or when it cannot be stored.
     pub fn fetch(&self, id: &BuildId, diag: &Diag) -> Result<PathBuf, FetchError> {
         if self.settings.servers.is_empty() {
             return Err(FetchError::NoServer);
@@ -75,7 +75,7 @@ impl Client {
         let waits = || diag.progress("waiting for another process that fetches the same");
         let partial = store.lock(waits).map_err(failed)?;
         diag.end_progress();
-        // Whoever had the lock may have brought it.
+        // The process that had the lock may have downloaded it.
         if let Some(path) = store.whole().filter(|path| check_debug(path, id).is_ok()) {
             store.discard();
             return Ok(path);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The only writer of stderr: errors, warnings, notes, hints, progress.
 //!
-//! One value, made once and passed to who has something to say; no global, no logger. Every text
-//! is escaped: file names, thread names and kernel strings cannot steer the terminal.
+//! There is one value, which is created once and passed to all code that reports something; there
+//! is no global and no logger. Every text is escaped, so that file names, thread names and kernel
+//! strings cannot control the terminal.
 
 use std::env;
 use std::fmt::{self, Write as _};
@@ -14,7 +15,7 @@ use std::time::Instant;
 #[cfg(test)]
 mod tests;
 
-/// The program's name, as messages begin.
+/// The program's name, with which messages begin.
 const PROGRAM: &str = "retsnoop-rs";
 
 /// When messages are coloured.
@@ -23,30 +24,30 @@ pub enum Paint {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Also elsewhere.
+    /// Always, also in files and pipes.
     Always,
-    /// Not at all.
+    /// Never.
     Never,
 }
 
-/// Whether stderr is a terminal: decides on progress lines.
+/// Whether stderr is a terminal. Only a terminal gets progress lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
-    /// Lines can be rewritten.
+    /// A terminal: lines can be rewritten.
     Terminal,
-    /// What is written stays: a file, a pipe.
+    /// A file or a pipe: lines cannot be rewritten.
     Stream,
 }
 
-/// The writer of stderr.
+/// Writes to stderr.
 pub struct Diag {
     out: Mutex<Box<dyn Write + Send>>,
     screen: Screen,
     coloured: bool,
     verbosity: u8,
-    /// Whether a progress line stands on the screen.
+    /// Whether a progress line is on the screen.
     in_progress: AtomicBool,
-    /// When the current phase of the start-up began.
+    /// When the current phase of the start began.
     phase: Mutex<Instant>,
 }
 
@@ -86,35 +87,35 @@ impl Diag {
         self.verbosity
     }
 
-    /// What ends the run: `retsnoop-rs: error: …`.
+    /// Reports an error that ends the run: `retsnoop-rs: error: …`.
     pub fn error(&self, message: impl fmt::Display) {
         self.labelled("error", "31", &message);
     }
 
-    /// What makes the result smaller or less certain.
+    /// Reports a problem that makes the result smaller or less certain.
     pub fn warning(&self, message: impl fmt::Display) {
         self.labelled("warning", "33", &message);
     }
 
-    /// What is worth knowing.
+    /// Reports useful information.
     pub fn note(&self, message: impl fmt::Display) {
         self.labelled("note", "36", &message);
     }
 
-    /// What to do about the message before; options that it names exist.
+    /// Suggests what to do about the previous message. Options that it names must exist.
     pub fn hint(&self, message: impl fmt::Display) {
         let label = self.painted("hint:", "36");
         self.line(&format!("{label} {}", escape(&message.to_string())));
     }
 
-    /// A plain line, if `-v` was given at least `level` times (0: always).
+    /// Writes a plain line if `-v` was given at least `level` times; 0 means always.
     pub fn info(&self, level: u8, message: impl fmt::Display) {
         if self.verbosity >= level {
             self.line(&escape(&message.to_string()));
         }
     }
 
-    /// What was just done, with the time since the last of these (`-vv`).
+    /// Reports a finished phase with its duration (`-vv`).
     pub fn phase(&self, done: &str) {
         let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         let took = phase.elapsed().as_secs_f64() * 1e3;
@@ -122,7 +123,8 @@ impl Diag {
         self.info(2, format_args!("{took:7.1} ms  {done}"));
     }
 
-    /// What is being done right now: a line that the next one replaces. Only on a terminal.
+    /// Shows what is being done. The next call replaces the line. Does nothing unless stderr is a
+    /// terminal.
     pub fn progress(&self, message: impl fmt::Display) {
         if self.screen == Screen::Terminal {
             self.in_progress.store(true, Ordering::Relaxed);
@@ -130,7 +132,7 @@ impl Diag {
         }
     }
 
-    /// Takes the progress line away.
+    /// Removes the progress line.
     pub fn end_progress(&self) {
         if self.in_progress.swap(false, Ordering::Relaxed) {
             self.write("\r\x1b[K");
@@ -158,7 +160,7 @@ impl Diag {
         self.write(&format!("{line}\n"));
     }
 
-    /// A stderr that cannot be written to leaves no one to tell.
+    /// Errors are ignored, because there is nowhere to report them.
     fn write(&self, text: &str) {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -175,8 +177,8 @@ impl fmt::Debug for Diag {
     }
 }
 
-/// The text in one line, with control characters made visible: `\n`, `\x1b`, `\u{202e}`. A file may
-/// be called like a message of ours.
+/// Makes the text a single line and control characters visible: `\n`, `\x1b`, `\u{202e}`. Otherwise
+/// a file name could look like a message of ours.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -195,7 +197,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// Characters that change the direction in which the rest of a line is shown.
+/// Whether a character changes the direction in which the rest of a line is shown.
 fn turns_text(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Opening files and directories that other users may have made, moved or replaced.
+//! Opens files and directories that other users may have created, moved or replaced.
 //!
-//! The program often runs as root, with paths that come from the environment or from files of
-//! others. A file is opened only when it is known to be a regular one: to open a device is to use
-//! it, and to open a FIFO is to wait. A path is trusted when only root and the effective user can
-//! change where it leads.
+//! The program often runs as root, with paths from the environment or from files of others. A file
+//! is opened only if it is known to be regular, because opening a device may have an effect, and
+//! opening a FIFO blocks. A path is trusted if only root and the effective user can change what it
+//! refers to.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -20,39 +20,40 @@ use nix::unistd::geteuid;
 /// Write permission of group and others.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Where only the owner of a file may remove it.
+/// The sticky bit: in such a directory only the owner of a file may remove it.
 const STICKY: u32 = 0o1000;
 
 /// Why a path is not used.
 #[derive(Debug)]
 pub enum Untrusted {
-    /// Another user owns this step of the path, or may write to it.
+    /// Another user owns this component of the path, or may write to it.
     NotOurs(PathBuf),
     /// An operation failed.
     Failed(io::Error),
 }
 
-/// A directory from an environment variable; `None` where it is empty or relative, as the XDG
-/// specification wants it.
+/// A directory from an environment variable; `None` if it is not set, empty or relative, as the XDG
+/// specification requires.
 #[must_use]
 pub fn directory_of(value: Option<OsString>) -> Option<PathBuf> {
     value.map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
-/// Opens a regular file for reading, and nothing else: devices and FIFOs are not opened at all.
+/// Opens a regular file for reading. Devices and FIFOs are not opened.
 ///
 /// # Errors
 ///
-/// When it cannot be opened, or is no regular file.
+/// When it cannot be opened, or is not a regular file.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     reopen(&find(path, 0)?)
 }
 
-/// Opens a regular file of root's or of ours, that nobody else can write to or replace.
+/// Opens a regular file that belongs to root or to us and that nobody else can write to or replace.
 ///
 /// # Errors
 ///
-/// When another user could have changed the file or the way to it, or when it cannot be opened.
+/// When another user could have changed the file or a directory on the path, or when it cannot be
+/// opened.
 pub fn open_trusted(path: &Path) -> Result<File, Untrusted> {
     let path = absolute(path)?;
     check_way(&path)?;
@@ -65,15 +66,15 @@ pub fn open_trusted(path: &Path) -> Result<File, Untrusted> {
     Ok(reopen(&found)?)
 }
 
-/// Opens a directory that is there; the path is the one without links.
+/// Opens an existing directory, and returns it with its path without links.
 ///
 /// # Errors
 ///
-/// When another user could have changed it or the way to it, or when it cannot be opened.
+/// When another user could have changed it or a directory on the path, or when it cannot be opened.
 pub fn open_directory(path: &Path) -> Result<(File, PathBuf), Untrusted> {
     let path = absolute(path)?;
     check_way(&path)?;
-    // Links on the way belong to root or to us, and lead where only they write.
+    // Links on the path belong to root or to us, and their targets must be trusted too.
     let real = path.canonicalize()?;
     check_way(&real)?;
     let mut options = OpenOptions::new();
@@ -87,11 +88,13 @@ pub fn open_directory(path: &Path) -> Result<(File, PathBuf), Untrusted> {
     Ok((directory, real))
 }
 
-/// Opens a directory of our own, made where it is not there: only below what is root's or ours.
+/// Opens a directory of our own, and creates it if needed. It is created only below directories
+/// that belong to root or to us.
 ///
 /// # Errors
 ///
-/// When another user could have changed it or the way to it, or when it cannot be made.
+/// When another user could have changed it or a directory on the path, or when it cannot be
+/// created.
 pub fn make_directory(path: &Path) -> Result<(File, PathBuf), Untrusted> {
     let path = absolute(path)?;
     let existing = path
@@ -125,7 +128,7 @@ fn is_roots_or_ours(metadata: &Metadata) -> bool {
     metadata.uid() == 0 || metadata.uid() == geteuid().as_raw()
 }
 
-/// Whether only root and the effective user can change where a path leads.
+/// Checks that only root and the effective user can change what a path refers to.
 fn check_way(path: &Path) -> Result<(), Untrusted> {
     for step in path.ancestors() {
         let metadata = step.symlink_metadata()?;
@@ -137,7 +140,7 @@ fn check_way(path: &Path) -> Result<(), Untrusted> {
     Ok(())
 }
 
-/// A regular file, not opened for reading yet.
+/// Finds a regular file without opening it for reading.
 fn find(path: &Path, flags: i32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let found = options
@@ -154,7 +157,7 @@ fn find(path: &Path, flags: i32) -> io::Result<File> {
     Ok(found)
 }
 
-/// Opens what was found, whatever its name leads to by now.
+/// Opens the file that was found, even if its name refers to another one now.
 fn reopen(found: &File) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options

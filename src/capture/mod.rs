@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A recorded run: the bytes from the kernel and the facts that they need, in one JSON file.
+//! A recorded run: the bytes from the kernel and the facts needed to interpret them, in one JSON
+//! file.
 //!
-//! A recording replays to the very same output on any machine. It is small, because only the
-//! symbols and lines of addresses that occur in its records are kept.
+//! A replay gives the same output on any machine. The file is small, because it has symbols and
+//! lines only for addresses that occur in the records.
 
 mod recording;
 mod trail;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The recording as a value, and its text.
+//! The recording as a value, and its conversion from and to JSON.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -14,31 +14,31 @@ use crate::select::{EntryPoint, TracedFunction};
 use crate::spec::{Addr, FuncId, ResultType};
 use crate::symbolize::{Answer, Inlined, SourceLine};
 
-/// Raised when older readers would misread a recording.
+/// Version of the format. It is raised if older readers would misinterpret a recording.
 const VERSION: u32 = 1;
 
 /// A recorded run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recording {
-    /// Version of this format.
+    /// Version of the format.
     pub version: u32,
-    /// The kernel's release.
+    /// Release of the kernel.
     pub kernel: String,
-    /// See `render::Clock`.
+    /// Nanoseconds; see `render::Clock`.
     pub realtime_offset_ns: i64,
-    /// See `render::Clock`.
+    /// Seconds; see `render::Clock`.
     pub utc_offset_seconds: i32,
     /// The traced functions that occur, by id.
     pub functions: Vec<RecordedFunction>,
-    /// The symbols around the addresses that occur, ascending.
+    /// The symbols around the addresses that occur, sorted by address.
     pub symbols: Vec<RecordedSymbol>,
-    /// What is known about the lines of these addresses.
+    /// The lines of the addresses that occur.
     pub lines: Vec<RecordedLine>,
-    /// What the machine code says below functions that were culprits.
+    /// The trails of functions that were culprits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trails: Vec<RecordedTrail>,
-    /// The records of the ring buffer in hexadecimal, in the order in which they came.
+    /// The records of the ring buffer in hexadecimal, in the order of arrival.
     pub records: Vec<String>,
 }
 
@@ -46,22 +46,22 @@ pub struct Recording {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedFunction {
-    /// Its id in the recorded run.
+    /// Id in the recorded run.
     pub id: u32,
-    /// Its name.
+    /// Name of the function.
     pub name: String,
-    /// Its module.
+    /// Name of its module; `None` for the kernel itself.
     pub module: Option<String>,
-    /// Its address.
+    /// Start address in the recorded run.
     pub addr: u64,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Whether it opens sessions.
+    /// Whether it is an entry function.
     pub entry: bool,
-    /// Whether its failure counts though its callers succeed.
+    /// Whether its failure is shown even if its callers succeed.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub request: bool,
-    /// The type of its result, as [`ResultType`] prints for debugging.
+    /// The result type, in the `Debug` format of [`ResultType`].
     pub result: String,
 }
 
@@ -69,11 +69,11 @@ pub struct RecordedFunction {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedSymbol {
-    /// Its address.
+    /// Start address.
     pub addr: u64,
-    /// Its name.
+    /// Name as in kallsyms.
     pub name: String,
-    /// Its module.
+    /// Name of its module; `None` for the kernel itself.
     pub module: Option<String>,
 }
 
@@ -81,9 +81,9 @@ pub struct RecordedSymbol {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedLine {
-    /// The address that was asked for.
+    /// The address that was symbolized.
     pub addr: u64,
-    /// `path:line` in the outermost function.
+    /// `path:line` in the outermost function; `None` if unknown.
     pub source: Option<String>,
     /// Inlined functions, outermost first.
     pub inlined: Vec<RecordedInline>,
@@ -93,14 +93,14 @@ pub struct RecordedLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedInline {
-    /// Its name.
+    /// Name of the function.
     pub function: String,
-    /// `path:line`.
+    /// `path:line` in that function; `None` if unknown.
     pub source: Option<String>,
 }
 
 impl Recording {
-    /// An empty recording of this version.
+    /// Creates an empty recording of the current version. `kernel` is the release.
     #[must_use]
     pub fn new(kernel: String) -> Self {
         Self {
@@ -110,10 +110,11 @@ impl Recording {
         }
     }
 
-    /// Reads a recording.
+    /// Parses a recording.
     ///
     /// # Errors
-    /// When the text is no recording of this version.
+    ///
+    /// When the text is not a recording of this version.
     pub fn from_json(text: &[u8]) -> Result<Self> {
         let recording: Self =
             serde_json::from_slice(text).context("failed to read the recording")?;
@@ -126,15 +127,16 @@ impl Recording {
         Ok(recording)
     }
 
-    /// The recording's text.
+    /// Serializes the recording.
     ///
     /// # Errors
-    /// Never in practice: all keys are strings.
+    ///
+    /// Never in practice, because all keys are strings.
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string_pretty(self).context("failed to write the recording")
     }
 
-    /// Adds a record of the ring buffer.
+    /// Appends a record of the ring buffer.
     pub fn push_record(&mut self, bytes: &[u8]) {
         let mut text = String::with_capacity(2 * bytes.len());
         for byte in bytes {
@@ -143,18 +145,20 @@ impl Recording {
         self.records.push(text);
     }
 
-    /// The records' bytes.
+    /// Decodes the records.
     ///
     /// # Errors
+    ///
     /// When one is not hexadecimal.
     pub fn records(&self) -> Result<Vec<Vec<u8>>> {
         self.records.iter().map(|text| from_hex(text)).collect()
     }
 
-    /// The traced functions with dense ids; those that do not occur have no name.
+    /// The traced functions, indexed by id. Ids that do not occur have an unnamed function.
     ///
     /// # Errors
-    /// When a result type is unknown or an id is beyond all reason.
+    ///
+    /// When a result type is unknown, or when an id is 2^20 or more.
     pub fn functions(&self) -> Result<Vec<TracedFunction>> {
         const MAX: u32 = 1 << 20;
         let mut functions: Vec<TracedFunction> = Vec::new();
@@ -170,9 +174,10 @@ impl Recording {
         Ok(functions)
     }
 
-    /// The symbols.
+    /// The symbols; all are functions.
     ///
     /// # Errors
+    ///
     /// When there are none.
     pub fn kallsyms(&self) -> Result<Kallsyms> {
         let mut text = String::new();
@@ -183,7 +188,7 @@ impl Recording {
         Kallsyms::parse(text.into_bytes())
     }
 
-    /// The lines, by the addresses they were asked for.
+    /// The lines, by address.
     #[must_use]
     pub fn answers(&self) -> HashMap<Addr, Answer> {
         self.lines
@@ -194,7 +199,7 @@ impl Recording {
 }
 
 impl RecordedFunction {
-    /// Of a traced function.
+    /// Converts a traced function.
     #[must_use]
     pub fn of(function: &TracedFunction) -> Self {
         Self {
@@ -229,7 +234,7 @@ impl RecordedFunction {
 }
 
 impl RecordedLine {
-    /// Of an answer about an address.
+    /// Converts the answer about an address.
     #[must_use]
     pub fn of(addr: Addr, source: Option<&SourceLine>, inlined: &[Inlined]) -> Self {
         let text = |source: &SourceLine| format!("{}:{}", source.path, source.line);
@@ -279,7 +284,7 @@ const ALL_TYPES: [ResultType; 15] = [
     ResultType::Unknown,
 ];
 
-/// The type that was printed for debugging.
+/// Parses the `Debug` format of a result type.
 pub(super) fn result_type(text: &str) -> Result<ResultType> {
     let known = ALL_TYPES
         .iter()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Recordings survive writing and reading, and hostile ones are errors.
+//! Recordings are unchanged after writing and reading. Hostile ones are errors.
 
 use super::{RecordedFunction, RecordedLine, RecordedSymbol, RecordedTrail, Recording};
 use crate::code::{Errnos, ResultUse, TrailCallee, TrailFacts};

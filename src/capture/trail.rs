@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the machine code said below a culprit, in a recording.
+//! The trail of a culprit in a recording.
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -8,48 +8,49 @@ use super::recording::result_type;
 use crate::code::{Errnos, ResultUse, TrailCallee, TrailFacts};
 use crate::spec::Addr;
 
-/// The trail below a function.
+/// The facts for the trail of a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedTrail {
-    /// The function's address.
+    /// Start address of the function.
     pub addr: u64,
-    /// Errnos that it makes itself.
+    /// Errnos that its own code creates.
     pub makes: Vec<u16>,
-    /// It looks values up in a table.
+    /// Whether it looks values up in a table of constants.
     pub has_table: bool,
-    /// It calls through pointers.
+    /// Whether it calls functions through pointers.
     pub has_indirect: bool,
-    /// What it calls directly.
+    /// Functions that it calls directly.
     pub callees: Vec<RecordedCallee>,
 }
 
-/// A callee of such a function.
+/// A callee of a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedCallee {
-    /// Its name.
+    /// Name of the callee.
     pub name: String,
-    /// Its module.
+    /// Name of its module; `None` for the kernel itself.
     pub module: Option<String>,
-    /// Its address.
+    /// Start address.
     pub addr: u64,
-    /// The type of its result, as it prints for debugging.
+    /// The result type, in the `Debug` format of `ResultType`.
     pub result: String,
-    /// What becomes of its result, as it prints for debugging.
+    /// How the caller uses its result, in the `Debug` format of `ResultUse`.
     pub used: String,
-    /// Errnos that it makes itself.
+    /// Errnos that its own code creates.
     pub makes: Vec<u16>,
-    /// Errnos that are made below it.
+    /// Errnos that functions below it create.
     pub below: Vec<u16>,
-    /// It may return others.
+    /// Whether it may return other errnos too.
     pub is_open: bool,
-    /// The number of records that had come when it was traced; `None`: it was not.
+    /// Number of records that had arrived when it was traced first; `None` if it was not traced.
     pub traced_since: Option<u64>,
 }
 
 impl RecordedTrail {
-    /// Of a trail; `traced_since` tells for an address since when it is traced.
+    /// Converts the facts of a function. `traced_since` gives the number of records that had
+    /// arrived when the function at an address was traced first.
     #[must_use]
     pub fn of(addr: Addr, facts: &TrailFacts, traced_since: impl Fn(Addr) -> Option<u64>) -> Self {
         Self {
@@ -75,10 +76,11 @@ impl RecordedTrail {
         }
     }
 
-    /// The trail again.
+    /// Converts back to the facts.
     ///
     /// # Errors
-    /// When a word in it is unknown.
+    ///
+    /// When a result type or a use is unknown.
     pub fn facts(&self) -> Result<TrailFacts> {
         let callees = self.callees.iter().map(|callee| {
             Ok(TrailCallee {

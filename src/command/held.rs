@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The life of the command: held, running, ended.
+//! The states of the command: held, running, ended.
 
 use std::env;
 use std::error::Error;
@@ -19,8 +19,8 @@ use super::identity::{Identity, environment};
 use super::sys::{self, Terminal};
 use crate::spec::Pid;
 
-/// A forked process that waits for the word to execute its command. Dropped, it ends without
-/// having executed anything; so it does when we are killed.
+/// A forked process that waits for permission to execute its command. If this value is dropped, or
+/// if we are killed, it exits without having executed anything.
 #[derive(Debug)]
 pub struct Held {
     process: Process,
@@ -28,7 +28,7 @@ pub struct Held {
     report: PipeReader,
 }
 
-/// A command that runs.
+/// A command that was executed.
 #[derive(Debug)]
 pub struct Running {
     process: Process,
@@ -38,14 +38,14 @@ pub struct Running {
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// With this exit status.
+    /// It exited with this status.
     Exited(u8),
-    /// By this signal.
+    /// It was killed by this signal.
     Killed(i32),
 }
 
 impl Ended {
-    /// As shells have it: the exit status, or 128 and the signal.
+    /// The status in the convention of shells: the exit status, or 128 plus the signal.
     #[must_use]
     pub fn status(self) -> u8 {
         match self {
@@ -58,13 +58,15 @@ impl Ended {
 /// Why a command could not be executed.
 #[derive(Debug)]
 pub struct NotStarted {
-    /// The exit status that says so: 127 not found, 126 cannot be executed, 125 for all else.
+    /// Exit status in the convention of shells: 127 not found, 126 not executable, 125 any other
+    /// failure.
     pub status: u8,
-    /// What failed.
+    /// The error of the operation that failed.
     pub error: io::Error,
 }
 
-/// Sends signals to a command, from any thread, and never to whoever has its number later.
+/// Sends signals to a command from any thread. It uses a pidfd, so that a process that gets the
+/// same id later is never signalled.
 #[derive(Clone, Debug)]
 pub struct Signaller {
     process: Arc<OwnedFd>,
@@ -78,10 +80,11 @@ struct Process {
 }
 
 impl Held {
-    /// Forks. Call it while this process has one thread.
+    /// Forks. This process must have only one thread.
     ///
     /// # Errors
-    /// When an argument has a zero byte, or the kernel has no room for a process.
+    ///
+    /// When an argument contains a zero byte, or when the kernel cannot create a process.
     pub fn fork(
         command: &[OsString],
         identity: Option<&Identity>,
@@ -120,29 +123,31 @@ impl Held {
         })
     }
 
-    /// Its process id.
+    /// The process id.
     #[must_use]
     pub fn pid(&self) -> Pid {
         Pid(self.process.pid.as_raw().unsigned_abs())
     }
 
-    /// For whoever has to pass signals on: one that it is sent now ends it, and it never runs.
+    /// A handle to forward signals. A signal that is sent now ends the process, and the command is
+    /// not executed.
     #[must_use]
     pub fn signaller(&self) -> Signaller {
         self.process.handle.clone()
     }
 
-    /// Lets it execute its command; returns once it has.
+    /// Lets the process execute its command. Returns after the `execve`.
     ///
     /// # Errors
-    /// When it cannot be executed.
+    ///
+    /// When the command cannot be executed.
     pub fn release(mut self) -> Result<Running, NotStarted> {
         let lost = |error: io::Error| NotStarted { status: 125, error };
         let mut go = self
             .go
             .take()
             .ok_or_else(|| lost(io::ErrorKind::Other.into()))?;
-        // It may have been killed meanwhile: then there is nobody to read it.
+        // The write fails if the process was killed meanwhile.
         let _ = go.write_all(b"!");
         drop(go);
         let mut report = Vec::new();
@@ -170,7 +175,8 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Released, it is `Running` that waits for it, or it has failed and ended.
+        // After `release`, either `Running` waits for the process, or it has failed and was
+        // waited for.
         if self.go.take().is_some() {
             let _ = waitpid(self.process.pid, None);
         }
@@ -178,19 +184,19 @@ impl Drop for Held {
 }
 
 impl Running {
-    /// Its process id.
+    /// The process id.
     #[must_use]
     pub fn pid(&self) -> Pid {
         Pid(self.process.pid.as_raw().unsigned_abs())
     }
 
-    /// For whoever has to pass signals on.
+    /// A handle to forward signals.
     #[must_use]
     pub fn signaller(&self) -> Signaller {
         self.process.handle.clone()
     }
 
-    /// How it ended, if it has.
+    /// How it ended; `None` if it still runs.
     pub fn ended(&mut self) -> Option<Ended> {
         self.wait_with(WaitPidFlag::WNOHANG)
     }
@@ -198,6 +204,7 @@ impl Running {
     /// Waits for its end.
     ///
     /// # Errors
+    ///
     /// When somebody else has waited for it.
     pub fn wait(&mut self) -> Result<Ended> {
         loop {
@@ -222,7 +229,7 @@ impl Running {
     }
 }
 
-/// Readable once it has ended.
+/// The descriptor is readable after the command has ended.
 impl AsFd for Signaller {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.process.as_fd()
@@ -230,12 +237,13 @@ impl AsFd for Signaller {
 }
 
 impl Signaller {
-    /// Sends a signal; that the command has ended meanwhile does not matter.
+    /// Sends a signal. If the command has ended, nothing happens.
     pub fn send(&self, signal: i32) {
         let _ = sys::signal_process(&self.process, signal);
     }
 
-    /// Whether keys that are pressed on our terminal do not reach it.
+    /// Whether the command is detached from our terminal, so that keys such as Ctrl-C do not reach
+    /// it.
     #[must_use]
     pub fn has_left_terminal(&self) -> bool {
         self.terminal == Terminal::Left

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! As whom a command runs.
+//! The user that a command runs as.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -7,19 +7,19 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::{Context, Result, anyhow, bail};
 use nix::unistd::{Gid, Uid, User, getgrouplist};
 
-/// As whom a command is to run, as asked for.
+/// The user that was requested for the command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RunAs {
-    /// As we do: under sudo, as root.
+    /// Our own user, which is root under sudo.
     #[default]
     Ourselves,
-    /// As who called sudo, doas or pkexec.
+    /// The user who called sudo, doas or pkexec.
     Invoker,
-    /// As this user: a name or a number.
+    /// This user: a name or a number.
     User(String),
 }
 
-/// What sudo, doas and pkexec say of their caller, in the environment.
+/// What sudo, doas and pkexec put into the environment about their caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invoker {
     /// `SUDO_UID` or `PKEXEC_UID`: a number.
@@ -28,24 +28,25 @@ pub struct Invoker {
     pub name: Option<OsString>,
 }
 
-/// A user to become.
+/// The user that a process changes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// User id.
     pub uid: Uid,
     /// Primary group.
     pub gid: Gid,
-    /// Supplementary groups, the primary one among them.
+    /// Supplementary groups, including the primary one.
     pub groups: Vec<Gid>,
-    /// What the environment has to say of the user: `HOME`, `USER`, `LOGNAME`, `SHELL`.
+    /// Environment variables of the user: `HOME`, `USER`, `LOGNAME`, `SHELL`.
     pub variables: Vec<(&'static str, OsString)>,
 }
 
 impl RunAs {
-    /// Looks the user up; `None` where nothing is to be changed.
+    /// Looks the user up; `None` for our own user.
     ///
     /// # Errors
-    /// When there is no such user, or nobody is known to have called us.
+    ///
+    /// When there is no such user, or when the environment does not name a caller.
     pub fn resolve(&self, invoker: &Invoker) -> Result<Option<Identity>> {
         match self {
             Self::Ourselves => Ok(None),
@@ -63,7 +64,7 @@ impl RunAs {
     }
 }
 
-/// The user of a number: there may be another one whose name looks like it.
+/// Looks up a user by number only, because another user may have a name that looks like the number.
 fn numbered(uid: &OsStr) -> Result<Identity> {
     let number = uid.to_str().and_then(|text| text.parse().ok());
     let number = number.with_context(|| format!("`{}` is no user id", uid.display()))?;
@@ -72,7 +73,7 @@ fn numbered(uid: &OsStr) -> Result<Identity> {
     identity(found.with_context(|| format!("there is no user {number}"))?)
 }
 
-/// The user of a name, or of a number where there is no such name.
+/// Looks up a user by name, or by number if there is no such name.
 fn user(name: &OsStr) -> Result<Identity> {
     let text = name
         .to_str()
@@ -107,12 +108,12 @@ fn identity(user: User) -> Result<Identity> {
     })
 }
 
-/// Sockets and files of whoever we are, of which another user has their own or none. So have
-/// variables that begin with `DBUS_`.
+/// Variables that name sockets and files of our own user. Another user must not get them. The same
+/// holds for variables that begin with `DBUS_`.
 const OURS_ONLY: [&str; 4] = ["XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "MAIL"];
 
-/// `environment` with these variables in the place of what it has of the same names, as `execve`
-/// takes it. With variables of another user it loses those that are ours only.
+/// Builds the environment for `execve`. `variables` replace those of the same names. If there are
+/// any, the command runs as another user, and variables of our own user are removed.
 pub(super) fn environment(
     environment: impl Iterator<Item = (OsString, OsString)>,
     variables: &[(&'static str, OsString)],

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The command that is traced (`-- CMD`): forked before anything else is done, held before its
-//! `execve` until all is attached, and then left alone. No ptrace and no SIGSTOP: it cannot tell.
+//! The command that is traced (`-- CMD`). It is forked before anything else is done, held before
+//! its `execve` until all programs are attached, and then runs undisturbed. Neither ptrace nor
+//! SIGSTOP is used, so that the command cannot notice.
 //!
-//! It is forked early because then nothing of ours is in it yet: no thread, no descriptor, no
-//! blocked signal. (`std::process::Command` forks at the moment of starting, waits for the
-//! `execve`, and resets what is to be left as it is: the signal mask.)
+//! It is forked early, so that it inherits nothing of ours: no thread, no descriptor, no blocked
+//! signal. `std::process::Command` is not used, because it forks when the command starts, waits for
+//! the `execve`, and resets the signal mask, which must be kept.
 
 mod held;
 mod identity;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Real processes. (The harness has threads; what the children do between fork and exec needs no
-//! lock of theirs.)
+//! Tests with real processes. The test harness has threads, but the children need none of their
+//! locks between fork and exec.
 
 use std::ffi::{CString, OsString};
 use std::fs;
@@ -100,7 +100,7 @@ fn the_number_of_who_called_sudo_is_not_taken_for_a_name() {
         };
         RunAs::Invoker.resolve(&invoker)
     };
-    // A name that there is, in the place of a number.
+    // An existing user name in place of a number.
     let error = invoked("root").unwrap_err().to_string();
     assert_eq!(error, "`root` is no user id");
     assert!(invoked("0").unwrap().unwrap().uid.is_root());

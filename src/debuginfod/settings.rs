@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the variables of debuginfod say, as elfutils documents them in `debuginfod-client-config`.
+//! Reads the environment variables of debuginfod, as elfutils documents them in
+//! `debuginfod-client-config`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,44 +9,45 @@ use std::time::Duration;
 
 use crate::trusted::directory_of;
 
-/// In seconds: a server that sends less than 100 KiB in such a time is given up.
+/// Default timeout in seconds. A server that sends less than 100 KiB in this time is given up.
 const TIMEOUT: u64 = 90;
 
-/// In seconds: how long one file may take. 100 KiB in each timeout would take days.
+/// Default maximum time for one file in seconds. A limit is needed because 100 KiB per timeout
+/// would take days.
 const LONGEST: u64 = 30 * 60;
 
-/// Tries after a connection that broke.
+/// Default number of retries after a broken connection.
 const RETRIES: u32 = 2;
 
-/// In bytes: larger files are not fetched unless a variable or an option allows it. The debug
+/// Default maximum size of a file in bytes. A variable or an option can raise it. The debug
 /// information of a distribution's kernel has 350 to 1,000 MiB.
 const LARGEST: u64 = 2 << 30;
 
-/// What configuration files may have, in bytes.
+/// Maximum size of a configuration file in bytes.
 const LARGEST_FILE: u64 = 64 << 10;
 
 /// Servers and limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadSettings {
-    /// Their URLs, in the order in which they are asked.
+    /// URLs of the servers, in the order in which they are asked.
     pub servers: Vec<String>,
-    /// Words of `DEBUGINFOD_URLS` that name no server that can be asked here.
+    /// Words of `DEBUGINFOD_URLS` that are not the URL of a supported server.
     pub unusable: Vec<String>,
-    /// The directory of clients.
+    /// The cache directory of debuginfod clients; `None` if no variable gives one.
     pub cache: Option<PathBuf>,
-    /// The longest wait for an answer, and the time in which 100 KiB must come; `None`: any.
+    /// Maximum wait for an answer, and the time in which 100 KiB must arrive; `None` for no limit.
     pub timeout: Option<Duration>,
-    /// The longest time for one file; `None`: any.
+    /// Maximum time for one file; `None` for no limit.
     pub longest: Option<Duration>,
-    /// The largest file, in bytes.
+    /// Maximum size of a file in bytes.
     pub most_bytes: u64,
-    /// How often is tried again after a connection that broke.
+    /// Number of retries after a broken connection.
     pub retries: u32,
 }
 
 impl DownloadSettings {
-    /// As the variables say; `most_bytes` is the user's own limit, which wins, and `servers` are
-    /// those to ask where no variable names one.
+    /// Reads the settings from environment variables. `most_bytes` is the user's own limit and has
+    /// priority. `servers` are the URLs that are used if no variable gives any.
     #[must_use]
     pub fn read(
         variable: impl Fn(&str) -> Option<OsString>,
@@ -56,13 +58,13 @@ impl DownloadSettings {
             let value = variable(name)?.into_string().ok()?;
             (!value.trim().is_empty()).then(|| value.trim().to_owned())
         };
-        // As for `atol()`: what is no number is 0, and 0 or less is none.
+        // As with `atol()`, text that is not a number is 0. 0 or less means no limit.
         let number = |name: &str| text(name).map(|value| value.parse::<i64>().unwrap_or(0));
         let positive = |value: i64| u64::try_from(value).ok().filter(|value| *value > 0);
         let urls = text("DEBUGINFOD_URLS").unwrap_or_else(servers);
         let (servers, unusable) = urls
             .split_whitespace()
-            // How signatures are checked: they are not.
+            // These words select how signatures are checked, which is not supported.
             .filter(|word| !word.starts_with("ima:"))
             .map(str::to_owned)
             .partition(|word| word.starts_with("http://") || word.starts_with("https://"));
@@ -87,7 +89,7 @@ impl DownloadSettings {
     }
 }
 
-/// Where clients keep what they fetch: an old place where it is there already.
+/// The cache directory of clients. An old location is used if it exists.
 fn cache(variable: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let cache = variable("DEBUGINFOD_CACHE_PATH").filter(|value| !value.is_empty());
     if let Some(cache) = cache {
@@ -104,8 +106,8 @@ fn cache(variable: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     })
 }
 
-/// The servers that the system's administrator chose: what login shells make `DEBUGINFOD_URLS`
-/// of, and `sudo` drops.
+/// The URLs that the administrator configured. Login shells set `DEBUGINFOD_URLS` from these files,
+/// and `sudo` removes the variable.
 #[must_use]
 pub fn system_servers(root: &Path) -> String {
     let Ok(entries) = fs::read_dir(root.join("etc/debuginfod")) else {
@@ -125,7 +127,7 @@ pub fn system_servers(root: &Path) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// The public server of a distribution, by the names that its `os-release` gives it.
+/// The public server of a distribution family.
 #[must_use]
 pub fn example_server(family: Option<&str>) -> &'static str {
     match family {
@@ -188,7 +190,7 @@ mod tests {
         assert_eq!(found.timeout, Some(Duration::from_secs(7)));
         assert_eq!(found.longest, Some(Duration::from_secs(60)));
         assert_eq!((found.most_bytes, found.retries), (1000, 0));
-        // 0 and less is no limit.
+        // 0 or less means no limit.
         for none in ["0", "-1", "no number"] {
             let found = settings(&[("DEBUGINFOD_TIMEOUT", none), ("DEBUGINFOD_MAXSIZE", none)]);
             assert_eq!((found.timeout, found.most_bytes), (None, u64::MAX));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The cache of debuginfod's clients: `BUILDID/debuginfo`, and beside it what has come so far of
-//! one that is being fetched, with where it comes from.
+//! The cache of debuginfod clients: `BUILDID/debuginfo`. An unfinished download is stored next to
+//! it, with its origin.
 //!
-//! Everything goes through the opened directory of the build id, after a look at each directory
-//! on the way: whoever else could write there could have us write elsewhere.
+//! All operations are relative to the open directory of the build id, and each directory on the
+//! path is checked before. Otherwise another user with write access could redirect our writes.
 
 use std::error::Error;
 use std::fmt;
@@ -23,25 +23,26 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use crate::kernel::images::BuildId;
 use crate::trusted::{Untrusted, is_ours, make_directory};
 
-/// As every client of debuginfod calls it.
+/// File name that all debuginfod clients use.
 const WHOLE: &str = "debuginfo";
 
-/// What has come so far. Other clients' own have six random letters, and none resumes.
+/// File name of an unfinished download. Those of other clients end in six random letters, and these
+/// clients do not resume.
 const PARTIAL: &str = "debuginfo.retsnoop-rs";
 
-/// Where that comes from: two lines, the address and the server's word for this very content.
+/// File name of the origin. It has two lines: the URL, and the validator of the server.
 const ORIGIN: &str = "debuginfo.retsnoop-rs.from";
 
-/// In bytes: what the origin may have.
+/// Maximum size of the origin in bytes.
 const LARGEST_ORIGIN: u64 = 8 << 10;
 
-/// How often is looked whether another process is done.
+/// Interval of checks whether another process has finished.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Why nothing can be kept.
+/// Why nothing can be stored.
 #[derive(Debug)]
 pub enum StoreError {
-    /// Somebody else could write to this.
+    /// Another user could write to this path.
     NotOurs(PathBuf),
     /// An operation failed.
     Failed(io::Error),
@@ -54,19 +55,19 @@ pub(super) struct Store {
     path: PathBuf,
 }
 
-/// What has come so far; no other process has it.
+/// An unfinished download that this process has locked.
 pub(super) type Partial = Flock<File>;
 
-/// Where a part comes from.
+/// The origin of an unfinished download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) url: String,
-    /// For `If-Range`: an entity tag or a date.
+    /// Value for `If-Range`: an entity tag or a date.
     pub(super) validator: String,
 }
 
 impl Store {
-    /// The directory of a build id below a cache, made if it is not there.
+    /// Opens the directory of a build id below a cache, and creates it if needed.
     pub(super) fn open(cache: &Path, id: &BuildId) -> Result<Self, StoreError> {
         let (above, cache) = make_directory(cache)?;
         let name = id.to_string();
@@ -88,19 +89,20 @@ impl Store {
         Ok(Self { directory, path })
     }
 
-    /// The file, where it is there. What clients leave as a mark that no server has it is empty.
+    /// The finished file; `None` if it does not exist. An empty file is a mark of clients that no
+    /// server has it.
     pub(super) fn whole(&self) -> Option<PathBuf> {
         let path = self.path.join(WHOLE);
         let metadata = path.symlink_metadata().ok()?;
         (metadata.is_file() && metadata.len() > 0).then_some(path)
     }
 
-    /// The part, once no other process has it; `wait` is called while one has.
+    /// Locks the unfinished download. Calls `wait` while another process has the lock.
     pub(super) fn lock(&self, wait: impl Fn()) -> Result<Partial, StoreError> {
         loop {
             let file = self.open_ours(PARTIAL, OFlag::O_CREAT | OFlag::O_RDWR)?;
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                // Whoever had it may have given it its name: then it is not the part any more.
+                // If the other process renamed it, it is no longer the unfinished download.
                 Ok(partial) if self.is_there(&partial) => return Ok(partial),
                 Ok(_) => {}
                 Err((_, Errno::EWOULDBLOCK)) => {
@@ -112,18 +114,18 @@ impl Store {
         }
     }
 
-    /// Where the part comes from, if that is known.
+    /// The origin of the unfinished download; `None` if it is not known.
     pub(super) fn origin(&self) -> Option<Origin> {
         let file = self.open_ours(ORIGIN, OFlag::O_RDONLY).ok()?;
         let mut text = String::new();
         file.take(LARGEST_ORIGIN).read_to_string(&mut text).ok()?;
         let mut lines = text.lines();
         let (url, validator) = (lines.next()?.to_owned(), lines.next()?.to_owned());
-        // Without its last line end it was not written to its end.
+        // Without the last line end, the file was not written completely.
         (text.ends_with('\n') && lines.next().is_none()).then_some(Origin { url, validator })
     }
 
-    /// Keeps where the part comes from; `None`: it cannot be continued.
+    /// Stores the origin. With `None` the download cannot be resumed.
     pub(super) fn set_origin(&self, origin: Option<&Origin>) -> io::Result<()> {
         match unlinkat(&self.directory, ORIGIN, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
@@ -137,14 +139,15 @@ impl Store {
         write!(file, "{url}\n{validator}\n")
     }
 
-    /// A path to the part that is the part whatever happens to its name.
+    /// A path that refers to the open file, whatever happens to its name.
     pub(super) fn partial_path(&self, partial: &Partial) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", partial.as_raw_fd()))
     }
 
-    /// Makes the part, which is whole, the file.
+    /// Renames a complete download to the finished file.
     pub(super) fn publish(&self, partial: &Partial) -> Result<PathBuf, StoreError> {
-        // As other clients leave it: nobody changes it, and those that clean up remove it.
+        // The mode is that of other clients: nobody changes the file, and their cleanup may remove
+        // it.
         partial.set_permissions(Permissions::from_mode(0o400))?;
         partial.sync_all()?;
         renameat(&self.directory, PARTIAL, &self.directory, WHOLE).map_err(io::Error::from)?;
@@ -152,28 +155,29 @@ impl Store {
         Ok(self.path.join(WHOLE))
     }
 
-    /// Removes a part that nobody needs.
+    /// Removes an unfinished download.
     pub(super) fn discard(&self) {
         self.remove(PARTIAL);
         self.remove(ORIGIN);
     }
 
-    /// Removes a part that cannot be continued, and the directory if it is empty.
+    /// Removes an unfinished download that cannot be resumed, and then the directory if it is
+    /// empty.
     pub(super) fn tidy(&self, partial: &Partial) {
         let is_empty = partial.metadata().is_ok_and(|metadata| metadata.len() == 0);
         if is_empty || self.origin().is_none() {
             self.discard();
-            // It is not where it holds something.
+            // This fails if the directory is not empty.
             let _ = fs::remove_dir(&self.path);
         }
     }
 
     fn remove(&self, name: &str) {
-        // What cannot be removed is looked at again by the next run.
+        // If it cannot be removed, the next run handles it.
         let _ = unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir);
     }
 
-    /// Whether the part still has its name.
+    /// Whether the open file still has the name of an unfinished download.
     fn is_there(&self, partial: &Partial) -> bool {
         let (Ok(ours), Ok(there)) = (
             partial.metadata(),
@@ -184,7 +188,7 @@ impl Store {
         (ours.dev(), ours.ino()) == (there.dev(), there.ino())
     }
 
-    /// A regular file of the directory that only we write to.
+    /// Opens a regular file in the directory that only we can write to.
     fn open_ours(&self, name: &str, flags: OFlag) -> Result<File, StoreError> {
         let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let not_ours = || StoreError::NotOurs(self.path.join(name));
@@ -266,7 +270,7 @@ mod tests {
             0o400
         );
         assert_eq!(store.whole(), Some(path));
-        // A mark of other clients: nobody has it.
+        // A mark of other clients that no server has it.
         fs::write(cache.join("abcd/other"), b"").unwrap();
         fs::rename(cache.join("abcd/other"), cache.join("abcd/debuginfo")).unwrap();
         assert_eq!(store.whole(), None);
@@ -283,7 +287,7 @@ mod tests {
         }
         assert!(matches!(store.lock(|| {}), Err(StoreError::NotOurs(_))));
         assert_eq!(store.origin(), None);
-        // The name is taken away, not what it leads to.
+        // The link is removed, and its target is not changed.
         let origin = Origin {
             url: "u".to_owned(),
             validator: "v".to_owned(),
@@ -291,11 +295,11 @@ mod tests {
         store.set_origin(Some(&origin)).unwrap();
         assert_eq!(store.origin(), Some(origin));
         assert_eq!(fs::read(&victim).unwrap(), b"precious");
-        // Nor a second name of the file.
+        // A second name of a file is not followed either.
         fs::remove_file(cache.join(NAME).join(PARTIAL)).unwrap();
         fs::hard_link(&victim, cache.join(NAME).join(PARTIAL)).unwrap();
         assert!(matches!(store.lock(|| {}), Err(StoreError::NotOurs(_))));
-        // Nor where the directory of the build id leads.
+        // A link in place of the directory of a build id is not followed either.
         fs::remove_dir_all(cache.join(NAME)).unwrap();
         fs::create_dir(base.path().join("elsewhere")).unwrap();
         symlink(base.path().join("elsewhere"), cache.join(NAME)).unwrap();
@@ -314,7 +318,7 @@ mod tests {
             mode(0o700);
             open(&cache).unwrap();
         }
-        // What is not ours cannot be made to look like it.
+        // A link of ours does not make a directory of others trusted.
         symlink(&shared, base.path().join("link")).unwrap();
         open(&base.path().join("link/cache")).unwrap();
         fs::set_permissions(&shared, Permissions::from_mode(0o777)).unwrap();

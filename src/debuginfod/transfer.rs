@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! One file from one server, appended to what has come of it before.
+//! Downloads one file from one server, and appends to what was downloaded before.
 
 use std::error::Error;
 use std::fmt;
@@ -20,42 +20,42 @@ use super::store::{Origin, Partial, Store};
 use crate::diag::Diag;
 use crate::kernel::images::BuildId;
 
-/// In bytes: a server that sends less within the timeout is given up, as by other clients.
+/// Minimum number of bytes per timeout. A slower server is given up, as by other clients.
 const LEAST: u64 = 100 << 10;
 
-/// How many other addresses a server may name in a row.
+/// Maximum number of consecutive redirects.
 const REDIRECTS: u32 = 5;
 
-/// How often the progress line changes.
+/// Interval at which the progress line is updated.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// In bytes: what of a server's word for its content is kept.
+/// Maximum length in bytes of a validator.
 const LONGEST_VALIDATOR: usize = 1000;
 
-/// Why a server's answer is of no use.
+/// Why a download failed.
 #[derive(Debug)]
 pub(super) enum Why {
-    /// It has nothing of the build id.
+    /// The server has nothing for the build id.
     NotThere,
-    /// It answered with this status.
+    /// The server answered with this HTTP status.
     Status(u16),
-    /// It is larger than the limit, both in bytes; the size where it is known.
+    /// The file exceeds the limit: its size, if known, and the limit, both in bytes.
     TooLarge(Option<u64>, u64),
-    /// It sends too slowly, or not at all.
+    /// The server sent less than the minimum in this time.
     Stalled(Duration),
-    /// It took longer than it may.
+    /// The download exceeded this maximum time.
     TooLong(Duration),
-    /// The connection failed, or broke after so many bytes.
+    /// The connection failed, or broke after this number of bytes.
     Broken(u64, String),
-    /// It sent a part that was not asked for.
+    /// The server sent another range than requested.
     OtherPart,
-    /// What came is not the debug information that was asked for.
+    /// The data is not the requested debug information.
     Wrong(String),
-    /// What came could not be written.
+    /// The data could not be written.
     Disk(io::Error),
 }
 
-/// What is fetched, from whom and to where.
+/// A download with its source and its destination.
 pub(super) struct Transfer<'a> {
     pub(super) agent: &'a Agent,
     pub(super) settings: &'a DownloadSettings,
@@ -65,7 +65,7 @@ pub(super) struct Transfer<'a> {
     pub(super) diag: &'a Diag,
 }
 
-/// Whose certificates are trusted: those that the system trusts (`SSL_CERT_FILE` too).
+/// Creates the HTTP agent. It trusts the certificates that the system trusts (`SSL_CERT_FILE` too).
 pub(super) fn agent(settings: &DownloadSettings) -> Agent {
     let certificates = load_native_certs().certs;
     let certificates = certificates
@@ -90,8 +90,8 @@ pub(super) fn agent(settings: &DownloadSettings) -> Agent {
 }
 
 impl Transfer<'_> {
-    /// Fetches the file from a server, and tries again where a connection broke that had brought
-    /// something.
+    /// Downloads the file from a server. Retries after a broken connection if that had brought
+    /// data.
     pub(super) fn from(&mut self, server: &str, id: &BuildId) -> Result<(), Why> {
         let url = url_of(server, id);
         let mut retries = self.settings.retries;
@@ -109,7 +109,7 @@ impl Transfer<'_> {
         }
     }
 
-    /// Forgets what has come.
+    /// Discards what was downloaded.
     pub(super) fn forget(&mut self) -> io::Result<()> {
         self.store.set_origin(None)?;
         self.partial.set_len(0)
@@ -125,7 +125,7 @@ impl Transfer<'_> {
             return Err(Why::TooLong(longest));
         }
         let known = self.resumable(url)?;
-        // What began encrypted stays so, wherever a server sends us.
+        // If the URL is encrypted, redirects must be too.
         let is_encrypted = url.starts_with("https://");
         let mut request = self
             .agent
@@ -134,7 +134,7 @@ impl Transfer<'_> {
             .https_only(is_encrypted)
             .build();
         if most < u64::MAX {
-            // Servers of debuginfod do not even look for what is larger.
+            // With this header, debuginfod servers do not search for larger files.
             request = request.header("X-DEBUGINFOD-MAXSIZE", most.to_string());
         }
         if let Some((offset, validator)) = &known {
@@ -156,12 +156,12 @@ impl Transfer<'_> {
             }
             (StatusCode::PARTIAL_CONTENT, _) => return Err(Why::OtherPart),
             (StatusCode::RANGE_NOT_SATISFIABLE, Some(_)) => {
-                // What is there is no beginning of what the server has now.
+                // The existing data is not the beginning of the server's current file.
                 self.forget().map_err(Why::Disk)?;
                 return Err(Why::Broken(0, "it has another file now".to_owned()));
             }
             (StatusCode::NOT_FOUND, _) => return Err(Why::NotThere),
-            // debuginfod's word for what is larger than it was told to send.
+            // debuginfod answers this if the file exceeds the limit in the header.
             (StatusCode::NOT_ACCEPTABLE | StatusCode::PAYLOAD_TOO_LARGE, _) => {
                 return Err(Why::TooLarge(None, most));
             }
@@ -179,7 +179,8 @@ impl Transfer<'_> {
         self.read_all(response, at, total)
     }
 
-    /// What has come of this address before: its length, and the server's word for its content.
+    /// Size and validator of what was downloaded from this URL before; `None` if it cannot be
+    /// resumed.
     fn resumable(&self, url: &str) -> Result<Option<(u64, String)>, Why> {
         let length = self.length()?;
         let origin = self.store.origin().filter(|origin| origin.url == url);
@@ -192,7 +193,7 @@ impl Transfer<'_> {
         Ok(self.partial.metadata().map_err(Why::Disk)?.len())
     }
 
-    /// Begins anew.
+    /// Discards what was downloaded and stores the new origin.
     fn begin(&mut self, url: &str, headers: &HeaderMap) -> io::Result<()> {
         self.forget()?;
         let Some(validator) = validator(headers) else {
@@ -257,12 +258,12 @@ impl Transfer<'_> {
     }
 }
 
-/// How fast it comes.
+/// Measures the speed of a download.
 struct Pace {
     timeout: Option<Duration>,
     began: Instant,
     first: u64,
-    /// When was looked last, and how much there was.
+    /// Time and number of bytes at the last check.
     looked: (Instant, u64),
 }
 
@@ -294,7 +295,7 @@ impl Pace {
         let rate = ((came - self.first) as f64 / seconds) as u64;
         match total.filter(|total| *total > 0) {
             Some(total) => {
-                /// Columns of the bar.
+                /// Width of the bar in columns.
                 const WIDTH: u64 = 30;
                 let full =
                     (u128::from(came.min(total)) * u128::from(WIDTH) / u128::from(total)) as usize;
@@ -308,7 +309,7 @@ impl Pace {
 }
 
 impl Why {
-    /// Whether another run may continue with what came.
+    /// Whether the download can be resumed by a later run.
     pub(super) fn leaves_what_came(&self) -> bool {
         match self {
             Self::Broken(..)
@@ -316,13 +317,14 @@ impl Why {
             | Self::TooLong(_)
             | Self::NotThere
             | Self::Status(_) => true,
-            // What fills a disk shall not stay there.
+            // Data that fills the disk must not stay there.
             Self::TooLarge(..) | Self::OtherPart | Self::Wrong(_) | Self::Disk(_) => false,
         }
     }
 }
 
-/// Whether others may change what a server sends: a build id is no checksum of the content.
+/// Whether others on the network may change what a server sends. This matters because a build id is
+/// not a checksum of the content.
 pub(super) fn is_open_to_others(server: &str) -> bool {
     let Some(rest) = server.strip_prefix("http://") else {
         return false;
@@ -337,12 +339,12 @@ pub(super) fn is_open_to_others(server: &str) -> bool {
 
 fn url_of(server: &str, id: &BuildId) -> String {
     let server = server.trim_end_matches('/');
-    // Some write the first part of all addresses too.
+    // Some users include the first component of all paths in the URL.
     let server = server.strip_suffix("/buildid").unwrap_or(server);
     format!("{server}/buildid/{id}/debuginfo")
 }
 
-/// An address without what may be a password.
+/// A URL without user name and password.
 pub(super) fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
@@ -353,7 +355,8 @@ pub(super) fn shown(url: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
-/// The server's word for this very content; weak tags are for what only means the same.
+/// The validator of the server for exactly this content. Weak tags are not used, because they only
+/// stand for equivalent content.
 fn validator(headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let tag = text("etag").filter(|tag| tag.starts_with('"'));
@@ -361,7 +364,7 @@ fn validator(headers: &HeaderMap) -> Option<String> {
     (validator.len() <= LONGEST_VALIDATOR).then(|| validator.to_owned())
 }
 
-/// Where a part begins, and how long the whole is.
+/// Start of the range that was sent, and size of the whole file if known.
 fn part(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
     let range = headers.get("content-range")?.to_str().ok()?;
     let (range, total) = range.strip_prefix("bytes ")?.split_once('/')?;

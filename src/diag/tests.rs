@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What is written, byte by byte.
+//! Compares what is written, byte by byte.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};

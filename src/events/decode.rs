@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The checked reader of the wire format (`bpf/include/events.h`).
+//! Decodes the wire format of the BPF programs (`bpf/include/events.h`) with bounds checks.
 
 use std::error::Error;
 use std::fmt;
@@ -13,14 +13,14 @@ use crate::bpf::wire::{
 };
 use crate::spec::Addr;
 
-/// Why bytes are no record.
+/// Why bytes are not a valid record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// Shorter than the record says it is.
+    /// The record is shorter than its header or its counts require.
     Truncated,
-    /// A kind that this version does not know.
+    /// The kind of the record is unknown.
     UnknownKind(u32),
-    /// A count or index beyond its limit.
+    /// A count or an index exceeds its limit.
     OutOfRange,
 }
 
@@ -39,7 +39,8 @@ impl Error for DecodeError {}
 /// Decodes one record.
 ///
 /// # Errors
-/// When the bytes are no record of this version's format.
+///
+/// When the bytes are not a record of this version's format.
 pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     let reader = Reader(bytes);
     match reader.u32(offset_of!(rec_hdr, kind))? {
@@ -51,7 +52,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     }
 }
 
-/// The record of a cgroup that came or went, if it is one.
+/// Decodes the record of a cgroup that was created or removed; `None` if it is another record.
 #[must_use]
 pub fn decode_cgroup(bytes: &[u8]) -> Option<CgroupRecord> {
     let reader = Reader(bytes);
@@ -130,14 +131,15 @@ fn session(reader: Reader<'_>) -> Result<SessionRecord, DecodeError> {
     })
 }
 
-/// The valid part of the ring of finished calls, and how many older ones are overwritten.
+/// Decodes the valid call records of the ring, and returns how many were overwritten.
 fn calls(reader: Reader<'_>) -> Result<(Vec<CallRecord>, u32), DecodeError> {
     let low = reader
         .u32(offset_of!(rec_session, peak))?
         .saturating_sub(MAX_CALLS);
     let top = reader.u32(offset_of!(rec_session, top))?;
     let n_sent = reader.u32(offset_of!(rec_session, n_calls))?;
-    // Nothing is left where all of it was overwritten and then given up.
+    // The range is empty if all records were overwritten and those that replaced them were
+    // discarded.
     let low = low.min(top);
     let n_valid = top - low;
     if n_valid > MAX_CALLS || n_sent > MAX_CALLS {
@@ -175,7 +177,7 @@ fn call(reader: Reader<'_>, index: u32) -> Result<CallRecord, DecodeError> {
     })
 }
 
-/// Bounds-checked reads at fixed offsets.
+/// Reads values at fixed offsets with bounds checks.
 #[derive(Clone, Copy)]
 struct Reader<'a>(&'a [u8]);
 
@@ -200,12 +202,12 @@ impl<'a> Reader<'a> {
         self.array(offset).map(u64::from_ne_bytes)
     }
 
-    /// A thread name: 16 bytes, ended by the first zero.
+    /// Reads a thread name of up to 16 bytes, which a zero byte may end.
     fn name(self, offset: usize) -> Result<Vec<u8>, DecodeError> {
         self.text(offset, 16)
     }
 
-    /// So many bytes, ended by the first zero.
+    /// Reads up to `len` bytes, which a zero byte may end.
     fn text(self, offset: usize, len: usize) -> Result<Vec<u8>, DecodeError> {
         let bytes = self.bytes(offset, len)?;
         let end = bytes.iter().position(|byte| *byte == 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Bytes from the ring buffer → owned events. Total: any bytes give an event or an error.
+//! Converts bytes from the ring buffer to owned events. Any input gives an event or an error.
 
 mod decode;
 mod types;

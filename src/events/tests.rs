@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Hostile bytes: decoding is total.
+//! Decodes hostile bytes. Any input gives an event or an error.
 
 use super::{DecodeError, Event, decode};
 use crate::spec::Addr;
 
-/// A stack record of three addresses, as the kernel side lays it out.
+/// A stack record with three addresses, in the layout of the BPF programs.
 fn stack_bytes() -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(1_u32.to_ne_bytes()); // kind
@@ -20,7 +20,7 @@ fn stack_bytes() -> Vec<u8> {
     bytes
 }
 
-/// A session record with `n` calls.
+/// A session record with `sent` calls.
 fn session_bytes(peak: u32, top: u32, sent: u32) -> Vec<u8> {
     let mut bytes = vec![0; 120];
     bytes[..4].copy_from_slice(&2_u32.to_ne_bytes());

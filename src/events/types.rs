@@ -1,126 +1,126 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the kernel side reports, as values of our own.
+//! The records of the BPF programs as Rust values.
 
 use crate::spec::Addr;
 
-/// One record.
+/// A record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A kernel stack of a session that is reported next.
+    /// A kernel stack. The record of its session follows later.
     Stack(StackRecord),
-    /// What the task of a session that is reported next is a part of.
+    /// The workload of a session's task. The record of its session follows later.
     Context(ContextRecord),
-    /// A finished session.
+    /// A session that ended.
     Session(Box<SessionRecord>),
-    /// A cgroup came or went.
+    /// A cgroup that was created or removed.
     Cgroup(CgroupRecord),
 }
 
-/// What a session's task is a part of.
+/// The cgroup and the namespaces of a session's task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContextRecord {
-    /// The session's number on the wire.
+    /// Number of the session on the wire.
     pub session: u64,
-    /// Its cgroup's id in the unified hierarchy.
+    /// Id of the cgroup in the unified hierarchy.
     pub cgroup: u64,
-    /// Inode number of its mount namespace; 0: unknown.
+    /// Inode number of the mount namespace; 0 if unknown.
     pub mntns: u32,
-    /// Of its PID namespace.
+    /// Inode number of the PID namespace; 0 if unknown.
     pub pidns: u32,
-    /// Of its network namespace.
+    /// Inode number of the network namespace; 0 if unknown.
     pub netns: u32,
-    /// PID namespaces above its own.
+    /// Number of PID namespaces above the task's own.
     pub level: u32,
-    /// Its process id in its own PID namespace.
+    /// Process id in the task's own PID namespace.
     pub ns_tgid: u32,
-    /// Its thread id there.
+    /// Thread id in the task's own PID namespace.
     pub ns_tid: u32,
 }
 
-/// A cgroup of the unified hierarchy that came or went.
+/// A cgroup of the unified hierarchy that was created or removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupRecord {
-    /// Its id.
+    /// Id of the cgroup.
     pub id: u64,
-    /// Whether it came; else it went.
+    /// True if it was created, false if it was removed.
     pub is_made: bool,
-    /// Its path from the root of the hierarchy, with a leading slash; cut off where it is long.
+    /// Path from the root of the hierarchy, with a leading slash. A long path is truncated.
     pub path: Vec<u8>,
 }
 
-/// A kernel stack taken where a failure was made.
+/// A kernel stack that was captured at a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StackRecord {
-    /// The session's number on the wire.
+    /// Number of the session on the wire.
     pub session: u64,
-    /// The stack's number within the session, from 1.
+    /// Number of the stack within the session, from 1.
     pub capture: u32,
-    /// Innermost first.
+    /// Addresses, innermost first.
     pub addrs: Vec<Addr>,
 }
 
-/// A finished session.
+/// A session that ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionRecord {
-    /// Its number on the wire.
+    /// Number of the session on the wire.
     pub session: u64,
-    /// Records of this session sent before this one.
+    /// Number of records of this session that were sent before this one.
     pub seq: u32,
-    /// Monotonic, nanoseconds.
+    /// Start in nanoseconds of the monotonic clock.
     pub started_ns: u64,
-    /// Monotonic, nanoseconds.
+    /// End in nanoseconds of the monotonic clock.
     pub ended_ns: u64,
-    /// Process id.
+    /// Process id in the initial PID namespace.
     pub tgid: u32,
-    /// Thread id.
+    /// Thread id in the initial PID namespace.
     pub tid: u32,
-    /// Thread name, without the padding.
+    /// Thread name without padding.
     pub comm: Vec<u8>,
-    /// Name of the thread group's leader.
+    /// Name of the thread group leader without padding.
     pub leader_comm: Vec<u8>,
-    /// `enum lane`.
+    /// The context, as a value of `enum lane`.
     pub lane: u32,
-    /// Calls beyond the depth cap.
+    /// Number of calls beyond the maximum depth, which were not recorded.
     pub beyond_depth: u32,
-    /// Finished calls overwritten by later ones.
+    /// Number of overwritten call records.
     pub overwritten_calls: u32,
-    /// Finished calls given up because they were made after a failure.
+    /// Number of call records that were discarded because the calls came after a failure.
     pub cut_calls: u32,
-    /// Calls without a seen return.
+    /// Number of calls without a return.
     pub unreturned: u32,
-    /// Returns without a seen call.
+    /// Number of returns without a call.
     pub unmatched_returns: u32,
-    /// Stacks wanted and not had.
+    /// Number of stacks that could not be captured.
     pub missing_stacks: u32,
-    /// Finished calls in the order in which they started.
+    /// The call records, in the order in which the calls started.
     pub calls: Vec<CallRecord>,
 }
 
-/// A finished call.
+/// A call record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallRecord {
-    /// Monotonic, nanoseconds.
+    /// Start in nanoseconds of the monotonic clock.
     pub started_ns: u64,
-    /// Nanoseconds.
+    /// Duration in nanoseconds.
     pub duration_ns: u64,
-    /// Return register.
+    /// Value of the return register.
     pub result: u64,
-    /// Return address of the call; 0 where unknown.
+    /// Return address of the call; 0 if unknown.
     pub call_site: u64,
-    /// Function id.
+    /// Id of the function.
     pub func: u32,
-    /// Order of start in the session.
+    /// Position among the calls of the session, in the order of their start.
     pub seq: u32,
-    /// Equal calls in a row that this one stands for.
+    /// Number of equal consecutive calls that this record represents.
     pub repeats: u32,
-    /// Number of the stack taken at its failure; 0 if none.
+    /// Number of the stack that was captured at its failure; 0 if there is none.
     pub capture: u32,
-    /// Traced calls above it.
+    /// Number of traced calls above it.
     pub depth: u16,
-    /// Lower half of the function's address, where only a call tells it; else 0.
+    /// Lower half of the function's address if it is known only from the call; else 0.
     pub place: u32,
-    /// Judged a failure.
+    /// Whether the BPF programs judged it a failure.
     pub failed: bool,
-    /// Its return was seen.
+    /// Whether its return was seen.
     pub returned: bool,
 }

@@ -110,7 +110,7 @@ impl Kallsyms {
             else {
                 continue;
             };
-            // [`Self::named`] recognizes whole names by the characters around them.
+            // `named` recognizes whole names by the characters around them.
             text.push(' ');
             text.push_str(name);
             text.push('\n');

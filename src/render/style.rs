@@ -151,10 +151,10 @@ pub(super) struct Page {
     color: bool,
 }
 
-/// Size in bytes of nearly all sessions.
+/// Size in bytes that is enough for nearly all sessions.
 const PAGE: usize = 4000;
 
-/// Size of most lines, in bytes and in pieces.
+/// Size that is enough for most lines, in bytes and in pieces.
 const LINE: (usize, usize) = (200, 12);
 
 impl Page {

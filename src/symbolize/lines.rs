@@ -412,7 +412,7 @@ fn moved(
 ) -> Option<u64> {
     match load_address {
         LoadAddress::Module(_) => Some(0),
-        // The addresses of a module that is not loaded start at [`FIRST`], with its text.
+        // The addresses of a module that is not loaded start at `FIRST`, with its text.
         LoadAddress::Fixed(base) if image.is_relocatable() => {
             Some(base.unwrap_or(0).wrapping_sub(FIRST))
         }

@@ -114,7 +114,7 @@ fn normalize(path: &str) -> String {
 
 /// Returns the directory, with a slash at its end, below which the files are in the largest number
 /// of top-level directories of a kernel. `None` if that number is 1, because such a directory
-/// cannot be told from others.
+/// cannot be distinguished from others.
 ///
 /// The longest directory common to all files is not used, because units of Rust's library are
 /// elsewhere.

@@ -28,8 +28,8 @@ const TOKENS: usize = 256;
 /// Size of an offset in bytes.
 const OFFSET: usize = 4;
 
-/// Bytes to reserve per name, more than the average length. Reserved memory that is not used costs
-/// nothing.
+/// Bytes to reserve per name. The reservation for all names is never used up. Reserved memory that
+/// is not used costs nothing.
 const LONG_NAME: usize = 48;
 
 /// Symbols that the note contains too.

@@ -90,7 +90,7 @@ impl Encoder {
     }
 
     /// Appends a piece of code, which starts at or after the end of all others. Returns `None` if
-    /// it is 4 GiB or more above the first one.
+    /// a block would start 4 GiB or more above the first one.
     pub(super) fn row(&mut self, start: u64, end: u64, row: Row) -> Option<()> {
         if let Some((_, last_end, last)) = &mut self.pending
             && *last_end == start
