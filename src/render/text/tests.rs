@@ -129,7 +129,7 @@ fn where_the_trail_ends_it_says_who_else_it_may_be() {
         said(Some(false), &[], false),
         "  its own code does not make -EINVAL: it was handed one, in an argument or in memory"
     );
-    assert_eq!(said(Some(true), &[], false), ""); // the blank line behind the session
+    assert_eq!(said(Some(true), &[], false), ""); // the blank line after the session
 }
 
 #[test]

@@ -32,9 +32,9 @@ pub struct Built {
     pub n_bytes: u64,
 }
 
-/// Builds and stores the index of the image of `lines`. Returns `None` if there is an index already,
-/// if a part of the image is missing, if the image has no build id or is relocatable, or if `stop`
-/// was set meanwhile.
+/// Builds and stores the index of the image of `lines`. Returns `None` if there is an index
+/// already, if a part of the image is missing, if the image has no build id or is relocatable, or
+/// if `stop` was set meanwhile.
 ///
 /// # Errors
 ///
