@@ -362,7 +362,11 @@ static __always_inline bool is_called_again(const struct session *session, const
 {
 	const struct frame *root = &session->frames[0];
 
-	return !((root->sp ^ call->sp) | (root->func ^ call->func));
+	/*
+	 * No arithmetic: in programs of trampolines the stack pointer is a context pointer for the
+	 * verifier.
+	 */
+	return root->sp == call->sp && root->func == call->func;
 }
 
 /*
