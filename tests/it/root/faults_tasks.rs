@@ -59,7 +59,9 @@ fn b4_thousands_of_tasks_that_die_inside_of_entry_functions_leak_no_session() {
     let summary = &report.summary;
     assert_eq!(report.of("later").len(), 1, "{summary:?}");
     let died = summary.count("dropped.task_exited");
-    assert!(died > SLOTS, "on {}: {summary:?}", kernel());
+    // Where the kernel preempts programs of trampolines, calls of others are missed meanwhile.
+    let missed = summary.count("missed.recursion");
+    assert!(died + missed > SLOTS, "on {}: {summary:?}", kernel());
     assert_eq!(summary.count("open_at_end"), 0, "{summary:?}");
     assert_eq!(summary.count("dropped.no_slot"), 0, "{summary:?}");
 }

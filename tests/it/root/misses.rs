@@ -6,6 +6,7 @@ use std::process;
 use std::thread;
 
 use super::harness::{Trace, kernel, wait_until_asleep};
+use super::lifecycle::wait_until_nothing_is_attached;
 use super::sys;
 
 /// Kernels that count what their kprobes miss: 6.7 and later.
@@ -70,6 +71,8 @@ fn calls_from_within_our_own_programs_are_counted_as_the_kernel_does() {
         // Trampolines would run for it there, and nothing is counted for kprobes.
         arguments.push("-K");
     }
+    // Programs of an earlier test would be counted, too.
+    wait_until_nothing_is_attached();
     let trace = Trace::start(&arguments);
     trace.simfail(&["--repeat", "5", "bpf-cmd"]);
     let counted = sys::recursion_misses();
