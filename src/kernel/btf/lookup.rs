@@ -7,6 +7,17 @@ use super::parse::{Btf, Type};
 /// Maximum nesting depth of anonymous members. A deeper one is treated as a cycle.
 const MAX_NESTING: u8 = 16;
 
+/// Members that a search looks at. The kernel's largest structs have some hundreds. A damaged struct
+/// that contains itself several times would take a minute.
+const MAX_MEMBERS: u32 = 1 << 16;
+
+/// A search for a member of a struct, and of the anonymous structs and unions in it.
+#[derive(Default)]
+struct Search {
+    nesting: u8,
+    n_members: u32,
+}
+
 impl Btf {
     /// Whether a struct, union, enum or typedef has this name.
     #[must_use]
@@ -33,10 +44,10 @@ impl Btf {
     /// Whether a struct or union has a member. Members of its anonymous parts count too.
     #[must_use]
     pub fn has_member(&self, structure: &str, member: &str) -> bool {
-        let types = self.named(structure);
+        let (types, mut search) = (self.named(structure), Search::default());
         types
             .iter()
-            .any(|typ| self.type_has_member(typ, member, MAX_NESTING))
+            .any(|typ| self.bit_offset(typ, member, &mut search).is_some())
     }
 
     /// The value of an enumerator; `None` if the enum does not have it.
@@ -80,9 +91,10 @@ impl Btf {
         let types = self.named(structure);
         let mut offsets = [0; N];
         for (offset, member) in offsets.iter_mut().zip(members) {
+            let mut search = Search::default();
             let bits = types
                 .iter()
-                .find_map(|typ| self.bit_offset(typ, member, MAX_NESTING))?;
+                .find_map(|typ| self.bit_offset(typ, member, &mut search))?;
             *offset = bits / 8;
         }
         Some(offsets)
@@ -106,37 +118,27 @@ impl Btf {
         self.ids_named(name).find(|id| is_kind(*id))
     }
 
-    fn bit_offset(&self, typ: &Type<'_>, member: &str, nesting: u8) -> Option<u32> {
-        if !matches!(typ.kind, Kind::Struct | Kind::Union) || nesting == 0 {
+    fn bit_offset(&self, typ: &Type<'_>, member: &str, search: &mut Search) -> Option<u32> {
+        if !matches!(typ.kind, Kind::Struct | Kind::Union) || search.nesting == MAX_NESTING {
             return None;
         }
         // If the flag is set, the upper byte of an offset is the size of a bit field.
         let mask = if typ.flag { 0x00ff_ffff } else { u32::MAX };
         elements(typ, 12).find_map(|element| {
+            search.n_members += 1;
+            if search.n_members > MAX_MEMBERS {
+                return None;
+            }
             let offset = word(element, 8)? & mask;
             match self.string(word(element, 0)?) {
                 "" => {
                     let of = self.typ(word(element, 4)?)?;
-                    offset.checked_add(self.bit_offset(&of, member, nesting - 1)?)
+                    search.nesting += 1;
+                    let inner = self.bit_offset(&of, member, search);
+                    search.nesting -= 1;
+                    offset.checked_add(inner?)
                 }
                 name => (name == member).then_some(offset),
-            }
-        })
-    }
-
-    fn type_has_member(&self, typ: &Type<'_>, member: &str, nesting: u8) -> bool {
-        if !matches!(typ.kind, Kind::Struct | Kind::Union) || nesting == 0 {
-            return false;
-        }
-        elements(typ, 12).any(|element| {
-            let (Some(name), Some(of)) = (word(element, 0), word(element, 4)) else {
-                return false;
-            };
-            match self.string(name) {
-                "" => self
-                    .typ(of)
-                    .is_some_and(|of| self.type_has_member(&of, member, nesting - 1)),
-                name => name == member,
             }
         })
     }

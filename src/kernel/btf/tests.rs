@@ -3,6 +3,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::builder::Builder;
 use super::format::RECORD;
@@ -278,6 +279,20 @@ fn a_kernel_is_asked_for_types_members_values_and_variables() {
     );
     assert!(btf.func_id("bpf_session_cookie").is_some());
     assert!(btf.var_id("bpf_session_cookie").is_none());
+}
+
+/// Found by fuzzing: 208 bytes took a minute.
+#[test]
+fn a_struct_that_contains_itself_many_times_is_searched_in_no_time() {
+    let mut builder = Builder::kernel();
+    // The struct is the type with the next id.
+    let itself = builder.int("int", 4, 1) + 1;
+    builder.structure("task", 8, &[("", itself); 8]);
+    let btf = parse(&builder);
+    let begun = Instant::now();
+    assert!(!btf.has_member("task", "pid"));
+    assert_eq!(btf.member_offset("task", "pid"), None);
+    assert!(begun.elapsed() < Duration::from_secs(1));
 }
 
 #[test]
