@@ -102,20 +102,28 @@ fn who_runs_a_command_does_not_wait_for_the_kernel() {
         Duration::from_secs_f64(seconds.unwrap())
     };
     let before = held();
-    let file = format!("/tmp/ended-{}", sys::unique());
     let script = "\"$0\" bpf-cmd; exec cp /proc/uptime \"$1\"";
-    let command = ["-v", "--", "sh", "-c", script, &simfail_program(), &file];
-    let ended = Trace::spawn(program(&[SLOW, &command].concat())).wait();
-    let waited = uptime("/proc/uptime").saturating_sub(uptime(&file));
-    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
-    let said = ["1 session shown", "in the background"].map(|said| ended.stderr.find(said));
-    assert!(
-        said[0].is_some() && said[0] < said[1],
-        "{said:?}: {}",
-        ended.stderr
-    );
-    assert!(waited < Duration::from_secs(1), "{waited:?}");
-    assert_left_as(before);
+    let waited = || {
+        let file = format!("/tmp/ended-{}", sys::unique());
+        let command = ["-v", "--", "sh", "-c", script, &simfail_program(), &file];
+        let ended = Trace::spawn(program(&[SLOW, &command].concat())).wait();
+        let waited = uptime("/proc/uptime").saturating_sub(uptime(&file));
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        let said = ["1 session shown", "in the background"].map(|said| ended.stderr.find(said));
+        assert!(
+            said[0].is_some() && said[0] < said[1],
+            "{said:?}: {}",
+            ended.stderr
+        );
+        assert_left_as(before);
+        waited
+    };
+    // A busy machine may stand still for a second, but not each time.
+    let all: Vec<Duration> = (0..3)
+        .map(|_| waited())
+        .take_while(|waited| *waited >= Duration::from_secs(1))
+        .collect();
+    assert!(all.len() < 3, "{all:?}");
 }
 
 #[test]

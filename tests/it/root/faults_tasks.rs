@@ -45,8 +45,9 @@ fn b3_a_thread_that_executes_a_program_leaves_no_session_open() {
 
 #[test]
 fn b4_thousands_of_tasks_that_die_inside_of_entry_functions_leak_no_session() {
-    /// More than there are slots for sessions.
-    const TASKS: u64 = 2300;
+    /// More than there are slots for sessions, also where the kernel preempts programs of
+    /// trampolines and calls of others are missed meanwhile: 357 of 2,300 on a busy machine.
+    const TASKS: u64 = 3000;
     const SLOTS: u64 = 2048;
     let functions = ["-e", "get_signal", "-e", "*_sys_bpf"];
     // The other back ends have return slots for few calls at once, and these never return.
@@ -59,9 +60,7 @@ fn b4_thousands_of_tasks_that_die_inside_of_entry_functions_leak_no_session() {
     let summary = &report.summary;
     assert_eq!(report.of("later").len(), 1, "{summary:?}");
     let died = summary.count("dropped.task_exited");
-    // Where the kernel preempts programs of trampolines, calls of others are missed meanwhile.
-    let missed = summary.count("missed.recursion");
-    assert!(died + missed > SLOTS, "on {}: {summary:?}", kernel());
+    assert!(died > SLOTS, "on {}: {summary:?}", kernel());
     assert_eq!(summary.count("open_at_end"), 0, "{summary:?}");
     assert_eq!(summary.count("dropped.no_slot"), 0, "{summary:?}");
 }
