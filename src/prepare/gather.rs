@@ -54,7 +54,7 @@ impl Prepared {
 pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Result<Prepared> {
     let mut cache = SelectionCache::open(config, files, diag);
     if let Some(cached) = cache.as_mut().and_then(|cache| cache.load(files)) {
-        diag.phase("cached the selection");
+        diag.phase("loaded the selection from the cache");
         let CachedSelection {
             selection,
             n_refused,
