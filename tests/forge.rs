@@ -434,7 +434,7 @@ pub fn small() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Type information of kernels to come: a kind that is not known, with and without a layout that
-/// says how long it is; and one with many elements.
+/// says how long it is; one with many elements; and a struct that contains itself several times.
 pub fn btf() -> Vec<(&'static str, Vec<u8>)> {
     const STRINGS: &[u8] = b"\0int\0f\0g\0e\0";
     let word = |info: u32, name: u32, size: u32| [name, info, size];
@@ -444,6 +444,8 @@ pub fn btf() -> Vec<(&'static str, Vec<u8>)> {
     let unknown = [&word(0x55 << 24 | 2, 0, 0)[..], &[7; 4]].concat();
     let many = [&word(6 << 24 | 0x1_0001, 9, 4)[..], &vec![0; 0x2_0002]].concat();
     let known = [&int[..], &proto, &func(5)].concat();
+    let itself = [0, 4, 0];
+    let cycle = [&word(4 << 24 | 8, 9, 8)[..], &itself.repeat(8)].concat();
     let file = |types: &[u32], layout: &[u8]| {
         let (types_len, strings) = (4 * types.len() as u32, STRINGS.len() as u32);
         let mut bytes = vec![0x9f, 0xeb, 1, 0];
@@ -463,5 +465,6 @@ pub fn btf() -> Vec<(&'static str, Vec<u8>)> {
         ("layout", file(&with_unknown, &layout)),
         ("no-layout", file(&with_unknown, &[])),
         ("many", file(&[&known[..], &many, &func(7)].concat(), &[])),
+        ("cycle", file(&[&known[..], &cycle].concat(), &[])),
     ]
 }
