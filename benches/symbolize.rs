@@ -24,7 +24,7 @@ use std::{env, fs};
 use anyhow::{Context, Result, bail};
 use retsnoop_rs::cache::Cache;
 use retsnoop_rs::kernel::kallsyms::Kallsyms;
-use retsnoop_rs::spec::{Addr, GlobKind, GlobSpec};
+use retsnoop_rs::spec::{Addr, GlobKind, GlobSpec, Ip};
 use retsnoop_rs::symbolize::{Level, LineOptions, LineSource, Symbolizer, build_index};
 
 /// As many addresses as a deep stack has are asked for at once.
@@ -87,9 +87,9 @@ fn figures(
     options: LineOptions,
 ) -> Result<()> {
     let text = fs::read_to_string(addresses)?;
-    let addresses: Vec<(Addr, bool)> = text
+    let addresses: Vec<Ip> = text
         .split_whitespace()
-        .map(|text| Ok((Addr(u64::from_str_radix(text, 16)?), false)))
+        .map(|text| Ok(Ip::exact(Addr(u64::from_str_radix(text, 16)?))))
         .collect::<Result<_>>()?;
     let wants_index = options.cache.is_some();
     let before = anonymous_kib();
@@ -98,7 +98,7 @@ fn figures(
     if wants_index != lines.has_index() {
         bail!("the index was to be used, and was not");
     }
-    let _ = lines.answer(addresses[0].0);
+    let _ = lines.answer(addresses[0].location.addr);
     let first = start.elapsed();
     let symbolizer = Symbolizer::new(Arc::clone(kallsyms), Level::Inlines, Some(lines));
     let start = cpu();
@@ -122,14 +122,14 @@ fn figures(
 }
 
 /// How many addresses a second are answered that were seen before, one by one.
-fn again(symbolizer: &Symbolizer, addresses: &[(Addr, bool)]) -> f64 {
+fn again(symbolizer: &Symbolizer, addresses: &[Ip]) -> f64 {
     const ROUNDS: usize = 10;
     // A run shows some thousand places.
     let seen = &addresses[addresses.len().saturating_sub(10_000)..];
     let start = Instant::now();
     for _ in 0..ROUNDS {
-        for (addr, is_return) in seen {
-            black_box(symbolizer.frame(*addr, *is_return));
+        for ip in seen {
+            black_box(symbolizer.frame(*ip));
         }
     }
     (ROUNDS * seen.len()) as f64 / start.elapsed().as_secs_f64()

@@ -21,7 +21,7 @@ use crate::prepare::gather::{GatheredFacts, capabilities, offered, read_facts};
 use crate::prepare::layout::support;
 use crate::render::{ListedFunction, write_functions_json, write_functions_text};
 use crate::select::{BackendPolicy, GlobReport, Selection, assign, select};
-use crate::spec::{Addr, base_name};
+use crate::spec::{Addr, Ip, base_name};
 use crate::symbolize::{Level, Symbolizer};
 
 /// Writes the functions that the globs match to stdout.
@@ -116,7 +116,7 @@ fn functions(gathered: &Gathered) -> Vec<(Addr, ListedFunction)> {
                 .first()
                 .map_or_else(String::new, ToString::to_string);
             let (name, module) = (&function.name, function.module.as_deref());
-            (function.addr, name, module, Ok(backend))
+            (function.addr(), name, module, Ok(backend))
         });
     let left_out = selection.left_out.iter().map(|left_out| {
         let (name, module) = (&left_out.name, left_out.module.as_deref());
@@ -192,7 +192,7 @@ fn add_sources(
     let symbolizer = Symbolizer::new(Arc::new(kallsyms), Level::Lines, Some(lines));
     symbolizer.set_modules(lines::of_modules(files)?);
     for (addr, function) in functions {
-        let frame = symbolizer.frame(*addr, false);
+        let frame = symbolizer.frame(Ip::exact(*addr));
         function.source = frame
             .source
             .as_ref()

@@ -42,7 +42,6 @@ pub fn replay(
     let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines));
     let context = RenderContext {
         functions: &functions,
-        symbolizer: &symbolizer,
         clock: Clock {
             realtime_offset_ns: recording.realtime_offset_ns,
             utc_offset_seconds: recording.utc_offset_seconds,
@@ -56,6 +55,7 @@ pub fn replay(
     let filter = ErrorFilter::default();
     let trails = RecordedTrails::of(recording)?;
     let facts = SessionFacts {
+        symbolizer: &symbolizer,
         role: &role,
         trails: &trails,
         traced: &trails.traced,

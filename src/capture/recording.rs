@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::trail::RecordedTrail;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{EntryPoint, TracedFunction};
-use crate::spec::{Addr, FuncId, ResultType};
+use crate::spec::{Addr, FuncId, Hook, ResultType};
 use crate::symbolize::{Answer, Inlined, SourceLine};
 
 /// Version of the format. It is raised if older readers would misinterpret a recording.
@@ -206,7 +206,7 @@ impl RecordedFunction {
             id: function.id.0,
             name: function.name.clone(),
             module: function.module.clone(),
-            addr: function.addr.0,
+            addr: function.addr().0,
             size: function.size,
             entry: function.entry.is_some(),
             request: function.entry == Some(EntryPoint::Request),
@@ -220,7 +220,7 @@ impl RecordedFunction {
             id: FuncId(self.id),
             name: self.name.clone(),
             module: self.module.clone(),
-            addr: Addr(self.addr),
+            hook: Hook::of_symbol(Addr(self.addr)),
             size: self.size,
             entry: self.entry.then_some(if self.request {
                 EntryPoint::Request
@@ -299,7 +299,7 @@ fn unused(id: u32) -> TracedFunction {
         id: FuncId(id),
         name: String::new(),
         module: None,
-        addr: Addr(0),
+        hook: Hook::KernelFunction(Addr(0)),
         size: 0,
         entry: None,
         result: ResultType::Unknown,

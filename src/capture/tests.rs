@@ -4,7 +4,7 @@
 use super::{RecordedFunction, RecordedLine, RecordedSymbol, RecordedTrail, Recording};
 use crate::code::{Errnos, ResultUse, TrailCallee, TrailFacts};
 use crate::select::{EntryPoint, TracedFunction};
-use crate::spec::{Addr, FuncId, ResultType};
+use crate::spec::{Addr, FuncId, Hook, ResultType};
 use crate::symbolize::{Inlined, SourceLine};
 
 fn trail() -> TrailFacts {
@@ -30,7 +30,7 @@ fn recording() -> Recording {
         id: FuncId(2),
         name: "do_test".to_owned(),
         module: None,
-        addr: Addr(0x1000),
+        hook: Hook::KernelFunction(Addr(0x1000)),
         size: 16,
         entry: Some(EntryPoint::KernelFunction),
         result: ResultType::Signed(4),

@@ -13,7 +13,7 @@ use crate::prepare::gather::offered;
 use crate::prepare::layout::{layout, support};
 use crate::prepare::preflight;
 use crate::select::{BackendPolicy, BtfOrigin, EntryPoint, Prototype, TracedFunction, assign};
-use crate::spec::FuncId;
+use crate::spec::{FuncId, Hook};
 
 /// Attaches to one function and detaches again.
 ///
@@ -36,7 +36,7 @@ pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
         id: FuncId(0),
         name: FUNCTION.to_owned(),
         module: None,
-        addr: symbol.addr,
+        hook: Hook::KernelFunction(symbol.addr),
         size: symbol.size,
         entry: Some(EntryPoint::KernelFunction),
         result: btf.result_type(FUNCTION, func.id),

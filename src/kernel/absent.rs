@@ -3,7 +3,7 @@
 //! can be traced, and their types.
 //!
 //! The load address is not known yet. The sections are therefore laid out in a range of placeholder
-//! addresses that nothing else can have ([`Addr::STAND_INS`]), and all code uses those. What the
+//! addresses that nothing else can have ([`Addr::PLACEHOLDERS`]), and all code uses those. What the
 //! kernel reports about the module once it is loaded is translated (`session::Placement`).
 
 mod file;
@@ -265,7 +265,7 @@ struct Placed {
 
 impl Placed {
     fn new(number: u64) -> Self {
-        let start = Addr::STAND_INS.start + number * ROOM;
+        let start = Addr::PLACEHOLDERS.start + number * ROOM;
         Self {
             next: start,
             end: start + ROOM,

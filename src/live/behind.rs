@@ -68,7 +68,7 @@ impl<'a> Behind<'a> {
         }
         let code = self.trails.trails.code();
         let slots = code
-            .function(function.addr)
+            .function(function.addr())
             .map_or_else(Vec::new, |function| function.slots.clone());
         let mut suspects: Vec<Addr> = self
             .pointers(code)
@@ -121,6 +121,6 @@ pub(crate) fn deferred(selection: &Selection) -> HashSet<Addr> {
     functions
         .filter_map(|id| selection.functions.get(id.index()))
         .filter(|function| function.result.can_fail())
-        .map(|function| function.addr)
+        .map(TracedFunction::addr)
         .collect()
 }

@@ -148,7 +148,7 @@ impl<'a> LiveTrails<'a> {
 
 impl TrailSource for LiveTrails<'_> {
     fn below(&self, function: &TracedFunction) -> Option<Rc<TrailFacts>> {
-        self.trails.below(function.addr)
+        self.trails.below(function.addr())
     }
 
     fn is_traced(&self, addr: Addr) -> bool {
@@ -180,7 +180,7 @@ impl RecordedTrails {
 
 impl TrailSource for RecordedTrails {
     fn below(&self, function: &TracedFunction) -> Option<Rc<TrailFacts>> {
-        self.trails.get(&function.addr).cloned()
+        self.trails.get(&function.addr()).cloned()
     }
 
     fn is_traced(&self, addr: Addr) -> bool {

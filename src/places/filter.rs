@@ -13,7 +13,7 @@ use crate::config::PlacesOptions;
 use crate::diag::Diag;
 use crate::output::print;
 use crate::render::{escape, write_place_json, write_place_rows};
-use crate::spec::{Addr, CodePlace};
+use crate::spec::{Addr, CodePlace, Ip};
 use crate::symbolize::{FoundPlace, Frame, find_places};
 
 /// Number of bytes to read at once. Resolving many addresses together is cheaper than one by one.
@@ -100,12 +100,13 @@ impl Filter<'_> {
             .split_inclusive(|byte| *byte == b'\n')
             .map(|line| (line, self.asked(line)))
             .collect();
-        let asked: Vec<(Addr, bool)> = lines
+        let asked: Vec<Ip> = lines
             .iter()
             .flat_map(|(_, asked)| asked)
             .flat_map(|asked| {
                 let is_return = self.is_return(&asked.found);
-                asked.addrs.iter().map(move |addr| (*addr, is_return))
+                let ip = if is_return { Ip::return_to } else { Ip::exact };
+                asked.addrs.iter().copied().map(ip)
             })
             .collect();
         let mut frames = asked.iter().zip(self.known.frames(&asked, self.diag));
@@ -116,7 +117,7 @@ impl Filter<'_> {
                 .iter()
                 .map(|asked| {
                     let taken = frames.by_ref().take(n_addrs(asked));
-                    taken.map(|((addr, _), frame)| (*addr, frame)).collect()
+                    taken.map(|(ip, frame)| (ip.location.addr, frame)).collect()
                 })
                 .collect();
             if self.options.json {

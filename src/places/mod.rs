@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::kernel::facts::KernelFiles;
 use crate::output::print;
 use crate::render::{write_place_json, write_place_rows};
-use crate::spec::{Addr, CodePlace};
+use crate::spec::{CodePlace, Ip};
 
 /// Resolves the places of the command line, or those in stdin if there are none.
 pub(crate) fn symbolize(options: &PlacesOptions, files: &KernelFiles, diag: &Diag) -> Result<()> {
@@ -32,11 +32,11 @@ pub(crate) fn symbolize(options: &PlacesOptions, files: &KernelFiles, diag: &Dia
     }
     let frames = known.frames(&asked, diag);
     let mut out = Vec::new();
-    for ((addr, _), frame) in asked.iter().zip(&frames) {
+    for (ip, frame) in asked.iter().zip(&frames) {
         if options.json {
-            write_place_json(*addr, frame, None, &mut out)?;
+            write_place_json(ip.location.addr, frame, None, &mut out)?;
         } else {
-            writeln!(out, "{:#x}", addr.0)?;
+            writeln!(out, "{:#x}", ip.location.addr.0)?;
             write_place_rows(frame, &mut out)?;
         }
     }
@@ -44,18 +44,21 @@ pub(crate) fn symbolize(options: &PlacesOptions, files: &KernelFiles, diag: &Dia
     print(&out).context("failed to print")
 }
 
-/// Returns the addresses that a place of the command line denotes, each with whether it is a return
-/// address. Each function with that name has one.
-fn asked_for(place: &CodePlace, known: &PlaceSymbols, is_exact: bool) -> Result<Vec<(Addr, bool)>> {
+/// Returns what a place of the command line denotes: an address for each function with that name.
+fn asked_for(place: &CodePlace, known: &PlaceSymbols, is_exact: bool) -> Result<Vec<Ip>> {
     let symbol = match place {
-        CodePlace::Address(addr) => return Ok(vec![(*addr, !is_exact)]),
+        CodePlace::Address(addr) => {
+            let ip = if is_exact { Ip::exact } else { Ip::return_to };
+            return Ok(vec![ip(*addr)]);
+        }
         CodePlace::Symbol(symbol) => symbol,
     };
     match known.addresses(symbol) {
         Ok(found) => {
             // The first byte of a function cannot be a return address.
             let is_return = !is_exact && symbol.offset > 0;
-            Ok(found.into_iter().map(|addr| (addr, is_return)).collect())
+            let ip = if is_return { Ip::return_to } else { Ip::exact };
+            Ok(found.into_iter().map(ip).collect())
         }
         Err(why) => Err(Failure::hinted(
             format!("`{place}`: {why}"),

@@ -19,7 +19,7 @@ use crate::kernel::images::{self, Found, ImageFile, ImageProblem, KernelIdentity
 use crate::kernel::kallsyms::Kallsyms;
 use crate::live::fetching::Fetching;
 use crate::live::lines::{self, ImageChoice, of_modules};
-use crate::spec::{Addr, SymbolPlace};
+use crate::spec::{Addr, Ip, SymbolPlace};
 use crate::symbolize::{Frame, Level, PendingLines, Symbolizer};
 
 /// Symbols and source lines to resolve places with.
@@ -157,16 +157,16 @@ impl PlaceSymbols {
     }
 
     /// Returns the frames of addresses; the flag says whether an address is a return address.
-    pub(crate) fn frames(&self, asked: &[(Addr, bool)], diag: &Diag) -> Vec<Arc<Frame>> {
+    pub(crate) fn frames(&self, asked: &[Ip], diag: &Diag) -> Vec<Arc<Frame>> {
         self.fetch_modules(asked, diag);
         self.symbolizer.frames(asked)
     }
 
     /// Fetches missing debug information of modules, once per module.
-    fn fetch_modules(&self, asked: &[(Addr, bool)], diag: &Diag) {
+    fn fetch_modules(&self, asked: &[Ip], diag: &Diag) {
         let mut known = self.modules.borrow_mut();
-        let modules = asked.iter().filter_map(|(addr, _)| {
-            let (symbol, _) = self.kallsyms.resolve(*addr)?;
+        let modules = asked.iter().filter_map(|ip| {
+            let (symbol, _) = self.kallsyms.resolve(ip.location.addr)?;
             symbol.module
         });
         let modules: BTreeSet<&str> = modules.filter(|module| !known.contains(*module)).collect();

@@ -23,7 +23,7 @@ use crate::kernel::facts::KernelFiles;
 use crate::kernel::images::KernelIdentity;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{Selection, TracedFunction};
-use crate::spec::{Addr, FuncId};
+use crate::spec::{Addr, FuncId, Hook};
 
 /// The start of the kernel's text, which offsets refer to.
 const START: &str = "_stext";
@@ -99,7 +99,7 @@ impl SelectionCache {
         let mut functions = kept.functions;
         for function in &mut functions {
             let base = self.base(function)?;
-            function.addr = Addr(base.wrapping_add(function.addr.0));
+            function.hook = Hook::KernelFunction(Addr(base.wrapping_add(function.addr().0)));
         }
         self.is_loaded = true;
         Some(CachedSelection {
@@ -163,7 +163,7 @@ impl SelectionCache {
         let mut modules = BTreeMap::new();
         for function in &mut functions {
             let base = self.base(function)?;
-            function.addr = Addr(function.addr.0.wrapping_sub(base));
+            function.hook = Hook::KernelFunction(Addr(function.addr().0.wrapping_sub(base)));
             if let Some(module) = &function.module
                 && !modules.contains_key(module)
             {
@@ -195,7 +195,7 @@ fn are_there(functions: &[TracedFunction], kallsyms: &Kallsyms) -> bool {
         .iter()
         .filter(|function| function.module.is_none());
     own.all(|function| {
-        let here = kallsyms.starts_at(function.addr);
+        let here = kallsyms.starts_at(function.addr());
         let names = here.map(|index| kallsyms.namesakes_of_address(index));
         names.is_some_and(|mut names| names.any(|at| kallsyms.symbol(at).name == function.name))
     })
@@ -275,14 +275,14 @@ mod tests {
     use crate::bpf::attach::Refused;
     use crate::kernel::kallsyms::Kallsyms;
     use crate::select::TracedFunction;
-    use crate::spec::{Addr, FuncId, ResultType};
+    use crate::spec::{Addr, FuncId, Hook, ResultType};
 
     fn function((id, name): (u32, &str)) -> TracedFunction {
         TracedFunction {
             id: FuncId(id),
             name: name.to_owned(),
             module: None,
-            addr: Addr(0xffff_ffff_8100_0000 + 0x100 * u64::from(id)),
+            hook: Hook::KernelFunction(Addr(0xffff_ffff_8100_0000 + 0x100 * u64::from(id))),
             size: 1,
             entry: None,
             result: ResultType::Signed(4),

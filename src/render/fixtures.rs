@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use super::{Clock, RenderContext};
+use super::{Clock, RenderContext, ips};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::TracedFunction;
 use crate::session::{
     Call, ChainLink, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow, Trail,
     UntracedCallee,
 };
-use crate::spec::{Addr, FuncId, Outcome, Pid, ResultType};
-use crate::symbolize::{Answer, Inlined, Level, LineSource, SourceLine, Symbolizer};
+use crate::spec::{Addr, FuncId, Hook, Ip, Outcome, Pid, ResultType};
+use crate::symbolize::{Answer, Frames, Inlined, Level, LineSource, SourceLine, Symbolizer};
 
 const KALLSYMS: &str = "\
 ffffffff81000000 T _stext
@@ -152,7 +152,7 @@ impl World {
                 id: FuncId(id),
                 name: (*name).to_owned(),
                 module: module.map(str::to_owned),
-                addr: Addr(*addr),
+                hook: Hook::KernelFunction(Addr(*addr)),
                 size: 0x1000,
                 entry: None,
                 result: *result,
@@ -164,10 +164,13 @@ impl World {
         }
     }
 
+    pub(super) fn frames(&self, session: &Session) -> Frames {
+        self.symbolizer.look_up(ips(session, &self.functions))
+    }
+
     pub(super) fn context(&self) -> RenderContext<'_> {
         RenderContext {
             functions: &self.functions,
-            symbolizer: &self.symbolizer,
             clock: Clock {
                 realtime_offset_ns: 1_763_712_000_000_000_000,
                 utc_offset_seconds: 3600,
@@ -226,8 +229,7 @@ fn link(call: usize, link: Link) -> ChainLink {
 
 fn row(addr: u64, link: Option<usize>) -> StackRow {
     StackRow {
-        addr: Some(Addr(addr)),
-        is_return: true,
+        ip: Some(Ip::return_to(Addr(addr))),
         link,
         is_tracer: false,
     }
@@ -235,8 +237,7 @@ fn row(addr: u64, link: Option<usize>) -> StackRow {
 
 fn bare(link: usize) -> StackRow {
     StackRow {
-        addr: None,
-        is_return: false,
+        ip: None,
         link: Some(link),
         is_tracer: false,
     }
@@ -244,8 +245,7 @@ fn bare(link: usize) -> StackRow {
 
 fn tracer(addr: u64) -> StackRow {
     StackRow {
-        addr: Some(Addr(addr)),
-        is_return: true,
+        ip: Some(Ip::return_to(Addr(addr))),
         link: None,
         is_tracer: true,
     }

@@ -24,8 +24,7 @@ use serde::Serialize;
 
 use self::objects::SessionObject;
 use self::summary::SummaryObject;
-use super::{RenderContext, Summary};
-use crate::session::Session;
+use super::{RenderContext, Summary, SymbolizedSession};
 
 /// Version of the schema. It is raised when a key is removed or changes its meaning, but not when
 /// one is added.
@@ -37,11 +36,11 @@ const SCHEMA: u32 = 1;
 ///
 /// When writing fails.
 pub fn write_session(
-    session: &Session,
+    shown: SymbolizedSession<'_>,
     context: &RenderContext<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    write_line(&SessionObject::new(session, context), out)
+    write_line(&SessionObject::new(shown, context), out)
 }
 
 /// Writes the summary as one line.

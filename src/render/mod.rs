@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Renders finished sessions as text and JSON. Input is values and a `&mut dyn Write`; this code
-//! does not read the time, the terminal or files. `view` determines what is shown, once for all
+//! does not read the time, the terminal or files, and it looks up no address: the caller asks
+//! [`ips`] for the addresses of a session and passes in their frames. `view` determines what is shown, once for all
 //! outputs. `value` is the only place that formats numbers.
 
 mod clock;
@@ -34,17 +35,26 @@ pub use listing::{
 };
 pub use summary::{Detached, Drops, Missed, Summary, UntracedTasks, write as write_summary_text};
 pub use text::write_session as write_session_text;
+pub use view::ips;
 
 use crate::select::TracedFunction;
-use crate::symbolize::Symbolizer;
+use crate::session::Session;
+use crate::symbolize::Frames;
+
+/// A session, and the frames of all instruction pointers that [`ips`] returns for it.
+#[derive(Clone, Copy, Debug)]
+pub struct SymbolizedSession<'a> {
+    /// The session.
+    pub session: &'a Session,
+    /// What its instruction pointers point to.
+    pub frames: &'a Frames,
+}
 
 /// What rendering needs in addition to the session.
 #[derive(Clone, Copy, Debug)]
 pub struct RenderContext<'a> {
     /// The traced functions, indexed by their ids.
     pub functions: &'a [TracedFunction],
-    /// Translates addresses to frames.
-    pub symbolizer: &'a Symbolizer,
     /// Converts monotonic times to times of day.
     pub clock: Clock,
     /// Width of the terminal in columns; `None` if there is none, so that nothing is shortened.

@@ -13,12 +13,12 @@ mod workload;
 use std::io::{self, Write};
 
 use self::phrases::{push_ids, push_module, push_result_of, push_source};
-use super::RenderContext;
 use super::escape::{push_escaped, push_escaped_text};
 use super::layout::{Row, Table};
 use super::style::{Page, Style};
 use super::value::{push_call_result, push_decimal, push_duration, push_hex};
 use super::view::{self, CallView, LinkView, RowView, TracerRows};
+use super::{RenderContext, SymbolizedSession};
 use crate::session::{Lane, Session};
 use crate::symbolize::Inlined;
 
@@ -31,10 +31,11 @@ const HANDLED_SHOWN: usize = 8;
 ///
 /// When writing fails.
 pub fn write_session(
-    session: &Session,
+    shown: SymbolizedSession<'_>,
     context: &RenderContext<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let session = shown.session;
     let mut page = Page::new(context.width, context.color);
     header(&mut page, session, context);
     workload::workload(&mut page, session, context.verbosity);
@@ -43,9 +44,9 @@ pub fn write_session(
     } else {
         TracerRows::LeftOut
     };
-    let views = view::rows(session, context, tracer);
+    let views = view::rows(shown, context, tracer);
     stack(&views, context).write(&mut page);
-    handled(&mut page, session, context);
+    handled(&mut page, shown, context);
     phrases::losses(&mut page, &session.losses);
     verdict(&mut page, session, &views, context);
     page.end_line();
@@ -104,7 +105,7 @@ fn push_row(table: &mut Table, view: &RowView<'_>, context: &RenderContext<'_>) 
             }
         });
     }
-    let addr = view.row.addr.filter(|addr| !addr.is_stand_in());
+    let addr = view.row.ip.and_then(|ip| ip.location.kernel_addr());
     if let Some(addr) = addr.filter(|_| context.verbosity >= 1) {
         row.address = table.cell(|text| text.push_str(&addr.to_string()));
     }
@@ -178,8 +179,8 @@ fn push_symbol(text: &mut String, view: &RowView<'_>) {
     push_module(text, module);
 }
 
-fn handled(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
-    let handled = view::handled(session, context);
+fn handled(page: &mut Page, shown: SymbolizedSession<'_>, context: &RenderContext<'_>) {
+    let handled = view::handled(shown, context);
     if handled.is_empty() {
         return;
     }

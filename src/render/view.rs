@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::RenderContext;
+use super::{RenderContext, SymbolizedSession};
 use crate::select::TracedFunction;
 use crate::session::{Call, Link, Session, StackRow};
-use crate::spec::{Addr, FuncId, ResultType};
+use crate::spec::{Addr, FuncId, Ip, ResultType};
 use crate::symbolize::{Frame, Inlined, SourceLine};
 
 /// A call and its function.
@@ -34,10 +34,10 @@ pub(super) struct LinkView<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct RowView<'a> {
     pub(super) row: StackRow,
-    pub(super) frame: Option<Arc<Frame>>,
+    pub(super) frame: Option<&'a Frame>,
     pub(super) link: Option<LinkView<'a>>,
     /// The frame of the function's start, if the row has no address.
-    definition: Option<Arc<Frame>>,
+    definition: Option<&'a Frame>,
 }
 
 /// Whether rows of the tracer itself are included.
@@ -66,19 +66,51 @@ pub(super) struct HandledView<'a> {
     pub(super) called_at: Option<SourceLine>,
 }
 
+/// Returns the instruction pointers that rendering a session needs frames of. An instruction
+/// pointer may occur twice.
+#[must_use]
+pub fn ips(session: &Session, functions: &[TracedFunction]) -> Vec<Ip> {
+    let rows = session.stack.iter().filter_map(|row| row.ip);
+    let called_at = session.handled.iter().filter_map(|index| {
+        let site = session.calls.get(*index)?.call_site?;
+        Some(Ip::return_to(site))
+    });
+    let definitions = links_without_ip(session).filter_map(|index| {
+        let call = session.calls.get(session.chain.get(index)?.call)?;
+        start_of(functions.get(call.func.index())?)
+    });
+    rows.chain(called_at).chain(definitions).collect()
+}
+
+/// Returns the indexes of the links with a row that has no instruction pointer. The start of the
+/// function is shown instead.
+fn links_without_ip(session: &Session) -> impl Iterator<Item = usize> {
+    (0..session.chain.len()).filter(|index| {
+        let mut rows = session.stack.iter();
+        rows.all(|row| row.link != Some(*index) || row.ip.is_none())
+    })
+}
+
+/// Returns the start of a function; `None` if it is unknown.
+fn start_of(function: &TracedFunction) -> Option<Ip> {
+    Some(function.addr())
+        .filter(|addr| *addr != Addr(0))
+        .map(Ip::exact)
+}
+
 /// Returns the rows of the stack, outermost first. Links without a row come last.
 pub(super) fn rows<'a>(
-    session: &'a Session,
+    shown: SymbolizedSession<'a>,
     context: &RenderContext<'a>,
     tracer: TracerRows,
 ) -> Vec<RowView<'a>> {
+    let session = shown.session;
     let culprit = culprit(session);
-    let shown = |index| session.stack.iter().any(|row| row.link == Some(index));
+    let has_row = |index| session.stack.iter().any(|row| row.link == Some(index));
     let left_out = (0..session.chain.len())
-        .filter(|index| !shown(*index))
+        .filter(|index| !has_row(*index))
         .map(|index| StackRow {
-            addr: None,
-            is_return: false,
+            ip: None,
             link: Some(index),
             is_tracer: false,
         });
@@ -88,7 +120,7 @@ pub(super) fn rows<'a>(
     views.extend(
         wanted
             .chain(left_out)
-            .map(|row| row_view(session, row, culprit, context)),
+            .map(|row| row_view(shown, row, culprit, context)),
     );
     views
 }
@@ -96,9 +128,10 @@ pub(super) fn rows<'a>(
 /// Returns the failed calls that do not explain the result. Equal ones with the same caller are
 /// grouped.
 pub(super) fn handled<'a>(
-    session: &'a Session,
+    shown: SymbolizedSession<'a>,
     context: &RenderContext<'a>,
 ) -> Vec<HandledView<'a>> {
+    let session = shown.session;
     let mut views: Vec<HandledView<'a>> = Vec::new();
     for call in session
         .handled
@@ -122,8 +155,8 @@ pub(super) fn handled<'a>(
             caller: caller.map(|caller| CallView::new(caller, context)),
             times,
             called_at: call.call_site.and_then(|site| {
-                let frame = context.symbolizer.frame(site, true);
-                innermost(&frame).0.cloned()
+                let frame = shown.frames.get(Ip::return_to(site))?;
+                innermost(frame).0.cloned()
             }),
         });
     }
@@ -170,7 +203,7 @@ impl<'a> CallView<'a> {
 impl RowView<'_> {
     /// The line of the row's address; without an address, that of its function.
     pub(super) fn place(&self) -> Place<'_> {
-        let frame = self.frame.as_deref().or(self.definition.as_deref());
+        let frame = self.frame.or(self.definition);
         let source = frame.and_then(|frame| frame.source.as_ref());
         Place {
             is_definition: self.frame.is_none() && source.is_some(),
@@ -186,10 +219,10 @@ impl RowView<'_> {
     /// Name, module and offset to show.
     pub(super) fn symbol(&self) -> (Cow<'_, str>, Option<&str>, Option<u64>) {
         let symbol = self.frame.as_ref().and_then(|frame| frame.symbol.as_ref());
-        match (&self.link, symbol, self.row.addr) {
+        match (&self.link, symbol, self.row.ip.map(|ip| ip.location.addr)) {
             // The name in the selection is preferred to an alias in kallsyms.
             (Some(link), _, addr) => {
-                let start = link.of.function.map(|function| function.addr);
+                let start = link.of.function.map(TracedFunction::addr);
                 let offset = addr
                     .zip(start)
                     .map(|(addr, start)| addr.0.wrapping_sub(start.0));
@@ -212,32 +245,25 @@ impl RowView<'_> {
 }
 
 fn row_view<'a>(
-    session: &'a Session,
+    shown: SymbolizedSession<'a>,
     row: StackRow,
     culprit: Option<usize>,
     context: &RenderContext<'a>,
 ) -> RowView<'a> {
     let link = row
         .link
-        .and_then(|index| link_view(session, index, culprit, context));
-    let frame = row
-        .addr
-        .map(|addr| context.symbolizer.frame(addr, row.is_return));
+        .and_then(|index| link_view(shown.session, index, culprit, context));
+    let frame_of = |ip| shown.frames.get(ip).map(Arc::as_ref);
+    let frame = row.ip.and_then(frame_of);
     let definition = link
         .filter(|_| frame.is_none())
-        .and_then(|link| definition(&link.of, context));
+        .and_then(|link| frame_of(start_of(link.of.function?)?));
     RowView {
         row,
         frame,
         link,
         definition,
     }
-}
-
-fn definition(of: &CallView<'_>, context: &RenderContext<'_>) -> Option<Arc<Frame>> {
-    let start = of.function.map(|function| function.addr);
-    let start = start.filter(|addr| *addr != Addr(0))?;
-    Some(context.symbolizer.frame(start, false))
 }
 
 fn link_view<'a>(

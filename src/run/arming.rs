@@ -40,10 +40,10 @@ pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
     let is_wanted = |function: &TracedFunction| {
         let module = function.module.as_deref();
         function.entry.is_some()
-            || function.addr.is_stand_in()
+            || function.hook.is_absent()
             // A function that cannot fail is only an intermediate call of a chain, and costs as
             // much as one that can fail.
-            || (function.result.can_fail() && reached.functions.contains_key(&function.addr))
+            || (function.result.can_fail() && reached.functions.contains_key(&function.addr()))
             || named
                 .iter()
                 .any(|glob| glob.spec.matches(&function.name, module))
@@ -86,7 +86,7 @@ fn reached(prepared: &Prepared, files: &KernelFiles, diag: &Diag) -> Option<Reac
     };
     let text = FromFn(|addr, bytes: &mut [u8]| kcore.read(addr, bytes).is_ok());
     let code = Code::new(&known.kallsyms, &text);
-    let entries = || prepared.selection.entries().map(|function| function.addr);
+    let entries = || prepared.selection.entries().map(TracedFunction::addr);
     // If the code of an entry function cannot be read, every function would count as not reached.
     if entries().any(|entry| code.function(entry).is_none()) {
         diag.info(
@@ -124,8 +124,8 @@ impl<'a> Arming<'a> {
     pub(crate) fn new(selection: &Selection) -> Self {
         let deferred = selection.deferred.iter().filter_map(|id| {
             let function = selection.functions.get(id.index())?;
-            let end = function.addr.0.saturating_add(function.size);
-            Some((function.addr.0, (end, *id)))
+            let end = function.addr().0.saturating_add(function.size);
+            Some((function.addr().0, (end, *id)))
         });
         Self {
             deferred: deferred.collect(),
@@ -152,7 +152,7 @@ impl<'a> Arming<'a> {
             }
         }
         let below_entry = session.stack.iter().skip_while(|row| row.link.is_none());
-        for addr in below_entry.filter_map(|row| row.addr) {
+        for addr in below_entry.filter_map(|row| row.ip?.location.kernel_addr()) {
             if let Some(start) = self.holding(addr)
                 && let Some((_, id)) = self.deferred.remove(&start)
             {
@@ -202,7 +202,7 @@ pub(crate) fn attach_more(
         .iter()
         .filter(|function| !attached.has_refused(function.id));
     for function in new.clone() {
-        traced.add(function.addr);
+        traced.add(function.addr());
     }
     if new.clone().next().is_some() {
         diag.note(format!(

@@ -120,7 +120,7 @@ mod tests {
     use super::name_of;
     use crate::bpf::attach::Refused;
     use crate::select::TracedFunction;
-    use crate::spec::{Addr, FuncId, ResultType};
+    use crate::spec::{Addr, FuncId, Hook, ResultType};
 
     #[test]
     fn a_refused_function_is_named_by_its_id_where_others_are_left_for_later() {
@@ -128,7 +128,7 @@ mod tests {
             id: FuncId(id),
             name: name.to_owned(),
             module: None,
-            addr: Addr(0),
+            hook: Hook::KernelFunction(Addr(0)),
             size: 1,
             entry: None,
             result: ResultType::Unknown,

@@ -9,16 +9,18 @@ use super::arming::Arming;
 use crate::config::OutputFormat;
 use crate::events;
 use crate::live::trails::Traced;
-use crate::render::{self, RenderContext};
+use crate::render::{self, RenderContext, SymbolizedSession};
 use crate::select::TracedFunction;
 use crate::session::{
     AddrRole, Assembler, ErrorFilter, Placement, Session, TaskContext, TrailSource, Workload,
 };
 use crate::spec::Addr;
+use crate::symbolize::Symbolizer;
 
 /// Decodes records, filters the sessions and writes them.
 pub(crate) struct Consumer<'a> {
     assembler: Assembler<'a>,
+    symbolizer: &'a Symbolizer,
     context: RenderContext<'a>,
     filter: ErrorFilter,
     format: OutputFormat,
@@ -39,6 +41,8 @@ pub(crate) struct Consumer<'a> {
 /// The sources of facts about the kernel that the records come from.
 #[derive(Clone, Copy)]
 pub(crate) struct SessionFacts<'a> {
+    /// Translates instruction pointers to frames.
+    pub(crate) symbolizer: &'a Symbolizer,
     /// Classifies an address of a kernel stack.
     pub(crate) role: &'a dyn Fn(Addr) -> AddrRole,
     /// Facts about the machine code of culprits.
@@ -72,6 +76,7 @@ impl<'a> Consumer<'a> {
         out: &'a mut dyn Write,
     ) -> Self {
         let SessionFacts {
+            symbolizer,
             role,
             trails,
             traced,
@@ -79,6 +84,7 @@ impl<'a> Consumer<'a> {
         } = facts;
         Self {
             assembler: Assembler::new(functions).with_trails(trails),
+            symbolizer,
             context,
             filter,
             format,
@@ -168,9 +174,13 @@ impl<'a> Consumer<'a> {
         session.workload = session.context.as_ref().and_then(self.workload);
         let session = &session;
         self.arming.observe(session);
+        let frames = &self
+            .symbolizer
+            .look_up(render::ips(session, self.context.functions));
+        let shown = SymbolizedSession { session, frames };
         let written = match self.format {
-            OutputFormat::Text => render::write_session_text(session, &self.context, self.out),
-            OutputFormat::Json => render::write_session_json(session, &self.context, self.out),
+            OutputFormat::Text => render::write_session_text(shown, &self.context, self.out),
+            OutputFormat::Json => render::write_session_json(shown, &self.context, self.out),
         };
         if let Err(error) = written {
             self.failed = Some(error);

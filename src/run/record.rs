@@ -15,7 +15,7 @@ use crate::kernel::kallsyms::Kallsyms;
 use crate::live::trails::LiveTrails;
 use crate::render::Clock;
 use crate::select::TracedFunction;
-use crate::spec::Addr;
+use crate::spec::{Addr, Ip};
 use crate::symbolize::Symbolizer;
 
 /// A recording in progress. Its file is created at the start, so that an invalid path is an error
@@ -80,7 +80,7 @@ impl Recorder {
             .into_iter()
             .filter_map(|func| functions.get(func))
             .collect();
-        addrs.extend(called.iter().map(|function| function.addr));
+        addrs.extend(called.iter().map(|function| function.addr()));
         recording.functions = called
             .iter()
             .map(|function| RecordedFunction::of(function))
@@ -129,7 +129,7 @@ fn symbols(kallsyms: &Kallsyms, addrs: &BTreeSet<Addr>) -> Vec<RecordedSymbol> {
 fn lines(symbolizer: &Symbolizer, addrs: &BTreeSet<Addr>) -> Vec<RecordedLine> {
     addrs
         .iter()
-        .map(|addr| (*addr, symbolizer.frame(*addr, false)))
+        .map(|addr| (*addr, symbolizer.frame(Ip::exact(*addr))))
         .filter(|(_, frame)| frame.source.is_some())
         .map(|(addr, frame)| RecordedLine::of(addr, frame.source.as_ref(), &frame.inlined))
         .collect()

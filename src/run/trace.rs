@@ -23,7 +23,7 @@ use crate::failure::Failure;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::symbols::SymbolReader;
 use crate::live::behind::{self, Behind};
-use crate::live::kernel_symbols::{DeferredSymbols, KernelSymbols};
+use crate::live::kernel_symbols::DeferredSymbols;
 use crate::live::lines::{PendingImage, of_modules};
 use crate::live::symbols::LiveSymbols;
 use crate::live::trails::{LiveText, LiveTrails, ResultTypes, Traced};
@@ -202,28 +202,21 @@ impl<'a> Following<'a> {
         if self.is_over_unseen(tracer) {
             return Ok(());
         }
-        let (
-            KernelSymbols {
-                kallsyms,
-                btf,
-                symbols,
-            },
-            mut image,
-            lines,
-        ) = deferred_symbols.load_after_start(files, diag)?;
+        let (kernel, mut image, lines) = deferred_symbols.load_after_start(files, diag)?;
+        let kallsyms = kernel.kallsyms;
         if let Some(cache) = &cache {
             cache.check(&functions, &kallsyms)?;
         }
         let symbolizer =
             Symbolizer::new(kallsyms.clone(), image.level(), lines).with_memory(image.most_bytes());
-        set_modules(&symbolizer, &symbols, files);
+        set_modules(&symbolizer, &kernel.symbols, files);
         image.begin(&kallsyms, true)?;
-        let live = LiveSymbols::new(&symbols, &symbolizer, kallsyms);
-        let context = render_context(config, &functions, &symbolizer, out);
+        let live = LiveSymbols::new(&kernel.symbols, &symbolizer, kallsyms);
+        let context = render_context(config, &functions, out);
         let role = |addr| live.role(addr);
         let traced = self.traced();
         let (symbols, text) = (live.kallsyms(), LiveText::new(files));
-        let types = ResultTypes::new(&btf, files);
+        let types = ResultTypes::new(&kernel.btf, files);
         let type_of = |name: &str, module: Option<&str>| types.of(name, module);
         let code = Code::new(&symbols, &text);
         let trails = LiveTrails::new(Trails::new(code, &type_of), &traced);
@@ -231,6 +224,7 @@ impl<'a> Following<'a> {
         let workload = |context: &TaskContext| workloads.of(context);
         let output_name = out.name().to_owned();
         let facts = SessionFacts {
+            symbolizer: &symbolizer,
             role: &role,
             trails: &trails,
             traced: &traced,
@@ -351,7 +345,7 @@ impl<'a> Following<'a> {
         let traced = Traced::default();
         for function in &self.armed {
             if !self.attached.has_refused(function.id) {
-                traced.add(function.addr);
+                traced.add(function.addr());
             }
         }
         traced
@@ -399,12 +393,10 @@ fn consumer<'a>(
 fn render_context<'a>(
     config: &Config,
     functions: &'a [TracedFunction],
-    symbolizer: &'a Symbolizer,
     out: &Output<'_>,
 ) -> RenderContext<'a> {
     RenderContext {
         functions,
-        symbolizer,
         clock: terminal::clock(),
         width: terminal::width(out.stream()),
         color: terminal::color(config.run.color, out.stream()),

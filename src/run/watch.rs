@@ -89,7 +89,7 @@ impl<'a> Watch<'a> {
         let refused = attached.refused.iter().map(|refused| &refused.func);
         for id in gone.iter().chain(refused) {
             if let Some(function) = self.functions.get(id.index()) {
-                traced.remove(function.addr);
+                traced.remove(function.addr());
             }
         }
         if attached.n_functions > 0 {
@@ -161,7 +161,7 @@ mod tests {
     use crate::bpf::{Attached, Hits};
     use crate::diag::{Diag, Paint};
     use crate::select::{EntryPoint, TracedFunction};
-    use crate::spec::{Addr, FuncId, ResultType};
+    use crate::spec::{Addr, FuncId, Hook, ResultType};
 
     const LIMITS: Limits = Limits {
         max_rate: Some(1000),
@@ -173,7 +173,7 @@ mod tests {
             id: FuncId(id),
             name: name.to_owned(),
             module: None,
-            addr: Addr(0),
+            hook: Hook::KernelFunction(Addr(0)),
             size: 1,
             entry,
             result: ResultType::Unknown,

@@ -173,7 +173,7 @@ fn assign_one(
     order: &[BackendKind],
     functions_are_few: bool,
 ) -> Assigned {
-    if function.addr.is_stand_in() {
+    if function.hook.is_absent() {
         return Assigned {
             backends: vec![BackendKind::OnLoad],
             why: Why::Absent,
@@ -241,14 +241,14 @@ mod tests {
     use crate::spec::BackendKind::{
         self, Kprobe, KprobeMulti, KprobeSession, TracingMulti, Trampoline,
     };
-    use crate::spec::{Addr, FuncId, ResultType};
+    use crate::spec::{Addr, FuncId, Hook, ResultType};
 
     fn function(name: &str, trampoline_ok: bool) -> TracedFunction {
         TracedFunction {
             id: FuncId(0),
             name: name.to_owned(),
             module: None,
-            addr: Addr(0),
+            hook: Hook::KernelFunction(Addr(0)),
             size: 1,
             entry: None,
             result: ResultType::Signed(4),

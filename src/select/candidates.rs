@@ -11,7 +11,7 @@ use crate::kernel::facts::KernelFacts;
 use crate::kernel::kallsyms::{Kallsyms, Symbol};
 use crate::kernel::kcore::Kcore;
 use crate::kernel::traceable::PatchSite;
-use crate::spec::{Addr, FunctionName};
+use crate::spec::{Addr, FunctionName, Hook};
 
 /// Maximum distance in bytes between a function's start and its patch site: `endbr64` on x86-64,
 /// `bti` and the pre-padding of newer compilers on arm64.
@@ -171,7 +171,7 @@ impl<'a> TraceIndex<'a> {
 
     pub(super) fn tracing(&self, candidate: &Candidate<'a>) -> Tracing {
         let addr = candidate.symbol.addr;
-        if !addr.is_stand_in() {
+        if !Hook::of_symbol(addr).is_absent() {
             return self.known.tracing(candidate);
         }
         // Such a function is attached to by name, and the kernel refuses a name that several

@@ -12,9 +12,8 @@ use super::typing::{Typed, Types};
 use crate::config::{GlobUse, Globs, Role};
 use crate::kernel::btf::TrampolineRules;
 use crate::kernel::facts::KernelFacts;
-use crate::kernel::kallsyms::Symbol;
 use crate::knowledge::requests::REQUESTS;
-use crate::spec::{FuncId, GlobKind, nearest};
+use crate::spec::{FuncId, GlobKind, Hook, nearest};
 
 /// What the back ends of a run can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,13 +68,14 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
         if let Some(overridden) = verdict.overridden {
             selection.forced.push((id, overridden));
         }
+        let hook = Hook::of_symbol(symbol.addr);
         selection.functions.push(TracedFunction {
             id,
             name,
             module,
-            addr: symbol.addr,
+            hook,
             size: symbol.size,
-            entry: (!candidate.entry.is_empty()).then(|| entry_point(&symbol)),
+            entry: (!candidate.entry.is_empty()).then(|| entry_point(symbol.name, hook)),
             result: verdict.typed.result,
             prototype: verdict.typed.prototype,
         });
@@ -83,10 +83,10 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
     selection
 }
 
-fn entry_point(symbol: &Symbol<'_>) -> EntryPoint {
+fn entry_point(name: &str, hook: Hook) -> EntryPoint {
     // The module is loaded even if the driver's probe function fails, so its failure counts like
     // that of a request.
-    if REQUESTS.contains(&symbol.name) || symbol.addr.is_stand_in() {
+    if REQUESTS.contains(&name) || hook.is_absent() {
         EntryPoint::Request
     } else {
         EntryPoint::KernelFunction

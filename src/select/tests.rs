@@ -301,7 +301,7 @@ fn twins_of_which_one_is_traceable_are_told_apart_by_address_only() {
     // The patch site is 4 bytes after the start, because `endbr64` comes first.
     let selection = select(&twins, &facts(Some("ffffffff81001304 vfs_twin\n")), &ALL);
     assert_eq!(selection.functions.len(), 1);
-    assert_eq!(selection.functions[0].addr.0, 0xffff_ffff_8100_1300);
+    assert_eq!(selection.functions[0].addr().0, 0xffff_ffff_8100_1300);
     assert_eq!(reason(&selection, "vfs_twin"), Reason::NotTraceable);
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reason::{LeftOut, Reason};
 use super::report::GlobReport;
-use crate::spec::{Addr, FuncId, ResultType};
+use crate::spec::{Addr, FuncId, Hook, Location, ResultType};
 
 /// A function that this run traces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +19,8 @@ pub struct TracedFunction {
     pub name: String,
     /// Name of its module; `None` for the kernel image.
     pub module: Option<String>,
-    /// Address of its symbol in the running kernel, or a placeholder if its module is not loaded
-    /// yet.
-    pub addr: Addr,
+    /// What its programs are attached to.
+    pub hook: Hook,
     /// Size in bytes: the distance to the next symbol.
     pub size: u64,
     /// How it opens a session; `None` for an inner function.
@@ -31,6 +30,25 @@ pub struct TracedFunction {
     /// What a trampoline back end needs. `None` if BTF has no function for this very symbol (clones
     /// such as `.isra.0`); only kprobe back ends can take it then.
     pub prototype: Option<Prototype>,
+}
+
+impl TracedFunction {
+    /// Returns the address of its symbol: in the running kernel, or the placeholder if its module
+    /// is not loaded yet.
+    #[must_use]
+    pub fn addr(&self) -> Addr {
+        self.hook.location().addr
+    }
+
+    /// Returns whether an instruction pointer on a stack belongs to a call of the function. The
+    /// address one past the last byte is included, because a function can end with a call that does
+    /// not return.
+    #[must_use]
+    pub fn contains(&self, location: Location) -> bool {
+        let start = self.hook.location();
+        let offset = location.addr.0.wrapping_sub(start.addr.0);
+        location.space == start.space && offset <= self.size
+    }
 }
 
 /// What opens a session. It is an enum because uprobes, USDT and LSM hooks will be entry points
@@ -110,7 +128,7 @@ impl Selection {
             self.left_out.push(LeftOut {
                 name: function.name.clone(),
                 module: function.module.clone(),
-                addr: function.addr,
+                addr: function.addr(),
                 reason: Reason::NotReached,
             });
         }

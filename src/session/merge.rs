@@ -8,7 +8,7 @@
 
 use super::types::{Call, ChainLink, StackRow};
 use crate::select::TracedFunction;
-use crate::spec::Addr;
+use crate::spec::{Addr, Ip};
 
 /// What an address of a kernel stack belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +46,9 @@ pub(super) fn merge(
     }
     let mut rows = rows(addrs, chain.len(), role);
     mark_trampoline_calls(&mut rows, &traced);
-    let sites: Vec<Option<Addr>> = chain
+    let sites: Vec<Option<Ip>> = chain
         .iter()
-        .map(|link| calls[link.call].call_site)
+        .map(|link| calls[link.call].call_site.map(Ip::return_to))
         .collect();
     place(&mut rows, &traced, &sites);
     rows
@@ -66,9 +66,13 @@ fn rows(addrs: &[Addr], n_links: usize, role: &dyn Fn(Addr) -> AddrRole) -> Vec<
     let mut interrupted = false;
     let mut rows = Vec::with_capacity(addrs.len() + n_links);
     for (index, (addr, role)) in addrs.iter().zip(roles).enumerate() {
+        let ip = if interrupted {
+            Ip::exact
+        } else {
+            Ip::return_to
+        };
         rows.push(StackRow {
-            addr: Some(*addr),
-            is_return: !interrupted,
+            ip: Some(ip(*addr)),
             link: None,
             is_tracer: role == AddrRole::Tracer || index < n_parts,
         });
@@ -83,11 +87,11 @@ fn rows(addrs: &[Addr], n_links: usize, role: &dyn Fn(Addr) -> AddrRole) -> Vec<
 /// first one carries no information.
 fn mark_trampoline_calls(rows: &mut [StackRow], traced: &[&TracedFunction]) {
     for index in 0..rows.len() {
-        let Some(addr) = rows[index].addr else {
+        let Some(ip) = rows[index].ip else {
             continue;
         };
         let at_start = |function: &&&TracedFunction| {
-            let offset = addr.0.wrapping_sub(function.addr.0);
+            let offset = ip.location.addr.0.wrapping_sub(function.addr().0);
             offset <= PATCHED_CALL_END
         };
         if rows[index].is_tracer || !rows.get(index + 1).is_some_and(|row| row.is_tracer) {
@@ -97,34 +101,36 @@ fn mark_trampoline_calls(rows: &mut [StackRow], traced: &[&TracedFunction]) {
             continue;
         };
         let body = rows[index + 1..].iter().find(|row| !row.is_tracer);
-        let has_body =
-            body.is_some_and(|row| row.addr.is_some_and(|addr| contains(function, addr)));
-        if has_body {
+        if body.is_some_and(|row| is_in(row, function)) {
             rows[index].is_tracer = true;
         } else {
-            rows[index].is_return = false; // the culprit, at its first instruction
+            // The culprit, at its first instruction.
+            rows[index].ip = Some(Ip {
+                is_return: false,
+                ..ip
+            });
         }
     }
 }
 
 /// Assigns a row to each link of the chain and inserts rows for the links that are not in the
 /// stack. `sites` are the return addresses of the links' calls, `None` if unknown.
-fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<Addr>]) {
+fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<Ip>]) {
     let mut start = 0;
     let mut links_without_row: Vec<usize> = Vec::new();
     for (link, function) in traced.iter().enumerate() {
         let found = (start..rows.len()).find(|index| {
             let row = &rows[*index];
-            !row.is_tracer && row.addr.is_some_and(|addr| contains(function, addr))
+            !row.is_tracer && is_in(row, function)
         });
         let Some(found) = found else {
             // A function that ended with a tail call left its return address to the function it
             // jumped to.
             let caller = (start..rows.len())
-                .find(|index| !rows[*index].is_tracer && rows[*index].addr == sites[link]);
+                .find(|index| !rows[*index].is_tracer && rows[*index].ip == sites[link]);
             match caller.filter(|_| links_without_row.is_empty() && sites[link].is_some()) {
                 Some(caller) => {
-                    rows.insert(caller + 1, row_without_addr(link));
+                    rows.insert(caller + 1, row_without_ip(link));
                     start = caller + 2;
                 }
                 None => links_without_row.push(link),
@@ -134,7 +140,7 @@ fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<A
         rows[found].link = Some(link);
         let n_links_without_row = links_without_row.len();
         for (offset, link) in links_without_row.drain(..).enumerate() {
-            rows.insert(found + offset, row_without_addr(link));
+            rows.insert(found + offset, row_without_ip(link));
         }
         start = found + n_links_without_row + 1;
     }
@@ -144,7 +150,7 @@ fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<A
         .map_or(0, |index| index + 1);
     let end = code_end.max(start);
     for (offset, link) in links_without_row.into_iter().enumerate() {
-        rows.insert((end + offset).min(rows.len()), row_without_addr(link));
+        rows.insert((end + offset).min(rows.len()), row_without_ip(link));
     }
 }
 
@@ -155,17 +161,17 @@ fn without_stack(chain: &[ChainLink], calls: &[Call], traced: &[&TracedFunction]
     for (link, function) in traced.iter().enumerate() {
         let site = chain
             .get(link + 1)
-            .and_then(|callee| calls[callee.call].call_site);
-        let in_function = site.filter(|site| contains(function, *site));
+            .and_then(|callee| calls[callee.call].call_site)
+            .map(Ip::return_to);
+        let in_function = site.filter(|site| function.contains(site.location));
         rows.push(StackRow {
-            addr: in_function,
-            ..row_without_addr(link)
+            ip: in_function,
+            ..row_without_ip(link)
         });
         if let (Some(site), None) = (site, in_function) {
             // An untraced function between the two made the call.
             rows.push(StackRow {
-                addr: Some(site),
-                is_return: true,
+                ip: Some(site),
                 link: None,
                 is_tracer: false,
             });
@@ -174,18 +180,14 @@ fn without_stack(chain: &[ChainLink], calls: &[Call], traced: &[&TracedFunction]
     rows
 }
 
-fn row_without_addr(link: usize) -> StackRow {
+fn row_without_ip(link: usize) -> StackRow {
     StackRow {
-        addr: None,
-        is_return: true,
+        ip: None,
         link: Some(link),
         is_tracer: false,
     }
 }
 
-/// Returns true if a return address lies in a function. The address one past the last byte is
-/// included, because a function can end with a call that does not return.
-fn contains(function: &TracedFunction, addr: Addr) -> bool {
-    addr.0 > function.addr.0 && addr.0 - function.addr.0 <= function.size
-        || addr.0 == function.addr.0
+fn is_in(row: &StackRow, function: &TracedFunction) -> bool {
+    row.ip.is_some_and(|ip| function.contains(ip.location))
 }

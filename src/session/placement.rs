@@ -22,7 +22,7 @@ pub struct Placement {
 
 #[derive(Clone, Debug)]
 struct Section {
-    stands_in: Range<u64>,
+    placeholders: Range<u64>,
     /// The real address minus the placeholder, modulo 2^64; `None` until a call reported it.
     distance: Option<u64>,
 }
@@ -32,8 +32,8 @@ impl Placement {
     /// kernel's text.
     #[must_use]
     pub fn new(sections: impl IntoIterator<Item = Range<u64>>, near: Addr) -> Self {
-        let sections = sections.into_iter().map(|stands_in| Section {
-            stands_in,
+        let sections = sections.into_iter().map(|placeholders| Section {
+            placeholders,
             distance: None,
         });
         Self {
@@ -55,7 +55,7 @@ impl Placement {
         }
         for call in record.calls.iter().filter(|call| call.place != 0) {
             if let Some(function) = functions.get(call.func as usize) {
-                self.learn(function.addr, call.place);
+                self.learn(function.addr(), call.place);
             }
         }
         for call in &mut record.calls {
@@ -66,11 +66,13 @@ impl Placement {
         }
     }
 
-    fn learn(&mut self, stand_in: Addr, lower_half: u32) {
+    fn learn(&mut self, placeholder: Addr, lower_half: u32) {
         let real = self.whole(lower_half);
         let mut sections = self.sections.iter_mut();
-        if let Some(section) = sections.find(|section| section.stands_in.contains(&stand_in.0)) {
-            section.distance = Some(real.wrapping_sub(stand_in.0));
+        if let Some(section) =
+            sections.find(|section| section.placeholders.contains(&placeholder.0))
+        {
+            section.distance = Some(real.wrapping_sub(placeholder.0));
         }
     }
 
@@ -82,11 +84,11 @@ impl Placement {
 
     fn translate(&self, addr: u64) -> u64 {
         let translated = self.sections.iter().find_map(|section| {
-            let stand_in = addr.wrapping_sub(section.distance?);
+            let placeholder = addr.wrapping_sub(section.distance?);
             // A return address may be the first byte after the section.
-            let is_there =
-                section.stands_in.contains(&stand_in) || stand_in == section.stands_in.end;
-            is_there.then_some(stand_in)
+            let is_there = section.placeholders.contains(&placeholder)
+                || placeholder == section.placeholders.end;
+            is_there.then_some(placeholder)
         });
         translated.unwrap_or(addr)
     }
@@ -97,7 +99,7 @@ mod tests {
     use super::Placement;
     use crate::spec::Addr;
 
-    const TEXT: u64 = Addr::STAND_INS.start;
+    const TEXT: u64 = Addr::PLACEHOLDERS.start;
     const INIT: u64 = TEXT + 0x10_0000;
 
     #[test]

@@ -9,7 +9,7 @@ use super::assemble::MAX_WAITING;
 use super::{AddrRole, Assembler, Link, Malformed, Session};
 use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
 use crate::select::{EntryPoint, TracedFunction};
-use crate::spec::{Addr, FuncId, ResultType};
+use crate::spec::{Addr, FuncId, Hook, ResultType};
 
 /// Names of functions whose result type is not `int`.
 const TYPES: &[(&str, ResultType)] = &[
@@ -39,7 +39,7 @@ fn functions(names: &[&str]) -> Vec<TracedFunction> {
             id: FuncId(index as u32),
             name: (*name).to_owned(),
             module: None,
-            addr: func_addr(index),
+            hook: Hook::KernelFunction(func_addr(index)),
             size: FUNC_SIZE,
             entry: match (index, *name) {
                 (_, "handle_request") => Some(EntryPoint::Request),
@@ -364,7 +364,11 @@ fn stacks_wait_for_their_own_session_and_not_forever() {
         let finished = assembler.feed(record, &role).unwrap().unwrap();
         assert_eq!(finished.comm, b"comm");
         assert_eq!(finished.leader_comm, b"leader");
-        let addrs: Vec<Addr> = finished.stack.iter().filter_map(|row| row.addr).collect();
+        let addrs: Vec<Addr> = finished
+            .stack
+            .iter()
+            .filter_map(|row| Some(row.ip?.location.addr))
+            .collect();
         let is_gone = session < 2 || finished.id == 3;
         let expected = (!is_gone).then(|| Addr(func_addr(0).0 + session % FUNC_SIZE));
         assert_eq!(addrs, Vec::from_iter(expected), "session {session}");

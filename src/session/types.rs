@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::spec::{Addr, FuncId, Outcome, Pid};
+use crate::spec::{Addr, FuncId, Ip, Outcome, Pid};
 
 /// A point in time of the kernel's monotonic clock, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,10 +75,8 @@ pub struct ChainLink {
 /// One row of the merged stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackRow {
-    /// The address in the kernel stack; `None` if the stack has none for this row.
-    pub addr: Option<Addr>,
-    /// True if `addr` is a return address (the call is at `addr - 1`), false if it is exact.
-    pub is_return: bool,
+    /// The instruction pointer in the stack; `None` if the stack has none for this row.
+    pub ip: Option<Ip>,
     /// The traced call that this row shows, as an index into [`Session::chain`]; `None` for an
     /// untraced function.
     pub link: Option<usize>,

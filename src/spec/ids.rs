@@ -28,13 +28,7 @@ pub struct FuncId(pub u32);
 impl Addr {
     /// Placeholder addresses for modules that are not loaded yet. No kernel uses this range (x86-64
     /// and arm64 refuse it), so that they cannot be mistaken for real addresses.
-    pub const STAND_INS: Range<u64> = 1 << 56..1 << 57;
-
-    /// Whether it is a placeholder address.
-    #[must_use]
-    pub fn is_stand_in(self) -> bool {
-        Self::STAND_INS.contains(&self.0)
-    }
+    pub const PLACEHOLDERS: Range<u64> = 1 << 56..1 << 57;
 }
 
 impl FuncId {

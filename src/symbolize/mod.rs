@@ -40,4 +40,4 @@ pub use lines::{Answer, IndexUse, LineOptions, LineSource, MEMORY, Missing, Pend
 pub use modules::ModuleLines;
 pub(crate) use strings::PlaceHash;
 pub use symbolizer::{Symbolizer, Unresolved};
-pub use types::{Frame, Inlined, Level, SourceLine, SymbolAt};
+pub use types::{Frame, Frames, Inlined, Level, SourceLine, SymbolAt};

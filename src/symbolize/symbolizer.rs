@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Answers the one question of rendering: what is at an address?
+//! Answers what is at an address.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -8,10 +8,10 @@ use super::image::OpenError;
 use super::lines::{Answer, LineOptions, LineSource, MEMORY, Missing, PendingLines};
 use super::modules::ModuleLines;
 use super::strings::PlaceHash;
-use super::types::{Frame, Level, SymbolAt};
+use super::types::{Frame, Frames, Level, SymbolAt};
 use crate::kernel::images::ImageFile;
 use crate::kernel::kallsyms::Kallsyms;
-use crate::spec::Addr;
+use crate::spec::{Addr, AddressSpace, Ip};
 
 /// Approximate memory of a cached frame in bytes.
 const PER_FRAME: usize = 256;
@@ -46,16 +46,12 @@ pub struct Unresolved {
 
 #[derive(Debug, Default)]
 struct Memo {
-    frames: HashMap<(Addr, bool), Arc<Frame>, PlaceHash>,
+    frames: HashMap<Ip, Arc<Frame>, PlaceHash>,
     unresolved: Unresolved,
 }
 
 impl Memo {
-    fn remember(
-        &mut self,
-        frames: impl ExactSizeIterator<Item = ((Addr, bool), Arc<Frame>)>,
-        most: usize,
-    ) {
+    fn remember(&mut self, frames: impl ExactSizeIterator<Item = (Ip, Arc<Frame>)>, most: usize) {
         if self.frames.len() + frames.len() > most {
             self.frames.clear();
         }
@@ -120,26 +116,26 @@ impl Symbolizer {
         PendingLines::open(image, kallsyms, options)
     }
 
-    /// Symbolizes an address. A return address (`is_return`) points after the call instruction,
-    /// which may be the next statement or the next function. The byte before it is looked up.
+    /// Symbolizes an instruction pointer. The frame is empty if the address is in no space of the
+    /// kernel.
     #[must_use]
-    pub fn frame(&self, addr: Addr, is_return: bool) -> Arc<Frame> {
+    pub fn frame(&self, ip: Ip) -> Arc<Frame> {
         let memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(frame) = memo.frames.get(&(addr, is_return)) {
+        if let Some(frame) = memo.frames.get(&ip) {
             return Arc::clone(frame);
         }
         drop(memo);
-        let mut frames = self.frames(&[(addr, is_return)]);
+        let mut frames = self.frames(&[ip]);
         frames.pop().unwrap_or_default()
     }
 
-    /// Symbolizes several addresses, in the same order. This is cheaper than asking for each.
+    /// Symbolizes several instruction pointers, in the same order. This is cheaper than asking for each.
     #[must_use]
-    pub fn frames(&self, addrs: &[(Addr, bool)]) -> Vec<Arc<Frame>> {
+    pub fn frames(&self, ips: &[Ip]) -> Vec<Arc<Frame>> {
         let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut new: Vec<(Addr, bool)> = Vec::new();
-        let mut frames: Vec<Option<Arc<Frame>>> = Vec::with_capacity(addrs.len());
-        for asked in addrs {
+        let mut new: Vec<Ip> = Vec::new();
+        let mut frames: Vec<Option<Arc<Frame>>> = Vec::with_capacity(ips.len());
+        for asked in ips {
             let known = memo.frames.get(asked).map(Arc::clone);
             if known.is_none() {
                 new.push(*asked);
@@ -150,7 +146,7 @@ impl Symbolizer {
         new.dedup();
         let worked_out = self.work_out(&new, &mut memo.unresolved);
         let worked_out: Vec<Arc<Frame>> = worked_out.into_iter().map(Arc::new).collect();
-        for (asked, frame) in addrs.iter().zip(&mut frames) {
+        for (asked, frame) in ips.iter().zip(&mut frames) {
             if frame.is_none()
                 && let Ok(at) = new.binary_search(asked)
             {
@@ -159,6 +155,13 @@ impl Symbolizer {
         }
         memo.remember(new.into_iter().zip(worked_out), self.most_frames);
         frames.into_iter().map(Option::unwrap_or_default).collect()
+    }
+
+    /// Symbolizes several instruction pointers into a value of their own.
+    #[must_use]
+    pub fn look_up(&self, ips: Vec<Ip>) -> Frames {
+        let frames = self.frames(&ips);
+        Frames::new(ips.into_iter().zip(frames).collect())
     }
 
     /// Replaces the symbols after modules or BPF programs were loaded or unloaded.
@@ -187,17 +190,14 @@ impl Symbolizer {
             .unresolved
     }
 
-    fn work_out(&self, addrs: &[(Addr, bool)], unresolved: &mut Unresolved) -> Vec<Frame> {
-        let meant = |(addr, is_return): (Addr, bool)| Addr(addr.0.wrapping_sub(is_return.into()));
+    fn work_out(&self, ips: &[Ip], unresolved: &mut Unresolved) -> Vec<Frame> {
         let kallsyms = self.kallsyms.read().unwrap_or_else(PoisonError::into_inner);
-        let symbols: Vec<Option<SymbolAt>> = addrs
-            .iter()
-            .map(|asked| symbol_at(&kallsyms, asked.0, meant(*asked)))
-            .collect();
+        let symbols: Vec<Option<SymbolAt>> =
+            ips.iter().map(|ip| symbol_at(&kallsyms, *ip)).collect();
         drop(kallsyms);
         unresolved.no_symbol += symbols.iter().filter(|symbol| symbol.is_none()).count() as u64;
-        let mut meant: Vec<Addr> = addrs.iter().copied().map(meant).collect();
-        self.follow_fgkaslr(addrs, &symbols, &mut meant);
+        let mut meant: Vec<Addr> = ips.iter().map(|ip| ip.looked_up()).collect();
+        self.follow_fgkaslr(ips, &symbols, &mut meant);
         let answers = self.answers(&meant, &symbols, unresolved);
         let frame = |(symbol, answer): (Option<SymbolAt>, Answer)| Frame {
             symbol,
@@ -212,18 +212,13 @@ impl Symbolizer {
     }
 
     /// For a kernel that uses FG-KASLR, replaces addresses by those that the image has.
-    fn follow_fgkaslr(
-        &self,
-        addrs: &[(Addr, bool)],
-        symbols: &[Option<SymbolAt>],
-        meant: &mut [Addr],
-    ) {
+    fn follow_fgkaslr(&self, ips: &[Ip], symbols: &[Option<SymbolAt>], meant: &mut [Addr]) {
         let Some(lines) = self.lines.get().filter(|lines| lines.is_fgkaslr()) else {
             return;
         };
-        for (((_, is_return), symbol), meant) in addrs.iter().zip(symbols).zip(meant) {
+        for ((ip, symbol), meant) in ips.iter().zip(symbols).zip(meant) {
             if let Some(symbol) = symbol.as_ref().filter(|symbol| symbol.module.is_none()) {
-                let offset = symbol.offset.wrapping_sub((*is_return).into());
+                let offset = symbol.offset.wrapping_sub(ip.is_return.into());
                 // An address without a line is better than a line of another function.
                 *meant = lines.place_of(symbol, offset).unwrap_or(Addr(0));
             }
@@ -285,14 +280,20 @@ impl Symbolizer {
     }
 }
 
-fn symbol_at(kallsyms: &Kallsyms, addr: Addr, meant: Addr) -> Option<SymbolAt> {
-    kallsyms.resolve(meant).map(|(symbol, offset)| SymbolAt {
-        name: symbol.name.into(),
-        module: symbol.module.map(Into::into),
-        // The offset is that of the address itself, as everywhere in the kernel.
-        offset: offset + (addr.0.wrapping_sub(meant.0)),
-        size: symbol.size,
-    })
+fn symbol_at(kallsyms: &Kallsyms, ip: Ip) -> Option<SymbolAt> {
+    match ip.location.space {
+        AddressSpace::Kernel | AddressSpace::AbsentModules => {}
+        AddressSpace::Object(_) | AddressSpace::Unknown => return None,
+    }
+    kallsyms
+        .resolve(ip.looked_up())
+        .map(|(symbol, offset)| SymbolAt {
+            name: symbol.name.into(),
+            module: symbol.module.map(Into::into),
+            // The offset is that of the address itself, as everywhere in the kernel.
+            offset: offset + u64::from(ip.is_return),
+            size: symbol.size,
+        })
 }
 
 impl Unresolved {

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::kernel::images::KernelIdentity;
 use crate::kernel::kallsyms::Kallsyms;
-use crate::spec::{Addr, GlobKind, GlobSpec};
+use crate::spec::{Addr, GlobKind, GlobSpec, Ip};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -88,7 +88,7 @@ fn check_all(symbolizer: &Symbolizer, expected: &str, by: u64, image: &str) {
     for block in text.split("0xffff").skip(1) {
         let (addr, block) = block.split_once('\n').unwrap();
         let addr = u64::from_str_radix(&format!("ffff{addr}"), 16).unwrap();
-        let frame = symbolizer.frame(Addr(addr + by), false);
+        let frame = symbolizer.frame(Ip::exact(Addr(addr + by)));
         let lines = block.lines().map(|line| {
             let line = line
                 .split_once(" (discriminator")
@@ -263,13 +263,13 @@ fn a_module_that_is_loaded_anew_has_its_lines_where_it_is_then() {
     let root = loaded_module(&id, 0xffff_ffff_9100_0000);
     let symbolizer = module_symbolizer(root.path(), 0x1000_0000);
     let plain = Addr(0xffff_ffff_9100_0030);
-    assert!(symbolizer.frame(plain, false).source.is_some());
+    assert!(symbolizer.frame(Ip::exact(plain)).source.is_some());
     let again = loaded_module(&id, 0xffff_ffff_9200_0000);
     let section = "sys/module/mod/sections/.text";
     fs::copy(again.path().join(section), root.path().join(section)).unwrap();
     let kallsyms = b"ffffffff92000030 t plain\t[mod]\nffffffff92000050 t die\t[mod]\n";
     symbolizer.replace_kallsyms(Arc::new(Kallsyms::parse(kallsyms.to_vec()).unwrap()));
-    let frame = symbolizer.frame(Addr(0xffff_ffff_9200_0039), false);
+    let frame = symbolizer.frame(Ip::exact(Addr(0xffff_ffff_9200_0039)));
     assert_eq!(line_text(frame.source.as_ref()), "kernel/main.c:18");
 }
 
@@ -277,7 +277,7 @@ fn a_module_that_is_loaded_anew_has_its_lines_where_it_is_then() {
 fn the_file_of_another_build_of_a_module_is_not_used() {
     let root = loaded_module(&[7; 20], 0xffff_ffff_8100_0000);
     let symbolizer = module_symbolizer(root.path(), 0);
-    let frame = symbolizer.frame(Addr(0xffff_ffff_8100_0039), false);
+    let frame = symbolizer.frame(Ip::exact(Addr(0xffff_ffff_8100_0039)));
     assert_eq!((frame.source.is_none(), frame.inlined.len()), (true, 0));
     assert_eq!(symbolizer.unresolved().outside_image, 1);
     let problems = symbolizer.take_module_problems();
@@ -297,7 +297,7 @@ fn b11_a_return_address_shows_the_line_of_the_call() {
     let symbolizer = symbolizer(&data("dwarf5"), &kallsyms, Level::Inlines);
     let check = |function: &str, offset: u64, expected: &str| {
         let start = kallsyms.named(function).next().unwrap().addr.0;
-        let frame = symbolizer.frame(Addr(start + offset), true);
+        let frame = symbolizer.frame(Ip::return_to(Addr(start + offset)));
         let symbol = frame.symbol.as_ref().unwrap();
         assert_eq!((&*symbol.name, symbol.offset), (function, offset));
         assert_eq!(line_text(frame.source.as_ref()), expected);
@@ -305,7 +305,7 @@ fn b11_a_return_address_shows_the_line_of_the_call() {
     // The first of two statements; the address itself belongs to the second.
     check("plain", 0x9, "kernel/main.c:17");
     let plain = kallsyms.named("plain").next().unwrap().addr.0;
-    let exact = symbolizer.frame(Addr(plain + 0x9), false);
+    let exact = symbolizer.frame(Ip::exact(Addr(plain + 0x9)));
     assert_eq!(line_text(exact.source.as_ref()), "kernel/main.c:18");
     // A call that is the last instruction; padding follows.
     check("doomed", 0x11, "kernel/main.c:33");
@@ -316,9 +316,9 @@ fn a_return_address_at_the_very_start_of_a_function_belongs_to_the_one_before() 
     let kallsyms = kallsyms("dwarf5");
     let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Names, None);
     let behind = kallsyms.named("behind").next().unwrap();
-    let frame = symbolizer.frame(behind.addr, true);
+    let frame = symbolizer.frame(Ip::return_to(behind.addr));
     assert_eq!(&*frame.symbol.as_ref().unwrap().name, "doomed");
-    let frame = symbolizer.frame(behind.addr, false);
+    let frame = symbolizer.frame(Ip::exact(behind.addr));
     assert_eq!(&*frame.symbol.as_ref().unwrap().name, "behind");
 }
 
@@ -329,7 +329,7 @@ fn a_level_tells_no_more_than_was_asked_for() {
     let at = |level| {
         let symbolizer = symbolizer(&data("dwarf5"), &kallsyms, level);
         (0..alloc.size)
-            .map(|offset| symbolizer.frame(Addr(alloc.addr.0 + offset), false))
+            .map(|offset| symbolizer.frame(Ip::exact(Addr(alloc.addr.0 + offset))))
             .max_by_key(|frame| (frame.inlined.len(), frame.source.is_some()))
             .unwrap()
     };
@@ -357,10 +357,10 @@ fn b24_symbols_that_come_later_are_seen_after_a_reread() {
     let parse = |text: &str| Arc::new(Kallsyms::parse(text.as_bytes().to_vec()).unwrap());
     let symbolizer = Symbolizer::new(parse(before), Level::Names, None);
     let addr = Addr(0xffff_ffff_c000_0010);
-    assert_eq!(symbolizer.frame(addr, true).symbol, None);
+    assert_eq!(symbolizer.frame(Ip::return_to(addr)).symbol, None);
     assert_eq!(symbolizer.unresolved().no_symbol, 1);
     symbolizer.replace_kallsyms(parse(&after));
-    let frame = symbolizer.frame(addr, true);
+    let frame = symbolizer.frame(Ip::return_to(addr));
     assert_eq!(
         frame.symbol.as_ref().unwrap().module.as_deref(),
         Some("module")
@@ -456,7 +456,7 @@ fn damaged_images_cost_lines_and_nothing_else() {
             }
             let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines));
             for offset in (0..0xe0).step_by(3) {
-                let _ = symbolizer.frame(Addr(0xffff_ffff_8100_0000 + offset), true);
+                let _ = symbolizer.frame(Ip::return_to(Addr(0xffff_ffff_8100_0000 + offset)));
             }
         }
     }

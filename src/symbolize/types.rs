@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::strings::demangled;
+use crate::spec::Ip;
 
 /// A line of source code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +54,29 @@ impl SymbolAt {
     #[must_use]
     pub fn written_name(&self) -> Cow<'_, str> {
         demangled(&self.name)
+    }
+}
+
+/// The frames of some instruction pointers. A value: nothing is looked up behind it.
+#[derive(Clone, Debug, Default)]
+pub struct Frames {
+    /// Ascending by instruction pointer.
+    found: Vec<(Ip, Arc<Frame>)>,
+}
+
+impl Frames {
+    pub(super) fn new(mut found: Vec<(Ip, Arc<Frame>)>) -> Self {
+        found.sort_unstable_by_key(|(ip, _)| *ip);
+        Self { found }
+    }
+
+    /// Returns the frame of an instruction pointer; `None` if it is not among those that were asked
+    /// for.
+    #[must_use]
+    pub fn get(&self, ip: Ip) -> Option<&Arc<Frame>> {
+        let at = self.found.binary_search_by_key(&ip, |(known, _)| *known);
+        let (_, frame) = self.found.get(at.ok()?)?;
+        Some(frame)
     }
 }
 

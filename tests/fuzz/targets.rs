@@ -10,7 +10,7 @@ use retsnoop_rs::events::{decode, decode_cgroup};
 use retsnoop_rs::kernel::btf::Btf;
 use retsnoop_rs::kernel::images::{self, BuildId};
 use retsnoop_rs::kernel::kallsyms::Kallsyms;
-use retsnoop_rs::spec::{Addr, GlobKind, GlobSpec};
+use retsnoop_rs::spec::{Addr, GlobKind, GlobSpec, Ip};
 use retsnoop_rs::symbolize::{Level, LineOptions, LineSource, PendingLines, Symbolizer};
 
 /// Their names, as those of cargo-fuzz.
@@ -53,7 +53,12 @@ fn ask(lines: LineSource, symbols: Kallsyms) {
         .chain([Addr(TEXT), Addr(0), Addr(u64::MAX)])
     {
         for offset in 0..32 {
-            let frame = symbolizer.frame(Addr(addr.0.wrapping_add(offset)), offset % 2 == 0);
+            let ip = if offset % 2 == 0 {
+                Ip::return_to
+            } else {
+                Ip::exact
+            };
+            let frame = symbolizer.frame(ip(Addr(addr.0.wrapping_add(offset))));
             let _ = frame
                 .symbol
                 .as_ref()

@@ -65,14 +65,14 @@ mod tests {
 
     use super::{Links, attach_all};
     use crate::select::TracedFunction;
-    use crate::spec::{Addr, FuncId, ResultType};
+    use crate::spec::{Addr, FuncId, Hook, ResultType};
 
     fn function(id: u32) -> TracedFunction {
         TracedFunction {
             id: FuncId(id),
             name: format!("f{id}"),
             module: None,
-            addr: Addr(u64::from(id)),
+            hook: Hook::KernelFunction(Addr(u64::from(id))),
             size: 1,
             entry: None,
             result: ResultType::Unknown,

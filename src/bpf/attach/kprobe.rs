@@ -65,7 +65,7 @@ impl Backend for Kprobe {
             inner: (c"kprobe_inner", &templates.kprobe_inner),
         };
         let open = |function: &TracedFunction, is_return| {
-            sys::open_kprobe(pmu, is_return, function.addr.0).map_err(Error::from)
+            sys::open_kprobe(pmu, is_return, function.addr().0).map_err(Error::from)
         };
         attach_all(loaded, &entries, &open, functions, &mut links, progress)?;
         Ok(links)

@@ -111,7 +111,7 @@ fn entries(functions: &[&TracedFunction]) -> Option<Entries> {
         .iter()
         .partition(|function| function.entry.is_some());
     let addrs = |functions: Vec<&&TracedFunction>| -> Vec<u64> {
-        functions.iter().map(|function| function.addr.0).collect()
+        functions.iter().map(|function| function.addr().0).collect()
     };
     Entries::among(&addrs(entries), &addrs(others))
 }
@@ -179,6 +179,6 @@ fn pair(
 fn addrs_and_cookies(batch: &[&TracedFunction]) -> (Vec<u64>, Vec<u64>) {
     batch
         .iter()
-        .map(|function| (function.addr.0, tag(function)))
+        .map(|function| (function.addr().0, tag(function)))
         .unzip()
 }

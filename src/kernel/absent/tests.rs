@@ -13,9 +13,9 @@ use nix::unistd::mkfifo;
 
 use super::file::{existing, read};
 use super::{AbsentModule, NotAbsent};
-use crate::spec::Addr;
+use crate::spec::{Addr, Hook};
 
-const START: u64 = Addr::STAND_INS.start;
+const START: u64 = Addr::PLACEHOLDERS.start;
 
 /// A section: name, type, flags, bytes, link, info, entry size.
 struct Section(&'static str, u32, u64, Vec<u8>, u32, u32, u64);
@@ -129,7 +129,7 @@ fn parse(bytes: &[u8]) -> Result<AbsentModule, NotAbsent> {
 }
 
 #[test]
-fn functions_stand_in_section_by_section() {
+fn functions_have_placeholders_section_by_section() {
     let module = parse(&module()).unwrap();
     assert_eq!(module.name, "mine_own");
     let functions: Vec<_> = module
@@ -196,7 +196,10 @@ fn damaged_files_neither_panic_nor_leave_their_range() {
             damaged[at] = value;
             if let Ok(module) = parse(&damaged) {
                 for function in &module.functions {
-                    assert!(function.addr.is_stand_in() && module.contains(function.addr));
+                    assert!(
+                        Hook::of_symbol(function.addr).is_absent()
+                            && module.contains(function.addr)
+                    );
                 }
             }
         }

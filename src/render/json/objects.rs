@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use super::SCHEMA;
 use super::context::ContextObject;
-use crate::render::RenderContext;
 use crate::render::value::result_text;
 use crate::render::view::{self, CallView, HandledView, RowView, TracerRows};
+use crate::render::{RenderContext, SymbolizedSession};
 use crate::session::{Lane, Link, Session, SessionLosses, StackRow, Trail};
 use crate::spec::{Addr, Outcome};
 use crate::symbolize::{Frame, SourceLine};
@@ -151,10 +151,11 @@ struct LossesObject {
 }
 
 impl SessionObject {
-    pub(super) fn new(session: &Session, context: &RenderContext<'_>) -> Self {
-        let rows = view::rows(session, context, TracerRows::Kept);
+    pub(super) fn new(shown: SymbolizedSession<'_>, context: &RenderContext<'_>) -> Self {
+        let session = shown.session;
+        let rows = view::rows(shown, context, TracerRows::Kept);
         let entry = session.entry().map(|call| CallView::new(call, context));
-        let handled = view::handled(session, context);
+        let handled = view::handled(shown, context);
         Self {
             schema: SCHEMA,
             kind: "session",
@@ -290,7 +291,7 @@ impl LinkObject {
                 .map(|(_, mark)| *mark)
                 .collect(),
             place: PlaceObject::of_row(row),
-            inlined: inlined(row.frame.as_deref()),
+            inlined: inlined(row.frame),
         })
     }
 }
@@ -304,7 +305,7 @@ impl RowObject {
             address: real_address(&row.row),
             offset,
             place: PlaceObject::of_row(row),
-            inlined: inlined(row.frame.as_deref()),
+            inlined: inlined(row.frame),
             chain_index: row.link.as_ref().map(|link| link.index),
             tracer: row.row.is_tracer,
         }
@@ -362,7 +363,7 @@ fn inlined(frame: Option<&Frame>) -> Vec<InlinedObject> {
 
 /// Formats an address; `None` if the row has only a placeholder address.
 fn real_address(row: &StackRow) -> Option<String> {
-    row.addr.filter(|addr| !addr.is_stand_in()).map(address)
+    row.ip?.location.kernel_addr().map(address)
 }
 
 fn address(addr: Addr) -> String {

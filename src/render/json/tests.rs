@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::schema::violations;
 use super::{write_session, write_summary};
+use crate::render::SymbolizedSession;
 use crate::render::fixtures::{
     World, hostile, incomplete, long_names, passed_on, succeeded, translated, untraced,
 };
@@ -22,7 +23,9 @@ const SCHEMA: &str = include_str!(concat!(
 fn line(session: &Session) -> String {
     let world = World::new();
     let mut out = Vec::new();
-    write_session(session, &world.context(), &mut out).unwrap();
+    let frames = &world.frames(session);
+    let shown = SymbolizedSession { session, frames };
+    write_session(shown, &world.context(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -2,11 +2,11 @@
 //! Sessions as a terminal shows them.
 
 use super::write_session;
-use crate::render::RenderContext;
 use crate::render::fixtures::{
     World, hostile, incomplete, long_names, passed_on, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
+use crate::render::{RenderContext, SymbolizedSession};
 use crate::session::Session;
 
 fn render(session: &Session, adjust: impl Fn(&mut RenderContext<'_>)) -> String {
@@ -14,7 +14,8 @@ fn render(session: &Session, adjust: impl Fn(&mut RenderContext<'_>)) -> String 
     let mut context = world.context();
     adjust(&mut context);
     let mut out = Vec::new();
-    write_session(session, &context, &mut out).unwrap();
+    let frames = &world.frames(session);
+    write_session(SymbolizedSession { session, frames }, &context, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -23,7 +23,7 @@ fn named_rows(functions: &[TracedFunction], calls: Vec<CallRecord>, stack: &[u64
                 None => "-",
             };
             let tracer = if row.is_tracer { "~" } else { "" };
-            let place = if row.addr.is_some() { "" } else { "()" };
+            let place = if row.ip.is_some() { "" } else { "()" };
             format!("{tracer}{name}{place}")
         })
         .collect();
@@ -127,7 +127,11 @@ fn without_a_stack_the_calls_own_return_addresses_tell_the_way() {
     calls[1].call_site = at(0, 0x33);
     calls[2].call_site = ELSEWHERE;
     let session = assemble(&functions, calls, &[]);
-    let addrs: Vec<Option<Addr>> = session.stack.iter().map(|row| row.addr).collect();
+    let addrs: Vec<Option<Addr>> = session
+        .stack
+        .iter()
+        .map(|row| Some(row.ip?.location.addr))
+        .collect();
     assert_eq!(
         addrs,
         [Some(Addr(at(0, 0x33))), None, Some(Addr(ELSEWHERE)), None]

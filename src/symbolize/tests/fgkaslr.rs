@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use super::{data, kallsyms as kallsyms_of, moved_kallsyms, symbolizer};
 use crate::cache::Cache;
 use crate::kernel::kallsyms::Kallsyms;
-use crate::spec::Addr;
+use crate::spec::{Addr, Ip};
 use crate::symbolize::{Level, LineOptions, Symbolizer, build_index};
 
 /// The symbols in another order, as FG-KASLR leaves them. Functions of assembler code keep their
@@ -64,9 +64,10 @@ fn functions_that_moved_one_by_one_are_found_by_name() {
             let original = before.any_named(symbol.name).unwrap();
             for offset in 0..original.size.min(symbol.size) {
                 for is_return in [false, true] {
-                    let at = |addr: Addr| Addr(addr.0 + offset + u64::from(is_return));
-                    let found = fgkaslr.frame(at(symbol.addr), is_return);
-                    let expected = together.frame(at(original.addr), is_return);
+                    let kind = if is_return { Ip::return_to } else { Ip::exact };
+                    let ip = |start: Addr| kind(Addr(start.0 + offset + u64::from(is_return)));
+                    let found = fgkaslr.frame(ip(symbol.addr));
+                    let expected = together.frame(ip(original.addr));
                     assert_eq!(found.source, expected.source, "{} {offset:#x}", symbol.name);
                     assert_eq!(
                         found.inlined, expected.inlined,

@@ -16,7 +16,7 @@ use object::{Object, ObjectSection};
 use super::{data, kallsyms, random};
 use crate::forge;
 use crate::kernel::kallsyms::Kallsyms;
-use crate::spec::{Addr, GlobKind, GlobSpec};
+use crate::spec::{Addr, GlobKind, GlobSpec, Ip};
 use crate::symbolize::{Level, LineOptions, LineSource, PendingLines, Symbolizer};
 
 /// Maximum time of one answer about an image of six kilobytes.
@@ -96,7 +96,7 @@ fn ask_everything(lines: LineSource, kallsyms: &Arc<Kallsyms>) {
     }
     let symbolizer = Symbolizer::new(Arc::clone(kallsyms), Level::Inlines, Some(lines));
     for offset in 0..0xe0 {
-        let _ = symbolizer.frame(Addr(0xffff_ffff_8100_0000 + offset), false);
+        let _ = symbolizer.frame(Ip::exact(Addr(0xffff_ffff_8100_0000 + offset)));
     }
 }
 

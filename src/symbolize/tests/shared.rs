@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::{check, data, kallsyms, symbolizer};
-use crate::spec::Addr;
+use crate::spec::{Addr, Ip};
 use crate::symbolize::{Level, LineOptions, LineSource, Symbolizer};
 
 /// The build id of `dwz.common`.
@@ -54,7 +54,7 @@ fn without_it_lines_are_there_and_what_is_missing_is_told() {
         assert!(told(&image).contains("`dwz.common`"));
     }
     let symbolizer = symbolizer(&image, &kallsyms("dwarf5"), Level::Inlines);
-    let frame = symbolizer.frame(Addr(0xffff_ffff_8100_0039), false);
+    let frame = symbolizer.frame(Ip::exact(Addr(0xffff_ffff_8100_0039)));
     let source = frame.source.as_ref().unwrap();
     assert_eq!((&*source.path, source.line), ("kernel/main.c", 18));
 }
