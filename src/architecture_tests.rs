@@ -39,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "capture",
         &[
+            "knowledge",
             "events",
             "kernel",
             "spec",

@@ -4,20 +4,22 @@
 #define RETSNOOP_CALLS_H
 
 /*
- * Layout of a tag, which describes a function: id (bits 0 to 31), class of its result (32 to 39),
- * whether it opens sessions (40). User space builds it (tag() in src/bpf/attach/mod.rs).
+ * Layout of a tag, which describes a hook: id (bits 0 to 31), class of its result (32 to 39), why
+ * it opens sessions (40 to 47; ENTRY_NONE: it opens none). User space builds it (tag() in
+ * src/bpf/attach/mod.rs).
  */
-#define OPENS_SHIFT 40
+#define REASON_SHIFT 40
 
 static __always_inline void read_tag(struct call *call, u64 tag)
 {
 	call->func = (u32)tag;
 	call->class = (tag >> 32) & 0xff;
+	call->reason = tag >> REASON_SHIFT;
 }
 
 static __always_inline bool opens_session(u64 tag)
 {
-	return (tag >> OPENS_SHIFT) & 1;
+	return tag >> REASON_SHIFT;
 }
 
 /*

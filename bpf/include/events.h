@@ -43,6 +43,14 @@ enum result_class {
 	CLASS_ANSWERS = 0x80,
 };
 
+/* Why a session was opened. User space chooses the reason of each entry function. */
+enum entry_reason {
+	ENTRY_NONE = 0, /* opens no session; in recordings of older versions: not known */
+	ENTRY_SYSCALL = 1, /* a system call */
+	ENTRY_FUNCTION = 2, /* a call of another kernel function */
+	ENTRY_REQUEST = 3, /* a call of a function that handles a request */
+};
+
 enum lane {
 	LANE_TASK = 0,
 	LANE_SOFTIRQ = 1,
@@ -122,7 +130,8 @@ struct rec_session {
 	__u32 tid;
 	__u8 comm[COMM_LEN];
 	__u8 leader_comm[COMM_LEN];
-	__u32 lane;
+	__u16 lane;
+	__u16 reason; /* enum entry_reason */
 	__u32 flags; /* enum session_flags */
 	__u32 beyond_depth;
 	__u32 unreturned;

@@ -51,7 +51,15 @@ static __always_inline u32 recorded_depth(const struct session *session)
 }
 
 /*
- * Returns whether a stack pointer belongs to another stack than the session's.
+ * The stack pointer of a root that is no kernel function: above that of every kernel function. Such
+ * a call begins and ends outside of the kernel, and the kernel functions of its session are its
+ * callees.
+ */
+#define ROOT_SP (~0ULL)
+
+/*
+ * Returns whether a stack pointer belongs to another stack than the session's. False for a root
+ * that is no kernel function, and while no kernel function of the session was called.
  *
  * On x86-64 the entry code switches to the CPU's interrupt stack before irq_enter_rcu() counts the
  * interrupt in preempt_count, and stays on it after irq_exit_rcu() has subtracted it. Code that
@@ -65,7 +73,10 @@ static __always_inline bool is_on_other_stack(struct session *session, u64 sp)
 	 * a number.
 	 */
 	session->sp = sp;
-	return (session->frames[0].sp ^ verifier_reload(session->sp)) & ~(u64)(cfg.stack_size - 1);
+	sp = verifier_reload(session->sp);
+	if (!session->stack_sp || sp == ROOT_SP)
+		return false;
+	return (session->stack_sp ^ sp) & ~(u64)(cfg.stack_size - 1);
 }
 
 /* Returns the innermost open call that is recorded. The session must have open calls. */

@@ -41,6 +41,7 @@ struct session {
 	u32 keep; /* see drop_unreturned() */
 	u32 generation; /* sessions that have used this slot */
 	u64 sp; /* see open_calls_at() */
+	u64 stack_sp; /* any stack pointer on the session's kernel stack; 0: not known yet */
 	s32 code; /* of the call that returns */
 	u32 wanted_errors; /* enum wanted, in filter.bpf.h */
 	u32 failed_top; /* see note_failure(); 0: no failure is noted */

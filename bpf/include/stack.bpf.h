@@ -26,6 +26,7 @@ struct call {
 	u32 call_site_offset; /* from `sp` to the word to read; 0: `call_site` is set */
 	u64 ip; /* of the function, used with call_site_offset; 0: unknown */
 	u32 place; /* as in struct call_rec */
+	u32 reason; /* enum entry_reason */
 };
 
 /*
@@ -370,6 +371,16 @@ static __always_inline bool is_called_again(const struct session *session, const
 }
 
 /*
+ * Remembers on which stack the session runs. The first call of a kernel function tells, which is
+ * the root of most sessions.
+ */
+static __always_inline void note_stack(struct session *session, const struct call *call)
+{
+	if (!session->stack_sp && call->sp != ROOT_SP)
+		session->stack_sp = call->sp;
+}
+
+/*
  * Handles the call of a traced function. `may_open` is non-zero if the call may open a session.
  * Returns the call's token, or 0 if its return need not be handled.
  */
@@ -407,9 +418,10 @@ static __always_inline u64 on_entry(const struct call *call, u64 key, enum lane 
 		}
 	}
 	if (!session)
-		session = open_session(key, lane, now);
+		session = open_session(key, lane, call->reason, now);
 	if (!session)
 		return 0;
+	note_stack(session, call);
 	return push_call(session, call, now);
 }
 

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::trail::RecordedTrail;
 use crate::kernel::kallsyms::Kallsyms;
-use crate::select::{EntryPoint, TracedFunction};
-use crate::spec::{Addr, FuncId, Hook, ResultType};
+use crate::knowledge::syscalls::is_syscall_entry;
+use crate::select::TracedFunction;
+use crate::spec::{Addr, EntryReason, FuncId, Hook, ResultType};
 use crate::symbolize::{Answer, Inlined, SourceLine};
 
 /// Version of the format. It is raised if older readers would misinterpret a recording.
@@ -209,8 +210,18 @@ impl RecordedFunction {
             addr: function.addr().0,
             size: function.size,
             entry: function.entry.is_some(),
-            request: function.entry == Some(EntryPoint::Request),
+            request: function.entry == Some(EntryReason::Request),
             result: format!("{:?}", function.result),
+        }
+    }
+
+    fn entry_reason(&self) -> EntryReason {
+        if self.request {
+            EntryReason::Request
+        } else if is_syscall_entry(&self.name) {
+            EntryReason::SystemCall
+        } else {
+            EntryReason::KernelFunction
         }
     }
 
@@ -222,11 +233,7 @@ impl RecordedFunction {
             module: self.module.clone(),
             hook: Hook::of_symbol(Addr(self.addr)),
             size: self.size,
-            entry: self.entry.then_some(if self.request {
-                EntryPoint::Request
-            } else {
-                EntryPoint::KernelFunction
-            }),
+            entry: self.entry.then(|| self.entry_reason()),
             result,
             prototype: None,
         })

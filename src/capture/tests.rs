@@ -3,8 +3,8 @@
 
 use super::{RecordedFunction, RecordedLine, RecordedSymbol, RecordedTrail, Recording};
 use crate::code::{Errnos, ResultUse, TrailCallee, TrailFacts};
-use crate::select::{EntryPoint, TracedFunction};
-use crate::spec::{Addr, FuncId, Hook, ResultType};
+use crate::select::TracedFunction;
+use crate::spec::{Addr, EntryReason, FuncId, Hook, ResultType};
 use crate::symbolize::{Inlined, SourceLine};
 
 fn trail() -> TrailFacts {
@@ -32,7 +32,7 @@ fn recording() -> Recording {
         module: None,
         hook: Hook::KernelFunction(Addr(0x1000)),
         size: 16,
-        entry: Some(EntryPoint::KernelFunction),
+        entry: Some(EntryReason::KernelFunction),
         result: ResultType::Signed(4),
         prototype: None,
     };

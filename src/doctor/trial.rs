@@ -12,8 +12,8 @@ use crate::kernel::symbols::SymbolReader;
 use crate::prepare::gather::offered;
 use crate::prepare::layout::{layout, support};
 use crate::prepare::preflight;
-use crate::select::{BackendPolicy, BtfOrigin, EntryPoint, Prototype, TracedFunction, assign};
-use crate::spec::{FuncId, Hook};
+use crate::select::{BackendPolicy, BtfOrigin, Prototype, TracedFunction, assign};
+use crate::spec::{EntryReason, FuncId, Hook};
 
 /// Attaches to one function and detaches again.
 ///
@@ -38,7 +38,7 @@ pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
         module: None,
         hook: Hook::KernelFunction(symbol.addr),
         size: symbol.size,
-        entry: Some(EntryPoint::KernelFunction),
+        entry: Some(EntryReason::KernelFunction),
         result: btf.result_type(FUNCTION, func.id),
         prototype: Some(Prototype {
             origin: BtfOrigin::Vmlinux,

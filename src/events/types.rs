@@ -79,7 +79,9 @@ pub struct SessionRecord {
     /// Name of the thread group leader without padding.
     pub leader_comm: Vec<u8>,
     /// The context, as a value of `enum lane`.
-    pub lane: u32,
+    pub lane: u16,
+    /// Why it was opened, as a value of `enum entry_reason`; 0 in recordings of older versions.
+    pub reason: u16,
     /// Number of calls beyond the maximum depth, which were not recorded.
     pub beyond_depth: u32,
     /// Number of overwritten call records.

@@ -11,3 +11,4 @@ pub(crate) mod helpers;
 pub(crate) mod reasons;
 pub(crate) mod requests;
 pub(crate) mod results;
+pub(crate) mod syscalls;

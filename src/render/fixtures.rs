@@ -10,7 +10,7 @@ use crate::session::{
     Call, ChainLink, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow, Trail,
     UntracedCallee,
 };
-use crate::spec::{Addr, FuncId, Hook, Ip, Outcome, Pid, ResultType};
+use crate::spec::{Addr, EntryReason, FuncId, Hook, Ip, Outcome, Pid, ResultType};
 use crate::symbolize::{Answer, Frames, Inlined, Level, LineSource, SourceLine, Symbolizer};
 
 const KALLSYMS: &str = "\
@@ -261,6 +261,7 @@ fn session(calls: Vec<Call>, chain: Vec<ChainLink>, stack: Vec<StackRow>) -> Ses
         comm: b"simfail".to_vec(),
         leader_comm: b"simfail-main".to_vec(),
         lane: Lane::Task,
+        reason: EntryReason::SystemCall,
         context: None,
         workload: None,
         calls,

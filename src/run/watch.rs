@@ -160,15 +160,15 @@ mod tests {
     use super::{Limits, Watch};
     use crate::bpf::{Attached, Hits};
     use crate::diag::{Diag, Paint};
-    use crate::select::{EntryPoint, TracedFunction};
-    use crate::spec::{Addr, FuncId, Hook, ResultType};
+    use crate::select::TracedFunction;
+    use crate::spec::{Addr, EntryReason, FuncId, Hook, ResultType};
 
     const LIMITS: Limits = Limits {
         max_rate: Some(1000),
         budget: None,
     };
 
-    fn function(id: u32, name: &str, entry: Option<EntryPoint>) -> TracedFunction {
+    fn function(id: u32, name: &str, entry: Option<EntryReason>) -> TracedFunction {
         TracedFunction {
             id: FuncId(id),
             name: name.to_owned(),
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_function_that_was_about_to_go_when_the_run_ended_is_not_said_to_have_gone() {
         let functions = [
-            function(0, "__sys_bpf", Some(EntryPoint::KernelFunction)),
+            function(0, "__sys_bpf", Some(EntryReason::KernelFunction)),
             function(1, "bpf_map_kzalloc", None),
         ];
         let mut watch = Watch::new(LIMITS, &functions);

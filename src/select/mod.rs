@@ -23,4 +23,4 @@ pub use candidates::matching_modules;
 pub use reason::{LeftOut, Reason};
 pub use report::GlobReport;
 pub use selecting::{Capabilities, select};
-pub use types::{BtfOrigin, EntryPoint, Prototype, Selection, TracedFunction};
+pub use types::{BtfOrigin, Prototype, Selection, TracedFunction};

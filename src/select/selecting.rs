@@ -7,13 +7,14 @@ use super::candidates::{Candidate, TraceIndex, Tracing, candidates};
 use super::deny::{built_in, never_returns};
 use super::reason::{LeftOut, Reason};
 use super::report::GlobReport;
-use super::types::{EntryPoint, Selection, TracedFunction, count_reasons};
+use super::types::{Selection, TracedFunction, count_reasons};
 use super::typing::{Typed, Types};
 use crate::config::{GlobUse, Globs, Role};
 use crate::kernel::btf::TrampolineRules;
 use crate::kernel::facts::KernelFacts;
 use crate::knowledge::requests::REQUESTS;
-use crate::spec::{FuncId, GlobKind, Hook, nearest};
+use crate::knowledge::syscalls::is_syscall_entry;
+use crate::spec::{EntryReason, FuncId, GlobKind, Hook, nearest};
 
 /// What the back ends of a run can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
             module,
             hook,
             size: symbol.size,
-            entry: (!candidate.entry.is_empty()).then(|| entry_point(symbol.name, hook)),
+            entry: (!candidate.entry.is_empty()).then(|| entry_reason(symbol.name, hook)),
             result: verdict.typed.result,
             prototype: verdict.typed.prototype,
         });
@@ -83,13 +84,15 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
     selection
 }
 
-fn entry_point(name: &str, hook: Hook) -> EntryPoint {
+fn entry_reason(name: &str, hook: Hook) -> EntryReason {
     // The module is loaded even if the driver's probe function fails, so its failure counts like
     // that of a request.
     if REQUESTS.contains(&name) || hook.is_absent() {
-        EntryPoint::Request
+        EntryReason::Request
+    } else if is_syscall_entry(name) {
+        EntryReason::SystemCall
     } else {
-        EntryPoint::KernelFunction
+        EntryReason::KernelFunction
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reason::{LeftOut, Reason};
 use super::report::GlobReport;
-use crate::spec::{Addr, FuncId, Hook, Location, ResultType};
+use crate::spec::{Addr, EntryReason, FuncId, Hook, Location, ResultType};
 
 /// A function that this run traces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +23,8 @@ pub struct TracedFunction {
     pub hook: Hook,
     /// Size in bytes: the distance to the next symbol.
     pub size: u64,
-    /// How it opens a session; `None` for an inner function.
-    pub entry: Option<EntryPoint>,
+    /// Why a call opens a session; `None` for an inner function.
+    pub entry: Option<EntryReason>,
     /// Type of its result, which decides what counts as a failure.
     pub result: ResultType,
     /// What a trampoline back end needs. `None` if BTF has no function for this very symbol (clones
@@ -49,17 +49,6 @@ impl TracedFunction {
         let offset = location.addr.0.wrapping_sub(start.addr.0);
         location.space == start.space && offset <= self.size
     }
-}
-
-/// What opens a session. It is an enum because uprobes, USDT and LSM hooks will be entry points
-/// too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum EntryPoint {
-    /// A call of a kernel function.
-    KernelFunction,
-    /// A call of a function that handles a request. Its failure is an answer to the requester, so
-    /// it counts even if the callers succeed.
-    Request,
 }
 
 /// The part of a BTF function prototype that attaching by BTF id depends on.

@@ -13,7 +13,7 @@ use super::trail::{self, TrailFound, TrailSource};
 use super::types::{Call, ChainLink, Lane, MonotonicNs, Session, SessionLosses, TaskContext};
 use crate::events::{CallRecord, ContextRecord, Event, SessionRecord, StackRecord};
 use crate::select::TracedFunction;
-use crate::spec::{Addr, FuncId, Outcome, Pid};
+use crate::spec::{Addr, EntryReason, FuncId, Outcome, Pid};
 
 /// The records that a session sends before its session record.
 #[derive(Debug, Default)]
@@ -178,6 +178,7 @@ impl<'f> Assembler<'f> {
             comm: mem::take(&mut record.comm),
             leader_comm: mem::take(&mut record.leader_comm),
             lane: lane(record.lane),
+            reason: self.reason(record, &calls),
             context: context.map(context_of),
             workload: None,
             calls,
@@ -192,6 +193,15 @@ impl<'f> Assembler<'f> {
             stack,
             losses: losses(record),
         })
+    }
+
+    /// Returns why the session was opened. In recordings of older versions only the entry function
+    /// tells.
+    fn reason(&self, record: &SessionRecord, calls: &[Call]) -> EntryReason {
+        let of_entry = || self.functions.get(calls.first()?.func.index())?.entry;
+        EntryReason::from_wire(record.reason)
+            .or_else(of_entry)
+            .unwrap_or(EntryReason::KernelFunction)
     }
 
     /// Builds the call tree. Records are in the order of their starts, so the caller of a call is
@@ -280,7 +290,7 @@ fn context_of(record: ContextRecord) -> TaskContext {
     }
 }
 
-fn lane(lane: u32) -> Lane {
+fn lane(lane: u16) -> Lane {
     match lane {
         1 => Lane::SoftIrq,
         2 => Lane::HardIrq,

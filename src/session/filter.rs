@@ -51,7 +51,7 @@ fn chain_of(session: &Session) -> impl Iterator<Item = &Call> {
 mod tests {
     use super::super::types::{ChainLink, Lane, Link, MonotonicNs, SessionLosses};
     use super::{Call, ErrorFilter, Session};
-    use crate::spec::{ErrnoSet, FuncId, Outcome, Pid};
+    use crate::spec::{EntryReason, ErrnoSet, FuncId, Outcome, Pid};
 
     /// Builds a session whose chain has these outcomes, from the entry function down.
     fn session(outcomes: &[Outcome]) -> Session {
@@ -80,6 +80,7 @@ mod tests {
             comm: Vec::new(),
             leader_comm: Vec::new(),
             lane: Lane::Task,
+            reason: EntryReason::KernelFunction,
             context: None,
             workload: None,
             calls: calls.collect(),

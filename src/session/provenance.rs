@@ -9,8 +9,8 @@
 
 use super::types::{Call, ChainLink, Link};
 use crate::knowledge::reasons::{ALLOCATORS, CHARGES, CLEANUPS, LIMIT_REACHED, LOOKUPS, NOT_FOUND};
-use crate::select::{EntryPoint, TracedFunction};
-use crate::spec::{Outcome, ResultType};
+use crate::select::TracedFunction;
+use crate::spec::{EntryReason, Outcome, ResultType};
 
 const ENOMEM: u16 = 12;
 const EINTR: u16 = 4;
@@ -108,7 +108,7 @@ impl Tree<'_> {
     /// acknowledgement nor an error.
     fn starts_dump(&self, call: usize) -> bool {
         let function = &self.functions[self.calls[call].func.index()];
-        function.entry == Some(EntryPoint::Request)
+        function.entry == Some(EntryReason::Request)
             && self.calls[call].outcome == Outcome::Errno(EINTR)
     }
 

@@ -8,8 +8,8 @@ mod rows;
 use super::assemble::MAX_WAITING;
 use super::{AddrRole, Assembler, Link, Malformed, Session};
 use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
-use crate::select::{EntryPoint, TracedFunction};
-use crate::spec::{Addr, FuncId, Hook, ResultType};
+use crate::select::TracedFunction;
+use crate::spec::{Addr, EntryReason, FuncId, Hook, ResultType};
 
 /// Names of functions whose result type is not `int`.
 const TYPES: &[(&str, ResultType)] = &[
@@ -42,8 +42,8 @@ fn functions(names: &[&str]) -> Vec<TracedFunction> {
             hook: Hook::KernelFunction(func_addr(index)),
             size: FUNC_SIZE,
             entry: match (index, *name) {
-                (_, "handle_request") => Some(EntryPoint::Request),
-                (0, _) => Some(EntryPoint::KernelFunction),
+                (_, "handle_request") => Some(EntryReason::Request),
+                (0, _) => Some(EntryReason::KernelFunction),
                 _ => None,
             },
             result: TYPES

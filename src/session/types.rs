@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::spec::{Addr, FuncId, Ip, Outcome, Pid};
+use crate::spec::{Addr, EntryReason, FuncId, Ip, Outcome, Pid};
 
 /// A point in time of the kernel's monotonic clock, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -198,6 +198,8 @@ pub struct Session {
     pub leader_comm: Vec<u8>,
     /// The context in which the session ran.
     pub lane: Lane,
+    /// Why the session was opened.
+    pub reason: EntryReason,
     /// Cgroup and namespaces of the task; `None` if the record was lost, or in old recordings.
     pub context: Option<TaskContext>,
     /// The names for `context`; `None` if they were not looked up.

@@ -6,6 +6,7 @@
 
 mod backend;
 mod duration;
+mod entry;
 mod errno;
 mod errno_table;
 mod glob;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use backend::{BackendKind, Needs};
 pub use duration::{BareUnit, parse_duration};
+pub use entry::EntryReason;
 pub use errno::{Errno, ErrnoSet};
 pub use glob::{FunctionName, GlobKind, GlobSpec};
 pub use hook::Hook;

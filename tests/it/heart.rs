@@ -23,6 +23,9 @@ const INT: u32 = 4;
 /// Its failure counts though its callers succeed.
 const ANSWERS: u32 = 0x80;
 
+/// The stack pointer of a root that is no kernel function: `ROOT_SP` of `stack.bpf.h`.
+const ROOT: u64 = u64::MAX;
+
 /// Tops of the stacks of a task and of a CPU's interrupts.
 const TASK: u64 = 0xffff_c900_0001_3f00;
 const INTERRUPT: u64 = 0xffff_c900_0800_3f00;
@@ -100,14 +103,20 @@ impl Script {
     }
 
     fn any_call(&mut self, func: u32, class: u32, depth: u64, opens: u32) -> &mut Self {
-        let sp = self.stack - 0x40 * depth;
+        self.call_at(func, class, self.stack - 0x40 * depth, opens)
+    }
+
+    fn call_at(&mut self, func: u32, class: u32, sp: u64, opens: u32) -> &mut Self {
         let lane = self.lane;
         writeln!(self.text, "c {func} {class} {sp:x} {lane} {opens}").unwrap();
         self
     }
 
     fn ret(&mut self, func: u32, depth: u64, result: i64) -> &mut Self {
-        let sp = self.stack - 0x40 * depth;
+        self.ret_at(func, self.stack - 0x40 * depth, result)
+    }
+
+    fn ret_at(&mut self, func: u32, sp: u64, result: i64) -> &mut Self {
         let lane = self.lane;
         writeln!(self.text, "r {func} {sp:x} {lane} {result}").unwrap();
         self
@@ -307,6 +316,26 @@ fn a_lost_return_of_the_entry_function_costs_one_session() {
     );
 }
 
+/// A function of a program is not on the kernel's stack, but what it calls in the kernel is its
+/// callee. All system calls of a task have the same stack pointer.
+#[test]
+fn a_root_outside_of_the_kernel_has_system_calls_as_callees() {
+    let mut script = Script::new();
+    script.call_at(9, INT | ANSWERS, ROOT, 1);
+    script.call(1, INT, 0).ret(1, 0, 0);
+    script.call(2, INT, 0).call(3, INT, 1).ret(3, 1, -22);
+    // An interrupt that is not counted yet is on another stack. The return of 2 is lost, so the next
+    // system call looks like one that 2 jumped to.
+    script.on(INTERRUPT, 0).call(7, INT, 0).ret(7, 0, -5);
+    script.on(TASK, 0).call(4, INT, 0).ret(4, 0, -22);
+    let lines = script.ret_at(9, ROOT, -22).run();
+    assert_eq!(kept(&lines), [1, 3, 4, 2, 9], "{lines:#?}");
+    assert_eq!(
+        lines.last().unwrap(),
+        "started 1 shown 1 succeeded 0 abandoned 0"
+    );
+}
+
 /// Whatever is lost, nothing is written where it should not be, and the sums are right.
 #[test]
 fn random_calls_and_returns_add_up() {
@@ -369,6 +398,7 @@ fn random_calls_and_returns_add_up() {
 fn the_algorithm_agrees_with_a_naive_model() {
     let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
     let (mut script, mut model) = (Script::new(), Model::default());
+    // Functions and stack pointers.
     let mut open: Vec<(u32, u64)> = Vec::new();
     let mut n_deep = 0;
     for _ in 0..1_000_000 {
@@ -387,20 +417,23 @@ fn the_algorithm_agrees_with_a_naive_model() {
             let class = [INT | ANSWERS, POINTER, INT, VOID][func as usize % 4];
             // A tail call has its caller's stack pointer.
             let jumps = noise.below(20) == 0;
-            let depth = open
-                .last()
-                .map_or(0, |(_, depth)| depth + u64::from(!jumps));
-            open.push((func, depth));
+            let sp = match open.last() {
+                // Every fourth session begins outside of the kernel.
+                None if noise.below(4) == 0 => ROOT,
+                None | Some((_, ROOT)) => TASK,
+                Some((_, sp)) => sp - 0x40 * u64::from(!jumps),
+            };
+            open.push((func, sp));
             if !is_lost {
-                script.any_call(func, class, depth, u32::from(func == 0));
-                model.call(func, class, TASK - 0x40 * depth, func == 0);
+                script.call_at(func, class, sp, u32::from(func == 0));
+                model.call(func, class, sp, func == 0);
             }
-        } else if let Some((func, depth)) = open.pop()
+        } else if let Some((func, sp)) = open.pop()
             && !is_lost
         {
             let result = [0, -22, 0, -2, 1][noise.below(5) as usize];
-            script.ret(func, depth, result);
-            model.ret(func, TASK - 0x40 * depth, result);
+            script.ret_at(func, sp, result);
+            model.ret(func, sp, result);
         }
     }
     let lines = script.run();

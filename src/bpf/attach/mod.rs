@@ -19,7 +19,7 @@ use anyhow::{Error, Result};
 use super::object::Loaded;
 use super::sys::Guardian;
 use crate::select::TracedFunction;
-use crate::spec::{BackendKind, FuncId, ResultType};
+use crate::spec::{BackendKind, EntryReason, FuncId, ResultType};
 
 /// A function that the kernel refused, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,14 +107,14 @@ pub(super) fn implementation(backend: BackendKind) -> Box<dyn Backend> {
 }
 
 /// Returns what a program is told about its function: id (bits 0 to 31), class of the result (32 to
-/// 39), whether it opens sessions (40). `read_tag` and `OPENS_SHIFT` of `calls.bpf.h` decode it.
+/// 39), why it opens sessions (40 to 47). `read_tag` and `REASON_SHIFT` of `calls.bpf.h` decode it.
 fn tag(function: &TracedFunction) -> u64 {
-    let opens = u64::from(function.entry.is_some());
+    let reason = function.entry.map_or(0, EntryReason::to_wire);
     // `CLASS_ANSWERS`: a failure of an entry function is shown, even if it is called in a session
     // that succeeds.
-    let answers = opens << 7;
-    let class = u64::from(result_class(function.result)) | answers;
-    u64::from(function.id.0) | class << 32 | opens << 40
+    let answers = u8::from(function.entry.is_some()) << 7;
+    let class = result_class(function.result) | answers;
+    u64::from(function.id.0) | u64::from(class) << 32 | u64::from(reason) << 40
 }
 
 /// Returns the `enum result_class` of `events.h`, without `CLASS_ANSWERS`.
