@@ -14,6 +14,12 @@
 
 #define HIT_PERIOD 61
 
+#define BPF_F_MMAPABLE (1U << 10) /* from linux/bpf.h */
+
+/*
+ * User space maps the memory of both maps: src/bpf/sys/mapped.rs has the reason. struct hits is
+ * read as one number of 64 bits.
+ */
 struct hits {
 	u32 calls; /* all calls; wraps around */
 	u32 inside; /* calls in tasks that have a session or open one; wraps around */
@@ -21,6 +27,7 @@ struct hits {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1); /* number of functions, set by user space */
 	__type(key, u32);
 	__type(value, struct hits);
@@ -28,6 +35,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, u64); /* deadline of user space's sign of life, CLOCK_MONOTONIC */

@@ -7,7 +7,6 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use libbpf_rs::{MapCore, MapFlags};
 use nix::time::{ClockId, clock_gettime};
 
 use super::attach::Link;
@@ -25,39 +24,28 @@ impl Tracer<'_> {
     /// Tells the programs that sessions will be read for at least this long.
     ///
     /// # Errors
-    /// If the kernel has no monotonic clock, or the map cannot be updated.
+    /// If the kernel has no monotonic clock.
     pub fn keep_alive(&self, for_so_long: Duration) -> Result<()> {
         let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
         let until = u64::try_from((now + for_so_long).as_nanos()).unwrap_or(u64::MAX);
-        let key = 0_u32.to_ne_bytes();
-        self.loaded
-            .skel
-            .maps
-            .alive
-            .update(&key, &until.to_ne_bytes(), MapFlags::ANY)
-            .context("failed to tell the programs that we are alive")
+        self.loaded.alive.set(0, until);
+        Ok(())
     }
 
     /// Returns how often each function was called so far, indexed by its id.
-    ///
-    /// # Errors
-    /// If the map cannot be read.
-    pub fn hits(&self) -> Result<Vec<Hits>> {
-        let map = &self.loaded.skel.maps.hits;
-        let n_functions = map.max_entries();
-        let mut hits = vec![Hits::default(); n_functions as usize];
-        let entries = map.lookup_batch(n_functions, MapFlags::ANY, MapFlags::ANY)?;
-        for (key, value) in entries {
-            let word = |bytes: &[u8], at: usize| {
-                let bytes = bytes.get(at..at + 4)?.try_into().ok()?;
-                Some(u32::from_ne_bytes(bytes))
-            };
-            let of = word(&key, 0).and_then(|id| hits.get_mut(id as usize));
-            if let (Some(of), Some(calls), Some(inside)) = (of, word(&value, 0), word(&value, 4)) {
-                *of = Hits { calls, inside };
-            }
-        }
-        Ok(hits)
+    #[must_use]
+    pub fn hits(&self) -> Vec<Hits> {
+        let hits = &self.loaded.hits;
+        (0..hits.len())
+            .map(|id| {
+                // `calls` is the first field, and the machine is little-endian.
+                let both = hits.get(id);
+                Hits {
+                    calls: both as u32,
+                    inside: (both >> 32) as u32,
+                }
+            })
+            .collect()
     }
 
     /// Detaches from the functions `gone`. A link that is for several functions is closed, and the

@@ -6,11 +6,12 @@
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{MapCore, MapFlags, OpenObject};
+use libbpf_rs::{MapCore, MapFlags, MapMut, OpenObject};
 use libbpf_sys::bpf_insn;
 
 use super::copier::Copier;
@@ -21,11 +22,15 @@ use super::settings::{ErrorSettings, Preempt, Settings, TaskLayout};
 use super::skel::types::task_layout;
 use super::skel::{OpenRetsnoopProgs, OpenRetsnoopSkel, RetsnoopSkel, RetsnoopSkelBuilder, types};
 use super::specialize::Constants;
-use super::sys;
+use super::sys::{self, MappedArray};
 
 /// The object with its maps, and the templates of its programs.
 pub(super) struct Loaded<'obj> {
     pub(super) skel: RetsnoopSkel<'obj>,
+    /// How often each function was called.
+    pub(super) hits: MappedArray,
+    /// One element: the deadline of our sign of life.
+    pub(super) alive: MappedArray,
     /// Number of rules that did not fit into the scope.
     pub(super) left_out: u64,
     pub(super) templates: Templates,
@@ -92,8 +97,12 @@ pub(super) fn load<'obj>(
     let mut skel = open.load().context("failed to load the BPF object")?;
     fill_pool(&skel, settings.max_sessions)?;
     scope::fill(&mut skel, &settings.scope)?;
+    let hits = mapped(&skel.maps.hits)?;
+    let alive = mapped(&skel.maps.alive)?;
     Ok(Loaded {
         skel,
+        hits,
+        alive,
         left_out: 0,
         templates,
         copier,
@@ -102,6 +111,15 @@ pub(super) fn load<'obj>(
         generation: 0,
         has_shared: Cell::new(false),
         may_share: settings.optimizations.share,
+    })
+}
+
+fn mapped(map: &MapMut<'_>) -> Result<MappedArray> {
+    MappedArray::of(map.as_fd(), map.max_entries() as usize).with_context(|| {
+        format!(
+            "failed to map the memory of the map {}",
+            map.name().display()
+        )
     })
 }
 

@@ -298,8 +298,7 @@ impl<'obj> Tracer<'obj> {
             // A statement of its own: otherwise the borrow would last through the poll.
             let wait = sink.borrow_mut().wait(self)?;
             let Some(timeout) = wait else { return Ok(()) };
-            // Not for every record: while a task updates a map, the kernel runs no kprobe programs
-            // on its CPU, not even for other tasks that preempt it.
+            // Not for every record: reading the clock costs as much as a short record.
             if told.is_none_or(|at| at.elapsed() >= SIGN_OF_LIFE) {
                 self.keep_alive(STALLED_AFTER)?;
                 told = Some(Instant::now());

@@ -54,7 +54,7 @@ impl<'a> Watch<'a> {
         let elapsed = self.looked.elapsed();
         if self.governor.is_on() && elapsed >= PERIOD {
             self.looked = Instant::now();
-            self.look(tracer.hits()?, elapsed);
+            self.look(tracer.hits(), elapsed);
         }
         Ok(!self.verdicts.is_empty())
     }

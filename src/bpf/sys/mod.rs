@@ -9,6 +9,7 @@ mod closing;
 mod exclusive;
 mod guardian;
 mod links;
+mod mapped;
 mod own;
 mod support;
 
@@ -32,6 +33,7 @@ pub(super) use self::links::{
     attach_kprobe_multi, attach_raw_tracepoint, attach_tracing, attach_tracing_multi, link_misses,
     open_kprobe, open_tracepoint, recursion_misses, run_at_event,
 };
+pub(super) use self::mapped::MappedArray;
 pub(super) use self::own::{is_in_first_pid_namespace, own_tgid};
 pub use self::support::KernelSupport;
 pub(super) use self::support::smallest_program;

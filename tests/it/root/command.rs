@@ -207,7 +207,7 @@ fn a_thousand_children_in_a_row_are_a_thousand_sessions() {
     let simfail = simfail_program();
     let script = "i=0; while [ $i -lt 1000 ]; do \"$0\" bpf-cmd; i=$((i+1)); done";
     let (ended, sessions, summary) = report(BPF, &["sh", "-c", script, &simfail]);
-    assert_eq!(sessions.len(), 1000, "{}", ended.stderr);
+    assert_eq!(sessions.len(), 1000, "{summary:?} {}", ended.stderr);
     assert_eq!(summary.count("started"), 1000);
     let mut pids: Vec<u64> = sessions.iter().map(Session::tgid).collect();
     pids.dedup();

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::process;
 use std::thread;
 
-use super::harness::{Trace, kernel, wait_until_asleep};
+use super::harness::{Trace, kernel, program, wait_until_asleep};
 use super::lifecycle::wait_until_nothing_is_attached;
 use super::sys;
 
@@ -51,6 +51,27 @@ fn returns_without_a_slot_are_counted_one_by_one() {
     let said = format!("{lost} probes had no free slot");
     let said = report.stderr.contains(&said);
     assert_eq!(said, counts_misses(), "{}", report.stderr);
+}
+
+/// While a task reads or updates a map by `bpf()`, no kprobe program runs on its CPU, not even for
+/// tasks that preempt it. One of a thousand children was missed when the governor read how often
+/// functions are called.
+#[test]
+fn a_running_trace_makes_no_bpf_calls() {
+    let trace = Trace::start(&["-e", "*_sys_bpf", "-sn"]);
+    let pid = trace.pid().to_string();
+    let watched = ["-e", "__x64_sys_bpf", "-S", "-sn", "-p", &pid];
+    // The governor looks every second.
+    let looks = program(&[&watched[..], &["--duration", "4s", "--json"]].concat());
+    let ended = Trace::spawn(looks).wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let calls = ended.stdout.matches(r#""kind":"session""#).count();
+    assert_eq!(calls, 0, "{}", ended.stdout);
+    // At the end it makes some: what the test looks for can be seen.
+    let watcher = Trace::start(&watched);
+    let report = trace.interrupt();
+    assert_eq!(report.status.code(), Some(0), "{}", report.stderr);
+    assert!(!watcher.finish().of("retsnoop-rs").is_empty());
 }
 
 /// A helper that our own programs call, forced: each such call is one that none of our programs is
