@@ -19,8 +19,8 @@ use anyhow::{Context, Result};
 
 pub use self::replay::{Replayed, replay};
 use crate::bpf;
-use crate::cli::{self, Parsed, UsageError};
-use crate::config::{Action, Config, DoctorOptions, Environment};
+use crate::cli::{self, Action, Parsed};
+use crate::config::{Config, DoctorConfig, Environment, UsageError};
 use crate::diag::{Diag, Paint};
 use crate::doctor;
 use crate::failure::{is_broken_pipe, say};
@@ -133,8 +133,8 @@ fn finish(done: Result<()>, diag: &Diag) -> ExitCode {
 }
 
 /// Prints the report of `doctor`. The exit code is 0 if tracing works.
-fn diagnose(options: &DoctorOptions, files: &KernelFiles, diag: &Diag) -> ExitCode {
-    let image = options.kernel.as_deref();
+fn diagnose(options: &DoctorConfig, files: &KernelFiles, diag: &Diag) -> ExitCode {
+    let image = options.kernel_image.as_deref();
     let report = doctor::examine(files, image).and_then(|checkup| {
         let mut report = Vec::new();
         if options.json {

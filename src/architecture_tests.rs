@@ -14,8 +14,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("diag", &[]),
     ("trusted", &[]),
     ("cache", &["trusted"]),
-    ("cli", &["spec"]),
-    ("config", &["cli", "spec", "diag", "trusted"]),
+    ("config", &["spec", "diag", "trusted"]),
+    // What was typed becomes a configuration.
+    ("cli", &["spec", "config"]),
     ("kernel", &["knowledge", "spec", "diag", "trusted"]),
     ("target", &["spec"]),
     ("code", &["knowledge", "kernel", "spec"]),
@@ -57,13 +58,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "scope",
         &[
-            "spec", "diag", "cli", "config", "target", "bpf", "events", "failure",
+            "spec", "diag", "config", "target", "bpf", "events", "failure",
         ],
     ),
     // Where sessions are written, and the signals that end it.
     (
         "output",
-        &["diag", "cli", "config", "command", "render", "failure"],
+        &["diag", "config", "command", "render", "failure"],
     ),
     // What is known of the running kernel, read when it is needed.
     (
@@ -73,7 +74,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "spec",
             "diag",
             "cache",
-            "cli",
             "config",
             "kernel",
             "target",
@@ -95,7 +95,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "spec",
             "diag",
             "cache",
-            "cli",
             "config",
             "kernel",
             "select",
@@ -112,7 +111,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "spec",
             "diag",
-            "cli",
             "config",
             "kernel",
             "code",

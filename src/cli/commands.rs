@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use super::symbolization::DownloadOptions;
-use super::targeting::GlobArg;
+use crate::config::{DoctorConfig, GlobArg, SymbolizeConfig};
 use crate::spec::{CodePlace, parse_hex};
 
 /// The commands.
@@ -153,6 +153,46 @@ pub struct PlacesOptions {
     /// Print help: -h in short, --help in full
     #[arg(short = 'h', long, action = ArgAction::Help)]
     pub help: Option<bool>,
+}
+
+impl From<DoctorOptions> for DoctorConfig {
+    fn from(options: DoctorOptions) -> Self {
+        let DoctorOptions {
+            json,
+            kernel,
+            help: _,
+        } = options;
+        Self {
+            json,
+            kernel_image: kernel,
+        }
+    }
+}
+
+impl From<PlacesOptions> for SymbolizeConfig {
+    fn from(options: PlacesOptions) -> Self {
+        let PlacesOptions {
+            places,
+            exact,
+            kernel,
+            base,
+            json,
+            no_cache,
+            download,
+            symbol_memory,
+            help: _,
+        } = options;
+        Self {
+            places,
+            exact,
+            kernel_image: kernel,
+            base,
+            json,
+            cache: !no_cache,
+            download: download.into(),
+            symbol_memory,
+        }
+    }
 }
 
 fn base(text: &str) -> Result<u64, String> {

@@ -1,73 +1,46 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What is wrong with a command line: one sentence, and perhaps a hint.
+//! Turns what clap says of a command line into one sentence, and perhaps a hint.
 
-use std::error::Error;
 use std::ffi::OsStr;
-use std::fmt;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// A mistake on the command line or in a file that it names; exit code 2.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsageError {
-    /// What is wrong: lower case, no period.
-    pub message: String,
-    /// What to do about it; options that it names exist (tested).
-    pub hint: Option<String>,
-}
+use crate::config::UsageError;
 
-impl UsageError {
-    /// Without a hint.
-    #[must_use]
-    pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: None,
-        }
+/// clap's first line is the message; its suggestion, where it has one, becomes the hint.
+/// The first argument tells whether it is about a command of ours.
+pub(super) fn usage_error(error: &clap::Error, argument: Option<&OsStr>) -> UsageError {
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let mut message = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+    if error.kind() == ErrorKind::MissingRequiredArgument
+        && let Some(missing) = suggested(error, ContextKind::InvalidArg)
+    {
+        message = format!("`{missing}` is missing");
     }
-
-    /// With this hint.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// clap's first line is the message; its suggestion, where it has one, becomes the hint.
-    /// The first argument tells whether it is about a command of ours.
-    pub(super) fn from_clap(error: &clap::Error, argument: Option<&OsStr>) -> Self {
-        let text = error.render().to_string();
-        let first = text.lines().next().unwrap_or_default();
-        let mut message = first.strip_prefix("error: ").unwrap_or(first).to_owned();
-        if error.kind() == ErrorKind::MissingRequiredArgument
-            && let Some(missing) = suggested(error, ContextKind::InvalidArg)
-        {
-            message = format!("`{missing}` is missing");
-        }
-        let hint = match error.kind() {
-            ErrorKind::UnknownArgument => {
-                if let Some(peers) = suggested(error, ContextKind::InvalidArg)
-                    .and_then(|argument| PEERS.iter().find(|(name, ..)| *name == argument))
-                {
-                    let (name, what, instead) = peers;
-                    return Self::new(format!("`{name}` ({what}) is not there")).hint(*instead);
-                }
-                let similar = suggested(error, ContextKind::SuggestedArg);
-                let similar =
-                    similar.map(|option| format!("a similar option is `{option}`; see `--help`"));
-                similar
-                    .or_else(|| command_alone(error))
-                    .or_else(|| behind_separator(error, argument))
+    let hint = match error.kind() {
+        ErrorKind::UnknownArgument => {
+            if let Some(peers) = suggested(error, ContextKind::InvalidArg)
+                .and_then(|argument| PEERS.iter().find(|(name, ..)| *name == argument))
+            {
+                let (name, what, instead) = peers;
+                return UsageError::new(format!("`{name}` ({what}) is not there")).hint(*instead);
             }
-            ErrorKind::InvalidValue => valid_values(error),
-            ErrorKind::ArgumentConflict => Some("give one of them only".to_owned()),
-            _ => None,
-        };
-        let hint = hint.unwrap_or_else(|| "see `--help`".to_owned());
-        Self {
-            message,
-            hint: Some(hint),
+            let similar = suggested(error, ContextKind::SuggestedArg);
+            let similar =
+                similar.map(|option| format!("a similar option is `{option}`; see `--help`"));
+            similar
+                .or_else(|| command_alone(error))
+                .or_else(|| behind_separator(error, argument))
         }
+        ErrorKind::InvalidValue => valid_values(error),
+        ErrorKind::ArgumentConflict => Some("give one of them only".to_owned()),
+        _ => None,
+    };
+    let hint = hint.unwrap_or_else(|| "see `--help`".to_owned());
+    UsageError {
+        message,
+        hint: Some(hint),
     }
 }
 
@@ -134,11 +107,3 @@ fn valid_values(error: &clap::Error) -> Option<String> {
         _ => None,
     }
 }
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl Error for UsageError {}

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Filtering: which of the sessions are shown.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::processes::Choice;
+use crate::config::Choice;
 use crate::spec::{BareUnit, ErrnoSet, parse_duration};
 
 /// Options of this heading.
@@ -62,41 +61,4 @@ pub struct Filtering {
 
 fn longer(text: &str) -> Result<Duration, String> {
     parse_duration(text, BareUnit::Milliseconds)
-}
-
-/// A thread's name as the kernel keeps it: 1 to 15 bytes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Comm(String);
-
-impl Comm {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// `TASK_COMM_LEN` of the kernel, without its NUL.
-const MAX_COMM: usize = 15;
-
-impl FromStr for Comm {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err("a thread name is missing".to_owned());
-        }
-        if text.len() > MAX_COMM {
-            let boundaries = text.char_indices().map(|(at, _)| at);
-            let end = boundaries
-                .take_while(|&at| at <= MAX_COMM)
-                .last()
-                .unwrap_or(0);
-            let short = &text[..end];
-            return Err(format!(
-                "the kernel keeps {MAX_COMM} bytes of a name: write `{short}`"
-            ));
-        }
-        Ok(Self(text.to_owned()))
-    }
 }

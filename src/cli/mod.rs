@@ -2,7 +2,8 @@
 //! What was typed: the command line as clap reads it, one file for each heading of the help.
 //!
 //! argv → [`Cli`], or text to print, or a [`UsageError`]. Each value is parsed to its type here
-//! and only here; what options mean together is decided by `config`.
+//! and only here. `resolve` decides what options mean together: [`Cli`] → [`Action`], with no option
+//! left as text.
 
 mod advanced;
 mod command_options;
@@ -12,14 +13,17 @@ mod examples;
 mod filtering;
 mod generate;
 mod help;
+mod listing;
 mod manual;
 mod modes;
 mod output;
 mod processes;
+mod resolve;
 mod symbolization;
 mod targeting;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::ffi::OsString;
 
@@ -29,16 +33,18 @@ use clap::{CommandFactory, Parser};
 pub use advanced::{Advanced, Budget, RingBufferSize};
 pub use command_options::CommandOptions;
 pub use commands::{Command, DoctorOptions, ListOptions, Listed, PlacesOptions};
-pub use error::UsageError;
 pub use examples::EXAMPLES;
-pub use filtering::{Comm, Filtering};
+pub use filtering::Filtering;
 pub use generate::generate;
 pub use help::{Generated, Help};
-pub use modes::{BackendChoice, Modes};
-pub use output::{ColorChoice, Output};
-pub use processes::{Choice, NamespaceArg, Processes};
+pub use modes::Modes;
+pub use output::Output;
+pub use processes::Processes;
+pub use resolve::Action;
 pub use symbolization::{DownloadOptions, SymbolizeLevel, SymbolizeOptions};
-pub use targeting::{GlobArg, Targeting};
+pub use targeting::Targeting;
+
+use crate::config::UsageError;
 
 /// Show which kernel function failed, at which line, and how the error travelled up
 #[derive(Debug, Parser)]
@@ -115,7 +121,7 @@ pub fn parse(
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             Ok(Parsed::Text(error.render().to_string()))
         }
-        Err(error) => Err(UsageError::from_clap(&error, first.as_deref())),
+        Err(error) => Err(error::usage_error(&error, first.as_deref())),
     }
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Modes: how functions are traced.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+
+use crate::config::BackendChoice;
 
 /// Options of this heading.
 #[derive(Args, Debug)]
@@ -45,24 +47,4 @@ pub struct Modes {
     /// Print what would be traced, and attach to nothing; -v lists the functions
     #[arg(long)]
     pub dry_run: bool,
-}
-
-/// How to attach.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum BackendChoice {
-    /// The best one that this kernel has for each function
-    #[default]
-    Auto,
-    /// One fsession.multi link; cheap, sees every function; newest kernels
-    TracingMulti,
-    /// One fentry.multi link and one fexit.multi link; newest kernels
-    FentryMulti,
-    /// One kprobe.session link; needs 6.10 and fprobe
-    KprobeSession,
-    /// Two kprobe.multi links; needs fprobe (`CONFIG_FPROBE`)
-    KprobeMulti,
-    /// fentry and fexit programs for each function; any kernel, slow to attach
-    Fentry,
-    /// kprobe and kretprobe each; any kernel, any symbol, slow to attach
-    Kprobe,
 }

@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use crate::config::ColorChoice;
 use crate::spec::{BareUnit, parse_duration};
 
 /// Options of this heading.
@@ -91,16 +92,4 @@ fn duration(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("must be longer than nothing".to_owned()),
         duration => Ok(duration),
     }
-}
-
-/// When to colour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ColorChoice {
-    /// On a terminal, unless `NO_COLOR` is set
-    #[default]
-    Auto,
-    /// Always, also in files and pipes
-    Always,
-    /// Never
-    Never,
 }

@@ -2,12 +2,10 @@
 //! Processes: whose calls are traced, beside those chosen by id and name.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::Args;
 
-use super::targeting::pid;
-use crate::spec::Pid;
+use crate::config::{Choice, NamespaceRef};
 
 /// Options of this heading.
 #[derive(Args, Debug)]
@@ -60,76 +58,17 @@ pub struct Processes {
     /// PID means the namespace of that process, INODE is the number of a namespace, FILE a file such as
     /// `/proc/1/ns/mnt` or `/run/netns/blue`.
     #[arg(long = "mntns", value_name = "PID|INODE|FILE")]
-    pub mount_namespaces: Vec<Choice<NamespaceArg>>,
+    pub mount_namespaces: Vec<Choice<NamespaceRef>>,
 
     /// Only tasks in this PID namespace; values as for --mntns
     #[arg(long = "pidns", value_name = "PID|INODE|FILE")]
-    pub pid_namespaces: Vec<Choice<NamespaceArg>>,
+    pub pid_namespaces: Vec<Choice<NamespaceRef>>,
 
     /// Only tasks in this network namespace; values as for --mntns
     #[arg(long = "netns", value_name = "PID|INODE|FILE")]
-    pub net_namespaces: Vec<Choice<NamespaceArg>>,
+    pub net_namespaces: Vec<Choice<NamespaceRef>>,
 
     /// Read what container runtimes keep below DIR instead of `/`
     #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
     pub host_root: PathBuf,
 }
-
-/// Something wanted, or with a `!` not wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice<T> {
-    /// Whether it is wanted.
-    pub wanted: bool,
-    /// What.
-    pub what: T,
-}
-
-impl<T: FromStr<Err: ToString>> FromStr for Choice<T> {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (wanted, what) = match text.strip_prefix('!') {
-            Some(what) => (false, what),
-            None => (true, text),
-        };
-        if what.is_empty() {
-            return Err("a value is missing".to_owned());
-        }
-        let what = what.parse().map_err(|error: T::Err| error.to_string())?;
-        Ok(Self { wanted, what })
-    }
-}
-
-/// Which namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NamespaceArg {
-    /// That of a process.
-    Of(Pid),
-    /// Its inode number.
-    Inode(u64),
-    /// A file that is a namespace.
-    File(PathBuf),
-}
-
-impl FromStr for NamespaceArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.contains('/') {
-            return Ok(Self::File(PathBuf::from(text)));
-        }
-        // As `readlink /proc/PID/ns/net` has it.
-        let inside = text
-            .split_once(":[")
-            .and_then(|(_, rest)| rest.strip_suffix(']'));
-        match inside.unwrap_or(text).parse::<u64>() {
-            // Numbers of namespaces begin far behind those of processes.
-            Ok(number) if number > NAMESPACES_FROM || inside.is_some() => Ok(Self::Inode(number)),
-            Ok(_) => pid(text).map(Self::Of),
-            Err(_) => Err("a process id, the number of a namespace, or the path of one".to_owned()),
-        }
-    }
-}
-
-/// `PROC_DYNAMIC_FIRST` of the kernel, where numbers of namespaces begin; a few are just below.
-const NAMESPACES_FROM: u64 = 0xefff_0000;

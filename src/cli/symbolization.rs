@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::config::Download;
+
 /// Options of this heading.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Symbolization")]
@@ -58,6 +60,15 @@ pub struct DownloadOptions {
     #[arg(long, value_name = "MB", requires = "debuginfod",
           value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub debuginfod_max_size: Option<u32>,
+}
+
+impl From<DownloadOptions> for Download {
+    fn from(options: DownloadOptions) -> Self {
+        Self {
+            is_allowed: options.debuginfod,
+            max_size: options.debuginfod_max_size,
+        }
+    }
 }
 
 /// How much a stack shows.

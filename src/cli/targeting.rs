@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Targeting: which functions are traced, and in which processes.
 
-use std::path::PathBuf;
-use std::str::FromStr;
-
 use clap::Args;
 
-use super::filtering::Comm;
-use crate::spec::{GlobSpec, Pid};
+use crate::config::{Comm, GlobArg};
+use crate::spec::Pid;
 
 /// Options of this heading.
 #[derive(Args, Debug)]
@@ -50,13 +47,18 @@ pub struct Targeting {
     /// Only these processes (thread group ids) [default: all].
     ///
     /// Comma list, repeatable.
-    #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',', value_parser = pid)]
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',')]
     pub pids: Vec<Pid>,
 
     /// Exclude these processes.
     ///
     /// Comma list, repeatable.
-    #[arg(short = 'P', long = "no-pid", value_name = "PID", value_delimiter = ',', value_parser = pid)]
+    #[arg(
+        short = 'P',
+        long = "no-pid",
+        value_name = "PID",
+        value_delimiter = ','
+    )]
     pub no_pids: Vec<Pid>,
 
     /// Only threads with these names (at most 15 bytes) [default: all].
@@ -77,27 +79,6 @@ pub struct Targeting {
     pub no_comms: Vec<Comm>,
 }
 
-/// A glob, or a file of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GlobArg {
-    /// `GLOB`.
-    Glob(GlobSpec),
-    /// `@FILE`.
-    File(PathBuf),
-}
-
-impl FromStr for GlobArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix('@') {
-            Some("") => Err("a file name must follow the `@`".to_owned()),
-            Some(path) => Ok(Self::File(PathBuf::from(path))),
-            None => Ok(Self::Glob(text.parse()?)),
-        }
-    }
-}
-
 /// A name as the kernel or its file has it, or a path.
 fn module(text: &str) -> Result<String, String> {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
@@ -110,15 +91,3 @@ fn module(text: &str) -> Result<String, String> {
         Err("a module's name has letters, digits, `_` and `-`".to_owned())
     }
 }
-
-pub(super) fn pid(text: &str) -> Result<Pid, String> {
-    match text.trim().parse() {
-        Ok(0) => Err("process ids start at 1".to_owned()),
-        Ok(number @ 1..=PID_MAX) => Ok(Pid(number)),
-        Ok(_) => Err(format!("process ids end at {PID_MAX}")),
-        Err(_) => Err("a process id is a number".to_owned()),
-    }
-}
-
-/// `PID_MAX_LIMIT` of 64-bit kernels.
-const PID_MAX: u32 = 4 * 1024 * 1024;

@@ -4,6 +4,7 @@
 use std::iter::once;
 
 use super::{Cli, Parsed, SymbolizeLevel, UsageError, command, parse};
+use crate::config::Comm;
 use crate::spec::Pid;
 
 fn read(line: &str) -> Result<Box<Cli>, UsageError> {
@@ -78,7 +79,7 @@ fn s_may_be_repeated_or_carry_its_level() {
 fn pids_and_names_are_comma_lists_and_repeatable() {
     let targeting = read("-p 1,2 -p 3 -n a,b -N c").unwrap().targeting;
     assert_eq!(targeting.pids, [Pid(1), Pid(2), Pid(3)]);
-    let names: Vec<_> = targeting.comms.iter().map(super::Comm::as_str).collect();
+    let names: Vec<_> = targeting.comms.iter().map(Comm::as_str).collect();
     assert_eq!(names, ["a", "b"]);
 }
 

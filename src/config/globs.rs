@@ -4,8 +4,9 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use crate::cli::{GlobArg, UsageError};
+use super::error::UsageError;
 use crate::spec::{Addr, GlobKind, GlobSpec};
 
 /// What a glob is for.
@@ -97,6 +98,27 @@ impl fmt::Display for GlobUse {
     }
 }
 
+/// A glob, or a file of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GlobArg {
+    /// `GLOB`.
+    Glob(GlobSpec),
+    /// `@FILE`.
+    File(PathBuf),
+}
+
+impl FromStr for GlobArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix('@') {
+            Some("") => Err("a file name must follow the `@`".to_owned()),
+            Some(path) => Ok(Self::File(PathBuf::from(path))),
+            None => Ok(Self::Glob(text.parse()?)),
+        }
+    }
+}
+
 /// All globs of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Globs {
@@ -139,7 +161,7 @@ impl Globs {
     }
 
     /// Adds what was given with an option; files are read.
-    pub(super) fn add_arguments(
+    pub(crate) fn add_arguments(
         &mut self,
         role: Role,
         arguments: Vec<GlobArg>,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What `list functions GLOB…` means.
+//! What `list` prints.
 
 use std::path::PathBuf;
 
-use super::globs::{Globs, Role};
-use crate::cli::{DownloadOptions, ListOptions, UsageError};
+use super::globs::Globs;
+use super::settings::Download;
 
 /// What to list, and how.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct ListConfig {
     /// Whether results are kept in the user's cache directory for the next run.
     pub cache: bool,
     /// What may be fetched.
-    pub download: DownloadOptions,
+    pub download: Download,
 }
 
 /// How containers are listed.
@@ -32,37 +32,6 @@ pub struct ContainersConfig {
     pub host_root: PathBuf,
 }
 
-impl ContainersConfig {
-    /// What these options ask for.
-    ///
-    /// # Errors
-    ///
-    /// When there are options that are for functions.
-    pub fn resolve(options: ListOptions) -> Result<Self, UsageError> {
-        let ListOptions {
-            what: _,
-            globs,
-            json,
-            source,
-            host_root,
-            names,
-            kernel,
-            // Containers are not kept: it changes nothing.
-            no_cache: _,
-            // Nor is debug information read.
-            download: _,
-            help: _,
-        } = options;
-        if !globs.is_empty() || source || names || kernel.is_some() {
-            return Err(UsageError::new(
-                "all containers are listed: globs and -s are for functions",
-            )
-            .hint("leave them out: `retsnoop-rs list containers`, with --json for programs"));
-        }
-        Ok(Self { json, host_root })
-    }
-}
-
 /// How functions are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListFormat {
@@ -72,46 +41,4 @@ pub enum ListFormat {
     Json,
     /// The names of those that can be traced, for completion.
     Names,
-}
-
-impl ListConfig {
-    /// What these options ask for.
-    ///
-    /// # Errors
-    ///
-    /// When there is no glob, or one of a kind that is not possible yet.
-    pub fn resolve(options: ListOptions) -> Result<Self, UsageError> {
-        let ListOptions {
-            what: _,
-            globs: arguments,
-            json,
-            source,
-            host_root: _,
-            names,
-            kernel,
-            no_cache,
-            download,
-            help: _,
-        } = options;
-        if arguments.is_empty() {
-            return Err(
-                UsageError::new("no glob: which functions are to be listed?")
-                    .hint("try `retsnoop-rs list functions 'vfs_*'`; `'*'` lists all"),
-            );
-        }
-        let mut globs = Globs::default();
-        globs.add_arguments(Role::Entry, arguments)?;
-        Ok(Self {
-            globs,
-            format: match (json, names) {
-                (true, _) => ListFormat::Json,
-                (false, true) => ListFormat::Names,
-                (false, false) => ListFormat::Text,
-            },
-            source,
-            kernel_image: kernel,
-            cache: !no_cache,
-            download,
-        })
-    }
 }

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the command line means: defaults, conflicts, use cases, globs from files.
+//! What a run is asked to do, as values: settings, use cases, globs. Knows nothing of the command
+//! line, which `cli` turns into these values.
 //!
-//! [`Cli`](crate::cli::Cli) → [`Action`], with everything typed and no option left as text.
 //! Files that are read here are those the user named and the use cases.
 
+mod error;
 mod globs;
 mod listing;
-mod resolve;
+mod scope;
 mod settings;
-#[cfg(test)]
-mod tests;
 mod usecases;
 
-pub use crate::cli::{
-    BackendChoice, ColorChoice, DoctorOptions, Generated, PlacesOptions, UsageError,
-};
-pub use globs::{GlobOrigin, GlobUse, Globs, Role};
+pub use error::UsageError;
+pub use globs::{GlobArg, GlobOrigin, GlobUse, Globs, Role};
 pub use listing::{ContainersConfig, ListConfig, ListFormat};
+pub use scope::{Choice, Comm, NamespaceRef};
 pub use settings::{
-    Action, Chosen, Command, Config, Environment, Errors, Limits, OnLoad, Optimizations,
-    OutputFile, OutputFormat, Run, RunAs, Scope, Sessions, Symbolization,
+    BackendChoice, Chosen, ColorChoice, Command, Config, DoctorConfig, Download, Environment,
+    Errors, Limits, OnLoad, Optimizations, OutputFile, OutputFormat, Run, RunAs, Scope, Sessions,
+    Symbolization, SymbolizeConfig,
 };
+#[cfg(test)]
+pub(crate) use usecases::BUILT_IN;
 pub use usecases::{UseCase, UseCases};

@@ -6,37 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::globs::Globs;
-use super::listing::{ContainersConfig, ListConfig};
-use crate::cli::{
-    BackendChoice, Choice, ColorChoice, Comm, DoctorOptions, DownloadOptions, Generated,
-    NamespaceArg, PlacesOptions,
-};
-use crate::spec::{ErrnoSet, Pid};
-
-/// What to do.
-#[derive(Clone, Debug)]
-pub enum Action {
-    /// Trace.
-    Trace(Box<Config>),
-    /// Print this text on stdout: the list of use cases.
-    Print(String),
-    /// Print the version.
-    Version,
-    /// Print the version and what this kernel offers.
-    Features,
-    /// Say by the exit code whether this kernel lets us trace.
-    Probe,
-    /// Print the manual page or completions.
-    Generate(Generated),
-    /// Say what this kernel offers.
-    Doctor(DoctorOptions),
-    /// List functions.
-    List(Box<ListConfig>),
-    /// List containers.
-    Containers(ContainersConfig),
-    /// Say what addresses are.
-    Symbolize(PlacesOptions),
-}
+use super::scope::{Choice, Comm, NamespaceRef};
+use crate::spec::{CodePlace, ErrnoSet, Pid};
 
 /// Settings of a traced run.
 #[derive(Clone, Debug)]
@@ -56,7 +27,7 @@ pub struct Config {
     /// What may be kept in memory of debug information, in MiB.
     pub symbol_memory: u32,
     /// What may be fetched.
-    pub download: DownloadOptions,
+    pub download: Download,
     /// Which threads' calls open sessions.
     pub scope: Scope,
     /// What to run and trace.
@@ -81,6 +52,65 @@ pub struct Config {
     pub record_raw: Option<PathBuf>,
     /// Optimizations that can be turned off.
     pub optimizations: Optimizations,
+}
+
+/// How to attach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackendChoice {
+    /// The best one that this kernel has for each function
+    #[default]
+    Auto,
+    /// One fsession.multi link; cheap, sees every function; newest kernels
+    TracingMulti,
+    /// One fentry.multi link and one fexit.multi link; newest kernels
+    FentryMulti,
+    /// One kprobe.session link; needs 6.10 and fprobe
+    KprobeSession,
+    /// Two kprobe.multi links; needs fprobe (`CONFIG_FPROBE`)
+    KprobeMulti,
+    /// fentry and fexit programs for each function; any kernel, slow to attach
+    Fentry,
+    /// kprobe and kretprobe each; any kernel, any symbol, slow to attach
+    Kprobe,
+}
+
+/// What may be fetched from debuginfod servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Download {
+    /// Whether anything may be.
+    pub is_allowed: bool,
+    /// Largest file in MiB; `None`: as the environment says.
+    pub max_size: Option<u32>,
+}
+
+/// What `doctor` examines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoctorConfig {
+    /// One JSON object instead of text.
+    pub json: bool,
+    /// `-k`.
+    pub kernel_image: Option<PathBuf>,
+}
+
+/// Which addresses `symbolize` looks up, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SymbolizeConfig {
+    /// The addresses; empty: those in the text on stdin.
+    pub places: Vec<CodePlace>,
+    /// Addresses are not taken as return addresses.
+    pub exact: bool,
+    /// `-k`.
+    pub kernel_image: Option<PathBuf>,
+    /// Address of `_text` when the addresses were printed.
+    pub base: Option<u64>,
+    /// One JSON object for each address.
+    pub json: bool,
+    /// Whether results are kept in the user's cache directory for the next run.
+    pub cache: bool,
+    /// What may be fetched.
+    pub download: Download,
+    /// What may be kept in memory of debug information, in MiB.
+    pub symbol_memory: u32,
 }
 
 /// Optimizations of the start. Each can be turned off, to find out whether it is the reason of a
@@ -171,11 +201,11 @@ pub enum Chosen {
     /// A container, by name, id or pod.
     Container(String),
     /// A mount namespace.
-    MountNamespace(NamespaceArg),
+    MountNamespace(NamespaceRef),
     /// A PID namespace.
-    PidNamespace(NamespaceArg),
+    PidNamespace(NamespaceRef),
     /// A network namespace.
-    NetNamespace(NamespaceArg),
+    NetNamespace(NamespaceRef),
 }
 
 /// A command to run and trace.
@@ -257,6 +287,18 @@ pub struct Run {
     pub max_events: Option<u64>,
     /// End after so long.
     pub duration: Option<Duration>,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always, also in files and pipes
+    Always,
+    /// Never
+    Never,
 }
 
 /// The form of stdout.

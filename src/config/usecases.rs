@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::de::Error as DecodeError;
 
+use super::error::UsageError;
 use super::globs::{GlobOrigin, GlobUse, Globs, Role};
-use crate::cli::UsageError;
 use crate::spec::nearest;
 use crate::trusted::{Untrusted, open_directory, open_regular, open_trusted};
 
@@ -22,7 +22,7 @@ use crate::trusted::{Untrusted, open_directory, open_regular, open_trusted};
 const LARGEST_FILE: u64 = 256 << 10;
 
 /// The built-in cases: name and file. A test holds the list to the directory.
-pub(super) const BUILT_IN: &[(&str, &str)] = &[
+pub(crate) const BUILT_IN: &[(&str, &str)] = &[
     ("bpf", include_str!("../../usecases/bpf.toml")),
     ("cgroup", include_str!("../../usecases/cgroup.toml")),
     ("fs", include_str!("../../usecases/fs.toml")),
@@ -146,7 +146,7 @@ impl UseCases {
     /// Adds the cases of the directory that nobody named: it need not be there, nor be ours to
     /// read. One that another user could have changed is left out, with a note: `HOME` may be that
     /// of whoever called `sudo` or `su`.
-    pub(super) fn add_optional_directory(&mut self, directory: &Path) -> Result<(), UsageError> {
+    pub(crate) fn add_optional_directory(&mut self, directory: &Path) -> Result<(), UsageError> {
         match open_directory(directory) {
             Ok((_, directory)) => match fs::read_dir(&directory) {
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
@@ -194,7 +194,7 @@ impl UseCases {
 
     /// What the user should know about these cases: which of them are not the built-in ones, and
     /// what was left out.
-    pub(super) fn notes_on(&self, names: &[String]) -> Vec<String> {
+    pub(crate) fn notes_on(&self, names: &[String]) -> Vec<String> {
         let mut notes = Vec::new();
         for name in names {
             let is_built_in = BUILT_IN.iter().any(|(built_in, _)| built_in == name);

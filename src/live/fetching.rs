@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::cli::DownloadOptions;
+use crate::config::Download;
 use crate::debuginfod::{Client, DownloadSettings, FetchError, example_server, system_servers};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
@@ -15,7 +15,7 @@ use crate::kernel::images::{self, BuildId, KernelIdentity};
 /// The debuginfod client and its options.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetching {
-    download: DownloadOptions,
+    download: Download,
     /// The directory that contains `/etc`.
     root: PathBuf,
     client: Arc<OnceLock<Client>>,
@@ -25,7 +25,7 @@ pub(crate) struct Fetching {
 
 impl Fetching {
     /// Creates it from the options. No connection is made yet.
-    pub(crate) fn new(download: DownloadOptions, files: &KernelFiles) -> Self {
+    pub(crate) fn new(download: Download, files: &KernelFiles) -> Self {
         Self {
             download,
             root: files.path(""),
@@ -37,7 +37,7 @@ impl Fetching {
     /// Fetches the debug information of a build id into the cache, if the user asked for it.
     /// Returns true if it is there now. Reports errors.
     pub(crate) fn fetch(&self, id: &BuildId, diag: &Diag) -> bool {
-        if !self.download.debuginfod || self.is_hopeless.load(Ordering::Relaxed) {
+        if !self.download.is_allowed || self.is_hopeless.load(Ordering::Relaxed) {
             return false;
         }
         let client = self.client.get_or_init(|| {
@@ -66,7 +66,7 @@ impl Fetching {
 
     /// Fetches the debug information of loaded modules that have none on this machine.
     pub(crate) fn fetch_modules<'a>(&self, names: impl IntoIterator<Item = &'a str>, diag: &Diag) {
-        if !self.download.debuginfod {
+        if !self.download.is_allowed {
             return;
         }
         let Ok(kernel) = KernelIdentity::read(&self.root) else {
@@ -104,7 +104,7 @@ impl Fetching {
 
     /// Returns how to fetch it; `None` if fetching was enabled and has failed.
     fn way(&self) -> Option<String> {
-        if self.download.debuginfod {
+        if self.download.is_allowed {
             return None;
         }
         Some(if self.settings().servers.is_empty() {
@@ -141,9 +141,7 @@ impl Fetching {
         DownloadSettings::read(
             |name| env::var_os(name),
             || system_servers(&self.root),
-            self.download
-                .debuginfod_max_size
-                .map(|mib| u64::from(mib) << 20),
+            self.download.max_size.map(|mib| u64::from(mib) << 20),
         )
     }
 }

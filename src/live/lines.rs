@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use super::fetching::Fetching;
 use crate::cache::{Cache, user_directory};
-use crate::cli::DownloadOptions;
+use crate::config::Download;
 use crate::config::{Config, Symbolization};
 use crate::diag::Diag;
 use crate::failure::Failure;
@@ -50,7 +50,7 @@ impl ImageChoice {
     /// Chooses the image by the settings of a traced run. A dry run fetches nothing.
     pub(crate) fn of_run(config: &Config, files: &KernelFiles) -> Self {
         let download = match config.run.dry_run {
-            true => DownloadOptions::default(),
+            true => Download::default(),
             false => config.download,
         };
         let fetching = Fetching::new(download, files);

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::time::{ClockId, clock_gettime};
 use terminal_size::{Width, terminal_size_of};
 
-use crate::cli::ColorChoice;
+use crate::config::ColorChoice;
 use crate::render::Clock;
 
 /// A standard stream that sessions are written to.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use memchr::{memmem, memrchr};
 
 use super::symbols::{PlaceSymbols, Unplaced};
-use crate::config::PlacesOptions;
+use crate::config::SymbolizeConfig;
 use crate::diag::Diag;
 use crate::output::print;
 use crate::render::{escape, write_place_json, write_place_rows};
@@ -44,7 +44,7 @@ struct Asked {
 struct Filter<'a> {
     known: &'a PlaceSymbols,
     diag: &'a Diag,
-    options: &'a PlacesOptions,
+    options: &'a SymbolizeConfig,
     /// Whether stdout is a terminal, which control characters must not reach.
     is_terminal: bool,
     n_lines: u64,
@@ -55,7 +55,7 @@ struct Filter<'a> {
 }
 
 /// Copies stdin to stdout and adds the source lines.
-pub(crate) fn filter(known: &PlaceSymbols, options: &PlacesOptions, diag: &Diag) -> Result<()> {
+pub(crate) fn filter(known: &PlaceSymbols, options: &SymbolizeConfig, diag: &Diag) -> Result<()> {
     let mut filter = Filter {
         known,
         diag,

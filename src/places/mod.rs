@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::{Context, Result};
 
 use self::symbols::PlaceSymbols;
-use crate::config::PlacesOptions;
+use crate::config::SymbolizeConfig;
 use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::kernel::facts::KernelFiles;
@@ -18,7 +18,7 @@ use crate::render::{write_place_json, write_place_rows};
 use crate::spec::{CodePlace, Ip};
 
 /// Resolves the places of the command line, or those in stdin if there are none.
-pub(crate) fn symbolize(options: &PlacesOptions, files: &KernelFiles, diag: &Diag) -> Result<()> {
+pub(crate) fn symbolize(options: &SymbolizeConfig, files: &KernelFiles, diag: &Diag) -> Result<()> {
     let known = PlaceSymbols::open(options, files, diag)?;
     if options.places.is_empty() {
         if io::stdin().is_terminal() {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::config::PlacesOptions;
+use crate::config::SymbolizeConfig;
 use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::kernel::facts::KernelFiles;
@@ -66,11 +66,15 @@ impl fmt::Display for Unplaced {
 
 impl PlaceSymbols {
     /// Opens the image of the options, or the running kernel's symbols and image.
-    pub(crate) fn open(options: &PlacesOptions, files: &KernelFiles, diag: &Diag) -> Result<Self> {
+    pub(crate) fn open(
+        options: &SymbolizeConfig,
+        files: &KernelFiles,
+        diag: &Diag,
+    ) -> Result<Self> {
         let fetching = Fetching::new(options.download, files);
-        let choice = &ImageChoice::new(options.kernel.as_deref(), !options.no_cache, fetching)
+        let choice = &ImageChoice::new(options.kernel_image.as_deref(), options.cache, fetching)
             .with_memory(options.symbol_memory);
-        match &options.kernel {
+        match &options.kernel_image {
             None => Self::of_running(choice, files, diag),
             Some(image) if options.base.is_none() && is_running(image, files) => {
                 Self::of_running(choice, files, diag).or_else(|error| {

@@ -11,7 +11,7 @@ use super::on_load;
 use super::selection_cache::{CachedSelection, SelectionCache};
 use super::sources;
 use crate::bpf::{KernelSupport, Layout};
-use crate::cli::BackendChoice;
+use crate::config::BackendChoice;
 use crate::config::{Config, Globs, Role};
 use crate::diag::Diag;
 use crate::failure::Failure;

@@ -5,7 +5,7 @@ use super::spawned::SpawnedCommand;
 use crate::bpf::{
     ErrorSettings, Layout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings,
 };
-use crate::cli::Comm;
+use crate::config::Comm;
 use crate::config::{Config, Errors};
 use crate::kernel::facts::KernelFiles;
 use crate::scope::Scoping;

@@ -11,7 +11,7 @@ use super::named::{Named, called, chosen};
 use super::unknown::{similar, unknown};
 use super::{legacy, rule};
 use crate::bpf::{ScopeEntry, ScopeKind, ScopeRule, Tracer};
-use crate::cli::Choice;
+use crate::config::Choice;
 use crate::config::{Chosen, Scope};
 use crate::diag::Diag;
 use crate::failure::Failure;

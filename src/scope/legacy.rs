@@ -10,7 +10,7 @@ use super::named::called;
 use super::rule;
 use super::unknown::unknown;
 use crate::bpf::{ScopeEntry, ScopeKind};
-use crate::cli::Choice;
+use crate::config::Choice;
 use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::spec::Pid;

@@ -18,7 +18,7 @@ use self::groups::Groups;
 use self::numbers::{group_id, namespace, user_id};
 pub(crate) use self::unknown::{accounts, unknown};
 use crate::bpf::{ScopeEntry, ScopeKind, ScopeRule, Tracer};
-use crate::cli::Choice;
+use crate::config::Choice;
 use crate::config::{Chosen, Config};
 use crate::diag::Diag;
 use crate::events::CgroupRecord;

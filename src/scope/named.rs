@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::cli::Choice;
+use crate::config::Choice;
 use crate::diag::Diag;
 use crate::target::Owner;
 use crate::target::cgroups::Hierarchy;

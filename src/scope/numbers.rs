@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use nix::unistd::{Group, User};
 
 use super::unknown::{accounts, unknown};
-use crate::cli::NamespaceArg;
+use crate::config::NamespaceRef;
 use crate::failure::Failure;
 use crate::target::HostFiles;
 use crate::target::namespaces::{Kind, of_file, of_process};
@@ -32,11 +32,11 @@ pub(crate) fn group_id(named: &str) -> Result<u64> {
     }
 }
 
-pub(crate) fn namespace(named: &NamespaceArg, kind: Kind) -> Result<u64> {
+pub(crate) fn namespace(named: &NamespaceRef, kind: Kind) -> Result<u64> {
     let found = match named {
-        NamespaceArg::Inode(number) => return Ok(*number),
-        NamespaceArg::Of(pid) => of_process(&HostFiles::below("/"), *pid, kind),
-        NamespaceArg::File(path) => of_file(path, kind),
+        NamespaceRef::Inode(number) => return Ok(*number),
+        NamespaceRef::Of(pid) => of_process(&HostFiles::below("/"), *pid, kind),
+        NamespaceRef::File(path) => of_file(path, kind),
     };
     found.map_err(|error| {
         let hint = "`lsns` lists namespaces, by number and with a process of each";

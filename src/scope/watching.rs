@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use super::named::{Named, chosen};
-use crate::cli::Choice;
+use crate::config::Choice;
 use crate::target::cgroups::{Cgroup, Hierarchy};
 use crate::target::containers::{Container, Registry};
 

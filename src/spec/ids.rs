@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,22 @@ impl FuncId {
         self.0 as usize
     }
 }
+
+impl FromStr for Pid {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().parse() {
+            Ok(0) => Err("process ids start at 1".to_owned()),
+            Ok(number @ 1..=PID_MAX) => Ok(Self(number)),
+            Ok(_) => Err(format!("process ids end at {PID_MAX}")),
+            Err(_) => Err("a process id is a number".to_owned()),
+        }
+    }
+}
+
+/// `PID_MAX_LIMIT` of 64-bit kernels.
+const PID_MAX: u32 = 4 * 1024 * 1024;
 
 impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,18 +4,42 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::globs::{GlobUse, Globs, Role};
-use super::listing::{ContainersConfig, ListConfig};
-use super::settings::{
-    Action, Chosen, Command, Config, Environment, Errors, Limits, OnLoad, Optimizations,
-    OutputFile, OutputFormat, Run, RunAs, Scope, Sessions, Symbolization,
-};
-use super::usecases::UseCases;
-use crate::cli::{
-    BackendChoice, Choice, Cli, Command as Subcommand, CommandOptions, Filtering, GlobArg, Listed,
-    Modes, Processes, SymbolizeLevel, Targeting, UsageError,
+use super::commands::{Command as Subcommand, Listed};
+use super::help::Generated;
+use super::listing;
+use super::{Cli, CommandOptions, Filtering, Modes, Processes, SymbolizeLevel, Targeting};
+use crate::config::{
+    BackendChoice, Choice, Chosen, Command, Config, ContainersConfig, DoctorConfig, Environment,
+    Errors, GlobArg, GlobUse, Globs, Limits, ListConfig, OnLoad, Optimizations, OutputFile,
+    OutputFormat, Role, Run, RunAs, Scope, Sessions, Symbolization, SymbolizeConfig, UsageError,
+    UseCases,
 };
 use crate::spec::ErrnoSet;
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Trace.
+    Trace(Box<Config>),
+    /// Print this text on stdout: the list of use cases.
+    Print(String),
+    /// Print the version.
+    Version,
+    /// Print the version and what this kernel offers.
+    Features,
+    /// Say by the exit code whether this kernel lets us trace.
+    Probe,
+    /// Print the manual page or completions.
+    Generate(Generated),
+    /// Say what this kernel offers.
+    Doctor(DoctorConfig),
+    /// List functions.
+    List(Box<ListConfig>),
+    /// List containers.
+    Containers(ContainersConfig),
+    /// Say what addresses are.
+    Symbolize(SymbolizeConfig),
+}
 
 /// Old output files that are kept by default.
 const KEPT_FILES: u32 = 5;
@@ -28,14 +52,14 @@ impl Action {
     /// When options contradict each other, name what does not exist or leave out what is needed.
     pub fn resolve(cli: Cli, environment: &Environment) -> Result<Self, UsageError> {
         match cli.subcommand {
-            Some(Subcommand::Doctor(options)) => return Ok(Self::Doctor(options)),
+            Some(Subcommand::Doctor(options)) => return Ok(Self::Doctor(options.into())),
             Some(Subcommand::List(options)) if options.what == Listed::Containers => {
-                return ContainersConfig::resolve(options).map(Self::Containers);
+                return listing::containers(options).map(Self::Containers);
             }
             Some(Subcommand::List(options)) => {
-                return ListConfig::resolve(options).map(|list| Self::List(Box::new(list)));
+                return listing::functions(options).map(|list| Self::List(Box::new(list)));
             }
-            Some(Subcommand::Symbolize(options)) => return Ok(Self::Symbolize(options)),
+            Some(Subcommand::Symbolize(options)) => return Ok(Self::Symbolize(options.into())),
             None => {}
         }
         if let Some(what) = cli.help.generate {
@@ -55,97 +79,95 @@ impl Action {
         if cli.targeting.cases.iter().any(|name| name == "help") {
             return Ok(Self::Print(cases.list()));
         }
-        Config::resolve(cli, &cases).map(|config| Self::Trace(Box::new(config)))
+        config_of(cli, &cases).map(|config| Self::Trace(Box::new(config)))
     }
 }
 
-impl Config {
-    /// The settings that a command line asks for.
-    ///
-    /// # Errors
-    ///
-    /// As [`Action::resolve`].
-    pub fn resolve(cli: Cli, cases: &UseCases) -> Result<Self, UsageError> {
-        let Cli {
-            targeting,
-            processes,
-            modes,
-            filtering,
-            symbolization,
-            running,
-            output,
-            advanced,
-            command,
-            help: _,
-            subcommand: _,
-        } = cli;
-        let follow_forks = !running.no_follow_forks;
-        let command = command_of(command, running)?;
-        let (targets, on_load, mut scope) = split(targeting);
-        let follow = processes.follow;
-        if follow && scope.pids.is_empty() && scope.no_pids.is_empty() {
-            return Err(UsageError::new(
-                "--follow is for the processes of -p or -P, and there are none",
-            )
-            .hint("name them with -p; a command's children are followed anyway"));
-        }
-        scope.follow_forks = follow || (command.is_some() && follow_forks);
-        scope.host_root = processes.host_root.clone();
-        scope.await_containers = processes.await_containers;
-        scope.choices = choices(processes)?;
-        if command.is_some() && !scope.pids.is_empty() {
-            return Err(UsageError::new(
-                "a command and -p exclude each other: what is traced is the command",
-            )
-            .hint("leave out -p, or start the command yourself and choose both with -p"));
-        }
-        let notes = cases.notes_on(&targets.cases);
-        Ok(Self {
-            notes,
-            globs: forced(globs(targets, cases)?, advanced.force)?,
-            on_load,
-            backend: backend(&modes),
-            all_matching: modes.all_matching,
-            cache: !advanced.no_cache,
-            symbol_memory: symbolization.symbol_memory,
-            download: symbolization.download,
-            scope: checked(scope)?,
-            command,
-            sessions: sessions(filtering)?,
-            symbolization: symbolization_of(&symbolization.levels),
-            kernel_image: symbolization.kernel,
-            run: Run {
-                format: if output.json {
-                    OutputFormat::Json
-                } else {
-                    OutputFormat::Text
-                },
-                color: output.color,
-                verbosity: output.verbose,
-                dry_run: modes.dry_run,
-                max_events: output.max_events,
-                duration: output.duration,
-            },
-            output: output.file.map(|path| OutputFile {
-                path,
-                append: output.append,
-                max_size: output.max_size,
-                keep: output.keep.unwrap_or(KEPT_FILES),
-            }),
-            limits: Limits {
-                max_rate: (advanced.max_rate > 0).then_some(advanced.max_rate),
-                budget: advanced.budget.map(|budget| budget.share),
-            },
-            max_depth: advanced.max_depth,
-            ringbuf_bytes: advanced.ringbuf_size.bytes,
-            record_raw: advanced.record_raw,
-            optimizations: Optimizations {
-                specialize: !advanced.switches.no_specialize,
-                kcore: !advanced.switches.no_kcore,
-                share: !advanced.switches.no_shared,
-            },
-        })
+/// The settings that a command line asks for.
+///
+/// # Errors
+///
+/// As [`Action::resolve`].
+fn config_of(cli: Cli, cases: &UseCases) -> Result<Config, UsageError> {
+    let Cli {
+        targeting,
+        processes,
+        modes,
+        filtering,
+        symbolization,
+        running,
+        output,
+        advanced,
+        command,
+        help: _,
+        subcommand: _,
+    } = cli;
+    let follow_forks = !running.no_follow_forks;
+    let command = command_of(command, running)?;
+    let (targets, on_load, mut scope) = split(targeting);
+    let follow = processes.follow;
+    if follow && scope.pids.is_empty() && scope.no_pids.is_empty() {
+        return Err(UsageError::new(
+            "--follow is for the processes of -p or -P, and there are none",
+        )
+        .hint("name them with -p; a command's children are followed anyway"));
     }
+    scope.follow_forks = follow || (command.is_some() && follow_forks);
+    scope.host_root = processes.host_root.clone();
+    scope.await_containers = processes.await_containers;
+    scope.choices = choices(processes)?;
+    if command.is_some() && !scope.pids.is_empty() {
+        return Err(UsageError::new(
+            "a command and -p exclude each other: what is traced is the command",
+        )
+        .hint("leave out -p, or start the command yourself and choose both with -p"));
+    }
+    let notes = cases.notes_on(&targets.cases);
+    Ok(Config {
+        notes,
+        globs: forced(globs(targets, cases)?, advanced.force)?,
+        on_load,
+        backend: backend(&modes),
+        all_matching: modes.all_matching,
+        cache: !advanced.no_cache,
+        symbol_memory: symbolization.symbol_memory,
+        download: symbolization.download.into(),
+        scope: checked(scope)?,
+        command,
+        sessions: sessions(filtering)?,
+        symbolization: symbolization_of(&symbolization.levels),
+        kernel_image: symbolization.kernel,
+        run: Run {
+            format: if output.json {
+                OutputFormat::Json
+            } else {
+                OutputFormat::Text
+            },
+            color: output.color,
+            verbosity: output.verbose,
+            dry_run: modes.dry_run,
+            max_events: output.max_events,
+            duration: output.duration,
+        },
+        output: output.file.map(|path| OutputFile {
+            path,
+            append: output.append,
+            max_size: output.max_size,
+            keep: output.keep.unwrap_or(KEPT_FILES),
+        }),
+        limits: Limits {
+            max_rate: (advanced.max_rate > 0).then_some(advanced.max_rate),
+            budget: advanced.budget.map(|budget| budget.share),
+        },
+        max_depth: advanced.max_depth,
+        ringbuf_bytes: advanced.ringbuf_size.bytes,
+        record_raw: advanced.record_raw,
+        optimizations: Optimizations {
+            specialize: !advanced.switches.no_specialize,
+            kcore: !advanced.switches.no_kcore,
+            share: !advanced.switches.no_shared,
+        },
+    })
 }
 
 /// All choices, in the order of their kinds; none may be wanted and not.
@@ -441,3 +463,6 @@ fn symbolization_of(levels: &[SymbolizeLevel]) -> Symbolization {
         _ => Symbolization::Inlines,
     }
 }
+
+#[cfg(test)]
+mod tests;

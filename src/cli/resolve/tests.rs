@@ -6,16 +6,15 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
-
-use super::usecases::BUILT_IN;
-use super::{
-    Action, BackendChoice, Config, Environment, GlobOrigin, OutputFormat, Symbolization,
+use super::Action;
+use crate::cli::{self, Parsed, command};
+use crate::config::{
+    BUILT_IN, BackendChoice, Config, Environment, GlobOrigin, OutputFormat, Symbolization,
     UsageError, UseCases,
 };
-use crate::cli::{self, Parsed, command};
 use crate::spec::Outcome;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 fn action(words: &[&str]) -> Result<Action, UsageError> {
     let all = ["retsnoop-rs"].iter().chain(words);
@@ -257,10 +256,16 @@ fn every_file_of_the_directory_is_built_in_and_well_formed() {
 
 /// The kernels of the matrix, and functions that can be traced on each.
 const KERNELS: [(&str, &str); 4] = [
-    ("5.10", include_str!("../../tests/data/functions/5.10.txt")),
-    ("6.1", include_str!("../../tests/data/functions/6.1.txt")),
-    ("6.12", include_str!("../../tests/data/functions/6.12.txt")),
-    ("7.2", include_str!("../../tests/data/functions/7.2.txt")),
+    (
+        "5.10",
+        include_str!("../../../tests/data/functions/5.10.txt"),
+    ),
+    ("6.1", include_str!("../../../tests/data/functions/6.1.txt")),
+    (
+        "6.12",
+        include_str!("../../../tests/data/functions/6.12.txt"),
+    ),
+    ("7.2", include_str!("../../../tests/data/functions/7.2.txt")),
 ];
 
 #[test]
