@@ -14,7 +14,7 @@ use super::kernel_stats::Hits;
 use super::sys;
 use super::tracer::{Attached, Tracer};
 use crate::select::{Assigned, TracedFunction, Why};
-use crate::spec::{BackendKind, FuncId};
+use crate::spec::{BackendKind, HookId};
 
 /// If user space has not read for this long, no session opens. The time must cover the opening of a
 /// large kernel image, which happens when the first stack is shown.
@@ -57,7 +57,7 @@ impl Tracer<'_> {
     /// If the remaining functions cannot be attached to again.
     pub fn detach_functions(
         &mut self,
-        gone: &BTreeSet<FuncId>,
+        gone: &BTreeSet<HookId>,
         functions: &[TracedFunction],
     ) -> Result<Attached> {
         let mut again = Vec::new();
@@ -94,7 +94,7 @@ impl Tracer<'_> {
     }
 
     /// Removes the links that contain functions of `gone` from `self` and returns them.
-    fn take_links_of(&mut self, gone: &BTreeSet<FuncId>) -> Vec<(BackendKind, Vec<Link>)> {
+    fn take_links_of(&mut self, gone: &BTreeSet<HookId>) -> Vec<(BackendKind, Vec<Link>)> {
         let is_hit = |link: &Link| link.functions.iter().any(|id| gone.contains(id));
         let mut taken = Vec::new();
         let are_sessions_hit = self.links.iter().any(|(backend, links)| {
@@ -127,7 +127,7 @@ impl Tracer<'_> {
 
 /// Returns the functions of these links, each once: with some back ends a function has several
 /// links.
-fn functions_of(links: &[Link]) -> BTreeSet<FuncId> {
+fn functions_of(links: &[Link]) -> BTreeSet<HookId> {
     let functions = links.iter().flat_map(|link| &link.functions);
     functions.copied().collect()
 }

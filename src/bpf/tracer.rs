@@ -25,7 +25,7 @@ use super::settings::{ScopeEntry, ScopeSettings, Settings};
 use super::sys;
 use super::tasks::TaskProbe;
 use crate::select::{Assigned, TracedFunction};
-use crate::spec::{BackendKind, FuncId};
+use crate::spec::{BackendKind, HookId};
 
 /// Interval at which the deadline of user space's sign of life is extended.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
@@ -97,7 +97,7 @@ pub struct Moved {
 impl Attached {
     /// Returns whether the kernel refused this function with every back end.
     #[must_use]
-    pub fn has_refused(&self, func: FuncId) -> bool {
+    pub fn has_refused(&self, func: HookId) -> bool {
         self.refused.iter().any(|refused| refused.func == func)
     }
 }
@@ -461,7 +461,7 @@ fn next_backend(waiting: &[Waiting<'_>]) -> Option<BackendKind> {
 }
 
 fn check_entries(functions: &[TracedFunction], refused: &[Refused]) -> Result<()> {
-    let is_refused = |id: FuncId| refused.iter().any(|refused| refused.func == id);
+    let is_refused = |id: HookId| refused.iter().any(|refused| refused.func == id);
     let mut entries = functions.iter().filter(|function| function.entry.is_some());
     if entries.all(|function| is_refused(function.id)) {
         let why = refused

@@ -12,7 +12,7 @@ use super::trail::RecordedTrail;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::knowledge::syscalls::is_syscall_entry;
 use crate::select::TracedFunction;
-use crate::spec::{Addr, EntryReason, FuncId, Hook, ResultType};
+use crate::spec::{Addr, EntryReason, Hook, HookId, ResultType};
 use crate::symbolize::{Answer, Inlined, SourceLine};
 
 /// Version of the format. It is raised if older readers would misinterpret a recording.
@@ -228,7 +228,7 @@ impl RecordedFunction {
     fn function(&self) -> Result<TracedFunction> {
         let result = result_type(&self.result)?;
         Ok(TracedFunction {
-            id: FuncId(self.id),
+            id: HookId(self.id),
             name: self.name.clone(),
             module: self.module.clone(),
             hook: Hook::of_symbol(Addr(self.addr)),
@@ -303,7 +303,7 @@ pub(super) fn result_type(text: &str) -> Result<ResultType> {
 
 fn unused(id: u32) -> TracedFunction {
     TracedFunction {
-        id: FuncId(id),
+        id: HookId(id),
         name: String::new(),
         module: None,
         hook: Hook::KernelFunction(Addr(0)),

@@ -4,7 +4,7 @@
 use super::{RecordedFunction, RecordedLine, RecordedSymbol, RecordedTrail, Recording};
 use crate::code::{Errnos, ResultUse, TrailCallee, TrailFacts};
 use crate::select::TracedFunction;
-use crate::spec::{Addr, EntryReason, FuncId, Hook, ResultType};
+use crate::spec::{Addr, EntryReason, Hook, HookId, ResultType};
 use crate::symbolize::{Inlined, SourceLine};
 
 fn trail() -> TrailFacts {
@@ -27,7 +27,7 @@ fn trail() -> TrailFacts {
 
 fn recording() -> Recording {
     let function = TracedFunction {
-        id: FuncId(2),
+        id: HookId(2),
         name: "do_test".to_owned(),
         module: None,
         hook: Hook::KernelFunction(Addr(0x1000)),

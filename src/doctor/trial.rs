@@ -13,7 +13,7 @@ use crate::prepare::gather::offered;
 use crate::prepare::layout::{layout, support};
 use crate::prepare::preflight;
 use crate::select::{BackendPolicy, BtfOrigin, Prototype, TracedFunction, assign};
-use crate::spec::{EntryReason, FuncId, Hook};
+use crate::spec::{EntryReason, Hook, HookId};
 
 /// Attaches to one function and detaches again.
 ///
@@ -33,7 +33,7 @@ pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
         .get(FUNCTION)
         .context("no BTF function to try with")?;
     let function = TracedFunction {
-        id: FuncId(0),
+        id: HookId(0),
         name: FUNCTION.to_owned(),
         module: None,
         hook: Hook::KernelFunction(symbol.addr),

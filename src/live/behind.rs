@@ -52,6 +52,7 @@ impl<'a> Behind<'a> {
     /// the culprit calls nothing through pointers, or if its failure is no errno.
     pub(crate) fn suspects(&self, session: &Session) -> Vec<Addr> {
         let through_pointers = session
+            .chain
             .trail
             .as_ref()
             .is_some_and(|trail| trail.through_pointers);

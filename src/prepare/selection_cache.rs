@@ -23,7 +23,7 @@ use crate::kernel::facts::KernelFiles;
 use crate::kernel::images::KernelIdentity;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{Selection, TracedFunction};
-use crate::spec::{Addr, FuncId, Hook};
+use crate::spec::{Addr, Hook, HookId};
 
 /// The start of the kernel's text, which offsets refer to.
 const START: &str = "_stext";
@@ -205,7 +205,7 @@ fn are_there(functions: &[TracedFunction], kallsyms: &Kallsyms) -> bool {
 /// of the latter. A function that was refused for lack of memory or because it was in use may be
 /// accepted the next time.
 fn lasting(functions: &[TracedFunction], refused: &[Refused]) -> (Vec<TracedFunction>, usize) {
-    let refused: HashSet<FuncId> = refused
+    let refused: HashSet<HookId> = refused
         .iter()
         .filter(|refused| refused.is_final)
         .map(|refused| refused.func)
@@ -214,7 +214,7 @@ fn lasting(functions: &[TracedFunction], refused: &[Refused]) -> (Vec<TracedFunc
         .iter()
         .filter(|function| !refused.contains(&function.id));
     let numbered = (0..).zip(taken).map(|(id, function)| TracedFunction {
-        id: FuncId(id),
+        id: HookId(id),
         ..function.clone()
     });
     (numbered.collect(), refused.len())
@@ -275,11 +275,11 @@ mod tests {
     use crate::bpf::attach::Refused;
     use crate::kernel::kallsyms::Kallsyms;
     use crate::select::TracedFunction;
-    use crate::spec::{Addr, FuncId, Hook, ResultType};
+    use crate::spec::{Addr, Hook, HookId, ResultType};
 
     fn function((id, name): (u32, &str)) -> TracedFunction {
         TracedFunction {
-            id: FuncId(id),
+            id: HookId(id),
             name: name.to_owned(),
             module: None,
             hook: Hook::KernelFunction(Addr(0xffff_ffff_8100_0000 + 0x100 * u64::from(id))),
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn only_what_is_refused_for_good_is_left_out_the_next_time() {
         let refused = |(id, is_final)| Refused {
-            func: FuncId(id),
+            func: HookId(id),
             why: String::new(),
             is_final,
         };

@@ -7,10 +7,10 @@ use super::{Clock, RenderContext, ips};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::TracedFunction;
 use crate::session::{
-    Call, ChainLink, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow, Trail,
-    UntracedCallee,
+    Call, Chain, ChainLink, Lane, Link, MonotonicNs, Session, SessionHeader, SessionLosses,
+    StackRow, Trail, UntracedCallee,
 };
-use crate::spec::{Addr, EntryReason, FuncId, Hook, Ip, Outcome, Pid, ResultType};
+use crate::spec::{Addr, EntryReason, Hook, HookId, Ip, Outcome, Pid, ResultType};
 use crate::symbolize::{Answer, Frames, Inlined, Level, LineSource, SourceLine, Symbolizer};
 
 const KALLSYMS: &str = "\
@@ -149,7 +149,7 @@ impl World {
             .iter()
             .zip(0..)
             .map(|((name, module, addr, result), id)| TracedFunction {
-                id: FuncId(id),
+                id: HookId(id),
                 name: (*name).to_owned(),
                 module: module.map(str::to_owned),
                 hook: Hook::KernelFunction(Addr(*addr)),
@@ -210,7 +210,7 @@ fn call(func: u32, parent: Option<usize>, depth: u16, result: i64) -> Call {
         .map_or(ResultType::Unknown, |f| f.3);
     let outcome = result_type.judge(result as u64);
     Call {
-        func: FuncId(func),
+        func: HookId(func),
         parent,
         depth,
         started: MonotonicNs(5_000_000_000 + u64::from(depth) * 1000),
@@ -251,8 +251,8 @@ fn tracer(addr: u64) -> StackRow {
     }
 }
 
-fn session(calls: Vec<Call>, chain: Vec<ChainLink>, stack: Vec<StackRow>) -> Session {
-    Session {
+fn session(calls: Vec<Call>, links: Vec<ChainLink>, stack: Vec<StackRow>) -> Session {
+    let header = SessionHeader {
         id: 7,
         started: MonotonicNs(5_000_000_000),
         ended: MonotonicNs(5_000_030_500),
@@ -261,17 +261,23 @@ fn session(calls: Vec<Call>, chain: Vec<ChainLink>, stack: Vec<StackRow>) -> Ses
         comm: b"simfail".to_vec(),
         leader_comm: b"simfail-main".to_vec(),
         lane: Lane::Task,
-        reason: EntryReason::SystemCall,
         context: None,
         workload: None,
+    };
+    let chain = Chain {
         calls,
-        chain,
+        links,
         certain: true,
         trail: None,
         handled: Vec::new(),
         only_starts_dumps: false,
         stack,
         losses: SessionLosses::default(),
+    };
+    Session {
+        header,
+        reason: EntryReason::SystemCall,
+        chain,
     }
 }
 
@@ -308,12 +314,12 @@ pub(super) fn untraced(
     through_pointers: bool,
 ) -> Session {
     let mut session = passed_on();
-    session.certain = false;
+    session.chain.certain = false;
     let callees = callees.iter().map(|name| UntracedCallee {
         name: (*name).to_owned(),
         module: None,
     });
-    session.trail = Some(Trail {
+    session.chain.trail = Some(Trail {
         made_here,
         callees: callees.collect(),
         through_pointers,
@@ -346,7 +352,7 @@ pub(super) fn translated() -> Session {
             row(0xffff_ffff_8100_7213, Some(2)),
         ],
     );
-    session.handled = vec![1, 3, 4];
+    session.chain.handled = vec![1, 3, 4];
     session
 }
 
@@ -365,8 +371,8 @@ pub(super) fn incomplete() -> Session {
         ],
         Vec::new(),
     );
-    session.certain = false;
-    session.losses = SessionLosses {
+    session.chain.certain = false;
+    session.chain.losses = SessionLosses {
         beyond_depth: 1,
         overwritten_calls: 12,
         cut_calls: 30,
@@ -388,11 +394,11 @@ pub(super) fn hostile() -> Session {
         ],
         vec![row(0x10, None), row(u64::MAX, Some(60)), row(0, None)],
     );
-    session.comm = b"\x1b[31mred\n\xff".to_vec();
-    session.leader_comm = "a\u{202e}b".into();
-    session.lane = Lane::SoftIrq;
-    session.handled = vec![1, 80];
-    session.ended = MonotonicNs(0);
+    session.header.comm = b"\x1b[31mred\n\xff".to_vec();
+    session.header.leader_comm = "a\u{202e}b".into();
+    session.header.lane = Lane::SoftIrq;
+    session.chain.handled = vec![1, 80];
+    session.header.ended = MonotonicNs(0);
     session
 }
 

@@ -47,33 +47,33 @@ pub fn write_session(
     let views = view::rows(shown, context, tracer);
     stack(&views, context).write(&mut page);
     handled(&mut page, shown, context);
-    phrases::losses(&mut page, &session.losses);
+    phrases::losses(&mut page, &session.chain.losses);
     verdict(&mut page, session, &views, context);
     page.end_line();
     out.write_all(page.into_text().as_bytes())
 }
 
 fn header(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
-    let lane = match session.lane {
+    let lane = match session.header.lane {
         Lane::Task => "",
         Lane::SoftIrq => " in a softirq",
         Lane::HardIrq => " in a hardware interrupt",
         Lane::Nmi => " in an NMI",
     };
     page.flow(Style::Strong, |text| {
-        context.clock.push_time_of_day(text, session.started);
+        context.clock.push_time_of_day(text, session.header.started);
         text.push_str(" -> ");
-        context.clock.push_time_of_day(text, session.ended);
+        context.clock.push_time_of_day(text, session.header.ended);
     });
     page.flow(Style::Strong, |text| {
         text.push_str(" TID/PID ");
-        push_ids(text, session.tid, session.tgid);
+        push_ids(text, session.header.tid, session.header.tgid);
     });
     page.flow(Style::Strong, |text| {
         text.push_str(" (");
-        push_escaped(text, &session.comm);
+        push_escaped(text, &session.header.comm);
         text.push('/');
-        push_escaped(text, &session.leader_comm);
+        push_escaped(text, &session.header.leader_comm);
         text.extend([")", lane, ":"]);
     });
     page.end_line();
@@ -213,7 +213,7 @@ fn verdict(page: &mut Page, session: &Session, rows: &[RowView<'_>], context: &R
     let Some((row, culprit)) = culprit else {
         return;
     };
-    let certainty = if session.certain {
+    let certainty = if session.chain.certain {
         "culprit (certain): "
     } else {
         "culprit (probably): "
@@ -223,7 +223,7 @@ fn verdict(page: &mut Page, session: &Session, rows: &[RowView<'_>], context: &R
     phrases::place(page, row);
     page.end_line();
     let outcome = culprit.call.outcome;
-    if let Some(found) = &session.trail {
+    if let Some(found) = &session.chain.trail {
         trail::trail(page, found, outcome);
     }
     let entry = session.entry().filter(|entry| entry.outcome != outcome);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{RenderContext, SymbolizedSession};
 use crate::select::TracedFunction;
 use crate::session::{Call, Link, Session, StackRow};
-use crate::spec::{Addr, FuncId, Ip, ResultType};
+use crate::spec::{Addr, HookId, Ip, ResultType};
 use crate::symbolize::{Frame, Inlined, SourceLine};
 
 /// A call and its function.
@@ -70,13 +70,16 @@ pub(super) struct HandledView<'a> {
 /// pointer may occur twice.
 #[must_use]
 pub fn ips(session: &Session, functions: &[TracedFunction]) -> Vec<Ip> {
-    let rows = session.stack.iter().filter_map(|row| row.ip);
-    let called_at = session.handled.iter().filter_map(|index| {
-        let site = session.calls.get(*index)?.call_site?;
+    let rows = session.chain.stack.iter().filter_map(|row| row.ip);
+    let called_at = session.chain.handled.iter().filter_map(|index| {
+        let site = session.chain.calls.get(*index)?.call_site?;
         Some(Ip::return_to(site))
     });
     let definitions = links_without_ip(session).filter_map(|index| {
-        let call = session.calls.get(session.chain.get(index)?.call)?;
+        let call = session
+            .chain
+            .calls
+            .get(session.chain.links.get(index)?.call)?;
         start_of(functions.get(call.func.index())?)
     });
     rows.chain(called_at).chain(definitions).collect()
@@ -85,8 +88,8 @@ pub fn ips(session: &Session, functions: &[TracedFunction]) -> Vec<Ip> {
 /// Returns the indexes of the links with a row that has no instruction pointer. The start of the
 /// function is shown instead.
 fn links_without_ip(session: &Session) -> impl Iterator<Item = usize> {
-    (0..session.chain.len()).filter(|index| {
-        let mut rows = session.stack.iter();
+    (0..session.chain.links.len()).filter(|index| {
+        let mut rows = session.chain.stack.iter();
         rows.all(|row| row.link != Some(*index) || row.ip.is_none())
     })
 }
@@ -106,17 +109,23 @@ pub(super) fn rows<'a>(
 ) -> Vec<RowView<'a>> {
     let session = shown.session;
     let culprit = culprit(session);
-    let has_row = |index| session.stack.iter().any(|row| row.link == Some(index));
-    let left_out = (0..session.chain.len())
+    let has_row = |index| {
+        session
+            .chain
+            .stack
+            .iter()
+            .any(|row| row.link == Some(index))
+    };
+    let left_out = (0..session.chain.links.len())
         .filter(|index| !has_row(*index))
         .map(|index| StackRow {
             ip: None,
             link: Some(index),
             is_tracer: false,
         });
-    let stack = session.stack.iter().copied();
+    let stack = session.chain.stack.iter().copied();
     let wanted = stack.filter(|row| tracer == TracerRows::Kept || !row.is_tracer);
-    let mut views = Vec::with_capacity(session.stack.len() + session.chain.len());
+    let mut views = Vec::with_capacity(session.chain.stack.len() + session.chain.links.len());
     views.extend(
         wanted
             .chain(left_out)
@@ -134,9 +143,10 @@ pub(super) fn handled<'a>(
     let session = shown.session;
     let mut views: Vec<HandledView<'a>> = Vec::new();
     for call in session
+        .chain
         .handled
         .iter()
-        .filter_map(|index| session.calls.get(*index))
+        .filter_map(|index| session.chain.calls.get(*index))
     {
         let same = |other: &&mut HandledView<'a>| {
             let other = other.of.call;
@@ -149,7 +159,9 @@ pub(super) fn handled<'a>(
             known.of.call = call;
             continue;
         }
-        let caller = call.parent.and_then(|parent| session.calls.get(parent));
+        let caller = call
+            .parent
+            .and_then(|parent| session.chain.calls.get(parent));
         views.push(HandledView {
             of: CallView::new(call, context),
             caller: caller.map(|caller| CallView::new(caller, context)),
@@ -184,7 +196,7 @@ impl<'a> CallView<'a> {
         match self.function {
             Some(function) => Cow::Borrowed(&function.name),
             None => {
-                let FuncId(id) = self.call.func;
+                let HookId(id) = self.call.func;
                 Cow::Owned(format!("(unknown function {id})"))
             }
         }
@@ -272,8 +284,8 @@ fn link_view<'a>(
     culprit: Option<usize>,
     context: &RenderContext<'a>,
 ) -> Option<LinkView<'a>> {
-    let chain_link = session.chain.get(index)?;
-    let call = session.calls.get(chain_link.call)?;
+    let chain_link = session.chain.links.get(index)?;
+    let call = session.chain.calls.get(chain_link.call)?;
     let translated = (chain_link.link == Link::Translated)
         .then(|| next_failure(session, index))
         .flatten()
@@ -290,15 +302,17 @@ fn link_view<'a>(
 /// Returns the index of the culprit in the chain: the last link that failed. Links after it did not
 /// return or have no failing result.
 fn culprit(session: &Session) -> Option<usize> {
-    session.chain.iter().rposition(|link| {
-        let call = session.calls.get(link.call);
+    session.chain.links.iter().rposition(|link| {
+        let call = session.chain.calls.get(link.call);
         call.is_some_and(|call| call.returned && call.outcome.is_failure())
     })
 }
 
 /// Returns the next failed call below a link, whose error the link translated.
 fn next_failure(session: &Session, index: usize) -> Option<&Call> {
-    let below = session.chain.get(index + 1..)?;
-    let mut calls = below.iter().filter_map(|link| session.calls.get(link.call));
+    let below = session.chain.links.get(index + 1..)?;
+    let mut calls = below
+        .iter()
+        .filter_map(|link| session.chain.calls.get(link.call));
     calls.find(|call| call.returned && call.outcome.is_failure())
 }

@@ -16,7 +16,7 @@ use crate::live::trails::Traced;
 use crate::prepare::gather::Prepared;
 use crate::select::{BackendPolicy, Selection, TracedFunction, assign};
 use crate::session::Session;
-use crate::spec::{Addr, FuncId, GlobKind};
+use crate::spec::{Addr, GlobKind, HookId};
 
 /// Up to this many matching functions are attached to unconditionally, even one by one.
 const EAGER_ATTACH_LIMIT: usize = 64;
@@ -115,8 +115,8 @@ fn entries_text(selection: &Selection) -> String {
 #[derive(Default)]
 pub(crate) struct Arming<'a> {
     /// Start address → end address and id.
-    deferred: BTreeMap<u64, (u64, FuncId)>,
-    wanted: Vec<FuncId>,
+    deferred: BTreeMap<u64, (u64, HookId)>,
+    wanted: Vec<HookId>,
     behind: Option<&'a Behind<'a>>,
 }
 
@@ -151,7 +151,11 @@ impl<'a> Arming<'a> {
                 self.wanted.push(id);
             }
         }
-        let below_entry = session.stack.iter().skip_while(|row| row.link.is_none());
+        let below_entry = session
+            .chain
+            .stack
+            .iter()
+            .skip_while(|row| row.link.is_none());
         for addr in below_entry.filter_map(|row| row.ip?.location.kernel_addr()) {
             if let Some(start) = self.holding(addr)
                 && let Some((_, id)) = self.deferred.remove(&start)
@@ -172,7 +176,7 @@ impl<'a> Arming<'a> {
     }
 
     /// Takes the functions to attach to now.
-    pub(crate) fn take(&mut self) -> Vec<FuncId> {
+    pub(crate) fn take(&mut self) -> Vec<HookId> {
         mem::take(&mut self.wanted)
     }
 }

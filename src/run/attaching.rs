@@ -120,12 +120,12 @@ mod tests {
     use super::name_of;
     use crate::bpf::attach::Refused;
     use crate::select::TracedFunction;
-    use crate::spec::{Addr, FuncId, Hook, ResultType};
+    use crate::spec::{Addr, Hook, HookId, ResultType};
 
     #[test]
     fn a_refused_function_is_named_by_its_id_where_others_are_left_for_later() {
         let function = |id: u32, name: &str| TracedFunction {
-            id: FuncId(id),
+            id: HookId(id),
             name: name.to_owned(),
             module: None,
             hook: Hook::KernelFunction(Addr(0)),
@@ -136,7 +136,7 @@ mod tests {
         };
         let armed = [function(7, "map_create"), function(900, "bpf_map_kzalloc")];
         let refused = |id: u32| Refused {
-            func: FuncId(id),
+            func: HookId(id),
             why: "Invalid argument".to_owned(),
             is_final: false,
         };

@@ -162,7 +162,7 @@ impl<'a> Consumer<'a> {
     }
 
     fn session(&mut self, mut session: Session) {
-        if session.only_starts_dumps && !self.shows_successes {
+        if session.chain.only_starts_dumps && !self.shows_successes {
             self.counts.succeeded += 1;
             return;
         }
@@ -171,7 +171,7 @@ impl<'a> Consumer<'a> {
             self.counts.filtered += 1;
             return;
         }
-        session.workload = session.context.as_ref().and_then(self.workload);
+        session.header.workload = session.header.context.as_ref().and_then(self.workload);
         let session = &session;
         self.arming.observe(session);
         let frames = &self

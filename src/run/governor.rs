@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::bpf::Hits;
 use crate::config::Limits;
-use crate::spec::FuncId;
+use crate::spec::HookId;
 
 /// The interval between two evaluations of the counters.
 pub(crate) const PERIOD: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ pub(crate) enum Cause {
 /// A function to detach from, and why.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct DetachVerdict {
-    pub(crate) func: FuncId,
+    pub(crate) func: HookId,
     /// Calls per second.
     pub(crate) rate: u64,
     pub(crate) cause: Cause,
@@ -47,7 +47,7 @@ pub(crate) struct Governor {
     limits: Limits,
     ns_per_instruction: f64,
     before: Vec<Hits>,
-    gone: BTreeSet<FuncId>,
+    gone: BTreeSet<HookId>,
 }
 
 impl Governor {
@@ -70,7 +70,7 @@ impl Governor {
     }
 
     /// Returns true if the governor chose this function for detaching.
-    pub(crate) fn has_detached(&self, func: FuncId) -> bool {
+    pub(crate) fn has_detached(&self, func: HookId) -> bool {
         self.gone.contains(&func)
     }
 
@@ -80,7 +80,7 @@ impl Governor {
         let seconds = elapsed.as_secs_f64().max(1e-3);
         let mut costs = Vec::new();
         let mut verdicts = Vec::new();
-        for (id, hits) in (0..).map(FuncId).zip(&now) {
+        for (id, hits) in (0..).map(HookId).zip(&now) {
             let before = self.before.get(id.index()).copied().unwrap_or_default();
             let calls = hits.calls.wrapping_sub(before.calls);
             let inside = hits.inside.wrapping_sub(before.inside).min(calls);
@@ -114,7 +114,7 @@ impl Governor {
 }
 
 /// Chooses the most expensive functions until the cost of the others is within the budget.
-fn over_budget(mut costs: Vec<(f64, FuncId, u64)>, budget: f64) -> Vec<DetachVerdict> {
+fn over_budget(mut costs: Vec<(f64, HookId, u64)>, budget: f64) -> Vec<DetachVerdict> {
     costs.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut share: f64 = costs.iter().map(|(cost, ..)| cost).sum();
     let mut verdicts = Vec::new();
@@ -158,7 +158,7 @@ mod tests {
 
     use super::{Cause, Governor, Limits};
     use crate::bpf::Hits;
-    use crate::spec::FuncId;
+    use crate::spec::HookId;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -177,9 +177,9 @@ mod tests {
         assert!(governor.look(calls(&[900, 500, 0]), SECOND).is_empty());
         let verdicts = governor.look(calls(&[1800, 3500, 0]), SECOND);
         assert_eq!(verdicts.len(), 1);
-        assert_eq!((verdicts[0].func, verdicts[0].rate), (FuncId(1), 3000));
+        assert_eq!((verdicts[0].func, verdicts[0].rate), (HookId(1), 3000));
         assert_eq!(verdicts[0].cause, Cause::MaxRate);
-        assert!(governor.has_detached(FuncId(1)));
+        assert!(governor.has_detached(HookId(1)));
         // Calls that were still in progress do not cause a second verdict.
         assert!(governor.look(calls(&[2000, 9500, 0]), SECOND).is_empty());
     }
@@ -209,7 +209,7 @@ mod tests {
         );
         let verdicts = governor.look(calls(&[20_000, 280_000, 140_000]), SECOND);
         let gone: Vec<_> = verdicts.iter().map(|verdict| verdict.func).collect();
-        assert_eq!(gone, [FuncId(1), FuncId(2)]);
+        assert_eq!(gone, [HookId(1), HookId(2)]);
         assert!(matches!(verdicts[0].cause, Cause::Budget { share } if share > 0.14));
     }
 

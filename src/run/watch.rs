@@ -15,7 +15,7 @@ use crate::diag::Diag;
 use crate::live::trails::Traced;
 use crate::render::Detached;
 use crate::select::TracedFunction;
-use crate::spec::FuncId;
+use crate::spec::HookId;
 
 /// How long the programs run on without a sign of life while we attach or detach, which takes long
 /// on old kernels.
@@ -64,7 +64,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Returns the functions to detach from now.
-    pub(crate) fn to_detach(&self) -> BTreeSet<FuncId> {
+    pub(crate) fn to_detach(&self) -> BTreeSet<HookId> {
         self.verdicts.iter().map(|verdict| verdict.func).collect()
     }
 
@@ -161,7 +161,7 @@ mod tests {
     use crate::bpf::{Attached, Hits};
     use crate::diag::{Diag, Paint};
     use crate::select::TracedFunction;
-    use crate::spec::{Addr, EntryReason, FuncId, Hook, ResultType};
+    use crate::spec::{Addr, EntryReason, Hook, HookId, ResultType};
 
     const LIMITS: Limits = Limits {
         max_rate: Some(1000),
@@ -170,7 +170,7 @@ mod tests {
 
     fn function(id: u32, name: &str, entry: Option<EntryReason>) -> TracedFunction {
         TracedFunction {
-            id: FuncId(id),
+            id: HookId(id),
             name: name.to_owned(),
             module: None,
             hook: Hook::KernelFunction(Addr(0)),
@@ -192,7 +192,7 @@ mod tests {
         watch.look(hits(5000), Duration::from_secs(1));
         assert_eq!(
             watch.to_detach().into_iter().collect::<Vec<_>>(),
-            [FuncId(1)]
+            [HookId(1)]
         );
         assert_eq!(watch.detached(), []);
         let attached = Attached {

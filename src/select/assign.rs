@@ -241,11 +241,11 @@ mod tests {
     use crate::spec::BackendKind::{
         self, Kprobe, KprobeMulti, KprobeSession, TracingMulti, Trampoline,
     };
-    use crate::spec::{Addr, FuncId, Hook, ResultType};
+    use crate::spec::{Addr, Hook, HookId, ResultType};
 
     fn function(name: &str, trampoline_ok: bool) -> TracedFunction {
         TracedFunction {
-            id: FuncId(0),
+            id: HookId(0),
             name: name.to_owned(),
             module: None,
             hook: Hook::KernelFunction(Addr(0)),

@@ -14,7 +14,7 @@ use crate::kernel::btf::TrampolineRules;
 use crate::kernel::facts::KernelFacts;
 use crate::knowledge::requests::REQUESTS;
 use crate::knowledge::syscalls::is_syscall_entry;
-use crate::spec::{EntryReason, FuncId, GlobKind, Hook, nearest};
+use crate::spec::{EntryReason, GlobKind, Hook, HookId, nearest};
 
 /// What the back ends of a run can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
             });
             continue;
         }
-        let id = FuncId(selection.functions.len() as u32);
+        let id = HookId(selection.functions.len() as u32);
         if let Some(overridden) = verdict.overridden {
             selection.forced.push((id, overridden));
         }

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::reason::{LeftOut, Reason};
 use super::report::GlobReport;
-use crate::spec::{Addr, EntryReason, FuncId, Hook, Location, ResultType};
+use crate::spec::{Addr, EntryReason, Hook, HookId, Location, ResultType};
 
 /// A function that this run traces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TracedFunction {
     /// Id in this run: its index in [`Selection::functions`].
-    pub id: FuncId,
+    pub id: HookId,
     /// Name of the symbol in kallsyms, with suffixes such as `.isra.0`.
     pub name: String,
     /// Name of its module; `None` for the kernel image.
@@ -76,18 +76,18 @@ pub enum BtfOrigin {
 /// The functions to trace, and what was left out.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// The functions in ascending order of address; the index is the [`FuncId`].
+    /// The functions in ascending order of address; the index is the [`HookId`].
     pub functions: Vec<TracedFunction>,
     /// Every function that a glob asked for and that is not traced, in order of address. Deferred
     /// functions follow after the others.
     pub left_out: Vec<LeftOut>,
     /// Functions that are traced because the user overrode the reason against them.
-    pub forced: Vec<(FuncId, Reason)>,
+    pub forced: Vec<(HookId, Reason)>,
     /// The result of each glob: entry globs, allow globs, deny globs, in the order given.
     pub globs: Vec<GlobReport>,
     /// Ids of `functions` that are not attached to at first, ascending. They are also in
     /// `left_out`.
-    pub deferred: Vec<FuncId>,
+    pub deferred: Vec<HookId>,
 }
 
 impl Selection {

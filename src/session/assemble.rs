@@ -10,10 +10,12 @@ use super::merge::{self, AddrRole};
 use super::placement::Placement;
 use super::provenance;
 use super::trail::{self, TrailFound, TrailSource};
-use super::types::{Call, ChainLink, Lane, MonotonicNs, Session, SessionLosses, TaskContext};
+use super::types::{
+    Call, Chain, ChainLink, Lane, MonotonicNs, Session, SessionHeader, SessionLosses, TaskContext,
+};
 use crate::events::{CallRecord, ContextRecord, Event, SessionRecord, StackRecord};
 use crate::select::TracedFunction;
-use crate::spec::{Addr, EntryReason, FuncId, Outcome, Pid};
+use crate::spec::{Addr, EntryReason, HookId, Outcome, Pid};
 
 /// The records that a session sends before its session record.
 #[derive(Debug, Default)]
@@ -169,7 +171,8 @@ impl<'f> Assembler<'f> {
         };
         let stack = self.stack(&verdict.chain, &calls, &record.calls, &stacks, role);
         self.n_sessions += 1;
-        Ok(Session {
+        let reason = self.reason(record, &calls);
+        let header = SessionHeader {
             id: self.n_sessions,
             started: MonotonicNs(record.started_ns),
             ended: MonotonicNs(record.ended_ns),
@@ -178,11 +181,12 @@ impl<'f> Assembler<'f> {
             comm: mem::take(&mut record.comm),
             leader_comm: mem::take(&mut record.leader_comm),
             lane: lane(record.lane),
-            reason: self.reason(record, &calls),
             context: context.map(context_of),
             workload: None,
+        };
+        let chain = Chain {
             calls,
-            chain: verdict.chain,
+            links: verdict.chain,
             certain: verdict.certain && ends_here,
             trail: match trail {
                 Some(TrailFound::Trail(trail)) => Some(trail),
@@ -192,6 +196,11 @@ impl<'f> Assembler<'f> {
             only_starts_dumps: verdict.only_starts_dumps,
             stack,
             losses: losses(record),
+        };
+        Ok(Session {
+            header,
+            reason,
+            chain,
         })
     }
 
@@ -229,7 +238,7 @@ impl<'f> Assembler<'f> {
     }
 
     fn call(&self, record: &CallRecord, parent: Option<usize>) -> Result<Call, Malformed> {
-        let func = FuncId(record.func);
+        let func = HookId(record.func);
         let function = self.functions.get(func.index()).ok_or(Malformed)?;
         let outcome = if record.returned {
             function.result.judge(record.result)

@@ -43,20 +43,22 @@ fn result_of(session: &Session) -> Option<&Call> {
 }
 
 fn chain_of(session: &Session) -> impl Iterator<Item = &Call> {
-    let links = session.chain.iter();
-    links.filter_map(|link| session.calls.get(link.call))
+    let links = session.chain.links.iter();
+    links.filter_map(|link| session.chain.calls.get(link.call))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::types::{ChainLink, Lane, Link, MonotonicNs, SessionLosses};
+    use super::super::types::{
+        Chain, ChainLink, Lane, Link, MonotonicNs, SessionHeader, SessionLosses,
+    };
     use super::{Call, ErrorFilter, Session};
-    use crate::spec::{EntryReason, ErrnoSet, FuncId, Outcome, Pid};
+    use crate::spec::{EntryReason, ErrnoSet, HookId, Outcome, Pid};
 
     /// Builds a session whose chain has these outcomes, from the entry function down.
     fn session(outcomes: &[Outcome]) -> Session {
         let calls = outcomes.iter().map(|outcome| Call {
-            func: FuncId(0),
+            func: HookId(0),
             parent: None,
             depth: 0,
             started: MonotonicNs(0),
@@ -71,7 +73,7 @@ mod tests {
             call,
             link: Link::Translated,
         };
-        Session {
+        let header = SessionHeader {
             id: 1,
             started: MonotonicNs(0),
             ended: MonotonicNs(1),
@@ -80,17 +82,23 @@ mod tests {
             comm: Vec::new(),
             leader_comm: Vec::new(),
             lane: Lane::Task,
-            reason: EntryReason::KernelFunction,
             context: None,
             workload: None,
+        };
+        let chain = Chain {
             calls: calls.collect(),
-            chain: (0..outcomes.len()).map(link).collect(),
+            links: (0..outcomes.len()).map(link).collect(),
             certain: true,
             trail: None,
             handled: Vec::new(),
             only_starts_dumps: false,
             stack: Vec::new(),
             losses: SessionLosses::default(),
+        };
+        Session {
+            header,
+            reason: EntryReason::KernelFunction,
+            chain,
         }
     }
 

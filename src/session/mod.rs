@@ -21,6 +21,6 @@ pub use merge::AddrRole;
 pub use placement::Placement;
 pub use trail::TrailSource;
 pub use types::{
-    Call, ChainLink, ContainerName, Lane, Link, MonotonicNs, Session, SessionLosses, StackRow,
-    TaskContext, Trail, UntracedCallee, Workload,
+    Call, Chain, ChainLink, ContainerName, Lane, Link, MonotonicNs, Session, SessionHeader,
+    SessionLosses, StackRow, TaskContext, Trail, UntracedCallee, Workload,
 };

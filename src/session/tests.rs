@@ -9,7 +9,7 @@ use super::assemble::MAX_WAITING;
 use super::{AddrRole, Assembler, Link, Malformed, Session};
 use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
 use crate::select::TracedFunction;
-use crate::spec::{Addr, EntryReason, FuncId, Hook, ResultType};
+use crate::spec::{Addr, EntryReason, Hook, HookId, ResultType};
 
 /// Names of functions whose result type is not `int`.
 const TYPES: &[(&str, ResultType)] = &[
@@ -36,7 +36,7 @@ fn functions(names: &[&str]) -> Vec<TracedFunction> {
         .iter()
         .enumerate()
         .map(|(index, name)| TracedFunction {
-            id: FuncId(index as u32),
+            id: HookId(index as u32),
             name: (*name).to_owned(),
             module: None,
             hook: Hook::KernelFunction(func_addr(index)),
@@ -121,9 +121,14 @@ fn role(addr: Addr) -> AddrRole {
 fn chain(tree: &str) -> String {
     let (functions, calls) = parse(tree);
     let session = assemble(&functions, calls, &[]);
-    let name = |call: usize| functions[session.calls[call].func.index()].name.as_str();
+    let name = |call: usize| {
+        functions[session.chain.calls[call].func.index()]
+            .name
+            .as_str()
+    };
     let links: Vec<String> = session
         .chain
+        .links
         .iter()
         .map(|link| {
             let mark = match link.link {
@@ -136,11 +141,16 @@ fn chain(tree: &str) -> String {
         })
         .collect();
     let mut text = links.join(" ");
-    if !session.certain {
+    if !session.chain.certain {
         text.push_str(" ?");
     }
-    if !session.handled.is_empty() {
-        let handled: Vec<&str> = session.handled.iter().map(|call| name(*call)).collect();
+    if !session.chain.handled.is_empty() {
+        let handled: Vec<&str> = session
+            .chain
+            .handled
+            .iter()
+            .map(|call| name(*call))
+            .collect();
         text.push_str(&format!(" [{}]", handled.join(" ")));
     }
     text
@@ -290,7 +300,7 @@ fn a_successful_session_leads_to_its_last_calls() {
     ";
     let (functions, calls) = parse(tree);
     let session = assemble(&functions, calls, &[]);
-    assert_eq!(session.chain.len(), 3);
+    assert_eq!(session.chain.links.len(), 3);
     assert_eq!(session.culprit(), None);
 }
 
@@ -310,7 +320,7 @@ fn more_than_65536_functions_do_not_alias() {
         ..CallRecord::default()
     };
     let session = assemble(&functions, vec![call(0, 0), call(69_999, 1)], &[]);
-    assert_eq!(session.culprit().unwrap().func, FuncId(69_999));
+    assert_eq!(session.culprit().unwrap().func, HookId(69_999));
 }
 
 #[test]
@@ -362,14 +372,15 @@ fn stacks_wait_for_their_own_session_and_not_forever() {
         };
         let record = Event::Session(Box::new(record));
         let finished = assembler.feed(record, &role).unwrap().unwrap();
-        assert_eq!(finished.comm, b"comm");
-        assert_eq!(finished.leader_comm, b"leader");
+        assert_eq!(finished.header.comm, b"comm");
+        assert_eq!(finished.header.leader_comm, b"leader");
         let addrs: Vec<Addr> = finished
+            .chain
             .stack
             .iter()
             .filter_map(|row| Some(row.ip?.location.addr))
             .collect();
-        let is_gone = session < 2 || finished.id == 3;
+        let is_gone = session < 2 || finished.header.id == 3;
         let expected = (!is_gone).then(|| Addr(func_addr(0).0 + session % FUNC_SIZE));
         assert_eq!(addrs, Vec::from_iter(expected), "session {session}");
     }

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::spec::{Addr, EntryReason, FuncId, Ip, Outcome, Pid};
+use crate::spec::{Addr, EntryReason, HookId, Ip, Outcome, Pid};
 
 /// A point in time of the kernel's monotonic clock, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,8 +27,8 @@ pub enum Lane {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Id of the called function, an index into the traced functions of the run.
-    pub func: FuncId,
-    /// Index of the traced caller in [`Session::calls`]; `None` for the entry function's call.
+    pub func: HookId,
+    /// Index of the traced caller in [`Chain::calls`]; `None` for the entry function's call.
     pub parent: Option<usize>,
     /// Number of traced calls above this one: 0 for the entry function's call.
     pub depth: u16,
@@ -66,7 +66,7 @@ pub enum Link {
 /// One link of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainLink {
-    /// Index into [`Session::calls`].
+    /// Index into [`Chain::calls`].
     pub call: usize,
     /// Where the call's result comes from.
     pub link: Link,
@@ -77,7 +77,7 @@ pub struct ChainLink {
 pub struct StackRow {
     /// The instruction pointer in the stack; `None` if the stack has none for this row.
     pub ip: Option<Ip>,
-    /// The traced call that this row shows, as an index into [`Session::chain`]; `None` for an
+    /// The traced call that this row shows, as an index into [`Chain::links`]; `None` for an
     /// untraced function.
     pub link: Option<usize>,
     /// True if the row is part of the tracing itself (trampoline, BPF program). Such rows are
@@ -179,14 +179,14 @@ pub struct ContainerName {
     pub user: Option<u32>,
 }
 
-/// A finished session.
+/// Who called, when, and in which context: what every session has, whatever was traced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
+pub struct SessionHeader {
     /// Number of the session in this run, in the order in which sessions were assembled, from 1.
     pub id: u64,
-    /// When the entry function was called.
+    /// When the session was opened.
     pub started: MonotonicNs,
-    /// When the entry function returned.
+    /// When it ended.
     pub ended: MonotonicNs,
     /// Process id (thread group id).
     pub tgid: Pid,
@@ -198,19 +198,22 @@ pub struct Session {
     pub leader_comm: Vec<u8>,
     /// The context in which the session ran.
     pub lane: Lane,
-    /// Why the session was opened.
-    pub reason: EntryReason,
     /// Cgroup and namespaces of the task; `None` if the record was lost, or in old recordings.
     pub context: Option<TaskContext>,
     /// The names for `context`; `None` if they were not looked up.
     pub workload: Option<Rc<Workload>>,
+}
+
+/// The traced calls of a session, and how its failure travelled through them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
     /// The recorded calls, in the order in which they were made; `calls[0]` is the entry
     /// function's.
     pub calls: Vec<Call>,
     /// The links from the entry function down to the culprit; never empty.
-    pub chain: Vec<ChainLink>,
-    /// True if the last link of `chain` is certainly the culprit: its failure has no other
-    /// explanation among the traced functions, nor below it among the untraced ones.
+    pub links: Vec<ChainLink>,
+    /// True if the last link is certainly the culprit: its failure has no other explanation among
+    /// the traced functions, nor below it among the untraced ones.
     pub certain: bool,
     /// The trail of the culprit; `None` if nothing failed or the machine code is unknown.
     pub trail: Option<Trail>,
@@ -219,10 +222,24 @@ pub struct Session {
     /// True if nothing failed: a netlink request started a dump, which its handler reports with
     /// `-EINTR`.
     pub only_starts_dumps: bool,
-    /// Kernel stack and chain, merged; outermost row first.
+    /// Kernel stack and links, merged; outermost row first.
     pub stack: Vec<StackRow>,
     /// What was lost or cut in this session.
     pub losses: SessionLosses,
+}
+
+/// A finished session.
+///
+/// What is known of it besides the chain (arguments, messages, a user stack) becomes an optional
+/// part, which code that does not need it does not notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Who called, and when.
+    pub header: SessionHeader,
+    /// Why the session was opened.
+    pub reason: EntryReason,
+    /// The traced calls.
+    pub chain: Chain,
 }
 
 impl Session {
@@ -230,16 +247,14 @@ impl Session {
     /// success.
     #[must_use]
     pub fn culprit(&self) -> Option<&Call> {
-        let call = self
-            .chain
-            .last()
-            .and_then(|link| self.calls.get(link.call))?;
+        let chain = &self.chain;
+        let call = chain.calls.get(chain.links.last()?.call)?;
         call.outcome.is_failure().then_some(call)
     }
 
     /// Returns the entry function's call; `None` if there are no calls.
     #[must_use]
     pub fn entry(&self) -> Option<&Call> {
-        self.calls.first()
+        self.chain.calls.first()
     }
 }

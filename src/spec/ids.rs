@@ -17,14 +17,15 @@ pub struct Addr(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(pub u32);
 
-/// The index of a traced function in the selection of this run. Ids are dense and start at 0.
+/// The id of a [`Hook`](super::Hook) of this run: the index of its function in the selection. Ids are
+/// dense and start at 0.
 ///
 /// It has 32 bits, because 16 are too few for `-a '*'` with modules (the original retsnoop has
 /// collisions there).
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct FuncId(pub u32);
+pub struct HookId(pub u32);
 
 impl Addr {
     /// Placeholder addresses for modules that are not loaded yet. No kernel uses this range (x86-64
@@ -32,7 +33,7 @@ impl Addr {
     pub const PLACEHOLDERS: Range<u64> = 1 << 56..1 << 57;
 }
 
-impl FuncId {
+impl HookId {
     /// The id as an index into tables of functions.
     #[must_use]
     pub fn index(self) -> usize {

@@ -26,7 +26,7 @@ pub use entry::EntryReason;
 pub use errno::{Errno, ErrnoSet};
 pub use glob::{FunctionName, GlobKind, GlobSpec};
 pub use hook::Hook;
-pub use ids::{Addr, FuncId, Pid};
+pub use ids::{Addr, HookId, Pid};
 pub use location::{AddressSpace, Ip, Location, ObjectId};
 pub use name_glob::{NameGlob, base_name};
 pub use nearest::nearest;

@@ -65,11 +65,11 @@ mod tests {
 
     use super::{Links, attach_all};
     use crate::select::TracedFunction;
-    use crate::spec::{Addr, FuncId, Hook, ResultType};
+    use crate::spec::{Addr, Hook, HookId, ResultType};
 
     fn function(id: u32) -> TracedFunction {
         TracedFunction {
-            id: FuncId(id),
+            id: HookId(id),
             name: format!("f{id}"),
             module: None,
             hook: Hook::KernelFunction(Addr(u64::from(id))),

@@ -19,13 +19,13 @@ use anyhow::{Error, Result};
 use super::object::Loaded;
 use super::sys::Guardian;
 use crate::select::TracedFunction;
-use crate::spec::{BackendKind, EntryReason, FuncId, ResultType};
+use crate::spec::{BackendKind, EntryReason, HookId, ResultType};
 
 /// A function that the kernel refused, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// Id of the function.
-    pub func: FuncId,
+    pub func: HookId,
     /// The error, with the kernel's error text.
     pub why: String,
     /// Whether no other back end can attach to the function, because ftrace does not know it.
@@ -53,7 +53,7 @@ pub(super) struct Links {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) fd: OwnedFd,
-    pub(super) functions: Vec<FuncId>,
+    pub(super) functions: Vec<HookId>,
 }
 
 impl Links {
@@ -73,7 +73,7 @@ impl Links {
 
     /// Adds links that are all for the same functions.
     fn hold(&mut self, links: impl IntoIterator<Item = OwnedFd>, functions: &[&TracedFunction]) {
-        let ids: Vec<FuncId> = functions.iter().map(|function| function.id).collect();
+        let ids: Vec<HookId> = functions.iter().map(|function| function.id).collect();
         self.links.extend(links.into_iter().map(|fd| Link {
             fd,
             functions: ids.clone(),

@@ -33,12 +33,17 @@ struct ContainerObject {
 
 impl ContextObject {
     pub(super) fn new(session: &Session) -> Option<Self> {
-        let context = session.context?;
+        let context = session.header.context?;
         let Workload {
             cgroup,
             unit,
             container,
-        } = session.workload.as_deref().cloned().unwrap_or_default();
+        } = session
+            .header
+            .workload
+            .as_deref()
+            .cloned()
+            .unwrap_or_default();
         Some(Self {
             cgroup_id: context.cgroup,
             cgroup,

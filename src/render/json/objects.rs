@@ -159,24 +159,28 @@ impl SessionObject {
         Self {
             schema: SCHEMA,
             kind: "session",
-            id: session.id,
-            started_time: context.clock.rfc3339(session.started),
-            ended_time: context.clock.rfc3339(session.ended),
-            started_ns: session.started.0,
-            ended_ns: session.ended.0,
-            duration_ns: session.ended.0.saturating_sub(session.started.0),
-            tgid: session.tgid.0,
-            tid: session.tid.0,
-            comm: String::from_utf8_lossy(&session.comm).into_owned(),
-            leader_comm: String::from_utf8_lossy(&session.leader_comm).into_owned(),
-            lane: lane(session.lane),
+            id: session.header.id,
+            started_time: context.clock.rfc3339(session.header.started),
+            ended_time: context.clock.rfc3339(session.header.ended),
+            started_ns: session.header.started.0,
+            ended_ns: session.header.ended.0,
+            duration_ns: session
+                .header
+                .ended
+                .0
+                .saturating_sub(session.header.started.0),
+            tgid: session.header.tgid.0,
+            tid: session.header.tid.0,
+            comm: String::from_utf8_lossy(&session.header.comm).into_owned(),
+            leader_comm: String::from_utf8_lossy(&session.header.leader_comm).into_owned(),
+            lane: lane(session.header.lane),
             context: ContextObject::new(session),
             entry: entry.as_ref().map(CallObject::new),
             culprit: rows.iter().find_map(|row| CulpritObject::new(row, session)),
             chain: chain(&rows),
             stack: rows.iter().map(RowObject::new).collect(),
             handled: handled.iter().map(HandledObject::new).collect(),
-            losses: LossesObject::new(session.losses),
+            losses: LossesObject::new(session.chain.losses),
         }
     }
 }
@@ -228,8 +232,8 @@ impl CulpritObject {
         Some(Self {
             call: CallObject::new(&link.of),
             place,
-            certain: session.certain,
-            untraced: session.trail.as_ref().map(UntracedObject::new),
+            certain: session.chain.certain,
+            untraced: session.chain.trail.as_ref().map(UntracedObject::new),
         })
     }
 }

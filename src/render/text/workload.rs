@@ -49,7 +49,7 @@ pub(super) fn workload(page: &mut Page, session: &Session, verbosity: u8) {
 
 fn parts(session: &Session, verbosity: u8) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
-    if let Some(names) = &session.workload {
+    if let Some(names) = &session.header.workload {
         let unit = names.unit.as_ref().filter(|_| names.container.is_none());
         if let Some(container) = &names.container {
             parts.push(Part::Container(container));
@@ -62,7 +62,7 @@ fn parts(session: &Session, verbosity: u8) -> Vec<Part<'_>> {
         let cgroup = cgroup.filter(|_| !is_told || verbosity > 0);
         parts.extend(cgroup.map(|cgroup| Part::Cgroup(cgroup)));
     }
-    let inside = session.context.and_then(|context| context.inside);
+    let inside = session.header.context.and_then(|context| context.inside);
     parts.extend(inside.map(|(tgid, tid)| Part::Inside(tgid, tid)));
     parts
 }
@@ -142,11 +142,11 @@ mod tests {
     fn a_container_in_a_pod_with_ids_of_its_own() {
         let mut session = passed_on();
         assert_eq!(said(&session, 0), "");
-        session.context = Some(TaskContext {
+        session.header.context = Some(TaskContext {
             inside: Some((Pid(1), Pid(7))),
             ..TaskContext::default()
         });
-        session.workload = Some(Rc::new(Workload {
+        session.header.workload = Some(Rc::new(Workload {
             cgroup: Some("/kubepods/x".to_owned()),
             unit: Some("x.scope".to_owned()),
             container: Some(ContainerName {
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn ids_alone_are_a_whole_sentence() {
         let mut session = passed_on();
-        session.context = Some(TaskContext {
+        session.header.context = Some(TaskContext {
             inside: Some((Pid(1), Pid(1))),
             ..TaskContext::default()
         });
@@ -186,13 +186,13 @@ mod tests {
             unit: Some("b.service".to_owned()),
             container: None,
         };
-        session.workload = Some(Rc::new(names.clone()));
+        session.header.workload = Some(Rc::new(names.clone()));
         assert_eq!(said(&session, 0), "in unit b.service\n");
         names.unit = None;
-        session.workload = Some(Rc::new(names.clone()));
+        session.header.workload = Some(Rc::new(names.clone()));
         assert_eq!(said(&session, 0), "in control group /a.slice/b.service\n");
         names.cgroup = Some("/".to_owned());
-        session.workload = Some(Rc::new(names));
+        session.header.workload = Some(Rc::new(names));
         assert_eq!(said(&session, 0), "");
     }
 }

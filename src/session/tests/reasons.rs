@@ -110,11 +110,11 @@ fn the_start_of_a_netlink_dump_is_no_failure() {
               start_dump = -4
     ";
     let (functions, calls) = parse(tree);
-    assert!(assemble(&functions, calls, &[]).only_starts_dumps);
+    assert!(assemble(&functions, calls, &[]).chain.only_starts_dumps);
     let (functions, calls) = parse(&tree.replace("-4", "-5"));
-    assert!(!assemble(&functions, calls, &[]).only_starts_dumps);
+    assert!(!assemble(&functions, calls, &[]).chain.only_starts_dumps);
     let (functions, calls) = parse(&tree.replace("sys_test = 36", "sys_test = -4"));
-    assert!(!assemble(&functions, calls, &[]).only_starts_dumps);
+    assert!(!assemble(&functions, calls, &[]).chain.only_starts_dumps);
 }
 
 #[test]

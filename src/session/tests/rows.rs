@@ -13,13 +13,16 @@ fn rows(tree: &str, capture_at: usize, stack: &[u64]) -> String {
 fn named_rows(functions: &[TracedFunction], calls: Vec<CallRecord>, stack: &[u64]) -> String {
     let session = assemble(functions, calls, stack);
     let texts: Vec<String> = session
+        .chain
         .stack
         .iter()
         .map(|row| {
             let name = match row.link {
-                Some(link) => functions[session.calls[session.chain[link].call].func.index()]
-                    .name
-                    .as_str(),
+                Some(link) => functions[session.chain.calls[session.chain.links[link].call]
+                    .func
+                    .index()]
+                .name
+                .as_str(),
                 None => "-",
             };
             let tracer = if row.is_tracer { "~" } else { "" };
@@ -128,6 +131,7 @@ fn without_a_stack_the_calls_own_return_addresses_tell_the_way() {
     calls[2].call_site = ELSEWHERE;
     let session = assemble(&functions, calls, &[]);
     let addrs: Vec<Option<Addr>> = session
+        .chain
         .stack
         .iter()
         .map(|row| Some(row.ip?.location.addr))
