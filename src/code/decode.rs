@@ -10,7 +10,7 @@
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
-use super::errnos::Errnos;
+use super::errnos::{ErrnoSite, errno_of};
 use crate::spec::Addr;
 
 /// Number of instructions after a call that are checked for the use of its result.
@@ -56,15 +56,42 @@ pub(super) struct Decoded {
     /// The offsets, relative to a pointer, from which it loads the functions that it calls this
     /// way.
     pub(super) slots: Vec<u16>,
-    /// The errnos that its instructions contain.
-    pub(super) makes: Errnos,
+    /// The instructions that make errnos: address and errno. One instruction may make several.
+    makes: Vec<(Addr, u16)>,
+    /// Targets of direct branches, and addresses after branches; in no order, with repetitions.
+    leaders: Vec<Addr>,
     /// Whether it reads constants from a table by index; these may be errnos.
     pub(super) has_table: bool,
+}
+
+impl Decoded {
+    /// Returns the instructions that make errnos, ascending, and those of `others`.
+    pub(super) fn sites(&mut self, others: &[(Addr, u16)]) -> Vec<ErrnoSite> {
+        self.makes.extend(others);
+        if self.makes.is_empty() {
+            return Vec::new();
+        }
+        self.leaders.sort_unstable();
+        let block = |insn: Addr| {
+            let n_before = self.leaders.partition_point(|leader| *leader <= insn);
+            n_before.checked_sub(1).map_or(insn, |at| self.leaders[at])
+        };
+        let sites = self.makes.iter().map(|(insn, errno)| ErrnoSite {
+            insn: *insn,
+            block: block(*insn),
+            errno: *errno,
+        });
+        let mut sites: Vec<_> = sites.collect();
+        sites.sort_unstable();
+        sites.dedup();
+        sites
+    }
 }
 
 /// Decodes `bytes`, which are located at `addr`.
 pub(super) fn decode(addr: Addr, bytes: &[u8]) -> Decoded {
     let mut pass = Pass::default();
+    pass.found.leaders.push(addr);
     let end = addr.0.saturating_add(bytes.len() as u64);
     let mut decoder = Decoder::with_ip(64, bytes, addr.0, DecoderOptions::NONE);
     let mut insn = Instruction::default();
@@ -112,15 +139,24 @@ impl Pass {
             }
             FlowControl::IndirectBranch => {
                 self.found.slots.extend(self.slot(insn));
+                self.found.leaders.push(Addr(insn.next_ip()));
                 // A jump through an indexed table stays inside the function.
                 self.found.has_indirect |= insn.memory_index() == Register::None;
+                return;
+            }
+            FlowControl::Return | FlowControl::Interrupt | FlowControl::Exception => {
+                self.found.leaders.push(Addr(insn.next_ip()));
                 return;
             }
             _ => return,
         };
         let target = insn.near_branch_target();
-        if !is_call && (start..end).contains(&target) {
-            return;
+        if !is_call {
+            self.found.leaders.push(Addr(insn.next_ip()));
+            if (start..end).contains(&target) {
+                self.found.leaders.push(Addr(target));
+                return;
+            }
         }
         let result = if is_call {
             ResultUse::Unknown
@@ -240,27 +276,30 @@ impl Pass {
     /// Collects the errnos among the constants.
     fn errnos(&mut self, insn: &Instruction) {
         self.condition = self.condition.saturating_sub(1);
-        let makes = &mut self.found.makes;
+        let found = &mut self.found.makes;
+        let mut makes = |value| {
+            found.extend(errno_of(value).map(|errno| (Addr(insn.ip()), errno)));
+        };
         match insn.mnemonic() {
             Mnemonic::Mov => {
                 if let Some(value) = constant(insn) {
-                    makes.insert_value(value);
+                    makes(value);
                 } else if reads_table(insn) {
                     self.found.has_table = true;
                 }
             }
-            Mnemonic::Or => makes.insert_value(constant(insn).unwrap_or_default()),
+            Mnemonic::Or => makes(constant(insn).unwrap_or_default()),
             Mnemonic::Sbb => {
-                makes.insert_value(-1);
+                makes(-1);
                 self.begin_condition();
             }
             Mnemonic::Neg | Mnemonic::Dec | Mnemonic::Not if self.condition > 0 => {
-                makes.insert_value(-1);
+                makes(-1);
                 self.condition = CONDITION;
             }
             Mnemonic::And => {
                 if let Some(mask) = constant(insn) {
-                    makes.insert_value(mask);
+                    makes(mask);
                     self.mask = Some(mask);
                     self.condition = self.condition.max(2);
                 }
@@ -271,14 +310,14 @@ impl Pass {
                         Mnemonic::Add => value,
                         _ => value.wrapping_neg(),
                     };
-                    makes.insert_value(value);
-                    makes.insert_value(value.wrapping_add(self.mask.unwrap_or(1)));
+                    makes(value);
+                    makes(value.wrapping_add(self.mask.unwrap_or(1)));
                 }
             }
             Mnemonic::Lea if self.condition > 0 => {
                 let displacement = insn.memory_displacement64() as i64;
                 for step in [0, 1, 2, 3, 4, 5, 8, 9] {
-                    makes.insert_value(displacement.wrapping_add(step));
+                    makes(displacement.wrapping_add(step));
                 }
             }
             // Arithmetic may turn this `bool` into 0 or an errno.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A set of errnos that instructions make.
+//! The errnos that instructions make, as a set and with their places.
+
+use crate::spec::Addr;
 
 /// The kernel's `MAX_ERRNO`.
 const MAX_ERRNO: i64 = 4095;
@@ -7,6 +9,24 @@ const MAX_ERRNO: i64 = 4095;
 /// A set of errnos as positive numbers, ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errnos(Vec<u16>);
+
+/// An instruction that makes an errno.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ErrnoSite {
+    /// Address of the instruction.
+    pub insn: Addr,
+    /// Start of its basic block, as far as direct branches tell: the code between two of them, or
+    /// their targets.
+    pub block: Addr,
+    /// The errno as a positive number.
+    pub errno: u16,
+}
+
+/// Returns the positive errno of a value as a function returns it (-1 to -4095); `None` for other
+/// values.
+pub(super) fn errno_of(value: i64) -> Option<u16> {
+    (-MAX_ERRNO..0).contains(&value).then(|| (-value) as u16)
+}
 
 impl Errnos {
     /// Creates a set from positive errno numbers.
@@ -18,20 +38,16 @@ impl Errnos {
         set
     }
 
-    /// Adds `-value` if `value` is an errno as a function returns it: -1 to -4095.
-    pub(super) fn insert_value(&mut self, value: i64) {
-        if (-MAX_ERRNO..0).contains(&value) {
-            let errno = (-value) as u16;
-            if let Err(place) = self.0.binary_search(&errno) {
-                self.0.insert(place, errno);
-            }
+    fn insert(&mut self, errno: u16) {
+        if let Err(place) = self.0.binary_search(&errno) {
+            self.0.insert(place, errno);
         }
     }
 
     /// Adds all errnos of another set.
     pub(super) fn extend(&mut self, other: &Self) {
         for errno in &other.0 {
-            self.insert_value(-i64::from(*errno));
+            self.insert(*errno);
         }
     }
 

@@ -8,7 +8,7 @@ use std::mem;
 use std::rc::Rc;
 
 use super::decode::{Decoded, ResultUse, Transfer, decode};
-use super::errnos::Errnos;
+use super::errnos::{ErrnoSite, Errnos};
 use super::text::Text;
 use crate::kernel::kallsyms::{Kallsyms, Symbol};
 use crate::spec::Addr;
@@ -20,7 +20,7 @@ const MAX_SIZE: u64 = 128 << 10;
 /// `endbr64`.
 const MAX_ENTRY_OFFSET: u64 = 16;
 
-const EFAULT: i64 = 14;
+const EFAULT: u16 = 14;
 
 /// Maximum number of further parts that are followed from one function. A function has one cold
 /// part.
@@ -43,7 +43,9 @@ pub struct Function {
     /// The offsets from which it loads the functions that it calls through pointers: offsets in
     /// tables of operations, ascending.
     pub slots: Vec<u16>,
-    /// Errnos that its instructions make.
+    /// The instructions that make errnos, part by part, in the order of their addresses.
+    pub sites: Vec<ErrnoSite>,
+    /// The errnos of `sites`.
     pub makes: Errnos,
     /// Whether it reads values from a table of constants.
     pub has_table: bool,
@@ -116,8 +118,9 @@ impl<'a> Code<'a> {
             n_done += 1;
             function.has_indirect |= part.has_indirect;
             function.has_table |= part.has_table;
-            function.makes.extend(&part.makes);
             function.slots.append(&mut part.slots);
+            let (start, mut accesses) = (seen[n_done - 1], Vec::new());
+            let mut found = Vec::new();
             for transfer in mem::take(&mut part.transfers) {
                 match self.target(&transfer) {
                     CallTarget::Function(callee) => function.add(callee, transfer.result),
@@ -125,15 +128,22 @@ impl<'a> Code<'a> {
                         function.has_indirect = true;
                         function.slots.extend(slot);
                     }
-                    CallTarget::UserAccess => function.makes.insert_value(-EFAULT),
+                    CallTarget::UserAccess => {
+                        accesses.push((Addr(start.0 + transfer.offset), EFAULT));
+                    }
                     CallTarget::Part(part) if !seen.contains(&part) && seen.len() <= MAX_PARTS => {
-                        seen.push(part);
-                        parts.extend(self.decode(part));
+                        if let Some(decoded) = self.decode(part) {
+                            seen.push(part);
+                            found.push(decoded);
+                        }
                     }
                     CallTarget::Part(_) | CallTarget::Nothing => {}
                 }
             }
+            function.sites.extend(part.sites(&accesses));
+            parts.append(&mut found);
         }
+        function.makes = Errnos::of(function.sites.iter().map(|site| site.errno));
         // A recursive call adds nothing to what the function itself says.
         function.callees.retain(|callee| callee.addr != addr);
         function.slots.sort_unstable();

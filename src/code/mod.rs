@@ -15,7 +15,7 @@ mod text;
 mod trail;
 
 pub use decode::ResultUse;
-pub use errnos::Errnos;
+pub use errnos::{ErrnoSite, Errnos};
 pub use functions::{Callee, Code, Function};
 pub use pointers::{Pointer, pointers};
 pub use reach::{Reached, reachable};

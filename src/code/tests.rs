@@ -86,6 +86,20 @@ fn a_leaf_makes_its_errors_itself() {
     assert!(function.makes.contains(22), "{:?}", function.makes);
     assert!(function.makes.contains(7), "{:?}", function.makes);
     assert!(!function.makes.contains(2), "{:?}", function.makes);
+    let start = few.addr("array_map_alloc_check");
+    let mut n_moves = 0;
+    for site in &function.sites {
+        assert!((start..=site.insn).contains(&site.block), "{site:?}");
+        let at = (site.insn.0 - start.0) as usize;
+        let bytes = &few.bytes[&start][at..at + 5];
+        // `mov eax, imm32`
+        if bytes[0] == 0xb8 {
+            let value = i32::from_le_bytes(bytes[1..].try_into().unwrap());
+            assert_eq!(-value, i32::from(site.errno), "{site:?}");
+            n_moves += 1;
+        }
+    }
+    assert!(n_moves > 0, "{:?}", function.sites);
 }
 
 #[test]
@@ -232,8 +246,8 @@ ffffffff82000020 d second_ops
 }
 
 fn makes(bytes: &[u8]) -> Vec<u16> {
-    decode::decode(Addr(0x1000), bytes)
-        .makes
+    let sites = decode::decode(Addr(0x1000), bytes).sites(&[]);
+    Errnos::of(sites.iter().map(|site| site.errno))
         .as_slice()
         .to_vec()
 }
