@@ -12,7 +12,7 @@ use crate::config::OutputFormat;
 use crate::live::roles::Roles;
 use crate::live::trails::RecordedTrails;
 use crate::render::{Clock, RenderContext};
-use crate::run::consumer::{Consumer, SessionFacts};
+use crate::run::consumer::{Consumer, FactSources};
 use crate::session::{AddrRole, ErrorFilter};
 use crate::spec::Addr;
 use crate::symbolize::{Level, LineSource, Symbolizer};
@@ -54,7 +54,7 @@ pub fn replay(
     let role = |addr: Addr| roles.role(&kallsyms, addr).unwrap_or(AddrRole::Code);
     let filter = ErrorFilter::default();
     let trails = RecordedTrails::of(recording)?;
-    let facts = SessionFacts {
+    let facts = FactSources {
         symbolizer: &symbolizer,
         role: &role,
         trails: &trails,

@@ -15,7 +15,7 @@ use crate::kernel::btf::{Btf, BtfFunction};
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::kcore::Kcore;
 use crate::select::TracedFunction;
-use crate::session::TrailSource;
+use crate::session::CulpritCode;
 use crate::spec::{Addr, ResultType, base_name};
 
 /// The text of the running kernel; `/proc/kcore` is opened at the first read.
@@ -131,6 +131,27 @@ impl Traced {
     fn is_traced(&self, addr: Addr) -> bool {
         self.since(addr)
             .is_some_and(|since| since < self.n_records.get().max(1))
+    }
+}
+
+/// Source of facts about the machine code of culprits.
+pub(crate) trait TrailSource {
+    /// Returns what the machine code of a function says about the trail; `None` if the code is
+    /// unknown.
+    fn below(&self, function: &TracedFunction) -> Option<Rc<TrailFacts>>;
+
+    /// Returns true if the function at this address is traced, so that its failure would have been
+    /// recorded.
+    fn is_traced(&self, addr: Addr) -> bool;
+
+    /// Returns the machine code of a culprit, and which of its callees are traced now.
+    fn code_of(&self, function: &TracedFunction) -> CulpritCode {
+        let Some(facts) = self.below(function) else {
+            return CulpritCode::Unknown;
+        };
+        let callees = facts.callees.iter();
+        let traced = callees.map(|callee| self.is_traced(callee.addr)).collect();
+        CulpritCode::Known { facts, traced }
     }
 }
 

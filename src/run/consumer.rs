@@ -8,11 +8,12 @@ use std::rc::Rc;
 use super::arming::Arming;
 use crate::config::OutputFormat;
 use crate::events;
-use crate::live::trails::Traced;
+use crate::live::trails::{Traced, TrailSource};
 use crate::render::{self, RenderContext, SymbolizedSession};
 use crate::select::TracedFunction;
 use crate::session::{
-    AddrRole, Assembler, ErrorFilter, Placement, Session, TaskContext, TrailSource, Workload,
+    AddrRole, Assembled, Assembler, CulpritCode, ErrorFilter, Placement, Session, SessionFacts,
+    TaskContext, Workload,
 };
 use crate::spec::Addr;
 use crate::symbolize::Symbolizer;
@@ -26,6 +27,7 @@ pub(crate) struct Consumer<'a> {
     format: OutputFormat,
     limit: Option<u64>,
     role: &'a dyn Fn(Addr) -> AddrRole,
+    trails: &'a dyn TrailSource,
     out: &'a mut dyn Write,
     /// Number of sessions that are written but not flushed, and its upper limit.
     held: u64,
@@ -40,7 +42,7 @@ pub(crate) struct Consumer<'a> {
 
 /// The sources of facts about the kernel that the records come from.
 #[derive(Clone, Copy)]
-pub(crate) struct SessionFacts<'a> {
+pub(crate) struct FactSources<'a> {
     /// Translates instruction pointers to frames.
     pub(crate) symbolizer: &'a Symbolizer,
     /// Classifies an address of a kernel stack.
@@ -72,10 +74,10 @@ impl<'a> Consumer<'a> {
         filter: ErrorFilter,
         format: OutputFormat,
         limit: Option<u64>,
-        facts: SessionFacts<'a>,
+        facts: FactSources<'a>,
         out: &'a mut dyn Write,
     ) -> Self {
-        let SessionFacts {
+        let FactSources {
             symbolizer,
             role,
             trails,
@@ -83,7 +85,8 @@ impl<'a> Consumer<'a> {
             workload,
         } = facts;
         Self {
-            assembler: Assembler::new(functions).with_trails(trails),
+            assembler: Assembler::new(functions),
+            trails,
             symbolizer,
             context,
             filter,
@@ -154,10 +157,29 @@ impl<'a> Consumer<'a> {
         if matches!(event, events::Event::Session(_)) {
             self.counts.received += 1;
         }
-        match self.assembler.feed(event, self.role) {
+        match self.assembler.feed(event) {
             Ok(None) => {}
-            Ok(Some(session)) => self.session(session),
+            Ok(Some(assembled)) => {
+                let facts = self.facts_of(&assembled);
+                self.session(assembled.explain(self.context.functions, &facts));
+            }
             Err(_) => self.counts.undecodable += 1,
+        }
+    }
+
+    /// Looks up what the session needs to know about the kernel.
+    fn facts_of(&self, assembled: &Assembled) -> SessionFacts {
+        let functions = self.context.functions;
+        let culprit = assembled.culprit().and_then(|id| functions.get(id.index()));
+        SessionFacts {
+            code: culprit.map_or(CulpritCode::NotAsked, |culprit| {
+                self.trails.code_of(culprit)
+            }),
+            roles: assembled
+                .stack()
+                .iter()
+                .map(|addr| (self.role)(*addr))
+                .collect(),
         }
     }
 

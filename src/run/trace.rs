@@ -8,7 +8,7 @@ use anyhow::{Context, Error, Result};
 
 use super::arming::Arming;
 use super::attaching::{attach, detach};
-use super::consumer::{Consumer, Counts, SessionFacts};
+use super::consumer::{Consumer, Counts, FactSources};
 use super::reading::{Reading, Run};
 use super::record::Recorder;
 use super::settings::settings;
@@ -223,7 +223,7 @@ impl<'a> Following<'a> {
         let behind = Behind::new(&trails, &text, &functions, deferred);
         let workload = |context: &TaskContext| workloads.of(context);
         let output_name = out.name().to_owned();
-        let facts = SessionFacts {
+        let facts = FactSources {
             symbolizer: &symbolizer,
             role: &role,
             trails: &trails,
@@ -369,7 +369,7 @@ fn say_module_problems(symbolizer: &Symbolizer, diag: &Diag) {
 fn consumer<'a>(
     config: &Config,
     context: RenderContext<'a>,
-    facts: SessionFacts<'a>,
+    facts: FactSources<'a>,
     out: &'a mut Output<'_>,
 ) -> Consumer<'a> {
     let hold = out.takes_at_once();

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Assembles the records of one session into a [`Session`].
+//! Assembles the records of one session. What they say becomes a [`Session`] with facts about the
+//! kernel (`explain`).
 
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::mem;
 
-use super::merge::{self, AddrRole};
+use super::explain::Assembled;
 use super::placement::Placement;
 use super::provenance;
-use super::trail::{self, TrailFound, TrailSource};
-use super::types::{
-    Call, Chain, ChainLink, Lane, MonotonicNs, Session, SessionHeader, SessionLosses, TaskContext,
-};
+use super::types::{Call, ChainLink, Lane, MonotonicNs, SessionHeader, SessionLosses, TaskContext};
 use crate::events::{CallRecord, ContextRecord, Event, SessionRecord, StackRecord};
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, HookId, Outcome, Pid};
@@ -40,7 +38,6 @@ pub struct Assembler<'f> {
     /// matches.
     waiting: VecDeque<Waiting>,
     n_sessions: u64,
-    trails: Option<&'f dyn TrailSource>,
     placement: Placement,
 }
 
@@ -73,7 +70,6 @@ impl<'f> Assembler<'f> {
             functions,
             waiting: VecDeque::new(),
             n_sessions: 0,
-            trails: None,
             placement: Placement::default(),
         }
     }
@@ -84,25 +80,11 @@ impl<'f> Assembler<'f> {
         self.placement = placement;
     }
 
-    /// Sets the source of the trail. Without one, culprits are not checked against their machine
-    /// code.
-    #[must_use]
-    pub fn with_trails(mut self, trails: &'f dyn TrailSource) -> Self {
-        self.trails = Some(trails);
-        self
-    }
-
     /// Takes one event and returns the session that it completes, or `None` if it completes none.
-    ///
-    /// `role` classifies the addresses of kernel stacks.
     ///
     /// # Errors
     /// Returns [`Malformed`] if the session record contradicts itself; that session is lost.
-    pub fn feed(
-        &mut self,
-        event: Event,
-        role: &dyn Fn(Addr) -> AddrRole,
-    ) -> Result<Option<Session>, Malformed> {
+    pub fn feed(&mut self, event: Event) -> Result<Option<Assembled>, Malformed> {
         match event {
             Event::Stack(stack) => {
                 let waiting = self.waiting(stack.session);
@@ -117,7 +99,7 @@ impl<'f> Assembler<'f> {
             }
             // A cgroup record belongs to no session.
             Event::Cgroup(_) => Ok(None),
-            Event::Session(mut record) => self.finish(&mut record, role).map(Some),
+            Event::Session(mut record) => self.finish(&mut record).map(Some),
         }
     }
 
@@ -144,11 +126,7 @@ impl<'f> Assembler<'f> {
             .rposition(|waiting| waiting.session == session)
     }
 
-    fn finish(
-        &mut self,
-        record: &mut SessionRecord,
-        role: &dyn Fn(Addr) -> AddrRole,
-    ) -> Result<Session, Malformed> {
+    fn finish(&mut self, record: &mut SessionRecord) -> Result<Assembled, Malformed> {
         let place = self.place_of(record.session);
         let waiting = place.and_then(|place| self.waiting.remove(place));
         let Waiting {
@@ -159,17 +137,7 @@ impl<'f> Assembler<'f> {
         self.placement.settle(self.functions, record, &mut stacks);
         let calls = self.calls(&record.calls)?;
         let verdict = provenance::explain(&calls, self.functions);
-        let trail = self
-            .trails
-            .map(|source| trail::trail(&verdict.chain, &calls, self.functions, source));
-        // Without the machine code it is unknown whether an untraced callee failed, so the culprit
-        // is not certain.
-        let ends_here = match &trail {
-            None | Some(TrailFound::NoCulprit) => true,
-            Some(TrailFound::NoCode) => false,
-            Some(TrailFound::Trail(trail)) => trail.ends_here(),
-        };
-        let stack = self.stack(&verdict.chain, &calls, &record.calls, &stacks, role);
+        let stack = stack_of(&verdict.chain, &record.calls, stacks);
         self.n_sessions += 1;
         let reason = self.reason(record, &calls);
         let header = SessionHeader {
@@ -184,23 +152,13 @@ impl<'f> Assembler<'f> {
             context: context.map(context_of),
             workload: None,
         };
-        let chain = Chain {
-            calls,
-            links: verdict.chain,
-            certain: verdict.certain && ends_here,
-            trail: match trail {
-                Some(TrailFound::Trail(trail)) => Some(trail),
-                _ => None,
-            },
-            handled: verdict.handled,
-            only_starts_dumps: verdict.only_starts_dumps,
-            stack,
-            losses: losses(record),
-        };
-        Ok(Session {
+        Ok(Assembled {
             header,
             reason,
-            chain,
+            calls,
+            verdict,
+            stack,
+            losses: losses(record),
         })
     }
 
@@ -258,25 +216,20 @@ impl<'f> Assembler<'f> {
             repeats: record.repeats.max(1),
         })
     }
+}
 
-    /// Merges the chain with the stack that was taken at its innermost call that has one.
-    fn stack(
-        &self,
-        chain: &[ChainLink],
-        calls: &[Call],
-        records: &[CallRecord],
-        stacks: &[StackRecord],
-        role: &dyn Fn(Addr) -> AddrRole,
-    ) -> Vec<super::types::StackRow> {
-        let taken = chain.iter().rev().find_map(|link| {
-            let capture = records.get(link.call)?.capture;
-            stacks
-                .iter()
-                .find(|stack| capture != 0 && stack.capture == capture)
-        });
-        let addrs = taken.map_or(&[][..], |stack| &stack.addrs);
-        merge::merge(chain, calls, self.functions, addrs, role)
-    }
+/// Returns the stack that was taken at the innermost call of the chain that has one.
+fn stack_of(
+    chain: &[ChainLink],
+    records: &[CallRecord],
+    mut stacks: Vec<StackRecord>,
+) -> Vec<Addr> {
+    let taken = chain.iter().rev().find_map(|link| {
+        let capture = records.get(link.call)?.capture;
+        let is_of_call = |stack: &StackRecord| capture != 0 && stack.capture == capture;
+        stacks.iter().position(is_of_call)
+    });
+    taken.map_or_else(Vec::new, |taken| stacks.swap_remove(taken).addrs)
 }
 
 fn context_of(record: ContextRecord) -> TaskContext {

@@ -28,14 +28,14 @@ pub enum AddrRole {
 /// call is five bytes long and follows an `endbr64` of at most four bytes.
 const PATCHED_CALL_END: u64 = 16;
 
-/// Merges the chain with a stack. `addrs` is innermost first, as the kernel delivers it. The rows
-/// are outermost first.
+/// Merges the chain with a stack. `addrs` is innermost first, as the kernel delivers it; `roles` are
+/// the roles of these addresses. The rows are outermost first.
 pub(super) fn merge(
     chain: &[ChainLink],
     calls: &[Call],
     functions: &[TracedFunction],
     addrs: &[Addr],
-    role: &dyn Fn(Addr) -> AddrRole,
+    roles: &[AddrRole],
 ) -> Vec<StackRow> {
     let traced: Vec<&TracedFunction> = chain
         .iter()
@@ -44,7 +44,7 @@ pub(super) fn merge(
     if addrs.is_empty() {
         return without_stack(chain, calls, &traced);
     }
-    let mut rows = rows(addrs, chain.len(), role);
+    let mut rows = rows(addrs, roles, chain.len());
     mark_trampoline_calls(&mut rows, &traced);
     let sites: Vec<Option<Ip>> = chain
         .iter()
@@ -55,8 +55,7 @@ pub(super) fn merge(
 }
 
 /// Creates a row for each address, outermost first. Reserves room for the rows of `n_links` links.
-fn rows(addrs: &[Addr], n_links: usize, role: &dyn Fn(Addr) -> AddrRole) -> Vec<StackRow> {
-    let roles: Vec<AddrRole> = addrs.iter().map(|addr| role(*addr)).collect();
+fn rows(addrs: &[Addr], roles: &[AddrRole], n_links: usize) -> Vec<StackRow> {
     // The innermost addresses that belong to subprograms of our own program.
     let n_parts = roles
         .iter()
@@ -74,9 +73,9 @@ fn rows(addrs: &[Addr], n_links: usize, role: &dyn Fn(Addr) -> AddrRole) -> Vec<
         rows.push(StackRow {
             ip: Some(ip(*addr)),
             link: None,
-            is_tracer: role == AddrRole::Tracer || index < n_parts,
+            is_tracer: *role == AddrRole::Tracer || index < n_parts,
         });
-        interrupted = role == AddrRole::Interrupt;
+        interrupted = *role == AddrRole::Interrupt;
     }
     rows.reverse();
     rows

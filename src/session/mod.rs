@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Assembles events into finished sessions: call tree, chain, culprit and stack.
 //!
-//! This module does no I/O. The caller passes in what an address is: code, our own tracing, or an
-//! interrupt's entry code.
+//! This module does no I/O and has no callbacks. The caller passes in facts about the kernel: what
+//! each address of the stack is, and what the machine code of the culprit says.
 
 mod assemble;
+mod explain;
 mod filter;
 mod merge;
 mod placement;
@@ -16,10 +17,10 @@ mod types;
 mod tests;
 
 pub use assemble::{Assembler, Malformed};
+pub use explain::{Assembled, CulpritCode, SessionFacts};
 pub use filter::ErrorFilter;
 pub use merge::AddrRole;
 pub use placement::Placement;
-pub use trail::TrailSource;
 pub use types::{
     Call, Chain, ChainLink, ContainerName, Lane, Link, MonotonicNs, Session, SessionHeader,
     SessionLosses, StackRow, TaskContext, Trail, UntracedCallee, Workload,

@@ -20,6 +20,7 @@ const EINTR: u16 = 4;
 const ENOPARAM: u16 = 519;
 
 /// The provenance of a session's failure.
+#[derive(Debug)]
 pub(super) struct Verdict {
     pub(super) chain: Vec<ChainLink>,
     pub(super) certain: bool,

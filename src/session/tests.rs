@@ -6,7 +6,7 @@ mod reasons;
 mod rows;
 
 use super::assemble::MAX_WAITING;
-use super::{AddrRole, Assembler, Link, Malformed, Session};
+use super::{AddrRole, Assembled, Assembler, CulpritCode, Link, Malformed, Session, SessionFacts};
 use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, Hook, HookId, ResultType};
@@ -96,16 +96,22 @@ fn assemble(functions: &[TracedFunction], calls: Vec<CallRecord>, stack: &[u64])
         capture: 1,
         addrs: stack.iter().copied().map(Addr).collect(),
     };
-    assembler.feed(Event::Stack(stack), &role).unwrap();
+    assembler.feed(Event::Stack(stack)).unwrap();
     let record = SessionRecord {
         session: 1,
         calls,
         ..SessionRecord::default()
     };
-    assembler
-        .feed(Event::Session(Box::new(record)), &role)
-        .unwrap()
-        .unwrap()
+    let assembled = assembler.feed(Event::Session(Box::new(record))).unwrap();
+    explained(assembled.unwrap(), functions)
+}
+
+fn explained(assembled: Assembled, functions: &[TracedFunction]) -> Session {
+    let facts = SessionFacts {
+        roles: assembled.stack().iter().copied().map(role).collect(),
+        code: CulpritCode::NotAsked,
+    };
+    assembled.explain(functions, &facts)
 }
 
 fn role(addr: Addr) -> AddrRole {
@@ -331,7 +337,8 @@ fn a_record_that_does_not_fit_together_is_refused() {
             calls,
             ..SessionRecord::default()
         };
-        Assembler::new(&functions).feed(Event::Session(Box::new(record)), &role)
+        let fed = Assembler::new(&functions).feed(Event::Session(Box::new(record)));
+        fed.map(|_| ())
     };
     assert_eq!(feed(Vec::new()), Err(Malformed));
     assert_eq!(feed(calls[1..].to_vec()), Err(Malformed));
@@ -359,7 +366,7 @@ fn stacks_wait_for_their_own_session_and_not_forever() {
             capture: 1,
             addrs: vec![Addr(addr)],
         };
-        assembler.feed(Event::Stack(stack), &role).unwrap();
+        assembler.feed(Event::Stack(stack)).unwrap();
     }
     // In arbitrary order: an old one, the newest twice, some in between and the oldest.
     for session in [1, n_sessions - 1, n_sessions - 1, 2, 100, 0] {
@@ -371,7 +378,8 @@ fn stacks_wait_for_their_own_session_and_not_forever() {
             ..SessionRecord::default()
         };
         let record = Event::Session(Box::new(record));
-        let finished = assembler.feed(record, &role).unwrap().unwrap();
+        let finished = assembler.feed(record).unwrap().unwrap();
+        let finished = explained(finished, &functions);
         assert_eq!(finished.header.comm, b"comm");
         assert_eq!(finished.header.leader_comm, b"leader");
         let addrs: Vec<Addr> = finished

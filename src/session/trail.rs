@@ -3,59 +3,16 @@
 //! error.
 
 use std::cmp::Reverse;
-use std::rc::Rc;
 
-use super::types::{Call, ChainLink, Trail, UntracedCallee};
+use super::types::{Trail, UntracedCallee};
 use crate::code::{ResultUse, TrailCallee, TrailFacts};
-use crate::select::TracedFunction;
-use crate::spec::{Addr, Outcome, ResultType};
+use crate::spec::{Outcome, ResultType};
 
 const ENOMEM: u16 = 12;
 
-/// Source of facts about the machine code of culprits.
-pub trait TrailSource {
-    /// Returns what the machine code of a function says about the trail; `None` if the code is
-    /// unknown.
-    fn below(&self, function: &TracedFunction) -> Option<Rc<TrailFacts>>;
-
-    /// Returns true if the function at this address is traced, so that its failure would have been
-    /// recorded.
-    fn is_traced(&self, addr: Addr) -> bool;
-}
-
-/// The result of the search for a trail.
-pub(super) enum TrailFound {
-    NoCulprit,
-    NoCode,
-    Trail(Trail),
-}
-
-/// Determines the trail of the culprit: the innermost link that returned and failed.
-pub(super) fn trail(
-    chain: &[ChainLink],
-    calls: &[Call],
-    functions: &[TracedFunction],
-    source: &dyn TrailSource,
-) -> TrailFound {
-    let culprit = chain
-        .iter()
-        .rev()
-        .filter_map(|link| calls.get(link.call))
-        .find(|call| call.returned && call.outcome.is_failure());
-    let Some((call, function)) =
-        culprit.and_then(|call| Some((call, functions.get(call.func.index())?)))
-    else {
-        return TrailFound::NoCulprit;
-    };
-    match source.below(function) {
-        Some(facts) => {
-            TrailFound::Trail(judge(call.outcome, &facts, &|addr| source.is_traced(addr)))
-        }
-        None => TrailFound::NoCode,
-    }
-}
-
-fn judge(outcome: Outcome, facts: &TrailFacts, is_traced: &dyn Fn(Addr) -> bool) -> Trail {
+/// Determines the trail of a culprit with this outcome. `traced` says of each callee of `facts`
+/// whether it is traced.
+pub(super) fn judge(outcome: Outcome, facts: &TrailFacts, traced: &[bool]) -> Trail {
     let made_here = match outcome {
         Outcome::Errno(errno) if facts.makes.contains(errno) => Some(true),
         Outcome::Errno(_) if facts.has_table => None,
@@ -66,8 +23,9 @@ fn judge(outcome: Outcome, facts: &TrailFacts, is_traced: &dyn Fn(Addr) -> bool)
     let mut suspects: Vec<(u8, &TrailCallee)> = facts
         .callees
         .iter()
-        .filter(|callee| !is_traced(callee.addr))
-        .filter_map(|callee| Some((suspicion(outcome, callee)?, callee)))
+        .enumerate()
+        .filter(|(index, _)| !traced.get(*index).is_some_and(|is_traced| *is_traced))
+        .filter_map(|(_, callee)| Some((suspicion(outcome, callee)?, callee)))
         .collect();
     // The sort is stable: callees with equal suspicion stay in the order of their calls.
     suspects.sort_by_key(|(suspicion, _)| Reverse(*suspicion));

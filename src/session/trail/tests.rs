@@ -46,7 +46,7 @@ fn names(trail: &Trail) -> Vec<&str> {
 #[test]
 fn a_function_that_alone_makes_the_error_is_where_the_trail_ends() {
     let callees = vec![making("other", 1, &[12])];
-    let trail = judge(EINVAL, &facts(&[22], callees), &|_| false);
+    let trail = judge(EINVAL, &facts(&[22], callees), &[]);
     assert_eq!(trail.made_here, Some(true));
     assert_eq!(names(&trail), [] as [&str; 0]);
     assert!(trail.ends_here());
@@ -73,7 +73,7 @@ fn untraced_callees_that_make_the_error_come_first() {
         overlooked,
         making("made", 4, &[22]),
     ];
-    let trail = judge(EINVAL, &facts(&[], callees), &|addr| addr == Addr(3));
+    let trail = judge(EINVAL, &facts(&[], callees), &[false, false, true]);
     assert_eq!(trail.made_here, Some(false));
     assert_eq!(names(&trail), ["made", "overlooked", "below", "open"]);
     assert!(!trail.ends_here());
@@ -87,7 +87,7 @@ fn types_say_what_can_be_passed_on() {
         ..callee("kmem_alloc", 1, result)
     };
     let named = |outcome, callee| {
-        let trail = judge(outcome, &facts(&[22, 12], vec![callee]), &|_| false);
+        let trail = judge(outcome, &facts(&[22, 12], vec![callee]), &[]);
         !trail.callees.is_empty()
     };
     let pointer = ResultType::Pointer;
@@ -110,16 +110,16 @@ fn types_say_what_can_be_passed_on() {
 fn pointers_and_tables_leave_room_for_doubt() {
     let mut facts = facts(&[22], Vec::new());
     facts.has_indirect = true;
-    let trail = judge(EINVAL, &facts, &|_| true);
+    let trail = judge(EINVAL, &facts, &[true; 8]);
     assert!(!trail.ends_here());
     facts.has_indirect = false;
     facts.has_table = true;
-    let trail = judge(Outcome::Errno(5), &facts, &|_| true);
+    let trail = judge(Outcome::Errno(5), &facts, &[true; 8]);
     assert_eq!(trail.made_here, None);
     assert!(trail.ends_here());
     facts.has_table = false;
     // No function makes the error: it was received as an argument.
-    let trail = judge(Outcome::Errno(5), &facts, &|_| true);
+    let trail = judge(Outcome::Errno(5), &facts, &[true; 8]);
     assert_eq!(trail.made_here, Some(false));
     assert!(!trail.ends_here());
 }
