@@ -30,8 +30,9 @@ use crate::output::stop::{Hangup, StopFlag};
 use crate::places;
 use crate::prepare::selection_cache::SelectionCache;
 use crate::prepare::{features, gather, preflight};
+use crate::run::arming;
 use crate::run::spawned::{OUR_FAILURE, SpawnedCommand};
-use crate::run::{arming, trace};
+use crate::run::trace::{RunContext, trace};
 use crate::symbolize::take_caught;
 use crate::trusted::directory_of;
 
@@ -201,10 +202,11 @@ fn trace_all(
         return print(report::dry_run(&prepared, config).as_bytes());
     }
     prepared.image.fetch_modules(&prepared.selection, diag);
-    let run = trace::Start {
-        processes,
-        command,
+    let context = RunContext {
+        config,
+        files,
         stop: &stop,
+        diag,
     };
-    trace::trace(prepared, config, files, run, diag)
+    trace(prepared, processes, command, context)
 }

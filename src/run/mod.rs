@@ -12,4 +12,5 @@ pub(crate) mod settings;
 pub(crate) mod spawned;
 pub(crate) mod totals;
 pub(crate) mod trace;
+pub(crate) mod tracing;
 pub(crate) mod watch;

@@ -83,8 +83,8 @@ fn say_untraced(untraced: UntracedTasks, diag: &Diag) {
     }
 }
 
-/// A run that has ended but is not detached yet.
-pub(crate) struct FinishedRun<'a> {
+/// What the summary is made of.
+pub(crate) struct Totals<'a> {
     pub(crate) tracer: &'a Tracer<'a>,
     pub(crate) scoping: &'a Scoping,
     pub(crate) counts: Counts,
@@ -95,18 +95,18 @@ pub(crate) struct FinishedRun<'a> {
 
 /// Prints the warnings and writes the summary.
 pub(crate) fn sum_up(
-    over: FinishedRun<'_>,
+    totals: Totals<'_>,
     format: OutputFormat,
     out: &mut dyn Write,
     diag: &Diag,
 ) -> Result<()> {
-    let FinishedRun {
+    let Totals {
         tracer,
         scoping,
         counts,
         detached,
         run_time,
-    } = over;
+    } = totals;
     let (stats, misses) = (tracer.stats(), tracer.misses());
     say_misses(misses, &stats, diag);
     let untraced = UntracedTasks {

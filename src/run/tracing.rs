@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The phase of a run in which functions are attached: tracing starts, and sessions are shown until
+//! the end.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Error, Result};
+
+use super::arming::Arming;
+use super::consumer::{Consumer, Counts, FactSources};
+use super::reading::{Reading, Run};
+use super::record::Recorder;
+use super::spawned::SpawnedCommand;
+use super::trace::RunContext;
+use super::watch::{BUSY, Watch};
+use crate::bpf::{Attached, Tracer};
+use crate::code::{Code, Trails};
+use crate::config::Config;
+use crate::diag::Diag;
+use crate::kernel::facts::KernelFiles;
+use crate::kernel::symbols::SymbolReader;
+use crate::live::behind::{self, Behind};
+use crate::live::kernel_symbols::DeferredSymbols;
+use crate::live::lines::{PendingImage, of_modules};
+use crate::live::symbols::LiveSymbols;
+use crate::live::trails::{LiveText, LiveTrails, ResultTypes, Traced};
+use crate::live::workloads::WorkloadResolver;
+use crate::output::stream::Output;
+use crate::output::terminal;
+use crate::prepare::gather::Prepared;
+use crate::prepare::on_load::placement;
+use crate::prepare::preflight::Processes;
+use crate::render::{Detached, RenderContext};
+use crate::scope::Scoping;
+use crate::select::TracedFunction;
+use crate::session::{ErrorFilter, TaskContext};
+use crate::symbolize::Symbolizer;
+
+/// What a run owns while it traces, besides the programs and the output.
+pub(super) struct TracingRun<'a, 's> {
+    pub(super) context: RunContext<'a>,
+    pub(super) scoping: &'s mut Scoping,
+    pub(super) processes: Processes,
+    pub(super) command: Option<&'a mut SpawnedCommand>,
+    pub(super) recorder: Option<Recorder>,
+    pub(super) armed: Vec<TracedFunction>,
+    pub(super) attached: Attached,
+}
+
+/// The results of a run, however far it got.
+#[derive(Default)]
+pub(super) struct Ended {
+    pub(super) counts: Counts,
+    /// Functions that the governor detached from.
+    pub(super) detached: Vec<Detached>,
+    /// When tracing started; `None` if it did not.
+    pub(super) started: Option<Instant>,
+    pub(super) run_time: Option<Duration>,
+    /// Why the command was not started; `None` if it was, or if there is none.
+    pub(super) not_started: Option<Error>,
+}
+
+impl Ended {
+    /// Stops tracing, reads what is left in the ring buffer, and stores the counters.
+    fn drain(&mut self, run: &mut Run<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
+        tracer.stop();
+        let drained = run.drain(tracer);
+        self.run_time = self.started.map(|started| started.elapsed());
+        self.counts = run.consumer.counts();
+        self.detached = run.watch.detached();
+        drained
+    }
+}
+
+impl<'a> TracingRun<'a, '_> {
+    /// Starts tracing, and shows sessions until the end.
+    pub(super) fn follow(
+        mut self,
+        prepared: Prepared,
+        tracer: &mut Tracer<'_>,
+        out: &mut Output<'_>,
+        ended: &mut Ended,
+    ) -> Result<()> {
+        let RunContext {
+            config,
+            files,
+            stop,
+            diag,
+        } = self.context;
+        let Prepared {
+            selection,
+            policy,
+            layout,
+            image,
+            known,
+            cache,
+        } = prepared;
+        let mut arming = Arming::new(&selection);
+        let deferred = behind::deferred(&selection);
+        let functions = selection.functions;
+        self.scoping.enter(tracer)?;
+        diag.phase("attached");
+        let deferred_symbols = DeferredSymbols::load_before_start(known, image, files, diag)?;
+        let workloads = self.start(tracer, ended)?;
+        // Records that arrive meanwhile wait in the ring buffer.
+        if let Some(cache) = &cache {
+            cache.store(&functions, &self.attached, layout, files);
+        }
+        if self.is_over_unseen(tracer) {
+            return Ok(());
+        }
+        let (kernel, mut image, lines) = deferred_symbols.load_after_start(files, diag)?;
+        let kallsyms = kernel.kallsyms;
+        if let Some(cache) = &cache {
+            cache.check(&functions, &kallsyms)?;
+        }
+        let symbolizer =
+            Symbolizer::new(kallsyms.clone(), image.level(), lines).with_memory(image.most_bytes());
+        set_modules(&symbolizer, &kernel.symbols, files);
+        image.begin(&kallsyms, true)?;
+        let live = LiveSymbols::new(&kernel.symbols, &symbolizer, kallsyms);
+        let rendering = render_context(config, &functions, out);
+        let role = |addr| live.role(addr);
+        let traced = self.traced();
+        let (symbols, text) = (live.kallsyms(), LiveText::new(files));
+        let types = ResultTypes::new(&kernel.btf, files);
+        let type_of = |name: &str, module: Option<&str>| types.of(name, module);
+        let code = Code::new(&symbols, &text);
+        let trails = LiveTrails::new(Trails::new(code, &type_of), &traced);
+        let behind = Behind::new(&trails, &text, &functions, deferred);
+        let workload = |context: &TaskContext| workloads.of(context);
+        let output_name = out.name().to_owned();
+        let facts = FactSources {
+            symbolizer: &symbolizer,
+            role: &role,
+            trails: &trails,
+            traced: &traced,
+            workload: &workload,
+        };
+        let mut consumer = consumer(config, rendering, facts, out);
+        arming.look_behind(&behind);
+        consumer.arm(arming);
+        consumer.place(placement(live.absent_modules(), &live.kallsyms()));
+        let command_end = self.command.as_deref().and_then(SpawnedCommand::end);
+        let wakers: Vec<BorrowedFd<'_>> = [stop.wakes()]
+            .into_iter()
+            .chain(command_end.as_ref().map(AsFd::as_fd))
+            .collect();
+        let watch = Watch::new(config.limits, &functions);
+        let mut run = self.run(consumer, image, &symbolizer, watch);
+        if tracer.stats().started == 0 {
+            // No session waits to be shown, so there is time to prepare what the first culprit
+            // needs.
+            types.prepare();
+        }
+        let read = Reading {
+            functions: &functions,
+            policy: &policy,
+            traced: &traced,
+            workloads: &workloads,
+            wakers: &wakers,
+        }
+        .until_over(&mut run, tracer, self.scoping);
+        read.and(ended.drain(&mut run, tracer))?;
+        let failure = run.consumer.take_failure();
+        if let Some(recorder) = run.recorder.take() {
+            recorder.finish(
+                files.release()?,
+                &functions,
+                &symbolizer,
+                &live.kallsyms(),
+                &trails,
+                rendering.clock,
+            )?;
+        }
+        let written = failure.map_or(Ok(()), Err);
+        written.with_context(|| format!("failed to write to {output_name}"))?;
+        say_module_problems(&symbolizer, diag);
+        Ok(())
+    }
+
+    /// Builds the state of reading. Takes the recorder and the command out of `self`.
+    fn run<'r>(
+        &mut self,
+        consumer: Consumer<'r>,
+        image: PendingImage,
+        symbolizer: &'r Symbolizer,
+        watch: Watch<'r>,
+    ) -> Run<'r>
+    where
+        'a: 'r,
+    {
+        let RunContext {
+            config, stop, diag, ..
+        } = self.context;
+        Run {
+            consumer,
+            recorder: self.recorder.take(),
+            image: Some(image),
+            symbolizer,
+            diag,
+            stop,
+            deadline: stop.until(config.run.duration),
+            command: self.command.take(),
+            draining: None,
+            cgroups: Vec::new(),
+            look_at: None,
+            caught_up: self.scoping.caught_up(),
+            watch,
+        }
+    }
+
+    /// Starts tracing and then the command. Stores in `ended` when tracing started and why the
+    /// command was not started.
+    ///
+    /// # Errors
+    /// Fails if a process of `-p` has ended meanwhile or the programs cannot be started.
+    fn start(&mut self, tracer: &mut Tracer<'_>, ended: &mut Ended) -> Result<WorkloadResolver> {
+        // Before the start, because a cgroup may be gone when its session is shown.
+        let workloads = WorkloadResolver::new(&self.context.config.scope.host_root);
+        workloads.walk();
+        self.processes.check_again(self.context.files)?;
+        ended.started = Some(Instant::now());
+        tracer.start()?;
+        self.context.diag.info(0, "Receiving data...");
+        // The programs stop without a sign of life from us. A command may leave us little CPU time
+        // until we read.
+        tracer.keep_alive(BUSY)?;
+        let stop = self.context.stop;
+        let command = self.command.as_mut();
+        ended.not_started = command.and_then(|command| command.release(stop).err());
+        if let Err(error) = tracer.watch_cgroups() {
+            self.context.diag.info(
+                1,
+                format!("control groups of sessions may not be known: {error:#}"),
+            );
+        }
+        Ok(workloads)
+    }
+
+    /// Returns true if the command has ended already and no session is to be shown. In that case
+    /// the kernel's symbols need not be read.
+    fn is_over_unseen(&mut self, tracer: &mut Tracer<'_>) -> bool {
+        if let (Some(command), None) = (&mut self.command, &self.recorder)
+            && command.is_over_unseen(|| tracer.stats().shown > 0, self.context.diag)
+        {
+            tracer.stop();
+            return tracer.stats().shown == 0;
+        }
+        false
+    }
+
+    fn traced(&self) -> Traced {
+        let traced = Traced::default();
+        for function in &self.armed {
+            if !self.attached.has_refused(function.id) {
+                traced.add(function.addr());
+            }
+        }
+        traced
+    }
+}
+
+/// Enables source lines of modules, including those of `--on-load`.
+fn set_modules(symbolizer: &Symbolizer, symbols: &SymbolReader, files: &KernelFiles) {
+    if let Ok(modules) = of_modules(files) {
+        symbolizer.set_modules(modules.with_absent(symbols.absent_modules()));
+    }
+}
+
+fn say_module_problems(symbolizer: &Symbolizer, diag: &Diag) {
+    for problem in symbolizer.take_module_problems() {
+        diag.info(1, format!("no source lines of module {problem}"));
+    }
+}
+
+/// Creates the consumer of the records of a run.
+fn consumer<'a>(
+    config: &Config,
+    context: RenderContext<'a>,
+    facts: FactSources<'a>,
+    out: &'a mut Output<'_>,
+) -> Consumer<'a> {
+    let hold = out.takes_at_once();
+    let mut consumer = Consumer::new(
+        context.functions,
+        context,
+        filter(config),
+        config.run.format,
+        config.run.max_events,
+        facts,
+        out,
+    );
+    consumer.hold(hold);
+    if config.sessions.success {
+        consumer.show_successes();
+    }
+    consumer
+}
+
+/// Returns how sessions are written to `out`.
+fn render_context<'a>(
+    config: &Config,
+    functions: &'a [TracedFunction],
+    out: &Output<'_>,
+) -> RenderContext<'a> {
+    RenderContext {
+        functions,
+        clock: terminal::clock(),
+        width: terminal::width(out.stream()),
+        color: terminal::color(config.run.color, out.stream()),
+        verbosity: config.run.verbosity,
+    }
+}
+
+fn filter(config: &Config) -> ErrorFilter {
+    let errors = &config.sessions.errors;
+    ErrorFilter {
+        only: errors.allow.clone(),
+        never: errors.deny.clone(),
+        any: errors.allow_any.clone(),
+        none: errors.deny_any.clone(),
+    }
+}
