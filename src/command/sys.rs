@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Forks, and runs the child up to its `execve`. Apart from `src/bpf` this is the only place with
-//! unsafe system calls, because the standard library has no fork that can be held. Between fork and
+//! Forks, and runs the child up to its `execve`. The system calls are unsafe, because the
+//! standard library has no fork that can be held. Between fork and
 //! `execve` the child does not allocate and does not take locks.
 
 use std::ffi::{CStr, CString};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Output files and streams, the terminal, and the signals that end a run.
 
+#[allow(unsafe_code)]
+mod default_action;
 pub(crate) mod rotating;
 pub(crate) mod stop;
 pub(crate) mod stream;

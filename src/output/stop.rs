@@ -2,10 +2,11 @@
 //! The end of a run: a signal, the number of sessions, or the time. Signals that are meant for the
 //! command are passed on to it.
 //!
-//! A thread reads the signals, which are blocked otherwise, and learns who sent them: Ctrl-C comes
-//! from the terminal and reaches the command directly, `kill` reaches us alone. The signals must be
-//! blocked before any other thread is started, because a thread that did not block them would
-//! receive them, and they would kill the process.
+//! Without a command, the crate `ctrlc` handles Ctrl-C. The other signals, and with a command all of
+//! them, are blocked and read by a thread that learns who sent them: Ctrl-C comes from the terminal
+//! and reaches the command directly, `kill` reaches us alone; a SIGHUP may be of a terminal that was
+//! lost. The signals must be blocked before any other thread is started, because a thread that did
+//! not block them would receive them, and they would kill the process or interrupt its system calls.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,8 +18,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{SigSet, Signal, raise};
-use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::default_action::set_default_action;
 use super::terminal::is_controlled;
 use crate::command::Signaller;
 
@@ -114,15 +116,18 @@ impl StopFlag {
     pub(crate) fn on_signals(hangup: Hangup, has_command: bool) -> Result<Self> {
         let flag = Self::new(hangup, Power::OverProcess)?;
         let mut taken = SigSet::empty();
-        taken.add(Signal::SIGINT);
         taken.add(Signal::SIGTERM);
         if has_command {
+            taken.add(Signal::SIGINT);
             taken.add(Signal::SIGQUIT);
         }
         if !is_ignored(Signal::SIGHUP) {
             taken.add(Signal::SIGHUP);
         }
         taken.thread_block().context("failed to block signals")?;
+        if !has_command {
+            flag.handle_ctrl_c()?;
+        }
         let signals = SignalFd::with_flags(&taken, SfdFlags::SFD_CLOEXEC)
             .context("failed to handle signals")?;
         let told = flag.clone();
@@ -130,19 +135,30 @@ impl StopFlag {
             .name("signals".to_owned())
             .spawn(move || {
                 while let Ok(Some(signal)) = signals.read_signal() {
-                    told.take(&signal);
+                    told.take(signal.ssi_signo.cast_signed(), signal.ssi_code);
                 }
             })
             .context("failed to start a thread")?;
         Ok(flag)
     }
 
-    fn take(&self, info: &siginfo) {
-        let signal = info.ssi_signo.cast_signed();
+    /// Handles SIGINT with a thread of `ctrlc`. That thread starts before SIGINT is blocked, so it is
+    /// the one that gets it. All other signals must be blocked before.
+    fn handle_ctrl_c(&self) -> Result<()> {
+        let told = self.clone();
+        ctrlc::set_handler(move || told.take(Signal::SIGINT as i32, SI_KERNEL))
+            .context("failed to handle Ctrl-C")?;
+        let mut interrupt = SigSet::empty();
+        interrupt.add(Signal::SIGINT);
+        interrupt.thread_block().context("failed to block signals")
+    }
+
+    /// Acts on a signal. `code` is its `si_code`, which says who sent it.
+    fn take(&self, signal: i32, code: i32) {
         self.0.times_asked.fetch_add(1, Ordering::Relaxed);
-        self.0.last.store(info.ssi_signo, Ordering::Relaxed);
+        self.0.last.store(signal.cast_unsigned(), Ordering::Relaxed);
         let command = self.lock();
-        if signal == Signal::SIGHUP as i32 && self.means_reopening(info.ssi_code) {
+        if signal == Signal::SIGHUP as i32 && self.means_reopening(code) {
             // This SIGHUP is for us alone; it would kill the command.
             self.0.reopen.store(true, Ordering::Relaxed);
             return;
@@ -158,7 +174,7 @@ impl StopFlag {
         // The kernel sends its signals (`SI_KERNEL`) to the terminal's whole process group, so the
         // command has received them.
         if let Some(command) = &*command
-            && (info.ssi_code <= 0 || command.has_left_terminal())
+            && (code <= 0 || command.has_left_terminal())
         {
             command.send(signal);
         }
@@ -305,6 +321,7 @@ fn end_by(signal: i32) {
     let Ok(signal) = Signal::try_from(signal) else {
         return;
     };
+    set_default_action(signal);
     let mut set = SigSet::empty();
     set.add(signal);
     // If this fails, the process continues and the next signal counts.
