@@ -32,6 +32,16 @@ pub(super) fn fail_bpf() {
     assert_eq!(result, -1);
 }
 
+/// Mounts a device; returns the error as a positive number.
+pub(super) fn mount(device: &CStr, target: &CStr, fs_type: &CStr) -> i32 {
+    let none = ptr::null();
+    // SAFETY: three C strings, no flags, no options.
+    let result =
+        unsafe { libc::mount(device.as_ptr(), target.as_ptr(), fs_type.as_ptr(), 0, none) };
+    assert_eq!(result, -1);
+    io::Error::last_os_error().raw_os_error().unwrap()
+}
+
 /// `close()` of no descriptor: -EBADF.
 pub(super) fn fail_close() -> i32 {
     // SAFETY: closing no descriptor touches nothing.
