@@ -102,10 +102,10 @@ static __always_inline bool is_entry(struct pt_regs *ctx)
 
 /*
  * A byte for each block, indexed by the low bits of the block. It is 1 if the function's cookie has
- * said that it opens no session. Two functions that are a multiple of 1 MiB apart share an entry.
+ * said that it opens no session. Two functions that are a multiple of 4 MiB apart share an entry.
  * Once the first one is marked, the cookie of the second one is not read.
  */
-#define CHECKED_BITS 16
+#define CHECKED_BITS 18
 
 u8 checked[1 << CHECKED_BITS] = {};
 
