@@ -8,6 +8,8 @@ mod beside;
 mod copier;
 mod detach;
 mod ending;
+#[cfg(test)]
+pub(crate) mod headers;
 mod kernel_stats;
 mod object;
 mod patch;

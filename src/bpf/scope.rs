@@ -9,16 +9,16 @@ use super::settings::{ScopeEntry, ScopeKind, ScopeRule, ScopeSettings};
 use super::skel::{RetsnoopSkel, types};
 
 /// `SCOPE_BITS / 64` of `limits.h`.
-const WORDS: usize = 1024;
+pub(super) const WORDS: usize = 1024;
 
 /// `SCOPE_MARK_BITS` of `limits.h`.
-const MARK_BITS: u32 = 14;
+pub(super) const MARK_BITS: u32 = 14;
 
 /// `SCOPE_KINDS` of `config.bpf.h`.
-const KINDS: usize = 7;
+pub(super) const KINDS: usize = 7;
 
 /// `COMM_LEN` of `limits.h`: bytes of a thread's name, including the NUL.
-const COMM_LEN: usize = 16;
+pub(super) const COMM_LEN: usize = 16;
 type CommKey = [u8; COMM_LEN];
 
 /// Room in the map for descendants of processes, or for cgroups, that are added while tracing.

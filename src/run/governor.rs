@@ -15,7 +15,10 @@ pub(crate) const PERIOD: Duration = Duration::from_secs(1);
 
 /// Minimum number of calls between two evaluations. The counters are sampled, so fewer calls prove
 /// nothing.
-const MIN_CALLS: u32 = 5 * 61;
+const MIN_CALLS: u32 = 5 * HIT_PERIOD;
+
+/// `HIT_PERIOD` of `hits.bpf.h`: a sampled call counts as this many.
+const HIT_PERIOD: u32 = 61;
 
 /// Cost in instructions of a call outside of a session and of a call inside of one: entry, return
 /// and the kernel's own part together. Measured with `scripts/bench percall`.
@@ -156,9 +159,14 @@ fn ns_per_instruction() -> f64 {
 mod tests {
     use std::time::Duration;
 
-    use super::{Cause, Governor, Limits};
-    use crate::bpf::Hits;
+    use super::{Cause, Governor, HIT_PERIOD, Limits};
+    use crate::bpf::{Hits, headers};
     use crate::spec::HookId;
+
+    #[test]
+    fn a_sample_stands_for_as_many_calls_as_the_programs_count() {
+        assert_eq!(headers::value_of("HIT_PERIOD"), u64::from(HIT_PERIOD));
+    }
 
     const SECOND: Duration = Duration::from_secs(1);
 

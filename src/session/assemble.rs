@@ -29,7 +29,7 @@ struct Waiting {
 pub(super) const MAX_WAITING: usize = 256;
 
 /// Maximum number of stacks that one session may send (`MAX_STACKS` of `limits.h`).
-const MAX_STACKS: usize = 8;
+pub(super) const MAX_STACKS: usize = 8;
 
 /// Collects the records of sessions and returns each session when it is complete.
 pub struct Assembler<'f> {

@@ -5,8 +5,9 @@
 mod reasons;
 mod rows;
 
-use super::assemble::MAX_WAITING;
+use super::assemble::{MAX_STACKS, MAX_WAITING};
 use super::{AddrRole, Assembled, Assembler, CulpritCode, Link, Malformed, Session, SessionFacts};
+use crate::bpf::headers;
 use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, Hook, HookId, ResultType};
@@ -327,6 +328,12 @@ fn more_than_65536_functions_do_not_alias() {
     };
     let session = assemble(&functions, vec![call(0, 0), call(69_999, 1)], &[]);
     assert_eq!(session.culprit().unwrap().func, HookId(69_999));
+}
+
+#[test]
+fn a_session_may_send_as_many_stacks_as_the_programs_keep() {
+    let of_kind = headers::value_of("MAX_STACKS_OF_KIND");
+    assert_eq!(2 * of_kind, MAX_STACKS as u64);
 }
 
 #[test]

@@ -106,6 +106,9 @@ pub(super) fn implementation(backend: BackendKind) -> Box<dyn Backend> {
     }
 }
 
+/// `REASON_SHIFT` of `calls.bpf.h`.
+pub(super) const REASON_SHIFT: u32 = 40;
+
 /// Returns what a program is told about its function: id (bits 0 to 31), class of the result (32 to
 /// 39), why it opens sessions (40 to 47). `read_tag` and `REASON_SHIFT` of `calls.bpf.h` decode it.
 fn tag(function: &TracedFunction) -> u64 {
@@ -114,11 +117,11 @@ fn tag(function: &TracedFunction) -> u64 {
     // that succeeds.
     let answers = u8::from(function.entry.is_some()) << 7;
     let class = result_class(function.result) | answers;
-    u64::from(function.id.0) | u64::from(class) << 32 | u64::from(reason) << 40
+    u64::from(function.id.0) | u64::from(class) << 32 | u64::from(reason) << REASON_SHIFT
 }
 
 /// Returns the `enum result_class` of `events.h`, without `CLASS_ANSWERS`.
-fn result_class(result: ResultType) -> u8 {
+pub(super) fn result_class(result: ResultType) -> u8 {
     match result {
         ResultType::Void | ResultType::Bool | ResultType::Unsigned(_) => 0,
         ResultType::Pointer => 1,

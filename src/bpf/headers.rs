@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Constants that both the headers of the BPF programs and Rust have: tests hold them to each other.
+
+/// The headers that define constants.
+const HEADERS: [&str; 6] = [
+    include_str!("../../bpf/include/limits.h"),
+    include_str!("../../bpf/include/events.h"),
+    include_str!("../../bpf/include/config.bpf.h"),
+    include_str!("../../bpf/include/hits.bpf.h"),
+    include_str!("../../bpf/include/calls.bpf.h"),
+    include_str!("../../bpf/include/maps.bpf.h"),
+];
+
+/// Returns the value of a constant: `#define NAME 64`, or `NAME = 64,` of an enum.
+pub(crate) fn value_of(name: &str) -> u64 {
+    let lines = HEADERS.iter().flat_map(|header| header.lines());
+    let mut values = lines.filter_map(|line| {
+        let line = line.trim_start();
+        let rest = line
+            .strip_prefix("#define ")
+            .unwrap_or(line)
+            .strip_prefix(name)?;
+        let rest = rest
+            .strip_prefix(" = ")
+            .or_else(|| rest.strip_prefix(' '))?;
+        let number = rest.split([',', ' ', '\t']).next()?;
+        let number = number.trim_end_matches(['U', 'L']);
+        match number.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16).ok(),
+            None => number.parse().ok(),
+        }
+    });
+    values
+        .next()
+        .unwrap_or_else(|| panic!("no header has `{name}`"))
+}
+
+mod tests {
+    use super::value_of;
+    use crate::bpf::attach::{REASON_SHIFT, result_class};
+    use crate::bpf::{ScopeKind, ScopeRule, scope, wire};
+    use crate::spec::{EntryReason, ResultType};
+
+    #[test]
+    fn limits_are_those_of_the_programs() {
+        for (name, ours) in [
+            ("MAX_CALLS", u64::from(wire::MAX_CALLS)),
+            ("MAX_STACK", u64::from(wire::MAX_STACK)),
+            ("MAX_CGROUP_PATH", u64::from(wire::MAX_CGROUP_PATH)),
+            ("SCOPE_BITS", 64 * scope::WORDS as u64),
+            ("SCOPE_MARK_BITS", u64::from(scope::MARK_BITS)),
+            ("SCOPE_KINDS", scope::KINDS as u64),
+            ("COMM_LEN", scope::COMM_LEN as u64),
+            ("REASON_SHIFT", u64::from(REASON_SHIFT)),
+        ] {
+            assert_eq!(value_of(name), ours, "{name}");
+        }
+    }
+
+    #[test]
+    fn kinds_and_flags_are_those_of_the_wire() {
+        for (name, ours) in [
+            ("REC_STACK", wire::REC_STACK),
+            ("REC_SESSION", wire::REC_SESSION),
+            ("REC_CONTEXT", wire::REC_CONTEXT),
+            ("REC_CGROUP", wire::REC_CGROUP),
+            ("CGROUP_MADE", wire::CGROUP_MADE),
+            ("CGROUP_REMOVED", wire::CGROUP_REMOVED),
+            ("CALL_FAILED", wire::CALL_FAILED.into()),
+            ("CALL_UNRETURNED", wire::CALL_UNRETURNED.into()),
+            ("ENTRY_NONE", 0),
+            ("ENTRY_SYSCALL", EntryReason::SystemCall.to_wire().into()),
+            (
+                "ENTRY_FUNCTION",
+                EntryReason::KernelFunction.to_wire().into(),
+            ),
+            ("ENTRY_REQUEST", EntryReason::Request.to_wire().into()),
+        ] {
+            assert_eq!(value_of(name), u64::from(ours), "{name}");
+        }
+    }
+
+    #[test]
+    fn rules_of_the_scope_are_those_of_the_programs() {
+        for (name, ours) in [
+            ("SCOPE_PID", ScopeKind::Process),
+            ("SCOPE_UID", ScopeKind::User),
+            ("SCOPE_GID", ScopeKind::Group),
+            ("SCOPE_CGROUP", ScopeKind::Cgroup),
+            ("SCOPE_MNTNS", ScopeKind::MountNamespace),
+            ("SCOPE_PIDNS", ScopeKind::PidNamespace),
+            ("SCOPE_NETNS", ScopeKind::NetNamespace),
+        ] {
+            assert_eq!(value_of(name), ours as u64, "{name}");
+        }
+        for (name, ours) in [
+            ("SCOPE_ALLOW", ScopeRule::Allow),
+            ("SCOPE_DENY", ScopeRule::Deny),
+            ("SCOPE_HELD", ScopeRule::HeldUntilExec),
+        ] {
+            assert_eq!(value_of(name), ours as u64, "{name}");
+        }
+    }
+
+    #[test]
+    fn results_have_the_class_of_their_type() {
+        for (name, result) in [
+            ("CLASS_NEVER", ResultType::Void),
+            ("CLASS_NEVER", ResultType::Bool),
+            ("CLASS_NEVER", ResultType::Unsigned(4)),
+            ("CLASS_POINTER", ResultType::Pointer),
+            ("CLASS_S8", ResultType::Signed(1)),
+            ("CLASS_S16", ResultType::Signed(2)),
+            ("CLASS_S32", ResultType::Signed(4)),
+            ("CLASS_S64", ResultType::Signed(8)),
+            ("CLASS_S64", ResultType::UlongErrno),
+            ("CLASS_BLK_STATUS", ResultType::BlkStatus),
+            ("CLASS_VM_FAULT", ResultType::VmFault),
+            ("CLASS_UNKNOWN", ResultType::Unknown),
+        ] {
+            assert_eq!(value_of(name), u64::from(result_class(result)), "{name}");
+        }
+        assert_eq!(value_of("CLASS_ANSWERS"), 1 << 7);
+    }
+}
