@@ -4,22 +4,23 @@
 #define RETSNOOP_CALLS_H
 
 /*
- * Layout of a tag, which describes a hook: id (bits 0 to 31), class of its result (32 to 39), why
- * it opens sessions (40 to 47; ENTRY_NONE: it opens none). User space builds it (tag() in
+ * Layout of a tag, which describes a hook: id (bits 0 to 31), class of its result (32 to 39),
+ * whether it opens sessions (40), and why (41 to 47). User space builds it (tag() in
  * src/bpf/attach/mod.rs).
  */
-#define REASON_SHIFT 40
+#define OPENS_SHIFT 40
+#define REASON_SHIFT 41
 
 static __always_inline void read_tag(struct call *call, u64 tag)
 {
 	call->func = (u32)tag;
-	call->class = (tag >> 32) & 0xff;
-	call->reason = tag >> REASON_SHIFT;
+	call->class = (tag >> 32) & 0xffff;
 }
 
 static __always_inline bool opens_session(u64 tag)
 {
-	return tag >> REASON_SHIFT;
+	/* One bit and no comparison: the verifier would explore both outcomes to the end. */
+	return (tag >> OPENS_SHIFT) & 1;
 }
 
 /*

@@ -74,9 +74,8 @@ static __always_inline bool is_on_other_stack(struct session *session, u64 sp)
 	 */
 	session->sp = sp;
 	sp = verifier_reload(session->sp);
-	if (!session->stack_sp || sp == ROOT_SP)
-		return false;
-	return (session->stack_sp ^ sp) & ~(u64)(cfg.stack_size - 1);
+	return ((session->stack_sp ^ sp) & ~(u64)(cfg.stack_size - 1)) *
+	       (1 - is_zero(session->stack_sp)) * (1 - is_zero(sp ^ ROOT_SP));
 }
 
 /* Returns the innermost open call that is recorded. The session must have open calls. */

@@ -44,8 +44,7 @@ static struct session *find_session(u64 key)
 	return slot ? session_in(*slot, key) : NULL;
 }
 
-static void reset_session(struct session *session, u64 key, u32 slot, enum lane lane, u32 reason,
-			  u64 now)
+static void reset_session(struct session *session, u64 key, u32 slot, enum lane lane, u64 now)
 {
 	struct rec_session *out = &session->out;
 	u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -68,7 +67,6 @@ static void reset_session(struct session *session, u64 key, u32 slot, enum lane 
 	out->tgid = pid_tgid >> 32;
 	out->tid = pid_tgid;
 	out->lane = lane;
-	out->reason = reason;
 	out->flags = 0;
 	out->beyond_depth = 0;
 	out->unreturned = 0;
@@ -95,7 +93,7 @@ static __always_inline void give_back(u32 slot)
 		COUNT(lost_slots);
 }
 
-static struct session *open_session(u64 key, enum lane lane, u32 reason, u64 now)
+static struct session *open_session(u64 key, enum lane lane, u64 now)
 {
 	struct task_cache_entry *entry = cache_entry(key);
 	struct session *session;
@@ -115,7 +113,7 @@ static struct session *open_session(u64 key, enum lane lane, u32 reason, u64 now
 		COUNT(no_slot);
 		return NULL;
 	}
-	reset_session(session, key, slot, lane, reason, now);
+	reset_session(session, key, slot, lane, now);
 	__sync_fetch_and_add(&entry->n_sessions, 1);
 	if (verifier_reload(session->out.lane) != LANE_TASK)
 		__sync_fetch_and_add(&interrupt_sessions, 1);

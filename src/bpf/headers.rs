@@ -2,12 +2,13 @@
 //! Constants that both the headers of the BPF programs and Rust have: tests hold them to each other.
 
 /// The headers that define constants.
-const HEADERS: [&str; 6] = [
+const HEADERS: [&str; 7] = [
     include_str!("../../bpf/include/limits.h"),
     include_str!("../../bpf/include/events.h"),
     include_str!("../../bpf/include/config.bpf.h"),
     include_str!("../../bpf/include/hits.bpf.h"),
     include_str!("../../bpf/include/calls.bpf.h"),
+    include_str!("../../bpf/include/stack.bpf.h"),
     include_str!("../../bpf/include/maps.bpf.h"),
 ];
 
@@ -37,7 +38,7 @@ pub(crate) fn value_of(name: &str) -> u64 {
 
 mod tests {
     use super::value_of;
-    use crate::bpf::attach::{REASON_SHIFT, result_class};
+    use crate::bpf::attach::{OPENS_SHIFT, REASON_SHIFT, result_class};
     use crate::bpf::{ScopeKind, ScopeRule, scope, wire};
     use crate::spec::{EntryReason, ResultType};
 
@@ -51,7 +52,9 @@ mod tests {
             ("SCOPE_MARK_BITS", u64::from(scope::MARK_BITS)),
             ("SCOPE_KINDS", scope::KINDS as u64),
             ("COMM_LEN", scope::COMM_LEN as u64),
+            ("OPENS_SHIFT", u64::from(OPENS_SHIFT)),
             ("REASON_SHIFT", u64::from(REASON_SHIFT)),
+            ("CLASS_REASON_SHIFT", u64::from(REASON_SHIFT - 32)),
         ] {
             assert_eq!(value_of(name), ours, "{name}");
         }
