@@ -15,7 +15,8 @@ use crate::target::containers::{Container, Names, Registry, running};
 pub(super) fn list(config: &ContainersConfig) -> Result<()> {
     let host = HostFiles::below(&config.host_root);
     let hierarchy = Hierarchy::find(&host).map_err(|error| {
-        let hint = "containers are told by their control groups: mount them at /sys/fs/cgroup";
+        let hint =
+            "containers are recognized by their control groups: mount them at /sys/fs/cgroup";
         Failure::hinted(format!("{error:#}"), hint)
     })?;
     let containers = running(&hierarchy, &Registry::new(host));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Command: how the program behind `--` is run.
+//! Command: how the program after `--` is run.
 
 use std::time::Duration;
 

@@ -78,7 +78,7 @@ fn behind_separator(error: &clap::Error, first: Option<&OsStr>) -> Option<String
         return None;
     }
     let is_word = !argument.starts_with('-');
-    is_word.then(|| "a command goes behind `--`: `retsnoop-rs -c fs -- cat /etc/shadow`".to_owned())
+    is_word.then(|| "a command goes after `--`: `retsnoop-rs -c fs -- cat /etc/shadow`".to_owned())
 }
 
 /// Commands take options of their own, behind them.

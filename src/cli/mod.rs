@@ -114,7 +114,7 @@ pub fn parse(
     let has_separator = arguments.iter().any(|argument| argument == "--");
     match Cli::try_parse_from(arguments) {
         Ok(cli) if has_separator && cli.subcommand.is_none() && cli.command.is_empty() => {
-            Err(UsageError::new("there is no command behind `--`")
+            Err(UsageError::new("there is no command after `--`")
                 .hint("write it there: `retsnoop-rs -c fs -- cat /etc/shadow`"))
         }
         Ok(cli) => Ok(Parsed::Options(Box::new(cli))),

@@ -183,7 +183,7 @@ fn choices(processes: Processes) -> Result<Vec<Choice<Chosen>>, UsageError> {
             let contradicts = |other: &Choice<Chosen>| other.what == what && other.wanted != wanted;
             if all.iter().any(contradicts) {
                 return Err(UsageError::new(format!(
-                    "the same is both wanted and, with a `!`, not wanted ({option})"
+                    "the same value is both included and, with a `!`, excluded ({option})"
                 ))
                 .hint("leave out the one with `!`: with the other no one else is traced anyway"));
             }
@@ -385,10 +385,10 @@ fn backend(modes: &Modes) -> BackendChoice {
 /// Refuses to both want and not want the same thing.
 fn checked(scope: Scope) -> Result<Scope, UsageError> {
     if let Some(pid) = scope.pids.iter().find(|pid| scope.no_pids.contains(pid)) {
-        return Err(
-            UsageError::new(format!("process {pid} is both wanted (-p) and not (-P)"))
-                .hint("leave out -P: with -p no other process is traced anyway"),
-        );
+        return Err(UsageError::new(format!(
+            "process {pid} is both included (-p) and excluded (-P)"
+        ))
+        .hint("leave out -P: with -p no other process is traced anyway"));
     }
     if let Some(comm) = scope
         .comms
@@ -397,7 +397,7 @@ fn checked(scope: Scope) -> Result<Scope, UsageError> {
     {
         let comm = comm.as_str();
         return Err(UsageError::new(format!(
-            "thread name `{comm}` is both wanted (-n) and not (-N)"
+            "thread name `{comm}` is both included (-n) and excluded (-N)"
         ))
         .hint("leave out -N: with -n no other thread is traced anyway"));
     }
@@ -425,7 +425,7 @@ fn sessions(filtering: Filtering) -> Result<Sessions, UsageError> {
         && let Some(both) = allow.common(deny)
     {
         return Err(UsageError::new(format!(
-            "{both} is both wanted and, with a `!`, not wanted (--any-error)"
+            "{both} is both included and, with a `!`, excluded (--any-error)"
         ))
         .hint("leave out one of the two"));
     }
@@ -433,7 +433,7 @@ fn sessions(filtering: Filtering) -> Result<Sessions, UsageError> {
         && let Some(both) = allow.common(deny)
     {
         return Err(
-            UsageError::new(format!("{both} is both wanted (-x) and not (-X)"))
+            UsageError::new(format!("{both} is both included (-x) and excluded (-X)"))
                 .hint("leave out -X: with -x no other error is shown anyway"),
         );
     }

@@ -181,7 +181,7 @@ fn options_of_other_programs_say_what_is_used_here() {
         );
     }
     let hint = read("-c fs cat /etc/shadow").unwrap_err().hint.unwrap();
-    assert!(hint.starts_with("a command goes behind `--`"), "{hint}");
+    assert!(hint.starts_with("a command goes after `--`"), "{hint}");
 }
 
 #[test]

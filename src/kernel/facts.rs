@@ -84,7 +84,8 @@ impl KernelFiles {
     /// When it cannot be read, or when the kernel hides the addresses.
     pub fn kallsyms(&self) -> Result<Kallsyms> {
         let path = self.path("proc/kallsyms");
-        Kallsyms::parse(read(&path)?).with_context(|| format!("`{}` is of no use", path.display()))
+        Kallsyms::parse(read(&path)?)
+            .with_context(|| format!("`{}` cannot be used", path.display()))
     }
 
     /// Opens `/proc/kcore`, the kernel's memory.

@@ -136,15 +136,15 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["-c", "sound"], "no use case `sound`"),
     (
         &["-e", "f", "-p", "7", "-P", "7"],
-        "process 7 is both wanted (-p) and not (-P)",
+        "process 7 is both included (-p) and excluded (-P)",
     ),
     (
         &["-e", "f", "-n", "a", "-N", "a"],
-        "thread name `a` is both wanted (-n) and not (-N)",
+        "thread name `a` is both included (-n) and excluded (-N)",
     ),
     (
         &["-e", "f", "-x", "EIO", "-X", "5"],
-        "EIO is both wanted (-x) and not (-X)",
+        "EIO is both included (-x) and excluded (-X)",
     ),
     (
         &["-e", "f", "-p", "1", "--", "ls", "-l"],
