@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Clock, RenderContext, ips};
+use super::{Clock, RenderContext, TracerRows, ips};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::TracedFunction;
 use crate::session::{
@@ -165,7 +165,8 @@ impl World {
     }
 
     pub(super) fn frames(&self, session: &Session) -> Frames {
-        self.symbolizer.look_up(ips(session, &self.functions))
+        self.symbolizer
+            .look_up(ips(session, &self.functions, TracerRows::Kept))
     }
 
     pub(super) fn context(&self) -> RenderContext<'_> {

@@ -35,7 +35,7 @@ pub use listing::{
 };
 pub use summary::{Detached, Drops, Missed, Summary, UntracedTasks, write as write_summary_text};
 pub use text::write_session as write_session_text;
-pub use view::ips;
+pub use view::{TracerRows, ips};
 
 use crate::select::TracedFunction;
 use crate::session::Session;

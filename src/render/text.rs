@@ -39,11 +39,7 @@ pub fn write_session(
     let mut page = Page::new(context.width, context.color);
     header(&mut page, session, context);
     workload::workload(&mut page, session, context.verbosity);
-    let tracer = if context.verbosity >= 2 {
-        TracerRows::Kept
-    } else {
-        TracerRows::LeftOut
-    };
+    let tracer = TracerRows::in_text(context.verbosity);
     let views = view::rows(shown, context, tracer);
     stack(&views, context).write(&mut page);
     handled(&mut page, shown, context);

@@ -42,9 +42,23 @@ pub(super) struct RowView<'a> {
 
 /// Whether rows of the tracer itself are included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TracerRows {
+pub enum TracerRows {
+    /// They are.
     Kept,
+    /// They are not.
     LeftOut,
+}
+
+impl TracerRows {
+    /// Returns whether text includes them at this level of `-v`. JSON always does.
+    #[must_use]
+    pub fn in_text(verbosity: u8) -> Self {
+        if verbosity >= 2 {
+            Self::Kept
+        } else {
+            Self::LeftOut
+        }
+    }
 }
 
 /// A source line, and what it refers to.
@@ -69,8 +83,10 @@ pub(super) struct HandledView<'a> {
 /// Returns the instruction pointers that rendering a session needs frames of. An instruction
 /// pointer may occur twice.
 #[must_use]
-pub fn ips(session: &Session, functions: &[TracedFunction]) -> Vec<Ip> {
-    let rows = session.chain.stack.iter().filter_map(|row| row.ip);
+pub fn ips(session: &Session, functions: &[TracedFunction], tracer: TracerRows) -> Vec<Ip> {
+    let rows = session.chain.stack.iter();
+    let rows = rows.filter(|row| tracer == TracerRows::Kept || !row.is_tracer);
+    let rows = rows.filter_map(|row| row.ip);
     let called_at = session.chain.handled.iter().filter_map(|index| {
         let site = session.chain.calls.get(*index)?.call_site?;
         Some(Ip::return_to(site))
@@ -88,10 +104,14 @@ pub fn ips(session: &Session, functions: &[TracedFunction]) -> Vec<Ip> {
 /// Returns the indexes of the links with a row that has no instruction pointer. The start of the
 /// function is shown instead.
 fn links_without_ip(session: &Session) -> impl Iterator<Item = usize> {
-    (0..session.chain.links.len()).filter(|index| {
-        let mut rows = session.chain.stack.iter();
-        rows.all(|row| row.link != Some(*index) || row.ip.is_none())
-    })
+    let rows = &session.chain.stack;
+    let n_links = session.chain.links.len();
+    // Nearly always each link has a row.
+    let n_shown = rows.iter().filter(|row| row.link.is_some()).count();
+    let not_shown = (0..if n_shown < n_links { n_links } else { 0 })
+        .filter(|index| rows.iter().all(|row| row.link != Some(*index)));
+    let without_ip = rows.iter().filter(|row| row.ip.is_none());
+    without_ip.filter_map(|row| row.link).chain(not_shown)
 }
 
 /// Returns the start of a function; `None` if it is unknown.

@@ -9,7 +9,7 @@ use super::arming::Arming;
 use crate::config::OutputFormat;
 use crate::events;
 use crate::live::trails::{Traced, TrailSource};
-use crate::render::{self, RenderContext, SymbolizedSession};
+use crate::render::{self, RenderContext, SymbolizedSession, TracerRows};
 use crate::select::TracedFunction;
 use crate::session::{
     AddrRole, Assembled, Assembler, CulpritCode, ErrorFilter, Placement, Session, SessionFacts,
@@ -196,9 +196,12 @@ impl<'a> Consumer<'a> {
         session.header.workload = session.header.context.as_ref().and_then(self.workload);
         let session = &session;
         self.arming.observe(session);
-        let frames = &self
-            .symbolizer
-            .look_up(render::ips(session, self.context.functions));
+        let tracer = match self.format {
+            OutputFormat::Text => TracerRows::in_text(self.context.verbosity),
+            OutputFormat::Json => TracerRows::Kept,
+        };
+        let ips = render::ips(session, self.context.functions, tracer);
+        let frames = &self.symbolizer.look_up(ips);
         let shown = SymbolizedSession { session, frames };
         let written = match self.format {
             OutputFormat::Text => render::write_session_text(shown, &self.context, self.out),

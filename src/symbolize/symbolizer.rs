@@ -160,8 +160,17 @@ impl Symbolizer {
     /// Symbolizes several instruction pointers into a value of their own.
     #[must_use]
     pub fn look_up(&self, ips: Vec<Ip>) -> Frames {
-        let frames = self.frames(&ips);
-        Frames::new(ips.into_iter().zip(frames).collect())
+        let memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = Vec::with_capacity(ips.len());
+        let known = ips.iter().map_while(|ip| memo.frames.get_key_value(ip));
+        found.extend(known.map(|(ip, frame)| (*ip, Arc::clone(frame))));
+        drop(memo);
+        // Nearly always all of them were seen before.
+        if found.len() < ips.len() {
+            let frames = self.frames(&ips);
+            found = ips.into_iter().zip(frames).collect();
+        }
+        Frames::new(found)
     }
 
     /// Replaces the symbols after modules or BPF programs were loaded or unloaded.

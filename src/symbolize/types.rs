@@ -2,6 +2,7 @@
 //! The types of a symbolized address.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::strings::demangled;
@@ -60,23 +61,33 @@ impl SymbolAt {
 /// The frames of some instruction pointers. A value: nothing is looked up behind it.
 #[derive(Clone, Debug, Default)]
 pub struct Frames {
-    /// Ascending by instruction pointer.
+    /// In the order in which they were asked for.
     found: Vec<(Ip, Arc<Frame>)>,
+    /// Where the next search begins. Frames are read in the order in which they were asked for, so
+    /// the search is nearly always over at once.
+    next: Cell<usize>,
 }
 
 impl Frames {
-    pub(super) fn new(mut found: Vec<(Ip, Arc<Frame>)>) -> Self {
-        found.sort_unstable_by_key(|(ip, _)| *ip);
-        Self { found }
+    pub(super) fn new(found: Vec<(Ip, Arc<Frame>)>) -> Self {
+        Self {
+            found,
+            next: Cell::new(0),
+        }
     }
 
     /// Returns the frame of an instruction pointer; `None` if it is not among those that were asked
     /// for.
     #[must_use]
     pub fn get(&self, ip: Ip) -> Option<&Arc<Frame>> {
-        let at = self.found.binary_search_by_key(&ip, |(known, _)| *known);
-        let (_, frame) = self.found.get(at.ok()?)?;
-        Some(frame)
+        let is_it = |(known, _): &(Ip, Arc<Frame>)| *known == ip;
+        let (before, after) = self.found.split_at(self.next.get());
+        let at = match after.iter().position(is_it) {
+            Some(at) => before.len() + at,
+            None => before.iter().position(is_it)?,
+        };
+        self.next.set(at + 1);
+        self.found.get(at).map(|(_, frame)| frame)
     }
 }
 
