@@ -19,7 +19,6 @@ static __always_inline void read_tag(struct call *call, u64 tag)
 
 static __always_inline bool opens_session(u64 tag)
 {
-	/* One bit and no comparison: the verifier would explore both outcomes to the end. */
 	return (tag >> OPENS_SHIFT) & 1;
 }
 
