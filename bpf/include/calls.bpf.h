@@ -4,17 +4,16 @@
 #define RETSNOOP_CALLS_H
 
 /*
- * Layout of a tag, which describes a hook: id (bits 0 to 31), class of its result (32 to 39),
- * whether it opens sessions (40), and why (41 to 47). User space builds it (tag() in
+ * Layout of a tag, which describes a hook: id (bits 0 to 31), class byte (32 to 39, see
+ * stack.bpf.h), whether it opens sessions (40). User space builds it (tag() in
  * src/bpf/attach/mod.rs).
  */
 #define OPENS_SHIFT 40
-#define REASON_SHIFT 41
 
 static __always_inline void read_tag(struct call *call, u64 tag)
 {
 	call->func = (u32)tag;
-	call->class = (tag >> 32) & 0xffff;
+	call->class = (tag >> 32) & 0xff;
 }
 
 static __always_inline bool opens_session(u64 tag)

@@ -25,6 +25,7 @@ enum cgroup_event {
 
 /*
  * How a result is classified. User space chooses the class of each function by its BTF return type.
+ * Classes are less than 16: see stack.bpf.h.
  */
 enum result_class {
 	CLASS_NEVER = 0, /* never fails: void, bool, unsigned */
@@ -43,7 +44,7 @@ enum result_class {
 	CLASS_ANSWERS = 0x80,
 };
 
-/* Why a session was opened. User space chooses the reason of each entry function. */
+/* Why a session was opened. User space chooses the reason of each entry function; less than 8. */
 enum entry_reason {
 	ENTRY_NONE = 0, /* opens no session; in recordings of older versions: not known */
 	ENTRY_SYSCALL = 1, /* a system call */

@@ -15,7 +15,7 @@
 /*
  * An entry is a single word, so that a CPU never sees halves of two entries. It holds the low 32
  * bits of the address (in the kernel and its modules the upper 32 bits are all ones), the
- * function's class (8 bits) and its id (24 bits).
+ * function's class byte (8 bits) and its id (24 bits).
  */
 u64 tag_cache[1 << TAG_CACHE_BITS] = {};
 

@@ -22,17 +22,21 @@ struct call {
 	u64 result;
 	u64 call_site;
 	u32 func;
-	u32 class; /* enum result_class, and from CLASS_REASON_SHIFT on enum entry_reason */
+	u32 class; /* class byte: see below */
 	u32 call_site_offset; /* from `sp` to the word to read; 0: `call_site` is set */
 	u64 ip; /* of the function, used with call_site_offset; 0: unknown */
 	u32 place; /* as in struct call_rec */
 };
 
 /*
- * call.class has bits 32 to 47 of the tag: see calls.bpf.h. A field of its own for the reason lets
- * the verifier take a quarter longer.
+ * A class byte holds the class of the result (enum result_class, bits 0 to 3), why a call opens a
+ * session (enum entry_reason, bits 4 to 6), and CLASS_ANSWERS (bit 7). It is one field, because the
+ * verifier takes a quarter longer if the reason has a field of its own, and because tag_cache has
+ * no room for more.
  */
-#define CLASS_REASON_SHIFT 9
+#define CLASS_MASK 0x0f
+#define CLASS_REASON_SHIFT 4
+#define CLASS_REASON_MASK 0x07
 
 /*
  * A token names an open call. Back ends that offer a word of memory for each call pass the token
@@ -177,7 +181,7 @@ static u64 push_call(struct session *session, const struct call *call, u64 now)
 	frame->pending = 0;
 	frame->run_len = 0;
 	frame->place = call->place;
-	frame->class = call->class & (CLASS_ANSWERS - 1);
+	frame->class = call->class & CLASS_MASK;
 	frame->flags = call->class & CLASS_ANSWERS ? FRAME_ANSWERS : 0;
 	return token_of(session, depth, frame->seq);
 }
@@ -430,7 +434,7 @@ static __always_inline u64 on_entry(const struct call *call, u64 key, enum lane 
 		session = open_session(key, lane, now);
 		if (!session)
 			return 0;
-		session->out.reason = call->class >> CLASS_REASON_SHIFT;
+		session->out.reason = call->class >> CLASS_REASON_SHIFT & CLASS_REASON_MASK;
 	}
 	note_stack(session, call);
 	return push_call(session, call, now);

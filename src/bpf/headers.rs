@@ -53,8 +53,7 @@ mod tests {
             ("SCOPE_KINDS", scope::KINDS as u64),
             ("COMM_LEN", scope::COMM_LEN as u64),
             ("OPENS_SHIFT", u64::from(OPENS_SHIFT)),
-            ("REASON_SHIFT", u64::from(REASON_SHIFT)),
-            ("CLASS_REASON_SHIFT", u64::from(REASON_SHIFT - 32)),
+            ("CLASS_REASON_SHIFT", u64::from(REASON_SHIFT)),
         ] {
             assert_eq!(value_of(name), ours, "{name}");
         }
@@ -124,5 +123,12 @@ mod tests {
             assert_eq!(value_of(name), u64::from(result_class(result)), "{name}");
         }
         assert_eq!(value_of("CLASS_ANSWERS"), 1 << 7);
+        // The parts of a class byte do not overlap.
+        assert!(value_of("CLASS_UNKNOWN") <= value_of("CLASS_MASK"));
+        assert!(value_of("ENTRY_REQUEST") <= value_of("CLASS_REASON_MASK"));
+        assert_eq!(
+            value_of("CLASS_MASK") + 1,
+            1 << value_of("CLASS_REASON_SHIFT")
+        );
     }
 }

@@ -106,22 +106,21 @@ pub(super) fn implementation(backend: BackendKind) -> Box<dyn Backend> {
     }
 }
 
-/// `OPENS_SHIFT` and `REASON_SHIFT` of `calls.bpf.h`.
+/// `OPENS_SHIFT` of `calls.bpf.h`.
 pub(super) const OPENS_SHIFT: u32 = 40;
-pub(super) const REASON_SHIFT: u32 = 41;
 
-/// Returns what a program is told about its function: id (bits 0 to 31), class of the result (32 to
-/// 39), whether it opens sessions (40), and why (41 to 47). `calls.bpf.h` decodes it.
+/// `CLASS_REASON_SHIFT` of `stack.bpf.h`.
+pub(super) const REASON_SHIFT: u32 = 4;
+
+/// Returns what a program is told about its function: id (bits 0 to 31), class byte (32 to 39),
+/// whether it opens sessions (40). `calls.bpf.h` and `stack.bpf.h` decode it.
 fn tag(function: &TracedFunction) -> u64 {
     let reason = function.entry.map_or(0, EntryReason::to_wire);
     // `CLASS_ANSWERS`: a failure of an entry function is shown, even if it is called in a session
     // that succeeds.
     let opens = u8::from(function.entry.is_some());
-    let class = result_class(function.result) | opens << 7;
-    u64::from(function.id.0)
-        | u64::from(class) << 32
-        | u64::from(opens) << OPENS_SHIFT
-        | u64::from(reason) << REASON_SHIFT
+    let class = result_class(function.result) | reason << REASON_SHIFT | opens << 7;
+    u64::from(function.id.0) | u64::from(class) << 32 | u64::from(opens) << OPENS_SHIFT
 }
 
 /// Returns the `enum result_class` of `events.h`, without `CLASS_ANSWERS`.

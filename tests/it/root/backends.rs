@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The back ends: the same answer from each, and an error for those that a kernel has not.
 
+use std::fs;
+
+use retsnoop_rs::capture::Recording;
+use retsnoop_rs::events::{self, Event};
+use retsnoop_rs::spec::EntryReason;
+
 use super::harness::{Trace, attaches_slowly, kernel, run};
+use super::sys;
 use super::view::Session;
 
 const BACKENDS: [&str; 6] = [
@@ -52,6 +59,33 @@ fn every_back_end_shows_the_same_chain_and_culprit() {
     assert_eq!(expected.1, "array_map_alloc_check");
     for backend in BACKENDS.into_iter().filter(|b| is_offered(b)) {
         assert_eq!(traced_with(backend), expected, "{backend}");
+    }
+}
+
+/// What is called next has its tag from a cache: the reason is there, too.
+#[test]
+fn every_back_end_sends_why_a_session_was_opened() {
+    const TIMES: usize = 3;
+    for backend in BACKENDS.into_iter().filter(|b| is_offered(b)) {
+        let path = format!("/tmp/reasons-{}", sys::unique());
+        let options = ["-n", "simfail", "--backend", backend, "--record-raw", &path];
+        let trace = Trace::start(&[&["-e", "__x64_sys_bpf", "-sn"], &options[..]].concat());
+        for _ in 0..TIMES {
+            trace.simfail(&["bpf-cmd"]);
+        }
+        assert_eq!(trace.finish().of("simfail").len(), TIMES, "{backend}");
+        let recording = Recording::from_json(&fs::read(&path).unwrap()).unwrap();
+        let reasons: Vec<u16> = recording
+            .records()
+            .unwrap()
+            .iter()
+            .filter_map(|record| match events::decode(record) {
+                Ok(Event::Session(session)) => Some(session.reason),
+                _ => None,
+            })
+            .collect();
+        let syscall = u16::from(EntryReason::SystemCall.to_wire());
+        assert_eq!(reasons, [syscall; TIMES], "{backend}");
     }
 }
 
