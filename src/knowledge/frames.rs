@@ -6,6 +6,11 @@ pub(crate) const TRACER_PREFIXES: &[&str] = &[
     "bpf_trampoline_",
     "bpf_get_stack",
     "__bpf_get_stack",
+    // Before 5.16 (df91c5bccb0c, "kprobes: Enable stacktrace from pt_regs in kretprobe handler") a
+    // stack has the trampoline of kretprobes instead of the caller, and ends there. It is a return
+    // address at the first byte, so that looking up the byte before finds another function.
+    "kretprobe_trampoline",
+    "__kretprobe_trampoline",
     "arch_rethook_",
     "rethook_",
     "kprobe_multi_link_",

@@ -118,6 +118,7 @@ mod tests {
         // A subprogram, of ours or of another program.
         assert_eq!(role_of("bpf_prog_90ce945de84804c5_F"), AddrRole::Program);
         assert_eq!(role_of("bpf_trampoline_6442488372"), AddrRole::Tracer);
+        assert_eq!(role_of("kretprobe_trampoline"), AddrRole::Tracer);
         assert_eq!(role_of("bpf_check"), AddrRole::Code);
         assert_eq!(role_of("bpf_prog_load"), AddrRole::Code);
     }

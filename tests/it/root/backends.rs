@@ -6,6 +6,7 @@ use std::fs;
 use retsnoop_rs::capture::Recording;
 use retsnoop_rs::events::{self, Event};
 use retsnoop_rs::spec::EntryReason;
+use serde_json::Value;
 
 use super::harness::{Trace, attaches_slowly, kernel, run};
 use super::sys;
@@ -59,6 +60,32 @@ fn every_back_end_shows_the_same_chain_and_culprit() {
     assert_eq!(expected.1, "array_map_alloc_check");
     for backend in BACKENDS.into_iter().filter(|b| is_offered(b)) {
         assert_eq!(traced_with(backend), expected, "{backend}");
+    }
+}
+
+/// On 5.10 the outermost row was `elfcorehdr_read+0x40`: the function before the trampoline of
+/// kretprobes, which stands in the stack for the caller.
+#[test]
+fn the_outermost_row_is_the_systems_entry_or_the_entry_function() {
+    for backend in BACKENDS.into_iter().filter(|b| is_offered(b)) {
+        let trace = Trace::start(&[
+            "-e",
+            "__x64_sys_bpf",
+            "-sn",
+            "-n",
+            "simfail",
+            "--backend",
+            backend,
+        ]);
+        trace.simfail(&["bpf-cmd"]);
+        let report = trace.finish();
+        let rows = report.only("simfail").stack().iter();
+        let shown: Vec<&Value> = rows.filter(|row| row["tracer"] == false).collect();
+        let first = shown[0]["function"].as_str().unwrap();
+        assert!(
+            first.starts_with("entry_SYSCALL_64") || first == "__x64_sys_bpf",
+            "{backend}: {shown:#?}"
+        );
     }
 }
 
