@@ -22,6 +22,9 @@ fn main() {
         .expect(
             "failed to compile the BPF programs (is clang installed? scripts/setup installs it)",
         );
+    // A test compiles the programs for other architectures.
+    let headers = env::var("DEP_BPF_INCLUDE").expect("libbpf-sys says where its headers are");
+    println!("cargo:rustc-env=RETSNOOP_LIBBPF_HEADERS={headers}");
     for input in inputs() {
         println!("cargo:rerun-if-changed={}", input.display());
     }
@@ -50,7 +53,12 @@ fn clang_args(arch: &str) -> Vec<OsString> {
 
 fn inputs() -> Vec<PathBuf> {
     let mut files = vec![PathBuf::from(SOURCE)];
-    for dir in ["bpf/include", "vmlinux/x86_64"] {
+    for dir in [
+        "bpf/include",
+        "vmlinux",
+        "vmlinux/x86_64",
+        "vmlinux/aarch64",
+    ] {
         let entries = fs::read_dir(Path::new(dir)).expect("the headers are part of the source");
         files.extend(entries.flatten().map(|entry| entry.path()));
     }

@@ -18,6 +18,21 @@ static __always_inline u64 regs_result(const struct pt_regs *regs)
 	return regs->ax;
 }
 
+/* Returns the stack pointer that the call had. The return has popped the return address. */
+static __always_inline u64 regs_returned_stack_pointer(const struct pt_regs *regs)
+{
+	return regs->sp - 8;
+}
+
+/*
+ * Returns the address of the probed instruction. At a breakpoint, ip is the address after the
+ * breakpoint instruction, which is one byte long; ftrace-based kprobes imitate this.
+ */
+static __always_inline u64 regs_probed_address(const struct pt_regs *regs)
+{
+	return regs->ip - 1;
+}
+
 /*
  * Offset, from the result in a trampoline's stack frame, of the word after the saved frame pointer
  * (in bytes). If the function calls its trampoline, that word is an address in the function, and

@@ -191,15 +191,13 @@ int session_inner(struct pt_regs *ctx)
 
 /*
  * Returns the lower half of the called function's address. Its module was not loaded when the
- * function was attached to, so only a call reveals where the module is. At a breakpoint regs->ip is
- * the address after the breakpoint instruction, which is one byte long; ftrace-based kprobes
- * imitate this.
+ * function was attached to, so only a call reveals where the module is.
  */
 static __always_inline u32 place_of(struct pt_regs *ctx)
 {
 	u64 ip = cfg.has_cookies ? bpf_get_func_ip(ctx) : 0;
 
-	return ip ? ip : regs_instruction_pointer(ctx) - 1;
+	return ip ? ip : regs_probed_address(ctx);
 }
 
 static __noinline void kprobe_call_starts(struct pt_regs *ctx, u64 task, bool opens, u64 may_open)
@@ -267,8 +265,7 @@ static __noinline void kprobe_call_ends(struct pt_regs *ctx, u64 task)
 {
 	struct call call = {
 		.ctx = ctx,
-		/* The return address has been popped already. */
-		.sp = regs_stack_pointer(ctx) - 8,
+		.sp = regs_returned_stack_pointer(ctx),
 		.result = regs_result(ctx),
 	};
 

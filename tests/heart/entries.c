@@ -52,6 +52,14 @@ static u64 regs_stack_pointer(const struct pt_regs *regs)
 {
 	return regs->sp;
 }
+static u64 regs_returned_stack_pointer(const struct pt_regs *regs)
+{
+	return regs->sp - 8;
+}
+static u64 regs_probed_address(const struct pt_regs *regs)
+{
+	return regs->ip - 1;
+}
 static u64 regs_result(const struct pt_regs *regs)
 {
 	return regs->ax;

@@ -12,6 +12,7 @@ mod fuzz;
 mod heart;
 mod hostile;
 mod noise;
+mod programs;
 mod replay;
 mod root;
 mod scripts;

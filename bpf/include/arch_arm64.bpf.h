@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * arm64: registers and location of preempt_count. This file compiles, and nothing of it was run:
+ * user space has no layout for arm64 yet.
+ */
+#ifndef RETSNOOP_ARCH_ARM64_H
+#define RETSNOOP_ARCH_ARM64_H
+
+static __always_inline u64 regs_stack_pointer(const struct pt_regs *regs)
+{
+	return regs->sp;
+}
+
+static __always_inline u64 regs_instruction_pointer(const struct pt_regs *regs)
+{
+	return regs->pc;
+}
+
+static __always_inline u64 regs_result(const struct pt_regs *regs)
+{
+	return regs->regs[0];
+}
+
+/* The return address is in a register, so a return does not move the stack pointer. */
+static __always_inline u64 regs_returned_stack_pointer(const struct pt_regs *regs)
+{
+	return regs->sp;
+}
+
+/* At a breakpoint, pc is the address of the breakpoint instruction. */
+static __always_inline u64 regs_probed_address(const struct pt_regs *regs)
+{
+	return regs->pc;
+}
+
+/*
+ * Where the stack frame of a trampoline has the return address depends on how it was padded. It is
+ * not looked for: call sites are not known.
+ */
+#define TRAMPOLINE_CALL_SITE 0
+
+static __always_inline u64 trampoline_call_site(u64 at, u64 ip)
+{
+	return 0;
+}
+
+/*
+ * Returns the preempt_count of the current task, or 0 if its location is not known. It is a member
+ * of thread_info, with which task_struct begins; cfg.preempt_count is its offset there.
+ */
+static __always_inline u32 preempt_count(void)
+{
+	u32 count = 0;
+
+	if (cfg.preempt_count)
+		bpf_probe_read_kernel(&count, sizeof(count),
+				      (void *)(bpf_get_current_task() + cfg.preempt_count));
+	return count;
+}
+
+#endif
