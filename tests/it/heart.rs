@@ -393,16 +393,33 @@ fn random_calls_and_returns_add_up() {
 }
 
 /// The algorithm is bent for the verifier: products instead of branches, rings instead of lists. A
-/// model without such tricks says the same of a million calls and returns, some of which are lost.
+/// model without such tricks says the same of a million calls and returns of a task and of
+/// interrupts on two stacks. Some are lost, and some interrupts are not counted as such.
 #[test]
 fn the_algorithm_agrees_with_a_naive_model() {
     let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
     let (mut script, mut model) = (Script::new(), Model::default());
-    // Functions and stack pointers.
-    let mut open: Vec<(u32, u64)> = Vec::new();
+    // Functions and stack pointers, of each lane.
+    let mut open: [Vec<(u32, u64)>; 2] = Default::default();
     let mut n_deep = 0;
     for _ in 0..1_000_000 {
         let is_lost = noise.below(30) == 0;
+        if noise.below(200) == 0 {
+            // A function of an interrupt that is taken for one of the task.
+            script.on(INTERRUPT, 0).call_at(40, INT, INTERRUPT, 0);
+            model.call(40, INT, INTERRUPT, 0, false);
+            script.ret_at(40, INTERRUPT, -5);
+            model.ret(40, INTERRUPT, 0, -5);
+        }
+        let lane = usize::from(noise.below(10) == 0);
+        let stack = match (lane, noise.below(500)) {
+            (0, _) => TASK,
+            // The next interrupt is on another stack, as if the CPU had been switched off and on.
+            (_, 0) => INTERRUPT + (8 << 14),
+            _ => INTERRUPT,
+        };
+        script.on(stack, lane as u32);
+        let open = &mut open[lane];
         n_deep = match (n_deep, noise.below(3000)) {
             (0, 0) => 90,
             (n_deep, _) => n_deep - n_deep.min(1),
@@ -419,21 +436,21 @@ fn the_algorithm_agrees_with_a_naive_model() {
             let jumps = noise.below(20) == 0;
             let sp = match open.last() {
                 // Every fourth session begins outside of the kernel.
-                None if noise.below(4) == 0 => ROOT,
-                None | Some((_, ROOT)) => TASK,
+                None if lane == 0 && noise.below(4) == 0 => ROOT,
+                None | Some((_, ROOT)) => stack,
                 Some((_, sp)) => sp - 0x40 * u64::from(!jumps),
             };
             open.push((func, sp));
             if !is_lost {
                 script.call_at(func, class, sp, u32::from(func == 0));
-                model.call(func, class, sp, func == 0);
+                model.call(func, class, sp, lane, func == 0);
             }
         } else if let Some((func, sp)) = open.pop()
             && !is_lost
         {
             let result = [0, -22, 0, -2, 1][noise.below(5) as usize];
             script.ret_at(func, sp, result);
-            model.ret(func, sp, result);
+            model.ret(func, sp, lane, result);
         }
     }
     let lines = script.run();

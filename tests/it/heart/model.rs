@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The algorithm of `bpf/include/stack.bpf.h` once more, as plainly as it can be written: vectors
-//! without limits instead of rings, branches instead of arithmetic. For one task, without
-//! interrupts. What the two say of the same calls and returns is compared.
+//! without limits instead of rings, branches instead of arithmetic. For one task and the interrupts
+//! of a CPU. What the two say of the same calls and returns is compared.
 
-use super::{ANSWERS, POINTER, VOID};
+use super::{ANSWERS, POINTER, ROOT, VOID};
+
+/// `THREAD_SIZE`: stacks are aligned to it.
+const STACK_SIZE: u64 = 16384;
 
 /// The limits of `limits.h` that decide what is kept.
 const MAX_DEPTH: usize = 64;
@@ -57,6 +60,8 @@ struct Frame {
 /// A session that is open.
 #[derive(Debug, Default)]
 struct Open {
+    /// Of the first call of a kernel function: it tells on which stack the session runs.
+    sp: Option<u64>,
     frames: Vec<Frame>,
     /// Calls that are open beyond the depth that is recorded.
     n_beyond: usize,
@@ -66,10 +71,10 @@ struct Open {
     unmatched: usize,
 }
 
-/// Follows the calls and returns of a task.
+/// Follows the calls and returns of a task (lane 0) and of interrupts (lane 1).
 #[derive(Debug, Default)]
 pub(super) struct Model {
-    open: Option<Open>,
+    open: [Option<Open>; 2],
     pub(super) sent: Vec<Sent>,
     pub(super) started: usize,
     pub(super) succeeded: usize,
@@ -77,39 +82,51 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn call(&mut self, func: u32, class: u32, sp: u64, opens: bool) {
+    pub(super) fn call(&mut self, func: u32, class: u32, sp: u64, lane: usize, opens: bool) {
+        let open = &mut self.open[lane];
+        if open.as_ref().is_some_and(|open| open.is_elsewhere(sp)) {
+            // In a task: an interrupt that is not counted yet. In an interrupt: the next one.
+            if lane == 0 {
+                return;
+            }
+            self.abandoned += 1;
+            *open = None;
+        }
         let is_called_again =
             |open: &mut Open| (open.frames[0].func, open.frames[0].sp) == (func, sp);
-        if opens && self.open.as_mut().is_some_and(is_called_again) {
+        if opens && open.as_mut().is_some_and(is_called_again) {
             self.abandoned += 1;
-            self.open = None;
+            *open = None;
         }
-        if let Some(open) = &mut self.open
-            && open.frames.last().is_some_and(|top| top.sp < sp)
+        if let Some(session) = open
+            && session.frames.last().is_some_and(|top| top.sp < sp)
         {
-            open.drop_unreturned(open.n_open_at(sp));
-            if open.frames.is_empty() {
+            session.drop_unreturned(session.n_open_at(sp));
+            if session.frames.is_empty() {
                 self.abandoned += 1;
-                self.open = None;
+                *open = None;
             }
         }
-        if self.open.is_none() {
+        if open.is_none() {
             if !opens {
                 return;
             }
             self.started += 1;
         }
-        self.open.get_or_insert_default().push(func, class, sp);
+        open.get_or_insert_default().push(func, class, sp);
     }
 
-    pub(super) fn ret(&mut self, func: u32, sp: u64, result: i64) {
-        let Some(open) = &mut self.open else {
+    pub(super) fn ret(&mut self, func: u32, sp: u64, lane: usize, result: i64) {
+        let Some(open) = self.open[lane]
+            .as_mut()
+            .filter(|open| !open.is_elsewhere(sp))
+        else {
             return;
         };
         let has_frame = open.unwind_to(func, sp);
         let Some(&frame) = open.frames.last() else {
             self.abandoned += 1;
-            self.open = None;
+            self.open[lane] = None;
             return;
         };
         if !has_frame {
@@ -132,12 +149,21 @@ impl Model {
         } else {
             self.succeeded += 1;
         }
-        self.open = None;
+        self.open[lane] = None;
     }
 }
 
 impl Open {
+    /// Whether a stack pointer is of another stack.
+    fn is_elsewhere(&self, sp: u64) -> bool {
+        let is_other = |own: u64| own / STACK_SIZE != sp / STACK_SIZE;
+        sp != ROOT && self.sp.is_some_and(is_other)
+    }
+
     fn push(&mut self, func: u32, class: u32, sp: u64) {
+        if sp != ROOT {
+            self.sp.get_or_insert(sp);
+        }
         if self.frames.len() + self.n_beyond >= MAX_DEPTH {
             self.n_beyond += 1;
             return;
