@@ -48,4 +48,5 @@ mod terminal;
 mod trail;
 mod use_cases;
 mod warm;
+mod zz_btrfs;
 mod zz_lockdown;
