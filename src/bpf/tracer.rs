@@ -8,7 +8,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use libbpf_rs::{OpenObject, RingBufferBuilder};
@@ -26,9 +26,6 @@ use super::sys;
 use super::tasks::TaskProbe;
 use crate::select::{Assigned, TracedFunction};
 use crate::spec::{BackendKind, HookId};
-
-/// Interval at which the deadline of user space's sign of life is extended.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// If fewer records than this were read, we pause, so that the next ones arrive together. On a
 /// machine with one CPU, being woken for each session costs its task as much as the stack. After
@@ -293,16 +290,11 @@ impl<'obj> Tracer<'obj> {
         let fds = [self.loaded.skel.maps.events.as_fd()];
         let fds = fds.iter().chain(wakers);
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
-        let mut told: Option<Instant> = None;
         loop {
             // A statement of its own: otherwise the borrow would last through the poll.
             let wait = sink.borrow_mut().wait(self)?;
             let Some(timeout) = wait else { return Ok(()) };
-            // Not for every record: reading the clock costs as much as a short record.
-            if told.is_none_or(|at| at.elapsed() >= SIGN_OF_LIFE) {
-                self.keep_alive(STALLED_AFTER)?;
-                told = Some(Instant::now());
-            }
+            self.keep_alive(STALLED_AFTER)?;
             // Round up: with 0 this would be a busy loop during the last millisecond.
             let timeout = PollTimeout::try_from(timeout.as_micros().div_ceil(1000));
             match poll(&mut fds, timeout.unwrap_or(PollTimeout::MAX)) {
