@@ -40,7 +40,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "capture",
         &[
-            "knowledge",
             "events",
             "kernel",
             "spec",

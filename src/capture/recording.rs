@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trail::RecordedTrail;
 use crate::kernel::kallsyms::Kallsyms;
-use crate::knowledge::syscalls::is_syscall_entry;
-use crate::select::TracedFunction;
+use crate::select::{TracedFunction, entry_reason};
 use crate::spec::{Addr, EntryReason, Hook, HookId, ResultType};
 use crate::symbolize::{Answer, Inlined, SourceLine};
 
@@ -215,16 +214,6 @@ impl RecordedFunction {
         }
     }
 
-    fn entry_reason(&self) -> EntryReason {
-        if self.request {
-            EntryReason::Request
-        } else if is_syscall_entry(&self.name) {
-            EntryReason::SystemCall
-        } else {
-            EntryReason::KernelFunction
-        }
-    }
-
     fn function(&self) -> Result<TracedFunction> {
         let result = result_type(&self.result)?;
         Ok(TracedFunction {
@@ -233,7 +222,7 @@ impl RecordedFunction {
             module: self.module.clone(),
             hook: Hook::of_symbol(Addr(self.addr)),
             size: self.size,
-            entry: self.entry.then(|| self.entry_reason()),
+            entry: self.entry.then(|| entry_reason(&self.name, self.request)),
             result,
             prototype: None,
         })

@@ -22,5 +22,6 @@ pub use assign::{Assigned, BackendPolicy, Offered, Why, assign, counts};
 pub use candidates::matching_modules;
 pub use reason::{LeftOut, Reason};
 pub use report::GlobReport;
+pub(crate) use selecting::entry_reason;
 pub use selecting::{Capabilities, select};
 pub use types::{BtfOrigin, Prototype, Selection, TracedFunction};

@@ -76,7 +76,12 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
             module,
             hook,
             size: symbol.size,
-            entry: (!candidate.entry.is_empty()).then(|| entry_reason(symbol.name, hook)),
+            entry: (!candidate.entry.is_empty()).then(|| {
+                // The module is loaded even if the driver's probe function fails, so its failure
+                // counts like that of a request.
+                let is_request = REQUESTS.contains(&symbol.name) || hook.is_absent();
+                entry_reason(symbol.name, is_request)
+            }),
             result: verdict.typed.result,
             prototype: verdict.typed.prototype,
         });
@@ -84,10 +89,9 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -
     selection
 }
 
-fn entry_reason(name: &str, hook: Hook) -> EntryReason {
-    // The module is loaded even if the driver's probe function fails, so its failure counts like
-    // that of a request.
-    if REQUESTS.contains(&name) || hook.is_absent() {
+/// Returns why a call of an entry function opens a session.
+pub(crate) fn entry_reason(name: &str, is_request: bool) -> EntryReason {
+    if is_request {
         EntryReason::Request
     } else if is_syscall_entry(name) {
         EntryReason::SystemCall
