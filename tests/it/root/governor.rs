@@ -187,9 +187,9 @@ fn while_a_function_is_taken_out_no_call_of_the_others_is_missed() {
 /// To attach to thousands of functions anew takes seconds, in which output stood still.
 #[test]
 fn sessions_are_shown_while_thousands_of_functions_are_attached_anew() {
-    /// Failing calls in a row, 5 ms or more apart, of which none is shown. Calls and no time: a
-    /// machine that stands still makes no calls. It was 11.5 s on 6.12, more than a thousand calls.
-    const AT_MOST: u64 = 150;
+    /// Failing calls in a row, 5 ms or more apart, of which none is shown; and how long that may
+    /// take. It was 11.5 s on 6.12, more than a thousand calls.
+    const AT_MOST: (u64, Duration) = (150, Duration::from_secs(4));
     // Where functions are attached to one by one, one is taken out without touching the others.
     let functions = if attaches_slowly() {
         "map_create"
@@ -212,7 +212,7 @@ fn sessions_are_shown_while_thousands_of_functions_are_attached_anew() {
     let n_bytes = || fs::metadata(&file).unwrap().len();
     // Calls fail all the while: how long none of them is shown. (One that comes while a program of
     // ours runs on that CPU is not seen.)
-    let longest = thread::scope(|scope| {
+    let (most, longest) = thread::scope(|scope| {
         let steady = scope.spawn(|| {
             sys::rename_thread(c"steady");
             while n_bytes() == 0 {
@@ -220,26 +220,26 @@ fn sessions_are_shown_while_thousands_of_functions_are_attached_anew() {
             }
             let _busy = Busy::start();
             let (mut shown, mut at, mut n_calls) = (n_bytes(), Instant::now(), 0);
-            let mut longest = (0, Duration::ZERO);
+            let (mut most, mut longest) = (0, Duration::ZERO);
             while !trace.said("detached from __x64_sys_close") {
                 sys::fail_bpf();
                 thread::sleep(Duration::from_millis(5));
                 n_calls += 1;
                 let now = n_bytes();
-                longest = longest.max((n_calls, at.elapsed()));
+                (most, longest) = (most.max(n_calls), longest.max(at.elapsed()));
                 if now > shown {
                     (shown, at, n_calls) = (now, Instant::now(), 0);
                 }
             }
-            longest
+            (most, longest)
         });
         steady.join().unwrap()
     });
     let ended = trace.interrupt();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
-    let (n_calls, time) = longest;
-    println!("none of {n_calls} calls shown for {time:?} at most");
-    assert!(n_calls < AT_MOST, "{longest:?}: {}", ended.stderr);
+    println!("none of {most} calls shown at most, nothing for {longest:?} at most");
+    let is_short = most < AT_MOST.0 && longest < AT_MOST.1;
+    assert!(is_short, "{most} {longest:?}: {}", ended.stderr);
 }
 
 #[test]
