@@ -37,7 +37,7 @@ pub struct Location {
 pub struct Ip {
     /// Where it points to.
     pub location: Location,
-    /// True for a return address, which points behind the call instruction: that may be the next
+    /// True for a return address, which points after the call instruction: that may be the next
     /// statement or the next function, so the byte before it is what is looked up. False for the
     /// address of an instruction.
     pub is_return: bool,

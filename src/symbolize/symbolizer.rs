@@ -129,7 +129,8 @@ impl Symbolizer {
         frames.pop().unwrap_or_default()
     }
 
-    /// Symbolizes several instruction pointers, in the same order. This is cheaper than asking for each.
+    /// Symbolizes several instruction pointers, in the same order. This is cheaper than asking for
+    /// each.
     #[must_use]
     pub fn frames(&self, ips: &[Ip]) -> Vec<Arc<Frame>> {
         let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
