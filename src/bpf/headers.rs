@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Constants that both the headers of the BPF programs and Rust have: tests hold them to each other.
+//! Constants that both the headers of the BPF programs and Rust have: tests compare them.
 
 /// The headers that define constants.
 const HEADERS: [&str; 7] = [

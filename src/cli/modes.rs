@@ -10,7 +10,7 @@ use crate::config::BackendChoice;
 #[command(next_help_heading = "Modes")]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "flags as typed; `config` makes one enum of them"
+    reason = "flags as typed; `resolve` makes one enum of them"
 )]
 pub struct Modes {
     /// How to attach to functions

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Array maps whose memory is mapped into this process.
 //!
-//! While a `bpf()` call reads or updates an element (`bpf_disable_instrumentation()`), the kernel runs
-//! no kprobe programs on its CPU. The caller can be preempted meanwhile, and then the calls of other
-//! tasks are missed. Memory needs no `bpf()` call.
+//! While a `bpf()` call reads or updates an element (`bpf_disable_instrumentation()`), the kernel
+//! runs no kprobe programs on its CPU. The caller can be preempted meanwhile, and then the calls of
+//! other tasks are missed. Memory needs no `bpf()` call.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
