@@ -164,9 +164,9 @@ impl World {
         }
     }
 
-    pub(super) fn frames(&self, session: &Session) -> Frames {
+    pub(super) fn frames(&self, session: &Session, tracer: TracerRows) -> Frames {
         self.symbolizer
-            .look_up(ips(session, &self.functions, TracerRows::Kept))
+            .look_up(ips(session, &self.functions, tracer))
     }
 
     pub(super) fn context(&self) -> RenderContext<'_> {

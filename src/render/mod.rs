@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Renders finished sessions as text and JSON. Input is values and a `&mut dyn Write`; this code
 //! does not read the time, the terminal or files, and it looks up no address: the caller asks
-//! [`ips`] for the addresses of a session and passes in their frames. `view` determines what is shown, once for all
-//! outputs. `value` is the only place that formats numbers.
+//! [`ips`] for the addresses of a session and passes in their frames. `view` determines what is
+//! shown, once for all outputs. `value` is the only place that formats numbers.
 
 mod clock;
 mod code_place;

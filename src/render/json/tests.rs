@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::schema::violations;
 use super::{write_session, write_summary};
-use crate::render::SymbolizedSession;
 use crate::render::fixtures::{
     World, hostile, incomplete, long_names, passed_on, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{Detached, Drops, Missed, Summary, UntracedTasks};
+use crate::render::{SymbolizedSession, TracerRows};
 use crate::session::Session;
 
 const SCHEMA: &str = include_str!(concat!(
@@ -23,7 +23,7 @@ const SCHEMA: &str = include_str!(concat!(
 fn line(session: &Session) -> String {
     let world = World::new();
     let mut out = Vec::new();
-    let frames = &world.frames(session);
+    let frames = &world.frames(session, TracerRows::Kept);
     let shown = SymbolizedSession { session, frames };
     write_session(shown, &world.context(), &mut out).unwrap();
     String::from_utf8(out).unwrap()

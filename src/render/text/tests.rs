@@ -6,7 +6,7 @@ use crate::render::fixtures::{
     World, hostile, incomplete, long_names, passed_on, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
-use crate::render::{RenderContext, SymbolizedSession};
+use crate::render::{RenderContext, SymbolizedSession, TracerRows};
 use crate::session::Session;
 
 fn render(session: &Session, adjust: impl Fn(&mut RenderContext<'_>)) -> String {
@@ -14,7 +14,8 @@ fn render(session: &Session, adjust: impl Fn(&mut RenderContext<'_>)) -> String 
     let mut context = world.context();
     adjust(&mut context);
     let mut out = Vec::new();
-    let frames = &world.frames(session);
+    // Just what a run looks up: what else is shown has no line, and differs from the golden text.
+    let frames = &world.frames(session, TracerRows::in_text(context.verbosity));
     write_session(SymbolizedSession { session, frames }, &context, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
