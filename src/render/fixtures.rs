@@ -99,7 +99,7 @@ const FUNCTIONS: [(&str, Option<&str>, u64, ResultType); 9] = [
 /// Address that is looked up, line, and inlined functions with their lines.
 type LineOf = (u64, &'static str, &'static [(&'static str, &'static str)]);
 
-const LINES: [LineOf; 10] = [
+const LINES: [LineOf; 11] = [
     (0xffff_ffff_8100_1075, "arch/x86/entry/entry_64.S:130", &[]),
     (
         0xffff_ffff_8100_2081,
@@ -132,6 +132,7 @@ const LINES: [LineOf; 10] = [
         &[],
     ),
     (0xffff_ffff_8100_6122, "kernel/bpf/syscall.c:1031", &[]),
+    (0xffff_ffff_8100_6132, "kernel/bpf/syscall.c:1036", &[]),
     (0xffff_ffff_8100_a000, "security/security.c:5601", &[]),
 ];
 
@@ -331,7 +332,8 @@ pub(super) fn untraced(
 /// A failure that its caller translated into another one, after others had been handled.
 pub(super) fn translated() -> Session {
     let mut lookup = call(BTF_FIND, Some(2), 3, -2);
-    lookup.call_site = Some(Addr(0xffff_ffff_8100_6123));
+    // In no row of the stack.
+    lookup.call_site = Some(Addr(0xffff_ffff_8100_6133));
     lookup.repeats = 3;
     let mut session = session(
         vec![
