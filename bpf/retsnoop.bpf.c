@@ -12,7 +12,7 @@
 #include "patched.bpf.h"
 #include "maps.bpf.h"
 #include "arch.bpf.h"
-#include "lane.bpf.h"
+#include "context.bpf.h"
 #include "hits.bpf.h"
 #include "classify.bpf.h"
 #include "task.bpf.h"
@@ -52,12 +52,12 @@ SEC("raw_tracepoint/sched_process_exit")
 int task_exit(void *ctx)
 {
 	struct session *session;
-	enum lane lane;
+	enum execution_context context;
 	u64 key;
 
 	follow_exit();
-	key = session_key(task_key(), &lane);
-	if (!key || lane != LANE_TASK)
+	key = session_key(task_key(), &context);
+	if (!key || context != CONTEXT_TASK)
 		return 0;
 	session = find_session(key);
 	if (session) {

@@ -45,14 +45,14 @@ static __always_inline bool may_open(void)
 static __always_inline u64 start_call(struct call *call, u64 tag, u64 task, u64 may_open)
 {
 	struct guard guard;
-	enum lane lane;
+	enum execution_context context;
 	u64 token = 0;
-	u64 key = session_key(task, &lane);
+	u64 key = session_key(task, &context);
 
 	if (!key || !ready || !enter_guard(&guard, key))
 		return 0;
 	read_tag(call, tag);
-	token = on_entry(call, key, lane, may_open);
+	token = on_entry(call, key, context, may_open);
 	leave_guard(&guard);
 	return token;
 }
@@ -130,8 +130,8 @@ static __always_inline void end_call(struct call *call, u64 task, bool opens)
 {
 	struct session *session;
 	struct guard guard;
-	enum lane lane;
-	u64 key = session_key(task, &lane);
+	enum execution_context context;
+	u64 key = session_key(task, &context);
 
 	if (!key || !ready || !enter_guard(&guard, key))
 		return;

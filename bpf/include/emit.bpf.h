@@ -135,7 +135,7 @@ static bool send_session(struct session *session)
 	else
 		fill_who_by_copying(session);
 	/* An interrupt does not belong to the task that it interrupted. */
-	if (out->lane == LANE_TASK)
+	if (out->execution_context == CONTEXT_TASK)
 		send_context(session);
 	send_stacks(session);
 	size += verifier_reload(out->n_calls) * sizeof(out->calls[0]);

@@ -52,11 +52,12 @@ enum entry_reason {
 	ENTRY_REQUEST = 3, /* a call of a function that handles a request */
 };
 
-enum lane {
-	LANE_TASK = 0,
-	LANE_SOFTIRQ = 1,
-	LANE_HARDIRQ = 2,
-	LANE_NMI = 3,
+/* Where a session ran. */
+enum execution_context {
+	CONTEXT_TASK = 0,
+	CONTEXT_SOFTIRQ = 1,
+	CONTEXT_HARDIRQ = 2,
+	CONTEXT_NMI = 3,
 };
 
 enum call_flags {
@@ -131,7 +132,7 @@ struct rec_session {
 	__u32 tid;
 	__u8 comm[COMM_LEN];
 	__u8 leader_comm[COMM_LEN];
-	__u16 lane;
+	__u16 execution_context;
 	__u16 reason; /* enum entry_reason */
 	__u32 flags; /* enum session_flags */
 	__u32 beyond_depth;

@@ -44,7 +44,8 @@ static struct session *find_session(u64 key)
 	return slot ? session_in(*slot, key) : NULL;
 }
 
-static void reset_session(struct session *session, u64 key, u32 slot, enum lane lane, u64 now)
+static void reset_session(struct session *session, u64 key, u32 slot,
+			  enum execution_context context, u64 now)
 {
 	struct rec_session *out = &session->out;
 	u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -66,7 +67,7 @@ static void reset_session(struct session *session, u64 key, u32 slot, enum lane 
 	out->started_ns = now;
 	out->tgid = pid_tgid >> 32;
 	out->tid = pid_tgid;
-	out->lane = lane;
+	out->execution_context = context;
 	out->flags = 0;
 	out->beyond_depth = 0;
 	out->unreturned = 0;
@@ -93,7 +94,7 @@ static __always_inline void give_back(u32 slot)
 		COUNT(lost_slots);
 }
 
-static struct session *open_session(u64 key, enum lane lane, u64 now)
+static struct session *open_session(u64 key, enum execution_context context, u64 now)
 {
 	struct task_cache_entry *entry = cache_entry(key);
 	struct session *session;
@@ -113,9 +114,9 @@ static struct session *open_session(u64 key, enum lane lane, u64 now)
 		COUNT(no_slot);
 		return NULL;
 	}
-	reset_session(session, key, slot, lane, now);
+	reset_session(session, key, slot, context, now);
 	__sync_fetch_and_add(&entry->n_sessions, 1);
-	if (verifier_reload(session->out.lane) != LANE_TASK)
+	if (verifier_reload(session->out.execution_context) != CONTEXT_TASK)
 		__sync_fetch_and_add(&interrupt_sessions, 1);
 	*(volatile u64 *)&entry->packed = key << 16 | slot;
 	COUNT(started);
@@ -137,7 +138,7 @@ static __noinline void close_session(struct session *session)
 	if (entry->packed >> 16 == key)
 		*(volatile u64 *)&entry->packed = 0;
 	__sync_fetch_and_add(&entry->n_sessions, -1);
-	if (session->out.lane != LANE_TASK)
+	if (session->out.execution_context != CONTEXT_TASK)
 		__sync_fetch_and_add(&interrupt_sessions, -1);
 	give_back(slot);
 }

@@ -71,7 +71,7 @@ static __always_inline struct session *session_of_token(u64 token)
 	 * A generation is reused after 32,768 sessions of the slot, so an old token may match a
 	 * later session. In task context the key reveals that.
 	 */
-	if (session->key != task_key() && session->out.lane == LANE_TASK)
+	if (session->key != task_key() && session->out.execution_context == CONTEXT_TASK)
 		return NULL;
 	return session->key ? session : NULL;
 }
@@ -397,7 +397,8 @@ static __always_inline void note_stack(struct session *session, const struct cal
  * Handles the call of a traced function. `may_open` is non-zero if the call may open a session.
  * Returns the call's token, or 0 if its return need not be handled.
  */
-static __always_inline u64 on_entry(const struct call *call, u64 key, enum lane lane, u64 may_open)
+static __always_inline u64 on_entry(const struct call *call, u64 key,
+				    enum execution_context context, u64 may_open)
 {
 	struct session *session = find_session(key);
 	u64 now;
@@ -407,7 +408,7 @@ static __always_inline u64 on_entry(const struct call *call, u64 key, enum lane 
 	now = bpf_ktime_get_ns();
 	if (session && is_on_other_stack(session, call->sp)) {
 		/* This is an interrupt that is not counted in preempt_count yet, or no longer. */
-		if (lane == LANE_TASK)
+		if (context == CONTEXT_TASK)
 			return 0;
 		/* The CPU handles its next interrupt, so the previous one is over. */
 		abandon_session(session);
@@ -431,7 +432,7 @@ static __always_inline u64 on_entry(const struct call *call, u64 key, enum lane 
 		}
 	}
 	if (!session) {
-		session = open_session(key, lane, now);
+		session = open_session(key, context, now);
 		if (!session)
 			return 0;
 		session->out.reason = call->class >> CLASS_REASON_SHIFT & CLASS_REASON_MASK;

@@ -120,7 +120,7 @@ fn session(reader: Reader<'_>) -> Result<SessionRecord, DecodeError> {
         tid: reader.u32(offset_of!(rec_session, tid))?,
         comm: reader.name(offset_of!(rec_session, comm))?,
         leader_comm: reader.name(offset_of!(rec_session, leader_comm))?,
-        lane: reader.u16(offset_of!(rec_session, lane))?,
+        execution_context: reader.u16(offset_of!(rec_session, execution_context))?,
         reason: reader.u16(offset_of!(rec_session, reason))?,
         beyond_depth: reader.u32(offset_of!(rec_session, beyond_depth))?,
         overwritten_calls,

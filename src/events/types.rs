@@ -78,8 +78,8 @@ pub struct SessionRecord {
     pub comm: Vec<u8>,
     /// Name of the thread group leader without padding.
     pub leader_comm: Vec<u8>,
-    /// The context, as a value of `enum lane`.
-    pub lane: u16,
+    /// The context, as a value of `enum execution_context`.
+    pub execution_context: u16,
     /// Why it was opened, as a value of `enum entry_reason`; 0 in recordings of older versions.
     pub reason: u16,
     /// Number of calls beyond the maximum depth, which were not recorded.

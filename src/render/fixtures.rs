@@ -7,8 +7,8 @@ use super::{Clock, RenderContext, TracerRows, ips};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::TracedFunction;
 use crate::session::{
-    Call, Chain, ChainLink, Lane, Link, MonotonicNs, Session, SessionHeader, SessionLosses,
-    StackRow, Trail, UntracedCallee,
+    Call, Chain, ChainLink, ExecutionContext, Link, MonotonicNs, Session, SessionHeader,
+    SessionLosses, StackRow, Trail, UntracedCallee,
 };
 use crate::spec::{Addr, EntryReason, Hook, HookId, Ip, Outcome, Pid, ResultType};
 use crate::symbolize::{Answer, Frames, Inlined, Level, LineSource, SourceLine, Symbolizer};
@@ -262,7 +262,7 @@ fn session(calls: Vec<Call>, links: Vec<ChainLink>, stack: Vec<StackRow>) -> Ses
         tid: Pid(1235),
         comm: b"simfail".to_vec(),
         leader_comm: b"simfail-main".to_vec(),
-        lane: Lane::Task,
+        execution_context: ExecutionContext::Task,
         context: None,
         workload: None,
     };
@@ -399,7 +399,7 @@ pub(super) fn hostile() -> Session {
     );
     session.header.comm = b"\x1b[31mred\n\xff".to_vec();
     session.header.leader_comm = "a\u{202e}b".into();
-    session.header.lane = Lane::SoftIrq;
+    session.header.execution_context = ExecutionContext::SoftIrq;
     session.chain.handled = vec![1, 80];
     session.header.ended = MonotonicNs(0);
     session

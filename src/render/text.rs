@@ -19,7 +19,7 @@ use super::style::{Page, Style};
 use super::value::{push_call_result, push_decimal, push_duration, push_hex};
 use super::view::{self, CallView, LinkView, RowView, TracerRows};
 use super::{RenderContext, SymbolizedSession};
-use crate::session::{Lane, Session};
+use crate::session::{ExecutionContext, Session};
 use crate::symbolize::Inlined;
 
 /// Number of handled failures that are listed without `-v`.
@@ -50,11 +50,11 @@ pub fn write_session(
 }
 
 fn header(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
-    let lane = match session.header.lane {
-        Lane::Task => "",
-        Lane::SoftIrq => " in a softirq",
-        Lane::HardIrq => " in a hardware interrupt",
-        Lane::Nmi => " in an NMI",
+    let ran_in = match session.header.execution_context {
+        ExecutionContext::Task => "",
+        ExecutionContext::SoftIrq => " in a softirq",
+        ExecutionContext::HardIrq => " in a hardware interrupt",
+        ExecutionContext::Nmi => " in an NMI",
     };
     page.flow(Style::Strong, |text| {
         context.clock.push_time_of_day(text, session.header.started);
@@ -70,7 +70,7 @@ fn header(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
         push_escaped(text, &session.header.comm);
         text.push('/');
         push_escaped(text, &session.header.leader_comm);
-        text.extend([")", lane, ":"]);
+        text.extend([")", ran_in, ":"]);
     });
     page.end_line();
 }

@@ -10,7 +10,9 @@ use std::mem;
 use super::explain::Assembled;
 use super::placement::Placement;
 use super::provenance;
-use super::types::{Call, ChainLink, Lane, MonotonicNs, SessionHeader, SessionLosses, TaskContext};
+use super::types::{
+    Call, ChainLink, ExecutionContext, MonotonicNs, SessionHeader, SessionLosses, TaskContext,
+};
 use crate::events::{CallRecord, ContextRecord, Event, SessionRecord, StackRecord};
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, HookId, Outcome, Pid};
@@ -148,7 +150,7 @@ impl<'f> Assembler<'f> {
             tid: Pid(record.tid),
             comm: mem::take(&mut record.comm),
             leader_comm: mem::take(&mut record.leader_comm),
-            lane: lane(record.lane),
+            execution_context: execution_context(record.execution_context),
             context: context.map(context_of),
             workload: None,
         };
@@ -252,12 +254,12 @@ fn context_of(record: ContextRecord) -> TaskContext {
     }
 }
 
-fn lane(lane: u16) -> Lane {
-    match lane {
-        1 => Lane::SoftIrq,
-        2 => Lane::HardIrq,
-        3 => Lane::Nmi,
-        _ => Lane::Task,
+fn execution_context(number: u16) -> ExecutionContext {
+    match number {
+        1 => ExecutionContext::SoftIrq,
+        2 => ExecutionContext::HardIrq,
+        3 => ExecutionContext::Nmi,
+        _ => ExecutionContext::Task,
     }
 }
 

@@ -50,7 +50,7 @@ fn chain_of(session: &Session) -> impl Iterator<Item = &Call> {
 #[cfg(test)]
 mod tests {
     use super::super::types::{
-        Chain, ChainLink, Lane, Link, MonotonicNs, SessionHeader, SessionLosses,
+        Chain, ChainLink, ExecutionContext, Link, MonotonicNs, SessionHeader, SessionLosses,
     };
     use super::{Call, ErrorFilter, Session};
     use crate::spec::{EntryReason, ErrnoSet, HookId, Outcome, Pid};
@@ -81,7 +81,7 @@ mod tests {
             tid: Pid(1),
             comm: Vec::new(),
             leader_comm: Vec::new(),
-            lane: Lane::Task,
+            execution_context: ExecutionContext::Task,
             context: None,
             workload: None,
         };

@@ -12,7 +12,7 @@ pub struct MonotonicNs(pub u64);
 /// The context in which a session ran. Calls in an interrupt never belong to the session of the
 /// task that it interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lane {
+pub enum ExecutionContext {
     /// A task: process context.
     Task,
     /// A softirq.
@@ -197,7 +197,7 @@ pub struct SessionHeader {
     /// Name of the thread group's leader, as raw as `comm`.
     pub leader_comm: Vec<u8>,
     /// The context in which the session ran.
-    pub lane: Lane,
+    pub execution_context: ExecutionContext,
     /// Cgroup and namespaces of the task; `None` if the record was lost, or in old recordings.
     pub context: Option<TaskContext>,
     /// The names for `context`; `None` if they were not looked up.

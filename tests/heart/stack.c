@@ -3,8 +3,8 @@
  * The algorithm of bpf/include/stack.bpf.h as an ordinary program, against stub helpers: reads
  * calls and returns, prints what becomes of the sessions. For tests/it/heart.rs.
  *
- *   c FUNC CLASS SP LANE OPENS   a traced function is called
- *   r FUNC SP LANE RESULT        it returns
+ *   c FUNC CLASS SP CONTEXT OPENS   a traced function is called
+ *   r FUNC SP CONTEXT RESULT        it returns
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -155,7 +155,7 @@ enum wanted {
 };
 static long send_session(struct session *session);
 
-#include "lane.bpf.h"
+#include "context.bpf.h"
 #include "classify.bpf.h"
 #include "session.bpf.h"
 #include "capture.bpf.h"
@@ -184,7 +184,7 @@ static long send_session(struct session *session)
 
 int main(void)
 {
-	unsigned long long func, class, sp, lane, opens;
+	unsigned long long func, class, sp, context, opens;
 	struct session *session;
 	struct call call;
 	long long result;
@@ -199,18 +199,19 @@ int main(void)
 		pool[n_pool] = n_pool;
 	while (fgets(line, sizeof(line), stdin)) {
 		memset(&call, 0, sizeof(call));
-		if (sscanf(line, "c %llu %llu %llx %llu %llu", &func, &class, &sp, &lane, &opens) ==
-		    5) {
+		if (sscanf(line, "c %llu %llu %llx %llu %llu", &func, &class, &sp, &context,
+			   &opens) == 5) {
 			call.func = func;
 			call.class = class;
 			call.sp = sp;
-			key = lane ? lane << 20 | 1 : 0x1000;
-			on_entry(&call, key, (enum lane)lane, opens);
-		} else if (sscanf(line, "r %llu %llx %llu %lld", &func, &sp, &lane, &result) == 4) {
+			key = context ? context << 20 | 1 : 0x1000;
+			on_entry(&call, key, (enum execution_context)context, opens);
+		} else if (sscanf(line, "r %llu %llx %llu %lld", &func, &sp, &context, &result) ==
+			   4) {
 			call.func = func;
 			call.sp = sp;
 			call.result = result;
-			key = lane ? lane << 20 | 1 : 0x1000;
+			key = context ? context << 20 | 1 : 0x1000;
 			session = find_session(key);
 			if (session && !is_on_other_stack(session, sp) && on_exit(&call, session))
 				finish_session(session);

@@ -77,11 +77,11 @@ impl Program {
     }
 }
 
-/// Calls and returns of a lane.
+/// Calls and returns of a context.
 struct Script {
     text: String,
     stack: u64,
-    lane: u32,
+    context: u32,
 }
 
 impl Script {
@@ -89,7 +89,7 @@ impl Script {
         Self {
             text: String::new(),
             stack: TASK,
-            lane: 0,
+            context: 0,
         }
     }
 
@@ -107,8 +107,8 @@ impl Script {
     }
 
     fn call_at(&mut self, func: u32, class: u32, sp: u64, opens: u32) -> &mut Self {
-        let lane = self.lane;
-        writeln!(self.text, "c {func} {class} {sp:x} {lane} {opens}").unwrap();
+        let context = self.context;
+        writeln!(self.text, "c {func} {class} {sp:x} {context} {opens}").unwrap();
         self
     }
 
@@ -117,14 +117,14 @@ impl Script {
     }
 
     fn ret_at(&mut self, func: u32, sp: u64, result: i64) -> &mut Self {
-        let lane = self.lane;
-        writeln!(self.text, "r {func} {sp:x} {lane} {result}").unwrap();
+        let context = self.context;
+        writeln!(self.text, "r {func} {sp:x} {context} {result}").unwrap();
         self
     }
 
-    /// Calls and returns from now on come from another stack, or in another lane.
-    fn on(&mut self, stack: u64, lane: u32) -> &mut Self {
-        (self.stack, self.lane) = (stack, lane);
+    /// Calls and returns from now on come from another stack, or in another context.
+    fn on(&mut self, stack: u64, context: u32) -> &mut Self {
+        (self.stack, self.context) = (stack, context);
         self
     }
 
@@ -349,15 +349,15 @@ fn random_calls_and_returns_add_up() {
     let mut script = Script::new();
     let mut depths = [0_u64; 2];
     for _ in 0..300_000 {
-        let lane = random(40) / 39;
-        let stack = [TASK, INTERRUPT][lane as usize];
+        let context = random(40) / 39;
+        let stack = [TASK, INTERRUPT][context as usize];
         let stack = if random(50) == 0 {
             INTERRUPT + (8 << 14)
         } else {
             stack
         };
-        script.on(stack, lane as u32);
-        let depth = &mut depths[lane as usize];
+        script.on(stack, context as u32);
+        let depth = &mut depths[context as usize];
         let func = 1 + random(30) as u32;
         if random(2) == 0 {
             if *depth == 0 {
@@ -399,7 +399,7 @@ fn random_calls_and_returns_add_up() {
 fn the_algorithm_agrees_with_a_naive_model() {
     let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
     let (mut script, mut model) = (Script::new(), Model::default());
-    // Functions and stack pointers, of each lane.
+    // Functions and stack pointers, of each context.
     let mut open: [Vec<(u32, u64)>; 2] = Default::default();
     let mut n_deep = 0;
     for _ in 0..1_000_000 {
@@ -411,15 +411,15 @@ fn the_algorithm_agrees_with_a_naive_model() {
             script.ret_at(40, INTERRUPT, -5);
             model.ret(40, INTERRUPT, 0, -5);
         }
-        let lane = usize::from(noise.below(10) == 0);
-        let stack = match (lane, noise.below(500)) {
+        let context = usize::from(noise.below(10) == 0);
+        let stack = match (context, noise.below(500)) {
             (0, _) => TASK,
             // The next interrupt is on another stack, as if the CPU had been switched off and on.
             (_, 0) => INTERRUPT + (8 << 14),
             _ => INTERRUPT,
         };
-        script.on(stack, lane as u32);
-        let open = &mut open[lane];
+        script.on(stack, context as u32);
+        let open = &mut open[context];
         n_deep = match (n_deep, noise.below(3000)) {
             (0, 0) => 90,
             (n_deep, _) => n_deep - n_deep.min(1),
@@ -436,21 +436,21 @@ fn the_algorithm_agrees_with_a_naive_model() {
             let jumps = noise.below(20) == 0;
             let sp = match open.last() {
                 // Every fourth session begins outside of the kernel.
-                None if lane == 0 && noise.below(4) == 0 => ROOT,
+                None if context == 0 && noise.below(4) == 0 => ROOT,
                 None | Some((_, ROOT)) => stack,
                 Some((_, sp)) => sp - 0x40 * u64::from(!jumps),
             };
             open.push((func, sp));
             if !is_lost {
                 script.call_at(func, class, sp, u32::from(func == 0));
-                model.call(func, class, sp, lane, func == 0);
+                model.call(func, class, sp, context, func == 0);
             }
         } else if let Some((func, sp)) = open.pop()
             && !is_lost
         {
             let result = [0, -22, 0, -2, 1][noise.below(5) as usize];
             script.ret_at(func, sp, result);
-            model.ret(func, sp, lane, result);
+            model.ret(func, sp, context, result);
         }
     }
     let lines = script.run();

@@ -8,7 +8,7 @@ use super::context::ContextObject;
 use crate::render::value::result_text;
 use crate::render::view::{self, CallView, HandledView, RowView, TracerRows};
 use crate::render::{RenderContext, SymbolizedSession};
-use crate::session::{Lane, Link, Session, SessionLosses, StackRow, Trail};
+use crate::session::{ExecutionContext, Link, Session, SessionLosses, StackRow, Trail};
 use crate::spec::{Addr, Outcome};
 use crate::symbolize::{Frame, SourceLine};
 
@@ -27,8 +27,9 @@ pub(super) struct SessionObject {
     tid: u32,
     comm: String,
     leader_comm: String,
-    /// The context: `task`, `softirq`, `hardirq`, or `nmi`.
-    lane: &'static str,
+    /// The context: `task`, `softirq`, `hardirq`, or `nmi`. In schema 1, `context` is the task's.
+    #[serde(rename = "lane")]
+    execution_context: &'static str,
     context: Option<ContextObject>,
     /// The call of the entry function.
     entry: Option<CallObject>,
@@ -173,7 +174,7 @@ impl SessionObject {
             tid: session.header.tid.0,
             comm: String::from_utf8_lossy(&session.header.comm).into_owned(),
             leader_comm: String::from_utf8_lossy(&session.header.leader_comm).into_owned(),
-            lane: lane(session.header.lane),
+            execution_context: context_name(session.header.execution_context),
             context: ContextObject::new(session),
             entry: entry.as_ref().map(CallObject::new),
             culprit: rows.iter().find_map(|row| CulpritObject::new(row, session)),
@@ -374,12 +375,12 @@ fn address(addr: Addr) -> String {
     format!("0x{addr}")
 }
 
-fn lane(lane: Lane) -> &'static str {
-    match lane {
-        Lane::Task => "task",
-        Lane::SoftIrq => "softirq",
-        Lane::HardIrq => "hardirq",
-        Lane::Nmi => "nmi",
+fn context_name(context: ExecutionContext) -> &'static str {
+    match context {
+        ExecutionContext::Task => "task",
+        ExecutionContext::SoftIrq => "softirq",
+        ExecutionContext::HardIrq => "hardirq",
+        ExecutionContext::Nmi => "nmi",
     }
 }
 

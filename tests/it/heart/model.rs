@@ -71,7 +71,7 @@ struct Open {
     unmatched: usize,
 }
 
-/// Follows the calls and returns of a task (lane 0) and of interrupts (lane 1).
+/// Follows the calls and returns of a task (context 0) and of interrupts (context 1).
 #[derive(Debug, Default)]
 pub(super) struct Model {
     open: [Option<Open>; 2],
@@ -82,11 +82,11 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn call(&mut self, func: u32, class: u32, sp: u64, lane: usize, opens: bool) {
-        let open = &mut self.open[lane];
+    pub(super) fn call(&mut self, func: u32, class: u32, sp: u64, context: usize, opens: bool) {
+        let open = &mut self.open[context];
         if open.as_ref().is_some_and(|open| open.is_elsewhere(sp)) {
             // In a task: an interrupt that is not counted yet. In an interrupt: the next one.
-            if lane == 0 {
+            if context == 0 {
                 return;
             }
             self.abandoned += 1;
@@ -116,8 +116,8 @@ impl Model {
         open.get_or_insert_default().push(func, class, sp);
     }
 
-    pub(super) fn ret(&mut self, func: u32, sp: u64, lane: usize, result: i64) {
-        let Some(open) = self.open[lane]
+    pub(super) fn ret(&mut self, func: u32, sp: u64, context: usize, result: i64) {
+        let Some(open) = self.open[context]
             .as_mut()
             .filter(|open| !open.is_elsewhere(sp))
         else {
@@ -126,7 +126,7 @@ impl Model {
         let has_frame = open.unwind_to(func, sp);
         let Some(&frame) = open.frames.last() else {
             self.abandoned += 1;
-            self.open[lane] = None;
+            self.open[context] = None;
             return;
         };
         if !has_frame {
@@ -149,7 +149,7 @@ impl Model {
         } else {
             self.succeeded += 1;
         }
-        self.open[lane] = None;
+        self.open[context] = None;
     }
 }
 

@@ -176,18 +176,22 @@ fn b17_what_a_softirq_does_is_not_in_the_chain_of_the_task_it_interrupts() {
     ]);
     trace.simfail(&["--comm", "connecter", "connect-refused"]);
     let report = trace.finish();
-    let in_softirq = |lane: &str| lane == "softirq";
+    let in_softirq = |context: &str| context == "softirq";
     let foreign: Vec<_> = report
         .sessions
         .iter()
         .filter(|session| session.entry() == "tcp_v4_rcv")
         .collect();
     assert!(!foreign.is_empty(), "{:#?}", report.sessions);
-    assert!(foreign.iter().all(|session| in_softirq(session.lane())));
+    assert!(
+        foreign
+            .iter()
+            .all(|session| in_softirq(session.execution_context()))
+    );
     let connecting = |session: &&&super::view::Session| session.entry().ends_with("_sys_connect");
     let own = report.of("connecter");
     let session = own.iter().find(connecting).unwrap();
-    assert_eq!(session.lane(), "task");
+    assert_eq!(session.execution_context(), "task");
     assert_eq!(session.result(), "-ECONNREFUSED");
     assert!(!session.chain().contains(&"tcp_v4_rcv"), "{session:#?}");
     assert!(!session.handled().contains(&"tcp_v4_rcv"), "{session:#?}");
@@ -202,7 +206,7 @@ fn calls_in_a_hard_interrupt_are_not_of_the_task_that_it_interrupts() {
     let report = trace.finish();
     assert!(!report.sessions.is_empty(), "{}", report.stderr);
     for session in &report.sessions {
-        assert_eq!(session.lane(), "hardirq", "{session:#?}");
+        assert_eq!(session.execution_context(), "hardirq", "{session:#?}");
     }
 }
 

@@ -24,7 +24,7 @@ impl Session {
         self.0["tgid"].as_u64().unwrap()
     }
 
-    pub(super) fn lane(&self) -> &str {
+    pub(super) fn execution_context(&self) -> &str {
         text(&self.0["lane"])
     }
 
