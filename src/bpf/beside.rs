@@ -15,7 +15,7 @@ use super::sys::Exclusive;
 use super::tracer::{AT_ONCE, Sink, Tracer, consumed};
 
 /// Interval for checking whether the other thread has finished, in milliseconds.
-const LOOK: u8 = 5;
+const FINISH_CHECK_INTERVAL_MS: u8 = 5;
 
 impl<'obj> Tracer<'obj> {
     /// Runs `work` in a thread of its own, and meanwhile passes records to `sink`. [`Sink::wait`]
@@ -46,7 +46,7 @@ impl<'obj> Tracer<'obj> {
                 .context("failed to start a thread")?;
             while !worker.is_finished() {
                 let mut fds = [PollFd::new(events.as_fd(), PollFlags::POLLIN)];
-                match poll(&mut fds, PollTimeout::from(LOOK)) {
+                match poll(&mut fds, PollTimeout::from(FINISH_CHECK_INTERVAL_MS)) {
                     Ok(_) | Err(Errno::EINTR) => {}
                     Err(error) => return Err(error).context("failed to wait for records"),
                 }

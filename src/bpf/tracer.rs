@@ -31,7 +31,7 @@ use crate::spec::{BackendKind, HookId};
 /// machine with one CPU, being woken for each session costs its task as much as the stack. After
 /// more records we do not pause.
 const FEW_RECORDS: i32 = 64;
-const PAUSE: Duration = Duration::from_millis(1);
+const GATHERING_PAUSE: Duration = Duration::from_millis(1);
 
 /// The sink is asked after this many records at most. If records arrive faster than they are read,
 /// the buffer never becomes empty.
@@ -303,7 +303,7 @@ impl<'obj> Tracer<'obj> {
             }
             let n_records = consumed(ring.consume_raw_n(AT_ONCE))?;
             if (1..FEW_RECORDS).contains(&n_records) {
-                thread::sleep(PAUSE);
+                thread::sleep(GATHERING_PAUSE);
             }
         }
     }

@@ -10,11 +10,11 @@ use std::time::Duration;
 use crate::trusted::directory_of;
 
 /// Default timeout in seconds. A server that sends less than 100 KiB in this time is given up.
-const TIMEOUT: u64 = 90;
+const DEFAULT_TIMEOUT_SECONDS: u64 = 90;
 
 /// Default maximum time for one file in seconds. A limit is needed because 100 KiB per timeout
 /// would take days.
-const LONGEST: u64 = 30 * 60;
+const DEFAULT_MAX_SECONDS: u64 = 30 * 60;
 
 /// Default number of retries after a broken connection.
 const RETRIES: u32 = 2;
@@ -70,7 +70,7 @@ impl DownloadSettings {
             .partition(|word| word.starts_with("http://") || word.starts_with("https://"));
         let timeout = match number("DEBUGINFOD_TIMEOUT") {
             Some(value) => positive(value),
-            None => Some(TIMEOUT),
+            None => Some(DEFAULT_TIMEOUT_SECONDS),
         };
         let of_variable =
             number("DEBUGINFOD_MAXSIZE").map(|value| positive(value).unwrap_or(u64::MAX));
@@ -80,7 +80,7 @@ impl DownloadSettings {
             cache: cache(&variable),
             timeout: timeout.map(Duration::from_secs),
             longest: number("DEBUGINFOD_MAXTIME")
-                .map_or(Some(LONGEST), positive)
+                .map_or(Some(DEFAULT_MAX_SECONDS), positive)
                 .map(Duration::from_secs),
             most_bytes: most_bytes.or(of_variable).unwrap_or(LARGEST),
             retries: number("DEBUGINFOD_RETRY_LIMIT")

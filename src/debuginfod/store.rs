@@ -37,7 +37,7 @@ const ORIGIN: &str = "debuginfo.retsnoop-rs.from";
 const LARGEST_ORIGIN: u64 = 8 << 10;
 
 /// Interval of checks whether another process has finished.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOCK_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Why nothing can be stored.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Store {
                 Ok(_) => {}
                 Err((_, Errno::EWOULDBLOCK)) => {
                     wait();
-                    thread::sleep(LOOK_EVERY);
+                    thread::sleep(LOCK_CHECK_INTERVAL);
                 }
                 Err((_, error)) => return Err(io::Error::from(error).into()),
             }

@@ -19,9 +19,10 @@ use crate::target::namespaces::{Kind, of_host, of_process};
 /// once.
 const MAX_KNOWN: usize = 1 << 16;
 
-/// After a walk that took *t*, the next one waits for `PAUSE` times *t*, at least [`SHORTEST`].
-const PAUSE: u32 = 4;
-const SHORTEST: Duration = Duration::from_millis(50);
+/// After a walk that took *t*, the next one waits for `WALK_PAUSE_FACTOR` times *t*, at least
+/// [`MIN_WALK_PAUSE`].
+const WALK_PAUSE_FACTOR: u32 = 4;
+const MIN_WALK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Maximum number of pending requests; further ones are rejected.
 const MAX_ASKED: usize = 4096;
@@ -156,7 +157,7 @@ impl Namer {
     }
 
     fn may_walk(&self) -> bool {
-        let pause = |took: Duration| (took * PAUSE).max(SHORTEST);
+        let pause = |took: Duration| (took * WALK_PAUSE_FACTOR).max(MIN_WALK_PAUSE);
         self.walked
             .is_none_or(|(ended, took)| ended.elapsed() >= pause(took))
     }

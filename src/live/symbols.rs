@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The symbols of a kernel that changes during the run: modules are loaded, BPF programs come and
 //! go. An address without a symbol causes them to be read again, but not more often than every
-//! [`PAUSE`].
+//! [`SYMBOL_REREAD_INTERVAL`].
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::spec::Addr;
 use crate::symbolize::Symbolizer;
 
 /// Minimum time between two reads. Reading all symbols may take tens of milliseconds.
-const PAUSE: Duration = Duration::from_secs(2);
+const SYMBOL_REREAD_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The symbols as of the last read.
 pub(crate) struct LiveSymbols<'a> {
@@ -59,7 +59,11 @@ impl<'a> LiveSymbols<'a> {
         if let Some(role) = known {
             return role;
         }
-        if self.read_at.get().is_none_or(|at| at.elapsed() >= PAUSE) {
+        if self
+            .read_at
+            .get()
+            .is_none_or(|at| at.elapsed() >= SYMBOL_REREAD_INTERVAL)
+        {
             self.read_at.set(Some(Instant::now()));
             let fresh = self.reader.read_again(&self.kallsyms.borrow());
             if let Ok(fresh) = fresh {

@@ -21,22 +21,22 @@ use crate::target::HostFiles;
 use crate::target::cgroups::{Hierarchy, Layout};
 
 /// Maximum time that one session waits for its names.
-const PATIENCE: Duration = Duration::from_millis(50);
+const MAX_NAME_WAIT: Duration = Duration::from_millis(50);
 
 /// All sessions together may wait for one part in this many of the run time.
-const SHARE: u32 = 5;
+const WAIT_SHARE_DIVISOR: u32 = 5;
 
 /// Upper limit of the waiting time that accumulates.
-const SAVED: Duration = Duration::from_millis(200);
+const MAX_SAVED_WAIT: Duration = Duration::from_millis(200);
 
 /// Maximum time to wait for the walk at the start.
-const AT_START: Duration = Duration::from_secs(2);
+const MAX_FIRST_WALK_WAIT: Duration = Duration::from_secs(2);
 
 /// The files of a container may appear a moment after its cgroup. Without a name it is looked up
-/// again after `AGAIN`, with the delay doubled each time. A container without a name after
-/// [`GIVE_UP`] is not looked up again.
-const AGAIN: Duration = Duration::from_millis(50);
-const GIVE_UP: Duration = Duration::from_secs(2);
+/// again after `FIRST_RETRY_DELAY`, with the delay doubled each time. A container without a name
+/// after [`MAX_RETRY_TIME`] is not looked up again.
+const FIRST_RETRY_DELAY: Duration = Duration::from_millis(50);
+const MAX_RETRY_TIME: Duration = Duration::from_secs(2);
 
 /// Resolves cgroup and namespace ids to names, with a cache.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl WorkloadResolver {
             by_namespaces: layout == Some(Layout::Legacy),
             known: RefCell::default(),
             pending: RefCell::default(),
-            saved: Cell::new((SAVED, Instant::now())),
+            saved: Cell::new((MAX_SAVED_WAIT, Instant::now())),
         }
     }
 
@@ -106,7 +106,7 @@ impl WorkloadResolver {
     fn wait_for(&self, key: u64, answers: &Receiver<Answer>) {
         let begun = Instant::now();
         let saved = self.saved(begun);
-        let until = begun + saved.min(PATIENCE);
+        let until = begun + saved.min(MAX_NAME_WAIT);
         while self.pending.borrow().contains(&key) {
             let left = until.saturating_duration_since(Instant::now());
             match answers.recv_timeout(left) {
@@ -121,7 +121,7 @@ impl WorkloadResolver {
 
     fn saved(&self, now: Instant) -> Duration {
         let (saved, since) = self.saved.get();
-        (saved + now.saturating_duration_since(since) / SHARE).min(SAVED)
+        (saved + now.saturating_duration_since(since) / WAIT_SHARE_DIVISOR).min(MAX_SAVED_WAIT)
     }
 
     fn learn(&self, answer: Answer) {
@@ -138,7 +138,7 @@ impl WorkloadResolver {
                     names: None,
                     since: Instant::now(),
                     again: None,
-                    delay: AGAIN,
+                    delay: FIRST_RETRY_DELAY,
                 };
                 new.update(names);
                 known.insert(key, new);
@@ -169,7 +169,7 @@ impl WorkloadResolver {
         };
         if ask.try_send(Ask::Walk).is_ok() {
             // If it takes longer, it continues in parallel with the trace.
-            let _ = answers.recv_timeout(AT_START);
+            let _ = answers.recv_timeout(MAX_FIRST_WALK_WAIT);
         }
     }
 }
@@ -181,9 +181,9 @@ impl Resolved {
         let is_complete = names
             .as_ref()
             .is_some_and(|names| !names.container.as_ref().is_some_and(is_nameless));
-        let is_given_up = names.is_some() && now.duration_since(self.since) >= GIVE_UP;
+        let is_given_up = names.is_some() && now.duration_since(self.since) >= MAX_RETRY_TIME;
         self.again = (!is_complete && !is_given_up).then(|| now + self.delay);
-        self.delay = (self.delay * 2).min(GIVE_UP);
+        self.delay = (self.delay * 2).min(MAX_RETRY_TIME);
         self.names = names.or(self.names.take());
     }
 }
@@ -194,7 +194,7 @@ mod tests {
     use std::path::Path;
     use std::time::Instant;
 
-    use super::{GIVE_UP, PATIENCE, Resolved, SAVED, WorkloadResolver};
+    use super::{MAX_NAME_WAIT, MAX_RETRY_TIME, MAX_SAVED_WAIT, Resolved, WorkloadResolver};
     use crate::session::{ContainerName, TaskContext, Workload};
 
     fn host() -> tempfile::TempDir {
@@ -240,7 +240,7 @@ mod tests {
             assert_eq!(names.of(&in_cgroup(id)), None);
         }
         // The accumulated time, a fifth of the elapsed time, and the wait of the last session.
-        let most = (SAVED + PATIENCE) * 2 + begun.elapsed() / 2;
+        let most = (MAX_SAVED_WAIT + MAX_NAME_WAIT) * 2 + begun.elapsed() / 2;
         assert!(begun.elapsed() < most, "{:?}", begun.elapsed());
     }
 
@@ -260,11 +260,15 @@ mod tests {
             names: None,
             since: now,
             again: None,
-            delay: super::AGAIN,
+            delay: super::FIRST_RETRY_DELAY,
         };
         known.update(Some(nameless.clone().into()));
-        assert!(known.again.is_some_and(|at| at >= now + super::AGAIN));
-        known.since = now.checked_sub(GIVE_UP).unwrap();
+        assert!(
+            known
+                .again
+                .is_some_and(|at| at >= now + super::FIRST_RETRY_DELAY)
+        );
+        known.since = now.checked_sub(MAX_RETRY_TIME).unwrap();
         known.update(Some(nameless.into()));
         assert_eq!(known.again, None);
     }

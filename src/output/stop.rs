@@ -2,11 +2,12 @@
 //! The end of a run: a signal, the number of sessions, or the time. Signals that are meant for the
 //! command are passed on to it.
 //!
-//! Without a command, the crate `ctrlc` handles Ctrl-C. The other signals, and with a command all of
-//! them, are blocked and read by a thread that learns who sent them: Ctrl-C comes from the terminal
-//! and reaches the command directly, `kill` reaches us alone; a SIGHUP may be of a terminal that was
-//! lost. The signals must be blocked before any other thread is started, because a thread that did
-//! not block them would receive them, and they would kill the process or interrupt its system calls.
+//! Without a command, the crate `ctrlc` handles Ctrl-C. The other signals, and with a command all
+//! of them, are blocked and read by a thread that learns who sent them: Ctrl-C comes from the
+//! terminal and reaches the command directly, `kill` reaches us alone; a SIGHUP may be of a
+//! terminal that was lost. The signals must be blocked before any other thread is started, because
+//! a thread that did not block them would receive them, and they would kill the process or
+//! interrupt its system calls.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -25,13 +26,13 @@ use super::terminal::is_controlled;
 use crate::command::Signaller;
 
 /// Longest wait for records, and thus the interval of checks of the clock and of the governor.
-const WAIT: Duration = Duration::from_millis(100);
+const MAX_RECORD_WAIT: Duration = Duration::from_millis(100);
 
 /// How long to wait for output that nobody reads once the run is to end.
-const GRACE: Duration = Duration::from_millis(400);
+const MAX_OUTPUT_WAIT: Duration = Duration::from_millis(400);
 
 /// How long the rest of the end may take after output was given up, because stderr may block too.
-const LAST_MOMENT: Duration = Duration::from_millis(400);
+const MAX_EXIT_TIME: Duration = Duration::from_millis(400);
 
 /// After this many signals without effect the process ends at once.
 const INSISTS: u32 = 3;
@@ -142,8 +143,8 @@ impl StopFlag {
         Ok(flag)
     }
 
-    /// Handles SIGINT with a thread of `ctrlc`. That thread starts before SIGINT is blocked, so it is
-    /// the one that gets it. All other signals must be blocked before.
+    /// Handles SIGINT with a thread of `ctrlc`. That thread starts before SIGINT is blocked, so it
+    /// is the one that gets it. All other signals must be blocked before.
     fn handle_ctrl_c(&self) -> Result<()> {
         let told = self.clone();
         ctrlc::set_handler(move || told.take(Signal::SIGINT as i32, SI_KERNEL))
@@ -253,7 +254,7 @@ impl StopFlag {
         }
     }
 
-    /// Starts a thread that ends the process after [`LAST_MOMENT`]. Output was given up, and the
+    /// Starts a thread that ends the process after [`MAX_EXIT_TIME`]. Output was given up, and the
     /// rest of the end may block as well.
     fn gave_up(&self) {
         if self.0.power != Power::OverProcess || self.lock().is_some() {
@@ -264,7 +265,7 @@ impl StopFlag {
         let _ = thread::Builder::new()
             .name("last moment".to_owned())
             .spawn(move || {
-                thread::sleep(LAST_MOMENT);
+                thread::sleep(MAX_EXIT_TIME);
                 end_by(told.0.last.load(Ordering::Relaxed).cast_signed());
             });
     }
@@ -293,12 +294,12 @@ pub(crate) struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    /// Returns true if the wait must be given up: the run is to end and [`GRACE`] is over, or the
-    /// user sent several signals.
+    /// Returns true if the wait must be given up: the run is to end and [`MAX_OUTPUT_WAIT`] is
+    /// over, or the user sent several signals.
     pub(crate) fn is_in_vain(&self) -> bool {
         let state = &self.stop.0;
         let passed = |since: Option<&Instant>| {
-            since.is_some_and(|at| self.begun.max(*at).elapsed() >= GRACE)
+            since.is_some_and(|at| self.begun.max(*at).elapsed() >= MAX_OUTPUT_WAIT)
         };
         let is_in_vain = passed(state.raised_at.get())
             || passed(state.deadline.get().filter(|end| **end <= Instant::now()))
@@ -352,9 +353,9 @@ impl Deadline {
     /// Returns how long to wait for records; `None` when the time is up.
     pub(crate) fn wait(self) -> Option<Duration> {
         let Some(end) = self.end else {
-            return Some(WAIT);
+            return Some(MAX_RECORD_WAIT);
         };
         let left = end.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then(|| left.min(WAIT))
+        (!left.is_zero()).then(|| left.min(MAX_RECORD_WAIT))
     }
 }

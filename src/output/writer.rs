@@ -17,7 +17,7 @@ use super::rotating::Rotating;
 use super::stop::StopFlag;
 
 /// The interval of checks whether to give up.
-const LOOK: Duration = Duration::from_millis(50);
+const GIVE_UP_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The destination that the thread writes to.
 pub(crate) enum OutputTarget {
@@ -74,7 +74,7 @@ impl Writer {
         let waiting = stop.begin_waiting();
         if thread.jobs.send(bytes).is_ok() {
             loop {
-                match thread.done.recv_timeout(LOOK) {
+                match thread.done.recv_timeout(GIVE_UP_CHECK_INTERVAL) {
                     Ok(done) => return done,
                     Err(RecvTimeoutError::Timeout) if !waiting.is_in_vain() => {}
                     Err(_) => break,

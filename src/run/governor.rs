@@ -11,7 +11,7 @@ use crate::config::Limits;
 use crate::spec::HookId;
 
 /// The interval between two evaluations of the counters.
-pub(crate) const PERIOD: Duration = Duration::from_secs(1);
+pub(crate) const EVALUATION_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Minimum number of calls between two evaluations. The counters are sampled, so fewer calls prove
 /// nothing.

@@ -10,7 +10,7 @@ use super::arming::attach_more;
 use super::consumer::Consumer;
 use super::record::Recorder;
 use super::spawned::SpawnedCommand;
-use super::watch::{BUSY, Watch};
+use super::watch::{BUSY_LIFETIME, Watch};
 use crate::bpf::{Sink, Tracer};
 use crate::diag::Diag;
 use crate::events::{self, CgroupRecord};
@@ -91,7 +91,7 @@ impl Reading<'_> {
         if gone.is_empty() {
             return Ok(());
         }
-        tracer.keep_alive(BUSY)?;
+        tracer.keep_alive(BUSY_LIFETIME)?;
         let detach = |tracer: &mut Tracer<'_>| tracer.detach_functions(&gone, self.functions);
         let attached = tracer.beside(run, detach).and_then(|attached| attached)?;
         run.watch.have_gone(&attached, self.traced, run.diag)
@@ -107,7 +107,7 @@ impl Reading<'_> {
         if wanted.is_empty() {
             return Ok(());
         }
-        tracer.keep_alive(BUSY)?;
+        tracer.keep_alive(BUSY_LIFETIME)?;
         let diag = run.diag;
         attach_more(tracer, run, &wanted, self.policy, self.traced, diag);
         Ok(())

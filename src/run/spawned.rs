@@ -28,15 +28,15 @@ use crate::spec::Pid;
 pub(crate) const OUR_FAILURE: u8 = 125;
 
 /// How often we check for the command's end once tracing has stopped.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const END_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A command that runs longer than this does not count as ending at once; and the interval of
 /// checks until then.
-const AT_ONCE: Duration = Duration::from_millis(200);
+const IMMEDIATE_END_TIME: Duration = Duration::from_millis(200);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The time between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(5);
+const KILL_DELAY: Duration = Duration::from_secs(5);
 
 /// The command of a run.
 #[derive(Debug)]
@@ -149,11 +149,11 @@ impl SpawnedCommand {
         !matches!(self.state, CommandState::Running(_)) || self.ended(diag).is_some()
     }
 
-    /// Returns true if the command ends within [`AT_ONCE`] and `happened` stays false. Meanwhile we
-    /// leave the processor to the command: loading what a shown session needs takes longer than
-    /// many commands run.
+    /// Returns true if the command ends within [`IMMEDIATE_END_TIME`] and `happened` stays false.
+    /// Meanwhile we leave the processor to the command: loading what a shown session needs takes
+    /// longer than many commands run.
     pub(crate) fn is_over_unseen(&mut self, happened: impl Fn() -> bool, diag: &Diag) -> bool {
-        let until = Instant::now() + AT_ONCE;
+        let until = Instant::now() + IMMEDIATE_END_TIME;
         loop {
             // The order matters: the last effect of the command is visible before its end.
             let is_over = self.is_over(diag);
@@ -179,10 +179,10 @@ impl SpawnedCommand {
                 "`{name}` has run for {after} s (--timeout): SIGTERM sent"
             ));
             signaller.send(libc::SIGTERM);
-            self.killed_at = now.checked_add(GRACE);
+            self.killed_at = now.checked_add(KILL_DELAY);
         }
         if self.killed_at.take_if(|at| now >= *at).is_some() {
-            let grace = GRACE.as_secs();
+            let grace = KILL_DELAY.as_secs();
             diag.warning(format!(
                 "`{name}` has not ended for {grace} s: SIGKILL sent"
             ));
@@ -208,7 +208,7 @@ impl SpawnedCommand {
             if let Some(ended) = self.ended(diag) {
                 return ExitCode::from(ended.status());
             }
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(END_CHECK_INTERVAL);
         }
     }
 }

@@ -13,7 +13,7 @@ use super::reading::{Reading, Run};
 use super::record::Recorder;
 use super::spawned::SpawnedCommand;
 use super::trace::RunContext;
-use super::watch::{BUSY, Watch};
+use super::watch::{BUSY_LIFETIME, Watch};
 use crate::bpf::{Attached, Tracer};
 use crate::code::{Code, Trails};
 use crate::config::Config;
@@ -226,7 +226,7 @@ impl<'a> TracingRun<'a, '_> {
         self.context.diag.info(0, "Receiving data...");
         // The programs stop without a sign of life from us. A command may leave us little CPU time
         // until we read.
-        tracer.keep_alive(BUSY)?;
+        tracer.keep_alive(BUSY_LIFETIME)?;
         let stop = self.context.stop;
         let command = self.command.as_mut();
         ended.not_started = command.and_then(|command| command.release(stop).err());

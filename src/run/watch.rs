@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::attaching;
-use super::governor::{Cause, DetachVerdict, Governor, PERIOD};
+use super::governor::{Cause, DetachVerdict, EVALUATION_INTERVAL, Governor};
 use crate::bpf::{Attached, Hits, Tracer};
 use crate::config::Limits;
 use crate::diag::Diag;
@@ -19,7 +19,7 @@ use crate::spec::HookId;
 
 /// How long the programs run on without a sign of life while we attach or detach, which takes long
 /// on old kernels.
-pub(crate) const BUSY: Duration = Duration::from_secs(600);
+pub(crate) const BUSY_LIFETIME: Duration = Duration::from_secs(600);
 
 /// The governor of a run, and the time of its last evaluation.
 pub(crate) struct Watch<'a> {
@@ -45,14 +45,14 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Evaluates the call counters once per [`PERIOD`]. Returns true if there are functions to
-    /// detach from.
+    /// Evaluates the call counters once per [`EVALUATION_INTERVAL`]. Returns true if there are
+    /// functions to detach from.
     ///
     /// # Errors
     /// Fails if the counters cannot be read.
     pub(crate) fn has_to_act(&mut self, tracer: &Tracer<'_>) -> Result<bool> {
         let elapsed = self.looked.elapsed();
-        if self.governor.is_on() && elapsed >= PERIOD {
+        if self.governor.is_on() && elapsed >= EVALUATION_INTERVAL {
             self.looked = Instant::now();
             self.look(tracer.hits(), elapsed);
         }

@@ -22,7 +22,7 @@ use crate::target::cgroups::Cgroup;
 use crate::target::containers::Registry;
 
 /// How often the thread's results are checked while it is working.
-const ASK: Duration = Duration::from_millis(5);
+const RESULT_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Maximum number of messages that the thread has not handled yet.
 const MAX_NEWS: usize = 4096;
@@ -111,7 +111,7 @@ impl Groups {
         if self.is_behind(unreported) {
             return Some(now);
         }
-        (self.arrivals.was_busy || self.arrivals.is_busy()).then(|| now + ASK)
+        (self.arrivals.was_busy || self.arrivals.is_busy()).then(|| now + RESULT_CHECK_INTERVAL)
     }
 
     /// Returns how many of the unreported cgroups are handled and need no [`Self::look`].

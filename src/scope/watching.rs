@@ -17,14 +17,14 @@ use crate::target::cgroups::{Cgroup, Hierarchy};
 use crate::target::containers::{Container, Registry};
 
 /// Maximum time to wait for files that name the container of a cgroup.
-const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_FILE_WAIT: Duration = Duration::from_secs(2);
 
 /// How often the files are checked during that time.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const FILE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// After a scan that took *t*, the next one waits for `PAUSE` times *t*. Whoever creates cgroups
-/// and files all the time thus costs at most a fifth of a processor.
-const PAUSE: u32 = 4;
+/// After a scan that took *t*, the next one waits for `RESCAN_PAUSE_FACTOR` times *t*. Whoever
+/// creates cgroups and files all the time thus costs at most a fifth of a processor.
+const RESCAN_PAUSE_FACTOR: u32 = 4;
 
 /// A message to the thread.
 #[derive(Debug)]
@@ -172,11 +172,11 @@ impl Watching {
         if self.waiting.is_empty() && !self.has_to_search {
             return None;
         }
-        let pause = self.took * PAUSE;
+        let pause = self.took * RESCAN_PAUSE_FACTOR;
         let pause = if self.is_fresh || self.has_to_search {
             pause
         } else {
-            pause.max(LOOK_AGAIN)
+            pause.max(FILE_CHECK_INTERVAL)
         };
         let now = Instant::now();
         self.last.map_or(Some(now), |last| last.checked_add(pause))
@@ -209,7 +209,7 @@ impl Watching {
                     };
                     send(arrival.with(ids), found);
                 }
-                None if !container.is_named() && since.elapsed() < PATIENCE => {
+                None if !container.is_named() && since.elapsed() < MAX_FILE_WAIT => {
                     self.waiting.insert(id, (cgroup, since));
                 }
                 None => {}

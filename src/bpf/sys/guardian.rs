@@ -14,7 +14,7 @@ use std::ptr;
 use super::{fork, pipe};
 
 /// Pause between two attempts, in nanoseconds.
-const PAUSE: libc::c_long = 20_000_000;
+const RETRY_PAUSE_NS: libc::c_long = 20_000_000;
 
 /// Number of attempts if the kernel says that something is busy. Our descriptors are closed one by
 /// one after our end of the pipe, and each may take a grace period. Ten minutes in total.
@@ -128,7 +128,7 @@ fn write_command(command: &[u8]) {
         }
         let pause = libc::timespec {
             tv_sec: 0,
-            tv_nsec: PAUSE,
+            tv_nsec: RETRY_PAUSE_NS,
         };
         // SAFETY: the time lives through the call, and the remaining time is not requested.
         unsafe { libc::nanosleep(&raw const pause, ptr::null_mut()) };

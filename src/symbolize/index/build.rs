@@ -81,10 +81,10 @@ impl Pace {
     /// Pauses according to the time worked since `start`, if that is at least 2 ms. Returns the new
     /// start.
     fn rest(self, start: Instant) -> Instant {
-        const WORTH: Duration = Duration::from_millis(2);
+        const MIN_WORK_TIME: Duration = Duration::from_millis(2);
         let worked = start.elapsed();
         match self {
-            Self::Share(parts) if worked >= WORTH => {
+            Self::Share(parts) if worked >= MIN_WORK_TIME => {
                 thread::sleep(worked * parts);
                 Instant::now()
             }

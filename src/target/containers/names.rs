@@ -43,7 +43,7 @@ pub struct Registry {
 }
 
 /// Minimum time between two refreshes, as a multiple of the time spent reading.
-const PAUSE: u32 = 4;
+const REFRESH_PAUSE_FACTOR: u32 = 4;
 
 /// `config.v2.json` of docker.
 #[derive(Deserialize)]
@@ -117,7 +117,7 @@ impl Registry {
     /// last refresh was recent compared with its cost. Otherwise large files, which every user may
     /// have in their home directory, would be read all the time.
     pub fn refresh(&mut self) {
-        let pause = self.spent.get() * PAUSE;
+        let pause = self.spent.get() * REFRESH_PAUSE_FACTOR;
         if self.refreshed.is_some_and(|at| at.elapsed() < pause) {
             return;
         }
