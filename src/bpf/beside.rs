@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::sys::Exclusive;
-use super::tracer::{AT_ONCE, Sink, Tracer, consumed};
+use super::tracer::{MAX_RECORDS_PER_READ, Sink, Tracer, consumed};
 
 /// Interval for checking whether the other thread has finished, in milliseconds.
 const FINISH_CHECK_INTERVAL_MS: u8 = 5;
@@ -50,7 +50,7 @@ impl<'obj> Tracer<'obj> {
                     Ok(_) | Err(Errno::EINTR) => {}
                     Err(error) => return Err(error).context("failed to wait for records"),
                 }
-                consumed(ring.consume_raw_n(AT_ONCE))?;
+                consumed(ring.consume_raw_n(MAX_RECORDS_PER_READ))?;
                 sink.borrow_mut().deliver();
             }
             let done = worker.join();

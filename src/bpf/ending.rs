@@ -15,10 +15,10 @@ use crate::spec::BackendKind;
 /// period for each probe, and these waits can be shared. Measured on 6.1, for each function: 80 ms
 /// with one thread, 36 ms with 32. Links of other back ends wait under one lock, so they gain
 /// nothing.
-const AT_ONCE: usize = 16;
+const MAX_CLOSING_CHILDREN: usize = 16;
 
 /// The number of single kprobes below which another child is not worth it.
-const FEW: usize = 4;
+const MIN_KPROBES_PER_CHILD: usize = 4;
 
 /// A trace that is being detached.
 #[derive(Debug)]
@@ -63,7 +63,10 @@ impl Tracer<'_> {
 
 /// Splits links into batches. The links of a function stay together and in order.
 fn batches(links: Vec<Link>) -> Vec<Vec<OwnedFd>> {
-    let n_batches = links.len().div_ceil(2 * FEW).min(AT_ONCE);
+    let n_batches = links
+        .len()
+        .div_ceil(2 * MIN_KPROBES_PER_CHILD)
+        .min(MAX_CLOSING_CHILDREN);
     let per_batch = links.len().div_ceil(n_batches.max(1)).next_multiple_of(4);
     let mut batches: Vec<Vec<OwnedFd>> = Vec::new();
     for (number, link) in links.into_iter().enumerate() {

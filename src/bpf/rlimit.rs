@@ -14,7 +14,7 @@ use crate::select::TracedFunction;
 
 /// Descriptors that are reserved for other uses: the ring buffer, images, output files, the
 /// children that detach.
-const SPARE: u64 = 256;
+const SPARE_DESCRIPTORS: u64 = 256;
 
 /// Returns the first of `functions` for which there are descriptors, if each takes `each` of them.
 /// Raises the limit as far as permitted. The functions that do not fit are added to `refused`.
@@ -27,7 +27,7 @@ pub(super) fn those_that_fit<'s, 'f>(
     refused: &mut Vec<Refused>,
 ) -> Result<&'s [&'f TracedFunction]> {
     // The descriptors of functions that are traced already are open.
-    let reserved = n_open() + SPARE;
+    let reserved = n_open() + SPARE_DESCRIPTORS;
     let wanted = reserved.saturating_add(each.saturating_mul(functions.len() as u64));
     let soft = raise(wanted)?;
     if soft >= wanted {

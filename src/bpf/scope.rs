@@ -9,37 +9,39 @@ use super::settings::{ScopeEntry, ScopeKind, ScopeRule, ScopeSettings};
 use super::skel::{RetsnoopSkel, types};
 
 /// `SCOPE_BITS / 64` of `limits.h`.
-pub(super) const WORDS: usize = 1024;
+pub(super) const N_SCOPE_WORDS: usize = 1024;
 
 /// `SCOPE_MARK_BITS` of `limits.h`.
 pub(super) const MARK_BITS: u32 = 14;
 
 /// `SCOPE_KINDS` of `config.bpf.h`.
-pub(super) const KINDS: usize = 7;
+pub(super) const N_SCOPE_KINDS: usize = 7;
 
 /// `COMM_LEN` of `limits.h`: bytes of a thread's name, including the NUL.
 pub(super) const COMM_LEN: usize = 16;
 type CommKey = [u8; COMM_LEN];
 
 /// Room in the map for descendants of processes, or for cgroups, that are added while tracing.
-const ROOM: u32 = 16_384;
+const MAX_ADDED_ENTRIES: u32 = 16_384;
 
 /// Returns the size of the map of rules, in entries.
 pub(super) fn n_entries(scope: &ScopeSettings) -> u32 {
     let mut room = scope.entries.len() as u32;
     if scope.follow_forks {
-        room += ROOM;
+        room += MAX_ADDED_ENTRIES;
     }
     if scope.watch_cgroups {
-        room = room.saturating_add(ROOM).saturating_add(scope.n_cgroups);
+        room = room
+            .saturating_add(MAX_ADDED_ENTRIES)
+            .saturating_add(scope.n_cgroups);
     }
     room.max(1)
 }
 
 /// Returns the number of rules of each kind, awaited ones included, for the constants of the
 /// programs.
-pub(super) fn counts(scope: &ScopeSettings) -> [types::scope_rules; KINDS] {
-    let mut counts = [types::scope_rules::default(); KINDS];
+pub(super) fn counts(scope: &ScopeSettings) -> [types::scope_rules; N_SCOPE_KINDS] {
+    let mut counts = [types::scope_rules::default(); N_SCOPE_KINDS];
     let there = scope.entries.iter().map(|entry| (entry.kind, entry.rule));
     for (kind, rule) in there.chain(scope.awaited.iter().copied()) {
         let of_kind = &mut counts[kind as usize];
@@ -67,7 +69,7 @@ pub(super) fn fill(skel: &mut RetsnoopSkel<'_>, scope: &ScopeSettings) -> Result
                 .update(&comm_key(comm), &rule, MapFlags::ANY)?;
             let bit = comm_bit(comm_key(comm));
             let bss = skel.maps.bss_data.as_deref_mut().context("no .bss")?;
-            bss.comm_bits[(bit >> 6) as usize % WORDS] |= 1 << (bit & 63);
+            bss.comm_bits[(bit >> 6) as usize % N_SCOPE_WORDS] |= 1 << (bit & 63);
         }
     }
     Ok(())

@@ -35,7 +35,7 @@ const GATHERING_PAUSE: Duration = Duration::from_millis(1);
 
 /// The sink is asked after this many records at most. If records arrive faster than they are read,
 /// the buffer never becomes empty.
-pub(super) const AT_ONCE: usize = 1024;
+pub(super) const MAX_RECORDS_PER_READ: usize = 1024;
 
 /// Memory for the BPF object. The caller owns it, so that the tracer need neither leak it nor refer
 /// to itself.
@@ -301,7 +301,7 @@ impl<'obj> Tracer<'obj> {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(error) => return Err(error).context("failed to wait for records"),
             }
-            let n_records = consumed(ring.consume_raw_n(AT_ONCE))?;
+            let n_records = consumed(ring.consume_raw_n(MAX_RECORDS_PER_READ))?;
             if (1..FEW_RECORDS).contains(&n_records) {
                 thread::sleep(GATHERING_PAUSE);
             }

@@ -14,10 +14,10 @@ use super::errnos::{ErrnoSite, errno_of};
 use crate::spec::Addr;
 
 /// Number of instructions after a call that are checked for the use of its result.
-const WATCHED: u8 = 6;
+const RESULT_USE_WINDOW: u8 = 6;
 
 /// Number of instructions for which a condition (`setcc`, `sbb`) is remembered.
-const CONDITION: u8 = 4;
+const CONDITION_WINDOW: u8 = 4;
 
 /// What a caller does with the result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,7 +173,7 @@ impl Pass {
         if is_call {
             self.watched = Some(Watched {
                 index: self.found.transfers.len() - 1,
-                left: WATCHED,
+                left: RESULT_USE_WINDOW,
                 copy: None,
             });
         }
@@ -295,7 +295,7 @@ impl Pass {
             }
             Mnemonic::Neg | Mnemonic::Dec | Mnemonic::Not if self.condition > 0 => {
                 makes(-1);
-                self.condition = CONDITION;
+                self.condition = CONDITION_WINDOW;
             }
             Mnemonic::And => {
                 if let Some(mask) = constant(insn) {
@@ -328,7 +328,7 @@ impl Pass {
     }
 
     fn begin_condition(&mut self) {
-        self.condition = CONDITION;
+        self.condition = CONDITION_WINDOW;
         self.mask = None;
     }
 }

@@ -17,11 +17,11 @@ const DEFAULT_TIMEOUT_SECONDS: u64 = 90;
 const DEFAULT_MAX_SECONDS: u64 = 30 * 60;
 
 /// Default number of retries after a broken connection.
-const RETRIES: u32 = 2;
+const DEFAULT_RETRIES: u32 = 2;
 
 /// Default maximum size of a file in bytes. A variable or an option can raise it. The debug
 /// information of a distribution's kernel has 350 to 1,000 MiB.
-const LARGEST: u64 = 2 << 30;
+const DEFAULT_MAX_SIZE: u64 = 2 << 30;
 
 /// Maximum size of a configuration file in bytes.
 const LARGEST_FILE: u64 = 64 << 10;
@@ -82,9 +82,10 @@ impl DownloadSettings {
             longest: number("DEBUGINFOD_MAXTIME")
                 .map_or(Some(DEFAULT_MAX_SECONDS), positive)
                 .map(Duration::from_secs),
-            most_bytes: most_bytes.or(of_variable).unwrap_or(LARGEST),
-            retries: number("DEBUGINFOD_RETRY_LIMIT")
-                .map_or(RETRIES, |value| u32::try_from(value).unwrap_or(0).min(100)),
+            most_bytes: most_bytes.or(of_variable).unwrap_or(DEFAULT_MAX_SIZE),
+            retries: number("DEBUGINFOD_RETRY_LIMIT").map_or(DEFAULT_RETRIES, |value| {
+                u32::try_from(value).unwrap_or(0).min(100)
+            }),
         }
     }
 }

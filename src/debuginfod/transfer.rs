@@ -21,10 +21,10 @@ use crate::diag::Diag;
 use crate::kernel::images::BuildId;
 
 /// Minimum number of bytes per timeout. A slower server is given up, as by other clients.
-const LEAST: u64 = 100 << 10;
+const MIN_BYTES_PER_TIMEOUT: u64 = 100 << 10;
 
 /// Maximum number of consecutive redirects.
-const REDIRECTS: u32 = 5;
+const MAX_REDIRECTS: u32 = 5;
 
 /// Interval at which the progress line is updated.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -79,7 +79,7 @@ pub(super) fn agent(settings: &DownloadSettings) -> Agent {
         .tls_config(tls)
         .user_agent(concat!("retsnoop-rs/", env!("CARGO_PKG_VERSION")))
         .http_status_as_error(false)
-        .max_redirects(REDIRECTS)
+        .max_redirects(MAX_REDIRECTS)
         .timeout_resolve(settings.timeout)
         .timeout_connect(settings.timeout)
         .timeout_recv_response(settings.timeout)
@@ -287,7 +287,7 @@ impl Pace {
             return false;
         }
         self.looked = (Instant::now(), came);
-        came - before < LEAST
+        came - before < MIN_BYTES_PER_TIMEOUT
     }
 
     fn text(&self, came: u64, total: Option<u64>) -> String {

@@ -12,10 +12,10 @@ use crate::kernel::privileges::{Capabilities, Lockdown};
 use crate::render::{Check, Section, State};
 
 /// Number of descriptors that fentry/fexit needs per function.
-const PER_FUNCTION: u64 = 4;
+const DESCRIPTORS_PER_FUNCTION: u64 = 4;
 
 /// Below this many descriptors the limit restricts what can be traced.
-const ENOUGH: u64 = 4096;
+const MIN_DESCRIPTORS: u64 = 4096;
 
 pub(crate) fn capabilities(files: &KernelFiles) -> Capabilities {
     let status = fs::read_to_string(files.path("proc/self/status")).unwrap_or_default();
@@ -139,11 +139,11 @@ pub(crate) fn limits() -> Vec<Check> {
 fn descriptors() -> Check {
     let limit = getrlimit(Resource::RLIMIT_NOFILE);
     let (state, found) = match limit {
-        Ok((_, hard)) if hard < ENOUGH => (
+        Ok((_, hard)) if hard < MIN_DESCRIPTORS => (
             State::Limited,
             format!(
                 "{hard}: enough for {} functions with back end fentry",
-                hard / PER_FUNCTION
+                hard / DESCRIPTORS_PER_FUNCTION
             ),
         ),
         Ok((soft, hard)) => (

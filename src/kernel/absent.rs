@@ -31,7 +31,7 @@ use super::images::{BuildId, module_path};
 use crate::spec::{Addr, nearest};
 
 /// Size in bytes of the address range of one module, which is more than any module needs.
-const ROOM: u64 = 1 << 32;
+const MODULE_RANGE_SIZE: u64 = 1 << 32;
 
 /// Section alignment in bytes. It is a page because no section needs more.
 const PAGE: u64 = 4096;
@@ -265,10 +265,10 @@ struct Placed {
 
 impl Placed {
     fn new(number: u64) -> Self {
-        let start = Addr::PLACEHOLDERS.start + number * ROOM;
+        let start = Addr::PLACEHOLDERS.start + number * MODULE_RANGE_SIZE;
         Self {
             next: start,
-            end: start + ROOM,
+            end: start + MODULE_RANGE_SIZE,
             sections: Vec::new(),
             known: HashMap::new(),
         }

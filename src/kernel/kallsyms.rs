@@ -27,7 +27,7 @@ pub use self::search::FoundPart;
 use crate::spec::Addr;
 
 /// Distance of the entries in [`Kallsyms::steps`].
-const STEP: usize = 64;
+const ENTRIES_PER_STEP: usize = 64;
 
 /// The symbols of a kernel and of what it has loaded.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ pub struct Kallsyms {
     entries: Vec<Entry>,
     /// Number of bytes of the text that belong to the kernel itself.
     kernel_text_len: usize,
-    /// The address of each [`STEP`]th entry. The array fits into the processor's cache, and half of
-    /// a search is done in it.
+    /// The address of each [`ENTRIES_PER_STEP`]th entry. The array fits into the processor's cache,
+    /// and half of a search is done in it.
     steps: OnceLock<Vec<u64>>,
 }
 
@@ -208,15 +208,15 @@ impl Kallsyms {
     /// Index of the first entry above an address.
     fn behind(&self, addr: Addr) -> usize {
         let steps = self.steps.get_or_init(|| {
-            let steps = self.entries.iter().step_by(STEP);
+            let steps = self.entries.iter().step_by(ENTRIES_PER_STEP);
             steps.map(|entry| entry.addr).collect()
         });
         let start = steps
             .partition_point(|step| *step <= addr.0)
             .saturating_sub(1)
-            * STEP;
+            * ENTRIES_PER_STEP;
         let rest = self.entries.get(start..).unwrap_or_default();
-        let rest = rest.get(..STEP + 1).unwrap_or(rest);
+        let rest = rest.get(..ENTRIES_PER_STEP + 1).unwrap_or(rest);
         start + rest.partition_point(|entry| entry.addr <= addr.0)
     }
 

@@ -20,7 +20,7 @@ const MAX_SUSPECTS: usize = 32;
 const DATA: [(&str, &str); 2] = [("__start_rodata", "__end_rodata"), ("_sdata", "_edata")];
 
 /// Number of bytes read at a time, and the maximum number of reads per range.
-const CHUNK: usize = 1 << 20;
+const READ_SIZE: usize = 1 << 20;
 const MAX_CHUNKS: usize = 64;
 
 /// The pointers in the kernel's data, which is read when the first culprit needs it.
@@ -102,12 +102,12 @@ impl<'a> Behind<'a> {
             return Vec::new();
         };
         let mut found = Vec::new();
-        let mut bytes = vec![0; CHUNK];
+        let mut bytes = vec![0; READ_SIZE];
         for at in (start.next_multiple_of(8)..end)
-            .step_by(CHUNK)
+            .step_by(READ_SIZE)
             .take(MAX_CHUNKS)
         {
-            bytes.truncate((end - at).min(CHUNK as u64) as usize);
+            bytes.truncate((end - at).min(READ_SIZE as u64) as usize);
             if self.text.read(Addr(at), &mut bytes) {
                 found.extend(pointers(kallsyms, Addr(at), &bytes, &self.deferred));
             }

@@ -11,7 +11,7 @@ use crate::spec::Addr;
 use crate::symbolize::PlaceHash;
 
 /// Maximum number of cached addresses. Stacks repeat; a full cache is cleared.
-const MOST: usize = 1 << 16;
+const MAX_CACHED_ADDRS: usize = 1 << 16;
 
 /// The roles of addresses, as a cache.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl Roles {
         }
         let (symbol, _) = kallsyms.resolve(addr)?;
         let role = role_of(symbol.name);
-        if known.len() >= MOST {
+        if known.len() >= MAX_CACHED_ADDRS {
             known.clear();
         }
         known.insert(addr, role);
@@ -76,7 +76,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{MOST, Roles, role_of};
+    use super::{MAX_CACHED_ADDRS, Roles, role_of};
     use crate::kernel::kallsyms::Kallsyms;
     use crate::session::AddrRole;
     use crate::spec::Addr;
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(roles.role(&tracer, addr), Some(AddrRole::Code));
         roles.forget();
         assert_eq!(roles.role(&tracer, addr), Some(AddrRole::Tracer));
-        let many = (0..MOST as u64).map(|addr| (Addr(addr), AddrRole::Code));
+        let many = (0..MAX_CACHED_ADDRS as u64).map(|addr| (Addr(addr), AddrRole::Code));
         roles.known.borrow_mut().extend(many);
         let next = Addr(addr.0 + 4);
         assert_eq!(roles.role(&tracer, next), Some(AddrRole::Tracer));

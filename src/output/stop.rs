@@ -35,7 +35,7 @@ const MAX_OUTPUT_WAIT: Duration = Duration::from_millis(400);
 const MAX_EXIT_TIME: Duration = Duration::from_millis(400);
 
 /// After this many signals without effect the process ends at once.
-const INSISTS: u32 = 3;
+const MAX_IGNORED_SIGNALS: u32 = 3;
 
 /// The `si_code` of a signal that the kernel itself sent.
 const SI_KERNEL: i32 = 0x80;
@@ -194,7 +194,7 @@ impl StopFlag {
     /// because it may handle many of them.
     fn insist(&self, signal: i32, command: Option<&Signaller>) {
         let counts = command.is_none() || self.0.is_blocked.load(Ordering::Relaxed);
-        if counts && self.0.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= INSISTS {
+        if counts && self.0.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_IGNORED_SIGNALS {
             end_by(signal);
         }
     }

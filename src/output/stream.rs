@@ -21,7 +21,7 @@ use crate::diag::Diag;
 
 /// Maximum number of sessions per flush. More would only take more memory: the cost of a write is
 /// small compared with that of its sessions by then.
-const AT_ONCE: u64 = 32;
+const MAX_SESSIONS_PER_FLUSH: u64 = 32;
 
 /// The destination of sessions, with its buffer.
 pub(crate) struct Output<'a> {
@@ -62,7 +62,11 @@ impl<'a> Output<'a> {
             writer: Writer::start(target, stop)?,
             stream,
             name,
-            takes_at_once: if is_limited { 1 } else { AT_ONCE },
+            takes_at_once: if is_limited {
+                1
+            } else {
+                MAX_SESSIONS_PER_FLUSH
+            },
             pending: Vec::new(),
             stop,
             diag,

@@ -17,7 +17,7 @@ use crate::spec::{Addr, CodePlace, Ip};
 use crate::symbolize::{FoundPlace, Frame, find_places};
 
 /// Number of bytes to read at once. Resolving many addresses together is cheaper than one by one.
-const CHUNK: usize = 1 << 20;
+const READ_SIZE: usize = 1 << 20;
 
 /// Longer lines are cut at this many bytes; logs have no such lines.
 const LONGEST_LINE: usize = 1 << 20;
@@ -33,7 +33,7 @@ const WIDEST_INDENT: usize = 120;
 const MOST_NAMESAKES: usize = 8;
 
 /// Output is printed when the buffer has this many bytes.
-const PRINT_AT: usize = 1 << 16;
+const PRINT_SIZE: usize = 1 << 16;
 
 /// A place in a line with the addresses that it may denote.
 struct Asked {
@@ -68,7 +68,7 @@ pub(crate) fn filter(known: &PlaceSymbols, options: &SymbolizeConfig, diag: &Dia
     };
     let mut input = io::stdin().lock();
     let mut bytes = Vec::new();
-    let mut chunk = vec![0; CHUNK];
+    let mut chunk = vec![0; READ_SIZE];
     loop {
         let n_read = match input.read(&mut chunk) {
             Ok(n_read) => n_read,
@@ -127,7 +127,7 @@ impl Filter<'_> {
             } else {
                 self.write(line, asked, &answers, &mut out)?;
             }
-            if out.len() >= PRINT_AT {
+            if out.len() >= PRINT_SIZE {
                 print(&out)?;
                 out.clear();
             }

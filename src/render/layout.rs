@@ -36,13 +36,13 @@ pub(super) struct Row {
 }
 
 /// Size in bytes of the cells of most rows.
-const ROW: usize = 64;
+const ROW_CAPACITY: usize = 64;
 
 impl Table {
     /// Creates a table with room for `n_rows` rows.
     pub(super) fn with_room(n_rows: usize) -> Self {
         Self {
-            texts: String::with_capacity(n_rows * ROW),
+            texts: String::with_capacity(n_rows * ROW_CAPACITY),
             rows: Vec::with_capacity(n_rows),
         }
     }
@@ -95,7 +95,7 @@ struct Layout {
 const SOURCE_ROOM: usize = 28;
 
 /// Number of blanks between columns.
-const GAP: usize = 2;
+const COLUMN_GAP: usize = 2;
 
 impl Layout {
     fn new(rows: &[Row], columns: Option<usize>) -> Self {
@@ -116,15 +116,15 @@ impl Layout {
         }
         if let Some(columns) = columns {
             // A long symbol must not push the sources of all other rows out of the terminal.
-            let room = columns.saturating_sub(layout.symbol_column() + GAP + SOURCE_ROOM);
+            let room = columns.saturating_sub(layout.symbol_column() + COLUMN_GAP + SOURCE_ROOM);
             layout.symbol = layout.symbol.min(room);
         }
         layout
     }
 
     fn symbol_column(&self) -> usize {
-        let gap = |column: usize| if column > 0 { column + GAP } else { 0 };
-        GAP + self.duration + 1 + gap(self.result) + gap(self.address)
+        let gap = |column: usize| if column > 0 { column + COLUMN_GAP } else { 0 };
+        COLUMN_GAP + self.duration + 1 + gap(self.result) + gap(self.address)
     }
 
     /// Writes all cells except the source and the notes.
@@ -142,17 +142,17 @@ impl Layout {
         };
         push(0, culprit, row.mark);
         push(
-            GAP + self.duration - row.duration.width,
+            COLUMN_GAP + self.duration - row.duration.width,
             Style::Plain,
             table.text(row.duration),
         );
         push(
-            GAP + self.duration + 1,
+            COLUMN_GAP + self.duration + 1,
             row.result_style.unwrap_or(Style::Plain),
             table.text(row.result),
         );
         push(
-            self.symbol_column() - self.address - GAP,
+            self.symbol_column() - self.address - COLUMN_GAP,
             Style::Faint,
             table.text(row.address),
         );
@@ -167,7 +167,7 @@ impl Layout {
         if source.is_empty() {
             return;
         }
-        let start = line.width().max(self.symbol_column() + self.symbol) + GAP;
+        let start = line.width().max(self.symbol_column() + self.symbol) + COLUMN_GAP;
         let room = self
             .columns
             .map(|columns| columns.saturating_sub(start + 2));
@@ -185,9 +185,9 @@ impl Layout {
         let used = page.line().width();
         let fits = self
             .columns
-            .is_none_or(|columns| used + GAP + 3 + width(note) <= columns);
+            .is_none_or(|columns| used + COLUMN_GAP + 3 + width(note) <= columns);
         let before = if fits {
-            page.line().pad_to(used + GAP);
+            page.line().pad_to(used + COLUMN_GAP);
             "<- "
         } else {
             page.end_line();

@@ -152,18 +152,18 @@ pub(super) struct Page {
 }
 
 /// Size in bytes that is enough for nearly all sessions.
-const PAGE: usize = 4000;
+const PAGE_CAPACITY: usize = 4000;
 
 /// Size that is enough for most lines, in bytes and in pieces.
-const LINE: (usize, usize) = (200, 12);
+const LINE_CAPACITY: (usize, usize) = (200, 12);
 
 impl Page {
     pub(super) fn new(columns: Option<usize>, color: bool) -> Self {
         Self {
-            text: String::with_capacity(PAGE),
+            text: String::with_capacity(PAGE_CAPACITY),
             line: Line {
-                text: String::with_capacity(LINE.0),
-                pieces: Vec::with_capacity(LINE.1),
+                text: String::with_capacity(LINE_CAPACITY.0),
+                pieces: Vec::with_capacity(LINE_CAPACITY.1),
             },
             columns,
             color,

@@ -22,8 +22,8 @@ const HIT_PERIOD: u32 = 61;
 
 /// Cost in instructions of a call outside of a session and of a call inside of one: entry, return
 /// and the kernel's own part together. Measured with `scripts/bench percall`.
-const OUTSIDE: f64 = 450.0;
-const INSIDE: f64 = 2500.0;
+const INSNS_PER_CALL_OUTSIDE: f64 = 450.0;
+const INSNS_PER_CALL_INSIDE: f64 = 2500.0;
 
 /// The limit that a function exceeded.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,7 +99,8 @@ impl Governor {
                 });
                 continue;
             }
-            let instructions = f64::from(calls - inside) * OUTSIDE + f64::from(inside) * INSIDE;
+            let instructions = f64::from(calls - inside) * INSNS_PER_CALL_OUTSIDE
+                + f64::from(inside) * INSNS_PER_CALL_INSIDE;
             costs.push((
                 instructions * self.ns_per_instruction / 1e9 / seconds,
                 id,

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::spec::nearest;
 
 /// Maximum number of similar names in a hint.
-const OFFERED: usize = 3;
+const MAX_SIMILAR_NAMES: usize = 3;
 
 /// Returns the names in `/etc/passwd` or `/etc/group`; empty if the file cannot be read.
 pub(crate) fn accounts(file: &str) -> Vec<String> {
@@ -35,7 +35,7 @@ pub(crate) fn unknown(what: &str, named: &str, names: &[String]) -> anyhow::Erro
 pub(crate) fn similar(named: &str, names: &[String]) -> Option<String> {
     let names = names.iter().map(String::as_str);
     let plain = names.filter(|name| !name.contains(char::is_control));
-    let near = nearest(named, plain, OFFERED);
+    let near = nearest(named, plain, MAX_SIMILAR_NAMES);
     (!near.is_empty()).then(|| format!("similar: `{}`", near.join("`, `")))
 }
 

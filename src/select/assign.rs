@@ -13,12 +13,12 @@ use crate::spec::BackendKind;
 /// Up to this many functions, trampolines are used if functions are attached one by one: detaching
 /// is slow, but a call costs a third of a kprobe's. Measured per function on 6.1: fentry and fexit
 /// take 20 ms to attach and 126 ms to detach, kprobes 13 and (closed from many threads) 36 ms.
-const FEW: usize = 16;
+const MAX_SINGLE_TRAMPOLINES: usize = 16;
 
 /// Up to this many functions go to `tracing-multi` if the kernel offers it; if there are more, only
 /// those that need it do. Measured on 7.3: it attaches 1,000 functions in 93 ms, `kprobe-session`
 /// in 16 ms.
-const MANY_AT_ONCE: usize = 3000;
+const MAX_FOR_TRACING_MULTI: usize = 3000;
 
 /// The back ends that a run may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +82,14 @@ impl fmt::Display for Why {
             Self::NotPreempted => f.write_str(
                 "this kernel preempts programs of trampolines, and keeps them out of other tasks meanwhile",
             ),
-            Self::Few => write!(f, "cheapest to run, and no more than {FEW} functions"),
-            Self::Many => write!(f, "quickest to detach from more than {FEW} functions"),
+            Self::Few => write!(
+                f,
+                "cheapest to run, and no more than {MAX_SINGLE_TRAMPOLINES} functions"
+            ),
+            Self::Many => write!(
+                f,
+                "quickest to detach from more than {MAX_SINGLE_TRAMPOLINES} functions"
+            ),
             Self::Blind(region) => write!(f, "kprobe programs do not run {region}"),
             Self::NoTrampoline => f.write_str("trampolines cannot take them"),
             Self::Absent => f.write_str("armed before their module is loaded"),
@@ -110,7 +116,7 @@ impl BackendPolicy {
             Self::Only(backend) => return vec![*backend],
             Self::Auto(offered) => offered,
         };
-        let mut order = if n_functions > MANY_AT_ONCE || offered.preempts_programs {
+        let mut order = if n_functions > MAX_FOR_TRACING_MULTI || offered.preempts_programs {
             vec![
                 BackendKind::KprobeSession,
                 BackendKind::KprobeMulti,
@@ -125,7 +131,7 @@ impl BackendPolicy {
                 BackendKind::KprobeMulti,
             ]
         };
-        if n_functions > FEW && offered.shared_kprobes {
+        if n_functions > MAX_SINGLE_TRAMPOLINES && offered.shared_kprobes {
             order.extend([BackendKind::Kprobe, BackendKind::Trampoline]);
         } else {
             order.extend([BackendKind::Trampoline, BackendKind::Kprobe]);
@@ -163,7 +169,14 @@ pub fn assign(functions: &[TracedFunction], policy: &BackendPolicy) -> Vec<Assig
     let order = policy.order(functions.len());
     functions
         .iter()
-        .map(|function| assign_one(function, policy, &order, functions.len() <= FEW))
+        .map(|function| {
+            assign_one(
+                function,
+                policy,
+                &order,
+                functions.len() <= MAX_SINGLE_TRAMPOLINES,
+            )
+        })
         .collect()
 }
 

@@ -58,7 +58,7 @@ fn few_in_text(
     for (number, glob) in (0..).zip(globs) {
         if let GlobKind::Function { name, .. } = glob.spec.kind() {
             let part = name.required_literal();
-            let is_rare = part.len() >= 3 && specs.len() < FEW;
+            let is_rare = part.len() >= 3 && specs.len() < MAX_LITERAL_SEARCHES;
             let is_rare = is_rare && part.bytes().all(|byte| byte.is_ascii_graphic());
             parts.push(is_rare.then_some(part)?);
             specs.push((number, &glob.spec));
@@ -139,7 +139,7 @@ fn three_letters(glob: &GlobSpec) -> Option<u32> {
 
 /// Maximum number of globs to search for in the text. Searching for more takes as long as matching
 /// every name.
-const FEW: usize = 24;
+const MAX_LITERAL_SEARCHES: usize = 24;
 
 /// Size of the Bloom filter in front of the trigrams, as a power of two in bits.
 const FILTER_BITS: u32 = 16;

@@ -33,13 +33,13 @@ pub use self::build::{Built, build_index};
 const FORMAT: &[u8] = b"retsnoop-rs line index 1";
 
 /// Size of the header in bytes; the first table follows.
-const HEADER: usize = 512;
+const HEADER_SIZE: usize = 512;
 
 /// Maximum length of a build id in bytes.
-const BUILD_ID: usize = 64;
+const MAX_BUILD_ID_SIZE: usize = 64;
 
 /// Maximum size in bytes. We never write a larger index, so a larger file is not ours.
-const LARGEST: u64 = 1 << 30;
+const MAX_INDEX_SIZE: u64 = 1 << 30;
 
 /// A part of the file after the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,16 +103,16 @@ struct PartAt {
 
 /// Size in bytes of an entry in [`Part::Units`]: offset of the unit in `.debug_info`, then offset,
 /// length and checksum of its table.
-const UNIT: usize = 4 * 8;
+const UNIT_ENTRY_SIZE: usize = 4 * 8;
 
 /// Size in bytes of an entry for a range: start, end, unit.
-const RANGE: usize = 3 * 8;
+const RANGE_ENTRY_SIZE: usize = 3 * 8;
 
 impl Identity {
     /// Returns `None` if the image has no build id, or one that is too long.
     fn of(image: &Image) -> Option<Self> {
         let build_id = image.build_id()?.to_vec();
-        (!build_id.is_empty() && build_id.len() <= BUILD_ID).then_some(())?;
+        (!build_id.is_empty() && build_id.len() <= MAX_BUILD_ID_SIZE).then_some(())?;
         Some(Self {
             build_id,
             sizes: [image.size_of(Section::Info), image.size_of(Section::Line)],
@@ -134,7 +134,7 @@ impl Index {
     /// Opens the index of an image; `None` if there is none or if it is not valid.
     pub(super) fn open(cache: &Cache, image: &Image) -> Option<Self> {
         let identity = Identity::of(image)?;
-        let file = cache.open_file(&identity.name(), LARGEST)?;
+        let file = cache.open_file(&identity.name(), MAX_INDEX_SIZE)?;
         Self::of_file(map_ahead(&file).ok()?, &identity)
     }
 
@@ -153,7 +153,7 @@ impl Index {
                 index.verified_part(part)?;
             }
         }
-        let n_units = index.part(Part::Units)?.len() / UNIT;
+        let n_units = index.part(Part::Units)?.len() / UNIT_ENTRY_SIZE;
         let n_texts = index.part(Part::TextEnds)?.len() / size_of::<u32>();
         Some(Self {
             verified: vec![None; n_units],
@@ -175,8 +175,8 @@ impl Index {
 
     /// The table of a unit; `None` if the index has none or if it is damaged.
     pub(super) fn table(&mut self, unit: UnitAt) -> Option<Table<'_>> {
-        let (units, _) = self.part(Part::Units)?.as_chunks::<UNIT>();
-        let place = |entry: &[u8; UNIT]| Cursor::new(entry, 0).u64().unwrap_or(0);
+        let (units, _) = self.part(Part::Units)?.as_chunks::<UNIT_ENTRY_SIZE>();
+        let place = |entry: &[u8; UNIT_ENTRY_SIZE]| Cursor::new(entry, 0).u64().unwrap_or(0);
         let wanted = unit.0 as u64;
         let at = units.binary_search_by_key(&wanted, place).ok()?;
         let mut cursor = Cursor::new(units.get(at)?, 8);
@@ -244,8 +244,11 @@ impl Index {
     }
 
     fn ranges(&self, part: Part) -> Vec<UnitRange> {
-        let (entries, _) = self.part(part).unwrap_or_default().as_chunks::<RANGE>();
-        let range = |entry: &[u8; RANGE]| {
+        let (entries, _) = self
+            .part(part)
+            .unwrap_or_default()
+            .as_chunks::<RANGE_ENTRY_SIZE>();
+        let range = |entry: &[u8; RANGE_ENTRY_SIZE]| {
             let mut cursor = Cursor::new(entry, 0);
             let range = cursor.u64()?..cursor.u64()?;
             Some((range, UnitAt(usize::try_from(cursor.u64()?).ok()?)))
@@ -277,13 +280,13 @@ fn maker() -> u64 {
 
 impl Header {
     fn read(file: &[u8]) -> Option<Self> {
-        let bytes = file.get(..HEADER)?;
+        let bytes = file.get(..HEADER_SIZE)?;
         let (rest, checksum) = bytes.split_last_chunk::<8>()?;
         (XxHash64::oneshot(0, rest) == u64::from_le_bytes(*checksum)).then_some(())?;
         let mut cursor = Cursor::new(rest, 0);
         (cursor.u64()? == maker()).then_some(())?;
         let length = usize::try_from(cursor.u64()?).ok()?;
-        let build_id = cursor.take(BUILD_ID)?.get(..length)?.to_vec();
+        let build_id = cursor.take(MAX_BUILD_ID_SIZE)?.get(..length)?.to_vec();
         let sizes = [cursor.u64()?, cursor.u64()?];
         let n_damaged = cursor.u64()?;
         let mut anchors = [None; ANCHORS.len()];
@@ -307,12 +310,12 @@ impl Header {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER);
+        let mut bytes = Vec::with_capacity(HEADER_SIZE);
         let mut push = |number: u64| bytes.extend(number.to_le_bytes());
         push(maker());
         push(self.identity.build_id.len() as u64);
         bytes.extend(&self.identity.build_id);
-        bytes.resize(2 * 8 + BUILD_ID, 0);
+        bytes.resize(2 * 8 + MAX_BUILD_ID_SIZE, 0);
         let mut push = |number: u64| bytes.extend(number.to_le_bytes());
         self.identity.sizes.into_iter().for_each(&mut push);
         push(self.n_damaged);
@@ -323,7 +326,7 @@ impl Header {
                 .into_iter()
                 .for_each(&mut push);
         }
-        bytes.resize(HEADER - 8, 0);
+        bytes.resize(HEADER_SIZE - 8, 0);
         let checksum = XxHash64::oneshot(0, &bytes);
         bytes.extend(checksum.to_le_bytes());
         bytes

@@ -45,14 +45,14 @@ pub enum IndexUse {
 }
 
 /// Default for [`LineOptions::most_bytes`], in bytes. It is enough for a whole kernel.
-pub const MEMORY: usize = 30 << 20;
+pub const DEFAULT_LINE_MEMORY: usize = 30 << 20;
 
 impl Default for LineOptions {
     fn default() -> Self {
         Self {
             cache: None,
             index: IndexUse::Read,
-            most_bytes: MEMORY,
+            most_bytes: DEFAULT_LINE_MEMORY,
         }
     }
 }

@@ -36,7 +36,9 @@ pub use functions::SourceFunctions;
 pub use guard::{Caught, take_caught};
 pub use image::OpenError;
 pub use index::{Built, build_index};
-pub use lines::{Answer, IndexUse, LineOptions, LineSource, MEMORY, Missing, PendingLines};
+pub use lines::{
+    Answer, DEFAULT_LINE_MEMORY, IndexUse, LineOptions, LineSource, Missing, PendingLines,
+};
 pub use modules::ModuleLines;
 pub(crate) use strings::PlaceHash;
 pub use symbolizer::{Symbolizer, Unresolved};

@@ -14,7 +14,7 @@ use crate::kernel::images::{KernelIdentity, find_absent_module, find_module, mod
 use crate::spec::{Addr, NameGlob};
 
 /// Maximum memory in bytes for what was read of one module.
-const PER_MODULE: usize = 4 << 20;
+const MAX_MODULE_MEMORY: usize = 4 << 20;
 
 /// The section whose address shows whether a module was loaded again.
 const TEXT: &str = ".text";
@@ -119,7 +119,7 @@ impl ModuleLines {
             None => find_module(&self.root, &self.caches, &self.kernel, module),
         };
         let image = found.map_err(|problem| problem.to_string())?;
-        let opened = PendingLines::open_module(image.file, image.sections, PER_MODULE);
+        let opened = PendingLines::open_module(image.file, image.sections, MAX_MODULE_MEMORY);
         opened.map_err(|error| error.to_string())
     }
 }

@@ -12,7 +12,7 @@ use super::dwarf::{Abbreviations, DebugSections, Header, Section, Unit};
 use super::units::UnitAt;
 
 /// Number of units whose paths are sampled, about.
-const SAMPLE: usize = 48;
+const N_SAMPLED_UNITS: usize = 48;
 
 /// Top-level directories of the kernel that contain code.
 const TOP_LEVEL: [&str; 20] = [
@@ -30,7 +30,7 @@ pub(super) struct Paths {
 impl Paths {
     /// Derives the roots from the units of an image.
     pub(super) fn of_image(sections: DebugSections<'_>, units: &[UnitAt]) -> Self {
-        let step = units.len().div_ceil(SAMPLE).max(1);
+        let step = units.len().div_ceil(N_SAMPLED_UNITS).max(1);
         let mut abbreviations = Abbreviations::default();
         let places: Vec<_> = units
             .iter()

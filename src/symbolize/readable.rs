@@ -29,8 +29,8 @@ const LARGEST_RATIO: u64 = 64;
 
 /// Total sizes in bytes that are allowed for every file, and for no file. The debug information of
 /// the largest kernels has about 1 GiB.
-const ALWAYS: u64 = 64 << 20;
-const NEVER: u64 = 6 << 30;
+const MIN_TOTAL_LIMIT: u64 = 64 << 20;
+const MAX_TOTAL_LIMIT: u64 = 6 << 30;
 
 /// Sections are inflated in parallel, each with a buffer of up to 16 MiB.
 const MOST_THREADS: usize = 4;
@@ -92,7 +92,9 @@ fn check_budget(
     sections: &[(Section, CompressedData<'_>)],
     n_bytes: u64,
 ) -> Result<(), (&'static str, io::Error)> {
-    let most = n_bytes.saturating_mul(LARGEST_RATIO).clamp(ALWAYS, NEVER);
+    let most = n_bytes
+        .saturating_mul(LARGEST_RATIO)
+        .clamp(MIN_TOTAL_LIMIT, MAX_TOTAL_LIMIT);
     let mut total = 0_u64;
     for (id, data) in sections {
         total = total.saturating_add(data.uncompressed_size);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::image::OpenError;
-use super::lines::{Answer, LineOptions, LineSource, MEMORY, Missing, PendingLines};
+use super::lines::{Answer, DEFAULT_LINE_MEMORY, LineOptions, LineSource, Missing, PendingLines};
 use super::modules::ModuleLines;
 use super::strings::PlaceHash;
 use super::types::{Frame, Frames, Level, SymbolAt};
@@ -69,7 +69,7 @@ impl Symbolizer {
             lines: lines.map_or_else(OnceLock::new, OnceLock::from),
             modules: OnceLock::new(),
             memo: Mutex::default(),
-            most_frames: MEMORY / PER_FRAME,
+            most_frames: DEFAULT_LINE_MEMORY / PER_FRAME,
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::units::UnitAt;
 
 /// Approximate memory in bytes of a table, in addition to its contents.
-const PER_TABLE: usize = 64;
+const TABLE_OVERHEAD: usize = 64;
 
 /// Tables by unit. The least recently used ones are removed first.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Tables {
 }
 
 fn cost(table: Option<&[u8]>) -> usize {
-    PER_TABLE + table.map_or(0, <[u8]>::len)
+    TABLE_OVERHEAD + table.map_or(0, <[u8]>::len)
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ use object::Object;
 use tempfile::TempDir;
 
 use super::{
-    Frame, Level, LineOptions, MEMORY, ModuleLines, OpenError, PendingLines, SourceLine, Symbolizer,
+    DEFAULT_LINE_MEMORY, Frame, Level, LineOptions, ModuleLines, OpenError, PendingLines,
+    SourceLine, Symbolizer,
 };
 use crate::kernel::images::KernelIdentity;
 use crate::kernel::kallsyms::Kallsyms;
@@ -441,7 +442,7 @@ fn damaged_images_cost_lines_and_nothing_else() {
             fs::write(&path, &bytes).unwrap();
             let opened = if image == "relocatable" {
                 let text = vec![(".text".to_owned(), 0xffff_ffff_8100_0000)];
-                PendingLines::open_module(path.clone(), text, MEMORY)
+                PendingLines::open_module(path.clone(), text, DEFAULT_LINE_MEMORY)
             } else {
                 let options = LineOptions::default();
                 Symbolizer::prepare(path.clone(), &kallsyms, options)

@@ -23,7 +23,7 @@ pub(super) struct Kprobe;
 
 /// Descriptors for one function: two events and two links, or two events and two programs if the
 /// kernel has no such links.
-const DESCRIPTORS: u64 = 4;
+const DESCRIPTORS_PER_FUNCTION: u64 = 4;
 
 /// The programs for all functions, or what to make them of.
 ///
@@ -53,7 +53,7 @@ impl Backend for Kprobe {
         progress: Progress<'_>,
     ) -> Result<Links> {
         let mut links = Links::default();
-        let functions = those_that_fit(functions, DESCRIPTORS, &mut links.refused)?;
+        let functions = those_that_fit(functions, DESCRIPTORS_PER_FUNCTION, &mut links.refused)?;
         let pmu = loaded
             .copier
             .layout

@@ -27,7 +27,7 @@ use crate::select::TracedFunction;
 pub(super) struct OnLoad;
 
 /// Descriptors for one function, as for single kprobes: two events, and two links or programs.
-const DESCRIPTORS: u64 = 4;
+const DESCRIPTORS_PER_FUNCTION: u64 = 4;
 
 /// Number of probe groups that this process has created.
 static N_GROUPS: AtomicU32 = AtomicU32::new(0);
@@ -40,7 +40,7 @@ impl Backend for OnLoad {
         progress: Progress<'_>,
     ) -> Result<Links> {
         let mut refused = Vec::new();
-        let functions = those_that_fit(functions, DESCRIPTORS, &mut refused)?;
+        let functions = those_that_fit(functions, DESCRIPTORS_PER_FUNCTION, &mut refused)?;
         let tracefs = loaded.tracefs.as_deref().context("no tracefs")?;
         remove_leftovers(tracefs);
         let probes = Probes::new(tracefs)?;

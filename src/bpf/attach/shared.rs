@@ -21,7 +21,7 @@ use super::trampoline::kind;
 use crate::select::{BtfOrigin, TracedFunction};
 
 /// The number of functions below which the check for tail calls costs more than it saves.
-const WORTH_IT: usize = 8;
+const MIN_FUNCTIONS_TO_CHECK: usize = 8;
 
 /// Instructions of the programs for each function that do a tail call to the shared programs.
 pub(super) struct Sharing {
@@ -37,7 +37,7 @@ impl Sharing {
         let bss = loaded.skel.maps.bss_data.as_deref()?;
         // Tags are passed in a stack for each CPU.
         let has_places = num_possible_cpus().is_ok_and(|n_cpus| n_cpus <= bss.tag_stacks.len());
-        let is_worth_it = loaded.may_share && functions.len() >= WORTH_IT;
+        let is_worth_it = loaded.may_share && functions.len() >= MIN_FUNCTIONS_TO_CHECK;
         if !is_worth_it || loaded.preempts_programs || !has_places {
             return None;
         }

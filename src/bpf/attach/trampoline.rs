@@ -27,7 +27,7 @@ use crate::select::{BtfOrigin, TracedFunction};
 pub(super) struct Trampoline;
 
 /// Descriptors for one function: two programs and two links.
-const DESCRIPTORS: u64 = 4;
+const DESCRIPTORS_PER_FUNCTION: u64 = 4;
 
 /// The two loaded programs of one function.
 struct Programs {
@@ -43,7 +43,7 @@ impl Backend for Trampoline {
         progress: Progress<'_>,
     ) -> Result<Links> {
         let mut links = Links::default();
-        let functions = those_that_fit(functions, DESCRIPTORS, &mut links.refused)?;
+        let functions = those_that_fit(functions, DESCRIPTORS_PER_FUNCTION, &mut links.refused)?;
         let modules = module_btfs(functions)?;
         let programs = load_all(loaded, functions, &modules);
         for (n_done, (function, programs)) in functions.iter().zip(programs).enumerate() {

@@ -18,15 +18,15 @@ const RETRY_PAUSE_NS: libc::c_long = 20_000_000;
 
 /// Number of attempts if the kernel says that something is busy. Our descriptors are closed one by
 /// one after our end of the pipe, and each may take a grace period. Ten minutes in total.
-const ATTEMPTS: u32 = 30_000;
+const MAX_ATTEMPTS: u32 = 30_000;
 
 /// Descriptors of the pipe and of the file in the child.
-const PIPE: RawFd = 0;
-const FILE: RawFd = 1;
+const PIPE_FD: RawFd = 0;
+const FILE_FD: RawFd = 1;
 
 /// The pipe and the file are first duplicated to this descriptor or higher, so that they do not
 /// overwrite each other.
-const ABOVE: libc::c_int = 3;
+const MIN_COPY_FD: libc::c_int = 3;
 
 /// Our end of the pipe, and the child process.
 #[derive(Debug)]
@@ -97,9 +97,9 @@ fn wait_for_end_of(pipe: &OwnedFd, file: &OwnedFd) -> bool {
     unsafe { libc::setsid() };
     let [pipe, file] = [pipe, file].map(|fd| {
         // SAFETY: takes numbers only.
-        unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD, ABOVE) }
+        unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD, MIN_COPY_FD) }
     });
-    for (from, to) in [(pipe, PIPE), (file, FILE)] {
+    for (from, to) in [(pipe, PIPE_FD), (file, FILE_FD)] {
         // SAFETY: as above.
         if unsafe { libc::dup2(from, to) } < 0 {
             return false;
@@ -108,11 +108,11 @@ fn wait_for_end_of(pipe: &OwnedFd, file: &OwnedFd) -> bool {
     // Other descriptors are those of our programs and probes, which would stay while the child has
     // them, our own end of the pipe, and the terminal.
     // SAFETY: as above. The child uses none of the closed descriptors.
-    unsafe { libc::syscall(libc::SYS_close_range, FILE + 1, u32::MAX, 0) };
+    unsafe { libc::syscall(libc::SYS_close_range, FILE_FD + 1, u32::MAX, 0) };
     let mut byte = 0_u8;
     loop {
         // SAFETY: there is room for one byte.
-        let n_read = unsafe { libc::read(PIPE, (&raw mut byte).cast(), 1) };
+        let n_read = unsafe { libc::read(PIPE_FD, (&raw mut byte).cast(), 1) };
         if n_read >= 0 || !is_errno(libc::EINTR) {
             return true;
         }
@@ -120,9 +120,9 @@ fn wait_for_end_of(pipe: &OwnedFd, file: &OwnedFd) -> bool {
 }
 
 fn write_command(command: &[u8]) {
-    for _ in 0..ATTEMPTS {
+    for _ in 0..MAX_ATTEMPTS {
         // SAFETY: the bytes live through the call.
-        let written = unsafe { libc::write(FILE, command.as_ptr().cast(), command.len()) };
+        let written = unsafe { libc::write(FILE_FD, command.as_ptr().cast(), command.len()) };
         if written >= 0 || !(is_errno(libc::EBUSY) || is_errno(libc::EINTR)) {
             return;
         }

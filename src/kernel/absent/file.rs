@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::kernel::images::open_plain;
 
 /// Maximum size in bytes. No module is larger, debug information included.
-const LARGEST: u64 = 1 << 30;
+const MAX_FILE_SIZE: u64 = 1 << 30;
 
 /// File name extensions of compressed modules.
 const COMPRESSED: [&str; 3] = ["xz", "zst", "gz"];
@@ -28,9 +28,9 @@ pub(super) fn existing(path: &Path) -> Option<PathBuf> {
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_plain(path)?
-        .take(LARGEST + 1)
+        .take(MAX_FILE_SIZE + 1)
         .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
+    if bytes.len() as u64 > MAX_FILE_SIZE {
         return Err(io::Error::other("it is larger than 1 GiB"));
     }
     Ok(bytes)

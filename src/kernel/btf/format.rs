@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 const MAGIC: u16 = 0xeb9f;
 
 /// Size in bytes of `struct btf_type`, without the payload of its kind.
-pub(super) const RECORD: usize = 12;
+pub(super) const RECORD_SIZE: usize = 12;
 
 /// The kind of a type (`BTF_KIND_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,15 +103,15 @@ pub(super) struct Sections {
 }
 
 /// Size in bytes of `struct btf_layout`: bytes after the record, bytes per element, flags.
-const LAYOUT: usize = 4;
+const LAYOUT_SIZE: usize = 4;
 
 impl Sections {
     /// Size in bytes of the payload of a kind that this program does not know; `None` if the kernel
     /// does not give it.
     pub(super) fn payload_of_unknown(&self, bytes: &[u8], info: u32) -> Option<usize> {
         let layout = bytes.get(self.layout.clone())?;
-        let at = kind_number(info) as usize * LAYOUT;
-        let [info_bytes, element_bytes, ..] = *layout.get(at..at + LAYOUT)? else {
+        let at = kind_number(info) as usize * LAYOUT_SIZE;
+        let [info_bytes, element_bytes, ..] = *layout.get(at..at + LAYOUT_SIZE)? else {
             return None;
         };
         let elements = usize::from(element_bytes).checked_mul(vlen(info))?;

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use super::by_name::ByName;
 use super::bytes::BtfBytes;
-use super::format::{Kind, RECORD, kind_flag, kind_number, read_u32, sections, vlen};
+use super::format::{Kind, RECORD_SIZE, kind_flag, kind_number, read_u32, sections, vlen};
 use super::names::NameSet;
 
 /// Maximum length of a name in bytes. Names of the kernel have at most 512 (`KSYM_NAME_LEN`).
@@ -112,7 +112,7 @@ impl Btf {
             if Kind::of(info) == Some(Kind::Func) {
                 functions.push(id);
             }
-            at = at.saturating_add(RECORD).saturating_add(payload);
+            at = at.saturating_add(RECORD_SIZE).saturating_add(payload);
         }
         let is_ended = matches!(unknown, Some(Unknown::Ended(..)));
         if at != sections.types.end && !is_ended {
@@ -301,7 +301,7 @@ impl Btf {
         let at = *self.records.get(index as usize)? as usize;
         let info = read_u32(&self.bytes, at + 4)?;
         let kind = Kind::of(info)?;
-        let payload = at + RECORD;
+        let payload = at + RECORD_SIZE;
         Some(Type {
             kind,
             name_offset: read_u32(&self.bytes, at)?,

@@ -16,7 +16,7 @@ const MAX_HOPS: usize = 64;
 const MAX_ARGS: u16 = 12;
 
 /// Size of an argument slot in bytes.
-const SLOT: u32 = 8;
+const ARG_SLOT_SIZE: u32 = 8;
 
 /// The properties of a prototype that matter for trampolines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,9 +168,11 @@ impl Btf {
     fn add_argument(&self, shape: &mut FunctionShape, typ: u32) {
         let (slots, kind) = match self.resolve(typ) {
             Some((Kind::Ptr, _)) => (1, ArgKind::Scalar),
-            Some((Kind::Int | Kind::Enum | Kind::Enum64, 1..=SLOT)) => (1, ArgKind::Scalar),
+            Some((Kind::Int | Kind::Enum | Kind::Enum64, 1..=ARG_SLOT_SIZE)) => {
+                (1, ArgKind::Scalar)
+            }
             Some((Kind::Struct, size @ 1..=16)) => {
-                (size.div_ceil(SLOT) as u16, ArgKind::SmallStruct)
+                (size.div_ceil(ARG_SLOT_SIZE) as u16, ArgKind::SmallStruct)
             }
             _ => (1, ArgKind::Odd),
         };

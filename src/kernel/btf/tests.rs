@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::builder::Builder;
-use super::format::RECORD;
+use super::format::RECORD_SIZE;
 use super::{ArgKind, Btf, StructArgs, TrampolineObstacle, TrampolineRules};
 use crate::kernel::version::KernelVersion;
 use crate::knowledge::helpers::{ERRNO_HELPERS, POINTER_HELPERS};
@@ -351,9 +351,9 @@ fn a_string_that_many_types_share_is_a_name_only_if_it_can_be_one() {
     let long = "x".repeat(16 << 20);
     let named = builder.typedef(&long, 0);
     let mut bytes = builder.build();
-    let types = bytes[TYPES_AT..TYPES_AT + RECORD].repeat(TYPES as usize);
-    bytes.splice(TYPES_AT..TYPES_AT + RECORD, types);
-    let types_len = TYPES * RECORD as u32;
+    let types = bytes[TYPES_AT..TYPES_AT + RECORD_SIZE].repeat(TYPES as usize);
+    bytes.splice(TYPES_AT..TYPES_AT + RECORD_SIZE, types);
+    let types_len = TYPES * RECORD_SIZE as u32;
     // The header words with the length of the types and the offset of the strings after them.
     for word in [12, 16] {
         bytes[word..word + 4].copy_from_slice(&types_len.to_le_bytes());

@@ -21,7 +21,7 @@ use super::plain::open_plain;
 const NT_GNU_BUILD_ID: u32 = 3;
 
 /// Size in bytes of the file header and of each section header.
-const HEADER: usize = 64;
+const HEADER_SIZE: usize = 64;
 
 /// Maximum number of sections. A kernel whose functions have a section each (FG-KASLR) has some
 /// 50,000.
@@ -54,7 +54,7 @@ impl ElfFacts {
 
     /// Returns `None` if the file is not ELF or is damaged.
     pub(super) fn of_file(file: &File) -> io::Result<Option<Self>> {
-        let mut header = [0; HEADER];
+        let mut header = [0; HEADER_SIZE];
         let n_read = read_up_to(file, &mut header, 0)?;
         let ident = [
             elf::ELFMAG.as_slice(),
@@ -67,7 +67,7 @@ impl ElfFacts {
         if header[4] == elf::ELFCLASS32.0 {
             return Ok(Some(Self::foreign("a 32-bit architecture".to_owned())));
         }
-        if n_read < HEADER || header[4] != elf::ELFCLASS64.0 {
+        if n_read < HEADER_SIZE || header[4] != elf::ELFCLASS64.0 {
             return Ok(None);
         }
         if !header.starts_with(&ident) {
@@ -111,7 +111,7 @@ struct Section {
 
 impl Table {
     /// Returns `None` if the table is malformed.
-    fn read(file: &File, header: &[u8; HEADER]) -> io::Result<Option<Self>> {
+    fn read(file: &File, header: &[u8; HEADER_SIZE]) -> io::Result<Option<Self>> {
         let start = u64_at(header, 40);
         let mut table = Self {
             start,
@@ -122,7 +122,7 @@ impl Table {
             table.n_sections = 0;
             return Ok(Some(table));
         }
-        if usize::from(u16_at(header, 58)) != HEADER {
+        if usize::from(u16_at(header, 58)) != HEADER_SIZE {
             return Ok(None);
         }
         // Numbers that do not fit into the file header are in the first section header.
@@ -183,16 +183,16 @@ impl Table {
         Ok(facts)
     }
 
-    fn bytes(&self, file: &File, index: u64) -> io::Result<Option<[u8; HEADER]>> {
-        let mut bytes = [0; HEADER];
+    fn bytes(&self, file: &File, index: u64) -> io::Result<Option<[u8; HEADER_SIZE]>> {
+        let mut bytes = [0; HEADER_SIZE];
         let place = index
-            .checked_mul(HEADER as u64)
+            .checked_mul(HEADER_SIZE as u64)
             .and_then(|place| place.checked_add(self.start));
         let Some(place) = place else {
             return Ok(None);
         };
         let n_read = read_up_to(file, &mut bytes, place)?;
-        Ok((n_read == HEADER).then_some(bytes))
+        Ok((n_read == HEADER_SIZE).then_some(bytes))
     }
 
     fn section(&self, file: &File, index: u64) -> io::Result<Option<Section>> {
@@ -246,15 +246,15 @@ fn read_up_to(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(n_read)
 }
 
-fn u16_at(bytes: &[u8; HEADER], at: usize) -> u16 {
+fn u16_at(bytes: &[u8; HEADER_SIZE], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }
 
-fn u32_at(bytes: &[u8; HEADER], at: usize) -> u32 {
+fn u32_at(bytes: &[u8; HEADER_SIZE], at: usize) -> u32 {
     u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16
 }
 
-fn u64_at(bytes: &[u8; HEADER], at: usize) -> u64 {
+fn u64_at(bytes: &[u8; HEADER_SIZE], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 

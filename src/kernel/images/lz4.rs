@@ -9,7 +9,7 @@ use lz4_flex::block::decompress_into;
 const MAGIC: u32 = 0x184c_2102;
 
 /// Maximum uncompressed size of a block in bytes.
-const BLOCK: usize = 8 << 20;
+const MAX_BLOCK_SIZE: usize = 8 << 20;
 
 /// Uncompresses all blocks. Fails if the result is larger than `most` bytes.
 pub(super) fn unpack(mut from: impl Read, to: &mut impl Write, most: u64) -> io::Result<()> {
@@ -23,7 +23,7 @@ pub(super) fn unpack(mut from: impl Read, to: &mut impl Write, most: u64) -> io:
         }
         // The kernel's build appends the total length after the last block.
         let length = length as usize;
-        if is_first || length > BLOCK + BLOCK / 255 + 16 {
+        if is_first || length > MAX_BLOCK_SIZE + MAX_BLOCK_SIZE / 255 + 16 {
             break;
         }
         packed.clear();
@@ -31,7 +31,7 @@ pub(super) fn unpack(mut from: impl Read, to: &mut impl Write, most: u64) -> io:
         if packed.len() < length {
             break;
         }
-        block.resize(BLOCK, 0);
+        block.resize(MAX_BLOCK_SIZE, 0);
         let n_bytes = decompress_into(&packed, &mut block).map_err(io::Error::other)?;
         block.truncate(n_bytes);
         written += n_bytes as u64;

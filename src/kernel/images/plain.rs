@@ -15,11 +15,12 @@ use ruzstd::decoding::StreamingDecoder;
 use super::lz4;
 use crate::trusted::open_regular;
 
-/// Limit of the uncompressed size: the ratio times the compressed size, but at least `LEAST` and at
-/// most `MOST` bytes. Kernels and modules grow by a factor of 3 to 6.
+/// Limit of the uncompressed size: the ratio times the compressed size, but at least
+/// `MIN_SIZE_LIMIT` and at most `MAX_SIZE_LIMIT` bytes. Kernels and modules grow by a factor of 3
+/// to 6.
 const LARGEST_RATIO: u64 = 64;
-const LEAST: u64 = 64 << 20;
-const MOST: u64 = 1 << 30;
+const MIN_SIZE_LIMIT: u64 = 64 << 20;
+const MAX_SIZE_LIMIT: u64 = 1 << 30;
 
 /// Maximum memory of the xz decoder in KiB. The kernel's own build uses 32 MiB at most.
 const LARGEST_DICTIONARY: u32 = 64 << 10;
@@ -27,8 +28,8 @@ const LARGEST_DICTIONARY: u32 = 64 << 10;
 /// Offsets in an x86 boot image (`Documentation/arch/x86/boot.rst`).
 const BOOT_MAGIC: (u64, &[u8]) = (0x202, b"HdrS");
 const SETUP_SECTORS: u64 = 0x1f1;
-const PAYLOAD: u64 = 0x248;
-const SECTOR: u64 = 512;
+const PAYLOAD_OFFSET: u64 = 0x248;
+const SECTOR_SIZE: u64 = 512;
 
 /// The compression of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +86,9 @@ fn packed(file: &mut File) -> io::Result<Option<(Packing, u64, u64)>> {
     let [sectors] = bytes_at(file, SETUP_SECTORS)?;
     // 0 means 4, for historical reasons.
     let sectors = if sectors == 0 { 4 } else { u64::from(sectors) };
-    let offset = u32::from_le_bytes(bytes_at(file, PAYLOAD)?);
-    let length = u32::from_le_bytes(bytes_at(file, PAYLOAD + 4)?);
-    let start = (sectors + 1) * SECTOR + u64::from(offset);
+    let offset = u32::from_le_bytes(bytes_at(file, PAYLOAD_OFFSET)?);
+    let length = u32::from_le_bytes(bytes_at(file, PAYLOAD_OFFSET + 4)?);
+    let start = (sectors + 1) * SECTOR_SIZE + u64::from(offset);
     match Packing::of(bytes_at(file, start)?) {
         Some(packing) => Ok(Some((packing, start, length.into()))),
         None => Err(io::Error::other(
@@ -108,7 +109,9 @@ fn bytes_at<const N: usize>(file: &mut File, at: u64) -> io::Result<[u8; N]> {
 
 fn unpack(mut file: File, packing: Packing, start: u64, length: u64) -> io::Result<File> {
     file.seek(SeekFrom::Start(start))?;
-    let most = length.saturating_mul(LARGEST_RATIO).clamp(LEAST, MOST);
+    let most = length
+        .saturating_mul(LARGEST_RATIO)
+        .clamp(MIN_SIZE_LIMIT, MAX_SIZE_LIMIT);
     let packed = BufReader::with_capacity(1 << 18, file.take(length));
     let mut to = BufWriter::with_capacity(1 << 18, temporary()?);
     match packing {

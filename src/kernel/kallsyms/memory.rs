@@ -23,10 +23,10 @@ const MAX_SYMBOLS: usize = 4 << 20;
 /// a few MiB.
 const MAX_TABLE: u64 = 256 << 20;
 
-const TOKENS: usize = 256;
+const N_TOKENS: usize = 256;
 
 /// Size of an offset in bytes.
-const OFFSET: usize = 4;
+const OFFSET_SIZE: usize = 4;
 
 /// Bytes to reserve per name. The reservation for all names is never used up. Reserved memory that
 /// is not used costs nothing.
@@ -67,7 +67,7 @@ impl Kallsyms {
 
     fn decode(tables: &Tables) -> Result<Self> {
         let tokens = tables.tokens()?;
-        let count = tables.offsets.len() / OFFSET;
+        let count = tables.offsets.len() / OFFSET_SIZE;
         let mut text = Text::with_capacity(count * LONG_NAME);
         let mut entries = Vec::with_capacity(count);
         let mut at = 0;
@@ -159,11 +159,11 @@ impl Tables {
             let bytes = kcore.bytes(addr, len as usize);
             bytes.context("failed to read the kernel's symbol tables")
         };
-        let token_index_bytes = read(token_index, 2 * TOKENS as u64)?;
+        let token_index_bytes = read(token_index, 2 * N_TOKENS as u64)?;
         Ok(Self {
             // The names end before the tokens begin. What is in between is smaller than the names.
             names: read(names, token_table.0.saturating_sub(names.0))?,
-            offsets: read(offsets, (OFFSET * n_symbols) as u64)?,
+            offsets: read(offsets, (OFFSET_SIZE * n_symbols) as u64)?,
             token_table: read(token_table, token_index.0.saturating_sub(token_table.0))?,
             token_index: token_index_bytes
                 .as_chunks::<2>()
@@ -178,7 +178,7 @@ impl Tables {
     fn addresses(&self) -> impl Iterator<Item = u64> {
         let offsets = || {
             self.offsets
-                .as_chunks::<OFFSET>()
+                .as_chunks::<OFFSET_SIZE>()
                 .0
                 .iter()
                 .map(|bytes| i32::from_le_bytes(*bytes))
@@ -188,7 +188,7 @@ impl Tables {
             .zip(0..)
             .map(move |(offset, index)| match self.base {
                 Base::Own(table) => {
-                    (table + index * OFFSET as u64).wrapping_add_signed(offset.into())
+                    (table + index * OFFSET_SIZE as u64).wrapping_add_signed(offset.into())
                 }
                 Base::One(base) if offset < 0 => {
                     base.wrapping_sub(1).wrapping_add_signed(-i64::from(offset))
@@ -225,9 +225,9 @@ impl Tables {
 /// advancing by the length takes a fraction of the time of a copy with a variable length.
 struct Tokens {
     /// The first bytes of each token; all of them are always copied.
-    starts: [[u8; TOKEN_START]; TOKENS],
+    starts: [[u8; TOKEN_START]; N_TOKENS],
     /// Length of each token in bytes; [`IS_LONG`] if it does not fit.
-    lens: [u8; TOKENS],
+    lens: [u8; N_TOKENS],
     /// The tokens that do not fit. There are nearly none. Rust's mangled names have some of 50
     /// letters.
     long: Vec<(u8, Vec<u8>)>,
@@ -242,8 +242,8 @@ impl Tokens {
     /// are ASCII, and the result must be text.
     fn new<'t>(texts: impl Iterator<Item = Option<&'t [u8]>>) -> Option<Box<Self>> {
         let mut tokens = Box::new(Self {
-            starts: [[0; TOKEN_START]; TOKENS],
-            lens: [0; TOKENS],
+            starts: [[0; TOKEN_START]; N_TOKENS],
+            lens: [0; N_TOKENS],
             long: Vec::new(),
         });
         let mut n_tokens = 0;
@@ -259,7 +259,7 @@ impl Tokens {
             }
             n_tokens += 1;
         }
-        (n_tokens == TOKENS).then_some(tokens)
+        (n_tokens == N_TOKENS).then_some(tokens)
     }
 
     fn long(&self, token: u8) -> &[u8] {

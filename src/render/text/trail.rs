@@ -8,7 +8,7 @@ use crate::session::Trail;
 use crate::spec::{Outcome, ResultType};
 
 /// Maximum number of callees that are named. JSON has all of them.
-const NAMED: usize = 4;
+const MAX_NAMED_CALLEES: usize = 4;
 
 /// Writes the line below the culprit; writes nothing if only the culprit itself can have created
 /// the error.
@@ -47,7 +47,7 @@ pub(super) fn trail(page: &mut Page, trail: &Trail, outcome: Outcome) {
 
 /// Writes the names of the callees, and the options that trace them.
 fn callees(page: &mut Page, trail: &Trail) {
-    let named = &trail.callees[..trail.callees.len().min(NAMED)];
+    let named = &trail.callees[..trail.callees.len().min(MAX_NAMED_CALLEES)];
     let n_more = trail.callees.len() - named.len();
     for (index, callee) in named.iter().enumerate() {
         let is_last = index + 1 == named.len() && n_more == 0 && !trail.through_pointers;

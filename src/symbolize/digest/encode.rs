@@ -18,13 +18,13 @@ use std::collections::HashMap;
 use crate::symbolize::strings::PlaceHash;
 
 /// Maximum number of rows in a block.
-const BLOCK: usize = 64;
+const MAX_BLOCK_ROWS: usize = 64;
 
 /// A gap of at least this many bytes starts a new block. A shorter gap is a row without a line.
-const GAP: u64 = 1 << 12;
+const MIN_BLOCK_GAP: u64 = 1 << 12;
 
 /// The first length in bytes that does not fit into the first byte of a row.
-pub(super) const SHORT: u64 = 32;
+pub(super) const MIN_LONG_LENGTH: u64 = 32;
 pub(super) const CALL_CHANGES: u8 = 1 << 5;
 pub(super) const FILE_CHANGES: u8 = 1 << 6;
 pub(super) const LINE_CHANGES: u8 = 1 << 7;
@@ -34,7 +34,7 @@ pub(super) const FILES_REMEMBERED: usize = 16;
 
 /// Size in bytes: base address, then the number of blocks, number of files, bytes of rows, and
 /// bytes of calls.
-pub(super) const HEADER: usize = 8 + 4 * 4;
+pub(super) const HEADER_SIZE: usize = 8 + 4 * 4;
 
 /// The contents of a row. Call and file are 0 if there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Encoder {
         let before = self.pending.replace((start, end, row));
         if let Some((first, last, row)) = before {
             self.write(first, last, row)?;
-            if last < start && start - last < GAP {
+            if last < start && start - last < MIN_BLOCK_GAP {
                 self.write(last, start, Row::default())?;
             } else if last < start {
                 self.in_block = 0;
@@ -119,11 +119,15 @@ impl Encoder {
                 .push((place, u32::try_from(self.rows.len()).ok()?));
             self.state = EncoderState::default();
         }
-        self.in_block = (self.in_block + 1) % BLOCK;
+        self.in_block = (self.in_block + 1) % MAX_BLOCK_ROWS;
         let last = self.state.row;
         let remembered = &mut self.state.lines[row.file as usize % FILES_REMEMBERED];
         let length = end - start;
-        let mut head = if length < SHORT { length as u8 } else { 0 };
+        let mut head = if length < MIN_LONG_LENGTH {
+            length as u8
+        } else {
+            0
+        };
         for (changes, flag) in [
             (row.call != last.call, CALL_CHANGES),
             (row.file != last.file, FILE_CHANGES),
@@ -134,8 +138,8 @@ impl Encoder {
             }
         }
         self.rows.push(head);
-        if length >= SHORT {
-            push(&mut self.rows, length - SHORT);
+        if length >= MIN_LONG_LENGTH {
+            push(&mut self.rows, length - MIN_LONG_LENGTH);
         }
         if head & CALL_CHANGES != 0 {
             push(
@@ -163,7 +167,8 @@ impl Encoder {
             self.write(start, end, row)?;
         }
         let n_bytes = 8 * self.blocks.len() + 4 * self.files.len();
-        let mut bytes = Vec::with_capacity(HEADER + n_bytes + self.rows.len() + self.calls.len());
+        let mut bytes =
+            Vec::with_capacity(HEADER_SIZE + n_bytes + self.rows.len() + self.calls.len());
         bytes.extend(self.base.unwrap_or(0).to_le_bytes());
         for number in [
             self.blocks.len(),

@@ -7,7 +7,7 @@ use crate::symbolize::dwarf::LineRow;
 
 /// Maximum number of nested calls at one address. No compiler inlines deeper; further spans are
 /// ignored.
-const DEEPEST: usize = 1 << 10;
+const MAX_INLINE_DEPTH: usize = 1 << 10;
 
 /// A range of code that has one innermost call and one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) fn innermost(mut spans: Vec<Span>) -> Vec<Span> {
         paint(&mut open, &mut at, span.start, &mut painted);
         at = at.max(span.start);
         let place = open.partition_point(|other| other.call <= span.call);
-        if open.len() < DEEPEST {
+        if open.len() < MAX_INLINE_DEPTH {
             open.insert(place, span);
         }
     }

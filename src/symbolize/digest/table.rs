@@ -2,7 +2,8 @@
 //! Reads a table (see `encode`). Its bytes may come from a file and are not trusted.
 
 use super::encode::{
-    CALL_CHANGES, EncoderState, FILE_CHANGES, FILES_REMEMBERED, HEADER, LINE_CHANGES, Row, SHORT,
+    CALL_CHANGES, EncoderState, FILE_CHANGES, FILES_REMEMBERED, HEADER_SIZE, LINE_CHANGES,
+    MIN_LONG_LENGTH, Row,
 };
 use crate::symbolize::dwarf::Cursor;
 
@@ -38,7 +39,7 @@ impl<'a> Table<'a> {
         let mut number = || Some(cursor.u32()? as usize);
         let (n_blocks, n_files) = (number()?, number()?);
         let (n_rows, n_calls) = (number()?, number()?);
-        debug_assert_eq!(cursor.at(), HEADER);
+        debug_assert_eq!(cursor.at(), HEADER_SIZE);
         Some(Self {
             base,
             blocks: cursor.take(n_blocks.checked_mul(8)?)?,
@@ -131,9 +132,9 @@ impl<'a> Table<'a> {
 #[inline]
 fn next(cursor: &mut Cursor<'_>, state: &mut EncoderState) -> Option<u64> {
     let head = cursor.u8()?;
-    let mut length = u64::from(head) & (SHORT - 1);
+    let mut length = u64::from(head) & (MIN_LONG_LENGTH - 1);
     if length == 0 {
-        length = cursor.uleb()?.saturating_add(SHORT);
+        length = cursor.uleb()?.saturating_add(MIN_LONG_LENGTH);
     }
     let row = &mut state.row;
     if head & CALL_CHANGES != 0 {

@@ -9,11 +9,11 @@ use crate::symbolize::dwarf::{
 
 /// Maximum nesting depth of entries. No compiler emits deeper nesting; the unit is then treated as
 /// malformed.
-const DEEPEST: usize = 1 << 12;
+const MAX_ENTRY_DEPTH: usize = 1 << 12;
 
 /// Limit for the inlined calls, their ranges, and the functions of one unit. The largest unit of a
 /// kernel has some 10,000 of each.
-const MOST: usize = 1 << 17;
+const MAX_PER_UNIT: usize = 1 << 17;
 
 /// Marks the absence of a call.
 pub(super) const NONE: u32 = u32::MAX;
@@ -151,7 +151,7 @@ impl<'data> Walk<'_, 'data> {
                 }
             };
             if abbreviation.has_children {
-                (self.open.len() < DEEPEST).then_some(())?;
+                (self.open.len() < MAX_ENTRY_DEPTH).then_some(())?;
                 self.open.push(now);
                 now = inner;
             }
@@ -218,7 +218,7 @@ impl<'data> Walk<'_, 'data> {
                 end: range.end,
                 call: number,
             }));
-        (self.found.calls.len().max(self.found.spans.len()) < MOST).then_some(())?;
+        (self.found.calls.len().max(self.found.spans.len()) < MAX_PER_UNIT).then_some(())?;
         Some(Open {
             call: number,
             in_code: true,
@@ -250,7 +250,7 @@ impl<'data> Walk<'_, 'data> {
                 .functions
                 .push(FunctionEntry { function, starts });
             let n_found = self.found.starts.len().max(self.found.functions.len());
-            (n_found < MOST).then_some(())?;
+            (n_found < MAX_PER_UNIT).then_some(())?;
         }
         let is_of_interest = (has_code && self.wants_calls()) || !self.has_only_types;
         if abbreviation.has_children

@@ -5,7 +5,7 @@ use super::cursor::Cursor;
 use super::ranges::AddressRange;
 
 /// Maximum number of ranges that are read. A kernel has some 10,000.
-const MOST: usize = 1 << 19;
+const MAX_RANGES: usize = 1 << 19;
 
 /// Returns the ranges, each with the offset of its unit in `.debug_info`. Stops at the first
 /// damaged set.
@@ -38,7 +38,7 @@ fn set(section: &[u8], start: usize, found: &mut Vec<(AddressRange, usize)>) -> 
         let end = start.wrapping_add(length);
         // Code that the linker dropped has address 0.
         if start != 0 && start < end {
-            (found.len() < MOST).then_some(())?;
+            (found.len() < MAX_RANGES).then_some(())?;
             found.push((AddressRange { start, end }, unit));
         }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use twox_hash::XxHash64;
 
-use super::{HEADER, Header, Identity, PARTS, Part, PartAt};
+use super::{HEADER_SIZE, Header, Identity, PARTS, Part, PartAt};
 use crate::cache::Cache;
 use crate::symbolize::digest::{Definition, Digester, definitions};
 use crate::symbolize::dwarf::{Section, headers};
@@ -108,7 +108,7 @@ fn build(image: &Image, cache: &Cache, stop: &AtomicBool, pace: Pace) -> io::Res
 }
 
 /// From this many definitions on, duplicates are removed during the build.
-const MANY: usize = 1 << 17;
+const MIN_DEFINITIONS_TO_DEDUPLICATE: usize = 1 << 17;
 
 /// A kernel has some 3,000 units and 100,000 definitions.
 const MOST_UNITS: usize = 1 << 18;
@@ -142,11 +142,11 @@ impl<'a> Building<'a> {
         let (listed, unlisted) = units.all(sections);
         let mut building = Self {
             file: BufWriter::with_capacity(1 << 18, file),
-            at: HEADER as u64,
+            at: HEADER_SIZE as u64,
             strings: Strings::new(Some(paths)),
             units: Vec::new(),
             definitions: Vec::new(),
-            many: MANY,
+            many: MIN_DEFINITIONS_TO_DEDUPLICATE,
             ranges: (range_bytes(listed), range_bytes(unlisted)),
             header: Header {
                 identity,
@@ -160,7 +160,7 @@ impl<'a> Building<'a> {
                 n_bytes: 0,
             },
         };
-        building.file.write_all(&[0; HEADER])?;
+        building.file.write_all(&[0; HEADER_SIZE])?;
         let mut digester = Digester::default();
         let mut began = Instant::now();
         for header in headers(sections.get(Section::Info)) {
@@ -211,7 +211,7 @@ impl<'a> Building<'a> {
             self.definitions.sort_unstable();
             self.definitions.dedup();
             // The next pass comes when the number has doubled, so that the cost stays low.
-            self.many = MANY.max(2 * self.definitions.len());
+            self.many = MIN_DEFINITIONS_TO_DEDUPLICATE.max(2 * self.definitions.len());
         }
     }
 

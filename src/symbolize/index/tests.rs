@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use twox_hash::XxHash64;
 
-use super::{Built, HEADER, Header, Part, UNIT, build_index, range};
+use super::{Built, HEADER_SIZE, Header, Part, UNIT_ENTRY_SIZE, build_index, range};
 use crate::cache::Cache;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, GlobKind, GlobSpec};
@@ -149,7 +149,7 @@ fn a_damaged_index_never_changes_an_answer() {
     }
     // Damage in a table is detected only when the table is used.
     assert!(n_believed.get() > 0);
-    check(&[0; HEADER], "zeros");
+    check(&[0; HEADER_SIZE], "zeros");
     check(&[], "nothing");
 }
 
@@ -158,7 +158,7 @@ fn seal(bytes: &mut [u8]) {
     let mut header = Header::read(bytes).unwrap();
     let units = &header.parts[Part::Units as usize];
     let units = range(units.start, units.length).unwrap();
-    for at in units.step_by(UNIT) {
+    for at in units.step_by(UNIT_ENTRY_SIZE) {
         let number = |field: usize| {
             let start = at + 8 * field;
             u64::from_le_bytes(bytes[start..start + 8].try_into().unwrap())
@@ -172,7 +172,7 @@ fn seal(bytes: &mut [u8]) {
         let place = range(part.start, part.length).unwrap();
         part.checksum = XxHash64::oneshot(0, &bytes[place]);
     }
-    bytes[..HEADER].copy_from_slice(&header.bytes());
+    bytes[..HEADER_SIZE].copy_from_slice(&header.bytes());
 }
 
 /// Somebody who can write to our files can also write correct checksums.
@@ -194,7 +194,7 @@ fn a_hostile_index_with_right_checksums_answers_soon() {
     while began.elapsed() < Duration::from_secs(2) {
         let mut hostile = whole.clone();
         for _ in 0..=random(3) {
-            let at = HEADER + random(whole.len() - HEADER);
+            let at = HEADER_SIZE + random(whole.len() - HEADER_SIZE);
             let end = (at + [1, 1, 2, 4, 8][random(5)]).min(whole.len());
             hostile[at..end].fill([0, 1, 0x7f, 0x80, 0xff][random(5)]);
         }
