@@ -36,8 +36,8 @@ use crate::run::trace::{RunContext, trace};
 use crate::symbolize::take_caught;
 use crate::trusted::directory_of;
 
-const USAGE: u8 = 2;
-const FAILURE: u8 = 1;
+const EXIT_USAGE: u8 = 2;
+const EXIT_FAILURE: u8 = 1;
 
 /// Runs the program with `arguments`, of which the first is its name, and returns the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -53,7 +53,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 diag.hint(hint);
             }
             // With a command, a usage error must not have a status that could be the command's.
-            ExitCode::from(if has_command { OUR_FAILURE } else { USAGE })
+            ExitCode::from(if has_command { OUR_FAILURE } else { EXIT_USAGE })
         }
     }
 }
@@ -128,7 +128,7 @@ fn finish(done: Result<()>, diag: &Diag) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say(&error, diag);
-            ExitCode::from(FAILURE)
+            ExitCode::from(EXIT_FAILURE)
         }
     }
 }
@@ -148,7 +148,7 @@ fn diagnose(options: &DoctorConfig, files: &KernelFiles, diag: &Diag) -> ExitCod
     });
     match report {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(FAILURE),
+        Ok(false) => ExitCode::from(EXIT_FAILURE),
         Err(error) => finish(Err(error), diag),
     }
 }

@@ -19,7 +19,7 @@ const COOKIE_MARK: i32 = 0x7a5e_5502;
 
 /// Opcodes: `BPF_LD | BPF_IMM | BPF_DW` and `BPF_JMP | BPF_CALL`.
 const LOAD_IMM64: u8 = 0x18;
-const CALL: u8 = 0x85;
+const CALL_OPCODE: u8 = 0x85;
 
 /// Values of the source register field: `BPF_PSEUDO_BTF_ID` and `BPF_PSEUDO_KFUNC_CALL`.
 const PSEUDO_BTF_ID: u8 = 3;
@@ -142,8 +142,8 @@ fn set_variable(insns: &mut [bpf_insn], index: usize, preempt: Preempt) {
 /// these kernels.
 fn set_kfunc(insn: &mut bpf_insn, layout: &Layout) {
     let btf_id = match (insn.code, insn.imm) {
-        (CALL, IS_RETURN_MARK) => layout.session_is_return,
-        (CALL, COOKIE_MARK) => layout.session_cookie,
+        (CALL_OPCODE, IS_RETURN_MARK) => layout.session_is_return,
+        (CALL_OPCODE, COOKIE_MARK) => layout.session_cookie,
         _ => None,
     };
     if let Some(btf_id) = btf_id {

@@ -22,7 +22,7 @@ use super::settings::ScopeKind;
 use super::sys::{self, ProgramKind};
 use super::tracer::Tracer;
 
-const NAME: &CStr = c"retsnoop_task";
+const PROGRAM_NAME: &CStr = c"retsnoop_task";
 
 /// A program that follows tasks or cgroups, and where it is attached.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl Tracer<'_> {
 
     fn attach_event(&self, number: u64, wanted: &Wanted<'_>) -> Result<TaskProbe> {
         let insns = self.loaded.copier.copy(wanted.of_event, Copy::default());
-        let program = program::load(NAME, &insns, ProgramKind::Tracepoint)?;
+        let program = program::load(PROGRAM_NAME, &insns, ProgramKind::Tracepoint)?;
         let attached = sys::open_tracepoint(number).and_then(|event| {
             // Without a cookie there is no link: the program is attached until the event is closed.
             sys::run_at_event(program.as_fd(), event.as_fd(), None)?;
@@ -133,7 +133,7 @@ impl Tracer<'_> {
 
     fn attach_tracepoint(&self, name: &CStr, template: &[bpf_insn]) -> Result<TaskProbe> {
         let insns = self.loaded.copier.copy(template, Copy::default());
-        let program = program::load(NAME, &insns, ProgramKind::RawTracepoint)?;
+        let program = program::load(PROGRAM_NAME, &insns, ProgramKind::RawTracepoint)?;
         let link = sys::attach_raw_tracepoint(name, program.as_fd()).with_context(|| {
             let name = name.to_string_lossy();
             format!("failed to attach to the tracepoint `{name}`")

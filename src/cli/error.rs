@@ -46,12 +46,16 @@ pub(super) fn usage_error(error: &clap::Error, argument: Option<&OsStr>) -> Usag
 
 /// Options of similar programs: what they do there, and what to use here.
 const PEERS: &[(&str, &str, &str)] = &[
-    ("-T", "call traces", TRACES),
-    ("--trace", "call traces", TRACES),
-    ("-A", "arguments of functions", ARGUMENTS),
-    ("--capture-args", "arguments of functions", ARGUMENTS),
-    ("-R", "last branch records", BRANCHES),
-    ("--lbr", "last branch records", BRANCHES),
+    ("-T", "call traces", INSTEAD_OF_TRACES),
+    ("--trace", "call traces", INSTEAD_OF_TRACES),
+    ("-A", "arguments of functions", INSTEAD_OF_ARGUMENTS),
+    (
+        "--capture-args",
+        "arguments of functions",
+        INSTEAD_OF_ARGUMENTS,
+    ),
+    ("-R", "last branch records", INSTEAD_OF_BRANCHES),
+    ("--lbr", "last branch records", INSTEAD_OF_BRANCHES),
     (
         "-f",
         "following children",
@@ -64,10 +68,10 @@ const PEERS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-const TRACES: &str =
+const INSTEAD_OF_TRACES: &str =
     "not there yet; a failing session shows the calls that failed, -S shows successful ones too";
-const ARGUMENTS: &str = "not there yet; -n, -p and -x choose the sessions that matter";
-const BRANCHES: &str =
+const INSTEAD_OF_ARGUMENTS: &str = "not there yet; -n, -p and -x choose the sessions that matter";
+const INSTEAD_OF_BRANCHES: &str =
     "not there yet; the culprit is shown with its line, and -a traces what it calls";
 
 /// A word that is no option may be meant as a command.

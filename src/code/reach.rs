@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::functions::Code;
-use crate::knowledge::callees::ENDS;
+use crate::knowledge::callees::SEARCH_ENDS;
 use crate::spec::Addr;
 
 /// The result of [`reachable`].
@@ -50,7 +50,7 @@ fn is_end(code: &Code<'_>, addr: Addr) -> bool {
     let Some((symbol, _)) = code.kallsyms().resolve(addr) else {
         return true;
     };
-    ENDS.iter().any(|end| match end.strip_suffix('*') {
+    SEARCH_ENDS.iter().any(|end| match end.strip_suffix('*') {
         Some(prefix) => symbol.name.starts_with(prefix),
         None => symbol.name == *end,
     })

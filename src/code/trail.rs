@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::decode::ResultUse;
 use super::errnos::Errnos;
 use super::functions::{Code, Function};
-use crate::knowledge::callees::{DULL, KNOWN, NOT_DULL};
+use crate::knowledge::callees::{CAN_FAIL, KNOWN, NEVER_FAILING};
 use crate::spec::{Addr, ResultType};
 
 /// Number of levels of calls below a callee that are searched for errnos.
@@ -154,7 +154,7 @@ impl<'a> Trails<'a> {
 
     /// Returns the result type of a function; `None` if it cannot fail or is uninteresting.
     fn can_fail(&self, name: &str, module: Option<&str>) -> Option<ResultType> {
-        if is_dull(name) {
+        if never_fails(name) {
             return None;
         }
         let result = (self.type_of)(name, module).unwrap_or(ResultType::Unknown);
@@ -211,7 +211,7 @@ fn known_errnos(name: &str) -> Option<&'static [u16]> {
     known.map(|(_, errnos)| *errnos)
 }
 
-fn is_dull(name: &str) -> bool {
-    DULL.iter().any(|dull| name.starts_with(dull))
-        && !NOT_DULL.iter().any(|not| name.starts_with(not))
+fn never_fails(name: &str) -> bool {
+    NEVER_FAILING.iter().any(|start| name.starts_with(start))
+        && !CAN_FAIL.iter().any(|start| name.starts_with(start))
 }

@@ -24,14 +24,14 @@ use crate::kernel::images::BuildId;
 use crate::trusted::{Untrusted, is_ours, make_directory};
 
 /// File name that all debuginfod clients use.
-const WHOLE: &str = "debuginfo";
+const DEBUGINFO_FILE: &str = "debuginfo";
 
 /// File name of an unfinished download. Those of other clients end in six random letters, and these
 /// clients do not resume.
-const PARTIAL: &str = "debuginfo.retsnoop-rs";
+const PARTIAL_FILE: &str = "debuginfo.retsnoop-rs";
 
 /// File name of the origin. It has two lines: the URL, and the validator of the server.
-const ORIGIN: &str = "debuginfo.retsnoop-rs.from";
+const ORIGIN_FILE: &str = "debuginfo.retsnoop-rs.from";
 
 /// Maximum size of the origin in bytes.
 const LARGEST_ORIGIN: u64 = 8 << 10;
@@ -92,7 +92,7 @@ impl Store {
     /// The finished file; `None` if it does not exist. An empty file is a mark of clients that no
     /// server has it.
     pub(super) fn whole(&self) -> Option<PathBuf> {
-        let path = self.path.join(WHOLE);
+        let path = self.path.join(DEBUGINFO_FILE);
         let metadata = path.symlink_metadata().ok()?;
         (metadata.is_file() && metadata.len() > 0).then_some(path)
     }
@@ -100,7 +100,7 @@ impl Store {
     /// Locks the unfinished download. Calls `wait` while another process has the lock.
     pub(super) fn lock(&self, wait: impl Fn()) -> Result<Partial, StoreError> {
         loop {
-            let file = self.open_ours(PARTIAL, OFlag::O_CREAT | OFlag::O_RDWR)?;
+            let file = self.open_ours(PARTIAL_FILE, OFlag::O_CREAT | OFlag::O_RDWR)?;
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 // If the other process renamed it, it is no longer the unfinished download.
                 Ok(partial) if self.is_there(&partial) => return Ok(partial),
@@ -116,7 +116,7 @@ impl Store {
 
     /// The origin of the unfinished download; `None` if it is not known.
     pub(super) fn origin(&self) -> Option<Origin> {
-        let file = self.open_ours(ORIGIN, OFlag::O_RDONLY).ok()?;
+        let file = self.open_ours(ORIGIN_FILE, OFlag::O_RDONLY).ok()?;
         let mut text = String::new();
         file.take(LARGEST_ORIGIN).read_to_string(&mut text).ok()?;
         let mut lines = text.lines();
@@ -127,7 +127,7 @@ impl Store {
 
     /// Stores the origin. With `None` the download cannot be resumed.
     pub(super) fn set_origin(&self, origin: Option<&Origin>) -> io::Result<()> {
-        match unlinkat(&self.directory, ORIGIN, UnlinkatFlags::NoRemoveDir) {
+        match unlinkat(&self.directory, ORIGIN_FILE, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(error) => return Err(error.into()),
         }
@@ -135,7 +135,9 @@ impl Store {
             return Ok(());
         };
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY;
-        let mut file = self.open_ours(ORIGIN, flags).map_err(io::Error::other)?;
+        let mut file = self
+            .open_ours(ORIGIN_FILE, flags)
+            .map_err(io::Error::other)?;
         write!(file, "{url}\n{validator}\n")
     }
 
@@ -150,15 +152,21 @@ impl Store {
         // it.
         partial.set_permissions(Permissions::from_mode(0o400))?;
         partial.sync_all()?;
-        renameat(&self.directory, PARTIAL, &self.directory, WHOLE).map_err(io::Error::from)?;
-        self.remove(ORIGIN);
-        Ok(self.path.join(WHOLE))
+        renameat(
+            &self.directory,
+            PARTIAL_FILE,
+            &self.directory,
+            DEBUGINFO_FILE,
+        )
+        .map_err(io::Error::from)?;
+        self.remove(ORIGIN_FILE);
+        Ok(self.path.join(DEBUGINFO_FILE))
     }
 
     /// Removes an unfinished download.
     pub(super) fn discard(&self) {
-        self.remove(PARTIAL);
-        self.remove(ORIGIN);
+        self.remove(PARTIAL_FILE);
+        self.remove(ORIGIN_FILE);
     }
 
     /// Removes an unfinished download that cannot be resumed, and then the directory if it is
@@ -181,7 +189,7 @@ impl Store {
     fn is_there(&self, partial: &Partial) -> bool {
         let (Ok(ours), Ok(there)) = (
             partial.metadata(),
-            self.path.join(PARTIAL).symlink_metadata(),
+            self.path.join(PARTIAL_FILE).symlink_metadata(),
         ) else {
             return false;
         };
@@ -239,7 +247,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
 
-    use super::{ORIGIN, Origin, PARTIAL, Store, StoreError};
+    use super::{ORIGIN_FILE, Origin, PARTIAL_FILE, Store, StoreError};
     use crate::kernel::images::BuildId;
 
     const NAME: &str = "abcd";
@@ -261,7 +269,7 @@ mod tests {
         let store = open(&cache).unwrap();
         assert_eq!(store.whole(), None);
         let partial = store.lock(|| panic!("nobody else is there")).unwrap();
-        fs::write(cache.join(NAME).join(PARTIAL), b"bytes").unwrap();
+        fs::write(cache.join(NAME).join(PARTIAL_FILE), b"bytes").unwrap();
         let path = store.publish(&partial).unwrap();
         assert_eq!(path, cache.join("abcd/debuginfo"));
         assert_eq!(fs::read(&path).unwrap(), b"bytes");
@@ -282,7 +290,7 @@ mod tests {
         let (cache, victim) = (base.path().join("cache"), base.path().join("victim"));
         fs::write(&victim, b"precious").unwrap();
         let store = open(&cache).unwrap();
-        for name in [PARTIAL, ORIGIN] {
+        for name in [PARTIAL_FILE, ORIGIN_FILE] {
             symlink(&victim, cache.join(NAME).join(name)).unwrap();
         }
         assert!(matches!(store.lock(|| {}), Err(StoreError::NotOurs(_))));
@@ -296,8 +304,8 @@ mod tests {
         assert_eq!(store.origin(), Some(origin));
         assert_eq!(fs::read(&victim).unwrap(), b"precious");
         // A second name of a file is not followed either.
-        fs::remove_file(cache.join(NAME).join(PARTIAL)).unwrap();
-        fs::hard_link(&victim, cache.join(NAME).join(PARTIAL)).unwrap();
+        fs::remove_file(cache.join(NAME).join(PARTIAL_FILE)).unwrap();
+        fs::hard_link(&victim, cache.join(NAME).join(PARTIAL_FILE)).unwrap();
         assert!(matches!(store.lock(|| {}), Err(StoreError::NotOurs(_))));
         // A link in place of the directory of a build id is not followed either.
         fs::remove_dir_all(cache.join(NAME)).unwrap();
@@ -337,9 +345,9 @@ mod tests {
             b"a\nb\nc\n",
             b"\xff\n\xff\n",
         ] {
-            fs::write(base.path().join(NAME).join(ORIGIN), text).unwrap();
+            fs::write(base.path().join(NAME).join(ORIGIN_FILE), text).unwrap();
             fs::set_permissions(
-                base.path().join(NAME).join(ORIGIN),
+                base.path().join(NAME).join(ORIGIN_FILE),
                 Permissions::from_mode(0o600),
             )
             .unwrap();

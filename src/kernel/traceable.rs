@@ -8,7 +8,7 @@
 use crate::spec::Addr;
 
 /// Prefix of the names of patch sites whose function was discarded. They cannot be traced.
-const INVALID: &str = "__ftrace_invalid_address___";
+const DISCARDED_SITE_PREFIX: &str = "__ftrace_invalid_address___";
 
 /// The functions that ftrace can trace.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ fn entry(line: &str, start: usize, has_addresses: bool) -> Option<Entry> {
         (0, line)
     };
     let name = rest.split([' ', '\t']).next()?;
-    if name.is_empty() || name.starts_with(INVALID) {
+    if name.is_empty() || name.starts_with(DISCARDED_SITE_PREFIX) {
         return None;
     }
     let after = &rest[name.len()..];

@@ -27,7 +27,7 @@ pub(crate) const KNOWN: &[(&str, &[u16])] = &[
 ];
 
 /// Functions that return a number and never fail, as prefixes of their names.
-pub(crate) const DULL: &[&str] = &[
+pub(crate) const NEVER_FAILING: &[&str] = &[
     "_raw_spin_",
     "_raw_read_",
     "_raw_write_",
@@ -67,8 +67,8 @@ pub(crate) const DULL: &[&str] = &[
     "list_",
 ];
 
-/// Exceptions from [`DULL`]: these functions can fail.
-pub(crate) const NOT_DULL: &[&str] = &[
+/// Exceptions from [`NEVER_FAILING`]: these functions can fail.
+pub(crate) const CAN_FAIL: &[&str] = &[
     "memdup_",
     "strndup_",
     "strncpy_from_user",
@@ -79,7 +79,7 @@ pub(crate) const NOT_DULL: &[&str] = &[
 /// Functions whose callees never cause the error of a system call: panic, the scheduler, the log.
 /// The search stops at them; otherwise every function would reach every other one. `*` at the end
 /// matches any suffix.
-pub(crate) const ENDS: &[&str] = &[
+pub(crate) const SEARCH_ENDS: &[&str] = &[
     "panic",
     "vpanic",
     "do_exit",

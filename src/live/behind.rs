@@ -17,7 +17,7 @@ use crate::spec::{Addr, Outcome};
 const MAX_SUSPECTS: usize = 32;
 
 /// Where the kernel's tables are: from one symbol to another.
-const DATA: [(&str, &str); 2] = [("__start_rodata", "__end_rodata"), ("_sdata", "_edata")];
+const TABLE_RANGES: [(&str, &str); 2] = [("__start_rodata", "__end_rodata"), ("_sdata", "_edata")];
 
 /// Number of bytes read at a time, and the maximum number of reads per range.
 const READ_SIZE: usize = 1 << 20;
@@ -90,7 +90,8 @@ impl<'a> Behind<'a> {
     fn pointers(&self, code: &Code<'_>) -> &[Pointer] {
         self.pointers.get_or_init(|| {
             let kallsyms = code.kallsyms();
-            DATA.iter()
+            TABLE_RANGES
+                .iter()
                 .flat_map(|(start, end)| self.pointers_between(kallsyms, start, end))
                 .collect()
         })

@@ -23,7 +23,7 @@ use crate::diag::Diag;
 use crate::failure::Failure;
 
 /// Readable and writable by its owner only.
-const MODE: u32 = 0o600;
+const FILE_MODE: u32 = 0o600;
 
 /// An output file that is rotated when it exceeds its maximum size.
 pub(crate) struct Rotating {
@@ -52,7 +52,10 @@ impl Rotating {
         };
         let place = Place::of(path).map_err(failed)?;
         let mut opening = File::options();
-        opening.create(true).mode(MODE).custom_flags(libc::O_NOCTTY);
+        opening
+            .create(true)
+            .mode(FILE_MODE)
+            .custom_flags(libc::O_NOCTTY);
         if options.append {
             opening.append(true);
         } else {
@@ -133,7 +136,7 @@ impl Place {
 
     fn open(&self, flags: OFlag) -> io::Result<File> {
         let flags = flags | OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-        let mode = Mode::from_bits_truncate(MODE);
+        let mode = Mode::from_bits_truncate(FILE_MODE);
         let file = openat(&self.directory, self.name.as_os_str(), flags, mode)?;
         Ok(File::from(file))
     }

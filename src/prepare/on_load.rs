@@ -15,7 +15,7 @@ use crate::session::Placement;
 use crate::spec::Addr;
 
 /// A symbol whose address is in the kernel's text.
-const TEXT: &str = "_stext";
+const TEXT_SYMBOL: &str = "_stext";
 
 /// Reads the files of the modules that `--on-load` names.
 pub(crate) fn find(
@@ -120,7 +120,7 @@ fn glob(text: &str, why: &str) -> GlobUse {
 pub(crate) fn placement(modules: &[AbsentModule], kallsyms: &Kallsyms) -> Placement {
     let sections = modules.iter().flat_map(|module| &module.sections);
     let near = kallsyms
-        .named(TEXT)
+        .named(TEXT_SYMBOL)
         .next()
         .map_or(Addr(0), |text| text.addr);
     Placement::new(sections.map(|section| section.range.clone()), near)

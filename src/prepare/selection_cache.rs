@@ -26,7 +26,7 @@ use crate::select::{Selection, TracedFunction};
 use crate::spec::{Addr, Hook, HookId};
 
 /// The start of the kernel's text, which offsets refer to.
-const START: &str = "_stext";
+const TEXT_SYMBOL: &str = "_stext";
 
 /// An entry of the cache.
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl SelectionCache {
         if config.globs.name_sources() {
             return None;
         }
-        let start = files.kcore().ok()?.symbol(START)?.0;
+        let start = files.kcore().ok()?.symbol(TEXT_SYMBOL)?.0;
         let modules = loaded_modules(files)?;
         let key = key(config, files, &modules)?;
         match Cache::open(&user_directory()?) {

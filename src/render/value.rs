@@ -8,7 +8,7 @@ use crate::session::Call;
 use crate::spec::{Errno, Outcome, ResultType};
 
 /// Numbers in this range are shown in decimal, others in hexadecimal.
-const DECIMAL: Range<i64> = -(1 << 30)..1 << 20;
+const DECIMAL_RANGE: Range<i64> = -(1 << 30)..1 << 20;
 
 /// Formats a result as a kernel developer writes it: `-EINVAL`, `NULL`, `true`,
 /// `0xffff888003f2c000`.
@@ -90,7 +90,7 @@ fn success(text: &mut String, result_type: ResultType, raw: u64) {
 
 fn number<E>(text: &mut String, value: Result<i64, E>, bits: u64) {
     match value {
-        Ok(value) if DECIMAL.contains(&value) => {
+        Ok(value) if DECIMAL_RANGE.contains(&value) => {
             if value < 0 {
                 text.push('-');
             }

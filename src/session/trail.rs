@@ -49,34 +49,36 @@ fn suspicion(outcome: Outcome, callee: &TrailCallee) -> Option<u8> {
         (Outcome::Errno(errno), ResultType::Pointer) => {
             let is_allocator = errno == ENOMEM && callee.name.contains("alloc");
             of_errno(errno, callee)
-                .filter(|evidence| *evidence > OPEN)
-                .or(is_allocator.then_some(MADE))
+                .filter(|evidence| *evidence > UNKNOWN_CALLEES)
+                .or(is_allocator.then_some(MADE_THERE))
         }
         (Outcome::Errno(errno), ResultType::Signed(_) | ResultType::UlongErrno) => {
             of_errno(errno, callee)
         }
         // Without a type, only an errno that it makes proves that the callee can fail.
         (Outcome::Errno(errno), ResultType::Unknown) => {
-            of_errno(errno, callee).filter(|evidence| *evidence > OPEN)
+            of_errno(errno, callee).filter(|evidence| *evidence > UNKNOWN_CALLEES)
         }
-        (Outcome::Null, ResultType::Pointer) => Some(BELOW),
-        (Outcome::Status(_), ResultType::BlkStatus | ResultType::VmFault) => Some(BELOW),
+        (Outcome::Null, ResultType::Pointer) => Some(MADE_BELOW),
+        (Outcome::Status(_), ResultType::BlkStatus | ResultType::VmFault) => Some(MADE_BELOW),
         _ => None,
     }?;
     Some(evidence + u8::from(callee.used == ResultUse::Tested))
 }
 
-const MADE: u8 = 6;
-const BELOW: u8 = 4;
-const OPEN: u8 = 2;
+/// How strong the evidence against a callee is: its own instructions make the error, those of its
+/// callees do, or it calls through pointers.
+const MADE_THERE: u8 = 6;
+const MADE_BELOW: u8 = 4;
+const UNKNOWN_CALLEES: u8 = 2;
 
 fn of_errno(errno: u16, callee: &TrailCallee) -> Option<u8> {
     if callee.makes.contains(errno) {
-        Some(MADE)
+        Some(MADE_THERE)
     } else if callee.below.contains(errno) {
-        Some(BELOW)
+        Some(MADE_BELOW)
     } else {
-        callee.is_open.then_some(OPEN)
+        callee.is_open.then_some(UNKNOWN_CALLEES)
     }
 }
 

@@ -36,7 +36,7 @@ static PLACE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// Marks of lines that show where execution was, as opposed to a return address.
-const EXACT: [&[u8]; 7] = [
+const EXACT_MARKS: [&[u8]; 7] = [
     b"RIP:",
     b"EIP:",
     b"EIP is at",
@@ -53,7 +53,9 @@ pub fn find_places(line: &[u8]) -> Vec<FoundPlace> {
     let Some(pattern) = PLACE.as_ref() else {
         return Vec::new();
     };
-    let is_return = !EXACT.iter().any(|mark| memmem::find(line, mark).is_some());
+    let is_return = !EXACT_MARKS
+        .iter()
+        .any(|mark| memmem::find(line, mark).is_some());
     let found = pattern.captures_iter(line);
     let mut found: Vec<_> = found
         .filter_map(|captures| found_place(&captures, is_return))

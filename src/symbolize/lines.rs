@@ -14,7 +14,7 @@ use super::functions::SourceFunctions;
 use super::guard::guarded;
 use super::image::{ANCHORS, Image, OpenError};
 use super::index::{Index, build_gently};
-use super::relocate::{FIRST, RelocationPlacement};
+use super::relocate::{RelocationPlacement, UNLOADED_TEXT};
 use super::types::{Inlined, SourceLine, SymbolAt};
 use crate::cache::Cache;
 use crate::kernel::images::ImageFile;
@@ -412,9 +412,9 @@ fn moved(
 ) -> Option<u64> {
     match load_address {
         LoadAddress::Module(_) => Some(0),
-        // The addresses of a module that is not loaded start at `FIRST`, with its text.
+        // The addresses of a module that is not loaded start at `UNLOADED_TEXT`, with its text.
         LoadAddress::Fixed(base) if image.is_relocatable() => {
-            Some(base.unwrap_or(0).wrapping_sub(FIRST))
+            Some(base.unwrap_or(0).wrapping_sub(UNLOADED_TEXT))
         }
         LoadAddress::RunningKernel(anchors, _) => {
             let mut pairs = anchors.iter().zip(ANCHORS);

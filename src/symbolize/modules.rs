@@ -17,7 +17,7 @@ use crate::spec::{Addr, NameGlob};
 const MAX_MODULE_MEMORY: usize = 4 << 20;
 
 /// The section whose address shows whether a module was loaded again.
-const TEXT: &str = ".text";
+const TEXT_SECTION: &str = ".text";
 
 /// The modules of a kernel, and those that were opened so far.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl ModuleLines {
         if !opened.modules.contains_key(module) {
             let lines = self.open(module);
             let lines = lines.map_err(|why| opened.problems.push(format!("`{module}`: {why}")));
-            let text = module_section(&self.root, module, TEXT);
+            let text = module_section(&self.root, module, TEXT_SECTION);
             let lines = lines.ok();
             opened
                 .modules
@@ -102,8 +102,9 @@ impl ModuleLines {
     /// Closes modules that were unloaded, or loaded to another address.
     pub(super) fn forget_moved(&self) {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_there =
-            |name: &str, module: &Module| module.text == module_section(&self.root, name, TEXT);
+        let is_there = |name: &str, module: &Module| {
+            module.text == module_section(&self.root, name, TEXT_SECTION)
+        };
         opened.modules.retain(|name, module| {
             self.absent(name).is_some() || (module.text.is_some() && is_there(name, module))
         });

@@ -13,13 +13,13 @@ use super::image::Elf;
 pub(super) enum RelocationPlacement {
     /// The load addresses in the kernel, by section name.
     Loaded(Vec<(String, u64)>),
-    /// Not loaded: the text is at [`FIRST`], and the other code sections follow.
+    /// Not loaded: the text is at [`UNLOADED_TEXT`], and the other code sections follow.
     Alone,
 }
 
 /// Address of the text of a file that is not loaded. It is not 0, because code that the linker
 /// dropped has address 0.
-pub(super) const FIRST: u64 = 1 << 20;
+pub(super) const UNLOADED_TEXT: u64 = 1 << 20;
 
 /// The address of each section of a file, by index; 0 for a section that is not in memory.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Bases {
             return None;
         }
         let mut bases = Vec::new();
-        let mut next = FIRST;
+        let mut next = UNLOADED_TEXT;
         // `.text` comes first, whatever precedes it in the file.
         let text = elf.section_by_name(".text");
         let text_index = text.as_ref().map(ObjectSection::index);
@@ -45,7 +45,7 @@ impl Bases {
                     let found = loaded.iter().find(|(other, _)| other == name);
                     found.map_or(0, |(_, addr)| *addr)
                 }
-                RelocationPlacement::Alone if Some(section.index()) == text_index => FIRST,
+                RelocationPlacement::Alone if Some(section.index()) == text_index => UNLOADED_TEXT,
                 RelocationPlacement::Alone if is_code(section.flags()) => {
                     let align = section.align().clamp(1, 1 << 16);
                     let base = next.checked_next_multiple_of(align)?;

@@ -14,7 +14,7 @@ use rustc_demangle::try_demangle;
 use super::paths::{Paths, join};
 
 /// Approximate memory in bytes of a text, in addition to its contents.
-const PER_TEXT: usize = 96;
+const TEXT_OVERHEAD: usize = 96;
 
 /// Maximum memory for texts in bytes. The texts of a kernel take some 10 MB. A malformed unit of a
 /// few megabytes may name a million texts of 4 KiB each.
@@ -84,7 +84,7 @@ impl Strings {
         let number = self.number(&shown);
         if !self.is_full() {
             self.by_parts.insert(self.parts[..].into(), number);
-            self.n_bytes += self.parts.len() + PER_TEXT;
+            self.n_bytes += self.parts.len() + TEXT_OVERHEAD;
         }
         number
     }
@@ -98,7 +98,7 @@ impl Strings {
         }
         let number = self.texts.len() as u32;
         let text: Arc<str> = text.into();
-        self.n_bytes += text.len() + PER_TEXT;
+        self.n_bytes += text.len() + TEXT_OVERHEAD;
         self.texts.push(Arc::clone(&text));
         self.by_text.insert(text, number);
         number

@@ -14,7 +14,7 @@ use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, AddressSpace, Ip};
 
 /// Approximate memory of a cached frame in bytes.
-const PER_FRAME: usize = 256;
+const FRAME_MEMORY: usize = 256;
 
 /// Translates addresses to frames and caches them.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Symbolizer {
             lines: lines.map_or_else(OnceLock::new, OnceLock::from),
             modules: OnceLock::new(),
             memo: Mutex::default(),
-            most_frames: DEFAULT_LINE_MEMORY / PER_FRAME,
+            most_frames: DEFAULT_LINE_MEMORY / FRAME_MEMORY,
         }
     }
 
@@ -77,7 +77,7 @@ impl Symbolizer {
     #[must_use]
     pub fn with_memory(self, bytes: usize) -> Self {
         Self {
-            most_frames: bytes / PER_FRAME,
+            most_frames: bytes / FRAME_MEMORY,
             ..self
         }
     }

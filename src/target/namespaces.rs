@@ -15,7 +15,7 @@ use super::files::HostFiles;
 use crate::spec::Pid;
 
 /// `NSFS_MAGIC` of `linux/magic.h`.
-const NSFS: i64 = 0x6e73_6673;
+const NSFS_MAGIC: i64 = 0x6e73_6673;
 
 /// A type of namespace, as in `/proc/PID/ns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,8 @@ pub fn of_host(files: &HostFiles) -> BTreeSet<u64> {
 pub fn of_file(path: &Path, kind: Kind) -> Result<u64> {
     let found =
         fs::metadata(path).with_context(|| format!("failed to look at `{}`", path.display()))?;
-    let is_namespace = statfs(path).is_ok_and(|found| found.filesystem_type() == FsType(NSFS));
+    let is_namespace =
+        statfs(path).is_ok_and(|found| found.filesystem_type() == FsType(NSFS_MAGIC));
     if !is_namespace {
         bail!("`{}` is no namespace", path.display());
     }

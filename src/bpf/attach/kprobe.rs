@@ -43,7 +43,7 @@ enum Programs {
     },
 }
 
-const RETURNS: &CStr = c"kprobe_return";
+const RETURN_PROGRAM: &CStr = c"kprobe_return";
 
 impl Backend for Kprobe {
     fn attach(
@@ -131,7 +131,7 @@ impl Programs {
         Ok(Self::Shared {
             opening: load(entries.opening.0, &opening)?,
             inner: load(entries.inner.0, &inner)?,
-            returns: load(RETURNS, &returns)?,
+            returns: load(RETURN_PROGRAM, &returns)?,
         })
     }
 }
@@ -179,7 +179,7 @@ fn attach_one(
                 (entries.inner.0, inner)
             };
             let single = Single { tag, arg_slots: 0 };
-            let returns = load(RETURNS, &for_single(returns, single))?;
+            let returns = load(RETURN_PROGRAM, &for_single(returns, single))?;
             let entry = load(name, &for_single(entry, single))?;
             let mut new = attach(true, returns.as_fd(), None)?;
             new.extend(attach(false, entry.as_fd(), None)?);

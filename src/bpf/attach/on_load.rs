@@ -64,7 +64,7 @@ impl Backend for OnLoad {
 }
 
 /// Prefix of the names of probe groups. The process id follows.
-const PREFIX: &str = "retsnoop_";
+const GROUP_PREFIX: &str = "retsnoop_";
 
 /// Removes probes of processes that are gone, if their guardians were killed, too. Does so only in
 /// the first PID namespace: in others, a living process may not be visible.
@@ -90,7 +90,7 @@ fn leftovers(events: &str, is_gone: impl Fn(u32) -> bool) -> Vec<&str> {
     });
     let of_the_gone = names.filter(|name| {
         let process = name
-            .strip_prefix(PREFIX)
+            .strip_prefix(GROUP_PREFIX)
             .and_then(|rest| rest.split_once('_'));
         process.is_some_and(|(pid, _)| pid.parse().is_ok_and(&is_gone))
     });
@@ -110,7 +110,7 @@ impl<'a> Probes<'a> {
         // If a probe of the same name existed, the kernel would add ours to it. The process id is
         // not enough, because containers that share tracefs may have the same ids.
         let random = RandomState::new().build_hasher().finish() as u32;
-        let group = format!("{PREFIX}{}_{random:08x}_{number}", sys::own_tgid());
+        let group = format!("{GROUP_PREFIX}{}_{random:08x}_{number}", sys::own_tgid());
         if tracefs.join("events").join(&group).exists() {
             bail!("tracefs has a group `{group}` already");
         }

@@ -10,11 +10,11 @@ use crate::kernel::images::open_plain;
 const MAX_FILE_SIZE: u64 = 1 << 30;
 
 /// File name extensions of compressed modules.
-const COMPRESSED: [&str; 3] = ["xz", "zst", "gz"];
+const COMPRESSED_EXTENSIONS: [&str; 3] = ["xz", "zst", "gz"];
 
 /// Returns `path`, or the name of its compressed form; `None` if neither exists.
 pub(super) fn existing(path: &Path) -> Option<PathBuf> {
-    let compressed = COMPRESSED.map(|end| {
+    let compressed = COMPRESSED_EXTENSIONS.map(|end| {
         let mut name = path.as_os_str().to_owned();
         name.push(".");
         name.push(end);

@@ -12,7 +12,7 @@ use super::Entry;
 const UNWELCOME_PREFIXES: [&str; 4] = ["__pfx_", "__cfi_", "__pi_", "__probestub_"];
 
 /// Markers of the linker script. They have the address of the first function after them.
-const MARKERS: [&str; 6] = [
+const LINKER_MARKERS: [&str; 6] = [
     "_text",
     "_stext",
     "_sinittext",
@@ -95,10 +95,10 @@ fn hex(digits: &[u8]) -> Option<u64> {
         bad |= digit;
         value = value << 4 | u64::from(digit & 0xf);
     }
-    (bad & BAD == 0).then_some(value)
+    (bad & BAD_DIGIT == 0).then_some(value)
 }
 
-const BAD: u8 = 0x80;
+const BAD_DIGIT: u8 = 0x80;
 
 /// Prefix of the alias of a `__x64_` system call without arguments. Both system call tables then
 /// have the same function.
@@ -106,7 +106,7 @@ const OF_32_BITS: &str = "__ia32_";
 
 /// The value of each hexadecimal digit.
 const DIGITS: [u8; 256] = {
-    let mut digits = [BAD; 256];
+    let mut digits = [BAD_DIGIT; 256];
     let mut value = 0;
     while value < 16 {
         digits[b"0123456789abcdef"[value] as usize] = value as u8;
@@ -127,7 +127,7 @@ pub(super) fn rank(kind: u8, name: &str) -> u8 {
     if !name.starts_with('_') && !name.starts_with("startup") {
         return by_kind;
     }
-    if MARKERS.contains(&name) {
+    if LINKER_MARKERS.contains(&name) {
         by_kind + 6
     } else if UNWELCOME_PREFIXES
         .iter()

@@ -2,7 +2,7 @@
 //! Merges address ranges of inlined calls with line rows into pieces of code. Each piece has an
 //! innermost call and a line.
 
-use super::walk::{NONE, Span};
+use super::walk::{NO_CALL, Span};
 use crate::symbolize::dwarf::LineRow;
 
 /// Maximum number of nested calls at one address. No compiler inlines deeper; further spans are
@@ -14,7 +14,7 @@ const MAX_INLINE_DEPTH: usize = 1 << 10;
 pub(super) struct Piece {
     pub(super) start: u64,
     pub(super) end: u64,
-    /// Index of the innermost call, or [`NONE`].
+    /// Index of the innermost call, or [`NO_CALL`].
     pub(super) call: u32,
     /// File (by its number in the unit) and line; `None` if there is no line.
     pub(super) line: Option<(u32, u32)>,
@@ -80,7 +80,7 @@ pub(super) fn pieces(lines: &[LineRow], calls: &[Span], mut each: impl FnMut(Pie
         let mut piece = Piece {
             start: at,
             end,
-            call: NONE,
+            call: NO_CALL,
             line: None,
         };
         if let Some(line) = line {
@@ -108,7 +108,7 @@ pub(super) fn pieces(lines: &[LineRow], calls: &[Span], mut each: impl FnMut(Pie
 #[cfg(test)]
 mod tests {
     use super::{Piece, innermost, pieces};
-    use crate::symbolize::digest::walk::{NONE, Span};
+    use crate::symbolize::digest::walk::{NO_CALL, Span};
     use crate::symbolize::dwarf::LineRow;
 
     fn span(start: u64, end: u64, call: u32) -> Span {
@@ -198,10 +198,10 @@ mod tests {
         assert_eq!(
             found,
             [
-                piece(10, 15, NONE, Some((1, 7))),
+                piece(10, 15, NO_CALL, Some((1, 7))),
                 piece(15, 20, 3, Some((1, 7))),
                 piece(20, 25, 3, Some((1, 8))),
-                piece(25, 30, NONE, Some((1, 8))),
+                piece(25, 30, NO_CALL, Some((1, 8))),
                 piece(40, 41, 4, None),
             ]
         );

@@ -6,7 +6,7 @@ use std::mem;
 
 use super::encode::{Encoder, Row};
 use super::paint::{innermost, pieces};
-use super::walk::{Call, NONE, Wanted, walk};
+use super::walk::{Call, NO_CALL, Wanted, walk};
 use crate::symbolize::dwarf::{
     Abbreviations, DebugSections, EntryAt, Files, Function, Header, Headers, Lines, Section, Unit,
     function_at,
@@ -105,7 +105,7 @@ impl Making<'_, '_> {
         let mut missing = Vec::new();
         let mut next = call;
         let mut parent = 0;
-        while next != NONE {
+        while next != NO_CALL {
             parent = self.places[next as usize];
             if parent != 0 {
                 break;
@@ -114,7 +114,7 @@ impl Making<'_, '_> {
             // Outer calls have smaller numbers, so the loop ends.
             next = self.calls[next as usize].parent;
         }
-        if next == NONE {
+        if next == NO_CALL {
             parent = 0;
         }
         for number in missing.into_iter().rev() {
@@ -130,7 +130,7 @@ impl Making<'_, '_> {
     /// Returns the index in the table of a file of the unit; 0 if the unit has no such file.
     fn file(&mut self, number: u64) -> u32 {
         /// Numbers below this are cached. No compiler emits larger ones.
-        const LARGEST: u64 = 1 << 16;
+        const FIRST_UNCACHED: u64 = 1 << 16;
         if let Some(known) = usize::try_from(number)
             .ok()
             .and_then(|at| self.numbers.get(at))
@@ -143,7 +143,7 @@ impl Making<'_, '_> {
             let unit = self.unit.directory.unwrap_or_default();
             self.encoder.file(self.strings.path(unit, directory, name))
         });
-        if number < LARGEST {
+        if number < FIRST_UNCACHED {
             let at = number as usize;
             if self.numbers.len() <= at {
                 self.numbers.resize(at + 1, 0);

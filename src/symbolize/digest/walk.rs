@@ -16,12 +16,12 @@ const MAX_ENTRY_DEPTH: usize = 1 << 12;
 const MAX_PER_UNIT: usize = 1 << 17;
 
 /// Marks the absence of a call.
-pub(super) const NONE: u32 = u32::MAX;
+pub(super) const NO_CALL: u32 = u32::MAX;
 
 /// An inlined call, as its entry describes it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
-    /// The call that it was inlined into; [`NONE`] if it was inlined into the function itself.
+    /// The call that it was inlined into; [`NO_CALL`] if it was inlined into the function itself.
     pub(super) parent: u32,
     pub(super) origin: Option<EntryAt>,
     pub(super) file: u64,
@@ -116,7 +116,7 @@ impl<'data> Walk<'_, 'data> {
     fn run(&mut self) -> Option<()> {
         let mut cursor = self.unit.cursor(self.unit.header.entries);
         let mut now = Open {
-            call: NONE,
+            call: NO_CALL,
             in_code: false,
         };
         while !cursor.is_at_end() {
@@ -261,7 +261,7 @@ impl<'data> Walk<'_, 'data> {
             return Some(None);
         }
         Some(Some(Open {
-            call: NONE,
+            call: NO_CALL,
             in_code: has_code,
         }))
     }

@@ -38,12 +38,12 @@ pub(in crate::symbolize) struct Attribute {
     pub(super) form: DwForm,
     /// The value, if the abbreviation contains it (`DW_FORM_implicit_const`); else 0.
     pub(super) implicit: i64,
-    /// Size of the value in bytes, or [`VARIABLE`].
+    /// Size of the value in bytes, or [`VARIABLE_SIZE`].
     pub(super) size: u8,
 }
 
 /// Marks a value whose size does not follow from its form.
-pub(super) const VARIABLE: u8 = u8::MAX;
+pub(super) const VARIABLE_SIZE: u8 = u8::MAX;
 
 /// The table of a unit. It is kept because the next unit often uses the same table.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Abbreviations {
                 name,
                 form,
                 implicit,
-                size: more.map_or(VARIABLE, |more| more as u8),
+                size: more.map_or(VARIABLE_SIZE, |more| more as u8),
             });
         }
         Some(Abbreviation {

@@ -3,7 +3,7 @@
 
 use gimli::DwForm;
 
-use super::abbreviations::{Attribute, VARIABLE};
+use super::abbreviations::{Attribute, VARIABLE_SIZE};
 use super::cursor::Cursor;
 
 /// The properties of a unit that determine the sizes of values.
@@ -85,7 +85,7 @@ pub(super) fn skip_value(
     encoding: Encoding,
 ) -> Option<()> {
     match attribute.size {
-        VARIABLE => skip(cursor, attribute.form, encoding),
+        VARIABLE_SIZE => skip(cursor, attribute.form, encoding),
         size => cursor.skip(size.into()),
     }
 }

@@ -51,7 +51,7 @@ impl Section {
 }
 
 /// The sections of a shared file that entries of other files may refer to.
-const SHARED: [Section; 4] = [
+const SHARED_SECTIONS: [Section; 4] = [
     Section::Abbrev,
     Section::Info,
     Section::LineStr,
@@ -62,7 +62,7 @@ const SHARED: [Section; 4] = [
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::symbolize) struct DebugSections<'data> {
     sections: [&'data [u8]; Section::ALL.len()],
-    shared: Option<[&'data [u8]; SHARED.len()]>,
+    shared: Option<[&'data [u8]; SHARED_SECTIONS.len()]>,
 }
 
 impl<'data> DebugSections<'data> {
@@ -82,7 +82,7 @@ impl<'data> DebugSections<'data> {
     /// Adds the file that dwz moved common entries to.
     pub(in crate::symbolize) fn sharing(self, shared: &Self) -> Self {
         Self {
-            shared: Some(SHARED.map(|section| shared.get(section))),
+            shared: Some(SHARED_SECTIONS.map(|section| shared.get(section))),
             ..self
         }
     }
@@ -91,7 +91,9 @@ impl<'data> DebugSections<'data> {
     pub(in crate::symbolize) fn shared(&self) -> Option<Self> {
         let shared = self.shared?;
         Some(Self::new(|wanted| {
-            let at = SHARED.iter().position(|section| *section == wanted);
+            let at = SHARED_SECTIONS
+                .iter()
+                .position(|section| *section == wanted);
             at.map_or(&[], |at| shared[at])
         }))
     }
