@@ -6,7 +6,7 @@ use crate::bpf::KernelSupport;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::version::KernelVersion;
 use crate::prepare::features::chosen;
-use crate::render::{Check, Section, State};
+use crate::render::{Check, CheckSection, CheckState};
 use crate::spec::BackendKind;
 
 /// The result of trying the back ends.
@@ -31,15 +31,18 @@ pub(crate) fn checks(
         let id = format!("backend_{}", title.replace('-', "_"));
         let (state, found) = if !tried.may_load {
             let found = "without the capabilities it cannot be tried";
-            (State::Unknown, found.to_owned())
+            (CheckState::Unknown, found.to_owned())
         } else if !has_types && kind.needs_prototype() {
-            (State::Missing, "it needs the kernel's types".to_owned())
+            (
+                CheckState::Missing,
+                "it needs the kernel's types".to_owned(),
+            )
         } else if tried.support.offers(kind) {
-            (State::Ok, kind.what_it_is().to_owned())
+            (CheckState::Ok, kind.what_it_is().to_owned())
         } else {
-            (State::Missing, why_not(kind, files))
+            (CheckState::Missing, why_not(kind, files))
         };
-        Check::new(Section::Backends, id, title, state, found)
+        Check::new(CheckSection::Backends, id, title, state, found)
     });
     (chosen, checks.collect())
 }

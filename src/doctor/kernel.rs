@@ -8,7 +8,7 @@ use crate::kernel::btf::Btf;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::host_settings::HostSettings;
 use crate::kernel::symbols::SymbolReader;
-use crate::render::{Check, Section, State};
+use crate::render::{Check, CheckSection, CheckState};
 
 /// The kernel's types, or why they cannot be read.
 pub(crate) struct Types(pub(crate) Result<Arc<Btf>, String>);
@@ -30,8 +30,8 @@ impl Types {
     }
 }
 
-fn check(id: &str, title: &str, state: State, found: impl Into<String>) -> Check {
-    Check::new(Section::Kernel, id, title, state, found)
+fn check(id: &str, title: &str, state: CheckState, found: impl Into<String>) -> Check {
+    Check::new(CheckSection::Kernel, id, title, state, found)
 }
 
 /// The number of the kernel's symbols, and how they are read.
@@ -85,14 +85,14 @@ pub(crate) fn checks(
 fn btf(types: &Types, host_settings: &HostSettings) -> Check {
     let (state, found) = match &types.0 {
         Ok(btf) => (
-            State::Ok,
+            CheckState::Ok,
             format!(
                 "{} types; {} modules with types of their own",
                 btf.type_count(),
                 host_settings.modules_with_types
             ),
         ),
-        Err(why) => (State::Missing, why.clone()),
+        Err(why) => (CheckState::Missing, why.clone()),
     };
     check("btf", "BTF", state, found)
         .essential()
@@ -103,14 +103,14 @@ fn btf(types: &Types, host_settings: &HostSettings) -> Check {
 fn symbols(read: &Symbols) -> Check {
     let (state, found) = match (&read.number, &read.why_text) {
         (Ok(number), None) => (
-            State::Ok,
+            CheckState::Ok,
             format!("{number} symbols, from the kernel's memory"),
         ),
         (Ok(number), Some(why)) => (
-            State::Ok,
+            CheckState::Ok,
             format!("{number} symbols, from `/proc/kallsyms` ({why})"),
         ),
-        (Err(error), _) => (State::Missing, error.clone()),
+        (Err(error), _) => (CheckState::Missing, error.clone()),
     };
     check("symbols", "symbols", state, found)
         .essential()
@@ -124,11 +124,11 @@ fn traceable(files: &KernelFiles, reads_text: bool) -> Check {
     let is_denied = traceable.as_ref().is_err_and(is_permission);
     let (state, found) = match traceable {
         Ok(functions) => (
-            State::Ok,
+            CheckState::Ok,
             format!("{} traceable functions", functions.len()),
         ),
-        Err(error) if reads_text => (State::Limited, format!("{error:#}")),
-        Err(error) => (State::Missing, format!("{error:#}")),
+        Err(error) if reads_text => (CheckState::Limited, format!("{error:#}")),
+        Err(error) => (CheckState::Missing, format!("{error:#}")),
     };
     let hint = if is_denied {
         "run as root: it is root's to read"
@@ -152,14 +152,17 @@ fn is_permission(error: &anyhow::Error) -> bool {
     })
 }
 
-fn by_type(known: Option<bool>, since: &str) -> (State, String) {
+fn by_type(known: Option<bool>, since: &str) -> (CheckState, String) {
     match known {
-        Some(true) => (State::Ok, "yes".to_owned()),
+        Some(true) => (CheckState::Ok, "yes".to_owned()),
         Some(false) => (
-            State::Missing,
+            CheckState::Missing,
             format!("no: kernels have it from {since} on"),
         ),
-        None => (State::Unknown, "the kernel's types do not tell".to_owned()),
+        None => (
+            CheckState::Unknown,
+            "the kernel's types do not tell".to_owned(),
+        ),
     }
 }
 
@@ -185,10 +188,10 @@ fn cookies(types: &Types) -> Check {
 
 fn jit(enabled: Option<i64>) -> Check {
     let (state, found) = match enabled {
-        Some(0) => (State::Limited, "off".to_owned()),
-        Some(_) => (State::Ok, "on".to_owned()),
+        Some(0) => (CheckState::Limited, "off".to_owned()),
+        Some(_) => (CheckState::Ok, "on".to_owned()),
         // Only root can read the file.
-        None => (State::Unknown, "not shown".to_owned()),
+        None => (CheckState::Unknown, "not shown".to_owned()),
     };
     check("jit", "BPF JIT compiler", state, found)
         .cost("no back end fentry, and programs that are interpreted cost ten times as much")
@@ -198,13 +201,16 @@ fn jit(enabled: Option<i64>) -> Check {
 fn lsm(modules: Option<&[String]>) -> Check {
     let (state, found) = match modules {
         Some(modules) if modules.iter().any(|name| name == "bpf") => {
-            (State::Ok, format!("active, of {}", modules.join(", ")))
+            (CheckState::Ok, format!("active, of {}", modules.join(", ")))
         }
         Some(modules) => (
-            State::Limited,
+            CheckState::Limited,
             format!("not among the active ones: {}", modules.join(", ")),
         ),
-        None => (State::Unknown, "securityfs does not show it".to_owned()),
+        None => (
+            CheckState::Unknown,
+            "securityfs does not show it".to_owned(),
+        ),
     };
     check("bpf_lsm", "BPF LSM", state, found)
         .cost("nothing: we attach to `security_*` functions, and to no hook by itself")
@@ -214,13 +220,13 @@ fn lsm(modules: Option<&[String]>) -> Check {
 fn last_branches(recorded: Option<u32>, types: &Types) -> Check {
     let helper = types.knows("bpf_func_id", "BPF_FUNC_get_branch_snapshot");
     let (state, found) = match (recorded, helper) {
-        (Some(number), Some(true)) => (State::Ok, format!("the processor keeps {number}")),
+        (Some(number), Some(true)) => (CheckState::Ok, format!("the processor keeps {number}")),
         (Some(_), _) => (
-            State::Missing,
+            CheckState::Missing,
             "the kernel has no helper for them: from 5.16 on".to_owned(),
         ),
         (None, _) => (
-            State::Missing,
+            CheckState::Missing,
             "neither the processor nor a hypervisor offers them".to_owned(),
         ),
     };

@@ -24,7 +24,7 @@ use crate::bpf::KernelSupport;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::host_settings::HostSettings;
 use crate::prepare::layout;
-use crate::render::{Check, Checkup, Section, State};
+use crate::render::{Check, CheckSection, CheckState, Checkup};
 
 /// Examines the running kernel. Attaches to a function for a moment if all else allows tracing.
 pub(crate) fn examine(files: &KernelFiles, image: Option<&Path>) -> Result<Checkup> {
@@ -73,12 +73,12 @@ fn look(files: &KernelFiles, image: Option<&Path>, tried: Tried) -> Result<Check
 fn trial_of(outcome: &Result<()>) -> Check {
     let (state, found) = match outcome {
         Ok(()) => (
-            State::Ok,
+            CheckState::Ok,
             "attached to a function and detached again".to_owned(),
         ),
-        Err(error) => (State::Missing, format!("{error:#}")),
+        Err(error) => (CheckState::Missing, format!("{error:#}")),
     };
-    Check::new(Section::Kernel, "trial", "trial", state, found)
+    Check::new(CheckSection::Kernel, "trial", "trial", state, found)
         .essential()
         .cost("nothing can be traced, although all that it needs seems to be there")
         .hint(

@@ -9,7 +9,7 @@ use super::kernel::Symbols;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::host_settings::HostSettings;
 use crate::kernel::privileges::{Capabilities, Lockdown};
-use crate::render::{Check, Section, State};
+use crate::render::{Check, CheckSection, CheckState};
 
 /// Number of descriptors that fentry/fexit needs per function.
 const DESCRIPTORS_PER_FUNCTION: u64 = 4;
@@ -36,8 +36,8 @@ pub(crate) fn checks(
     ]
 }
 
-fn check(id: &str, title: &str, state: State, found: impl Into<String>) -> Check {
-    Check::new(Section::Permissions, id, title, state, found)
+fn check(id: &str, title: &str, state: CheckState, found: impl Into<String>) -> Check {
+    Check::new(CheckSection::Permissions, id, title, state, found)
 }
 
 fn granted(capabilities: Capabilities) -> Check {
@@ -54,9 +54,9 @@ fn granted(capabilities: Capabilities) -> Check {
     let missing = capabilities.missing();
     let found = format!("have: {}; lack: {}", names(true), names(false));
     let state = if missing.is_empty() {
-        State::Ok
+        CheckState::Ok
     } else {
-        State::Missing
+        CheckState::Missing
     };
     check("capabilities", "capabilities", state, found)
         .essential()
@@ -67,11 +67,11 @@ fn granted(capabilities: Capabilities) -> Check {
 fn lockdown(files: &KernelFiles) -> Check {
     let text = fs::read_to_string(files.path("sys/kernel/security/lockdown"));
     let (state, found) = match text {
-        Err(_) => (State::Ok, "the kernel has none, or does not show it"),
+        Err(_) => (CheckState::Ok, "the kernel has none, or does not show it"),
         Ok(text) => match Lockdown::parse(&text) {
-            Lockdown::None => (State::Ok, "none"),
-            Lockdown::Integrity => (State::Ok, "integrity: tracing is allowed"),
-            Lockdown::Confidentiality => (State::Missing, "confidentiality"),
+            Lockdown::None => (CheckState::Ok, "none"),
+            Lockdown::Integrity => (CheckState::Ok, "integrity: tracing is allowed"),
+            Lockdown::Confidentiality => (CheckState::Missing, "confidentiality"),
         },
     };
     check("lockdown", "lockdown", state, found)
@@ -82,14 +82,17 @@ fn lockdown(files: &KernelFiles) -> Check {
 
 fn kptr_restrict(value: Option<i64>, matters: bool) -> Check {
     let (state, found) = match value {
-        Some(0) => (State::Ok, "0".to_owned()),
-        Some(1) => (State::Ok, "1: shown to CAP_SYSLOG".to_owned()),
-        Some(value) if matters => (State::Limited, format!("{value}: hidden from everyone")),
+        Some(0) => (CheckState::Ok, "0".to_owned()),
+        Some(1) => (CheckState::Ok, "1: shown to CAP_SYSLOG".to_owned()),
+        Some(value) if matters => (
+            CheckState::Limited,
+            format!("{value}: hidden from everyone"),
+        ),
         Some(value) => (
-            State::Ok,
+            CheckState::Ok,
             format!("{value}: of no matter, symbols are read from the kernel's memory"),
         ),
-        None => (State::Unknown, "not shown".to_owned()),
+        None => (CheckState::Unknown, "not shown".to_owned()),
     };
     check("kptr_restrict", "kptr_restrict", state, found)
         .cost("without addresses of symbols nothing can be traced")
@@ -99,11 +102,11 @@ fn kptr_restrict(value: Option<i64>, matters: bool) -> Check {
 fn paranoid(value: Option<i64>) -> Check {
     let (state, found) = match value {
         Some(value) => (
-            State::Ok,
+            CheckState::Ok,
             format!("{value}: of no matter with CAP_PERFMON or CAP_SYS_ADMIN"),
         ),
         None => (
-            State::Limited,
+            CheckState::Limited,
             "not there: the kernel has no perf events".to_owned(),
         ),
     };
@@ -114,14 +117,14 @@ fn paranoid(value: Option<i64>) -> Check {
 fn unprivileged(value: Option<i64>) -> Check {
     let (state, found) = match value {
         Some(0) => (
-            State::Ok,
+            CheckState::Ok,
             "0: others may load some programs, too".to_owned(),
         ),
         Some(value) => (
-            State::Ok,
+            CheckState::Ok,
             format!("{value}: of no matter with CAP_BPF or CAP_SYS_ADMIN"),
         ),
-        None => (State::Unknown, "not shown".to_owned()),
+        None => (CheckState::Unknown, "not shown".to_owned()),
     };
     check(
         "unprivileged_bpf_disabled",
@@ -140,24 +143,24 @@ fn descriptors() -> Check {
     let limit = getrlimit(Resource::RLIMIT_NOFILE);
     let (state, found) = match limit {
         Ok((_, hard)) if hard < MIN_DESCRIPTORS => (
-            State::Limited,
+            CheckState::Limited,
             format!(
                 "{hard}: enough for {} functions with back end fentry",
                 hard / DESCRIPTORS_PER_FUNCTION
             ),
         ),
         Ok((soft, hard)) => (
-            State::Ok,
+            CheckState::Ok,
             format!(
                 "{}, raised up to {} when needed",
                 amount(soft),
                 amount(hard)
             ),
         ),
-        Err(error) => (State::Unknown, error.to_string()),
+        Err(error) => (CheckState::Unknown, error.to_string()),
     };
     Check::new(
-        Section::Limits,
+        CheckSection::Limits,
         "descriptors",
         "file descriptors",
         state,
@@ -172,17 +175,17 @@ fn descriptors() -> Check {
 fn locked_memory() -> Check {
     let (state, found) = match getrlimit(Resource::RLIMIT_MEMLOCK) {
         Ok((soft, hard)) => (
-            State::Ok,
+            CheckState::Ok,
             format!(
                 "{} bytes, hard limit {} (counts before 5.11 only, where it is raised)",
                 amount(soft),
                 amount(hard)
             ),
         ),
-        Err(error) => (State::Unknown, error.to_string()),
+        Err(error) => (CheckState::Unknown, error.to_string()),
     };
     Check::new(
-        Section::Limits,
+        CheckSection::Limits,
         "locked_memory",
         "locked memory",
         state,

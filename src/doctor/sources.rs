@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::host_settings::HostSettings;
 use crate::kernel::images::{self, Found, ImageProblem, KernelIdentity};
-use crate::render::{Check, Section, State};
+use crate::render::{Check, CheckSection, CheckState};
 
 pub(crate) fn checks(
     files: &KernelFiles,
@@ -18,7 +18,7 @@ pub(crate) fn checks(
 ) -> Result<Vec<Check>> {
     let image = match KernelIdentity::read(&files.path("")) {
         Ok(kernel) => image(&look(files, named, &kernel)),
-        Err(error) => dwarf(State::Unknown, error.to_string()),
+        Err(error) => dwarf(CheckState::Unknown, error.to_string()),
     };
     Ok(vec![image, kcore(host_settings)])
 }
@@ -40,10 +40,10 @@ fn look(files: &KernelFiles, named: Option<&Path>, kernel: &KernelIdentity) -> F
 fn image(found: &Found) -> Check {
     match &found.image {
         Some(image) if image.is_verified => {
-            dwarf(State::Ok, format!("`{}`", image.file.path.display()))
+            dwarf(CheckState::Ok, format!("`{}`", image.file.path.display()))
         }
         Some(image) => dwarf(
-            State::Limited,
+            CheckState::Limited,
             format!(
                 "`{}`, which has no build id to compare with the kernel's",
                 image.file.path.display()
@@ -51,7 +51,7 @@ fn image(found: &Found) -> Check {
         ),
         None => {
             let problems: Vec<String> = found.problems.iter().map(words).collect();
-            dwarf(State::Missing, problems.join("; "))
+            dwarf(CheckState::Missing, problems.join("; "))
         }
     }
 }
@@ -70,9 +70,9 @@ fn words(problem: &ImageProblem) -> String {
     }
 }
 
-fn dwarf(state: State, found: String) -> Check {
+fn dwarf(state: CheckState, found: String) -> Check {
     Check::new(
-        Section::Symbols,
+        CheckSection::Symbols,
         "dwarf",
         "debug information",
         state,
@@ -84,10 +84,10 @@ fn dwarf(state: State, found: String) -> Check {
 
 fn kcore(host_settings: &HostSettings) -> Check {
     let (state, found) = match &host_settings.kcore_problem {
-        None => (State::Ok, "readable".to_owned()),
-        Some(why) => (State::Limited, why.clone()),
+        None => (CheckState::Ok, "readable".to_owned()),
+        Some(why) => (CheckState::Limited, why.clone()),
     };
-    Check::new(Section::Symbols, "kcore", "/proc/kcore", state, found).cost(
+    Check::new(CheckSection::Symbols, "kcore", "/proc/kcore", state, found).cost(
         "slower starts: symbols come from `/proc/kallsyms`, what is traceable from tracefs; \
              and no word on where an error's trail ends",
     )

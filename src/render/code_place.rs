@@ -14,18 +14,18 @@ use crate::symbolize::{Frame, SourceLine, SymbolAt};
 const SCHEMA: u32 = 1;
 
 /// One function of the chain at an address.
-struct Row<'a> {
+struct FrameRow<'a> {
     function: Cow<'a, str>,
     source: Option<&'a SourceLine>,
 }
 
-fn rows(frame: &Frame) -> impl Iterator<Item = Row<'_>> {
-    let inlined = frame.inlined.iter().rev().map(|inlined| Row {
+fn rows(frame: &Frame) -> impl Iterator<Item = FrameRow<'_>> {
+    let inlined = frame.inlined.iter().rev().map(|inlined| FrameRow {
         function: Cow::Borrowed(&inlined.function),
         source: inlined.source.as_ref(),
     });
     let symbol = frame.symbol.as_ref();
-    let outermost = Row {
+    let outermost = FrameRow {
         function: symbol.map_or(Cow::Borrowed("??"), SymbolAt::written_name),
         source: frame.source.as_ref(),
     };
@@ -70,11 +70,11 @@ struct PlaceObject<'a> {
     offset: Option<u64>,
     size: Option<u64>,
     module: Option<&'a str>,
-    frames: Vec<RowObject<'a>>,
+    frames: Vec<FrameObject<'a>>,
 }
 
 #[derive(Serialize)]
-struct RowObject<'a> {
+struct FrameObject<'a> {
     function: Option<Cow<'a, str>>,
     file: Option<&'a str>,
     line: Option<u32>,
@@ -97,7 +97,7 @@ pub fn write_json(
     let n_inlined = frame.inlined.len();
     let frames = rows(frame).enumerate().map(|(number, row)| {
         let is_inlined = number < n_inlined;
-        RowObject {
+        FrameObject {
             function: (is_inlined || symbol.is_some()).then_some(row.function),
             file: row.source.map(|source| &*source.path),
             line: row.source.map(|source| source.line),

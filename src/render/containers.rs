@@ -37,7 +37,7 @@ pub struct ListedContainer {
 }
 
 #[derive(Serialize)]
-struct ContainerObject<'a> {
+struct ListedContainerObject<'a> {
     schema: u32,
     kind: &'static str,
     #[serde(flatten)]
@@ -106,7 +106,7 @@ fn row(container: &ListedContainer) -> [String; 7] {
 /// When writing fails.
 pub fn write_json(containers: &[ListedContainer], out: &mut dyn Write) -> io::Result<()> {
     for container in containers {
-        let object = ContainerObject {
+        let object = ListedContainerObject {
             schema: SCHEMA,
             kind: "container",
             container,

@@ -17,7 +17,7 @@ const SCHEMA: u32 = 1;
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum CheckState {
     /// Fully available.
     Ok,
     /// Available with restrictions.
@@ -31,7 +31,7 @@ pub enum State {
 /// The heading of the text that a check belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Section {
+pub enum CheckSection {
     /// What this process is allowed to do.
     Permissions,
     /// What the kernel supports.
@@ -44,7 +44,7 @@ pub enum Section {
     Limits,
 }
 
-impl Section {
+impl CheckSection {
     const ALL: [Self; 5] = [
         Self::Permissions,
         Self::Kernel,
@@ -73,9 +73,9 @@ pub struct Check {
     /// Title in the text.
     pub title: String,
     /// Heading that it belongs to.
-    pub section: Section,
+    pub section: CheckSection,
     /// Result.
-    pub state: State,
+    pub state: CheckState,
     /// Whether tracing is impossible without it.
     pub essential: bool,
     /// What was found, or why it is not available.
@@ -90,10 +90,10 @@ impl Check {
     /// Creates a check that is not essential and has neither cost nor hint.
     #[must_use]
     pub fn new(
-        section: Section,
+        section: CheckSection,
         id: impl Into<String>,
         title: impl Into<String>,
-        state: State,
+        state: CheckState,
         found: impl Into<String>,
     ) -> Self {
         Self {
@@ -115,26 +115,26 @@ impl Check {
         self
     }
 
-    /// Sets what the user loses, unless the state is [`State::Ok`].
+    /// Sets what the user loses, unless the state is [`CheckState::Ok`].
     #[must_use]
     pub fn cost(mut self, cost: &str) -> Self {
-        if self.state != State::Ok {
+        if self.state != CheckState::Ok {
             self.cost = Some(cost.to_owned());
         }
         self
     }
 
-    /// Sets how to fix it, unless the state is [`State::Ok`].
+    /// Sets how to fix it, unless the state is [`CheckState::Ok`].
     #[must_use]
     pub fn hint(mut self, hint: &str) -> Self {
-        if self.state != State::Ok {
+        if self.state != CheckState::Ok {
             self.hint = Some(hint.to_owned());
         }
         self
     }
 
     fn is_in_the_way(&self) -> bool {
-        self.essential && matches!(self.state, State::Missing | State::Unknown)
+        self.essential && matches!(self.state, CheckState::Missing | CheckState::Unknown)
     }
 }
 
@@ -173,7 +173,7 @@ impl Checkup {
             self.version,
             shown(kernel)
         )?;
-        for section in Section::ALL {
+        for section in CheckSection::ALL {
             writeln!(out, "\n{}", section.heading())?;
             for check in self.checks.iter().filter(|check| check.section == section) {
                 self.write_check(check, out)?;
@@ -183,16 +183,16 @@ impl Checkup {
     }
 
     fn write_check(&self, check: &Check, out: &mut dyn Write) -> io::Result<()> {
-        let is_used = check.section == Section::Backends
+        let is_used = check.section == CheckSection::Backends
             && self.backend.as_deref() == Some(&check.title)
-            && check.state == State::Ok;
+            && check.state == CheckState::Ok;
         let state = match check.state {
-            State::Ok if is_used => "used",
-            State::Ok => "ok",
-            State::Limited => "limited",
-            State::Missing if check.essential => "MISSING",
-            State::Missing => "missing",
-            State::Unknown => "unknown",
+            CheckState::Ok if is_used => "used",
+            CheckState::Ok => "ok",
+            CheckState::Limited => "limited",
+            CheckState::Missing if check.essential => "MISSING",
+            CheckState::Missing => "missing",
+            CheckState::Unknown => "unknown",
         };
         writeln!(
             out,
@@ -273,24 +273,24 @@ fn shown(text: &str) -> String {
 mod tests {
     use serde_json::Value;
 
-    use super::{Check, Checkup, Section, State};
+    use super::{Check, CheckSection, CheckState, Checkup};
 
-    fn checkup(state: State) -> Checkup {
+    fn checkup(state: CheckState) -> Checkup {
         Checkup {
             version: "1.2.3",
             kernel: Some("6.12.0\x1b".to_owned()),
             processor: None,
             backend: Some("fentry".to_owned()),
             checks: vec![
-                Check::new(Section::Kernel, "btf", "BTF", state, "130000 types")
+                Check::new(CheckSection::Kernel, "btf", "BTF", state, "130000 types")
                     .essential()
                     .cost("everything")
                     .hint("another kernel"),
                 Check::new(
-                    Section::Backends,
+                    CheckSection::Backends,
                     "backend_fentry",
                     "fentry",
-                    State::Ok,
+                    CheckState::Ok,
                     "two programs a function",
                 )
                 .cost("never told"),
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told_with_its_cost_and_a_hint() {
-        let text = text(&checkup(State::Missing));
+        let text = text(&checkup(CheckState::Missing));
         assert!(
             text.starts_with("retsnoop-rs 1.2.3 on Linux 6.12.0\\x1b\n"),
             "{text}"
@@ -327,9 +327,9 @@ mod tests {
 
     #[test]
     fn what_is_essential_and_unknown_is_in_the_way_and_what_is_limited_is_not() {
-        assert!(!checkup(State::Unknown).can_trace());
-        assert!(checkup(State::Limited).can_trace());
-        let text = text(&checkup(State::Ok));
+        assert!(!checkup(CheckState::Unknown).can_trace());
+        assert!(checkup(CheckState::Limited).can_trace());
+        let text = text(&checkup(CheckState::Ok));
         assert!(text.contains("  ok       BTF"), "{text}");
         assert!(text.ends_with("with back end fentry.\n"), "{text}");
     }
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn json_has_a_key_for_each_check() {
         let mut out = Vec::new();
-        checkup(State::Missing).write_json(&mut out).unwrap();
+        checkup(CheckState::Missing).write_json(&mut out).unwrap();
         let json: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(json["kind"], "doctor");
         assert_eq!(json["can_trace"], false);

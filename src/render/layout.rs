@@ -6,9 +6,9 @@ use super::style::{Line, Page, Style, width};
 
 /// The rows of a session before layout, and the texts of all their cells.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct StackTable {
     texts: String,
-    rows: Vec<Row>,
+    rows: Vec<TableRow>,
 }
 
 /// Byte range of a text in the table, and its width in columns.
@@ -21,7 +21,7 @@ pub(super) struct Cell {
 
 /// One line of the stack before layout.
 #[derive(Debug, Default)]
-pub(super) struct Row {
+pub(super) struct TableRow {
     /// `>` for the culprit, `~` for a row of the tracer itself, else empty.
     pub(super) mark: &'static str,
     pub(super) duration: Cell,
@@ -38,7 +38,7 @@ pub(super) struct Row {
 /// Size in bytes of the cells of most rows.
 const ROW_CAPACITY: usize = 64;
 
-impl Table {
+impl StackTable {
     /// Creates a table with room for `n_rows` rows.
     pub(super) fn with_room(n_rows: usize) -> Self {
         Self {
@@ -58,13 +58,13 @@ impl Table {
         }
     }
 
-    pub(super) fn push(&mut self, row: Row) {
+    pub(super) fn push(&mut self, row: TableRow) {
         self.rows.push(row);
     }
 
     /// Writes a line for each row. A note that does not fit gets its own line.
     pub(super) fn write(&self, page: &mut Page) {
-        let layout = Layout::new(&self.rows, page.columns());
+        let layout = ColumnWidths::new(&self.rows, page.columns());
         for row in &self.rows {
             layout.push_cells(page.line(), row, self);
             layout.push_source(page.line(), self.text(row.source));
@@ -82,7 +82,7 @@ impl Table {
 
 /// Widths of the columns of a session.
 #[derive(Clone, Copy, Debug)]
-struct Layout {
+struct ColumnWidths {
     /// Width of the terminal; `None` means no limit.
     columns: Option<usize>,
     duration: usize,
@@ -97,8 +97,8 @@ const SOURCE_ROOM: usize = 28;
 /// Number of blanks between columns.
 const COLUMN_GAP: usize = 2;
 
-impl Layout {
-    fn new(rows: &[Row], columns: Option<usize>) -> Self {
+impl ColumnWidths {
+    fn new(rows: &[TableRow], columns: Option<usize>) -> Self {
         let mut layout = Self {
             columns,
             duration: 5,
@@ -128,7 +128,7 @@ impl Layout {
     }
 
     /// Writes all cells except the source and the notes.
-    fn push_cells(&self, line: &mut Line, row: &Row, table: &Table) {
+    fn push_cells(&self, line: &mut Line, row: &TableRow, table: &StackTable) {
         let mut push = |column: usize, style: Style, text: &str| {
             if !text.is_empty() {
                 line.pad_to(column);

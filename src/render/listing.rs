@@ -26,7 +26,7 @@ pub struct ListedFunction {
 }
 
 #[derive(Serialize)]
-struct FunctionObject<'a> {
+struct ListedFunctionObject<'a> {
     schema: u32,
     kind: &'static str,
     name: &'a str,
@@ -76,7 +76,7 @@ pub fn write_text(functions: &[ListedFunction], out: &mut dyn Write) -> io::Resu
 pub fn write_json(functions: &[ListedFunction], mut out: &mut dyn Write) -> io::Result<()> {
     for function in functions {
         let source = function.source.as_ref();
-        let object = FunctionObject {
+        let object = ListedFunctionObject {
             schema: SCHEMA,
             kind: "function",
             name: &function.name,

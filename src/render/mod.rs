@@ -27,7 +27,7 @@ pub use code_place::{write_json as write_place_json, write_rows as write_place_r
 pub use containers::{
     ListedContainer, write_json as write_containers_json, write_text as write_containers_text,
 };
-pub use doctor::{Check, Checkup, Section, State};
+pub use doctor::{Check, CheckSection, CheckState, Checkup};
 pub use escape::escape;
 pub use json::{write_session as write_session_json, write_summary as write_summary_json};
 pub use listing::{

@@ -37,11 +37,11 @@ impl Style {
 #[derive(Debug)]
 pub(super) struct Line {
     text: String,
-    pieces: Vec<Piece>,
+    pieces: Vec<StyledPiece>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+struct StyledPiece {
     style: Style,
     /// End of the piece in the line's text, in bytes.
     end: usize,
@@ -54,7 +54,7 @@ impl Line {
     pub(super) fn piece(&mut self, style: Style, say: impl FnOnce(&mut String)) {
         let (start, before) = (self.text.len(), self.width());
         say(&mut self.text);
-        self.pieces.push(Piece {
+        self.pieces.push(StyledPiece {
             style,
             end: self.text.len(),
             width: before + width(&self.text[start..]),
@@ -72,7 +72,7 @@ impl Line {
             return;
         }
         self.text.extend(iter::repeat_n(' ', missing));
-        self.pieces.push(Piece {
+        self.pieces.push(StyledPiece {
             style: Style::Plain,
             end: self.text.len(),
             width: column,

@@ -14,7 +14,7 @@ use std::io::{self, Write};
 
 use self::phrases::{push_ids, push_module, push_result_of, push_source};
 use super::escape::{push_escaped, push_escaped_text};
-use super::layout::{Row, Table};
+use super::layout::{StackTable, TableRow};
 use super::style::{Page, Style};
 use super::value::{push_call_result, push_decimal, push_duration, push_hex};
 use super::view::{self, CallView, LinkView, RowView, TracerRows};
@@ -75,9 +75,9 @@ fn header(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
     page.end_line();
 }
 
-fn stack(views: &[RowView<'_>], context: &RenderContext<'_>) -> Table {
+fn stack(views: &[RowView<'_>], context: &RenderContext<'_>) -> StackTable {
     let n_rows = views.iter().map(|view| 1 + view.inlined().len());
-    let mut table = Table::with_room(n_rows.sum());
+    let mut table = StackTable::with_room(n_rows.sum());
     for view in views {
         push_row(&mut table, view, context);
         for inlined in view.inlined() {
@@ -87,10 +87,10 @@ fn stack(views: &[RowView<'_>], context: &RenderContext<'_>) -> Table {
     table
 }
 
-fn push_row(table: &mut Table, view: &RowView<'_>, context: &RenderContext<'_>) {
-    let mut row = Row {
+fn push_row(table: &mut StackTable, view: &RowView<'_>, context: &RenderContext<'_>) {
+    let mut row = TableRow {
         symbol: table.cell(|text| push_symbol(text, view)),
-        ..Row::default()
+        ..TableRow::default()
     };
     let place = view.place();
     if let Some(source) = place.source {
@@ -116,21 +116,21 @@ fn push_row(table: &mut Table, view: &RowView<'_>, context: &RenderContext<'_>) 
 }
 
 /// Adds a row for a function that is inlined in the row above.
-fn push_inlined(table: &mut Table, inlined: &Inlined) {
+fn push_inlined(table: &mut StackTable, inlined: &Inlined) {
     let symbol = table.cell(|text| {
         text.push_str(". ");
         push_escaped_text(text, &inlined.function);
     });
     let source = inlined.source.as_ref();
     let source = source.map(|source| table.cell(|text| push_source(text, source)));
-    table.push(Row {
+    table.push(TableRow {
         symbol,
         source: source.unwrap_or_default(),
-        ..Row::default()
+        ..TableRow::default()
     });
 }
 
-fn of_link(table: &mut Table, row: &mut Row, link: &LinkView<'_>) {
+fn of_link(table: &mut StackTable, row: &mut TableRow, link: &LinkView<'_>) {
     let call = link.of.call;
     row.duration = table.cell(|text| {
         if call.returned {

@@ -63,7 +63,7 @@ impl TracerRows {
 
 /// A source line, and what it refers to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place<'a> {
+pub(super) struct SourcePlace<'a> {
     pub(super) source: Option<&'a SourceLine>,
     /// Whether it is the line of the function's definition, because no address inside it is known.
     pub(super) is_definition: bool,
@@ -234,10 +234,10 @@ impl<'a> CallView<'a> {
 
 impl RowView<'_> {
     /// The line of the row's address; without an address, that of its function.
-    pub(super) fn place(&self) -> Place<'_> {
+    pub(super) fn place(&self) -> SourcePlace<'_> {
         let frame = self.frame.or(self.definition);
         let source = frame.and_then(|frame| frame.source.as_ref());
-        Place {
+        SourcePlace {
             is_definition: self.frame.is_none() && source.is_some(),
             source,
         }

@@ -53,7 +53,7 @@ struct CallObject {
 
 /// A source line.
 #[derive(Debug, Serialize)]
-struct PlaceObject {
+struct SourceLineObject {
     file: Option<String>,
     line: Option<u32>,
     /// `definition` if the line is that of the function's start, because no address inside it is
@@ -66,7 +66,7 @@ struct CulpritObject {
     #[serde(flatten)]
     call: CallObject,
     #[serde(flatten)]
-    place: PlaceObject,
+    place: SourceLineObject,
     certain: bool,
     untraced: Option<UntracedObject>,
 }
@@ -102,7 +102,7 @@ struct LinkObject {
     /// `culprit`, `translated`, `did_not_return`, `repeated`.
     marks: Vec<&'static str>,
     #[serde(flatten)]
-    place: PlaceObject,
+    place: SourceLineObject,
     inlined: Vec<InlinedObject>,
 }
 
@@ -114,7 +114,7 @@ struct RowObject {
     address: Option<String>,
     offset: Option<u64>,
     #[serde(flatten)]
-    place: PlaceObject,
+    place: SourceLineObject,
     inlined: Vec<InlinedObject>,
     /// Index into `chain`; `null` if the row belongs to no link.
     chain_index: Option<usize>,
@@ -138,7 +138,7 @@ struct HandledObject {
     /// Name of the function that called it. The place is the line of that call.
     caller: Option<String>,
     #[serde(flatten)]
-    place: PlaceObject,
+    place: SourceLineObject,
 }
 
 #[derive(Debug, Serialize)]
@@ -204,7 +204,7 @@ impl CallObject {
     }
 }
 
-impl PlaceObject {
+impl SourceLineObject {
     fn new(source: Option<&SourceLine>, is_definition: bool) -> Self {
         Self {
             file: source.map(|source| source.path.to_string()),
@@ -227,8 +227,8 @@ impl CulpritObject {
     fn new(row: &RowView<'_>, session: &Session) -> Option<Self> {
         let link = row.link.as_ref().filter(|link| link.is_culprit)?;
         let place = match &row.frame {
-            Some(frame) => PlaceObject::new(view::innermost(frame).0, false),
-            None => PlaceObject::of_row(row),
+            Some(frame) => SourceLineObject::new(view::innermost(frame).0, false),
+            None => SourceLineObject::of_row(row),
         };
         Some(Self {
             call: CallObject::new(&link.of),
@@ -295,7 +295,7 @@ impl LinkObject {
                 .filter(|(is, _)| *is)
                 .map(|(_, mark)| *mark)
                 .collect(),
-            place: PlaceObject::of_row(row),
+            place: SourceLineObject::of_row(row),
             inlined: inlined(row.frame),
         })
     }
@@ -309,7 +309,7 @@ impl RowObject {
             module: module.map(str::to_owned),
             address: real_address(&row.row),
             offset,
-            place: PlaceObject::of_row(row),
+            place: SourceLineObject::of_row(row),
             inlined: inlined(row.frame),
             chain_index: row.link.as_ref().map(|link| link.index),
             tracer: row.row.is_tracer,
@@ -326,7 +326,7 @@ impl HandledObject {
                 .caller
                 .as_ref()
                 .map(|caller| caller.name().into_owned()),
-            place: PlaceObject::new(view.called_at.as_ref(), false),
+            place: SourceLineObject::new(view.called_at.as_ref(), false),
         }
     }
 }

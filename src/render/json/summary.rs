@@ -18,7 +18,7 @@ pub(super) struct SummaryObject {
     dropped: DropsObject,
     open_at_end: u64,
     missed: MissedObject,
-    untraced: UntracedObject,
+    untraced: UntracedTasksObject,
     functions: u64,
     run_time_ns: u64,
     detached: Vec<DetachedObject>,
@@ -40,7 +40,7 @@ struct MissedObject {
 }
 
 #[derive(Debug, Serialize)]
-struct UntracedObject {
+struct UntracedTasksObject {
     no_room: u64,
     noticed_late: u64,
 }
@@ -81,7 +81,7 @@ impl SummaryObject {
                 probes: summary.missed.probes,
                 stacks: summary.missed.stacks,
             },
-            untraced: UntracedObject {
+            untraced: UntracedTasksObject {
                 no_room: summary.untraced.no_room,
                 noticed_late: summary.untraced.noticed_late,
             },

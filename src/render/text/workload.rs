@@ -13,7 +13,7 @@ const ID_SHOWN: usize = 12;
 
 /// One part of the line.
 #[derive(Clone, Copy)]
-enum Part<'a> {
+enum WorkloadPart<'a> {
     Container(&'a ContainerName),
     /// Name and namespace of the pod.
     Pod(&'a str, Option<&'a str>),
@@ -29,7 +29,7 @@ pub(super) fn workload(page: &mut Page, session: &Session, verbosity: u8) {
     let Some(last) = parts.len().checked_sub(1) else {
         return;
     };
-    if let [Part::Inside(tgid, tid)] = parts[..] {
+    if let [WorkloadPart::Inside(tgid, tid)] = parts[..] {
         page.flow(Style::Note, |text| {
             text.push_str("in a PID namespace of its own as TID/PID ");
             push_ids(text, tid, tgid);
@@ -47,31 +47,31 @@ pub(super) fn workload(page: &mut Page, session: &Session, verbosity: u8) {
     page.end_line();
 }
 
-fn parts(session: &Session, verbosity: u8) -> Vec<Part<'_>> {
+fn parts(session: &Session, verbosity: u8) -> Vec<WorkloadPart<'_>> {
     let mut parts = Vec::new();
     if let Some(names) = &session.header.workload {
         let unit = names.unit.as_ref().filter(|_| names.container.is_none());
         if let Some(container) = &names.container {
-            parts.push(Part::Container(container));
+            parts.push(WorkloadPart::Container(container));
             let pod = container.pod.as_deref();
-            parts.extend(pod.map(|pod| Part::Pod(pod, container.namespace.as_deref())));
+            parts.extend(pod.map(|pod| WorkloadPart::Pod(pod, container.namespace.as_deref())));
         }
-        parts.extend(unit.map(|unit| Part::Unit(unit)));
+        parts.extend(unit.map(|unit| WorkloadPart::Unit(unit)));
         let is_told = names.container.is_some() || unit.is_some();
         let cgroup = names.cgroup.as_ref().filter(|path| *path != "/");
         let cgroup = cgroup.filter(|_| !is_told || verbosity > 0);
-        parts.extend(cgroup.map(|cgroup| Part::Cgroup(cgroup)));
+        parts.extend(cgroup.map(|cgroup| WorkloadPart::Cgroup(cgroup)));
     }
     let inside = session.header.context.and_then(|context| context.inside);
-    parts.extend(inside.map(|(tgid, tid)| Part::Inside(tgid, tid)));
+    parts.extend(inside.map(|(tgid, tid)| WorkloadPart::Inside(tgid, tid)));
     parts
 }
 
-impl Part<'_> {
+impl WorkloadPart<'_> {
     fn push(self, text: &mut String) {
         match self {
-            Part::Container(container) => push_container(text, container),
-            Part::Pod(pod, namespace) => {
+            WorkloadPart::Container(container) => push_container(text, container),
+            WorkloadPart::Pod(pod, namespace) => {
                 text.push_str("pod ");
                 if let Some(namespace) = namespace {
                     push_escaped_text(text, namespace);
@@ -79,15 +79,15 @@ impl Part<'_> {
                 }
                 push_escaped_text(text, pod);
             }
-            Part::Unit(unit) => {
+            WorkloadPart::Unit(unit) => {
                 text.push_str("unit ");
                 push_escaped_text(text, unit);
             }
-            Part::Cgroup(cgroup) => {
+            WorkloadPart::Cgroup(cgroup) => {
                 text.push_str("control group ");
                 push_escaped_text(text, cgroup);
             }
-            Part::Inside(tgid, tid) => {
+            WorkloadPart::Inside(tgid, tid) => {
                 text.push_str("TID/PID inside ");
                 push_ids(text, tid, tgid);
             }
