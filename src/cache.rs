@@ -45,14 +45,14 @@ pub struct Cache {
 
 /// The type of a file in the cache, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum CacheFileKind {
     /// A small value: `0123456789abcdef.entry`.
     Entry,
     /// A large file: `lines-0123….index`.
     File,
 }
 
-impl Kind {
+impl CacheFileKind {
     /// Whether a file with this name has this type.
     fn has(self, name: &str) -> bool {
         let is_hex = |text: &str| {
@@ -128,7 +128,7 @@ impl Cache {
     /// When it cannot be written.
     pub fn put(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
         let write = |file: &mut File| file.write_all(&entry(key, value)).map(|()| true);
-        self.replace(&entry_name(key), Kind::Entry, write)
+        self.replace(&entry_name(key), CacheFileKind::Entry, write)
     }
 
     /// Opens a file by name; `None` if it does not exist, if others could have written it, or if it
@@ -149,13 +149,13 @@ impl Cache {
         name: &str,
         write: impl FnOnce(&mut File) -> io::Result<bool>,
     ) -> io::Result<()> {
-        self.replace(&file_name(name), Kind::File, write)
+        self.replace(&file_name(name), CacheFileKind::File, write)
     }
 
     fn replace(
         &self,
         name: &str,
-        kind: Kind,
+        kind: CacheFileKind,
         write: impl FnOnce(&mut File) -> io::Result<bool>,
     ) -> io::Result<()> {
         let mut file = self.unnamed()?;
@@ -196,7 +196,7 @@ impl Cache {
         (metadata.is_file() && is_ours(&metadata)).then_some(file)
     }
 
-    fn remove_oldest(&self, kind: Kind) -> io::Result<()> {
+    fn remove_oldest(&self, kind: CacheFileKind) -> io::Result<()> {
         let directory = format!("/proc/self/fd/{}", self.directory.as_raw_fd());
         let mut entries: Vec<(SystemTime, String)> = fs::read_dir(directory)?
             .filter_map(|entry| {

@@ -104,7 +104,7 @@ fn functions(gathered: &Gathered) -> Vec<(Addr, ListedFunction)> {
     let names: NameSet<'_> = names
         .flat_map(|name| [name.as_str(), base_name(name)])
         .collect();
-    let types = Types::of(facts, &names);
+    let types = ListedTypes::of(facts, &names);
     let assigned = assign(&selection.functions, &gathered.policy);
     let traced = selection
         .functions
@@ -141,12 +141,12 @@ fn functions(gathered: &Gathered) -> Vec<(Addr, ListedFunction)> {
 }
 
 /// Functions in BTF by name.
-struct Types<'a> {
+struct ListedTypes<'a> {
     kernel: Option<(&'a Btf, HashMap<&'a str, BtfFunction<'a>>)>,
     modules: HashMap<&'a str, (&'a Btf, HashMap<&'a str, BtfFunction<'a>>)>,
 }
 
-impl<'a> Types<'a> {
+impl<'a> ListedTypes<'a> {
     fn of(facts: &'a KernelFacts, names: &NameSet<'_>) -> Self {
         let by_name = |btf: &'a Btf| (btf, btf.functions_of_names(names));
         Self {

@@ -4,13 +4,13 @@
 use libbpf_sys::bpf_insn;
 
 use super::patch::{Copy, patched};
-use super::settings::Layout;
+use super::settings::KernelLayout;
 use super::specialize::{Constants, specialized};
 
 /// What all copies of a run have in common.
 #[derive(Debug)]
 pub(super) struct Copier {
-    pub(super) layout: Layout,
+    pub(super) layout: KernelLayout,
     pub(super) constants: Constants,
     /// Whether programs are specialized.
     pub(super) specializes: bool,

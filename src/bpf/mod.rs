@@ -29,7 +29,7 @@ pub use ending::Detaching;
 pub use kernel_stats::{Hits, KernelStats, Misses};
 pub use refusal::{hint_of, is_forbidden};
 pub use settings::{
-    ErrorSettings, KprobePmu, Layout, PerCpu, Preempt, PreemptMasks, ScopeEntry, ScopeKind,
+    ErrorSettings, KernelLayout, KprobePmu, PerCpu, Preempt, PreemptMasks, ScopeEntry, ScopeKind,
     ScopeRule, ScopeSettings, Settings, TaskLayout, TracingMulti,
 };
 pub use sys::{KernelSupport, silence_libbpf};

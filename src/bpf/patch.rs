@@ -3,7 +3,7 @@
 
 use libbpf_sys::bpf_insn;
 
-use super::settings::{Layout, Preempt};
+use super::settings::{KernelLayout, Preempt};
 
 /// The marks. They must be the same as in the header.
 const TAG_MARK: u64 = 0x7261_736e_6f6f_7021;
@@ -82,7 +82,7 @@ pub(super) struct Single {
 pub(super) const OF_SINGLE: [u64; 2] = [TAG_MARK, RESULT_OFFSET_MARK];
 
 /// Returns a copy of `template` for this kernel. The marks of [`OF_SINGLE`] remain.
-pub(super) fn patched(template: &[bpf_insn], layout: &Layout, copy: Copy) -> Vec<bpf_insn> {
+pub(super) fn patched(template: &[bpf_insn], layout: &KernelLayout, copy: Copy) -> Vec<bpf_insn> {
     let mut insns = template.to_vec();
     for index in 0..insns.len() {
         match constant(&insns, index) {
@@ -140,7 +140,7 @@ fn set_variable(insns: &mut [bpf_insn], index: usize, preempt: Preempt) {
 /// Replaces a marked call by a call of the kernel's function. If the kernel has no such function,
 /// the call remains an unknown helper, which the verifier rejects. Such programs are not loaded on
 /// these kernels.
-fn set_kfunc(insn: &mut bpf_insn, layout: &Layout) {
+fn set_kfunc(insn: &mut bpf_insn, layout: &KernelLayout) {
     let btf_id = match (insn.code, insn.imm) {
         (CALL_OPCODE, IS_RETURN_MARK) => layout.session_is_return,
         (CALL_OPCODE, COOKIE_MARK) => layout.session_cookie,
@@ -162,11 +162,11 @@ mod tests {
     use object::{Object, ObjectSection};
 
     use super::{Copy, Entries, Single, for_single, patched};
-    use crate::bpf::settings::{Layout, Preempt, PreemptMasks, TaskLayout, TracingMulti};
+    use crate::bpf::settings::{KernelLayout, Preempt, PreemptMasks, TaskLayout, TracingMulti};
     use crate::bpf::skel::RetsnoopSkelBuilder;
 
-    fn layout() -> Layout {
-        Layout {
+    fn layout() -> KernelLayout {
+        KernelLayout {
             task: TaskLayout::default(),
             has_task_btf: true,
             finds_types_fast: true,

@@ -111,7 +111,7 @@ impl PreemptMasks {
 
 /// Facts about this kernel's types and features that the programs need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layout {
+pub struct KernelLayout {
     /// Offsets of members for a task's identity and scope.
     pub task: TaskLayout,
     /// Whether `bpf_get_current_task_btf()` exists: since 5.11 (3ca1032ab7ab, "bpf: Implement
@@ -243,7 +243,7 @@ pub struct Settings {
     /// Upper bound of function ids: all are smaller. Includes functions that may be traced later.
     pub n_functions: u32,
     /// Facts about this kernel's types and features.
-    pub layout: Layout,
+    pub layout: KernelLayout,
     /// Mount point of tracefs. It is needed only for functions of modules that are loaded later,
     /// and on kernels that preempt programs.
     pub tracefs: Option<PathBuf>,

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::decode::{Decoded, ResultUse, Transfer, decode};
 use super::errnos::{ErrnoSite, Errnos};
-use super::text::Text;
+use super::text::KernelText;
 use crate::kernel::kallsyms::{Kallsyms, Symbol};
 use crate::spec::Addr;
 
@@ -29,13 +29,13 @@ const MAX_PARTS: usize = 4;
 /// The machine code of a kernel, with a cache of the decoded functions.
 pub struct Code<'a> {
     kallsyms: &'a Kallsyms,
-    text: &'a dyn Text,
-    known: RefCell<HashMap<Addr, Option<Rc<Function>>>>,
+    text: &'a dyn KernelText,
+    known: RefCell<HashMap<Addr, Option<Rc<FunctionCode>>>>,
 }
 
 /// What the machine code of a function says, including its cold part (`.cold`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Function {
+pub struct FunctionCode {
     /// Functions that it calls or jumps to directly, each once, in the order of the first call.
     pub callees: Vec<Callee>,
     /// Whether it also calls functions through pointers or static calls.
@@ -83,7 +83,7 @@ impl fmt::Debug for Code<'_> {
 impl<'a> Code<'a> {
     /// Creates the code from the bytes of `text` and the symbols of `kallsyms`.
     #[must_use]
-    pub fn new(kallsyms: &'a Kallsyms, text: &'a dyn Text) -> Self {
+    pub fn new(kallsyms: &'a Kallsyms, text: &'a dyn KernelText) -> Self {
         Self {
             kallsyms,
             text,
@@ -100,7 +100,7 @@ impl<'a> Code<'a> {
     /// Returns the function that starts at `addr`; `None` if no function starts there or it cannot
     /// be read.
     #[must_use]
-    pub fn function(&self, addr: Addr) -> Option<Rc<Function>> {
+    pub fn function(&self, addr: Addr) -> Option<Rc<FunctionCode>> {
         if let Some(known) = self.known.borrow().get(&addr) {
             return known.clone();
         }
@@ -109,8 +109,8 @@ impl<'a> Code<'a> {
         function
     }
 
-    fn read(&self, addr: Addr) -> Option<Function> {
-        let mut function = Function::default();
+    fn read(&self, addr: Addr) -> Option<FunctionCode> {
+        let mut function = FunctionCode::default();
         let mut parts = vec![self.decode(addr)?];
         let mut seen = vec![addr];
         let mut n_done = 0;
@@ -191,7 +191,7 @@ impl<'a> Code<'a> {
     }
 }
 
-impl Function {
+impl FunctionCode {
     fn add(&mut self, addr: Addr, result: ResultUse) {
         match self.callees.iter_mut().find(|callee| callee.addr == addr) {
             Some(known) => known.result = known.result.max(result),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Machine code of kernel functions: which functions they call, which errnos they make, and what is
-//! reachable from them. The caller provides the bytes (`Text`), so this module does no I/O.
+//! reachable from them. The caller provides the bytes (`KernelText`), so this module does no I/O.
 //!
 //! Only x86-64 is decoded. For other architectures there are no results.
 
@@ -16,8 +16,8 @@ mod trail;
 
 pub use decode::ResultUse;
 pub use errnos::{ErrnoSite, Errnos};
-pub use functions::{Callee, Code, Function};
+pub use functions::{Callee, Code, FunctionCode};
 pub use pointers::{Pointer, pointers};
 pub use reach::{Reached, reachable};
-pub use text::{FromFn, Text};
+pub use text::{FromFn, KernelText};
 pub use trail::{TrailCallee, TrailFacts, Trails};

@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
-use super::{Code, Errnos, Function, Reached, ResultUse, Trails, decode, pointers, reachable};
-use super::{FromFn, Text};
+use super::{Code, Errnos, FunctionCode, Reached, ResultUse, Trails, decode, pointers, reachable};
+use super::{FromFn, KernelText};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, ResultType};
 
@@ -59,13 +59,13 @@ impl Few {
         self.kallsyms.resolve(addr).unwrap().0.name
     }
 
-    fn callees(&self, function: &Function) -> Vec<&str> {
+    fn callees(&self, function: &FunctionCode) -> Vec<&str> {
         let callees = function.callees.iter();
         callees.map(|callee| self.name(callee.addr)).collect()
     }
 }
 
-impl Text for Few {
+impl KernelText for Few {
     fn read(&self, addr: Addr, bytes: &mut [u8]) -> bool {
         let Some(known) = self.bytes.get(&addr) else {
             return false;

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::spec::Addr;
 
 /// The text of a running kernel.
-pub trait Text {
+pub trait KernelText {
     /// Fills `bytes` with the text from `addr` on. Returns false if it cannot be read.
     fn read(&self, addr: Addr, bytes: &mut [u8]) -> bool;
 }
@@ -14,7 +14,7 @@ pub trait Text {
 /// A closure as the source of text.
 pub struct FromFn<F>(pub F);
 
-impl<F: Fn(Addr, &mut [u8]) -> bool> Text for FromFn<F> {
+impl<F: Fn(Addr, &mut [u8]) -> bool> KernelText for FromFn<F> {
     fn read(&self, addr: Addr, bytes: &mut [u8]) -> bool {
         (self.0)(addr, bytes)
     }

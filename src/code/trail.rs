@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::decode::ResultUse;
 use super::errnos::Errnos;
-use super::functions::{Code, Function};
+use super::functions::{Code, FunctionCode};
 use crate::knowledge::callees::{CAN_FAIL, KNOWN, NEVER_FAILING};
 use crate::spec::{Addr, ResultType};
 
@@ -117,7 +117,7 @@ impl<'a> Trails<'a> {
         asked
     }
 
-    fn facts(&self, function: &Function) -> TrailFacts {
+    fn facts(&self, function: &FunctionCode) -> TrailFacts {
         let mut facts = TrailFacts {
             makes: function.makes.clone(),
             has_table: function.has_table,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Checks of the back ends: whether the kernel offers each one, and why not.
 
-use super::kernel::Types;
+use super::kernel::KernelTypes;
 use crate::bpf::KernelSupport;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::version::KernelVersion;
@@ -21,7 +21,7 @@ pub(crate) struct Tried {
 /// cannot be determined.
 pub(crate) fn checks(
     files: &KernelFiles,
-    types: &Types,
+    types: &KernelTypes,
     tried: Tried,
 ) -> (Option<String>, Vec<Check>) {
     let has_types = types.0.is_ok();

@@ -11,9 +11,9 @@ use crate::kernel::symbols::SymbolReader;
 use crate::render::{Check, CheckSection, CheckState};
 
 /// The kernel's types, or why they cannot be read.
-pub(crate) struct Types(pub(crate) Result<Arc<Btf>, String>);
+pub(crate) struct KernelTypes(pub(crate) Result<Arc<Btf>, String>);
 
-impl Types {
+impl KernelTypes {
     pub(crate) fn read(files: &KernelFiles) -> Self {
         Self(files.kernel_btf().map_err(|error| format!("{error:#}")))
     }
@@ -67,7 +67,7 @@ impl Symbols {
 pub(crate) fn checks(
     files: &KernelFiles,
     host_settings: &HostSettings,
-    types: &Types,
+    types: &KernelTypes,
     read: &Symbols,
 ) -> Vec<Check> {
     vec![
@@ -82,7 +82,7 @@ pub(crate) fn checks(
     ]
 }
 
-fn btf(types: &Types, host_settings: &HostSettings) -> Check {
+fn btf(types: &KernelTypes, host_settings: &HostSettings) -> Check {
     let (state, found) = match &types.0 {
         Ok(btf) => (
             CheckState::Ok,
@@ -167,7 +167,7 @@ fn by_type(known: Option<bool>, since: &str) -> (CheckState, String) {
 }
 
 /// Since 5.8 (457f44363a88, "bpf: Implement BPF ring buffer and verifier support for it").
-fn ring_buffer(types: &Types) -> Check {
+fn ring_buffer(types: &KernelTypes) -> Check {
     let known = types.knows("bpf_map_type", "BPF_MAP_TYPE_RINGBUF");
     let (state, found) = by_type(known, "5.8");
     check("ring_buffer", "BPF ring buffer", state, found)
@@ -179,7 +179,7 @@ fn ring_buffer(types: &Types) -> Check {
 /// Since 5.15 (7adfc6c9b315, "bpf: Add `bpf_get_attach_cookie()` BPF helper to access `bpf_cookie`
 /// value"). Only kprobe back ends use cookies. Kernels with links for many kprobes (5.18) have
 /// cookies.
-fn cookies(types: &Types) -> Check {
+fn cookies(types: &KernelTypes) -> Check {
     let known = types.knows("bpf_func_id", "BPF_FUNC_get_attach_cookie");
     let (state, found) = by_type(known, "5.15");
     check("cookies", "BPF cookies", state, found)
@@ -217,7 +217,7 @@ fn lsm(modules: Option<&[String]>) -> Check {
 }
 
 /// The helper exists since 5.16 (856c02dbce4f, "bpf: Introduce helper `bpf_get_branch_snapshot`").
-fn last_branches(recorded: Option<u32>, types: &Types) -> Check {
+fn last_branches(recorded: Option<u32>, types: &KernelTypes) -> Check {
     let helper = types.knows("bpf_func_id", "BPF_FUNC_get_branch_snapshot");
     let (state, found) = match (recorded, helper) {
         (Some(number), Some(true)) => (CheckState::Ok, format!("the processor keeps {number}")),

@@ -18,7 +18,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use self::backends::Tried;
-use self::kernel::{Symbols, Types};
+use self::kernel::{KernelTypes, Symbols};
 pub(crate) use self::trial::attach_for_a_moment;
 use crate::bpf::KernelSupport;
 use crate::kernel::facts::KernelFiles;
@@ -52,7 +52,7 @@ fn support_of(files: &KernelFiles) -> KernelSupport {
 /// Runs all checks that need no attaching.
 fn look(files: &KernelFiles, image: Option<&Path>, tried: Tried) -> Result<Checkup> {
     let host_settings = HostSettings::read(files);
-    let types = Types::read(files);
+    let types = KernelTypes::read(files);
     let symbols = Symbols::read(files);
     let mut checks = permissions::checks(files, &host_settings, &symbols);
     checks.extend(kernel::checks(files, &host_settings, &types, &symbols));

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::host_settings::HostSettings;
-use crate::kernel::images::{self, Found, ImageProblem, KernelIdentity};
+use crate::kernel::images::{self, ImageProblem, ImageSearch, KernelIdentity};
 use crate::render::{Check, CheckSection, CheckState};
 
 pub(crate) fn checks(
@@ -23,7 +23,7 @@ pub(crate) fn checks(
     Ok(vec![image, kcore(host_settings)])
 }
 
-fn look(files: &KernelFiles, named: Option<&Path>, kernel: &KernelIdentity) -> Found {
+fn look(files: &KernelFiles, named: Option<&Path>, kernel: &KernelIdentity) -> ImageSearch {
     let (root, caches) = (
         files.path(""),
         images::debuginfod_caches(|name| env::var_os(name)),
@@ -31,13 +31,13 @@ fn look(files: &KernelFiles, named: Option<&Path>, kernel: &KernelIdentity) -> F
     let Some(path) = named else {
         return images::find(&root, &caches, kernel);
     };
-    images::named(&root, &caches, path, kernel).unwrap_or_else(|problem| Found {
+    images::named(&root, &caches, path, kernel).unwrap_or_else(|problem| ImageSearch {
         image: None,
         problems: vec![problem],
     })
 }
 
-fn image(found: &Found) -> Check {
+fn image(found: &ImageSearch) -> Check {
     match &found.image {
         Some(image) if image.is_verified => {
             dwarf(CheckState::Ok, format!("`{}`", image.file.path.display()))

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf, absolute};
 use std::{fmt, fs, io};
 
 pub use self::candidate::ImageFile;
-use self::candidate::{Caches, Candidate};
+use self::candidate::{Caches, ImageCandidate};
 use self::elf_file::ElfFacts;
 pub use self::modules::{
     ModuleImage, find_absent_module, find_module, module_build_id, module_path, module_section,
@@ -105,7 +105,7 @@ pub enum ImageProblem {
 
 /// The result of the search for the running kernel's image.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct ImageSearch {
     /// The image to read lines from; `None` if no file can be used.
     pub image: Option<KernelImage>,
     /// Why files were rejected. If there was no file, the only entry says so.
@@ -140,13 +140,13 @@ pub fn named(
     caches: &[PathBuf],
     path: &Path,
     kernel: &KernelIdentity,
-) -> Result<Found, ImageProblem> {
+) -> Result<ImageSearch, ImageProblem> {
     match judge(root, caches, path, kernel) {
-        Ok(image) => Ok(Found {
+        Ok(image) => Ok(ImageSearch {
             image: Some(image),
             problems: Vec::new(),
         }),
-        Err(problem @ ImageProblem::Mismatch { .. }) => Ok(Found {
+        Err(problem @ ImageProblem::Mismatch { .. }) => Ok(ImageSearch {
             image: None,
             problems: vec![problem],
         }),
@@ -157,9 +157,9 @@ pub fn named(
 /// Searches the standard places below `root` for the image. `caches` are the directories in which
 /// debuginfod clients store files.
 #[must_use]
-pub fn find(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> Found {
+pub fn find(root: &Path, caches: &[PathBuf], kernel: &KernelIdentity) -> ImageSearch {
     let places = places(root, caches, kernel);
-    let mut found = Found::default();
+    let mut found = ImageSearch::default();
     for place in &places {
         match judge(root, caches, place, kernel) {
             Ok(image) => {
@@ -199,7 +199,7 @@ pub fn build_id(file: &File) -> io::Result<Option<BuildId>> {
 ///
 /// When it has no debug information, and no other file with its build id was found that has.
 pub fn with_debug(root: &Path, caches: &[PathBuf], path: &Path) -> Result<ImageFile, ImageProblem> {
-    let Ok(Some(candidate)) = Candidate::open(path, Caches::NONE) else {
+    let Ok(Some(candidate)) = ImageCandidate::open(path, Caches::NONE) else {
         return Ok(ImageFile::from(path.to_owned()));
     };
     let facts = &candidate.facts;
@@ -284,7 +284,7 @@ fn judge(
     kernel: &KernelIdentity,
 ) -> Result<KernelImage, ImageProblem> {
     let own = || path.to_owned();
-    let candidate = match Candidate::open(path, Caches(caches)) {
+    let candidate = match ImageCandidate::open(path, Caches(caches)) {
         Ok(Some(candidate)) => candidate,
         Ok(None) => return Err(ImageProblem::NotElf(own())),
         Err(error) => return Err(ImageProblem::Unreadable(own(), error)),
@@ -296,7 +296,7 @@ fn judge_candidate(
     root: &Path,
     caches: &[PathBuf],
     path: &Path,
-    Candidate { file, facts }: Candidate,
+    ImageCandidate { file, facts }: ImageCandidate,
     kernel: &KernelIdentity,
 ) -> Result<KernelImage, ImageProblem> {
     let own = || path.to_owned();

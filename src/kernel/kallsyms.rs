@@ -32,10 +32,11 @@ const ENTRIES_PER_STEP: usize = 64;
 /// The symbols of a kernel and of what it has loaded.
 #[derive(Debug)]
 pub struct Kallsyms {
-    /// All names, one per line, followed by the module in brackets. Each [`Entry`] refers to it.
+    /// All names, one per line, followed by the module in brackets. Each [`SymbolEntry`] refers to
+    /// it.
     text: String,
     /// Sorted by address, with the preferred name of an address first.
-    entries: Vec<Entry>,
+    entries: Vec<SymbolEntry>,
     /// Number of bytes of the text that belong to the kernel itself.
     kernel_text_len: usize,
     /// The address of each [`ENTRIES_PER_STEP`]th entry. The array fits into the processor's cache,
@@ -61,7 +62,7 @@ pub struct Symbol<'a> {
 
 /// A symbol in the table.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct SymbolEntry {
     addr: u64,
     /// Offset of the name in the text.
     name: u32,
@@ -72,7 +73,7 @@ struct Entry {
     rank: u8,
 }
 
-impl Entry {
+impl SymbolEntry {
     fn is_function(self) -> bool {
         matches!(self.kind, b't' | b'T' | b'w' | b'W')
     }
@@ -114,7 +115,7 @@ impl Kallsyms {
             text.push(' ');
             text.push_str(name);
             text.push('\n');
-            entries.push(Entry {
+            entries.push(SymbolEntry {
                 addr,
                 name: start + 1,
                 name_len,
@@ -129,7 +130,7 @@ impl Kallsyms {
         Ok(Self::from_parts(text, entries))
     }
 
-    fn from_parts(text: String, entries: Vec<Entry>) -> Self {
+    fn from_parts(text: String, entries: Vec<SymbolEntry>) -> Self {
         Self {
             kernel_text_len: text.len(),
             text,
@@ -171,7 +172,7 @@ impl Kallsyms {
     #[must_use]
     pub fn namesakes_of_address(&self, index: usize) -> Range<usize> {
         let addr = self.entries[index].addr;
-        let same = |entry: &&Entry| entry.addr == addr;
+        let same = |entry: &&SymbolEntry| entry.addr == addr;
         let before = self.entries[..index].iter().rev().take_while(same).count();
         let behind = self.entries[index..].iter().take_while(same).count();
         index - before..index + behind
@@ -267,20 +268,20 @@ impl Kallsyms {
     /// As [`Self::function_names`], for modules only.
     pub fn module_function_names(&self) -> impl Iterator<Item = (usize, &str)> {
         let entries = self.entries.iter().enumerate();
-        let of_module = |entry: &Entry| entry.name as usize >= self.kernel_text_len;
+        let of_module = |entry: &SymbolEntry| entry.name as usize >= self.kernel_text_len;
         entries
             .filter(move |(_, entry)| of_module(entry) && entry.is_function())
             .map(|(index, entry)| (index, self.name(*entry)))
     }
 
-    fn name(&self, entry: Entry) -> &str {
+    fn name(&self, entry: SymbolEntry) -> &str {
         let start = entry.name as usize;
         &self.text[start..start + usize::from(entry.name_len)]
     }
 
     /// The name in brackets after the symbol's name. It is searched for on demand, because most
     /// symbols have none, and an offset would cost 8 bytes per symbol.
-    fn module(&self, entry: Entry) -> Option<&str> {
+    fn module(&self, entry: SymbolEntry) -> Option<&str> {
         let end = entry.name as usize + usize::from(entry.name_len);
         let rest = self.text.get(end..)?;
         let rest = rest

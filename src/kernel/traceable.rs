@@ -14,7 +14,7 @@ const DISCARDED_SITE_PREFIX: &str = "__ftrace_invalid_address___";
 #[derive(Debug)]
 pub struct Traceable {
     text: String,
-    entries: Vec<Entry>,
+    entries: Vec<TraceableEntry>,
     has_addresses: bool,
 }
 
@@ -31,7 +31,7 @@ pub struct TraceableFunction<'a> {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct TraceableEntry {
     patch_site: u64,
     name: u32,
     name_len: u16,
@@ -82,7 +82,7 @@ impl Traceable {
         self.entries.iter().map(|&entry| self.function(entry))
     }
 
-    fn function(&self, entry: Entry) -> TraceableFunction<'_> {
+    fn function(&self, entry: TraceableEntry) -> TraceableFunction<'_> {
         let start = entry.name as usize;
         let end = start + usize::from(entry.name_len);
         // A separator and the opening bracket are between name and module.
@@ -103,7 +103,7 @@ fn starts_with_address(line: &str) -> bool {
 }
 
 /// Parses a line that starts at the offset `start` of the text.
-fn entry(line: &str, start: usize, has_addresses: bool) -> Option<Entry> {
+fn entry(line: &str, start: usize, has_addresses: bool) -> Option<TraceableEntry> {
     let line = line.trim_end();
     let (patch_site, rest) = if has_addresses {
         let (address, rest) = line.split_once(' ')?;
@@ -120,7 +120,7 @@ fn entry(line: &str, start: usize, has_addresses: bool) -> Option<Entry> {
     let module = module
         .and_then(|module| module.split_once(']'))
         .map_or("", |(name, _)| name);
-    Some(Entry {
+    Some(TraceableEntry {
         patch_site,
         name: u32::try_from(start + line.len() - rest.len()).ok()?,
         name_len: u16::try_from(name.len()).ok()?,

@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use super::trails::LiveTrails;
-use crate::code::{Code, Pointer, Text, pointers};
+use crate::code::{Code, KernelText, Pointer, pointers};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{Selection, TracedFunction};
 use crate::session::Session;
@@ -26,7 +26,7 @@ const MAX_CHUNKS: usize = 64;
 /// The pointers in the kernel's data, which is read when the first culprit needs it.
 pub(crate) struct Behind<'a> {
     trails: &'a LiveTrails<'a>,
-    text: &'a dyn Text,
+    text: &'a dyn KernelText,
     functions: &'a [TracedFunction],
     deferred: HashSet<Addr>,
     pointers: OnceCell<Vec<Pointer>>,
@@ -35,7 +35,7 @@ pub(crate) struct Behind<'a> {
 impl<'a> Behind<'a> {
     pub(crate) fn new(
         trails: &'a LiveTrails<'a>,
-        text: &'a dyn Text,
+        text: &'a dyn KernelText,
         functions: &'a [TracedFunction],
         deferred: HashSet<Addr>,
     ) -> Self {

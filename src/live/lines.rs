@@ -16,7 +16,7 @@ use crate::config::{Config, Symbolization};
 use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::kernel::facts::KernelFiles;
-use crate::kernel::images::{self, Found, ImageFile, ImageProblem, KernelIdentity};
+use crate::kernel::images::{self, ImageFile, ImageProblem, ImageSearch, KernelIdentity};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::Selection;
 use crate::symbolize::{
@@ -150,7 +150,7 @@ pub(crate) fn of_functions(
 /// # Errors
 ///
 /// Fails if the named image is unusable.
-pub(crate) fn find(choice: &ImageChoice, files: &KernelFiles, diag: &Diag) -> Result<Found> {
+pub(crate) fn find(choice: &ImageChoice, files: &KernelFiles, diag: &Diag) -> Result<ImageSearch> {
     let root = files.path("");
     let kernel = KernelIdentity::read(&root)?;
     let caches = images::debuginfod_caches(|name| env::var_os(name));
@@ -161,7 +161,7 @@ pub(crate) fn find(choice: &ImageChoice, files: &KernelFiles, diag: &Diag) -> Re
     let found = look();
     let missing = match &found {
         Err(ImageProblem::NoDwarf { build_id, .. }) => build_id.as_ref(),
-        Ok(Found { image: None, .. }) if choice.named.is_none() => kernel.build_id.as_ref(),
+        Ok(ImageSearch { image: None, .. }) if choice.named.is_none() => kernel.build_id.as_ref(),
         _ => None,
     };
     if missing.is_some_and(|id| choice.fetching.fetch(id, diag)) {
@@ -170,7 +170,7 @@ pub(crate) fn find(choice: &ImageChoice, files: &KernelFiles, diag: &Diag) -> Re
     Ok(found?)
 }
 
-fn find_or_explain(choice: &ImageChoice, files: &KernelFiles, diag: &Diag) -> Result<Found> {
+fn find_or_explain(choice: &ImageChoice, files: &KernelFiles, diag: &Diag) -> Result<ImageSearch> {
     find(choice, files, diag).map_err(|error| {
         let hint = match error.downcast_ref() {
             Some(ImageProblem::NoDwarf { .. }) => choice.fetching.remedy_of_running(),
@@ -193,7 +193,7 @@ pub(crate) fn of_modules(files: &KernelFiles) -> Result<ModuleLines> {
 
 /// Reports why there is no image. It is a warning if the user asked for source lines or if the
 /// image is another kernel's, else a note. The remedy is printed once.
-fn say_problems(found: &Found, config: &Config, fetching: &Fetching, diag: &Diag) {
+fn say_problems(found: &ImageSearch, config: &Config, fetching: &Fetching, diag: &Diag) {
     let asked = config.symbolization != Symbolization::Auto;
     for problem in &found.problems {
         let problem_text = format!("no source lines: {problem}");

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use crate::session::{ContainerName, Workload};
 use crate::spec::Pid;
 use crate::target::HostFiles;
-use crate::target::cgroups::{Hierarchy, Layout, unit_of};
+use crate::target::cgroups::{CgroupLayout, Hierarchy, unit_of};
 use crate::target::containers::{Names, Registry, container_of, running};
-use crate::target::namespaces::{Kind, of_host, of_process};
+use crate::target::namespaces::{NamespaceKind, of_host, of_process};
 
 /// Maximum number of cgroups that are remembered. A long run can create more than ever exist at
 /// once.
@@ -170,7 +170,7 @@ impl Namer {
         let Self {
             hierarchy, paths, ..
         } = self;
-        if hierarchy.layout == Layout::Legacy {
+        if hierarchy.layout == CgroupLayout::Legacy {
             found = self.walk_namespaces(wanted);
         } else {
             hierarchy.walk("/", &mut |cgroup| {
@@ -194,7 +194,7 @@ impl Namer {
         for container in running(&self.hierarchy, &self.registry) {
             let path = &container.cgroup.path;
             for pid in self.hierarchy.processes(path) {
-                let namespace = of_process(&self.host, Pid(pid), Kind::Mount).ok();
+                let namespace = of_process(&self.host, Pid(pid), NamespaceKind::Mount).ok();
                 if let Some(id) = namespace.filter(|id| !of_host.contains(id))
                     && self.paths.get(id).is_none()
                 {

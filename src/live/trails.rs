@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::capture::Recording;
-use crate::code::{Text, TrailFacts, Trails};
+use crate::code::{KernelText, TrailFacts, Trails};
 use crate::kernel::btf::{Btf, BtfFunction};
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::kcore::Kcore;
@@ -34,7 +34,7 @@ impl<'a> LiveText<'a> {
     }
 }
 
-impl Text for LiveText<'_> {
+impl KernelText for LiveText<'_> {
     fn read(&self, addr: Addr, bytes: &mut [u8]) -> bool {
         let open = || self.files.kcore().ok();
         let kcore = self.kcore.get_or_init(open).as_ref();

@@ -18,7 +18,7 @@ use crate::bpf::wire::MAX_CGROUP_PATH;
 use crate::events::CgroupRecord;
 use crate::session::{ContainerName, TaskContext, Workload};
 use crate::target::HostFiles;
-use crate::target::cgroups::{Hierarchy, Layout};
+use crate::target::cgroups::{CgroupLayout, Hierarchy};
 
 /// Maximum time that one session waits for its names.
 const MAX_NAME_WAIT: Duration = Duration::from_millis(50);
@@ -68,7 +68,7 @@ impl WorkloadResolver {
         let layout = hierarchy.as_ref().map(|hierarchy| hierarchy.layout);
         Self {
             thread: hierarchy.and_then(|hierarchy| naming::start(host, hierarchy)),
-            by_namespaces: layout == Some(Layout::Legacy),
+            by_namespaces: layout == Some(CgroupLayout::Legacy),
             known: RefCell::default(),
             pending: RefCell::default(),
             saved: Cell::new((MAX_SAVED_WAIT, Instant::now())),

@@ -15,7 +15,7 @@ use crate::config::SymbolizeConfig;
 use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::kernel::facts::KernelFiles;
-use crate::kernel::images::{self, Found, ImageFile, ImageProblem, KernelIdentity};
+use crate::kernel::images::{self, ImageFile, ImageProblem, ImageSearch, KernelIdentity};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::live::fetching::Fetching;
 use crate::live::lines::{self, ImageChoice, of_modules};
@@ -27,7 +27,7 @@ pub(crate) struct PlaceSymbols {
     kallsyms: Arc<Kallsyms>,
     symbolizer: Symbolizer,
     /// Symbols by name, as a cache.
-    named: RefCell<HashMap<String, Vec<Candidate>>>,
+    named: RefCell<HashMap<String, Vec<NamedSymbol>>>,
     /// Modules whose debug information was requested.
     modules: RefCell<HashSet<String>>,
     fetching: Fetching,
@@ -37,7 +37,7 @@ pub(crate) struct PlaceSymbols {
 
 /// A function symbol with the name that is looked up.
 #[derive(Clone)]
-struct Candidate {
+struct NamedSymbol {
     addr: Addr,
     size: u64,
     module: Option<String>,
@@ -114,7 +114,7 @@ impl PlaceSymbols {
         let found = lines::find(choice, files, diag)?;
         let prepare = |path| Symbolizer::prepare(path, &kallsyms, choice.options().clone());
         let lines = match found {
-            Found {
+            ImageSearch {
                 image: Some(image), ..
             } => match prepare(image.file).and_then(PendingLines::join) {
                 Ok(lines) => {
@@ -128,7 +128,7 @@ impl PlaceSymbols {
                     None
                 }
             },
-            Found { problems, .. } => {
+            ImageSearch { problems, .. } => {
                 for problem in problems {
                     diag.warning(format!("no source lines: {problem}"));
                 }
@@ -189,13 +189,13 @@ impl PlaceSymbols {
         let candidates = named
             .entry(place.name.clone())
             .or_insert_with(|| self.candidates(&place.name));
-        let of_module = |candidate: &&Candidate| candidate.module == place.module;
-        let candidates: Vec<&Candidate> = candidates.iter().filter(of_module).collect();
+        let of_module = |candidate: &&NamedSymbol| candidate.module == place.module;
+        let candidates: Vec<&NamedSymbol> = candidates.iter().filter(of_module).collect();
         let Some(first) = candidates.first() else {
             return Err(Unplaced::NoSymbol);
         };
         let of_size =
-            |candidate: &&&Candidate| place.size.is_none_or(|size| size == candidate.size);
+            |candidate: &&&NamedSymbol| place.size.is_none_or(|size| size == candidate.size);
         let sized: Vec<_> = candidates.iter().filter(of_size).collect();
         if sized.is_empty() {
             return Err(Unplaced::OtherSize(first.size));
@@ -213,13 +213,13 @@ impl PlaceSymbols {
         Ok(addrs)
     }
 
-    fn candidates(&self, name: &str) -> Vec<Candidate> {
+    fn candidates(&self, name: &str) -> Vec<NamedSymbol> {
         let symbols = self
             .kallsyms
             .named(name)
             .filter(|symbol| symbol.is_function);
         symbols
-            .map(|symbol| Candidate {
+            .map(|symbol| NamedSymbol {
                 addr: symbol.addr,
                 size: symbol.size,
                 module: symbol.module.map(str::to_owned),

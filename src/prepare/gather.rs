@@ -10,7 +10,7 @@ use super::layout::{layout, support};
 use super::on_load;
 use super::selection_cache::{CachedSelection, SelectionCache};
 use super::sources;
-use crate::bpf::{KernelSupport, Layout};
+use crate::bpf::{KernelLayout, KernelSupport};
 use crate::config::BackendChoice;
 use crate::config::{Config, Globs, Role};
 use crate::diag::Diag;
@@ -24,8 +24,8 @@ use crate::kernel::version::KernelVersion;
 use crate::live::kernel_symbols::{KernelSymbols, Read, read};
 use crate::live::lines::{self, ImageChoice, PendingImage};
 use crate::select::{
-    BackendPolicy, Capabilities, GlobReport, LeftOut, Offered, Reason, Selection, matching_modules,
-    select,
+    BackendCapabilities, BackendPolicy, GlobReport, LeftOut, Offered, Reason, Selection,
+    matching_modules, select,
 };
 use crate::spec::BackendKind;
 
@@ -34,7 +34,7 @@ pub(crate) struct Prepared {
     pub(crate) selection: Selection,
     /// The back ends to attach with.
     pub(crate) policy: BackendPolicy,
-    pub(crate) layout: Layout,
+    pub(crate) layout: KernelLayout,
     pub(crate) image: PendingImage,
     /// Symbols and types; `None` if the selection comes from the cache, which does not need them.
     pub(crate) known: Option<KernelSymbols>,
@@ -215,12 +215,16 @@ fn policy(choice: BackendChoice, support: KernelSupport) -> Result<BackendPolicy
     ))
 }
 
-pub(crate) fn capabilities(policy: &BackendPolicy, btf: &Btf, files: &KernelFiles) -> Capabilities {
+pub(crate) fn capabilities(
+    policy: &BackendPolicy,
+    btf: &Btf,
+    files: &KernelFiles,
+) -> BackendCapabilities {
     let version = files
         .release()
         .ok()
         .and_then(|release| KernelVersion::of_release(&release));
-    Capabilities {
+    BackendCapabilities {
         kprobe_like: policy.takes_any_symbol(),
         trampolines: Some(TrampolineRules::of(
             btf,

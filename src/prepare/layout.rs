@@ -5,7 +5,7 @@
 use anyhow::{Context, Result};
 
 use crate::bpf::{
-    KernelSupport, KprobePmu, Layout, PerCpu, Preempt, PreemptMasks, TaskLayout, TracingMulti,
+    KernelLayout, KernelSupport, KprobePmu, PerCpu, Preempt, PreemptMasks, TaskLayout, TracingMulti,
 };
 use crate::kernel::btf::Btf;
 use crate::kernel::facts::KernelFiles;
@@ -41,8 +41,8 @@ pub(crate) fn layout(
     kallsyms: &Kallsyms,
     files: &KernelFiles,
     support: KernelSupport,
-) -> Result<Layout> {
-    Ok(Layout {
+) -> Result<KernelLayout> {
+    Ok(KernelLayout {
         task: task(btf)?,
         has_task_btf: btf
             .enum_value("bpf_func_id", "BPF_FUNC_get_current_task_btf")

@@ -14,7 +14,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::bpf::attach::Refused;
-use crate::bpf::{Attached, Layout, PerCpu, Preempt};
+use crate::bpf::{Attached, KernelLayout, PerCpu, Preempt};
 use crate::cache::{Cache, user_directory};
 use crate::config::Config;
 use crate::diag::Diag;
@@ -35,7 +35,7 @@ struct CacheEntry {
     /// Number of further functions that the kernel refused. They are not stored: finding out again
     /// would take as many attempts as attaching to all others.
     n_refused: usize,
-    layout: Layout,
+    layout: KernelLayout,
     /// Build ids of the modules that contain the functions.
     modules: BTreeMap<String, Vec<u8>>,
 }
@@ -44,7 +44,7 @@ struct CacheEntry {
 pub(crate) struct CachedSelection {
     pub(crate) selection: Selection,
     pub(crate) n_refused: usize,
-    pub(crate) layout: Layout,
+    pub(crate) layout: KernelLayout,
 }
 
 /// The cache, opened for the globs of this run.
@@ -135,7 +135,7 @@ impl SelectionCache {
         &self,
         functions: &[TracedFunction],
         attached: &Attached,
-        layout: Layout,
+        layout: KernelLayout,
         files: &KernelFiles,
     ) {
         if self.is_loaded {
@@ -156,7 +156,7 @@ impl SelectionCache {
         &self,
         functions: &[TracedFunction],
         attached: &Attached,
-        layout: Layout,
+        layout: KernelLayout,
         files: &KernelFiles,
     ) -> Option<()> {
         let (mut functions, n_refused) = lasting(functions, &attached.refused);
@@ -221,7 +221,7 @@ fn lasting(functions: &[TracedFunction], refused: &[Refused]) -> (Vec<TracedFunc
 }
 
 /// Returns the layout with addresses moved by `distance`, modulo 2^64.
-fn moved(layout: Layout, distance: u64) -> Layout {
+fn moved(layout: KernelLayout, distance: u64) -> KernelLayout {
     let preempt = match layout.preempt {
         Preempt::Address(per_cpu) => Preempt::Address(PerCpu {
             // The other member is an offset from each CPU's base, which does not move.
@@ -230,7 +230,7 @@ fn moved(layout: Layout, distance: u64) -> Layout {
         }),
         other => other,
     };
-    Layout { preempt, ..layout }
+    KernelLayout { preempt, ..layout }
 }
 
 /// Returns a key of everything that a selection depends on.

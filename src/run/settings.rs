@@ -3,7 +3,7 @@
 
 use super::spawned::SpawnedCommand;
 use crate::bpf::{
-    ErrorSettings, Layout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings,
+    ErrorSettings, KernelLayout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings,
 };
 use crate::config::Comm;
 use crate::config::{Config, Errors};
@@ -23,7 +23,7 @@ const SESSIONS_OF_COMMANDS: u32 = 2048;
 /// Builds the settings of a run.
 pub(crate) fn settings(
     config: &Config,
-    layout: Layout,
+    layout: KernelLayout,
     n_functions: usize,
     command: Option<&SpawnedCommand>,
     scoping: &Scoping,

@@ -16,7 +16,7 @@ use crate::config::{Chosen, Scope};
 use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::target::HostFiles;
-use crate::target::cgroups::{Cgroup, Hierarchy, Layout, unit_of};
+use crate::target::cgroups::{Cgroup, CgroupLayout, Hierarchy, unit_of};
 use crate::target::containers::{Registry, running};
 
 /// The cgroups of a run.
@@ -209,7 +209,7 @@ fn find_hierarchy(host: &HostFiles) -> Result<Hierarchy> {
 }
 
 fn say_layout(hierarchy: &Hierarchy, diag: &Diag) {
-    if hierarchy.layout == Layout::Hybrid {
+    if hierarchy.layout == CgroupLayout::Hybrid {
         diag.note(
             "control groups of versions 1 and 2 side by side: what is in one of version 1 only is \
              not seen; --mntns PID chooses it",
@@ -218,7 +218,7 @@ fn say_layout(hierarchy: &Hierarchy, diag: &Diag) {
 }
 
 fn check_version(hierarchy: &Hierarchy) -> Result<()> {
-    if hierarchy.layout == Layout::Legacy {
+    if hierarchy.layout == CgroupLayout::Legacy {
         return Err(Failure::hinted(
             "this host has control groups of version 1 only, which programs cannot ask for",
             "--mntns PID chooses by mount namespace, --container works by that here",

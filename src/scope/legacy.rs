@@ -15,12 +15,12 @@ use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::spec::Pid;
 use crate::target::HostFiles;
-use crate::target::cgroups::{Hierarchy, Layout};
+use crate::target::cgroups::{CgroupLayout, Hierarchy};
 use crate::target::containers::{Container, Registry, running};
-use crate::target::namespaces::{Kind, of_host, of_process};
+use crate::target::namespaces::{NamespaceKind, of_host, of_process};
 
 /// A container, and the hierarchy that it was found in.
-type Found<'a> = (&'a Hierarchy, Container);
+type ContainerInHierarchy<'a> = (&'a Hierarchy, Container);
 
 /// Returns the mount namespaces of the named containers; `None` if cgroups identify them. A run
 /// uses the same way for all containers, because rules of different kinds are combined with "and".
@@ -31,7 +31,7 @@ pub(crate) fn entries(
     host: &HostFiles,
     diag: &Diag,
 ) -> Result<Option<Vec<ScopeEntry>>> {
-    if hierarchy.layout == Layout::Unified || named.is_empty() {
+    if hierarchy.layout == CgroupLayout::Unified || named.is_empty() {
         return Ok(None);
     }
     let beside = hierarchy.beside();
@@ -56,23 +56,26 @@ pub(crate) fn entries(
     Ok(Some(entries))
 }
 
-fn containers_in<'h>(hierarchy: &'h Hierarchy, registry: &Registry) -> Vec<Found<'h>> {
+fn containers_in<'h>(
+    hierarchy: &'h Hierarchy,
+    registry: &Registry,
+) -> Vec<ContainerInHierarchy<'h>> {
     let containers = running(hierarchy, registry).into_iter();
     containers.map(|container| (hierarchy, container)).collect()
 }
 
-fn are_among(named: &[Choice<String>], found: &[Found<'_>]) -> bool {
+fn are_among(named: &[Choice<String>], found: &[ContainerInHierarchy<'_>]) -> bool {
     let is_there = |name: &str| found.iter().any(|(_, it)| it.is_called(name));
     named.iter().all(|choice| is_there(&choice.what))
 }
 
 fn namespaces(
     choice: &Choice<String>,
-    found: &[Found<'_>],
+    found: &[ContainerInHierarchy<'_>],
     host: &HostFiles,
 ) -> Result<Vec<ScopeEntry>> {
     let name = &choice.what;
-    let meant: Vec<&Found<'_>> = found
+    let meant: Vec<&ContainerInHierarchy<'_>> = found
         .iter()
         .filter(|(_, container)| container.is_called(name))
         .collect();
@@ -84,7 +87,7 @@ fn namespaces(
         .iter()
         .flat_map(|(hierarchy, container)| hierarchy.processes(&container.cgroup.path));
     let ids: BTreeSet<u64> = pids
-        .filter_map(|pid| of_process(host, Pid(pid), Kind::Mount).ok())
+        .filter_map(|pid| of_process(host, Pid(pid), NamespaceKind::Mount).ok())
         .collect();
     // A process that enters a container joins its cgroup before its namespaces, so the host's
     // namespaces are removed.

@@ -22,7 +22,7 @@ use crate::config::Choice;
 use crate::config::{Chosen, Config};
 use crate::diag::Diag;
 use crate::events::CgroupRecord;
-use crate::target::namespaces::Kind;
+use crate::target::namespaces::NamespaceKind;
 
 /// The scope of a run, except for processes and thread names.
 #[derive(Debug, Default)]
@@ -43,15 +43,18 @@ impl Scoping {
             let (kind, id) = match what {
                 Chosen::User(user) => (ScopeKind::User, user_id(user)?),
                 Chosen::Group(group) => (ScopeKind::Group, group_id(group)?),
-                Chosen::MountNamespace(named) => {
-                    (ScopeKind::MountNamespace, namespace(named, Kind::Mount)?)
-                }
-                Chosen::PidNamespace(named) => {
-                    (ScopeKind::PidNamespace, namespace(named, Kind::Pid)?)
-                }
-                Chosen::NetNamespace(named) => {
-                    (ScopeKind::NetNamespace, namespace(named, Kind::Net)?)
-                }
+                Chosen::MountNamespace(named) => (
+                    ScopeKind::MountNamespace,
+                    namespace(named, NamespaceKind::Mount)?,
+                ),
+                Chosen::PidNamespace(named) => (
+                    ScopeKind::PidNamespace,
+                    namespace(named, NamespaceKind::Pid)?,
+                ),
+                Chosen::NetNamespace(named) => (
+                    ScopeKind::NetNamespace,
+                    namespace(named, NamespaceKind::Net)?,
+                ),
                 Chosen::Cgroup(_) | Chosen::Unit(_) | Chosen::Container(_) => continue,
             };
             let rule = rule(*wanted);

@@ -8,7 +8,7 @@ use super::unknown::{accounts, unknown};
 use crate::config::NamespaceRef;
 use crate::failure::Failure;
 use crate::target::HostFiles;
-use crate::target::namespaces::{Kind, of_file, of_process};
+use crate::target::namespaces::{NamespaceKind, of_file, of_process};
 
 pub(crate) fn user_id(named: &str) -> Result<u64> {
     if let Ok(number) = named.parse::<u32>() {
@@ -32,7 +32,7 @@ pub(crate) fn group_id(named: &str) -> Result<u64> {
     }
 }
 
-pub(crate) fn namespace(named: &NamespaceRef, kind: Kind) -> Result<u64> {
+pub(crate) fn namespace(named: &NamespaceRef, kind: NamespaceKind) -> Result<u64> {
     let found = match named {
         NamespaceRef::Inode(number) => return Ok(*number),
         NamespaceRef::Of(pid) => of_process(&HostFiles::below("/"), *pid, kind),

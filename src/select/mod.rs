@@ -23,5 +23,5 @@ pub use candidates::matching_modules;
 pub use reason::{LeftOut, Reason};
 pub use report::GlobReport;
 pub(crate) use selecting::entry_reason;
-pub use selecting::{Capabilities, select};
+pub use selecting::{BackendCapabilities, select};
 pub use types::{BtfOrigin, Prototype, Selection, TracedFunction};

@@ -8,7 +8,7 @@ use super::deny::{built_in, never_returns};
 use super::reason::{LeftOut, Reason};
 use super::report::GlobReport;
 use super::types::{Selection, TracedFunction, count_reasons};
-use super::typing::{Typed, Types};
+use super::typing::{CandidateTypes, Typed};
 use crate::config::{GlobUse, Globs, Role};
 use crate::kernel::btf::TrampolineRules;
 use crate::kernel::facts::KernelFacts;
@@ -18,7 +18,7 @@ use crate::spec::{EntryReason, GlobKind, Hook, HookId, nearest};
 
 /// What the back ends of a run can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capabilities {
+pub struct BackendCapabilities {
     /// Whether a back end needs no prototype (kprobe.multi and the like).
     pub kprobe_like: bool,
     /// The restrictions of trampolines (fentry, fexit and the like); `None` if there are none.
@@ -27,9 +27,9 @@ pub struct Capabilities {
 
 /// Selects the functions to trace.
 #[must_use]
-pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &Capabilities) -> Selection {
+pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &BackendCapabilities) -> Selection {
     let candidates = candidates(globs, &facts.kallsyms);
-    let types = Types::new(facts, &candidates);
+    let types = CandidateTypes::new(facts, &candidates);
     let traces = TraceIndex::new(facts);
     let denied_by: Vec<Arc<str>> = globs
         .deny
@@ -112,9 +112,9 @@ struct CandidateVerdict {
 
 fn judge<'a>(
     candidate: &Candidate<'a>,
-    types: &Types<'a>,
+    types: &CandidateTypes<'a>,
     traces: &TraceIndex<'a>,
-    capabilities: &Capabilities,
+    capabilities: &BackendCapabilities,
     denied_by: &[Arc<str>],
 ) -> CandidateVerdict {
     let typed = types.of(candidate, capabilities.trampolines);
@@ -170,7 +170,7 @@ fn is_forced(globs: &Globs, candidate: &Candidate<'_>) -> bool {
 }
 
 /// Overrides our own advice. What the kernel cannot do is not overridden.
-fn force(verdict: &mut CandidateVerdict, capabilities: &Capabilities) {
+fn force(verdict: &mut CandidateVerdict, capabilities: &BackendCapabilities) {
     let is_advice = matches!(
         verdict.reason,
         Some(Reason::BuiltIn { .. } | Reason::NoReturn | Reason::ColdPart)
@@ -200,7 +200,7 @@ fn reports(
     globs: &Globs,
     candidates: &[Candidate<'_>],
     verdicts: &[CandidateVerdict],
-    types: &Types<'_>,
+    types: &CandidateTypes<'_>,
     facts: &KernelFacts,
 ) -> Vec<GlobReport> {
     let mut reports = Vec::new();
@@ -253,7 +253,7 @@ fn report(role: Role, glob: &GlobUse, verdicts: &[&CandidateVerdict]) -> GlobRep
 }
 
 /// Finds what a glob that matches no symbol may have meant: matches in BTF and similar names.
-fn explain(report: &mut GlobReport, types: &Types<'_>, facts: &KernelFacts) {
+fn explain(report: &mut GlobReport, types: &CandidateTypes<'_>, facts: &KernelFacts) {
     let spec = &report.glob.spec;
     report.in_btf = types
         .names()

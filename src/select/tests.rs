@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{BtfOrigin, Capabilities, Reason, Selection, matching_modules, select};
+use super::{BackendCapabilities, BtfOrigin, Reason, Selection, matching_modules, select};
 use crate::config::{GlobOrigin, GlobUse, Globs, Role};
 use crate::kernel::btf::builder::Builder;
 use crate::kernel::btf::{Btf, StructArgs, TrampolineObstacle, TrampolineRules};
@@ -59,7 +59,7 @@ const RULES: TrampolineRules = TrampolineRules {
     struct_args: StructArgs::Refused,
 };
 
-const ALL: Capabilities = Capabilities {
+const ALL: BackendCapabilities = BackendCapabilities {
     kprobe_like: true,
     trampolines: Some(RULES),
 };
@@ -262,7 +262,7 @@ fn a_prototype_is_given_only_where_its_id_means_this_very_function() {
 
 #[test]
 fn with_trampolines_alone_what_they_cannot_take_is_left_out() {
-    let capabilities = Capabilities {
+    let capabilities = BackendCapabilities {
         kprobe_like: false,
         ..ALL
     };
@@ -388,7 +388,7 @@ fn built_in_lists_are_well_formed() {
     }
 }
 
-fn forced(entry: &[&str], allow: &[&str], capabilities: &Capabilities) -> Selection {
+fn forced(entry: &[&str], allow: &[&str], capabilities: &BackendCapabilities) -> Selection {
     let mut globs = globs(entry, allow, &[]);
     globs.force = true;
     select(&globs, &facts(Some(NAMES)), capabilities)
@@ -423,7 +423,7 @@ fn force_does_not_override_what_the_kernel_cannot_do() {
     assert!(selection.forced.len() <= 1);
     let reasons: Vec<_> = selection.left_out.iter().map(|l| &l.reason).collect();
     assert_eq!(reasons, [&Reason::NotTraceable, &Reason::NotTraceable]);
-    let trampolines = Capabilities {
+    let trampolines = BackendCapabilities {
         kprobe_like: false,
         ..ALL
     };

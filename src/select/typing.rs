@@ -19,7 +19,7 @@ pub(super) struct Typed {
 }
 
 /// The functions in BTF, by module and name.
-pub(super) struct Types<'a> {
+pub(super) struct CandidateTypes<'a> {
     kernel: Option<TypeIndex<'a>>,
     modules: HashMap<&'a str, TypeIndex<'a>>,
 }
@@ -40,7 +40,7 @@ impl<'a> TypeIndex<'a> {
     }
 }
 
-impl<'a> Types<'a> {
+impl<'a> CandidateTypes<'a> {
     /// Indexes the names of the candidates in BTF.
     pub(super) fn new(facts: &'a KernelFacts, candidates: &[Candidate<'a>]) -> Self {
         let modules = facts.module_btf.iter();

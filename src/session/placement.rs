@@ -15,13 +15,13 @@ use crate::spec::Addr;
 /// The sections of absent modules and their distances from their placeholders.
 #[derive(Clone, Debug, Default)]
 pub struct Placement {
-    sections: Vec<Section>,
+    sections: Vec<PlacedSection>,
     /// An address of the kernel's own text; modules lie within 2 GiB of it.
     near: u64,
 }
 
 #[derive(Clone, Debug)]
-struct Section {
+struct PlacedSection {
     placeholders: Range<u64>,
     /// The real address minus the placeholder, modulo 2^64; `None` until a call reported it.
     distance: Option<u64>,
@@ -32,7 +32,7 @@ impl Placement {
     /// kernel's text.
     #[must_use]
     pub fn new(sections: impl IntoIterator<Item = Range<u64>>, near: Addr) -> Self {
-        let sections = sections.into_iter().map(|placeholders| Section {
+        let sections = sections.into_iter().map(|placeholders| PlacedSection {
             placeholders,
             distance: None,
         });

@@ -15,7 +15,7 @@ const MAX_CGROUPS: usize = 1 << 18;
 
 /// Which hierarchies of control groups a host has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
+pub enum CgroupLayout {
     /// Only the unified hierarchy (v2).
     Unified,
     /// The unified hierarchy, and v1 hierarchies that have the controllers. Containers have the
@@ -29,7 +29,7 @@ pub enum Layout {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hierarchy {
     /// Which hierarchies the host has.
-    pub layout: Layout,
+    pub layout: CgroupLayout,
     /// Mount point of the hierarchy.
     mount: PathBuf,
     /// Mount point of the v1 hierarchy, if the host has both.
@@ -68,9 +68,9 @@ impl Hierarchy {
             paths.into_iter().find(|path| files.has(path))
         };
         let (layout, mount, beside) = match (of_kind("cgroup2"), of_kind("cgroup")) {
-            (Some(mount), None) => (Layout::Unified, mount, None),
-            (Some(mount), beside) => (Layout::Hybrid, mount, beside),
-            (None, Some(mount)) => (Layout::Legacy, mount, None),
+            (Some(mount), None) => (CgroupLayout::Unified, mount, None),
+            (Some(mount), beside) => (CgroupLayout::Hybrid, mount, beside),
+            (None, Some(mount)) => (CgroupLayout::Legacy, mount, None),
             (None, None) => bail!("no control groups: no file system `cgroup2` is mounted"),
         };
         Ok(Self {
@@ -84,7 +84,7 @@ impl Hierarchy {
     #[must_use]
     pub fn beside(&self) -> Option<Self> {
         self.beside.clone().map(|mount| Self {
-            layout: Layout::Legacy,
+            layout: CgroupLayout::Legacy,
             mount,
             beside: None,
         })
@@ -264,7 +264,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
-    use super::{Hierarchy, Layout, unescaped, unit_of};
+    use super::{CgroupLayout, Hierarchy, unescaped, unit_of};
     use crate::target::HostFiles;
 
     fn host(mounts: &str, cgroups: &[&str]) -> (tempfile::TempDir, HostFiles) {
@@ -288,13 +288,13 @@ mod tests {
     #[test]
     fn the_hierarchy_that_tells_tasks_apart_is_found() {
         for (mounts, layout, mount) in [
-            (V2.to_owned(), Layout::Unified, "sys/fs/cgroup"),
+            (V2.to_owned(), CgroupLayout::Unified, "sys/fs/cgroup"),
             (
                 format!("{V1}{BESIDE}"),
-                Layout::Hybrid,
+                CgroupLayout::Hybrid,
                 "sys/fs/cgroup/unified",
             ),
-            (V1.to_owned(), Layout::Legacy, "sys/fs/cgroup/systemd"),
+            (V1.to_owned(), CgroupLayout::Legacy, "sys/fs/cgroup/systemd"),
         ] {
             let below = ["pids", "systemd", "unified"].map(|name| format!("sys/fs/cgroup/{name}"));
             let (root, files) = host(&mounts, &below.each_ref().map(String::as_str));
@@ -332,7 +332,7 @@ mod tests {
         let found = Hierarchy::find(&files).unwrap();
         assert!(found.named(Path::new("/a")).is_ok() && found.named(Path::new("/b")).is_err());
         let beside = found.beside().unwrap();
-        assert_eq!(beside.layout, Layout::Legacy);
+        assert_eq!(beside.layout, CgroupLayout::Legacy);
         assert!(beside.named(Path::new("/b")).is_ok());
     }
 

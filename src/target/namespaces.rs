@@ -19,7 +19,7 @@ const NSFS_MAGIC: i64 = 0x6e73_6673;
 
 /// A type of namespace, as in `/proc/PID/ns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum NamespaceKind {
     /// Mount namespace (`mnt`).
     Mount,
     /// PID namespace (`pid`).
@@ -28,7 +28,7 @@ pub enum Kind {
     Net,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for NamespaceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Mount => "mnt",
@@ -43,7 +43,7 @@ impl fmt::Display for Kind {
 /// # Errors
 ///
 /// When there is no such process, or when access is denied.
-pub fn of_process(files: &HostFiles, pid: Pid, kind: Kind) -> Result<u64> {
+pub fn of_process(files: &HostFiles, pid: Pid, kind: NamespaceKind) -> Result<u64> {
     let link = files.path(format!("proc/{pid}/ns/{kind}"));
     if !files.path(format!("proc/{pid}")).exists() {
         bail!("there is no process {pid}");
@@ -58,7 +58,7 @@ pub fn of_process(files: &HostFiles, pid: Pid, kind: Kind) -> Result<u64> {
 #[must_use]
 pub fn of_host(files: &HostFiles) -> BTreeSet<u64> {
     let pids = [1, process::id()].into_iter();
-    let found = pids.filter_map(|pid| of_process(files, Pid(pid), Kind::Mount).ok());
+    let found = pids.filter_map(|pid| of_process(files, Pid(pid), NamespaceKind::Mount).ok());
     found.collect()
 }
 
@@ -67,7 +67,7 @@ pub fn of_host(files: &HostFiles) -> BTreeSet<u64> {
 /// # Errors
 ///
 /// When the file is not a namespace, or one of another type.
-pub fn of_file(path: &Path, kind: Kind) -> Result<u64> {
+pub fn of_file(path: &Path, kind: NamespaceKind) -> Result<u64> {
     let found =
         fs::metadata(path).with_context(|| format!("failed to look at `{}`", path.display()))?;
     let is_namespace =
@@ -89,7 +89,7 @@ pub fn of_file(path: &Path, kind: Kind) -> Result<u64> {
 }
 
 /// Parses a link such as `mnt:[4026531840]`; `None` if it is of another type.
-fn number_of(text: &str, kind: Kind) -> Option<u64> {
+fn number_of(text: &str, kind: NamespaceKind) -> Option<u64> {
     let text = text.strip_prefix(&kind.to_string())?;
     text.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()
 }
@@ -99,14 +99,14 @@ mod tests {
     use std::path::Path;
     use std::process;
 
-    use super::{Kind, of_file, of_process};
+    use super::{NamespaceKind, of_file, of_process};
     use crate::spec::Pid;
     use crate::target::HostFiles;
 
     #[test]
     fn our_own_namespaces_by_process_and_by_file() {
         let files = HostFiles::below("/");
-        for kind in [Kind::Mount, Kind::Pid, Kind::Net] {
+        for kind in [NamespaceKind::Mount, NamespaceKind::Pid, NamespaceKind::Net] {
             let number = of_process(&files, Pid(process::id()), kind).unwrap();
             assert!(number > 1_000, "{number}");
             let file = format!("/proc/self/ns/{kind}");
@@ -116,12 +116,16 @@ mod tests {
 
     #[test]
     fn what_is_no_namespace_is_told() {
-        let error = |path: &str| of_file(Path::new(path), Kind::Net).unwrap_err().to_string();
+        let error = |path: &str| {
+            of_file(Path::new(path), NamespaceKind::Net)
+                .unwrap_err()
+                .to_string()
+        };
         assert_eq!(error("/etc/passwd"), "`/etc/passwd` is no namespace");
         assert!(error("/proc/self/ns/mnt").contains("is no namespace of kind net: `mnt:["));
         assert!(error("/nowhere").contains("failed to look at"));
         let files = HostFiles::below("/");
-        let gone = of_process(&files, Pid(4_194_304), Kind::Net).unwrap_err();
+        let gone = of_process(&files, Pid(4_194_304), NamespaceKind::Net).unwrap_err();
         assert_eq!(gone.to_string(), "there is no process 4194304");
     }
 }

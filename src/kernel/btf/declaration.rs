@@ -2,7 +2,7 @@
 //! Formats a function's prototype as a C programmer writes it: `int map_create(union bpf_attr
 //! *attr)`.
 
-use super::format::{Kind, read_u32};
+use super::format::{BtfKind, read_u32};
 use super::parse::Btf;
 
 /// Maximum number of types in one prototype, including nested function pointers. A prototype with
@@ -15,7 +15,7 @@ impl Btf {
     #[must_use]
     pub fn declaration(&self, func: u32) -> Option<String> {
         let name = self.name(func);
-        let func = self.typ(func).filter(|typ| typ.kind == Kind::Func)?;
+        let func = self.typ(func).filter(|typ| typ.kind == BtfKind::Func)?;
         let mut left = MAX_TYPES;
         self.declare(func.size_or_type, name.to_owned(), &mut left)
     }
@@ -30,19 +30,19 @@ impl Btf {
         let of = typ.size_or_type;
         let name = self.string(typ.name_offset);
         match typ.kind {
-            Kind::Ptr => {
+            BtfKind::Ptr => {
                 let wrapped = match self.behind_qualifiers(of) {
-                    Some(Kind::FuncProto | Kind::Array) => format!("(*{declarator})"),
+                    Some(BtfKind::FuncProto | BtfKind::Array) => format!("(*{declarator})"),
                     _ => format!("*{declarator}"),
                 };
                 self.declare(of, wrapped, left)
             }
-            Kind::Array => {
+            BtfKind::Array => {
                 let count = read_u32(typ.payload, 8)?;
                 let element = read_u32(typ.payload, 0)?;
                 self.declare(element, format!("{declarator}[{count}]"), left)
             }
-            Kind::FuncProto => {
+            BtfKind::FuncProto => {
                 let mut parameters = Vec::new();
                 for parameter in typ.payload.chunks_exact(8) {
                     let name = self.string(read_u32(parameter, 0)?);
@@ -58,36 +58,36 @@ impl Btf {
                 };
                 self.declare(of, format!("{declarator}({parameters})"), left)
             }
-            Kind::Const => self.qualify("const", of, &declarator, left),
-            Kind::Volatile => self.qualify("volatile", of, &declarator, left),
-            Kind::Restrict => self.qualify("restrict", of, &declarator, left),
-            Kind::TypeTag => self.declare(of, declarator, left),
-            Kind::Struct => Some(join(&tagged("struct", name), &declarator)),
-            Kind::Union => Some(join(&tagged("union", name), &declarator)),
-            Kind::Enum | Kind::Enum64 => Some(join(&tagged("enum", name), &declarator)),
-            Kind::Fwd => {
+            BtfKind::Const => self.qualify("const", of, &declarator, left),
+            BtfKind::Volatile => self.qualify("volatile", of, &declarator, left),
+            BtfKind::Restrict => self.qualify("restrict", of, &declarator, left),
+            BtfKind::TypeTag => self.declare(of, declarator, left),
+            BtfKind::Struct => Some(join(&tagged("struct", name), &declarator)),
+            BtfKind::Union => Some(join(&tagged("union", name), &declarator)),
+            BtfKind::Enum | BtfKind::Enum64 => Some(join(&tagged("enum", name), &declarator)),
+            BtfKind::Fwd => {
                 let keyword = if typ.flag { "union" } else { "struct" };
                 Some(join(&tagged(keyword, name), &declarator))
             }
-            Kind::Int | Kind::Float | Kind::Typedef => Some(join(name, &declarator)),
-            Kind::Func | Kind::Var | Kind::DataSec | Kind::DeclTag => None,
+            BtfKind::Int | BtfKind::Float | BtfKind::Typedef => Some(join(name, &declarator)),
+            BtfKind::Func | BtfKind::Var | BtfKind::DataSec | BtfKind::DeclTag => None,
         }
     }
 
     /// A qualifier of a pointer follows the `*`. Any other qualifier comes first.
     fn qualify(&self, word: &str, of: u32, declarator: &str, left: &mut usize) -> Option<String> {
-        if self.typ(of).is_some_and(|typ| typ.kind == Kind::Ptr) {
+        if self.typ(of).is_some_and(|typ| typ.kind == BtfKind::Ptr) {
             return self.declare(of, join(word, declarator), left);
         }
         let rest = self.declare(of, declarator.to_owned(), left)?;
         Some(join(word, &rest))
     }
 
-    fn behind_qualifiers(&self, mut id: u32) -> Option<Kind> {
+    fn behind_qualifiers(&self, mut id: u32) -> Option<BtfKind> {
         for _ in 0..MAX_TYPES {
             let typ = self.typ(id)?;
             match typ.kind {
-                Kind::Const | Kind::Volatile | Kind::Restrict | Kind::TypeTag => {
+                BtfKind::Const | BtfKind::Volatile | BtfKind::Restrict | BtfKind::TypeTag => {
                     id = typ.size_or_type;
                 }
                 kind => return Some(kind),

@@ -17,7 +17,7 @@ pub(super) const RECORD_SIZE: usize = 12;
 
 /// The kind of a type (`BTF_KIND_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum BtfKind {
     Int,
     Ptr,
     Array,
@@ -39,7 +39,7 @@ pub(super) enum Kind {
     Enum64,
 }
 
-impl Kind {
+impl BtfKind {
     /// The kind in an info word; `None` if this program does not know it.
     pub(super) fn of(info: u32) -> Option<Self> {
         Some(match kind_number(info) {

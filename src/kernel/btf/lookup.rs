@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Lookups of types, members, enum values and functions by name.
 
-use super::format::{Kind, read_u32};
+use super::format::{BtfKind, read_u32};
 use super::parse::{Btf, Type};
 
 /// Maximum nesting depth of anonymous members. A deeper one is treated as a cycle.
 const MAX_NESTING: u8 = 16;
 
-/// Members that a search looks at. The kernel's largest structs have some hundreds. A damaged struct
-/// that contains itself several times would take a minute.
+/// Members that a search looks at. The kernel's largest structs have some hundreds. A damaged
+/// struct that contains itself several times would take a minute.
 const MAX_MEMBERS: u32 = 1 << 16;
 
 /// A search for a member of a struct, and of the anonymous structs and unions in it.
@@ -23,12 +23,12 @@ impl Btf {
     #[must_use]
     pub fn has_type(&self, name: &str) -> bool {
         let kinds = [
-            Kind::Struct,
-            Kind::Union,
-            Kind::Enum,
-            Kind::Enum64,
-            Kind::Typedef,
-            Kind::Fwd,
+            BtfKind::Struct,
+            BtfKind::Union,
+            BtfKind::Enum,
+            BtfKind::Enum64,
+            BtfKind::Typedef,
+            BtfKind::Fwd,
         ];
         self.named(name).iter().any(|typ| kinds.contains(&typ.kind))
     }
@@ -37,7 +37,7 @@ impl Btf {
     #[must_use]
     pub fn type_size(&self, name: &str) -> Option<u32> {
         let types = self.named(name);
-        let has_members = |typ: &&Type<'_>| matches!(typ.kind, Kind::Struct | Kind::Union);
+        let has_members = |typ: &&Type<'_>| matches!(typ.kind, BtfKind::Struct | BtfKind::Union);
         types.iter().find(has_members).map(|typ| typ.size_or_type)
     }
 
@@ -56,7 +56,7 @@ impl Btf {
         self.named(enumeration)
             .iter()
             .find_map(|typ| match typ.kind {
-                Kind::Enum => elements(typ, 8).find_map(|element| {
+                BtfKind::Enum => elements(typ, 8).find_map(|element| {
                     let number = word(element, 4)?;
                     let number = if typ.flag {
                         i64::from(number as i32)
@@ -65,7 +65,7 @@ impl Btf {
                     };
                     (self.string(word(element, 0)?) == value).then_some(number)
                 }),
-                Kind::Enum64 => elements(typ, 12).find_map(|element| {
+                BtfKind::Enum64 => elements(typ, 12).find_map(|element| {
                     let number = u64::from(word(element, 8)?) << 32 | u64::from(word(element, 4)?);
                     (self.string(word(element, 0)?) == value).then_some(number as i64)
                 }),
@@ -103,23 +103,23 @@ impl Btf {
     /// The id of a function; `None` if this BTF (without its base) has none.
     #[must_use]
     pub fn func_id(&self, name: &str) -> Option<u32> {
-        self.named_id(name, Kind::Func)
+        self.named_id(name, BtfKind::Func)
     }
 
     /// The id of a variable; `None` if this BTF (without its base) has none. BTF has only per-CPU
     /// variables.
     #[must_use]
     pub fn var_id(&self, name: &str) -> Option<u32> {
-        self.named_id(name, Kind::Var)
+        self.named_id(name, BtfKind::Var)
     }
 
-    fn named_id(&self, name: &str, kind: Kind) -> Option<u32> {
+    fn named_id(&self, name: &str, kind: BtfKind) -> Option<u32> {
         let is_kind = |id: u32| self.typ(id).is_some_and(|typ| typ.kind == kind);
         self.ids_named(name).find(|id| is_kind(*id))
     }
 
     fn bit_offset(&self, typ: &Type<'_>, member: &str, search: &mut Search) -> Option<u32> {
-        if !matches!(typ.kind, Kind::Struct | Kind::Union) || search.nesting == MAX_NESTING {
+        if !matches!(typ.kind, BtfKind::Struct | BtfKind::Union) || search.nesting == MAX_NESTING {
             return None;
         }
         // If the flag is set, the upper byte of an offset is the size of a bit field.

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use super::by_name::ByName;
 use super::bytes::BtfBytes;
-use super::format::{Kind, RECORD_SIZE, kind_flag, kind_number, read_u32, sections, vlen};
+use super::format::{BtfKind, RECORD_SIZE, kind_flag, kind_number, read_u32, sections, vlen};
 use super::names::NameSet;
 
 /// Maximum length of a name in bytes. Names of the kernel have at most 512 (`KSYM_NAME_LEN`).
@@ -55,7 +55,7 @@ pub struct BtfFunction<'a> {
 /// A type record.
 #[derive(Clone, Copy)]
 pub(super) struct Type<'a> {
-    pub(super) kind: Kind,
+    pub(super) kind: BtfKind,
     pub(super) name_offset: u32,
     /// A size in bytes or the id of another type, depending on the kind.
     pub(super) size_or_type: u32,
@@ -91,7 +91,7 @@ impl Btf {
                 bail!("a BTF type record is cut short");
             };
             let id = first_id.saturating_add(records.len() as u32);
-            let payload = match Kind::of(info) {
+            let payload = match BtfKind::of(info) {
                 Some(kind) => kind.payload(vlen(info)),
                 None => match sections.payload_of_unknown(&bytes, info) {
                     Some(payload) => {
@@ -109,7 +109,7 @@ impl Btf {
                 },
             };
             records.push(at as u32);
-            if Kind::of(info) == Some(Kind::Func) {
+            if BtfKind::of(info) == Some(BtfKind::Func) {
                 functions.push(id);
             }
             at = at.saturating_add(RECORD_SIZE).saturating_add(payload);
@@ -300,7 +300,7 @@ impl Btf {
         };
         let at = *self.records.get(index as usize)? as usize;
         let info = read_u32(&self.bytes, at + 4)?;
-        let kind = Kind::of(info)?;
+        let kind = BtfKind::of(info)?;
         let payload = at + RECORD_SIZE;
         Some(Type {
             kind,

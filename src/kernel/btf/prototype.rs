@@ -5,7 +5,7 @@
 //! generator), as they changed over time. [`FunctionShape`] has the facts, [`TrampolineRules`] the
 //! limits of the running kernel, and [`FunctionShape::obstacle`] decides.
 
-use super::format::{Kind, read_u32};
+use super::format::{BtfKind, read_u32};
 use super::parse::Btf;
 use crate::kernel::version::KernelVersion;
 
@@ -148,10 +148,10 @@ impl Btf {
     /// The shape of the function with this id; `None` if it is not a function.
     #[must_use]
     pub fn shape(&self, func: u32) -> Option<FunctionShape> {
-        let func = self.typ(func).filter(|typ| typ.kind == Kind::Func)?;
+        let func = self.typ(func).filter(|typ| typ.kind == BtfKind::Func)?;
         let proto = self
             .typ(func.size_or_type)
-            .filter(|typ| typ.kind == Kind::FuncProto)?;
+            .filter(|typ| typ.kind == BtfKind::FuncProto)?;
         let mut shape = FunctionShape {
             struct_result: self.is_struct(proto.size_or_type),
             ..FunctionShape::default()
@@ -167,11 +167,11 @@ impl Btf {
 
     fn add_argument(&self, shape: &mut FunctionShape, typ: u32) {
         let (slots, kind) = match self.resolve(typ) {
-            Some((Kind::Ptr, _)) => (1, ArgKind::Scalar),
-            Some((Kind::Int | Kind::Enum | Kind::Enum64, 1..=ARG_SLOT_SIZE)) => {
+            Some((BtfKind::Ptr, _)) => (1, ArgKind::Scalar),
+            Some((BtfKind::Int | BtfKind::Enum | BtfKind::Enum64, 1..=ARG_SLOT_SIZE)) => {
                 (1, ArgKind::Scalar)
             }
-            Some((Kind::Struct, size @ 1..=16)) => {
+            Some((BtfKind::Struct, size @ 1..=16)) => {
                 (size.div_ceil(ARG_SLOT_SIZE) as u16, ArgKind::SmallStruct)
             }
             _ => (1, ArgKind::Odd),
@@ -182,14 +182,17 @@ impl Btf {
     }
 
     fn is_struct(&self, typ: u32) -> bool {
-        matches!(self.resolve(typ), Some((Kind::Struct | Kind::Union, _)))
+        matches!(
+            self.resolve(typ),
+            Some((BtfKind::Struct | BtfKind::Union, _))
+        )
     }
 
     /// Kind and size of a type without its typedefs and qualifiers. The size of a pointer is 0.
-    fn resolve(&self, id: u32) -> Option<(Kind, u32)> {
+    fn resolve(&self, id: u32) -> Option<(BtfKind, u32)> {
         let id = self.skip_names(id)?;
         let typ = self.typ(id)?;
-        let size = if typ.kind == Kind::Ptr {
+        let size = if typ.kind == BtfKind::Ptr {
             0
         } else {
             typ.size_or_type
@@ -210,9 +213,13 @@ impl Btf {
 }
 
 /// Kinds that only add a name or a qualifier to another type.
-pub(super) fn is_name_or_qualifier(kind: Kind) -> bool {
+pub(super) fn is_name_or_qualifier(kind: BtfKind) -> bool {
     matches!(
         kind,
-        Kind::Typedef | Kind::Const | Kind::Volatile | Kind::Restrict | Kind::TypeTag
+        BtfKind::Typedef
+            | BtfKind::Const
+            | BtfKind::Volatile
+            | BtfKind::Restrict
+            | BtfKind::TypeTag
     )
 }

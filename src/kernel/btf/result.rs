@@ -2,7 +2,7 @@
 //! Determines how a function's result is interpreted: by its BTF return type, and by two tables for
 //! functions whose type is not sufficient.
 
-use super::format::Kind;
+use super::format::BtfKind;
 use super::helpers::helper_result;
 use super::known::returns_errno_as_ulong;
 use super::parse::{Btf, Type};
@@ -39,10 +39,10 @@ impl Btf {
     }
 
     fn declared_result(&self, func: u32) -> Option<ResultType> {
-        let func = self.typ(func).filter(|typ| typ.kind == Kind::Func)?;
+        let func = self.typ(func).filter(|typ| typ.kind == BtfKind::Func)?;
         let proto = self
             .typ(func.size_or_type)
-            .filter(|typ| typ.kind == Kind::FuncProto)?;
+            .filter(|typ| typ.kind == BtfKind::FuncProto)?;
         Some(self.value_type(proto.size_or_type))
     }
 
@@ -57,7 +57,7 @@ impl Btf {
             if !is_name_or_qualifier(typ.kind) {
                 return by_kind(&typ);
             }
-            if typ.kind == Kind::Typedef {
+            if typ.kind == BtfKind::Typedef {
                 match self.string(typ.name_offset) {
                     "blk_status_t" => return ResultType::BlkStatus,
                     "vm_fault_t" => return ResultType::VmFault,
@@ -73,14 +73,14 @@ impl Btf {
 fn by_kind(typ: &Type<'_>) -> ResultType {
     let size = u8::try_from(typ.size_or_type).unwrap_or(u8::MAX);
     match typ.kind {
-        Kind::Ptr => ResultType::Pointer,
-        Kind::Int => integer(typ.payload, size),
+        BtfKind::Ptr => ResultType::Pointer,
+        BtfKind::Int => integer(typ.payload, size),
         // Unsigned ones too, because functions return `-errno` through an `enum` anyway.
-        Kind::Enum if size == 4 => ResultType::Signed(4),
-        Kind::Enum | Kind::Enum64 if typ.flag => signed(size),
-        Kind::Enum | Kind::Enum64 => unsigned(size),
+        BtfKind::Enum if size == 4 => ResultType::Signed(4),
+        BtfKind::Enum | BtfKind::Enum64 if typ.flag => signed(size),
+        BtfKind::Enum | BtfKind::Enum64 => unsigned(size),
         // A small struct is returned in the result register, but it is not an errno.
-        Kind::Struct | Kind::Union if size <= 8 => ResultType::Unsigned(8),
+        BtfKind::Struct | BtfKind::Union if size <= 8 => ResultType::Unsigned(8),
         _ => ResultType::Void,
     }
 }

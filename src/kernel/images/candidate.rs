@@ -26,7 +26,7 @@ pub(super) struct Caches<'a>(pub(super) &'a [PathBuf]);
 
 /// An open file, and the facts from its headers.
 #[derive(Debug)]
-pub(super) struct Candidate {
+pub(super) struct ImageCandidate {
     pub(super) file: ImageFile,
     pub(super) facts: ElfFacts,
 }
@@ -68,7 +68,7 @@ impl Caches<'_> {
     }
 }
 
-impl Candidate {
+impl ImageCandidate {
     /// Opens a file; `None` if it is not ELF. A file in a cache, and the directories that lead to
     /// it, must belong to root or to us.
     pub(super) fn open(path: &Path, caches: Caches<'_>) -> io::Result<Option<Self>> {

@@ -77,7 +77,7 @@ impl ElfFacts {
         if Some(machine) != ours() {
             return Ok(Some(Self::foreign(machine_name(machine))));
         }
-        let Some(table) = Table::read(file, &header)? else {
+        let Some(table) = SectionTable::read(file, &header)? else {
             return Ok(None);
         };
         table.facts(file).map(Some)
@@ -94,7 +94,7 @@ impl ElfFacts {
 }
 
 /// The section header table.
-struct Table {
+struct SectionTable {
     start: u64,
     n_sections: u64,
     /// Offset and length in the file of the section names.
@@ -102,14 +102,14 @@ struct Table {
 }
 
 /// The fields of a section header that are needed.
-struct Section {
+struct SectionHeader {
     name: u32,
     kind: u32,
     offset: u64,
     size: u64,
 }
 
-impl Table {
+impl SectionTable {
     /// Returns `None` if the table is malformed.
     fn read(file: &File, header: &[u8; HEADER_SIZE]) -> io::Result<Option<Self>> {
         let start = u64_at(header, 40);
@@ -195,9 +195,9 @@ impl Table {
         Ok((n_read == HEADER_SIZE).then_some(bytes))
     }
 
-    fn section(&self, file: &File, index: u64) -> io::Result<Option<Section>> {
+    fn section(&self, file: &File, index: u64) -> io::Result<Option<SectionHeader>> {
         let bytes = self.bytes(file, index)?;
-        Ok(bytes.map(|bytes| Section {
+        Ok(bytes.map(|bytes| SectionHeader {
             name: u32_at(&bytes, 0),
             kind: u32_at(&bytes, 4),
             offset: u64_at(&bytes, 24),
@@ -206,7 +206,7 @@ impl Table {
     }
 
     /// The name of a section; `None` if it is longer than all names that are compared.
-    fn name(&self, file: &File, section: &Section) -> io::Result<Option<Vec<u8>>> {
+    fn name(&self, file: &File, section: &SectionHeader) -> io::Result<Option<Vec<u8>>> {
         let (start, length) = self.names;
         let (offset, mut name) = (u64::from(section.name), [0; LONGEST_NAME]);
         let Some(place) = start.checked_add(offset).filter(|_| offset < length) else {
@@ -218,7 +218,7 @@ impl Table {
     }
 }
 
-impl Section {
+impl SectionHeader {
     /// Reads at most `most` bytes of the section.
     fn bytes(&self, file: &File, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.size.min(most) as usize];

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::candidate::{Caches, Candidate, ImageFile};
+use super::candidate::{Caches, ImageCandidate, ImageFile};
 use super::elf_file::build_id_of_notes;
 use super::{BuildId, ImageProblem, KernelIdentity, by_build_id, judge_candidate};
 use crate::kernel::absent::AbsentModule;
@@ -79,7 +79,7 @@ fn choose(
 ) -> Result<ModuleImage, ImageProblem> {
     let mut problem = None;
     for place in &places {
-        let Ok(Some(candidate)) = Candidate::open(place, Caches(caches)) else {
+        let Ok(Some(candidate)) = ImageCandidate::open(place, Caches(caches)) else {
             continue;
         };
         match judge_candidate(root, caches, place, candidate, identity) {

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::candidate::{Caches, Candidate, ImageFile};
+use super::candidate::{Caches, ImageCandidate, ImageFile};
 use super::elf_file::ElfFacts;
 use super::{BuildId, by_build_id};
 
@@ -32,9 +32,10 @@ pub(super) fn find(
     places.extend(system.into_iter().chain(in_caches));
     let mut candidates = places
         .iter()
-        .filter_map(|place| Candidate::open(place, Caches(caches)).ok()?);
-    let found = candidates
-        .find(|Candidate { facts, .. }| facts.has_dwarf && facts.build_id.as_ref() == Some(id));
+        .filter_map(|place| ImageCandidate::open(place, Caches(caches)).ok()?);
+    let found = candidates.find(|ImageCandidate { facts, .. }| {
+        facts.has_dwarf && facts.build_id.as_ref() == Some(id)
+    });
     found.map(|found| found.file)
 }
 

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 
 use super::elf_file::ElfFacts;
 use super::{
-    BuildId, Found, ImageProblem, KernelIdentity, check_debug, debuginfod_caches, find, named,
-    with_debug,
+    BuildId, ImageProblem, ImageSearch, KernelIdentity, check_debug, debuginfod_caches, find,
+    named, with_debug,
 };
 
 const RELEASE: &str = "6.12.1-test";
@@ -67,7 +67,8 @@ fn the_standard_places_are_looked_at_and_the_build_id_decides() {
     for name in places {
         let root = tempfile::tempdir().unwrap();
         let path = place(&root, &name, &good);
-        let Found { image, problems } = find(root.path(), &[root.path().join("cache")], &kernel);
+        let ImageSearch { image, problems } =
+            find(root.path(), &[root.path().join("cache")], &kernel);
         let image = image.unwrap_or_else(|| panic!("not found in {name}: {problems:?}"));
         assert_eq!((image.file.path, image.is_verified), (path, true));
     }

@@ -2,7 +2,7 @@
 //! Determines the end of a symbol, which kallsyms does not give. A symbol ends at the next one, or
 //! at a limit if the next one is implausibly far.
 
-use super::{Entry, Kallsyms};
+use super::{Kallsyms, SymbolEntry};
 
 /// Markers of the linker script after the last function of a text. Their size is 0.
 const END_MARKERS: [&str; 3] = ["_etext", "_einittext", "__end_of_kernel_reserve"];
@@ -50,7 +50,7 @@ impl Kallsyms {
     }
 
     /// The first symbol at a higher address.
-    fn next_address(&self, index: usize) -> Option<Entry> {
+    fn next_address(&self, index: usize) -> Option<SymbolEntry> {
         let addr = self.entries[index].addr;
         // There are few aliases, so a linear search is faster than a binary one.
         self.entries[index..]
@@ -59,7 +59,7 @@ impl Kallsyms {
             .copied()
     }
 
-    fn longest_bpf(&self, entry: Entry) -> u64 {
+    fn longest_bpf(&self, entry: SymbolEntry) -> u64 {
         if self.name(entry).starts_with("bpf_prog_") {
             LONGEST_BPF_PROGRAM
         } else {

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, ensure};
 
 use super::parse::{self, rank};
-use super::{Entry, Kallsyms};
+use super::{Kallsyms, SymbolEntry};
 use crate::kernel::absent::AbsentModule;
 use crate::kernel::btf::Btf;
 use crate::kernel::kcore::Kcore;
@@ -91,7 +91,7 @@ impl Kallsyms {
     ///
     /// When the lists are not where they should be, or when they changed during the walk.
     pub fn with_loaded(&self, kcore: &Kcore, layout: &LoadedLayout) -> Result<Self> {
-        let kernel = |entry: &&Entry| (entry.name as usize) < self.kernel_text_len;
+        let kernel = |entry: &&SymbolEntry| (entry.name as usize) < self.kernel_text_len;
         let of_kernel = Self {
             text: self.text[..self.kernel_text_len].to_owned(),
             entries: self.entries.iter().filter(kernel).copied().collect(),
@@ -107,7 +107,7 @@ impl Kallsyms {
     ///
     /// When the names do not fit into 4 GiB, or when a name is longer than 64 KiB.
     pub fn with_absent(mut self, modules: &[AbsentModule]) -> Result<Self> {
-        let mut loaded = Loaded {
+        let mut loaded = LoadedSymbols {
             text: self.text,
             entries: self.entries,
         };
@@ -146,7 +146,7 @@ impl Kallsyms {
         };
         let modules = list("modules")?.addr;
         let programs = list("bpf_kallsyms").ok().map(|list| list.addr);
-        let mut loaded = Loaded {
+        let mut loaded = LoadedSymbols {
             text: self.text,
             entries: self.entries,
         };
@@ -164,19 +164,19 @@ impl Kallsyms {
 }
 
 /// The text and the entries that are being built.
-struct Loaded {
+struct LoadedSymbols {
     text: String,
-    entries: Vec<Entry>,
+    entries: Vec<SymbolEntry>,
 }
 
-impl Loaded {
+impl LoadedSymbols {
     /// Adds a symbol as `/proc/kallsyms` prints it: `name<tab>[module]`.
     fn add(&mut self, addr: u64, kind: u8, name: &[u8], module: &str) -> Result<()> {
         let is_name = name.iter().all(u8::is_ascii_graphic);
         let (true, Ok(name)) = (is_name, str::from_utf8(name)) else {
             return Ok(());
         };
-        self.entries.push(Entry {
+        self.entries.push(SymbolEntry {
             addr,
             name: u32::try_from(self.text.len() + 1)?,
             name_len: u16::try_from(name.len())?,
@@ -230,7 +230,7 @@ impl Memory<'_> {
         Ok(nodes)
     }
 
-    fn add_modules(&self, head: Addr, loaded: &mut Loaded) -> Result<()> {
+    fn add_modules(&self, head: Addr, loaded: &mut LoadedSymbols) -> Result<()> {
         for node in self.list(head.0, MAX_MODULES)? {
             let module = node.wrapping_sub(self.layout.module_list);
             let state = self.bytes(module.wrapping_add(self.layout.module_state))?;
@@ -255,7 +255,7 @@ impl Memory<'_> {
         Ok(())
     }
 
-    fn add_module(&self, kallsyms: u64, module: &str, loaded: &mut Loaded) -> Result<()> {
+    fn add_module(&self, kallsyms: u64, module: &str, loaded: &mut LoadedSymbols) -> Result<()> {
         let layout = self.layout;
         let count = u32::from_le_bytes(self.bytes(kallsyms.wrapping_add(layout.num_symtab))?);
         ensure!(count <= MAX_MODULE_SYMBOLS, "{count} symbols");
@@ -280,7 +280,7 @@ impl Memory<'_> {
         Ok(())
     }
 
-    fn add_programs(&self, head: Addr, loaded: &mut Loaded) -> Result<()> {
+    fn add_programs(&self, head: Addr, loaded: &mut LoadedSymbols) -> Result<()> {
         for node in self.list(head.0, MAX_PROGRAMS)? {
             let ksym = node.wrapping_sub(self.layout.ksym_list);
             let start = self.pointer(ksym.wrapping_add(self.layout.ksym_start))?;

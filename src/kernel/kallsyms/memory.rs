@@ -12,7 +12,7 @@ use std::mem;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::parse::{self, rank};
-use super::{Entry, Kallsyms};
+use super::{Kallsyms, SymbolEntry};
 use crate::kernel::kcore::Kcore;
 use crate::spec::Addr;
 
@@ -43,7 +43,7 @@ impl Kallsyms {
     /// When the kernel does not give the addresses of its tables (before 6.0, 5fd8fea935a1), or
     /// when they have an unknown format.
     pub fn of_memory(kcore: &Kcore) -> Result<Self> {
-        let tables = Tables::read(kcore)?;
+        let tables = SymbolTables::read(kcore)?;
         let mut symbols = Self::decode(&tables)?;
         for anchor in ANCHORS {
             let Some(expected) = kcore.symbol(anchor) else {
@@ -65,10 +65,10 @@ impl Kallsyms {
             .any(|&entry| self.name(entry) == name)
     }
 
-    fn decode(tables: &Tables) -> Result<Self> {
+    fn decode(tables: &SymbolTables) -> Result<Self> {
         let tokens = tables.tokens()?;
         let count = tables.offsets.len() / OFFSET_SIZE;
-        let mut text = Text::with_capacity(count * LONG_NAME);
+        let mut text = TextBuffer::with_capacity(count * LONG_NAME);
         let mut entries = Vec::with_capacity(count);
         let mut at = 0;
         for addr in tables.addresses() {
@@ -85,7 +85,7 @@ impl Kallsyms {
             // The first letter is the type. It is replaced by a blank, as in the file.
             let kind = text.replace(begin, b' ');
             text.push_bytes(b"\n");
-            entries.push(Entry {
+            entries.push(SymbolEntry {
                 addr,
                 name: u32::try_from(begin + 1)?,
                 name_len: u16::try_from(name_len)?,
@@ -104,7 +104,7 @@ impl Kallsyms {
 }
 
 /// The tables as they are in memory.
-struct Tables {
+struct SymbolTables {
     names: Vec<u8>,
     offsets: Vec<u8>,
     token_table: Vec<u8>,
@@ -124,7 +124,7 @@ enum Base {
     Own(u64),
 }
 
-impl Tables {
+impl SymbolTables {
     fn read(kcore: &Kcore) -> Result<Self> {
         let table = |name: &str| {
             let symbol = kcore.symbol(&format!("kallsyms_{name}"));
@@ -270,12 +270,12 @@ impl Tokens {
 }
 
 /// A growing text with spare room after its end.
-struct Text {
+struct TextBuffer {
     bytes: Vec<u8>,
     len: usize,
 }
 
-impl Text {
+impl TextBuffer {
     fn with_capacity(len: usize) -> Self {
         Self {
             bytes: vec![0; len + TOKEN_START],

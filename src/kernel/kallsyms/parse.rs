@@ -5,7 +5,7 @@
 use anyhow::bail;
 use memchr::{memchr, memchr_iter, memchr2};
 
-use super::Entry;
+use super::SymbolEntry;
 
 /// Prefixes of unwanted aliases: padding and type hashes before functions, and copies for
 /// position-independent code. The kernel's own lookups avoid them too.
@@ -21,7 +21,7 @@ const LINKER_MARKERS: [&str; 6] = [
     "__noinstr_text_start",
 ];
 
-pub(super) fn entries(text: &str) -> anyhow::Result<Vec<Entry>> {
+pub(super) fn entries(text: &str) -> anyhow::Result<Vec<SymbolEntry>> {
     if u32::try_from(text.len()).is_err() {
         bail!("kallsyms is larger than 4 GiB");
     }
@@ -47,14 +47,14 @@ pub(super) fn entries(text: &str) -> anyhow::Result<Vec<Entry>> {
 }
 
 /// Sorts by address, with the preferred name of an address first.
-pub(super) fn sort(entries: &mut [Entry]) {
+pub(super) fn sort(entries: &mut [SymbolEntry]) {
     // The sort is stable, so that the kernel's order decides among equals. It is fast, because the
     // input consists of a few sorted runs.
     entries.sort_by_key(|entry| (entry.addr, entry.rank));
 }
 
 /// Parses a line. `start` is its offset in the text, which fits into 32 bits.
-fn entry(line: &str, start: usize) -> Option<Entry> {
+fn entry(line: &str, start: usize) -> Option<SymbolEntry> {
     let bytes = line.as_bytes();
     // Addresses have 16 digits on all supported kernels. Otherwise any number of digits is
     // accepted.
@@ -74,7 +74,7 @@ fn entry(line: &str, start: usize) -> Option<Entry> {
         return None;
     }
     let name = &line[name_start..name_start + len];
-    Some(Entry {
+    Some(SymbolEntry {
         addr,
         name: (start + name_start) as u32,
         name_len: u16::try_from(len).ok()?,
