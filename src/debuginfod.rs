@@ -21,7 +21,7 @@ use nix::unistd::geteuid;
 
 pub use self::settings::{DownloadSettings, example_server, system_servers};
 use self::store::{Store, StoreError};
-use self::transfer::{Transfer, Why, agent, is_open_to_others, shown};
+use self::transfer::{Transfer, TransferError, agent, is_open_to_others, shown};
 use crate::diag::Diag;
 use crate::kernel::images::{BuildId, check_debug};
 
@@ -101,7 +101,8 @@ impl Client {
                 continue;
             }
             let done = transfer.from(server, id).and_then(|()| {
-                check_debug(&store.partial_path(&transfer.partial), id).map_err(Why::Wrong)
+                check_debug(&store.partial_path(&transfer.partial), id)
+                    .map_err(TransferError::Wrong)
             });
             diag.end_progress();
             match done {
@@ -111,10 +112,10 @@ impl Client {
                         transfer.forget().map_err(|error| failed(error.into()))?;
                     }
                     refused.push(format!("`{}`: {why}", shown(server)));
-                    if matches!(why, Why::Stalled(_) | Why::Broken(0, _)) {
+                    if matches!(why, TransferError::Stalled(_) | TransferError::Broken(0, _)) {
                         self.silent.borrow_mut().insert(server.clone());
                     }
-                    if matches!(why, Why::Disk(_)) {
+                    if matches!(why, TransferError::Disk(_)) {
                         break;
                     }
                 }

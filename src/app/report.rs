@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::diag::Diag;
 use crate::prepare::gather::Prepared;
 use crate::render::escape;
-use crate::select::{Reason, Selection, TracedFunction, assign, counts};
+use crate::select::{LeftOutReason, Selection, TracedFunction, assign, counts};
 
 /// Reports globs that match nothing, forced functions, back ends, and the functions that were left
 /// out.
@@ -120,7 +120,7 @@ fn reasons(selection: &Selection) -> Vec<(String, usize)> {
     let mut reasons: Vec<(String, usize)> = Vec::new();
     for (reason, count) in selection.left_out_by_reason() {
         let text = match &reason {
-            Reason::Denied { glob } => match glob.rsplit_once(" of use case ") {
+            LeftOutReason::Denied { glob } => match glob.rsplit_once(" of use case ") {
                 Some((_, case)) => format!("denied by use case {case}"),
                 None => reason.to_string(),
             },

@@ -13,7 +13,7 @@ use super::attach::Link;
 use super::kernel_stats::Hits;
 use super::sys;
 use super::tracer::{Attached, Tracer};
-use crate::select::{Assigned, TracedFunction, Why};
+use crate::select::{Assigned, BackendReason, TracedFunction};
 use crate::spec::{BackendKind, HookId};
 
 /// If user space has not read for this long, no session opens. The time must cover the opening of a
@@ -78,7 +78,7 @@ impl Tracer<'_> {
             .filter_map(|(id, backend)| {
                 let assigned = Assigned {
                     backends: vec![backend],
-                    why: Why::Asked,
+                    why: BackendReason::Asked,
                 };
                 Some((functions.get(id.index())?.clone(), assigned))
             })

@@ -35,7 +35,7 @@ pub(super) struct TaskProbe {
 }
 
 /// A task tracepoint to attach to, as a raw tracepoint or as its perf event.
-struct Wanted<'t> {
+struct TaskTracepoint<'t> {
     tracepoint: &'static CStr,
     template: &'t [bpf_insn],
     /// Its directory below `events` in tracefs.
@@ -50,7 +50,7 @@ impl Tracer<'_> {
     /// Attaches to the tracepoints of tasks that the scope needs, and of cgroups if they matter.
     pub(super) fn attach_tasks(&mut self) -> Result<()> {
         let templates = &self.loaded.templates;
-        let mut wanted = vec![Wanted {
+        let mut wanted = vec![TaskTracepoint {
             tracepoint: c"sched_process_exit",
             template: &templates.task_exit,
             event: "sched/sched_process_exit",
@@ -58,7 +58,7 @@ impl Tracer<'_> {
             fields: &[],
         }];
         if self.scope.has(ScopeKind::Process) {
-            wanted.push(Wanted {
+            wanted.push(TaskTracepoint {
                 tracepoint: c"sched_process_exec",
                 template: &templates.task_exec,
                 event: "sched/sched_process_exec",
@@ -66,7 +66,7 @@ impl Tracer<'_> {
                 fields: &[],
             });
             if self.scope.follow_forks {
-                wanted.push(Wanted {
+                wanted.push(TaskTracepoint {
                     tracepoint: c"sched_process_fork",
                     template: &templates.task_fork,
                     event: "task/task_newtask",
@@ -103,7 +103,7 @@ impl Tracer<'_> {
         Ok(())
     }
 
-    fn attach_task(&self, wanted: &Wanted<'_>) -> Result<TaskProbe> {
+    fn attach_task(&self, wanted: &TaskTracepoint<'_>) -> Result<TaskProbe> {
         // If tracefs cannot be read, use the raw tracepoint: it misses a few events, which is
         // better than missing all.
         let tracefs = self.loaded.tracefs.as_deref();
@@ -114,7 +114,7 @@ impl Tracer<'_> {
         }
     }
 
-    fn attach_event(&self, number: u64, wanted: &Wanted<'_>) -> Result<TaskProbe> {
+    fn attach_event(&self, number: u64, wanted: &TaskTracepoint<'_>) -> Result<TaskProbe> {
         let insns = self.loaded.copier.copy(wanted.of_event, Copy::default());
         let program = program::load(PROGRAM_NAME, &insns, ProgramKind::Tracepoint)?;
         let attached = sys::open_tracepoint(number).and_then(|event| {
@@ -147,7 +147,7 @@ impl Tracer<'_> {
 }
 
 /// Returns the id of the perf event, or `None` if its fields are not as expected.
-fn number_of(tracefs: &Path, wanted: &Wanted<'_>) -> Option<u64> {
+fn number_of(tracefs: &Path, wanted: &TaskTracepoint<'_>) -> Option<u64> {
     let directory = tracefs.join("events").join(wanted.event);
     let format = fs::read_to_string(directory.join("format")).ok()?;
     let has = |(name, offset, size): &(&str, u32, u32)| has_field(&format, name, *offset, *size);

@@ -169,10 +169,10 @@ impl<'obj> Tracer<'obj> {
         if !is_first {
             self.prepare_for(assigned)?;
         }
-        let mut waiting: Vec<Waiting<'_>> = functions
+        let mut waiting: Vec<PendingFunction<'_>> = functions
             .iter()
             .zip(assigned)
-            .map(|(function, assigned)| Waiting {
+            .map(|(function, assigned)| PendingFunction {
                 function,
                 backends: &assigned.backends,
             })
@@ -217,7 +217,7 @@ impl<'obj> Tracer<'obj> {
                             from: backend,
                             to: *to,
                         });
-                        waiting.push(Waiting { function, backends });
+                        waiting.push(PendingFunction { function, backends });
                     }
                     _ => attached.refused.push(refused.clone()),
                 }
@@ -430,7 +430,7 @@ pub(super) fn consumed(n_records: i32) -> Result<i32> {
 }
 
 /// A function that is not attached to yet, and the back ends that are left to try.
-struct Waiting<'a> {
+struct PendingFunction<'a> {
     function: &'a TracedFunction,
     backends: &'a [BackendKind],
 }
@@ -438,7 +438,7 @@ struct Waiting<'a> {
 /// Returns the back end to try next. Back ends that attach to functions one by one come first, and
 /// then the one with fewer functions. The verifier becomes several times slower once its own
 /// functions (`*bpf*`) are traced.
-fn next_backend(waiting: &[Waiting<'_>]) -> Option<BackendKind> {
+fn next_backend(waiting: &[PendingFunction<'_>]) -> Option<BackendKind> {
     let mut n_waiting: BTreeMap<BackendKind, usize> = BTreeMap::new();
     for backend in waiting
         .iter()

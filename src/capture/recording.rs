@@ -12,7 +12,7 @@ use super::trail::RecordedTrail;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{TracedFunction, entry_reason};
 use crate::spec::{Addr, EntryReason, Hook, HookId, ResultType};
-use crate::symbolize::{Answer, Inlined, SourceLine};
+use crate::symbolize::{Inlined, LineAnswer, SourceLine};
 
 /// Version of the format. It is raised if older readers would misinterpret a recording.
 const VERSION: u32 = 1;
@@ -190,7 +190,7 @@ impl Recording {
 
     /// The lines, by address.
     #[must_use]
-    pub fn answers(&self) -> HashMap<Addr, Answer> {
+    pub fn answers(&self) -> HashMap<Addr, LineAnswer> {
         self.lines
             .iter()
             .map(|line| (Addr(line.addr), line.answer()))
@@ -247,8 +247,8 @@ impl RecordedLine {
         }
     }
 
-    fn answer(&self) -> Answer {
-        Answer {
+    fn answer(&self) -> LineAnswer {
+        LineAnswer {
             source: self.source.as_deref().and_then(source_line),
             inlined: self
                 .inlined

@@ -36,7 +36,7 @@ pub(super) type Loads = [Option<u16>; 16];
 
 /// A direct call, or a direct jump out of the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Transfer {
+pub(super) struct ControlTransfer {
     pub(super) target: Addr,
     pub(super) is_call: bool,
     /// Offset of the instruction from the function's start, in bytes.
@@ -50,7 +50,7 @@ pub(super) struct Transfer {
 /// What the bytes of one symbol say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Decoded {
-    pub(super) transfers: Vec<Transfer>,
+    pub(super) transfers: Vec<ControlTransfer>,
     /// Whether it calls or jumps to an address in a register or in memory.
     pub(super) has_indirect: bool,
     /// The offsets, relative to a pointer, from which it loads the functions that it calls this
@@ -163,7 +163,7 @@ impl Pass {
         } else {
             ResultUse::Tested
         };
-        self.found.transfers.push(Transfer {
+        self.found.transfers.push(ControlTransfer {
             target: Addr(target),
             is_call,
             offset: insn.ip().wrapping_sub(start),

@@ -7,7 +7,7 @@ use std::fmt;
 use std::mem;
 use std::rc::Rc;
 
-use super::decode::{Decoded, ResultUse, Transfer, decode};
+use super::decode::{ControlTransfer, Decoded, ResultUse, decode};
 use super::errnos::{ErrnoSite, Errnos};
 use super::text::KernelText;
 use crate::kernel::kallsyms::{Kallsyms, Symbol};
@@ -162,7 +162,7 @@ impl<'a> Code<'a> {
             .then(|| decode(addr, &bytes))
     }
 
-    fn target(&self, transfer: &Transfer) -> CallTarget {
+    fn target(&self, transfer: &ControlTransfer) -> CallTarget {
         let Some((symbol, offset)) = self.kallsyms.resolve(transfer.target) else {
             // A tracer's trampoline near the start, or a thunk that the kernel generated at run
             // time.

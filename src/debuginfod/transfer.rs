@@ -34,7 +34,7 @@ const LONGEST_VALIDATOR: usize = 1000;
 
 /// Why a download failed.
 #[derive(Debug)]
-pub(super) enum Why {
+pub(super) enum TransferError {
     /// The server has nothing for the build id.
     NotThere,
     /// The server answered with this HTTP status.
@@ -92,17 +92,17 @@ pub(super) fn agent(settings: &DownloadSettings) -> Agent {
 impl Transfer<'_> {
     /// Downloads the file from a server. Retries after a broken connection if that had brought
     /// data.
-    pub(super) fn from(&mut self, server: &str, id: &BuildId) -> Result<(), Why> {
+    pub(super) fn from(&mut self, server: &str, id: &BuildId) -> Result<(), TransferError> {
         let url = url_of(server, id);
         let mut retries = self.settings.retries;
         loop {
             let before = self.length()?;
             let why = match self.once(&url) {
-                Err(why @ (Why::Broken(..) | Why::Stalled(_))) => why,
+                Err(why @ (TransferError::Broken(..) | TransferError::Stalled(_))) => why,
                 done => return done,
             };
             let has_more = self.length()? > before && self.store.origin().is_some();
-            if retries == 0 || !has_more || matches!(why, Why::Stalled(_)) {
+            if retries == 0 || !has_more || matches!(why, TransferError::Stalled(_)) {
                 return Err(why);
             }
             retries -= 1;
@@ -115,14 +115,14 @@ impl Transfer<'_> {
         self.partial.set_len(0)
     }
 
-    fn once(&mut self, url: &str) -> Result<(), Why> {
+    fn once(&mut self, url: &str) -> Result<(), TransferError> {
         let most = self.settings.most_bytes;
         if let Some(longest) = self
             .settings
             .longest
             .filter(|most| self.began.elapsed() > *most)
         {
-            return Err(Why::TooLong(longest));
+            return Err(TransferError::TooLong(longest));
         }
         let known = self.resumable(url)?;
         // If the URL is encrypted, redirects must be too.
@@ -146,7 +146,7 @@ impl Transfer<'_> {
         let headers = response.headers();
         let at = match (response.status(), known) {
             (StatusCode::OK, _) => {
-                self.begin(url, headers).map_err(Why::Disk)?;
+                self.begin(url, headers).map_err(TransferError::Disk)?;
                 0
             }
             (StatusCode::PARTIAL_CONTENT, Some((offset, _)))
@@ -154,23 +154,26 @@ impl Transfer<'_> {
             {
                 offset
             }
-            (StatusCode::PARTIAL_CONTENT, _) => return Err(Why::OtherPart),
+            (StatusCode::PARTIAL_CONTENT, _) => return Err(TransferError::OtherPart),
             (StatusCode::RANGE_NOT_SATISFIABLE, Some(_)) => {
                 // The existing data is not the beginning of the server's current file.
-                self.forget().map_err(Why::Disk)?;
-                return Err(Why::Broken(0, "it has another file now".to_owned()));
+                self.forget().map_err(TransferError::Disk)?;
+                return Err(TransferError::Broken(
+                    0,
+                    "it has another file now".to_owned(),
+                ));
             }
-            (StatusCode::NOT_FOUND, _) => return Err(Why::NotThere),
+            (StatusCode::NOT_FOUND, _) => return Err(TransferError::NotThere),
             // debuginfod answers this if the file exceeds the limit in the header.
             (StatusCode::NOT_ACCEPTABLE | StatusCode::PAYLOAD_TOO_LARGE, _) => {
-                return Err(Why::TooLarge(None, most));
+                return Err(TransferError::TooLarge(None, most));
             }
-            (status, _) => return Err(Why::Status(status.as_u16())),
+            (status, _) => return Err(TransferError::Status(status.as_u16())),
         };
         let rest = response.body().content_length();
         let total = rest.map(|rest| rest.saturating_add(at));
         if let Some(total) = total.filter(|total| *total > most) {
-            return Err(Why::TooLarge(Some(total), most));
+            return Err(TransferError::TooLarge(Some(total), most));
         }
         let size = total.map_or_else(String::new, |total| format!(" ({})", mebibytes(total)));
         let of = if at > 0 { "the rest of " } else { "" };
@@ -181,7 +184,7 @@ impl Transfer<'_> {
 
     /// Size and validator of what was downloaded from this URL before; `None` if it cannot be
     /// resumed.
-    fn resumable(&self, url: &str) -> Result<Option<(u64, String)>, Why> {
+    fn resumable(&self, url: &str) -> Result<Option<(u64, String)>, TransferError> {
         let length = self.length()?;
         let origin = self.store.origin().filter(|origin| origin.url == url);
         Ok(origin
@@ -189,8 +192,8 @@ impl Transfer<'_> {
             .map(|origin| (length, origin.validator)))
     }
 
-    fn length(&self) -> Result<u64, Why> {
-        Ok(self.partial.metadata().map_err(Why::Disk)?.len())
+    fn length(&self) -> Result<u64, TransferError> {
+        Ok(self.partial.metadata().map_err(TransferError::Disk)?.len())
     }
 
     /// Discards what was downloaded and stores the new origin.
@@ -208,12 +211,13 @@ impl Transfer<'_> {
         response: Response<Body>,
         at: u64,
         total: Option<u64>,
-    ) -> Result<(), Why> {
+    ) -> Result<(), TransferError> {
         let mut file: &File = &self.partial;
-        file.seek(SeekFrom::Start(at)).map_err(Why::Disk)?;
+        file.seek(SeekFrom::Start(at))
+            .map_err(TransferError::Disk)?;
         let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 64 << 10];
-        let mut pace = Pace::new(at, self.settings.timeout);
+        let mut pace = DownloadPace::new(at, self.settings.timeout);
         let mut came = at;
         let mut shown_at = Instant::now();
         loop {
@@ -222,20 +226,21 @@ impl Transfer<'_> {
                 Ok(n_bytes) => n_bytes,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if is_timeout(&error) => return Err(self.stalled()),
-                Err(error) => return Err(Why::Broken(came, error.to_string())),
+                Err(error) => return Err(TransferError::Broken(came, error.to_string())),
             };
             came += n_bytes as u64;
             if came > self.settings.most_bytes {
-                return Err(Why::TooLarge(None, self.settings.most_bytes));
+                return Err(TransferError::TooLarge(None, self.settings.most_bytes));
             }
-            file.write_all(&buffer[..n_bytes]).map_err(Why::Disk)?;
+            file.write_all(&buffer[..n_bytes])
+                .map_err(TransferError::Disk)?;
             if pace.is_too_slow(came) {
                 return Err(self.stalled());
             }
             if let Some(longest) = self.settings.longest
                 && self.began.elapsed() > longest
             {
-                return Err(Why::TooLong(longest));
+                return Err(TransferError::TooLong(longest));
             }
             if shown_at.elapsed() > PROGRESS_EVERY {
                 shown_at = Instant::now();
@@ -246,20 +251,20 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    fn broken(&self, error: &ureq::Error) -> Why {
+    fn broken(&self, error: &ureq::Error) -> TransferError {
         match error {
             ureq::Error::Timeout(_) => self.stalled(),
-            error => Why::Broken(0, error.to_string()),
+            error => TransferError::Broken(0, error.to_string()),
         }
     }
 
-    fn stalled(&self) -> Why {
-        Why::Stalled(self.settings.timeout.unwrap_or_default())
+    fn stalled(&self) -> TransferError {
+        TransferError::Stalled(self.settings.timeout.unwrap_or_default())
     }
 }
 
 /// Measures the speed of a download.
-struct Pace {
+struct DownloadPace {
     timeout: Option<Duration>,
     began: Instant,
     first: u64,
@@ -267,7 +272,7 @@ struct Pace {
     looked: (Instant, u64),
 }
 
-impl Pace {
+impl DownloadPace {
     fn new(at: u64, timeout: Option<Duration>) -> Self {
         let began = Instant::now();
         Self {
@@ -308,7 +313,7 @@ impl Pace {
     }
 }
 
-impl Why {
+impl TransferError {
     /// Whether the download can be resumed by a later run.
     pub(super) fn leaves_what_came(&self) -> bool {
         match self {
@@ -387,7 +392,7 @@ fn mebibytes(bytes: u64) -> String {
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for TransferError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotThere => write!(f, "it does not have it"),
@@ -413,7 +418,7 @@ impl fmt::Display for Why {
 mod tests {
     use std::time::Duration;
 
-    use super::{Pace, is_open_to_others, mebibytes, shown, url_of};
+    use super::{DownloadPace, is_open_to_others, mebibytes, shown, url_of};
     use crate::kernel::images::BuildId;
 
     #[test]
@@ -442,7 +447,7 @@ mod tests {
 
     #[test]
     fn the_progress_line_holds_whatever_the_numbers_say() {
-        let pace = Pace::new(10, None);
+        let pace = DownloadPace::new(10, None);
         assert!(
             pace.text(20, Some(20))
                 .starts_with("[##############################] 0.0 MiB")
@@ -456,10 +461,10 @@ mod tests {
 
     #[test]
     fn a_server_that_trickles_is_too_slow() {
-        let mut pace = Pace::new(0, Some(Duration::ZERO));
+        let mut pace = DownloadPace::new(0, Some(Duration::ZERO));
         assert!(pace.is_too_slow(1));
         assert!(!pace.is_too_slow(1 + (100 << 10)));
-        assert!(!Pace::new(0, None).is_too_slow(1));
-        assert!(!Pace::new(0, Some(Duration::from_secs(90))).is_too_slow(1));
+        assert!(!DownloadPace::new(0, None).is_too_slow(1));
+        assert!(!DownloadPace::new(0, Some(Duration::from_secs(90))).is_too_slow(1));
     }
 }

@@ -40,7 +40,7 @@ pub(crate) enum Ask {
 
 /// An answer of the thread.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum NamingAnswer {
     /// The answer to [`Ask::Name`]; `None` if the id is unknown.
     Named(u64, Option<Box<Workload>>),
     /// The answer to [`Ask::Walk`].
@@ -107,7 +107,7 @@ struct Namer {
 pub(crate) fn start(
     host: HostFiles,
     hierarchy: Hierarchy,
-) -> Option<(SyncSender<Ask>, Receiver<Answer>)> {
+) -> Option<(SyncSender<Ask>, Receiver<NamingAnswer>)> {
     let (ask, asked) = sync_channel(MAX_ASKED);
     let (answer, answers) = channel();
     let namer = Namer {
@@ -125,7 +125,7 @@ pub(crate) fn start(
 }
 
 impl Namer {
-    fn run(mut self, asked: &Receiver<Ask>, answer: &Sender<Answer>) {
+    fn run(mut self, asked: &Receiver<Ask>, answer: &Sender<NamingAnswer>) {
         while let Ok(ask) = asked.recv() {
             let said = match ask {
                 Ask::Made(id, path) => {
@@ -134,9 +134,9 @@ impl Namer {
                 }
                 Ask::Walk => {
                     self.walk(None);
-                    Answer::Walked
+                    NamingAnswer::Walked
                 }
-                Ask::Name(id) => Answer::Named(id, self.name(id).map(Box::new)),
+                Ask::Name(id) => NamingAnswer::Named(id, self.name(id).map(Box::new)),
             };
             if answer.send(said).is_err() {
                 return;

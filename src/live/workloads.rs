@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
-use super::naming::{self, Answer, Ask, Recent};
+use super::naming::{self, Ask, NamingAnswer, Recent};
 use crate::bpf::wire::MAX_CGROUP_PATH;
 use crate::events::CgroupRecord;
 use crate::session::{ContainerName, TaskContext, Workload};
@@ -41,7 +41,7 @@ const MAX_RETRY_TIME: Duration = Duration::from_secs(2);
 /// Resolves cgroup and namespace ids to names, with a cache.
 #[derive(Debug)]
 pub(crate) struct WorkloadResolver {
-    thread: Option<(SyncSender<Ask>, Receiver<Answer>)>,
+    thread: Option<(SyncSender<Ask>, Receiver<NamingAnswer>)>,
     by_namespaces: bool,
     /// Names by cgroup id, or by mount namespace on a legacy hierarchy, which has no cgroup id for
     /// programs.
@@ -103,7 +103,7 @@ impl WorkloadResolver {
         known.is_some_and(|known| known.again.is_none_or(|at| Instant::now() < at))
     }
 
-    fn wait_for(&self, key: u64, answers: &Receiver<Answer>) {
+    fn wait_for(&self, key: u64, answers: &Receiver<NamingAnswer>) {
         let begun = Instant::now();
         let saved = self.saved(begun);
         let until = begun + saved.min(MAX_NAME_WAIT);
@@ -124,8 +124,8 @@ impl WorkloadResolver {
         (saved + now.saturating_duration_since(since) / WAIT_SHARE_DIVISOR).min(MAX_SAVED_WAIT)
     }
 
-    fn learn(&self, answer: Answer) {
-        let Answer::Named(key, names) = answer else {
+    fn learn(&self, answer: NamingAnswer) {
+        let NamingAnswer::Named(key, names) = answer else {
             return;
         };
         self.pending.borrow_mut().remove(&key);

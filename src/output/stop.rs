@@ -243,12 +243,12 @@ impl StopFlag {
     }
 
     /// Marks the main thread as waiting for output, until the result is dropped.
-    pub(crate) fn begin_waiting(&self) -> Waiting<'_> {
+    pub(crate) fn begin_waiting(&self) -> OutputWait<'_> {
         if !self.is_raised() {
             self.0.unanswered.store(0, Ordering::Relaxed);
         }
         self.0.is_blocked.store(true, Ordering::Relaxed);
-        Waiting {
+        OutputWait {
             stop: self,
             begun: Instant::now(),
         }
@@ -288,12 +288,12 @@ impl StopFlag {
 
 /// A wait of the main thread for output.
 #[derive(Debug)]
-pub(crate) struct Waiting<'a> {
+pub(crate) struct OutputWait<'a> {
     stop: &'a StopFlag,
     begun: Instant,
 }
 
-impl Waiting<'_> {
+impl OutputWait<'_> {
     /// Returns true if the wait must be given up: the run is to end and [`MAX_OUTPUT_WAIT`] is
     /// over, or the user sent several signals.
     pub(crate) fn is_in_vain(&self) -> bool {
@@ -311,7 +311,7 @@ impl Waiting<'_> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for OutputWait<'_> {
     fn drop(&mut self) {
         self.stop.0.is_blocked.store(false, Ordering::Relaxed);
     }

@@ -24,7 +24,7 @@ use crate::kernel::version::KernelVersion;
 use crate::live::kernel_symbols::{KernelSymbols, Read, read};
 use crate::live::lines::{self, ImageChoice, PendingImage};
 use crate::select::{
-    BackendCapabilities, BackendPolicy, GlobReport, LeftOut, Offered, Reason, Selection,
+    BackendCapabilities, BackendPolicy, GlobReport, LeftOut, LeftOutReason, Offered, Selection,
     matching_modules, select,
 };
 use crate::spec::BackendKind;
@@ -94,7 +94,7 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     let layout = layout(&btf, &facts.kallsyms, files, support)?;
     let capabilities = capabilities(&policy, &btf, files);
     let mut selection = select(&globs, &facts, &capabilities);
-    let is_ambiguous = |left_out: &LeftOut| left_out.reason == Reason::Ambiguous;
+    let is_ambiguous = |left_out: &LeftOut| left_out.reason == LeftOutReason::Ambiguous;
     if selection.left_out.iter().any(is_ambiguous)
         && let Ok(traceable) = files.traceable_addresses()
     {

@@ -7,11 +7,11 @@ use super::{Clock, RenderContext, TracerRows, ips};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::TracedFunction;
 use crate::session::{
-    Call, Chain, ChainLink, ExecutionContext, Link, MonotonicNs, Session, SessionHeader,
+    Call, Chain, ChainLink, ExecutionContext, LinkKind, MonotonicNs, Session, SessionHeader,
     SessionLosses, StackRow, Trail, UntracedCallee,
 };
 use crate::spec::{Addr, EntryReason, Hook, HookId, Ip, Outcome, Pid, ResultType};
-use crate::symbolize::{Answer, Frames, Inlined, Level, LineSource, SourceLine, Symbolizer};
+use crate::symbolize::{Frames, Inlined, Level, LineAnswer, LineSource, SourceLine, Symbolizer};
 
 const KALLSYMS: &str = "\
 ffffffff81000000 T _stext
@@ -184,14 +184,14 @@ impl World {
     }
 }
 
-fn answer((addr, line, inlined): &LineOf) -> (Addr, Answer) {
+fn answer((addr, line, inlined): &LineOf) -> (Addr, LineAnswer) {
     let inlined = inlined.iter().map(|(function, line)| Inlined {
         function: (*function).into(),
         source: Some(source(line)),
     });
     (
         Addr(*addr),
-        Answer {
+        LineAnswer {
             source: Some(source(line)),
             inlined: inlined.collect(),
         },
@@ -225,7 +225,7 @@ fn call(func: u32, parent: Option<usize>, depth: u16, result: i64) -> Call {
     }
 }
 
-fn link(call: usize, link: Link) -> ChainLink {
+fn link(call: usize, link: LinkKind) -> ChainLink {
     ChainLink { call, link }
 }
 
@@ -292,9 +292,9 @@ pub(super) fn passed_on() -> Session {
             call(MAP_CHECK_BTF, Some(1), 2, -22),
         ],
         vec![
-            link(0, Link::PassedOn),
-            link(1, Link::PassedOn),
-            link(2, Link::Origin),
+            link(0, LinkKind::PassedOn),
+            link(1, LinkKind::PassedOn),
+            link(2, LinkKind::Origin),
         ],
         vec![
             row(0xffff_ffff_8100_1076, None),
@@ -345,9 +345,9 @@ pub(super) fn translated() -> Session {
             call(BTF_NEW_FD, Some(2), 2, -22),
         ],
         vec![
-            link(0, Link::Translated),
-            link(2, Link::PassedOn),
-            link(5, Link::Origin),
+            link(0, LinkKind::Translated),
+            link(2, LinkKind::PassedOn),
+            link(5, LinkKind::Origin),
         ],
         vec![
             row(0xffff_ffff_8100_301a, Some(0)),
@@ -368,9 +368,9 @@ pub(super) fn incomplete() -> Session {
     let mut session = session(
         vec![call(SYS_BPF, None, 0, -28), exit, create],
         vec![
-            link(0, Link::PassedOn),
-            link(1, Link::Transparent),
-            link(2, Link::Origin),
+            link(0, LinkKind::PassedOn),
+            link(1, LinkKind::Transparent),
+            link(2, LinkKind::Origin),
         ],
         Vec::new(),
     );
@@ -391,9 +391,9 @@ pub(super) fn hostile() -> Session {
     let mut session = session(
         vec![call(SYS_BPF, None, 0, -4000), call(99, Some(50), 1, -12)],
         vec![
-            link(0, Link::Translated),
-            link(1, Link::Origin),
-            link(70, Link::Origin),
+            link(0, LinkKind::Translated),
+            link(1, LinkKind::Origin),
+            link(70, LinkKind::Origin),
         ],
         vec![row(0x10, None), row(u64::MAX, Some(60)), row(0, None)],
     );
@@ -409,7 +409,7 @@ pub(super) fn hostile() -> Session {
 pub(super) fn long_names() -> Session {
     session(
         vec![call(SYS_BPF, None, 0, -12), call(LONG_NAME, Some(0), 1, 0)],
-        vec![link(0, Link::Translated), link(1, Link::Origin)],
+        vec![link(0, LinkKind::Translated), link(1, LinkKind::Origin)],
         vec![
             row(0xffff_ffff_8100_1076, None),
             row(0xffff_ffff_8100_301a, Some(0)),
@@ -422,7 +422,7 @@ pub(super) fn long_names() -> Session {
 pub(super) fn succeeded() -> Session {
     session(
         vec![call(SYS_BPF, None, 0, 3)],
-        vec![link(0, Link::Origin)],
+        vec![link(0, LinkKind::Origin)],
         vec![
             row(0xffff_ffff_8100_1076, None),
             row(0xffff_ffff_8100_301a, Some(0)),

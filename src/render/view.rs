@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{RenderContext, SymbolizedSession};
 use crate::select::TracedFunction;
-use crate::session::{Call, Link, Session, StackRow};
+use crate::session::{Call, LinkKind, Session, StackRow};
 use crate::spec::{Addr, HookId, Ip, ResultType};
 use crate::symbolize::{Frame, Inlined, SourceLine};
 
@@ -24,7 +24,7 @@ pub(super) struct LinkView<'a> {
     /// Index in the chain.
     pub(super) index: usize,
     pub(super) of: CallView<'a>,
-    pub(super) link: Link,
+    pub(super) link: LinkKind,
     pub(super) is_culprit: bool,
     /// For a translation: the failed call below it whose error it replaced.
     pub(super) translated: Option<CallView<'a>>,
@@ -306,7 +306,7 @@ fn link_view<'a>(
 ) -> Option<LinkView<'a>> {
     let chain_link = session.chain.links.get(index)?;
     let call = session.chain.calls.get(chain_link.call)?;
-    let translated = (chain_link.link == Link::Translated)
+    let translated = (chain_link.link == LinkKind::Translated)
         .then(|| next_failure(session, index))
         .flatten()
         .map(|below| CallView::new(below, context));

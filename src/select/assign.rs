@@ -49,12 +49,12 @@ pub struct Assigned {
     /// Back ends to try, in this order; never empty.
     pub backends: Vec<BackendKind>,
     /// Why the first back end was chosen.
-    pub why: Why,
+    pub why: BackendReason,
 }
 
 /// The reason for a function's back end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Why {
+pub enum BackendReason {
     /// The user asked for it.
     Asked,
     /// It is the best for this number of functions.
@@ -74,7 +74,7 @@ pub enum Why {
 }
 
 /// Writes the end of "… functions by BACKEND: ".
-impl fmt::Display for Why {
+impl fmt::Display for BackendReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Asked => f.write_str("asked for"),
@@ -189,7 +189,7 @@ fn assign_one(
     if function.hook.is_absent() {
         return Assigned {
             backends: vec![BackendKind::OnLoad],
-            why: Why::Absent,
+            why: BackendReason::Absent,
         };
     }
     let by_type = function
@@ -207,18 +207,18 @@ fn assign_one(
     let first = backends.first().copied().or(order.first().copied());
     let best = order.first().copied();
     let why = match (policy, blind) {
-        (BackendPolicy::Only(_), _) => Why::Asked,
-        (_, Some(region)) if first != best => Why::Blind(region),
-        _ if first != best => Why::NoTrampoline,
+        (BackendPolicy::Only(_), _) => BackendReason::Asked,
+        (_, Some(region)) if first != best => BackendReason::Blind(region),
+        _ if first != best => BackendReason::NoTrampoline,
         _ => match best {
-            Some(BackendKind::Kprobe) => Why::Many,
+            Some(BackendKind::Kprobe) => BackendReason::Many,
             Some(BackendKind::KprobeSession | BackendKind::KprobeMulti)
                 if policy.avoids_preemption() =>
             {
-                Why::NotPreempted
+                BackendReason::NotPreempted
             }
-            Some(BackendKind::Trampoline) if functions_are_few => Why::Few,
-            _ => Why::Best,
+            Some(BackendKind::Trampoline) if functions_are_few => BackendReason::Few,
+            _ => BackendReason::Best,
         },
     };
     if backends.is_empty() {
@@ -230,14 +230,15 @@ fn assign_one(
 
 /// Counts the functions per back end and reason, most frequent first.
 #[must_use]
-pub fn counts(assigned: &[Assigned]) -> Vec<(BackendKind, Why, usize)> {
-    let mut counts: Vec<(BackendKind, Why, usize)> = Vec::new();
+pub fn counts(assigned: &[Assigned]) -> Vec<(BackendKind, BackendReason, usize)> {
+    let mut counts: Vec<(BackendKind, BackendReason, usize)> = Vec::new();
     for one in assigned {
         let Some(&backend) = one.backends.first() else {
             continue;
         };
-        let known =
-            |(kind, why, _): &&mut (BackendKind, Why, usize)| (*kind, *why) == (backend, one.why);
+        let known = |(kind, why, _): &&mut (BackendKind, BackendReason, usize)| {
+            (*kind, *why) == (backend, one.why)
+        };
         match counts.iter_mut().find(known) {
             Some((_, _, n)) => *n += 1,
             None => counts.push((backend, one.why, 1)),
@@ -249,7 +250,7 @@ pub fn counts(assigned: &[Assigned]) -> Vec<(BackendKind, Why, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BackendPolicy, Offered, Why, assign, counts};
+    use super::{BackendPolicy, BackendReason, Offered, assign, counts};
     use crate::select::{BtfOrigin, Prototype, TracedFunction};
     use crate::spec::BackendKind::{
         self, Kprobe, KprobeMulti, KprobeSession, TracingMulti, Trampoline,
@@ -300,9 +301,9 @@ mod tests {
         let functions = [function("f", true), function("printk", false)];
         let assigned = assign(&functions, &newest());
         assert_eq!(assigned[0].backends[..2], [TracingMulti, KprobeSession]);
-        assert_eq!(assigned[0].why, Why::Best);
+        assert_eq!(assigned[0].why, BackendReason::Best);
         assert_eq!(assigned[1].backends, [KprobeSession, KprobeMulti, Kprobe]);
-        assert_eq!(assigned[1].why, Why::NoTrampoline);
+        assert_eq!(assigned[1].why, BackendReason::NoTrampoline);
         assert_eq!(counts(&assigned).len(), 2);
     }
 
@@ -315,9 +316,9 @@ mod tests {
         let functions = [function("f", true), function("htab_map_update_elem", true)];
         let assigned = assign(&functions, &BackendPolicy::Auto(offered));
         assert_eq!(assigned[0].backends[0], KprobeSession);
-        assert_eq!(assigned[0].why, Why::NotPreempted);
+        assert_eq!(assigned[0].why, BackendReason::NotPreempted);
         assert_eq!(assigned[1].backends[0], TracingMulti);
-        assert!(matches!(assigned[1].why, Why::Blind(_)));
+        assert!(matches!(assigned[1].why, BackendReason::Blind(_)));
     }
 
     #[test]
@@ -330,26 +331,35 @@ mod tests {
         let assigned = assign(&functions, &with_fprobe());
         assert_eq!(assigned[0].backends[0], KprobeSession);
         assert_eq!(assigned[1].backends[0], Trampoline);
-        assert!(matches!(assigned[1].why, Why::Blind(_)));
+        assert!(matches!(assigned[1].why, BackendReason::Blind(_)));
         assert_eq!(assigned[2].backends[0], KprobeSession);
-        assert_eq!(assign(&functions, &newest())[1].why, Why::Best);
+        assert_eq!(assign(&functions, &newest())[1].why, BackendReason::Best);
     }
 
     #[test]
     fn where_functions_are_attached_one_by_one_their_number_decides() {
         let many: Vec<_> = (0..17).map(|n| function(&format!("f{n}"), true)).collect();
         let few = assign(&many[..16], &without_fprobe());
-        assert_eq!((few[0].backends[0], few[0].why), (Trampoline, Why::Few));
+        assert_eq!(
+            (few[0].backends[0], few[0].why),
+            (Trampoline, BackendReason::Few)
+        );
         let by_kprobe = assign(&many, &without_fprobe());
         let first = &by_kprobe[0];
-        assert_eq!((first.backends[0], first.why), (Kprobe, Why::Many));
+        assert_eq!(
+            (first.backends[0], first.why),
+            (Kprobe, BackendReason::Many)
+        );
         let without_cookies = BackendPolicy::Auto(Offered {
             backends: vec![Trampoline, Kprobe],
             shared_kprobes: false,
             preempts_programs: false,
         });
         let first = &assign(&many, &without_cookies)[0];
-        assert_eq!((first.backends[0], first.why), (Trampoline, Why::Best));
+        assert_eq!(
+            (first.backends[0], first.why),
+            (Trampoline, BackendReason::Best)
+        );
     }
 
     #[test]
@@ -357,6 +367,6 @@ mod tests {
         let functions = [function("f", true), function("htab_map_update_elem", true)];
         let assigned = assign(&functions, &BackendPolicy::Only(KprobeSession));
         assert!(assigned.iter().all(|one| one.backends == [KprobeSession]));
-        assert_eq!(assigned[0].why, Why::Asked);
+        assert_eq!(assigned[0].why, BackendReason::Asked);
     }
 }

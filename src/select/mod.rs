@@ -18,9 +18,9 @@ mod tests;
 mod types;
 mod typing;
 
-pub use assign::{Assigned, BackendPolicy, Offered, Why, assign, counts};
+pub use assign::{Assigned, BackendPolicy, BackendReason, Offered, assign, counts};
 pub use candidates::matching_modules;
-pub use reason::{LeftOut, Reason};
+pub use reason::{LeftOut, LeftOutReason};
 pub use report::GlobReport;
 pub(crate) use selecting::entry_reason;
 pub use selecting::{BackendCapabilities, select};

@@ -17,12 +17,12 @@ pub struct LeftOut {
     /// Address of its symbol in the running kernel.
     pub addr: Addr,
     /// Why it is not traced.
-    pub reason: Reason,
+    pub reason: LeftOutReason,
 }
 
 /// The reason why a function is not traced.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
+pub enum LeftOutReason {
     /// A `-d` glob, a line of a file or a use case denies it.
     Denied {
         /// The glob and its origin, as text.
@@ -52,7 +52,7 @@ pub enum Reason {
 }
 
 /// Writes the end of "not traced: …".
-impl fmt::Display for Reason {
+impl fmt::Display for LeftOutReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denied { glob } => write!(f, "denied by {glob}"),

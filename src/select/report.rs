@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Reports what each glob matched, and explains why a glob traces nothing.
 
-use super::reason::Reason;
+use super::reason::LeftOutReason;
 use crate::config::{GlobOrigin, GlobUse, Role};
 
 /// The result of one glob.
@@ -20,7 +20,7 @@ pub struct GlobReport {
     /// Number of matching functions that are traced.
     pub selected: usize,
     /// Number of matching functions that are left out, by reason, most frequent first.
-    pub left_out: Vec<(Reason, usize)>,
+    pub left_out: Vec<(LeftOutReason, usize)>,
     /// Names similar to the glob, if it matches nothing.
     pub nearest: Vec<String>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::candidates::{Candidate, TraceIndex, Tracing, candidates};
 use super::deny::{built_in, never_returns};
-use super::reason::{LeftOut, Reason};
+use super::reason::{LeftOut, LeftOutReason};
 use super::report::GlobReport;
 use super::types::{Selection, TracedFunction, count_reasons};
 use super::typing::{CandidateTypes, Typed};
@@ -103,9 +103,9 @@ pub(crate) fn entry_reason(name: &str, is_request: bool) -> EntryReason {
 /// The decision about a candidate.
 struct CandidateVerdict {
     /// Why it is not traced; `None` if it is.
-    reason: Option<Reason>,
+    reason: Option<LeftOutReason>,
     /// The reason against it that the user overrode.
-    overridden: Option<Reason>,
+    overridden: Option<LeftOutReason>,
     traceable: bool,
     typed: Typed,
 }
@@ -126,7 +126,7 @@ fn judge<'a>(
     if let Some(glob) = denied {
         // Wide globs match many functions that are denied again, so reading their text is skipped.
         return CandidateVerdict {
-            reason: Some(Reason::Denied {
+            reason: Some(LeftOutReason::Denied {
                 glob: Arc::clone(glob),
             }),
             overridden: None,
@@ -136,21 +136,21 @@ fn judge<'a>(
     }
     let tracing = traces.tracing(candidate);
     let reason = if is_cold_part(name) {
-        Some(Reason::ColdPart)
+        Some(LeftOutReason::ColdPart)
     } else if let Some(why) = built_in(name) {
-        Some(Reason::BuiltIn { why })
+        Some(LeftOutReason::BuiltIn { why })
     } else if never_returns(name) {
-        Some(Reason::NoReturn)
+        Some(LeftOutReason::NoReturn)
     } else if tracing == Tracing::Impossible {
-        Some(Reason::NotTraceable)
+        Some(LeftOutReason::NotTraceable)
     } else if tracing == Tracing::Unclear {
-        Some(Reason::Ambiguous)
+        Some(LeftOutReason::Ambiguous)
     } else if capabilities.kprobe_like {
         None
     } else {
         typed
             .obstacle
-            .map(|obstacle| Reason::NoBackend { obstacle })
+            .map(|obstacle| LeftOutReason::NoBackend { obstacle })
     };
     CandidateVerdict {
         reason,
@@ -173,21 +173,21 @@ fn is_forced(globs: &Globs, candidate: &Candidate<'_>) -> bool {
 fn force(verdict: &mut CandidateVerdict, capabilities: &BackendCapabilities) {
     let is_advice = matches!(
         verdict.reason,
-        Some(Reason::BuiltIn { .. } | Reason::NoReturn | Reason::ColdPart)
+        Some(LeftOutReason::BuiltIn { .. } | LeftOutReason::NoReturn | LeftOutReason::ColdPart)
     );
     if !is_advice {
         return;
     }
     verdict.overridden = verdict.reason.take();
     verdict.reason = if !verdict.traceable {
-        Some(Reason::NotTraceable)
+        Some(LeftOutReason::NotTraceable)
     } else if capabilities.kprobe_like {
         None
     } else {
         verdict
             .typed
             .obstacle
-            .map(|obstacle| Reason::NoBackend { obstacle })
+            .map(|obstacle| LeftOutReason::NoBackend { obstacle })
     };
 }
 

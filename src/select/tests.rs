@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{BackendCapabilities, BtfOrigin, Reason, Selection, matching_modules, select};
+use super::{BackendCapabilities, BtfOrigin, LeftOutReason, Selection, matching_modules, select};
 use crate::config::{GlobOrigin, GlobUse, Globs, Role};
 use crate::kernel::btf::builder::Builder;
 use crate::kernel::btf::{Btf, StructArgs, TrampolineObstacle, TrampolineRules};
@@ -113,7 +113,7 @@ fn names(selection: &Selection) -> Vec<&str> {
         .collect()
 }
 
-fn reason(selection: &Selection, name: &str) -> Reason {
+fn reason(selection: &Selection, name: &str) -> LeftOutReason {
     let left_out = selection
         .left_out
         .iter()
@@ -183,18 +183,24 @@ fn the_modules_whose_types_are_needed_are_told() {
 #[test]
 fn every_function_left_out_has_its_reason() {
     let selection = selected(&["vfs_*", "do_exit", "migrate_*", "xfs_end"], &[], &[]);
-    assert_eq!(reason(&selection, "vfs_notrace"), Reason::NotTraceable);
+    assert_eq!(
+        reason(&selection, "vfs_notrace"),
+        LeftOutReason::NotTraceable
+    );
     assert_eq!(
         reason(&selection, "vfs_small.isra.0.cold"),
-        Reason::ColdPart
+        LeftOutReason::ColdPart
     );
-    assert_eq!(reason(&selection, "do_exit"), Reason::NoReturn);
+    assert_eq!(reason(&selection, "do_exit"), LeftOutReason::NoReturn);
     assert!(matches!(
         reason(&selection, "migrate_disable"),
-        Reason::BuiltIn { .. }
+        LeftOutReason::BuiltIn { .. }
     ));
-    assert_eq!(reason(&selection, "xfs_end"), Reason::NotTraceable);
-    assert_eq!(selection.left_out_by_reason()[0], (Reason::NotTraceable, 2));
+    assert_eq!(reason(&selection, "xfs_end"), LeftOutReason::NotTraceable);
+    assert_eq!(
+        selection.left_out_by_reason()[0],
+        (LeftOutReason::NotTraceable, 2)
+    );
 }
 
 #[test]
@@ -275,7 +281,7 @@ fn with_trampolines_alone_what_they_cannot_take_is_left_out() {
         names(&selection),
         ["vfs_open", "vfs_alias", "vfs_void", "vfs_in_module"]
     );
-    let no_backend = |obstacle| Reason::NoBackend { obstacle };
+    let no_backend = |obstacle| LeftOutReason::NoBackend { obstacle };
     assert_eq!(
         reason(&selection, "vfs_printf"),
         no_backend(TrampolineObstacle::Variadic)
@@ -296,13 +302,13 @@ fn twins_of_which_one_is_traceable_are_told_apart_by_address_only() {
     let twins = globs(&["vfs_twin"], &[], &[]);
     let selection = select(&twins, &facts(Some(&once)), &ALL);
     assert_eq!(names(&selection), [""; 0]);
-    assert_eq!(reason(&selection, "vfs_twin"), Reason::Ambiguous);
+    assert_eq!(reason(&selection, "vfs_twin"), LeftOutReason::Ambiguous);
 
     // The patch site is 4 bytes after the start, because `endbr64` comes first.
     let selection = select(&twins, &facts(Some("ffffffff81001304 vfs_twin\n")), &ALL);
     assert_eq!(selection.functions.len(), 1);
     assert_eq!(selection.functions[0].addr().0, 0xffff_ffff_8100_1300);
-    assert_eq!(reason(&selection, "vfs_twin"), Reason::NotTraceable);
+    assert_eq!(reason(&selection, "vfs_twin"), LeftOutReason::NotTraceable);
 }
 
 #[test]
@@ -407,10 +413,10 @@ fn force_overrides_our_advice_for_functions_that_are_named() {
         panic!("{:?}", selection.forced);
     };
     assert_eq!(selection.functions[id.index()].name, "migrate_disable");
-    assert!(matches!(reason, Reason::BuiltIn { .. }));
+    assert!(matches!(reason, LeftOutReason::BuiltIn { .. }));
     // A glob does not name one function, so it cannot force.
     assert_eq!(selection.left_out[0].name, "do_exit");
-    assert_eq!(selection.left_out[0].reason, Reason::NoReturn);
+    assert_eq!(selection.left_out[0].reason, LeftOutReason::NoReturn);
 }
 
 #[test]
@@ -422,7 +428,10 @@ fn force_does_not_override_what_the_kernel_cannot_do() {
     );
     assert!(selection.forced.len() <= 1);
     let reasons: Vec<_> = selection.left_out.iter().map(|l| &l.reason).collect();
-    assert_eq!(reasons, [&Reason::NotTraceable, &Reason::NotTraceable]);
+    assert_eq!(
+        reasons,
+        [&LeftOutReason::NotTraceable, &LeftOutReason::NotTraceable]
+    );
     let trampolines = BackendCapabilities {
         kprobe_like: false,
         ..ALL
@@ -430,7 +439,7 @@ fn force_does_not_override_what_the_kernel_cannot_do() {
     let selection = forced(&["vfs_open"], &["migrate_disable"], &trampolines);
     assert!(matches!(
         selection.left_out[0].reason,
-        Reason::NoBackend { .. }
+        LeftOutReason::NoBackend { .. }
     ));
     let plain = select(
         &globs(&["vfs_open"], &["migrate_disable"], &[]),
@@ -438,5 +447,8 @@ fn force_does_not_override_what_the_kernel_cannot_do() {
         &ALL,
     );
     assert!(plain.forced.is_empty());
-    assert!(matches!(plain.left_out[0].reason, Reason::BuiltIn { .. }));
+    assert!(matches!(
+        plain.left_out[0].reason,
+        LeftOutReason::BuiltIn { .. }
+    ));
 }

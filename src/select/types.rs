@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::reason::{LeftOut, Reason};
+use super::reason::{LeftOut, LeftOutReason};
 use super::report::GlobReport;
 use crate::spec::{Addr, EntryReason, Hook, HookId, Location, ResultType};
 
@@ -82,7 +82,7 @@ pub struct Selection {
     /// functions follow after the others.
     pub left_out: Vec<LeftOut>,
     /// Functions that are traced because the user overrode the reason against them.
-    pub forced: Vec<(HookId, Reason)>,
+    pub forced: Vec<(HookId, LeftOutReason)>,
     /// The result of each glob: entry globs, allow globs, deny globs, in the order given.
     pub globs: Vec<GlobReport>,
     /// Ids of `functions` that are not attached to at first, ascending. They are also in
@@ -118,21 +118,23 @@ impl Selection {
                 name: function.name.clone(),
                 module: function.module.clone(),
                 addr: function.addr(),
-                reason: Reason::NotReached,
+                reason: LeftOutReason::NotReached,
             });
         }
     }
 
     /// Counts the functions that were left out by reason, most frequent first.
     #[must_use]
-    pub fn left_out_by_reason(&self) -> Vec<(Reason, usize)> {
+    pub fn left_out_by_reason(&self) -> Vec<(LeftOutReason, usize)> {
         count_reasons(self.left_out.iter().map(|left_out| &left_out.reason))
     }
 }
 
 /// Counts how often each reason occurs, most frequent first.
-pub(super) fn count_reasons<'a>(reasons: impl Iterator<Item = &'a Reason>) -> Vec<(Reason, usize)> {
-    let mut counts: BTreeMap<&Reason, usize> = BTreeMap::new();
+pub(super) fn count_reasons<'a>(
+    reasons: impl Iterator<Item = &'a LeftOutReason>,
+) -> Vec<(LeftOutReason, usize)> {
+    let mut counts: BTreeMap<&LeftOutReason, usize> = BTreeMap::new();
     for reason in reasons {
         *counts.entry(reason).or_default() += 1;
     }

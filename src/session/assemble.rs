@@ -19,7 +19,7 @@ use crate::spec::{Addr, EntryReason, HookId, Outcome, Pid};
 
 /// The records that a session sends before its session record.
 #[derive(Debug, Default)]
-struct Waiting {
+struct PendingRecords {
     session: u64,
     stacks: Vec<StackRecord>,
     context: Option<ContextRecord>,
@@ -38,7 +38,7 @@ pub struct Assembler<'f> {
     functions: &'f [TracedFunction],
     /// In the order of arrival of the first record. Searched from the newest, which nearly always
     /// matches.
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<PendingRecords>,
     n_sessions: u64,
     placement: Placement,
 }
@@ -107,15 +107,15 @@ impl<'f> Assembler<'f> {
 
     /// Returns the entry of a session in `waiting`. Creates it if needed, and discards the oldest
     /// entry if there are [`MAX_WAITING`].
-    fn waiting(&mut self, session: u64) -> &mut Waiting {
+    fn waiting(&mut self, session: u64) -> &mut PendingRecords {
         let known = self.place_of(session);
         let place = known.unwrap_or_else(|| {
             if self.waiting.len() >= MAX_WAITING {
                 self.waiting.pop_front();
             }
-            self.waiting.push_back(Waiting {
+            self.waiting.push_back(PendingRecords {
                 session,
-                ..Waiting::default()
+                ..PendingRecords::default()
             });
             self.waiting.len() - 1
         });
@@ -131,7 +131,7 @@ impl<'f> Assembler<'f> {
     fn finish(&mut self, record: &mut SessionRecord) -> Result<Assembled, Malformed> {
         let place = self.place_of(record.session);
         let waiting = place.and_then(|place| self.waiting.remove(place));
-        let Waiting {
+        let PendingRecords {
             session: _,
             mut stacks,
             context,

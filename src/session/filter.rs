@@ -50,7 +50,7 @@ fn chain_of(session: &Session) -> impl Iterator<Item = &Call> {
 #[cfg(test)]
 mod tests {
     use super::super::types::{
-        Chain, ChainLink, ExecutionContext, Link, MonotonicNs, SessionHeader, SessionLosses,
+        Chain, ChainLink, ExecutionContext, LinkKind, MonotonicNs, SessionHeader, SessionLosses,
     };
     use super::{Call, ErrorFilter, Session};
     use crate::spec::{EntryReason, ErrnoSet, HookId, Outcome, Pid};
@@ -71,7 +71,7 @@ mod tests {
         });
         let link = |call| ChainLink {
             call,
-            link: Link::Translated,
+            link: LinkKind::Translated,
         };
         let header = SessionHeader {
             id: 1,

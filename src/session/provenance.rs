@@ -7,7 +7,7 @@
 //! Only if no callee did, the last callee that failed before the return may have been translated. A
 //! `NULL` from a look-up is too common to count as a reason without further evidence.
 
-use super::types::{Call, ChainLink, Link};
+use super::types::{Call, ChainLink, LinkKind};
 use crate::knowledge::reasons::{ALLOCATORS, CHARGES, CLEANUPS, LIMIT_REACHED, LOOKUPS, NOT_FOUND};
 use crate::select::TracedFunction;
 use crate::spec::{EntryReason, Outcome, ResultType};
@@ -31,8 +31,8 @@ pub(super) struct Verdict {
 
 /// Where the result of one call comes from.
 #[derive(Clone, Copy)]
-struct Reason {
-    link: Link,
+struct ResultReason {
+    link: LinkKind,
     callee: Option<usize>,
     certain: bool,
     /// A callee that received the error as an argument and returned it. It is neither the culprit
@@ -40,10 +40,10 @@ struct Reason {
     bearer: Option<usize>,
 }
 
-impl Reason {
+impl ResultReason {
     fn origin(certain: bool) -> Self {
         Self {
-            link: Link::Origin,
+            link: LinkKind::Origin,
             callee: None,
             certain,
             bearer: None,
@@ -61,7 +61,7 @@ pub(super) fn explain(calls: &[Call], functions: &[TracedFunction]) -> Verdict {
     let mut next = Some(root);
     chain.extend(tree.callers(root).into_iter().map(|call| ChainLink {
         call,
-        link: Link::Transparent,
+        link: LinkKind::Transparent,
     }));
     while let Some(call) = next {
         let reason = tree.reason(call);
@@ -137,33 +137,33 @@ impl Tree<'_> {
         callers
     }
 
-    fn reason(&self, call: usize) -> Reason {
+    fn reason(&self, call: usize) -> ResultReason {
         let outcome = self.calls[call].outcome;
         if !outcome.is_failure() {
             return self.reason_of_success(call);
         }
         if let Some(callee) = self.last_callee(call, |callee| self.carries(callee, outcome)) {
             if self.asks_around(call, callee) {
-                return Reason::origin(false);
+                return ResultReason::origin(false);
             }
             let maker = self.maker_of_argument(callee, outcome);
-            return Reason {
-                link: Link::PassedOn,
+            return ResultReason {
+                link: LinkKind::PassedOn,
                 callee: Some(maker.unwrap_or(callee)),
                 certain: maker.is_none(),
                 bearer: maker.is_some().then_some(callee),
             };
         }
         match self.last_decisive_callee(call) {
-            Some(callee) if self.may_translate(callee, outcome) => Reason {
-                link: Link::Translated,
+            Some(callee) if self.may_translate(callee, outcome) => ResultReason {
+                link: LinkKind::Translated,
                 callee: Some(callee),
                 certain: false,
                 bearer: None,
             },
             // A failure that was handled just before makes the origin uncertain.
-            Some(callee) => Reason::origin(!self.calls[callee].outcome.is_failure()),
-            None => Reason::origin(true),
+            Some(callee) => ResultReason::origin(!self.calls[callee].outcome.is_failure()),
+            None => ResultReason::origin(true),
         }
     }
 
@@ -210,12 +210,12 @@ impl Tree<'_> {
     /// Returns the reason of a call whose result is no failure: void, bool, a call that did not
     /// return, or a success that is shown. The reason is the last callee with a failure below it,
     /// else the last callee.
-    fn reason_of_success(&self, call: usize) -> Reason {
+    fn reason_of_success(&self, call: usize) -> ResultReason {
         let callee = self
             .last_callee(call, |callee| self.effective(callee).is_some())
             .or_else(|| self.last_callee(call, |_| true));
-        Reason {
-            link: Link::Transparent,
+        ResultReason {
+            link: LinkKind::Transparent,
             callee,
             certain: callee.is_some(),
             bearer: None,

@@ -6,7 +6,9 @@ mod reasons;
 mod rows;
 
 use super::assemble::{MAX_STACKS, MAX_WAITING};
-use super::{AddrRole, Assembled, Assembler, CulpritCode, Link, Malformed, Session, SessionFacts};
+use super::{
+    AddrRole, Assembled, Assembler, CulpritCode, LinkKind, Malformed, Session, SessionFacts,
+};
 use crate::bpf::headers;
 use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
 use crate::select::TracedFunction;
@@ -139,10 +141,10 @@ fn chain(tree: &str) -> String {
         .iter()
         .map(|link| {
             let mark = match link.link {
-                Link::PassedOn => '>',
-                Link::Translated => '*',
-                Link::Transparent => '~',
-                Link::Origin => '!',
+                LinkKind::PassedOn => '>',
+                LinkKind::Translated => '*',
+                LinkKind::Transparent => '~',
+                LinkKind::Origin => '!',
             };
             format!("{}{mark}", name(link.call))
         })

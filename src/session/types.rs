@@ -52,7 +52,7 @@ pub struct Call {
 
 /// Where the result of a link of the chain comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Link {
+pub enum LinkKind {
     /// The call returned what the next link had returned.
     PassedOn,
     /// The call turned the next link's failure into another one.
@@ -69,7 +69,7 @@ pub struct ChainLink {
     /// Index into [`Chain::calls`].
     pub call: usize,
     /// Where the call's result comes from.
-    pub link: Link,
+    pub link: LinkKind,
 }
 
 /// One row of the merged stack.

@@ -12,7 +12,7 @@ use super::functions::{self, SourceFunctions};
 use super::guard::guarded;
 use super::image::Image;
 use super::index::Index;
-use super::lines::{Answer, Missing};
+use super::lines::{LineAnswer, Missing};
 use super::paths::Paths;
 use super::strings::Strings;
 use super::tables::Tables;
@@ -63,7 +63,7 @@ impl Engine {
     }
 
     /// Answers addresses of the image, in the same order.
-    pub(super) fn answers(&mut self, addrs: &[u64]) -> Vec<Result<Answer, Missing>> {
+    pub(super) fn answers(&mut self, addrs: &[u64]) -> Vec<Result<LineAnswer, Missing>> {
         let mut answers = Vec::with_capacity(addrs.len());
         // Damaged DWARF may panic a parser. The run must survive that.
         let _ = guarded(|| answers.extend(addrs.iter().map(|addr| self.answer(*addr))));
@@ -93,7 +93,7 @@ impl Engine {
     }
 
     /// Answers one address of the image.
-    fn answer(&mut self, addr: u64) -> Result<Answer, Missing> {
+    fn answer(&mut self, addr: u64) -> Result<LineAnswer, Missing> {
         if !self.image.has_code_at(addr) {
             return Err(Missing::OutsideImage);
         }
@@ -117,7 +117,7 @@ impl Engine {
 
     /// Asks one unit. Returns `Some(None)` if the unit has no line for the address, `None` if it is
     /// damaged.
-    fn answer_of(&mut self, unit: UnitAt, addr: u64) -> Option<Option<Answer>> {
+    fn answer_of(&mut self, unit: UnitAt, addr: u64) -> Option<Option<LineAnswer>> {
         if let Some(index) = &mut self.index
             && let Some(table) = index.table(unit)
             && let Some(is_found) = table.look_up(addr, &mut self.located)
@@ -186,7 +186,10 @@ impl Apart {
 
 /// Converts rows, innermost first, into an answer, outermost first. Returns `None` if a text is
 /// missing.
-fn answer(located: &[Located], mut text: impl FnMut(u32) -> Option<Arc<str>>) -> Option<Answer> {
+fn answer(
+    located: &[Located],
+    mut text: impl FnMut(u32) -> Option<Arc<str>>,
+) -> Option<LineAnswer> {
     let (outermost, inlined) = located.split_last()?;
     let mut source = |row: &Located| match row.file {
         None => Some(None),
@@ -206,7 +209,7 @@ fn answer(located: &[Located], mut text: impl FnMut(u32) -> Option<Arc<str>>) ->
             })
         })
         .collect();
-    Some(Answer {
+    Some(LineAnswer {
         source: outer,
         inlined: inlined?,
     })

@@ -59,7 +59,7 @@ impl Default for LineOptions {
 
 /// The source lines of an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct LineAnswer {
     /// The line in the outermost function; `None` if it is not known.
     pub source: Option<SourceLine>,
     /// Functions that are inlined at the address, outermost first.
@@ -118,7 +118,7 @@ enum Source {
     /// An open image.
     Image(Box<ImageLines>),
     /// Answers that were recorded.
-    Recorded(HashMap<Addr, Answer>),
+    Recorded(HashMap<Addr, LineAnswer>),
 }
 
 #[derive(Debug)]
@@ -242,7 +242,7 @@ impl LineSource {
     /// Uses answers that an image gave earlier, by run-time address. They show a recorded run
     /// without its image.
     #[must_use]
-    pub fn recorded(answers: HashMap<Addr, Answer>) -> Self {
+    pub fn recorded(answers: HashMap<Addr, LineAnswer>) -> Self {
         Self(Source::Recorded(answers))
     }
 
@@ -251,7 +251,7 @@ impl LineSource {
     /// # Errors
     ///
     /// When no line is known for the address.
-    pub fn answer(&self, addr: Addr) -> Result<Answer, Missing> {
+    pub fn answer(&self, addr: Addr) -> Result<LineAnswer, Missing> {
         let mut answers = self.answers(&[addr]);
         answers.pop().unwrap_or(Err(Missing::Damaged))
     }
@@ -273,7 +273,7 @@ impl LineSource {
 
     /// Answers several run-time addresses, in the same order. This is cheaper than asking for each.
     #[must_use]
-    pub fn answers(&self, addrs: &[Addr]) -> Vec<Result<Answer, Missing>> {
+    pub fn answers(&self, addrs: &[Addr]) -> Vec<Result<LineAnswer, Missing>> {
         match &self.0 {
             Source::Image(image) => {
                 let in_image = addrs.iter().map(|addr| addr.0.wrapping_sub(image.moved));

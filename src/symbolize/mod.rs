@@ -37,7 +37,7 @@ pub use guard::{Caught, take_caught};
 pub use image::OpenError;
 pub use index::{Built, build_index};
 pub use lines::{
-    Answer, DEFAULT_LINE_MEMORY, IndexUse, LineOptions, LineSource, Missing, PendingLines,
+    DEFAULT_LINE_MEMORY, IndexUse, LineAnswer, LineOptions, LineSource, Missing, PendingLines,
 };
 pub use modules::ModuleLines;
 pub(crate) use strings::PlaceHash;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::functions::SourceFunctions;
-use super::lines::{Answer, LineSource, Missing, PendingLines};
+use super::lines::{LineAnswer, LineSource, Missing, PendingLines};
 use crate::kernel::absent::AbsentModule;
 use crate::kernel::images::{KernelIdentity, find_absent_module, find_module, module_section};
 use crate::spec::{Addr, NameGlob};
@@ -79,7 +79,7 @@ impl ModuleLines {
     }
 
     /// Answers addresses in a module.
-    pub(super) fn answers(&self, module: &str, addrs: &[Addr]) -> Vec<Result<Answer, Missing>> {
+    pub(super) fn answers(&self, module: &str, addrs: &[Addr]) -> Vec<Result<LineAnswer, Missing>> {
         let n_addrs = addrs.len();
         self.with(module, |lines| lines.answers(addrs))
             .unwrap_or_else(|| vec![Err(Missing::OutsideImage); n_addrs])

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::image::OpenError;
-use super::lines::{Answer, DEFAULT_LINE_MEMORY, LineOptions, LineSource, Missing, PendingLines};
+use super::lines::{
+    DEFAULT_LINE_MEMORY, LineAnswer, LineOptions, LineSource, Missing, PendingLines,
+};
 use super::modules::ModuleLines;
 use super::strings::PlaceHash;
 use super::types::{Frame, Frames, Level, SymbolAt};
@@ -209,7 +211,7 @@ impl Symbolizer {
         let mut meant: Vec<Addr> = ips.iter().map(|ip| ip.looked_up()).collect();
         self.follow_fgkaslr(ips, &symbols, &mut meant);
         let answers = self.answers(&meant, &symbols, unresolved);
-        let frame = |(symbol, answer): (Option<SymbolAt>, Answer)| Frame {
+        let frame = |(symbol, answer): (Option<SymbolAt>, LineAnswer)| Frame {
             symbol,
             source: answer.source,
             inlined: if self.level == Level::Inlines {
@@ -236,9 +238,9 @@ impl Symbolizer {
     }
 
     /// Answers addresses from the image.
-    fn answers_of_kernel(&self, meant: &[Addr], unresolved: &mut Unresolved) -> Vec<Answer> {
+    fn answers_of_kernel(&self, meant: &[Addr], unresolved: &mut Unresolved) -> Vec<LineAnswer> {
         let Some(lines) = self.lines.get() else {
-            return vec![Answer::default(); meant.len()];
+            return vec![LineAnswer::default(); meant.len()];
         };
         let answers = lines.answers(meant).into_iter();
         let told = answers.map(|answer| answer.unwrap_or_else(|why| unresolved.told(why)));
@@ -251,8 +253,8 @@ impl Symbolizer {
         meant: &[Addr],
         symbols: &[Option<SymbolAt>],
         unresolved: &mut Unresolved,
-    ) -> Vec<Answer> {
-        let mut answers = vec![Answer::default(); meant.len()];
+    ) -> Vec<LineAnswer> {
+        let mut answers = vec![LineAnswer::default(); meant.len()];
         if self.level == Level::Names {
             return answers;
         }
@@ -270,7 +272,7 @@ impl Symbolizer {
         }
         let addrs =
             |places: &[usize]| -> Vec<Addr> { places.iter().map(|at| meant[*at]).collect() };
-        let mut told = |places: &[usize], found: Vec<Result<Answer, Missing>>| {
+        let mut told = |places: &[usize], found: Vec<Result<LineAnswer, Missing>>| {
             for (at, answer) in places.iter().zip(found) {
                 match answer {
                     Ok(answer) => answers[*at] = answer,
@@ -307,9 +309,9 @@ fn symbol_at(kallsyms: &Kallsyms, ip: Ip) -> Option<SymbolAt> {
 }
 
 impl Unresolved {
-    fn told(&mut self, why: Missing) -> Answer {
+    fn told(&mut self, why: Missing) -> LineAnswer {
         self.count(why);
-        Answer::default()
+        LineAnswer::default()
     }
 
     fn count(&mut self, why: Missing) {

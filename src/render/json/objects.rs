@@ -8,7 +8,7 @@ use super::context::ContextObject;
 use crate::render::value::result_text;
 use crate::render::view::{self, CallView, HandledView, RowView, TracerRows};
 use crate::render::{RenderContext, SymbolizedSession};
-use crate::session::{ExecutionContext, Link, Session, SessionLosses, StackRow, Trail};
+use crate::session::{ExecutionContext, LinkKind, Session, SessionLosses, StackRow, Trail};
 use crate::spec::{Addr, Outcome};
 use crate::symbolize::{Frame, SourceLine};
 
@@ -276,7 +276,7 @@ impl LinkObject {
         let call = link.of.call;
         let marks = [
             (link.is_culprit, "culprit"),
-            (link.link == Link::Translated, "translated"),
+            (link.link == LinkKind::Translated, "translated"),
             (!call.returned, "did_not_return"),
             (call.repeats > 1, "repeated"),
         ];
@@ -384,11 +384,11 @@ fn context_name(context: ExecutionContext) -> &'static str {
     }
 }
 
-fn link_name(link: Link) -> &'static str {
+fn link_name(link: LinkKind) -> &'static str {
     match link {
-        Link::PassedOn => "passed_on",
-        Link::Translated => "translated",
-        Link::Origin => "origin",
-        Link::Transparent => "transparent",
+        LinkKind::PassedOn => "passed_on",
+        LinkKind::Translated => "translated",
+        LinkKind::Origin => "origin",
+        LinkKind::Transparent => "transparent",
     }
 }

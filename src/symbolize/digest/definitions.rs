@@ -5,7 +5,7 @@
 //! names only its abstract entry. The file is taken from the abstract entry.
 
 use super::unit::Digester;
-use super::walk::{Wanted, walk};
+use super::walk::{WantedEntries, walk};
 use crate::symbolize::dwarf::{
     Abbreviations, DebugSections, EntryAt, Function, Header, Lines, Unit, function_at,
 };
@@ -35,7 +35,7 @@ pub(in crate::symbolize) fn definitions(
     let abbreviations = digester.abbreviations();
     abbreviations.credit(header.n_bytes());
     let unit = Unit::read(sections, header, abbreviations)?;
-    let walked = walk(&unit, abbreviations, Wanted::Functions)?;
+    let walked = walk(&unit, abbreviations, WantedEntries::Functions)?;
     let files = Lines::files(&unit)?;
     let mut texts: Vec<Option<u32>> = Vec::new();
     for entry in &walked.functions {

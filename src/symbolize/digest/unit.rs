@@ -6,7 +6,7 @@ use std::mem;
 
 use super::encode::{Encoder, Row};
 use super::paint::{innermost, pieces};
-use super::walk::{Call, NO_CALL, Wanted, walk};
+use super::walk::{InlinedCallEntry, NO_CALL, WantedEntries, walk};
 use crate::symbolize::dwarf::{
     Abbreviations, DebugSections, EntryAt, Files, Function, Header, Headers, Lines, Section, Unit,
     function_at,
@@ -48,7 +48,7 @@ impl Digester {
             .abbreviations
             .credit(FOREIGN_BYTES * header.n_bytes());
         let unit = Unit::read(sections, header, &mut self.abbreviations)?;
-        let mut walked = walk(&unit, &self.abbreviations, Wanted::Calls)?;
+        let mut walked = walk(&unit, &self.abbreviations, WantedEntries::Calls)?;
         let lines = Lines::read(&unit)?;
         let painted = innermost(mem::take(&mut walked.spans));
         let mut making = Making {
@@ -90,7 +90,7 @@ struct Making<'a, 'data> {
     files: &'a Files<'data>,
     names: UnitNames<'a, 'data>,
     strings: &'a mut Strings,
-    calls: &'a [Call],
+    calls: &'a [InlinedCallEntry],
     /// Index in the table of each call, counted from 1; 0 if it was not added yet.
     places: Vec<u32>,
     /// Index in the table of each file of the unit, plus 1; 0 if it was not looked up yet.

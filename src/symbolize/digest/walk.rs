@@ -20,7 +20,7 @@ pub(super) const NO_CALL: u32 = u32::MAX;
 
 /// An inlined call, as its entry describes it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Call {
+pub(super) struct InlinedCallEntry {
     /// The call that it was inlined into; [`NO_CALL`] if it was inlined into the function itself.
     pub(super) parent: u32,
     pub(super) origin: Option<EntryAt>,
@@ -47,7 +47,7 @@ pub(super) struct FunctionEntry<'data> {
 
 /// Which entries are collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum WantedEntries {
     /// Inlined calls and their code.
     Calls,
     /// Functions and their start addresses.
@@ -57,7 +57,7 @@ pub(super) enum Wanted {
 /// The entries that were found.
 #[derive(Debug, Default)]
 pub(super) struct Walked<'data> {
-    pub(super) calls: Vec<Call>,
+    pub(super) calls: Vec<InlinedCallEntry>,
     pub(super) spans: Vec<Span>,
     pub(super) functions: Vec<FunctionEntry<'data>>,
     pub(super) starts: Vec<u64>,
@@ -67,7 +67,7 @@ pub(super) struct Walked<'data> {
 pub(super) fn walk<'data>(
     unit: &Unit<'data>,
     abbreviations: &Abbreviations,
-    wanted: Wanted,
+    wanted: WantedEntries,
 ) -> Option<Walked<'data>> {
     let mut walk = Walk {
         unit,
@@ -105,7 +105,7 @@ struct Open {
 struct Walk<'a, 'data> {
     unit: &'a Unit<'data>,
     abbreviations: &'a Abbreviations,
-    wanted: Wanted,
+    wanted: WantedEntries,
     has_only_types: bool,
     found: Walked<'data>,
     code: Extents,
@@ -160,7 +160,7 @@ impl<'data> Walk<'_, 'data> {
     }
 
     fn wants_calls(&self) -> bool {
-        self.wanted != Wanted::Functions
+        self.wanted != WantedEntries::Functions
     }
 
     /// Moves to a sibling entry. The sibling must be after the current position, so that the walk
@@ -205,7 +205,7 @@ impl<'data> Walk<'_, 'data> {
             &mut self.code,
         )?;
         let number = self.found.calls.len() as u32;
-        self.found.calls.push(Call {
+        self.found.calls.push(InlinedCallEntry {
             parent: now.call,
             origin: call.origin,
             file: call.file,
@@ -240,7 +240,7 @@ impl<'data> Walk<'_, 'data> {
             &mut self.code,
         )?;
         let has_code = !self.code.ranges.is_empty();
-        if self.wanted != Wanted::Calls && (has_code || function.is_inlined) {
+        if self.wanted != WantedEntries::Calls && (has_code || function.is_inlined) {
             let first = self.found.starts.len() as u32;
             self.found
                 .starts

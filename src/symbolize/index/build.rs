@@ -45,7 +45,7 @@ pub fn build_index(
     stop: &AtomicBool,
 ) -> io::Result<Option<Built>> {
     match lines.without_index() {
-        Some(image) => build(&image, cache, stop, Pace::Full),
+        Some(image) => build(&image, cache, stop, BuildPace::Full),
         None => Ok(None),
     }
 }
@@ -55,19 +55,19 @@ pub(in crate::symbolize) fn build_gently(
     image: &Image,
     cache: &Cache,
 ) -> io::Result<Option<Built>> {
-    build(image, cache, &AtomicBool::new(false), Pace::gentle())
+    build(image, cache, &AtomicBool::new(false), BuildPace::gentle())
 }
 
 /// How much CPU time the build takes.
 #[derive(Clone, Copy, Debug)]
-enum Pace {
+enum BuildPace {
     /// One CPU without pauses.
     Full,
     /// Pauses for this many times the time that was worked.
     Share(u32),
 }
 
-impl Pace {
+impl BuildPace {
     /// Takes a quarter of the CPU on a machine with one, half of a CPU with two or three, and a
     /// full one with more.
     fn gentle() -> Self {
@@ -93,7 +93,12 @@ impl Pace {
     }
 }
 
-fn build(image: &Image, cache: &Cache, stop: &AtomicBool, pace: Pace) -> io::Result<Option<Built>> {
+fn build(
+    image: &Image,
+    cache: &Cache,
+    stop: &AtomicBool,
+    pace: BuildPace,
+) -> io::Result<Option<Built>> {
     let Some(identity) = Identity::of(image).filter(|_| !image.is_relocatable()) else {
         return Ok(None);
     };
@@ -134,7 +139,7 @@ impl<'a> Building<'a> {
         identity: Identity,
         file: &'a mut File,
         stop: &AtomicBool,
-        pace: Pace,
+        pace: BuildPace,
     ) -> io::Result<Option<Self>> {
         let sections = image.debug();
         let units = UnitIndex::new(sections);

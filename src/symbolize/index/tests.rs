@@ -16,7 +16,7 @@ use super::{Built, HEADER_SIZE, Header, Part, UNIT_ENTRY_SIZE, build_index, rang
 use crate::cache::Cache;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, GlobKind, GlobSpec};
-use crate::symbolize::{Answer, LineOptions, LineSource, Missing, PendingLines};
+use crate::symbolize::{LineAnswer, LineOptions, LineSource, Missing, PendingLines};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -48,7 +48,7 @@ fn build(image: &str, cache: &Cache) -> Option<Built> {
 }
 
 /// Everything that an image says about its code.
-fn all(lines: &LineSource) -> (Vec<Result<Answer, Missing>>, Vec<Vec<u64>>) {
+fn all(lines: &LineSource) -> (Vec<Result<LineAnswer, Missing>>, Vec<Vec<u64>>) {
     let addrs: Vec<Addr> = (0..0x400)
         .map(|at| Addr(0xffff_ffff_8100_0000 + at))
         .collect();
