@@ -30,7 +30,7 @@ pub use kernel_stats::{Hits, KernelStats, Misses};
 pub use refusal::{hint_of, is_forbidden};
 pub use settings::{
     ErrorSettings, KernelLayout, KprobePmu, PerCpu, Preempt, PreemptMasks, ScopeEntry, ScopeKind,
-    ScopeRule, ScopeSettings, Settings, TaskLayout, TracingMulti,
+    ScopeRule, ScopeSettings, Settings, TaskLayout, TracingMultiTypes,
 };
 pub use sys::{KernelSupport, silence_libbpf};
 pub use tracer::{Attached, Moved, ObjectStorage, Sink, Tracer};

@@ -25,7 +25,7 @@ use super::specialize::Constants;
 use super::sys::{self, MappedArray};
 
 /// The object with its maps, and the templates of its programs.
-pub(super) struct Loaded<'obj> {
+pub(super) struct LoadedObject<'obj> {
     pub(super) skel: RetsnoopSkel<'obj>,
     /// How often each function was called.
     pub(super) hits: MappedArray,
@@ -79,7 +79,7 @@ pub(super) struct Templates {
 pub(super) fn load<'obj>(
     storage: &'obj mut MaybeUninit<OpenObject>,
     settings: &Settings,
-) -> Result<Loaded<'obj>> {
+) -> Result<LoadedObject<'obj>> {
     let mut open = RetsnoopSkelBuilder::default()
         .open(storage)
         .context("failed to open the BPF object")?;
@@ -99,7 +99,7 @@ pub(super) fn load<'obj>(
     scope::fill(&mut skel, &settings.scope)?;
     let hits = mapped(&skel.maps.hits)?;
     let alive = mapped(&skel.maps.alive)?;
-    Ok(Loaded {
+    Ok(LoadedObject {
         skel,
         hits,
         alive,

@@ -31,7 +31,7 @@ pub(super) struct Copy {
     /// Whether any function of the program opens sessions (trampolines).
     pub(super) opens: bool,
     /// The entry functions among the program's functions (kprobe.session).
-    pub(super) entries: Entries,
+    pub(super) entries: EntryAddrs,
     /// The generation of the copy (kprobe.session).
     pub(super) generation: u32,
 }
@@ -39,7 +39,7 @@ pub(super) struct Copy {
 /// Entry functions, identified by the addresses that programs see. See `is_entry` in
 /// `kprobes.bpf.h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Entries {
+pub(super) struct EntryAddrs {
     /// A Bloom filter: bit n is set for blocks with `block % 64 == n`.
     bits: u64,
     /// Numbers of blocks of 16 bytes. 0 is unused: no kernel address is in that block.
@@ -50,7 +50,7 @@ pub(super) struct Entries {
 /// `endbr64` and a call of ftrace.
 const FURTHEST_PROBE: u64 = 4 + 5;
 
-impl Entries {
+impl EntryAddrs {
     /// Computes the blocks of the functions at `entries`. Returns `None` if there are more than 8
     /// blocks, or if a function of `others` is in one of them.
     pub(super) fn among(entries: &[u64], others: &[u64]) -> Option<Self> {
@@ -161,8 +161,10 @@ mod tests {
     use libbpf_sys::bpf_insn;
     use object::{Object, ObjectSection};
 
-    use super::{Copy, Entries, Single, for_single, patched};
-    use crate::bpf::settings::{KernelLayout, Preempt, PreemptMasks, TaskLayout, TracingMulti};
+    use super::{Copy, EntryAddrs, Single, for_single, patched};
+    use crate::bpf::settings::{
+        KernelLayout, Preempt, PreemptMasks, TaskLayout, TracingMultiTypes,
+    };
     use crate::bpf::skel::RetsnoopSkelBuilder;
 
     fn layout() -> KernelLayout {
@@ -178,7 +180,7 @@ mod tests {
             },
             session_is_return: Some(88),
             session_cookie: Some(99),
-            tracing_multi: TracingMulti::default(),
+            tracing_multi: TracingMultiTypes::default(),
             kprobe_pmu: None,
             has_cookies: true,
         }
@@ -291,7 +293,7 @@ mod tests {
         // The program of the second function may run in either of two blocks.
         let copy = Copy {
             opens: false,
-            entries: Entries::among(&[0x1230, 0x456c], &[0x1220, 0x1240, 0x4550]).unwrap(),
+            entries: EntryAddrs::among(&[0x1230, 0x456c], &[0x1220, 0x1240, 0x4550]).unwrap(),
             generation: 77,
         };
         let [own, functions] = changed("session_any", copy, Single::default());
@@ -314,10 +316,10 @@ mod tests {
     #[test]
     fn entries_that_are_too_many_or_too_near_to_others_are_not_told_apart() {
         let entries: Vec<u64> = (0..9).map(|n| 0x1000 + 16 * n).collect();
-        assert!(Entries::among(&entries[..8], &[]).is_some());
-        assert!(Entries::among(&entries, &[]).is_none());
-        assert!(Entries::among(&[0x1000], &[0x1008]).is_none());
-        assert!(Entries::among(&[0x1008], &[0x1010]).is_none());
-        assert!(Entries::among(&[0x1000], &[0x1010]).is_some());
+        assert!(EntryAddrs::among(&entries[..8], &[]).is_some());
+        assert!(EntryAddrs::among(&entries, &[]).is_none());
+        assert!(EntryAddrs::among(&[0x1000], &[0x1008]).is_none());
+        assert!(EntryAddrs::among(&[0x1008], &[0x1010]).is_none());
+        assert!(EntryAddrs::among(&[0x1000], &[0x1010]).is_some());
     }
 }

@@ -46,7 +46,7 @@ pub struct KprobePmu {
 /// Attach types of programs for trampolines of many functions. libbpf does not know them yet, so
 /// their numbers are read from the kernel's BTF. `None` if the kernel does not have the type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TracingMulti {
+pub struct TracingMultiTypes {
     /// `BPF_TRACE_FSESSION_MULTI`: calls and returns.
     pub session: Option<u32>,
     /// `BPF_TRACE_FENTRY_MULTI`: calls.
@@ -131,7 +131,7 @@ pub struct KernelLayout {
     /// BTF id of `bpf_session_cookie`, if the kernel has it.
     pub session_cookie: Option<u32>,
     /// Attach types for trampolines of many functions.
-    pub tracing_multi: TracingMulti,
+    pub tracing_multi: TracingMultiTypes,
     /// The PMU of single kprobes, if the kernel has it.
     pub kprobe_pmu: Option<KprobePmu>,
     /// Whether kprobe programs can call `bpf_get_attach_cookie()`.

@@ -15,10 +15,10 @@ use libbpf_rs::{OpenObject, RingBufferBuilder};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::attach::{Links, Progress, Refused, implementation};
+use super::attach::{AttachProgress, Links, Refused, implementation};
 use super::detach::STALLED_AFTER;
 use super::kernel_stats::{KernelStats, Misses};
-use super::object::{self, Loaded};
+use super::object::{self, LoadedObject};
 use super::refusal::is_forbidden;
 use super::scope;
 use super::settings::{ScopeEntry, ScopeSettings, Settings};
@@ -43,7 +43,7 @@ pub struct ObjectStorage(MaybeUninit<OpenObject>);
 
 /// A loaded set of programs; after [`Tracer::attach`] they are attached.
 pub struct Tracer<'obj> {
-    pub(super) loaded: Loaded<'obj>,
+    pub(super) loaded: LoadedObject<'obj>,
     pub(super) links: Vec<(BackendKind, Links)>,
     /// Programs that follow tasks and cgroups: they close the sessions of exiting tasks, and add
     /// children to the scope.
@@ -155,7 +155,7 @@ impl<'obj> Tracer<'obj> {
         &mut self,
         functions: &[TracedFunction],
         assigned: &[Assigned],
-        progress: Progress<'_>,
+        progress: AttachProgress<'_>,
     ) -> Result<Attached> {
         let is_first = self.tasks.is_empty();
         if is_first {

@@ -4,15 +4,15 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::commands::{Command as Subcommand, Listed};
+use super::commands::{Command, Listed};
 use super::help::Generated;
 use super::listing;
 use super::{Cli, CommandOptions, Filtering, Modes, Processes, SymbolizeLevel, Targeting};
 use crate::config::{
-    BackendChoice, Choice, Chosen, Command, Config, ContainersConfig, DoctorConfig, Environment,
-    Errors, GlobArg, GlobUse, Globs, Limits, ListConfig, OnLoad, Optimizations, OutputFile,
-    OutputFormat, Role, Run, RunAs, Scope, Sessions, Symbolization, SymbolizeConfig, UsageError,
-    UseCases,
+    BackendChoice, Choice, Chosen, Config, ContainersConfig, DoctorConfig, Environment, Errors,
+    GlobArg, GlobUse, Globs, Limits, ListConfig, OnLoadModules, Optimizations, OutputFile,
+    OutputFormat, Role, RunAs, RunSettings, Scope, Sessions, Symbolization, SymbolizeConfig,
+    TracedCommand, UsageError, UseCases,
 };
 use crate::spec::ErrnoSet;
 
@@ -52,14 +52,14 @@ impl Action {
     /// When options contradict each other, name what does not exist or leave out what is needed.
     pub fn resolve(cli: Cli, environment: &Environment) -> Result<Self, UsageError> {
         match cli.subcommand {
-            Some(Subcommand::Doctor(options)) => return Ok(Self::Doctor(options.into())),
-            Some(Subcommand::List(options)) if options.what == Listed::Containers => {
+            Some(Command::Doctor(options)) => return Ok(Self::Doctor(options.into())),
+            Some(Command::List(options)) if options.what == Listed::Containers => {
                 return listing::containers(options).map(Self::Containers);
             }
-            Some(Subcommand::List(options)) => {
+            Some(Command::List(options)) => {
                 return listing::functions(options).map(|list| Self::List(Box::new(list)));
             }
-            Some(Subcommand::Symbolize(options)) => return Ok(Self::Symbolize(options.into())),
+            Some(Command::Symbolize(options)) => return Ok(Self::Symbolize(options.into())),
             None => {}
         }
         if let Some(what) = cli.help.generate {
@@ -137,7 +137,7 @@ fn config_of(cli: Cli, cases: &UseCases) -> Result<Config, UsageError> {
         sessions: sessions(filtering)?,
         symbolization: symbolization_of(&symbolization.levels),
         kernel_image: symbolization.kernel,
-        run: Run {
+        run: RunSettings {
             format: if output.json {
                 OutputFormat::Json
             } else {
@@ -225,7 +225,7 @@ fn choices(processes: Processes) -> Result<Vec<Choice<Chosen>>, UsageError> {
 fn command_of(
     words: Vec<OsString>,
     options: CommandOptions,
-) -> Result<Option<Command>, UsageError> {
+) -> Result<Option<TracedCommand>, UsageError> {
     let CommandOptions {
         as_invoker,
         user,
@@ -256,7 +256,7 @@ fn command_of(
         None if as_invoker => RunAs::Invoker,
         None => RunAs::Ourselves,
     };
-    Ok(Some(Command {
+    Ok(Some(TracedCommand {
         words,
         run_as,
         new_session,
@@ -286,7 +286,7 @@ struct Targets {
 /// What `--on-load` alone means.
 const ON_LOAD_CASE: &str = "module";
 
-fn split(targeting: Targeting) -> (Targets, OnLoad, Scope) {
+fn split(targeting: Targeting) -> (Targets, OnLoadModules, Scope) {
     let Targeting {
         mut cases,
         entry,
@@ -298,7 +298,7 @@ fn split(targeting: Targeting) -> (Targets, OnLoad, Scope) {
         comms,
         no_comms,
     } = targeting;
-    let on_load = OnLoad {
+    let on_load = OnLoadModules {
         is_whole_job: !on_load.is_empty() && cases.is_empty() && entry.is_empty(),
         modules: on_load,
     };

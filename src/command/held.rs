@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid as UnixPid;
 
-use super::identity::{Identity, environment};
+use super::identity::{UserIdentity, environment};
 use super::sys::{self, Terminal};
 use crate::spec::Pid;
 
@@ -32,19 +32,19 @@ pub struct Held {
 #[derive(Debug)]
 pub struct Running {
     process: Process,
-    ended: Option<Ended>,
+    ended: Option<CommandEnd>,
 }
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum CommandEnd {
     /// It exited with this status.
     Exited(u8),
     /// It was killed by this signal.
     Killed(i32),
 }
 
-impl Ended {
+impl CommandEnd {
     /// The status in the convention of shells: the exit status, or 128 plus the signal.
     #[must_use]
     pub fn status(self) -> u8 {
@@ -87,7 +87,7 @@ impl Held {
     /// When an argument contains a zero byte, or when the kernel cannot create a process.
     pub fn fork(
         command: &[OsString],
-        identity: Option<&Identity>,
+        identity: Option<&UserIdentity>,
         terminal: Terminal,
     ) -> Result<Self> {
         let arguments: Vec<CString> = command
@@ -197,7 +197,7 @@ impl Running {
     }
 
     /// How it ended; `None` if it still runs.
-    pub fn ended(&mut self) -> Option<Ended> {
+    pub fn ended(&mut self) -> Option<CommandEnd> {
         self.wait_with(WaitPidFlag::WNOHANG)
     }
 
@@ -206,7 +206,7 @@ impl Running {
     /// # Errors
     ///
     /// When somebody else has waited for it.
-    pub fn wait(&mut self) -> Result<Ended> {
+    pub fn wait(&mut self) -> Result<CommandEnd> {
         loop {
             if let Some(ended) = self.wait_with(WaitPidFlag::empty()) {
                 return Ok(ended);
@@ -217,11 +217,11 @@ impl Running {
         }
     }
 
-    fn wait_with(&mut self, flags: WaitPidFlag) -> Option<Ended> {
+    fn wait_with(&mut self, flags: WaitPidFlag) -> Option<CommandEnd> {
         if self.ended.is_none() {
             self.ended = match waitpid(self.process.pid, Some(flags)) {
-                Ok(WaitStatus::Exited(_, status)) => Some(Ended::Exited(status as u8)),
-                Ok(WaitStatus::Signaled(_, signal, _)) => Some(Ended::Killed(signal as i32)),
+                Ok(WaitStatus::Exited(_, status)) => Some(CommandEnd::Exited(status as u8)),
+                Ok(WaitStatus::Signaled(_, signal, _)) => Some(CommandEnd::Killed(signal as i32)),
                 _ => None,
             };
         }

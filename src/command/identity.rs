@@ -9,7 +9,7 @@ use nix::unistd::{Gid, Uid, User, getgrouplist};
 
 /// The user that was requested for the command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum RunAs {
+pub enum RequestedUser {
     /// Our own user, which is root under sudo.
     #[default]
     Ourselves,
@@ -30,7 +30,7 @@ pub struct Invoker {
 
 /// The user that a process changes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct UserIdentity {
     /// User id.
     pub uid: Uid,
     /// Primary group.
@@ -41,13 +41,13 @@ pub struct Identity {
     pub variables: Vec<(&'static str, OsString)>,
 }
 
-impl RunAs {
+impl RequestedUser {
     /// Looks the user up; `None` for our own user.
     ///
     /// # Errors
     ///
     /// When there is no such user, or when the environment does not name a caller.
-    pub fn resolve(&self, invoker: &Invoker) -> Result<Option<Identity>> {
+    pub fn resolve(&self, invoker: &Invoker) -> Result<Option<UserIdentity>> {
         match self {
             Self::Ourselves => Ok(None),
             Self::User(name) => user(OsStr::new(name)).map(Some),
@@ -65,7 +65,7 @@ impl RunAs {
 }
 
 /// Looks up a user by number only, because another user may have a name that looks like the number.
-fn numbered(uid: &OsStr) -> Result<Identity> {
+fn numbered(uid: &OsStr) -> Result<UserIdentity> {
     let number = uid.to_str().and_then(|text| text.parse().ok());
     let number = number.with_context(|| format!("`{}` is no user id", uid.display()))?;
     let found = User::from_uid(Uid::from_raw(number));
@@ -74,7 +74,7 @@ fn numbered(uid: &OsStr) -> Result<Identity> {
 }
 
 /// Looks up a user by name, or by number if there is no such name.
-fn user(name: &OsStr) -> Result<Identity> {
+fn user(name: &OsStr) -> Result<UserIdentity> {
     let text = name
         .to_str()
         .with_context(|| format!("there is no user `{}`", name.display()))?;
@@ -91,11 +91,11 @@ fn user(name: &OsStr) -> Result<Identity> {
     identity(user)
 }
 
-fn identity(user: User) -> Result<Identity> {
+fn identity(user: User) -> Result<UserIdentity> {
     let cname = CString::new(user.name.as_bytes()).map_err(|_| anyhow!("a user without a name"))?;
     let groups = getgrouplist(&cname, user.gid)
         .with_context(|| format!("failed to look up the groups of user `{}`", user.name))?;
-    Ok(Identity {
+    Ok(UserIdentity {
         uid: user.uid,
         gid: user.gid,
         groups,

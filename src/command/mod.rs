@@ -14,6 +14,6 @@ mod sys;
 #[cfg(test)]
 mod tests;
 
-pub use held::{Ended, Held, NotStarted, Running, Signaller};
-pub use identity::{Identity, Invoker, RunAs};
+pub use held::{CommandEnd, Held, NotStarted, Running, Signaller};
+pub use identity::{Invoker, RequestedUser, UserIdentity};
 pub use sys::Terminal;

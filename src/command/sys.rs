@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::identity::Identity;
+use super::identity::UserIdentity;
 
 /// The step that failed, in the child's report: changing the user, or the `execve`.
 const AT_IDENTITY: u32 = 1;
@@ -31,7 +31,7 @@ pub enum Terminal {
 pub(super) struct Plan<'a> {
     pub(super) arguments: &'a [CString],
     pub(super) environment: &'a [CString],
-    pub(super) identity: Option<&'a Identity>,
+    pub(super) identity: Option<&'a UserIdentity>,
     pub(super) terminal: Terminal,
     /// The child reads a byte from here as permission to execute. The end of the pipe means that we
     /// are gone.
@@ -141,7 +141,7 @@ fn may_go(wait: i32) -> bool {
     }
 }
 
-fn become_user(identity: &Identity, groups: &[libc::gid_t]) -> bool {
+fn become_user(identity: &UserIdentity, groups: &[libc::gid_t]) -> bool {
     let (uid, gid) = (identity.uid.as_raw(), identity.gid.as_raw());
     // SAFETY: the length is that of the slice.
     let changed = unsafe { libc::setgroups(groups.len(), groups.as_ptr()) } == 0;

@@ -8,13 +8,13 @@ use std::fs;
 use nix::unistd::Uid;
 
 use super::identity::environment;
-use super::{Ended, Held, Invoker, RunAs, Terminal};
+use super::{CommandEnd, Held, Invoker, RequestedUser, Terminal};
 
 fn command(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 
-fn ends(words: &[&str]) -> Ended {
+fn ends(words: &[&str]) -> CommandEnd {
     let held = Held::fork(&command(words), None, Terminal::Shared).unwrap();
     held.release().unwrap().wait().unwrap()
 }
@@ -28,7 +28,7 @@ fn refused(words: &[&str]) -> u8 {
 fn the_status_is_the_commands() {
     assert_eq!(ends(&["true"]).status(), 0);
     assert_eq!(ends(&["sh", "-c", "exit 77"]).status(), 77);
-    assert_eq!(ends(&["sh", "-c", "kill -TERM $$"]), Ended::Killed(15));
+    assert_eq!(ends(&["sh", "-c", "kill -TERM $$"]), CommandEnd::Killed(15));
     assert_eq!(ends(&["sh", "-c", "kill -KILL $$"]).status(), 137);
 }
 
@@ -56,23 +56,28 @@ fn what_is_not_released_never_runs() {
 #[test]
 fn a_user_is_a_name_or_a_number() {
     let nobody = Invoker::default();
-    assert_eq!(RunAs::Ourselves.resolve(&nobody).unwrap(), None);
+    assert_eq!(RequestedUser::Ourselves.resolve(&nobody).unwrap(), None);
     for name in ["root", "0"] {
-        let root = RunAs::User(name.to_owned()).resolve(&nobody).unwrap();
+        let root = RequestedUser::User(name.to_owned())
+            .resolve(&nobody)
+            .unwrap();
         let root = root.unwrap();
         assert!(root.uid.is_root());
         assert_eq!(root.variables[1], ("USER", OsString::from("root")));
     }
-    let error = RunAs::User("no-such-user".to_owned()).resolve(&nobody);
+    let error = RequestedUser::User("no-such-user".to_owned()).resolve(&nobody);
     let error = error.unwrap_err().to_string();
     assert_eq!(error, "there is no user `no-such-user`");
-    let error = RunAs::Invoker.resolve(&nobody).unwrap_err().to_string();
+    let error = RequestedUser::Invoker
+        .resolve(&nobody)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("SUDO_UID"), "{error}");
     let invoker = Invoker {
         uid: Some(OsString::from("0")),
         name: None,
     };
-    assert!(RunAs::Invoker.resolve(&invoker).unwrap().is_some());
+    assert!(RequestedUser::Invoker.resolve(&invoker).unwrap().is_some());
 }
 
 #[test]
@@ -98,7 +103,7 @@ fn the_number_of_who_called_sudo_is_not_taken_for_a_name() {
             uid: Some(OsString::from(uid)),
             name: None,
         };
-        RunAs::Invoker.resolve(&invoker)
+        RequestedUser::Invoker.resolve(&invoker)
     };
     // An existing user name in place of a number.
     let error = invoked("root").unwrap_err().to_string();
@@ -146,7 +151,7 @@ fn another_user_gets_no_capabilities_of_ours() {
     if !Uid::effective().is_root() {
         return;
     }
-    let nobody = RunAs::User("nobody".to_owned());
+    let nobody = RequestedUser::User("nobody".to_owned());
     let nobody = nobody.resolve(&Invoker::default()).unwrap();
     let script = "while read -r name set; do case $name in CapInh:|CapPrm:|CapAmb:) \
                   [ $set = 0000000000000000 ] || exit 3;; esac; done < /proc/self/status";

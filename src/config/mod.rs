@@ -16,9 +16,9 @@ pub use globs::{GlobArg, GlobOrigin, GlobUse, Globs, Role};
 pub use listing::{ContainersConfig, ListConfig, ListFormat};
 pub use scope::{Choice, Comm, NamespaceRef};
 pub use settings::{
-    BackendChoice, Chosen, ColorChoice, Command, Config, DoctorConfig, Download, Environment,
-    Errors, Limits, OnLoad, Optimizations, OutputFile, OutputFormat, Run, RunAs, Scope, Sessions,
-    Symbolization, SymbolizeConfig,
+    BackendChoice, Chosen, ColorChoice, Config, DoctorConfig, Download, Environment, Errors,
+    Limits, OnLoadModules, Optimizations, OutputFile, OutputFormat, RunAs, RunSettings, Scope,
+    Sessions, Symbolization, SymbolizeConfig, TracedCommand,
 };
 #[cfg(test)]
 pub(crate) use usecases::BUILT_IN;

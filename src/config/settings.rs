@@ -17,7 +17,7 @@ pub struct Config {
     /// Which functions.
     pub globs: Globs,
     /// Modules that are to be loaded while we trace.
-    pub on_load: OnLoad,
+    pub on_load: OnLoadModules,
     /// How to attach to them.
     pub backend: BackendChoice,
     /// Also where attaching is slow, attach to functions that the entry functions do not reach.
@@ -31,7 +31,7 @@ pub struct Config {
     /// Which threads' calls open sessions.
     pub scope: Scope,
     /// What to run and trace.
-    pub command: Option<Command>,
+    pub command: Option<TracedCommand>,
     /// Which sessions are shown.
     pub sessions: Sessions,
     /// How much stacks show.
@@ -41,7 +41,7 @@ pub struct Config {
     /// `-k`.
     pub kernel_image: Option<PathBuf>,
     /// What is printed, and for how long.
-    pub run: Run,
+    pub run: RunSettings,
     /// The file that sessions are written to.
     pub output: Option<OutputFile>,
     /// Traced calls recorded in depth: 1..=64.
@@ -150,7 +150,7 @@ pub struct OutputFile {
 
 /// Modules whose functions are armed before they are loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OnLoad {
+pub struct OnLoadModules {
     /// Names, or paths of their files.
     pub modules: Vec<String>,
     /// Nothing else is asked for: what can fail when a module is loaded opens sessions.
@@ -210,7 +210,7 @@ pub enum Chosen {
 
 /// A command to run and trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
+pub struct TracedCommand {
     /// The program and its arguments: at least one.
     pub words: Vec<OsString>,
     /// As whom.
@@ -274,7 +274,7 @@ pub enum Symbolization {
 
 /// What is printed, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct RunSettings {
     /// On stdout.
     pub format: OutputFormat,
     /// Of stdout and stderr.

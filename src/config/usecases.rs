@@ -48,13 +48,13 @@ pub struct UseCase {
 /// other case.
 #[derive(Clone, Debug, Default)]
 pub struct UseCases {
-    sources: BTreeMap<String, Source>,
+    sources: BTreeMap<String, UseCaseSource>,
     notes: Vec<String>,
 }
 
 /// Where a use case is read from.
 #[derive(Clone, Debug)]
-enum Source {
+enum UseCaseSource {
     BuiltIn(&'static str),
     /// A file in a directory that the user named.
     Named(PathBuf),
@@ -62,7 +62,7 @@ enum Source {
     Default(PathBuf),
 }
 
-impl Source {
+impl UseCaseSource {
     fn read(&self) -> Result<Cow<'static, str>, String> {
         let file = match self {
             Self::BuiltIn(text) => return Ok(Cow::Borrowed(text)),
@@ -106,7 +106,7 @@ impl UseCases {
     pub fn built_in() -> Self {
         let sources = BUILT_IN
             .iter()
-            .map(|&(name, text)| (name.to_owned(), Source::BuiltIn(text)));
+            .map(|&(name, text)| (name.to_owned(), UseCaseSource::BuiltIn(text)));
         Self {
             sources: sources.collect(),
             notes: Vec::new(),
@@ -119,13 +119,13 @@ impl UseCases {
     ///
     /// When the directory cannot be read.
     pub fn add_directory(&mut self, directory: &Path) -> Result<(), UsageError> {
-        self.add(directory, Source::Named)
+        self.add(directory, UseCaseSource::Named)
     }
 
     fn add(
         &mut self,
         directory: &Path,
-        source: impl Fn(PathBuf) -> Source,
+        source: impl Fn(PathBuf) -> UseCaseSource,
     ) -> Result<(), UsageError> {
         let failed = |error| {
             UsageError::new(format!(
@@ -150,7 +150,7 @@ impl UseCases {
         match open_directory(directory) {
             Ok((_, directory)) => match fs::read_dir(&directory) {
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
-                _ => self.add(&directory, Source::Default),
+                _ => self.add(&directory, UseCaseSource::Default),
             },
             Err(why @ Untrusted::NotOurs(_)) => {
                 self.notes.push(format!(
@@ -167,7 +167,7 @@ impl UseCases {
             {
                 Ok(())
             }
-            Err(Untrusted::Failed(_)) => self.add(directory, Source::Default),
+            Err(Untrusted::Failed(_)) => self.add(directory, UseCaseSource::Default),
         }
     }
 
@@ -180,8 +180,8 @@ impl UseCases {
         let source = self.sources.get(name).ok_or_else(|| self.unknown(name))?;
         let text = source.read().map_err(|why| {
             let path = match source {
-                Source::BuiltIn(_) => Path::new(name),
-                Source::Named(path) | Source::Default(path) => path,
+                UseCaseSource::BuiltIn(_) => Path::new(name),
+                UseCaseSource::Named(path) | UseCaseSource::Default(path) => path,
             };
             UsageError::new(format!(
                 "failed to read use case `{}`: {why}",
@@ -198,7 +198,7 @@ impl UseCases {
         let mut notes = Vec::new();
         for name in names {
             let is_built_in = BUILT_IN.iter().any(|(built_in, _)| built_in == name);
-            if let (true, Some(Source::Named(path) | Source::Default(path))) =
+            if let (true, Some(UseCaseSource::Named(path) | UseCaseSource::Default(path))) =
                 (is_built_in, self.sources.get(name))
             {
                 notes.push(format!(
@@ -229,7 +229,7 @@ impl UseCases {
     #[must_use]
     pub fn list(&self) -> String {
         let width = self.sources.keys().map(String::len).max().unwrap_or(0);
-        let description = |name: &str, source: &Source| match source.read() {
+        let description = |name: &str, source: &UseCaseSource| match source.read() {
             Ok(text) => match parse(name, &text) {
                 Ok(case) => case.description,
                 Err(why) => format!("(not well-formed: {why})"),

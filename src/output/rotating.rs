@@ -28,13 +28,13 @@ const FILE_MODE: u32 = 0o600;
 /// An output file that is rotated when it exceeds its maximum size.
 pub(crate) struct Rotating {
     options: OutputFile,
-    place: Place,
+    place: FileInDirectory,
     file: File,
     written: u64,
 }
 
 /// An open directory, and the name of a file in it.
-struct Place {
+struct FileInDirectory {
     directory: OwnedFd,
     name: OsString,
     /// Whether the user named a link. It is followed again after SIGHUP.
@@ -50,7 +50,7 @@ impl Rotating {
                 "-o takes the path of a file in a directory that exists and that we may write to",
             )
         };
-        let place = Place::of(path).map_err(failed)?;
+        let place = FileInDirectory::of(path).map_err(failed)?;
         let mut opening = File::options();
         opening
             .create(true)
@@ -119,7 +119,7 @@ impl Rotating {
     }
 }
 
-impl Place {
+impl FileInDirectory {
     fn of(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
         let directory = match path.parent() {

@@ -60,10 +60,10 @@ enum Power {
 
 /// Raised by SIGINT, SIGTERM and SIGHUP, unless there is a command to pass them on to.
 #[derive(Clone, Debug)]
-pub(crate) struct StopFlag(Arc<State>);
+pub(crate) struct StopFlag(Arc<StopState>);
 
 #[derive(Debug)]
-struct State {
+struct StopState {
     hangup: Hangup,
     power: Power,
     /// True while nothing is attached: signals have their default action then.
@@ -88,7 +88,7 @@ struct State {
 
 impl StopFlag {
     fn new(hangup: Hangup, power: Power) -> Result<Self> {
-        Ok(Self(Arc::new(State {
+        Ok(Self(Arc::new(StopState {
             hangup,
             power,
             is_preparing: AtomicBool::new(true),

@@ -24,7 +24,7 @@ use crate::diag::Diag;
 const MAX_SESSIONS_PER_FLUSH: u64 = 32;
 
 /// The destination of sessions, with its buffer.
-pub(crate) struct Output<'a> {
+pub(crate) struct SessionOutput<'a> {
     writer: Writer,
     stream: Option<Stream>,
     name: String,
@@ -35,7 +35,7 @@ pub(crate) struct Output<'a> {
     diag: &'a Diag,
 }
 
-impl<'a> Output<'a> {
+impl<'a> SessionOutput<'a> {
     /// Opens the destination. A file that cannot be written is an error before anything is traced.
     pub(crate) fn open(config: &Config, stop: &'a StopFlag, diag: &'a Diag) -> Result<Self> {
         let stream = match (&config.output, &config.command) {
@@ -98,7 +98,7 @@ fn of_stream(stream: Option<Stream>) -> io::Result<File> {
     fd.map(File::from)
 }
 
-impl Write for Output<'_> {
+impl Write for SessionOutput<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.pending.extend_from_slice(bytes);
         Ok(bytes.len())

@@ -5,7 +5,8 @@
 use anyhow::{Context, Result};
 
 use crate::bpf::{
-    KernelLayout, KernelSupport, KprobePmu, PerCpu, Preempt, PreemptMasks, TaskLayout, TracingMulti,
+    KernelLayout, KernelSupport, KprobePmu, PerCpu, Preempt, PreemptMasks, TaskLayout,
+    TracingMultiTypes,
 };
 use crate::kernel::btf::Btf;
 use crate::kernel::facts::KernelFiles;
@@ -13,12 +14,12 @@ use crate::kernel::kallsyms::Kallsyms;
 
 const DEFAULT_STACK_SIZE: u32 = 16 * 1024;
 
-fn tracing_multi(btf: &Btf) -> TracingMulti {
+fn tracing_multi(btf: &Btf) -> TracingMultiTypes {
     let number = |name| {
         btf.enum_value("bpf_attach_type", name)
             .and_then(|value| u32::try_from(value).ok())
     };
-    TracingMulti {
+    TracingMultiTypes {
         session: number("BPF_TRACE_FSESSION_MULTI"),
         entry: number("BPF_TRACE_FENTRY_MULTI"),
         exit: number("BPF_TRACE_FEXIT_MULTI"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::config::{GlobOrigin, GlobUse, Globs, OnLoad, Role};
+use crate::config::{GlobOrigin, GlobUse, Globs, OnLoadModules, Role};
 use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::kernel::absent::{AbsentModule, NotAbsent};
@@ -19,7 +19,7 @@ const TEXT_SYMBOL: &str = "_stext";
 
 /// Reads the files of the modules that `--on-load` names.
 pub(crate) fn find(
-    on_load: &OnLoad,
+    on_load: &OnLoadModules,
     files: &KernelFiles,
     diag: &Diag,
 ) -> Result<Arc<[AbsentModule]>> {
@@ -89,7 +89,11 @@ fn explain(problem: NotAbsent) -> anyhow::Error {
 }
 
 /// Returns the globs with globs added for all functions of the modules.
-pub(crate) fn with_modules(globs: &Globs, on_load: &OnLoad, modules: &[AbsentModule]) -> Globs {
+pub(crate) fn with_modules(
+    globs: &Globs,
+    on_load: &OnLoadModules,
+    modules: &[AbsentModule],
+) -> Globs {
     let mut globs = globs.clone();
     for module in modules {
         let name = &module.name;

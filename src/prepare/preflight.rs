@@ -13,9 +13,9 @@ use crate::spec::Pid;
 
 /// Processes with their start times, because a process id may be reused.
 #[derive(Debug)]
-pub(crate) struct Processes(Vec<(Pid, Option<String>)>);
+pub(crate) struct RunningProcesses(Vec<(Pid, Option<String>)>);
 
-impl Processes {
+impl RunningProcesses {
     /// Checks that none has ended since. Call it once ends of processes are noticed: before that,
     /// an id may have been given to another process.
     pub(crate) fn check_again(&self, files: &KernelFiles) -> Result<()> {
@@ -40,10 +40,10 @@ fn start_of(pid: Pid, files: &KernelFiles) -> Option<String> {
 }
 
 /// Checks that each id of `-p` is an existing process. Other ids can never open a session.
-pub(crate) fn check_processes(pids: &[Pid], files: &KernelFiles) -> Result<Processes> {
+pub(crate) fn check_processes(pids: &[Pid], files: &KernelFiles) -> Result<RunningProcesses> {
     // The start time is read first, so that a process which takes the id later has another one.
     let started = pids.iter().map(|&pid| (pid, start_of(pid, files)));
-    let started = Processes(started.collect());
+    let started = RunningProcesses(started.collect());
     for &pid in pids {
         if !files.process_exists(pid) {
             return Err(Failure::hinted(

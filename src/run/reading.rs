@@ -23,7 +23,7 @@ use crate::select::{BackendPolicy, TracedFunction};
 use crate::symbolize::Symbolizer;
 
 /// The state of reading: the consumer of the records and the conditions that end the run.
-pub(crate) struct Run<'a> {
+pub(crate) struct ReadingState<'a> {
     pub(crate) consumer: Consumer<'a>,
     /// The kernel image that source lines are read from. The first record that can be shown waits
     /// for it; `None` from then on.
@@ -47,7 +47,7 @@ pub(crate) struct Run<'a> {
     pub(crate) watch: Watch<'a>,
 }
 
-/// What reading needs in addition to [`Run`].
+/// What reading needs in addition to [`ReadingState`].
 pub(crate) struct Reading<'a> {
     pub(crate) functions: &'a [TracedFunction],
     pub(crate) policy: &'a BackendPolicy,
@@ -64,7 +64,7 @@ impl Reading<'_> {
     /// Fails if the ring buffer cannot be read or no entry function is left.
     pub(crate) fn until_over(
         &self,
-        run: &mut Run<'_>,
+        run: &mut ReadingState<'_>,
         tracer: &mut Tracer<'_>,
         scoping: &mut Scoping,
     ) -> Result<()> {
@@ -86,7 +86,7 @@ impl Reading<'_> {
     }
 
     /// Detaches from the functions that the governor has chosen.
-    fn detach_hot(&self, run: &mut Run<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
+    fn detach_hot(&self, run: &mut ReadingState<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
         let gone = run.watch.to_detach();
         if gone.is_empty() {
             return Ok(());
@@ -98,7 +98,7 @@ impl Reading<'_> {
     }
 
     /// Attaches to the functions that were seen in stacks of failures.
-    fn attach_wanted(&self, run: &mut Run<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
+    fn attach_wanted(&self, run: &mut ReadingState<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
         let wanted = run.consumer.arming().take();
         let wanted: Vec<TracedFunction> = wanted
             .iter()
@@ -114,7 +114,7 @@ impl Reading<'_> {
     }
 }
 
-impl Run<'_> {
+impl ReadingState<'_> {
     /// Returns true if the command has ended, the user stopped the run, or a limit is reached.
     pub(crate) fn is_over(&mut self) -> bool {
         let diag = self.diag;
@@ -143,7 +143,7 @@ impl Run<'_> {
     }
 }
 
-impl Sink for Run<'_> {
+impl Sink for ReadingState<'_> {
     fn record(&mut self, bytes: &[u8]) {
         if let Some(recorder) = &mut self.recorder {
             recorder.record(bytes);

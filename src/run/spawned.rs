@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::not_started;
-use crate::command::{Ended, Held, Invoker, NotStarted, RunAs, Running, Signaller, Terminal};
+use crate::command::{
+    CommandEnd, Held, Invoker, NotStarted, RequestedUser, Running, Signaller, Terminal,
+};
 use crate::config::{self, Config};
 use crate::diag::Diag;
 use crate::failure::{self, Failure};
@@ -65,16 +67,16 @@ impl SpawnedCommand {
             return Ok(None);
         };
         let run_as = match &command.run_as {
-            config::RunAs::Ourselves => RunAs::Ourselves,
-            config::RunAs::Invoker => RunAs::Invoker,
-            config::RunAs::User(name) => RunAs::User(name.clone()),
+            config::RunAs::Ourselves => RequestedUser::Ourselves,
+            config::RunAs::Invoker => RequestedUser::Invoker,
+            config::RunAs::User(name) => RequestedUser::User(name.clone()),
         };
         let invoker = Invoker {
             uid: env::var_os("SUDO_UID").or_else(|| env::var_os("PKEXEC_UID")),
             name: env::var_os("DOAS_USER"),
         };
         let identity = run_as.resolve(&invoker).map_err(|error| match &run_as {
-            RunAs::User(name) => unknown("user", name, &accounts("/etc/passwd")),
+            RequestedUser::User(name) => unknown("user", name, &accounts("/etc/passwd")),
             _ => Failure::hinted(format!("{error:#}"), "name the user: --user NAME"),
         })?;
         let terminal = if command.new_session {
@@ -164,7 +166,7 @@ impl SpawnedCommand {
         }
     }
 
-    fn ended(&mut self, diag: &Diag) -> Option<Ended> {
+    fn ended(&mut self, diag: &Diag) -> Option<CommandEnd> {
         let CommandState::Running(running) = &mut self.state else {
             return None;
         };

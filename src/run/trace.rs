@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The phases of a run: `Prepared` → `LoadedRun` → `AttachedRun` → `TracingRun` → `FinishedRun`. Each
-//! owns what it needs. Once functions are attached there is one way to end, with or without an
+//! The phases of a run: `Prepared` → `LoadedRun` → `AttachedRun` → `TracingRun` → `FinishedRun`.
+//! Each owns what it needs. Once functions are attached there is one way to end, with or without an
 //! error: write the summary, detach, then return the error.
 
 use std::time::Instant;
@@ -12,16 +12,16 @@ use super::record::Recorder;
 use super::settings::settings;
 use super::spawned::SpawnedCommand;
 use super::totals::{Totals, sum_up};
-use super::tracing::{Ended, TracingRun};
+use super::tracing::{RunResults, TracingRun};
 use crate::bpf::{Attached, ObjectStorage, Tracer, is_forbidden};
 use crate::config::Config;
 use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::kernel::facts::KernelFiles;
 use crate::output::stop::StopFlag;
-use crate::output::stream::Output;
+use crate::output::stream::SessionOutput;
 use crate::prepare::gather::Prepared;
-use crate::prepare::preflight::Processes;
+use crate::prepare::preflight::RunningProcesses;
 use crate::scope::Scoping;
 use crate::select::{TracedFunction, assign};
 
@@ -37,7 +37,7 @@ pub(crate) struct RunContext<'a> {
 /// Traces until the run ends.
 pub(crate) fn trace(
     prepared: Prepared,
-    processes: Processes,
+    processes: RunningProcesses,
     command: Option<&mut SpawnedCommand>,
     context: RunContext<'_>,
 ) -> Result<()> {
@@ -52,9 +52,9 @@ pub(crate) fn trace(
 struct LoadedRun<'a, 'o> {
     context: RunContext<'a>,
     prepared: Prepared,
-    processes: Processes,
+    processes: RunningProcesses,
     command: Option<&'a mut SpawnedCommand>,
-    out: Output<'a>,
+    out: SessionOutput<'a>,
     recorder: Option<Recorder>,
     scoping: Scoping,
     tracer: Tracer<'o>,
@@ -70,12 +70,12 @@ struct AttachedRun<'a, 'o> {
 /// A run that traces no more, and is still attached.
 struct FinishedRun<'a, 'o> {
     context: RunContext<'a>,
-    out: Output<'a>,
+    out: SessionOutput<'a>,
     scoping: Scoping,
     tracer: Tracer<'o>,
     /// When it was attached.
     began: Instant,
-    ended: Ended,
+    ended: RunResults,
     result: Result<()>,
 }
 
@@ -83,7 +83,7 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
     fn load(
         storage: &'o mut ObjectStorage,
         prepared: Prepared,
-        processes: Processes,
+        processes: RunningProcesses,
         command: Option<&'a mut SpawnedCommand>,
         context: RunContext<'a>,
     ) -> Result<Self> {
@@ -94,7 +94,7 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
             diag,
         } = context;
         // Opening a FIFO may block forever, so signals keep their default action until then.
-        let out = Output::open(config, stop, diag)?;
+        let out = SessionOutput::open(config, stop, diag)?;
         let recorder = config
             .record_raw
             .as_deref()
@@ -156,7 +156,7 @@ impl<'a, 'o> AttachedRun<'a, 'o> {
             mut tracer,
         } = self.loaded;
         let began = Instant::now();
-        let mut ended = Ended::default();
+        let mut ended = RunResults::default();
         let tracing = TracingRun {
             context,
             scoping: &mut scoping,

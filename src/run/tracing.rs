@@ -9,7 +9,7 @@ use anyhow::{Context, Error, Result};
 
 use super::arming::Arming;
 use super::consumer::{Consumer, Counts, FactSources};
-use super::reading::{Reading, Run};
+use super::reading::{Reading, ReadingState};
 use super::record::Recorder;
 use super::spawned::SpawnedCommand;
 use super::trace::RunContext;
@@ -26,11 +26,11 @@ use crate::live::lines::{PendingImage, of_modules};
 use crate::live::symbols::LiveSymbols;
 use crate::live::trails::{LiveText, LiveTrails, ResultTypes, Traced};
 use crate::live::workloads::WorkloadResolver;
-use crate::output::stream::Output;
+use crate::output::stream::SessionOutput;
 use crate::output::terminal;
 use crate::prepare::gather::Prepared;
 use crate::prepare::on_load::placement;
-use crate::prepare::preflight::Processes;
+use crate::prepare::preflight::RunningProcesses;
 use crate::render::{Detached, RenderContext};
 use crate::scope::Scoping;
 use crate::select::TracedFunction;
@@ -41,7 +41,7 @@ use crate::symbolize::Symbolizer;
 pub(super) struct TracingRun<'a, 's> {
     pub(super) context: RunContext<'a>,
     pub(super) scoping: &'s mut Scoping,
-    pub(super) processes: Processes,
+    pub(super) processes: RunningProcesses,
     pub(super) command: Option<&'a mut SpawnedCommand>,
     pub(super) recorder: Option<Recorder>,
     pub(super) armed: Vec<TracedFunction>,
@@ -50,7 +50,7 @@ pub(super) struct TracingRun<'a, 's> {
 
 /// The results of a run, however far it got.
 #[derive(Default)]
-pub(super) struct Ended {
+pub(super) struct RunResults {
     pub(super) counts: Counts,
     /// Functions that the governor detached from.
     pub(super) detached: Vec<Detached>,
@@ -61,9 +61,9 @@ pub(super) struct Ended {
     pub(super) not_started: Option<Error>,
 }
 
-impl Ended {
+impl RunResults {
     /// Stops tracing, reads what is left in the ring buffer, and stores the counters.
-    fn drain(&mut self, run: &mut Run<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
+    fn drain(&mut self, run: &mut ReadingState<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
         tracer.stop();
         let drained = run.drain(tracer);
         self.run_time = self.started.map(|started| started.elapsed());
@@ -79,8 +79,8 @@ impl<'a> TracingRun<'a, '_> {
         mut self,
         prepared: Prepared,
         tracer: &mut Tracer<'_>,
-        out: &mut Output<'_>,
-        ended: &mut Ended,
+        out: &mut SessionOutput<'_>,
+        ended: &mut RunResults,
     ) -> Result<()> {
         let RunContext {
             config,
@@ -187,14 +187,14 @@ impl<'a> TracingRun<'a, '_> {
         image: PendingImage,
         symbolizer: &'r Symbolizer,
         watch: Watch<'r>,
-    ) -> Run<'r>
+    ) -> ReadingState<'r>
     where
         'a: 'r,
     {
         let RunContext {
             config, stop, diag, ..
         } = self.context;
-        Run {
+        ReadingState {
             consumer,
             recorder: self.recorder.take(),
             image: Some(image),
@@ -216,7 +216,11 @@ impl<'a> TracingRun<'a, '_> {
     ///
     /// # Errors
     /// Fails if a process of `-p` has ended meanwhile or the programs cannot be started.
-    fn start(&mut self, tracer: &mut Tracer<'_>, ended: &mut Ended) -> Result<WorkloadResolver> {
+    fn start(
+        &mut self,
+        tracer: &mut Tracer<'_>,
+        ended: &mut RunResults,
+    ) -> Result<WorkloadResolver> {
         // Before the start, because a cgroup may be gone when its session is shown.
         let workloads = WorkloadResolver::new(&self.context.config.scope.host_root);
         workloads.walk();
@@ -280,7 +284,7 @@ fn consumer<'a>(
     config: &Config,
     context: RenderContext<'a>,
     facts: FactSources<'a>,
-    out: &'a mut Output<'_>,
+    out: &'a mut SessionOutput<'_>,
 ) -> Consumer<'a> {
     let hold = out.takes_at_once();
     let mut consumer = Consumer::new(
@@ -303,7 +307,7 @@ fn consumer<'a>(
 fn render_context<'a>(
     config: &Config,
     functions: &'a [TracedFunction],
-    out: &Output<'_>,
+    out: &SessionOutput<'_>,
 ) -> RenderContext<'a> {
     RenderContext {
         functions,

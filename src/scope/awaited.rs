@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 
 use super::groups::Groups;
 use super::rule;
-use super::watching::{Arrival, News, Progress, Watching};
+use super::watching::{Arrival, News, WatchProgress, Watching};
 use crate::bpf::wire::MAX_CGROUP_PATH;
 use crate::bpf::{ScopeEntry, ScopeKind, Tracer};
 use crate::diag::Diag;
@@ -31,7 +31,7 @@ const MAX_NEWS: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {
     thread: Option<(Sender<News>, Receiver<Arrival>)>,
-    progress: Arc<Progress>,
+    progress: Arc<WatchProgress>,
     told: usize,
     /// Whether the thread was working at the last check.
     was_busy: bool,

@@ -57,7 +57,7 @@ pub(crate) struct Arrival {
 
 /// State that both threads read.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub(crate) struct WatchProgress {
     /// Number of messages that were handled.
     pub(crate) handled: AtomicUsize,
     /// Whether the thread has something left to examine.
@@ -81,7 +81,7 @@ pub(crate) struct Watching {
     entered: HashSet<u64>,
     last: Option<Instant>,
     took: Duration,
-    progress: Arc<Progress>,
+    progress: Arc<WatchProgress>,
 }
 
 /// Maximum number of cgroups that wait for a scan; a host may start several containers at once.
@@ -93,7 +93,7 @@ impl Watching {
         registry: Registry,
         containers: Vec<Named>,
         entered: HashSet<u64>,
-        progress: Arc<Progress>,
+        progress: Arc<WatchProgress>,
     ) -> Self {
         Self {
             hierarchy,

@@ -22,9 +22,9 @@ const ALIGNMENT: u64 = 64;
 
 /// A few functions and their addresses in the running kernel.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Probes(Vec<(String, u64)>);
+pub(super) struct SampledFunctions(Vec<(String, u64)>);
 
-impl Probes {
+impl SampledFunctions {
     /// Chooses functions of a kernel that are above `start`, the beginning of its text.
     pub(super) fn of(kallsyms: &Kallsyms, start: u64) -> Self {
         let (mut low, mut high) = (0, kallsyms.len());
@@ -58,10 +58,10 @@ impl Probes {
 
 /// The functions of an image by name.
 #[derive(Debug, Default)]
-pub(super) struct FunctionOffsets(HashMap<String, Vec<Function>>);
+pub(super) struct FunctionOffsets(HashMap<String, Vec<FunctionRange>>);
 
 #[derive(Clone, Copy, Debug)]
-struct Function {
+struct FunctionRange {
     addr: u64,
     size: u64,
 }
@@ -69,11 +69,11 @@ struct Function {
 impl FunctionOffsets {
     /// Collects functions, each with name, address, and size in bytes.
     pub(super) fn of(functions: impl Iterator<Item = (String, u64, u64)>) -> Self {
-        let mut names: HashMap<String, Vec<Function>> = HashMap::new();
+        let mut names: HashMap<String, Vec<FunctionRange>> = HashMap::new();
         for (name, addr, size) in functions {
             let known = names.entry(name).or_default();
             if known.iter().all(|function| function.addr != addr) {
-                known.push(Function { addr, size });
+                known.push(FunctionRange { addr, size });
             }
         }
         Self(names)
@@ -94,7 +94,7 @@ impl FunctionOffsets {
     /// the image has no such function, or has several and the size does not select one.
     pub(super) fn place(&self, name: &str, size: u64, offset: u64) -> Option<u64> {
         let functions = self.0.get(name)?;
-        let fits = |function: &&Function| {
+        let fits = |function: &&FunctionRange| {
             let space = size.wrapping_sub(function.size);
             function.size > 0 && space < ALIGNMENT
         };

@@ -43,7 +43,7 @@ const MAX_INDEX_SIZE: u64 = 1 << 30;
 
 /// A part of the file after the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum IndexPart {
     /// Position of the table of each unit, sorted by unit.
     Units,
     /// Code ranges and their units, as in `.debug_aranges`.
@@ -57,18 +57,18 @@ enum Part {
     Definitions,
 }
 
-const PARTS: [Part; 6] = [
-    Part::Units,
-    Part::Listed,
-    Part::Unlisted,
-    Part::TextEnds,
-    Part::Texts,
-    Part::Definitions,
+const PARTS: [IndexPart; 6] = [
+    IndexPart::Units,
+    IndexPart::Listed,
+    IndexPart::Unlisted,
+    IndexPart::TextEnds,
+    IndexPart::Texts,
+    IndexPart::Definitions,
 ];
 
 /// Identifies the image of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Identity {
+struct ImageIdentity {
     build_id: Vec<u8>,
     /// Size in bytes of `.debug_info` and `.debug_line` in the file. An image that was stripped or
     /// compressed later keeps its build id.
@@ -88,7 +88,7 @@ pub(super) struct Index {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Header {
-    identity: Identity,
+    identity: ImageIdentity,
     anchors: [Option<u64>; ANCHORS.len()],
     n_damaged: u64,
     parts: [PartAt; PARTS.len()],
@@ -101,14 +101,14 @@ struct PartAt {
     checksum: u64,
 }
 
-/// Size in bytes of an entry in [`Part::Units`]: offset of the unit in `.debug_info`, then offset,
-/// length and checksum of its table.
+/// Size in bytes of an entry in [`IndexPart::Units`]: offset of the unit in `.debug_info`, then
+/// offset, length and checksum of its table.
 const UNIT_ENTRY_SIZE: usize = 4 * 8;
 
 /// Size in bytes of an entry for a range: start, end, unit.
 const RANGE_ENTRY_SIZE: usize = 3 * 8;
 
-impl Identity {
+impl ImageIdentity {
     /// Returns `None` if the image has no build id, or one that is too long.
     fn of(image: &Image) -> Option<Self> {
         let build_id = image.build_id()?.to_vec();
@@ -133,12 +133,12 @@ impl Identity {
 impl Index {
     /// Opens the index of an image; `None` if there is none or if it is not valid.
     pub(super) fn open(cache: &Cache, image: &Image) -> Option<Self> {
-        let identity = Identity::of(image)?;
+        let identity = ImageIdentity::of(image)?;
         let file = cache.open_file(&identity.name(), MAX_INDEX_SIZE)?;
         Self::of_file(map_ahead(&file).ok()?, &identity)
     }
 
-    fn of_file(file: Mmap, identity: &Identity) -> Option<Self> {
+    fn of_file(file: Mmap, identity: &ImageIdentity) -> Option<Self> {
         let header = Header::read(&file)?;
         (header.identity == *identity).then_some(())?;
         let index = Self {
@@ -149,12 +149,12 @@ impl Index {
         };
         for part in PARTS {
             // This part is verified when functions are asked for.
-            if part != Part::Definitions {
+            if part != IndexPart::Definitions {
                 index.verified_part(part)?;
             }
         }
-        let n_units = index.part(Part::Units)?.len() / UNIT_ENTRY_SIZE;
-        let n_texts = index.part(Part::TextEnds)?.len() / size_of::<u32>();
+        let n_units = index.part(IndexPart::Units)?.len() / UNIT_ENTRY_SIZE;
+        let n_texts = index.part(IndexPart::TextEnds)?.len() / size_of::<u32>();
         Some(Self {
             verified: vec![None; n_units],
             texts: vec![None; n_texts],
@@ -170,12 +170,15 @@ impl Index {
 
     /// The code ranges of all units.
     pub(super) fn units(&self) -> UnitIndex {
-        UnitIndex::known(self.ranges(Part::Listed), self.ranges(Part::Unlisted))
+        UnitIndex::known(
+            self.ranges(IndexPart::Listed),
+            self.ranges(IndexPart::Unlisted),
+        )
     }
 
     /// The table of a unit; `None` if the index has none or if it is damaged.
     pub(super) fn table(&mut self, unit: UnitAt) -> Option<Table<'_>> {
-        let (units, _) = self.part(Part::Units)?.as_chunks::<UNIT_ENTRY_SIZE>();
+        let (units, _) = self.part(IndexPart::Units)?.as_chunks::<UNIT_ENTRY_SIZE>();
         let place = |entry: &[u8; UNIT_ENTRY_SIZE]| Cursor::new(entry, 0).u64().unwrap_or(0);
         let wanted = unit.0 as u64;
         let at = units.binary_search_by_key(&wanted, place).ok()?;
@@ -201,20 +204,20 @@ impl Index {
     }
 
     fn text_bytes(&self, number: u32) -> Option<&str> {
-        let (ends, _) = self.part(Part::TextEnds)?.as_chunks::<4>();
+        let (ends, _) = self.part(IndexPart::TextEnds)?.as_chunks::<4>();
         let end = |at: usize| Some(u32::from_le_bytes(*ends.get(at)?) as usize);
         let at = number as usize;
         let start = match at.checked_sub(1) {
             Some(before) => end(before)?,
             None => 0,
         };
-        str::from_utf8(self.part(Part::Texts)?.get(start..end(at)?)?).ok()
+        str::from_utf8(self.part(IndexPart::Texts)?.get(start..end(at)?)?).ok()
     }
 
     /// Returns the functions that are defined in the files whose path matches; `None` if that part
     /// is damaged.
     pub(super) fn functions(&self, path: &NameGlob) -> Option<SourceFunctions> {
-        let bytes = self.verified_part(Part::Definitions)?;
+        let bytes = self.verified_part(IndexPart::Definitions)?;
         let mut selection = FunctionChoice::default();
         selection.n_damaged = usize::try_from(self.header.n_damaged).ok()?;
         let mut cursor = Cursor::new(bytes, 0);
@@ -243,7 +246,7 @@ impl Index {
         Some(selection.finish())
     }
 
-    fn ranges(&self, part: Part) -> Vec<UnitRange> {
+    fn ranges(&self, part: IndexPart) -> Vec<UnitRange> {
         let (entries, _) = self
             .part(part)
             .unwrap_or_default()
@@ -256,12 +259,12 @@ impl Index {
         entries.iter().filter_map(range).collect()
     }
 
-    fn part(&self, part: Part) -> Option<&[u8]> {
+    fn part(&self, part: IndexPart) -> Option<&[u8]> {
         let at = self.header.parts.get(part as usize)?;
         self.file.get(range(at.start, at.length)?)
     }
 
-    fn verified_part(&self, part: Part) -> Option<&[u8]> {
+    fn verified_part(&self, part: IndexPart) -> Option<&[u8]> {
         let bytes = self.part(part)?;
         let at = self.header.parts.get(part as usize)?;
         (XxHash64::oneshot(0, bytes) == at.checksum).then_some(bytes)
@@ -302,7 +305,7 @@ impl Header {
             };
         }
         Some(Self {
-            identity: Identity { build_id, sizes },
+            identity: ImageIdentity { build_id, sizes },
             anchors,
             n_damaged,
             parts,

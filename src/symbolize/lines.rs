@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::engine::Engine;
-use super::fgkaslr::{FunctionOffsets, Probes};
+use super::fgkaslr::{FunctionOffsets, SampledFunctions};
 use super::functions::SourceFunctions;
 use super::guard::guarded;
 use super::image::{ANCHORS, Image, OpenError};
@@ -82,12 +82,12 @@ pub enum Missing {
 /// An image that is being opened by a thread.
 #[derive(Debug)]
 pub struct PendingLines {
-    opened: Receiver<Result<Opened, OpenError>>,
+    opened: Receiver<Result<OpenedImage, OpenError>>,
 }
 
 /// The result of opening an image.
 #[derive(Debug)]
-struct Opened {
+struct OpenedImage {
     lines: ImageLines,
     /// The image's own symbols at their run-time addresses; only for [`LoadAddress::Fixed`].
     symbols: Option<Kallsyms>,
@@ -98,7 +98,7 @@ struct Opened {
 enum LoadAddress {
     /// The running kernel: the addresses of its [`ANCHORS`], and functions that show whether it
     /// uses FG-KASLR.
-    RunningKernel([Option<Addr>; ANCHORS.len()], Probes),
+    RunningKernel([Option<Addr>; ANCHORS.len()], SampledFunctions),
     /// Another kernel: the address of its text or the KASLR offset. With `None` the addresses of
     /// the file are used.
     Fixed(Option<u64>),
@@ -111,10 +111,10 @@ const LARGEST_OFFSET: u64 = 1 << 32;
 
 /// Answers addresses with source lines, from an image or from a recording.
 #[derive(Debug)]
-pub struct LineSource(Source);
+pub struct LineSource(LineSourceKind);
 
 #[derive(Debug)]
-enum Source {
+enum LineSourceKind {
     /// An open image.
     Image(Box<ImageLines>),
     /// Answers that were recorded.
@@ -146,7 +146,9 @@ impl PendingLines {
     ) -> Result<Self, OpenError> {
         let anchors = ANCHORS.map(|anchor| kallsyms.any_named(anchor).map(|symbol| symbol.addr));
         let start = anchors.into_iter().flatten().next();
-        let probes = start.map_or_else(Probes::default, |start| Probes::of(kallsyms, start.0));
+        let probes = start.map_or_else(SampledFunctions::default, |start| {
+            SampledFunctions::of(kallsyms, start.0)
+        });
         Self::start(
             file.into(),
             LoadAddress::RunningKernel(anchors, probes),
@@ -169,7 +171,10 @@ impl PendingLines {
         let file = file.into();
         let opened = open(&file, &LoadAddress::Fixed(base), options)?;
         let symbols = opened.symbols.ok_or(OpenError::NoSymbols(file.path))?;
-        Ok((LineSource(Source::Image(Box::new(opened.lines))), symbols))
+        Ok((
+            LineSource(LineSourceKind::Image(Box::new(opened.lines))),
+            symbols,
+        ))
     }
 
     /// Opens the file of a module whose sections were loaded to these addresses.
@@ -188,7 +193,7 @@ impl PendingLines {
             ..LineOptions::default()
         };
         let opened = open(&file.into(), &LoadAddress::Module(sections), &options)?;
-        Ok(LineSource(Source::Image(Box::new(opened.lines))))
+        Ok(LineSource(LineSourceKind::Image(Box::new(opened.lines))))
     }
 
     fn start(
@@ -234,7 +239,7 @@ impl PendingLines {
             "the thread that reads an image panicked"
         );
         let opened = opened.map_err(|_| OpenError::Thread)??;
-        Ok(LineSource(Source::Image(Box::new(opened.lines))))
+        Ok(LineSource(LineSourceKind::Image(Box::new(opened.lines))))
     }
 }
 
@@ -243,7 +248,7 @@ impl LineSource {
     /// without its image.
     #[must_use]
     pub fn recorded(answers: HashMap<Addr, LineAnswer>) -> Self {
-        Self(Source::Recorded(answers))
+        Self(LineSourceKind::Recorded(answers))
     }
 
     /// Answers a run-time address.
@@ -260,7 +265,7 @@ impl LineSource {
     /// recording has none.
     #[must_use]
     pub fn functions(&self, path: &NameGlob) -> SourceFunctions {
-        let Source::Image(image) = &self.0 else {
+        let LineSourceKind::Image(image) = &self.0 else {
             return SourceFunctions::default();
         };
         let mut engine = image.engine.lock().unwrap_or_else(PoisonError::into_inner);
@@ -275,13 +280,13 @@ impl LineSource {
     #[must_use]
     pub fn answers(&self, addrs: &[Addr]) -> Vec<Result<LineAnswer, Missing>> {
         match &self.0 {
-            Source::Image(image) => {
+            LineSourceKind::Image(image) => {
                 let in_image = addrs.iter().map(|addr| addr.0.wrapping_sub(image.moved));
                 let in_image: Vec<u64> = in_image.collect();
                 let mut engine = image.engine.lock().unwrap_or_else(PoisonError::into_inner);
                 engine.answers(&in_image)
             }
-            Source::Recorded(answers) => {
+            LineSourceKind::Recorded(answers) => {
                 let recorded = |addr| answers.get(addr).cloned().ok_or(Missing::NoLine);
                 addrs.iter().map(recorded).collect()
             }
@@ -291,14 +296,14 @@ impl LineSource {
     /// Whether the kernel uses FG-KASLR. Then [`Self::place_of`] gives the address to ask for.
     #[must_use]
     pub fn is_fgkaslr(&self) -> bool {
-        matches!(&self.0, Source::Image(image) if image.fgkaslr.is_some())
+        matches!(&self.0, LineSourceKind::Image(image) if image.fgkaslr.is_some())
     }
 
     /// Translates an offset in a symbol of a kernel that uses FG-KASLR into an address to ask for;
     /// `None` if the function is not known.
     #[must_use]
     pub fn place_of(&self, symbol: &SymbolAt, offset: u64) -> Option<Addr> {
-        let Source::Image(image) = &self.0 else {
+        let LineSourceKind::Image(image) = &self.0 else {
             return None;
         };
         let names = image.fgkaslr.as_ref()?;
@@ -310,22 +315,22 @@ impl LineSource {
     #[must_use]
     pub fn problem(&self) -> Option<&str> {
         match &self.0 {
-            Source::Image(image) => image.image.problem(),
-            Source::Recorded(_) => None,
+            LineSourceKind::Image(image) => image.image.problem(),
+            LineSourceKind::Recorded(_) => None,
         }
     }
 
     /// Whether answers come from an index.
     #[must_use]
     pub fn has_index(&self) -> bool {
-        matches!(&self.0, Source::Image(image) if image.has_index)
+        matches!(&self.0, LineSourceKind::Image(image) if image.has_index)
     }
 
     /// The image to build an index of; `None` if there is an index or if none can be built.
     pub(super) fn without_index(&self) -> Option<Arc<Image>> {
         match &self.0 {
-            Source::Image(image) => image.to_index(),
-            Source::Recorded(_) => None,
+            LineSourceKind::Image(image) => image.to_index(),
+            LineSourceKind::Recorded(_) => None,
         }
     }
 }
@@ -343,7 +348,7 @@ fn open(
     file: &ImageFile,
     load_address: &LoadAddress,
     options: &LineOptions,
-) -> Result<Opened, OpenError> {
+) -> Result<OpenedImage, OpenError> {
     guarded(|| open_image(file, load_address, options)).unwrap_or(Err(OpenError::Thread))
 }
 
@@ -351,7 +356,7 @@ fn open_image(
     file: &ImageFile,
     load_address: &LoadAddress,
     options: &LineOptions,
-) -> Result<Opened, OpenError> {
+) -> Result<OpenedImage, OpenError> {
     let placement = match load_address {
         LoadAddress::Module(sections) => RelocationPlacement::Loaded(sections.clone()),
         _ => RelocationPlacement::Alone,
@@ -390,7 +395,7 @@ fn open_image(
         moved,
         fgkaslr,
     };
-    Ok(Opened { lines, symbols })
+    Ok(OpenedImage { lines, symbols })
 }
 
 /// Returns the functions of an image by name if the kernel moved them individually, else `None`.

@@ -27,11 +27,11 @@ pub struct ModuleLines {
     caches: Vec<PathBuf>,
     kernel: KernelIdentity,
     absent: Arc<[AbsentModule]>,
-    opened: Mutex<Opened>,
+    opened: Mutex<OpenedModules>,
 }
 
 #[derive(Debug, Default)]
-struct Opened {
+struct OpenedModules {
     modules: HashMap<String, Module>,
     problems: Vec<String>,
 }

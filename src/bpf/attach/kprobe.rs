@@ -11,12 +11,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use anyhow::{Context, Error, Result};
 use libbpf_sys::bpf_insn;
 
-use super::super::object::Loaded;
+use super::super::object::LoadedObject;
 use super::super::patch::{Copy, Single, for_single};
 use super::super::program;
 use super::super::rlimit::those_that_fit;
 use super::super::sys::{self, ProgramKind};
-use super::{Backend, Links, Progress, Refused, tag};
+use super::{AttachProgress, Backend, Links, Refused, tag};
 use crate::select::TracedFunction;
 
 pub(super) struct Kprobe;
@@ -30,7 +30,7 @@ const DESCRIPTORS_PER_FUNCTION: u64 = 4;
 /// Before 5.15 (7adfc6c9b315, "bpf: Add `bpf_get_attach_cookie()` BPF helper to access `bpf_cookie`
 /// value") a program cannot ask which function it runs at. There each function has programs of its
 /// own, which contain its tag.
-enum Programs {
+enum KprobePrograms {
     Shared {
         opening: OwnedFd,
         inner: OwnedFd,
@@ -48,9 +48,9 @@ const RETURN_PROGRAM: &CStr = c"kprobe_return";
 impl Backend for Kprobe {
     fn attach(
         &self,
-        loaded: &Loaded<'_>,
+        loaded: &LoadedObject<'_>,
         functions: &[&TracedFunction],
-        progress: Progress<'_>,
+        progress: AttachProgress<'_>,
     ) -> Result<Links> {
         let mut links = Links::default();
         let functions = those_that_fit(functions, DESCRIPTORS_PER_FUNCTION, &mut links.refused)?;
@@ -60,7 +60,7 @@ impl Backend for Kprobe {
             .kprobe_pmu
             .context("no PMU for kprobes")?;
         let templates = &loaded.templates;
-        let entries = Entries {
+        let entries = CallPrograms {
             opening: (c"kprobe_opening", &templates.kprobe_opening),
             inner: (c"kprobe_inner", &templates.kprobe_inner),
         };
@@ -73,24 +73,24 @@ impl Backend for Kprobe {
 }
 
 /// Opens the event of a function's call or, if the flag is set, of its return.
-pub(super) type Open<'a> = dyn Fn(&TracedFunction, bool) -> Result<OwnedFd> + 'a;
+pub(super) type OpenEvent<'a> = dyn Fn(&TracedFunction, bool) -> Result<OwnedFd> + 'a;
 
 /// The programs for calls: name and instructions. `opening` is for entry functions.
-pub(super) struct Entries<'a> {
+pub(super) struct CallPrograms<'a> {
     pub(super) opening: (&'static CStr, &'a [bpf_insn]),
     pub(super) inner: (&'static CStr, &'a [bpf_insn]),
 }
 
 /// Attaches to each function by two events of its own, for its call and its return.
 pub(super) fn attach_all(
-    loaded: &Loaded<'_>,
-    entries: &Entries<'_>,
-    open: &Open<'_>,
+    loaded: &LoadedObject<'_>,
+    entries: &CallPrograms<'_>,
+    open: &OpenEvent<'_>,
     functions: &[&TracedFunction],
     links: &mut Links,
-    progress: Progress<'_>,
+    progress: AttachProgress<'_>,
 ) -> Result<()> {
-    let programs = Programs::load(loaded, entries)?;
+    let programs = KprobePrograms::load(loaded, entries)?;
     for (n_done, function) in functions.iter().enumerate() {
         match attach_one(entries, open, &programs, function, links) {
             Ok(()) => {}
@@ -104,7 +104,7 @@ pub(super) fn attach_all(
             break; // all links are dropped together later
         }
     }
-    if let Programs::Shared {
+    if let KprobePrograms::Shared {
         opening,
         inner,
         returns,
@@ -115,8 +115,8 @@ pub(super) fn attach_all(
     Ok(())
 }
 
-impl Programs {
-    fn load(loaded: &Loaded<'_>, entries: &Entries<'_>) -> Result<Self> {
+impl KprobePrograms {
+    fn load(loaded: &LoadedObject<'_>, entries: &CallPrograms<'_>) -> Result<Self> {
         let copy = |template| loaded.copier.copy(template, Copy::default());
         let opening = copy(entries.opening.1);
         let inner = copy(entries.inner.1);
@@ -141,9 +141,9 @@ fn load(name: &CStr, insns: &[bpf_insn]) -> Result<OwnedFd> {
 }
 
 fn attach_one(
-    entries: &Entries<'_>,
-    open: &Open<'_>,
-    programs: &Programs,
+    entries: &CallPrograms<'_>,
+    open: &OpenEvent<'_>,
+    programs: &KprobePrograms,
     function: &TracedFunction,
     links: &mut Links,
 ) -> Result<()> {
@@ -154,7 +154,7 @@ fn attach_one(
     };
     // Attach to the return first: a call that is seen must have its return seen.
     let new = match programs {
-        Programs::Shared {
+        KprobePrograms::Shared {
             opening,
             inner,
             returns,
@@ -168,7 +168,7 @@ fn attach_one(
             new.extend(attach(false, entry.as_fd(), Some(tag))?);
             new
         }
-        Programs::Copied {
+        KprobePrograms::Copied {
             opening,
             inner,
             returns,

@@ -9,26 +9,26 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use anyhow::{Result, bail};
 use libbpf_sys::{bpf_attach_type, bpf_insn};
 
-use super::super::object::Loaded;
-use super::super::patch::{Copy, Entries};
+use super::super::object::LoadedObject;
+use super::super::patch::{Copy, EntryAddrs};
 use super::super::program;
 use super::super::sys::{self, ProgramKind, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION};
 use super::bisect::attach_all;
-use super::{Backend, Links, Progress, tag};
+use super::{AttachProgress, Backend, Links, tag};
 use crate::select::TracedFunction;
 
 /// kprobe.session: one program and one link handle calls and returns.
 pub(super) struct KprobeSession;
 
 /// kprobe.multi and kretprobe.multi: one link for calls, and one for returns.
-pub(super) struct Pair;
+pub(super) struct KprobeMulti;
 
 impl Backend for KprobeSession {
     fn attach(
         &self,
-        loaded: &Loaded<'_>,
+        loaded: &LoadedObject<'_>,
         functions: &[&TracedFunction],
-        progress: Progress<'_>,
+        progress: AttachProgress<'_>,
     ) -> Result<Links> {
         let templates = &loaded.templates;
         let inner = (c"session_inner", &*templates.session_inner);
@@ -43,7 +43,7 @@ impl Backend for KprobeSession {
             (2, Some(entries)) => loaded_for.push((load(any, entries)?, functions.to_vec())),
             _ => {
                 for (template, functions) in roles {
-                    loaded_for.push((load(template, Entries::default())?, functions));
+                    loaded_for.push((load(template, EntryAddrs::default())?, functions));
                 }
             }
         }
@@ -54,12 +54,12 @@ impl Backend for KprobeSession {
     }
 }
 
-impl Backend for Pair {
+impl Backend for KprobeMulti {
     fn attach(
         &self,
-        loaded: &Loaded<'_>,
+        loaded: &LoadedObject<'_>,
         functions: &[&TracedFunction],
-        progress: Progress<'_>,
+        progress: AttachProgress<'_>,
     ) -> Result<Links> {
         let templates = &loaded.templates;
         let load = |name, template| {
@@ -68,7 +68,7 @@ impl Backend for Pair {
                 name,
                 template,
                 TRACE_KPROBE_MULTI,
-                Entries::default(),
+                EntryAddrs::default(),
             )
         };
         let returns = load(c"kprobe_return", &templates.kprobe_return)?;
@@ -106,14 +106,14 @@ fn by_role<'f, 't>(
 
 /// Returns the addresses by which one program tells entry functions from inner functions, or `None`
 /// if they cannot be told apart.
-fn entries(functions: &[&TracedFunction]) -> Option<Entries> {
+fn entries(functions: &[&TracedFunction]) -> Option<EntryAddrs> {
     let (entries, others): (Vec<_>, Vec<_>) = functions
         .iter()
         .partition(|function| function.entry.is_some());
     let addrs = |functions: Vec<&&TracedFunction>| -> Vec<u64> {
         functions.iter().map(|function| function.addr().0).collect()
     };
-    Entries::among(&addrs(entries), &addrs(others))
+    EntryAddrs::among(&addrs(entries), &addrs(others))
 }
 
 /// Attaches a program to functions at these addresses, with these cookies.
@@ -126,7 +126,7 @@ type ForFunctions<'f> = (OwnedFd, Vec<&'f TracedFunction>);
 /// verifier are traced, it becomes several times slower.
 fn attach_each(
     programs: Vec<ForFunctions<'_>>,
-    progress: Progress<'_>,
+    progress: AttachProgress<'_>,
     attach: &Attach<'_>,
 ) -> Result<Links> {
     let n_functions = programs.iter().map(|(_, functions)| functions.len()).sum();
@@ -147,11 +147,11 @@ fn attach_each(
 }
 
 fn program(
-    loaded: &Loaded<'_>,
+    loaded: &LoadedObject<'_>,
     name: &CStr,
     template: &[bpf_insn],
     attach_type: bpf_attach_type,
-    entries: Entries,
+    entries: EntryAddrs,
 ) -> Result<OwnedFd> {
     let copy = Copy {
         entries,

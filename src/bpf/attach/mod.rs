@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 
 use anyhow::{Error, Result};
 
-use super::object::Loaded;
+use super::object::LoadedObject;
 use super::sys::Guardian;
 use crate::select::TracedFunction;
 use crate::spec::{BackendKind, EntryReason, HookId, ResultType};
@@ -34,7 +34,7 @@ pub struct Refused {
 
 /// Called with the number of functions that are done, and the number of all. Returns whether to go
 /// on.
-pub type Progress<'a> = &'a mut dyn FnMut(usize, usize) -> bool;
+pub type AttachProgress<'a> = &'a mut dyn FnMut(usize, usize) -> bool;
 
 /// What a back end has attached. Dropping it detaches.
 #[derive(Debug, Default)]
@@ -88,21 +88,21 @@ pub(super) trait Backend {
     /// [`Links::refused`]. Fails if the back end itself cannot be used, or if `progress` stops it.
     fn attach(
         &self,
-        loaded: &Loaded<'_>,
+        loaded: &LoadedObject<'_>,
         functions: &[&TracedFunction],
-        progress: Progress<'_>,
+        progress: AttachProgress<'_>,
     ) -> Result<Links>;
 }
 
 pub(super) fn implementation(backend: BackendKind) -> Box<dyn Backend> {
     match backend {
-        BackendKind::TracingMulti => Box::new(tracing_multi::TracingMulti),
-        BackendKind::FentryMulti => Box::new(tracing_multi::Pair),
+        BackendKind::TracingMulti => Box::new(tracing_multi::FsessionMulti),
+        BackendKind::FentryMulti => Box::new(tracing_multi::FentryFexitMulti),
         BackendKind::KprobeSession => Box::new(kprobe_multi::KprobeSession),
-        BackendKind::KprobeMulti => Box::new(kprobe_multi::Pair),
+        BackendKind::KprobeMulti => Box::new(kprobe_multi::KprobeMulti),
         BackendKind::Trampoline => Box::new(trampoline::Trampoline),
         BackendKind::Kprobe => Box::new(kprobe::Kprobe),
-        BackendKind::OnLoad => Box::new(on_load::OnLoad),
+        BackendKind::OnLoad => Box::new(on_load::OnLoadProbes),
     }
 }
 

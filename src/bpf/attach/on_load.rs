@@ -17,14 +17,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
 
-use super::super::object::Loaded;
+use super::super::object::LoadedObject;
 use super::super::rlimit::those_that_fit;
 use super::super::sys::{self, Guardian};
-use super::kprobe::{Entries, attach_all};
-use super::{Backend, Links, Progress};
+use super::kprobe::{CallPrograms, attach_all};
+use super::{AttachProgress, Backend, Links};
 use crate::select::TracedFunction;
 
-pub(super) struct OnLoad;
+pub(super) struct OnLoadProbes;
 
 /// Descriptors for one function, as for single kprobes: two events, and two links or programs.
 const DESCRIPTORS_PER_FUNCTION: u64 = 4;
@@ -32,25 +32,25 @@ const DESCRIPTORS_PER_FUNCTION: u64 = 4;
 /// Number of probe groups that this process has created.
 static N_GROUPS: AtomicU32 = AtomicU32::new(0);
 
-impl Backend for OnLoad {
+impl Backend for OnLoadProbes {
     fn attach(
         &self,
-        loaded: &Loaded<'_>,
+        loaded: &LoadedObject<'_>,
         functions: &[&TracedFunction],
-        progress: Progress<'_>,
+        progress: AttachProgress<'_>,
     ) -> Result<Links> {
         let mut refused = Vec::new();
         let functions = those_that_fit(functions, DESCRIPTORS_PER_FUNCTION, &mut refused)?;
         let tracefs = loaded.tracefs.as_deref().context("no tracefs")?;
         remove_leftovers(tracefs);
-        let probes = Probes::new(tracefs)?;
+        let probes = ProbeGroup::new(tracefs)?;
         let mut links = Links {
             guardian: Some(probes.watched(functions)?),
             refused,
             ..Links::default()
         };
         let templates = &loaded.templates;
-        let entries = Entries {
+        let entries = CallPrograms {
             opening: (c"on_load_opening", &templates.on_load_opening),
             inner: (c"on_load_inner", &templates.on_load_inner),
         };
@@ -98,12 +98,12 @@ fn leftovers(events: &str, is_gone: impl Fn(u32) -> bool) -> Vec<&str> {
 }
 
 /// Probes in tracefs, in a group of their own.
-struct Probes<'a> {
+struct ProbeGroup<'a> {
     tracefs: &'a Path,
     group: String,
 }
 
-impl<'a> Probes<'a> {
+impl<'a> ProbeGroup<'a> {
     /// Chooses a unique name for the group.
     fn new(tracefs: &'a Path) -> Result<Self> {
         let number = N_GROUPS.fetch_add(1, Ordering::Relaxed);

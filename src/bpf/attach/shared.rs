@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use libbpf_rs::{Map, MapCore, MapFlags, num_possible_cpus};
 use libbpf_sys::bpf_insn;
 
-use super::super::object::Loaded;
+use super::super::object::LoadedObject;
 use super::super::patch::{Copy, Single, for_single};
 use super::super::program;
 use super::super::sys::{self, TRACE_FENTRY, TRACE_FEXIT};
@@ -33,7 +33,7 @@ pub(super) struct Sharing {
 impl Sharing {
     /// Loads the shared programs, which are for functions that open no sessions. Returns `None` if
     /// the kernel does not allow them, or if they are not worth it.
-    pub(super) fn of(loaded: &Loaded<'_>, functions: &[&TracedFunction]) -> Option<Self> {
+    pub(super) fn of(loaded: &LoadedObject<'_>, functions: &[&TracedFunction]) -> Option<Self> {
         let bss = loaded.skel.maps.bss_data.as_deref()?;
         // Tags are passed in a stack for each CPU.
         let has_places = num_possible_cpus().is_ok_and(|n_cpus| n_cpus <= bss.tag_stacks.len());
@@ -44,7 +44,7 @@ impl Sharing {
         Self::load(loaded, functions).ok()
     }
 
-    fn load(loaded: &Loaded<'_>, functions: &[&TracedFunction]) -> Result<Self> {
+    fn load(loaded: &LoadedObject<'_>, functions: &[&TracedFunction]) -> Result<Self> {
         let copy = |template| loaded.copier.copy(template, Copy::default());
         let templates = &loaded.templates;
         let sharing = Self {

@@ -15,33 +15,33 @@ use std::os::fd::{AsFd, OwnedFd};
 use anyhow::{Context, Result, bail};
 use libbpf_sys::{bpf_attach_type, bpf_insn};
 
-use super::super::object::Loaded;
+use super::super::object::LoadedObject;
 use super::super::patch::Copy;
 use super::super::program;
 use super::super::sys::{self, ProgramKind};
 use super::bisect::attach_all;
 use super::trampoline::btf_module;
-use super::{Backend, Links, Progress, Refused, tag};
+use super::{AttachProgress, Backend, Links, Refused, tag};
 use crate::select::TracedFunction;
 
 /// fsession.multi: one program handles calls and returns.
-pub(super) struct TracingMulti;
+pub(super) struct FsessionMulti;
 
 /// fentry.multi and fexit.multi: one program for calls, one for returns.
-pub(super) struct Pair;
+pub(super) struct FentryFexitMulti;
 
 /// A program to load: its name, its instructions, its attach type.
-type Part<'t> = (&'static CStr, &'t [bpf_insn], bpf_attach_type);
+type ProgramTemplate<'t> = (&'static CStr, &'t [bpf_insn], bpf_attach_type);
 
 /// A loaded program and its attach type.
-type Program = (OwnedFd, bpf_attach_type);
+type LoadedProgram = (OwnedFd, bpf_attach_type);
 
-impl Backend for TracingMulti {
+impl Backend for FsessionMulti {
     fn attach(
         &self,
-        loaded: &Loaded<'_>,
+        loaded: &LoadedObject<'_>,
         functions: &[&TracedFunction],
-        progress: Progress<'_>,
+        progress: AttachProgress<'_>,
     ) -> Result<Links> {
         let session = loaded.copier.layout.tracing_multi.session;
         let session = session.context("the kernel's BTF does not number fsession.multi")?;
@@ -51,12 +51,12 @@ impl Backend for TracingMulti {
     }
 }
 
-impl Backend for Pair {
+impl Backend for FentryFexitMulti {
     fn attach(
         &self,
-        loaded: &Loaded<'_>,
+        loaded: &LoadedObject<'_>,
         functions: &[&TracedFunction],
-        progress: Progress<'_>,
+        progress: AttachProgress<'_>,
     ) -> Result<Links> {
         let types = loaded.copier.layout.tracing_multi;
         let (entry, exit) = types
@@ -75,10 +75,10 @@ impl Backend for Pair {
 /// Attaches to the functions of each BTF object by programs of its own. If that fails for a module,
 /// its functions are refused; if it fails for vmlinux, the error is returned.
 fn attach_modules(
-    loaded: &Loaded<'_>,
-    parts: &[Part<'_>],
+    loaded: &LoadedObject<'_>,
+    parts: &[ProgramTemplate<'_>],
     functions: &[&TracedFunction],
-    progress: Progress<'_>,
+    progress: AttachProgress<'_>,
 ) -> Result<Links> {
     let mut links = Links::default();
     for (module, functions) in by_module(functions) {
@@ -118,11 +118,11 @@ fn by_module<'f>(
 }
 
 fn load(
-    loaded: &Loaded<'_>,
-    parts: &[Part<'_>],
+    loaded: &LoadedObject<'_>,
+    parts: &[ProgramTemplate<'_>],
     module: Option<&str>,
     functions: &[&TracedFunction],
-) -> Result<Vec<Program>> {
+) -> Result<Vec<LoadedProgram>> {
     let btf = module
         .map(|module| {
             sys::module_btf(module)
@@ -135,7 +135,7 @@ fn load(
         opens: functions.iter().any(|function| function.entry.is_some()),
         ..Copy::default()
     };
-    let load = |&(name, template, attach_type): &Part<'_>| {
+    let load = |&(name, template, attach_type): &ProgramTemplate<'_>| {
         let insns = loaded.copier.copy(template, copy);
         let kind = ProgramKind::TracingMulti {
             attach_type,
@@ -149,7 +149,7 @@ fn load(
 /// Attaches the programs to functions of one BTF object. The kernel requires ids in ascending
 /// order, each once.
 fn attach_ids(
-    programs: &[Program],
+    programs: &[LoadedProgram],
     functions: Vec<&TracedFunction>,
     links: &mut Links,
 ) -> Result<()> {
@@ -170,7 +170,7 @@ fn attach_ids(
     let attach = |batch: &[&TracedFunction]| {
         let ids: Vec<u32> = batch.iter().filter_map(|function| id(function)).collect();
         let cookies: Vec<u64> = batch.iter().map(|function| tag(function)).collect();
-        let attach = |(program, attach_type): &Program| {
+        let attach = |(program, attach_type): &LoadedProgram| {
             sys::attach_tracing_multi(program.as_fd(), *attach_type, &ids, &cookies)
         };
         programs.iter().map(attach).collect()

@@ -15,13 +15,13 @@ use std::thread;
 use anyhow::{Context, Result, anyhow};
 use libbpf_sys::{bpf_attach_type, bpf_insn};
 
-use super::super::object::Loaded;
+use super::super::object::LoadedObject;
 use super::super::patch::{Copy, Single, for_single};
 use super::super::program;
 use super::super::rlimit::those_that_fit;
 use super::super::sys::{self, ProgramKind, TRACE_FENTRY, TRACE_FEXIT};
 use super::shared::Sharing;
-use super::{Backend, Links, Progress, Refused, tag};
+use super::{AttachProgress, Backend, Links, Refused, tag};
 use crate::select::{BtfOrigin, TracedFunction};
 
 pub(super) struct Trampoline;
@@ -30,7 +30,7 @@ pub(super) struct Trampoline;
 const DESCRIPTORS_PER_FUNCTION: u64 = 4;
 
 /// The two loaded programs of one function.
-struct Programs {
+struct ProgramPair {
     entry: OwnedFd,
     exit: OwnedFd,
 }
@@ -38,9 +38,9 @@ struct Programs {
 impl Backend for Trampoline {
     fn attach(
         &self,
-        loaded: &Loaded<'_>,
+        loaded: &LoadedObject<'_>,
         functions: &[&TracedFunction],
-        progress: Progress<'_>,
+        progress: AttachProgress<'_>,
     ) -> Result<Links> {
         let mut links = Links::default();
         let functions = those_that_fit(functions, DESCRIPTORS_PER_FUNCTION, &mut links.refused)?;
@@ -76,7 +76,7 @@ struct Copies {
 }
 
 impl Copies {
-    fn of(loaded: &Loaded<'_>, functions: &[&TracedFunction]) -> Self {
+    fn of(loaded: &LoadedObject<'_>, functions: &[&TracedFunction]) -> Self {
         let both = |opens| {
             let copy = Copy {
                 opens,
@@ -100,15 +100,15 @@ impl Copies {
 /// Loads the programs of all functions, in parallel, because on old kernels verification is most of
 /// the work. Attaching is not parallel. Returns one result for each function, in their order.
 fn load_all(
-    loaded: &Loaded<'_>,
+    loaded: &LoadedObject<'_>,
     functions: &[&TracedFunction],
     modules: &HashMap<String, OwnedFd>,
-) -> Vec<Result<Programs>> {
+) -> Vec<Result<ProgramPair>> {
     let next = AtomicUsize::new(0);
     // Only the copies cross threads: the skeleton is not `Send`.
     let copies = Copies::of(loaded, functions);
     let (send, receive) = mpsc::channel();
-    let work = |send: Sender<(usize, Result<Programs>)>| {
+    let work = |send: Sender<(usize, Result<ProgramPair>)>| {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(function) = functions.get(index) else {
@@ -123,7 +123,7 @@ fn load_all(
     let n_threads = thread::available_parallelism()
         .map_or(1, usize::from)
         .min(functions.len());
-    let mut all: Vec<Result<Programs>> = Vec::new();
+    let mut all: Vec<Result<ProgramPair>> = Vec::new();
     all.resize_with(functions.len(), || Err(anyhow!("its loading was given up")));
     thread::scope(|scope| {
         for _ in 0..n_threads {
@@ -142,7 +142,7 @@ fn load_one(
     copies: &Copies,
     function: &TracedFunction,
     modules: &HashMap<String, OwnedFd>,
-) -> Result<Programs> {
+) -> Result<ProgramPair> {
     let prototype = function.prototype.context("no BTF prototype")?;
     let module_btf = match prototype.origin {
         BtfOrigin::Vmlinux => None,
@@ -171,8 +171,8 @@ fn load_one(
             kind(attach_type, prototype.btf_id, module_btf),
         )
     };
-    let both = |entry: &[bpf_insn], exit: &[bpf_insn]| -> Result<Programs> {
-        Ok(Programs {
+    let both = |entry: &[bpf_insn], exit: &[bpf_insn]| -> Result<ProgramPair> {
+        Ok(ProgramPair {
             entry: load(c"retsnoop_entry", entry, TRACE_FENTRY)?,
             exit: load(c"retsnoop_exit", exit, TRACE_FEXIT)?,
         })
@@ -203,7 +203,7 @@ pub(super) fn kind(
     }
 }
 
-fn attach_one(programs: &Programs) -> Result<[OwnedFd; 2]> {
+fn attach_one(programs: &ProgramPair) -> Result<[OwnedFd; 2]> {
     let exit = sys::attach_tracing(programs.exit.as_fd()).context("failed to attach fexit")?;
     let entry = sys::attach_tracing(programs.entry.as_fd()).context("failed to attach fentry")?;
     Ok([exit, entry])

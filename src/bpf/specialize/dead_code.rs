@@ -8,11 +8,11 @@ use super::Kept;
 use super::insn::{Class, Decode, LOAD_IMM64, alu};
 
 /// A set of registers: bit n is register rn.
-type Registers = u16;
+type RegisterSet = u16;
 
-const ARGUMENTS: Registers = 0b11_1110;
-const CLOBBERED_BY_CALLS: Registers = 0b11_1111;
-const RESULT: Registers = 1;
+const ARGUMENTS: RegisterSet = 0b11_1110;
+const CLOBBERED_BY_CALLS: RegisterSet = 0b11_1111;
+const RESULT: RegisterSet = 1;
 
 /// Removes instructions that only write to a register that is not live after them.
 pub(super) fn remove(kept: &mut Kept) {
@@ -33,8 +33,8 @@ pub(super) fn remove(kept: &mut Kept) {
 /// Returns the registers that are live before each instruction (live-in). This is a backward
 /// data-flow analysis. It is repeated until nothing changes, because registers that are live at the
 /// head of a loop are live at its end.
-fn live_in(kept: &Kept) -> Vec<Registers> {
-    let mut live: Vec<Registers> = vec![0; kept.len() + 1];
+fn live_in(kept: &Kept) -> Vec<RegisterSet> {
+    let mut live: Vec<RegisterSet> = vec![0; kept.len() + 1];
     loop {
         let mut has_changed = false;
         for (place, insn) in kept.iter().enumerate().rev() {
@@ -61,12 +61,12 @@ fn live_in(kept: &Kept) -> Vec<Registers> {
 }
 
 /// Returns the registers that are live before the instruction at `place`; none beyond the end.
-fn at(live: &[Registers], place: usize) -> Registers {
+fn at(live: &[RegisterSet], place: usize) -> RegisterSet {
     live.get(place).copied().unwrap_or_default()
 }
 
 /// Returns the registers that are live after an instruction (live-out).
-fn live_out(live: &[Registers], insn: &bpf_insn, place: usize) -> Registers {
+fn live_out(live: &[RegisterSet], insn: &bpf_insn, place: usize) -> RegisterSet {
     if insn.is_exit() {
         0
     } else if insn.is_goto() {
@@ -80,7 +80,7 @@ fn live_out(live: &[Registers], insn: &bpf_insn, place: usize) -> Registers {
 
 /// Returns whether the only effect of an instruction is on its destination register, which is not
 /// live.
-fn is_dead(insn: &bpf_insn, live: Registers) -> bool {
+fn is_dead(insn: &bpf_insn, live: RegisterSet) -> bool {
     let only_leaves = match insn.class() {
         Class::Load => insn.code == LOAD_IMM64,
         Class::LoadMemory | Class::Alu32 | Class::Alu64 => true,
@@ -89,11 +89,11 @@ fn is_dead(insn: &bpf_insn, live: Registers) -> bool {
     only_leaves && live & bit(insn.dst()) == 0
 }
 
-fn bit(register: usize) -> Registers {
+fn bit(register: usize) -> RegisterSet {
     1 << register
 }
 
-fn read(insn: &bpf_insn) -> Registers {
+fn read(insn: &bpf_insn) -> RegisterSet {
     let (dst, src) = (bit(insn.dst()), bit(insn.src()));
     let operand = if insn.takes_register() { src } else { 0 };
     match insn.class() {
@@ -116,7 +116,7 @@ fn read(insn: &bpf_insn) -> Registers {
     }
 }
 
-fn written(insn: &bpf_insn) -> Registers {
+fn written(insn: &bpf_insn) -> RegisterSet {
     match insn.class() {
         Class::Load if insn.code != LOAD_IMM64 => 0,
         Class::Load | Class::LoadMemory | Class::Alu32 | Class::Alu64 => bit(insn.dst()),

@@ -6,7 +6,7 @@
 use libbpf_sys::bpf_insn;
 
 use super::insn::Decode;
-use super::value::{Registers, Value};
+use super::value::{RegisterValues, Value};
 use super::{Constants, Kept};
 
 /// Opcodes of `mov` with an immediate: to all 64 bits, with sign extension, and to the lower 32
@@ -35,7 +35,7 @@ pub(super) fn const_fold(insns: &[bpf_insn], constants: &Constants) -> Kept {
 fn keep(
     insns: &[bpf_insn],
     place: usize,
-    before: &Registers,
+    before: &RegisterValues,
     constants: &Constants,
     kept: &mut Kept,
 ) {
@@ -64,7 +64,7 @@ struct Reach<'p> {
     is_start: Vec<bool>,
     /// For each place its index in `states`, if it is the start of a block and reachable.
     known: Vec<Option<u32>>,
-    states: Vec<Registers>,
+    states: Vec<RegisterValues>,
     /// Starts of blocks whose state has changed, which have to be walked again.
     to_do: Vec<usize>,
 }
@@ -93,7 +93,7 @@ impl<'p> Reach<'p> {
     }
 
     fn all(&mut self) {
-        self.learn(0, Registers::UNKNOWN);
+        self.learn(0, RegisterValues::UNKNOWN);
         while let Some(start) = self.to_do.pop() {
             if let Some(known) = self.known_at(start) {
                 for (target, state) in self.walk(start, known, &mut |_, _| {}) {
@@ -103,13 +103,13 @@ impl<'p> Reach<'p> {
         }
     }
 
-    fn known_at(&self, start: usize) -> Option<Registers> {
+    fn known_at(&self, start: usize) -> Option<RegisterValues> {
         let index = (*self.known.get(start)?)?;
         self.states.get(index as usize).copied()
     }
 
     /// Merges `new` into the state of the block at `start`.
-    fn learn(&mut self, start: usize, new: Registers) {
+    fn learn(&mut self, start: usize, new: RegisterValues) {
         // The verifier rejects a program with a jump beyond its end, so this state is not needed.
         let Some(known) = self.known.get_mut(start) else {
             return;
@@ -136,9 +136,9 @@ impl<'p> Reach<'p> {
     fn walk(
         &self,
         start: usize,
-        mut known: Registers,
-        show: &mut dyn FnMut(usize, &Registers),
-    ) -> Vec<(usize, Registers)> {
+        mut known: RegisterValues,
+        show: &mut dyn FnMut(usize, &RegisterValues),
+    ) -> Vec<(usize, RegisterValues)> {
         let mut targets = Vec::new();
         let mut place = start;
         while let Some(insn) = self.insns.get(place) {

@@ -33,9 +33,9 @@ impl Value {
 
 /// What is known of all registers at one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Registers([Value; REGISTERS]);
+pub(super) struct RegisterValues([Value; REGISTERS]);
 
-impl Registers {
+impl RegisterValues {
     pub(super) const UNKNOWN: Self = Self([Value::Unknown; REGISTERS]);
 
     pub(super) fn or(&self, other: &Self) -> Self {

@@ -10,7 +10,7 @@ use libbpf_sys::{bpf_attach_type, bpf_insn, bpf_link_create, bpf_link_create_opt
 
 use super::links::tracing_multi_link;
 use super::{ProgramKind, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION, load_program, own};
-use crate::bpf::settings::TracingMulti;
+use crate::bpf::settings::TracingMultiTypes;
 use crate::spec::BackendKind;
 
 /// Opcodes and immediates of `r0 = 0`, `exit`, and `call bpf_get_attach_cookie`, whose argument,
@@ -46,7 +46,7 @@ impl KernelSupport {
     /// are passed in, from BTF and sysfs: the attach types `types`, whether there is a PMU for
     /// single kprobes, and whether the kernel preempts programs.
     #[must_use]
-    pub fn probe(types: TracingMulti, kprobe: bool, preempts_programs: bool) -> Self {
+    pub fn probe(types: TracingMultiTypes, kprobe: bool, preempts_programs: bool) -> Self {
         Self {
             tracing_multi: types.session.is_some_and(probe_tracing_multi),
             fentry_multi: types.entry.is_some_and(probe_tracing_multi)

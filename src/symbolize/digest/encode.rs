@@ -38,7 +38,7 @@ pub(super) const HEADER_SIZE: usize = 8 + 4 * 4;
 
 /// The contents of a row. Call and file are 0 if there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct LineTableRow {
     /// Index of the innermost call, counted from 1.
     pub(super) call: u32,
     /// Index of the file, counted from 1.
@@ -49,7 +49,7 @@ pub(super) struct Row {
 /// The state that the next row is encoded relative to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct EncoderState {
-    pub(super) row: Row,
+    pub(super) row: LineTableRow,
     pub(super) lines: [u32; FILES_REMEMBERED],
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Encoder {
     known: HashMap<u32, u32, PlaceHash>,
     state: EncoderState,
     in_block: usize,
-    pending: Option<(u64, u64, Row)>,
+    pending: Option<(u64, u64, LineTableRow)>,
 }
 
 impl Encoder {
@@ -91,7 +91,7 @@ impl Encoder {
 
     /// Appends a piece of code, which starts at or after the end of all others. Returns `None` if
     /// a block would start 4 GiB or more above the first one.
-    pub(super) fn row(&mut self, start: u64, end: u64, row: Row) -> Option<()> {
+    pub(super) fn row(&mut self, start: u64, end: u64, row: LineTableRow) -> Option<()> {
         if let Some((_, last_end, last)) = &mut self.pending
             && *last_end == start
             && *last == row
@@ -103,7 +103,7 @@ impl Encoder {
         if let Some((first, last, row)) = before {
             self.write(first, last, row)?;
             if last < start && start - last < MIN_BLOCK_GAP {
-                self.write(last, start, Row::default())?;
+                self.write(last, start, LineTableRow::default())?;
             } else if last < start {
                 self.in_block = 0;
             }
@@ -111,7 +111,7 @@ impl Encoder {
         Some(())
     }
 
-    fn write(&mut self, start: u64, end: u64, row: Row) -> Option<()> {
+    fn write(&mut self, start: u64, end: u64, row: LineTableRow) -> Option<()> {
         if self.in_block == 0 {
             let base = *self.base.get_or_insert(start);
             let place = u32::try_from(start - base).ok()?;

@@ -11,7 +11,7 @@ const MAX_INLINE_DEPTH: usize = 1 << 10;
 
 /// A range of code that has one innermost call and one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(super) struct CodeRange {
     pub(super) start: u64,
     pub(super) end: u64,
     /// Index of the innermost call, or [`NO_CALL`].
@@ -61,7 +61,7 @@ fn paint(open: &mut Vec<Span>, at: &mut u64, until: u64, painted: &mut Vec<Span>
 }
 
 /// Calls `each` for every piece that the lines and the calls yield together, in order.
-pub(super) fn pieces(lines: &[LineRow], calls: &[Span], mut each: impl FnMut(Piece)) {
+pub(super) fn pieces(lines: &[LineRow], calls: &[Span], mut each: impl FnMut(CodeRange)) {
     let (mut lines, mut calls) = (lines.iter().peekable(), calls.iter().peekable());
     let mut at = 0;
     loop {
@@ -77,7 +77,7 @@ pub(super) fn pieces(lines: &[LineRow], calls: &[Span], mut each: impl FnMut(Pie
         };
         at = at.max(next);
         let mut end = u64::MAX;
-        let mut piece = Piece {
+        let mut piece = CodeRange {
             start: at,
             end,
             call: NO_CALL,
@@ -107,7 +107,7 @@ pub(super) fn pieces(lines: &[LineRow], calls: &[Span], mut each: impl FnMut(Pie
 
 #[cfg(test)]
 mod tests {
-    use super::{Piece, innermost, pieces};
+    use super::{CodeRange, innermost, pieces};
     use crate::symbolize::digest::walk::{NO_CALL, Span};
     use crate::symbolize::dwarf::LineRow;
 
@@ -189,7 +189,7 @@ mod tests {
         pieces(&lines, &[span(15, 25, 3), span(40, 41, 4)], |piece| {
             found.push(piece)
         });
-        let piece = |start, end, call, line| Piece {
+        let piece = |start, end, call, line| CodeRange {
             start,
             end,
             call,

@@ -3,7 +3,7 @@
 
 use super::encode::{
     CALL_CHANGES, EncoderState, FILE_CHANGES, FILES_REMEMBERED, HEADER_SIZE, LINE_CHANGES,
-    MIN_LONG_LENGTH, Row,
+    LineTableRow, MIN_LONG_LENGTH,
 };
 use crate::symbolize::dwarf::Cursor;
 
@@ -87,7 +87,7 @@ impl<'a> Table<'a> {
 
     /// Finds the row of an address; `Some(None)` if no row covers it, `None` if the table is
     /// damaged.
-    fn row(&self, addr: u64) -> Option<Option<Row>> {
+    fn row(&self, addr: u64) -> Option<Option<LineTableRow>> {
         let Some(offset) = addr.checked_sub(self.base) else {
             return Some(None);
         };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Tables return what was encoded. Lookups in damaged tables return less, and end.
 
-use super::encode::{Encoder, Row};
+use super::encode::{Encoder, LineTableRow};
 use super::{Located, Table};
 
 fn located(function: Option<u32>, file: u32, line: u32) -> Located {
@@ -43,7 +43,7 @@ fn rows() -> (Vec<u8>, Vec<Expected>) {
             ),
             _ => (0, vec![located(None, here, line)]),
         };
-        let row = Row {
+        let row = LineTableRow {
             call,
             file: files[file],
             line,

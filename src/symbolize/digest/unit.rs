@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::mem;
 
-use super::encode::{Encoder, Row};
+use super::encode::{Encoder, LineTableRow};
 use super::paint::{innermost, pieces};
 use super::walk::{InlinedCallEntry, NO_CALL, WantedEntries, walk};
 use crate::symbolize::dwarf::{
@@ -69,7 +69,7 @@ impl Digester {
         let mut fits = true;
         pieces(&lines.rows, &painted, |piece| {
             let (file, line) = piece.line.unwrap_or_default();
-            let row = Row {
+            let row = LineTableRow {
                 call: making.call(piece.call),
                 file: piece.line.map_or(0, |_| making.file(file.into())),
                 line,

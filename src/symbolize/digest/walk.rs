@@ -96,7 +96,7 @@ fn is_c(language: gimli::DwLang) -> bool {
 
 /// The context of the entries that follow.
 #[derive(Clone, Copy)]
-struct Open {
+struct OpenEntry {
     call: u32,
     /// Whether the entries belong to a function that has code.
     in_code: bool,
@@ -109,13 +109,13 @@ struct Walk<'a, 'data> {
     has_only_types: bool,
     found: Walked<'data>,
     code: Extents,
-    open: Vec<Open>,
+    open: Vec<OpenEntry>,
 }
 
 impl<'data> Walk<'_, 'data> {
     fn run(&mut self) -> Option<()> {
         let mut cursor = self.unit.cursor(self.unit.header.entries);
-        let mut now = Open {
+        let mut now = OpenEntry {
             call: NO_CALL,
             in_code: false,
         };
@@ -194,8 +194,8 @@ impl<'data> Walk<'_, 'data> {
         &mut self,
         cursor: &mut Cursor<'data>,
         abbreviation: &Abbreviation,
-        now: Open,
-    ) -> Option<Open> {
+        now: OpenEntry,
+    ) -> Option<OpenEntry> {
         self.code.ranges.clear();
         let call = read_inlined_call(
             self.unit,
@@ -219,7 +219,7 @@ impl<'data> Walk<'_, 'data> {
                 call: number,
             }));
         (self.found.calls.len().max(self.found.spans.len()) < MAX_PER_UNIT).then_some(())?;
-        Some(Open {
+        Some(OpenEntry {
             call: number,
             in_code: true,
         })
@@ -230,7 +230,7 @@ impl<'data> Walk<'_, 'data> {
         &mut self,
         cursor: &mut Cursor<'data>,
         abbreviation: &Abbreviation,
-    ) -> Option<Option<Open>> {
+    ) -> Option<Option<OpenEntry>> {
         self.code.ranges.clear();
         let function = read_function(
             self.unit,
@@ -260,7 +260,7 @@ impl<'data> Walk<'_, 'data> {
             self.go_on(cursor, sibling)?;
             return Some(None);
         }
-        Some(Some(Open {
+        Some(Some(OpenEntry {
             call: NO_CALL,
             in_code: has_code,
         }))

@@ -42,7 +42,7 @@ pub(in crate::symbolize) struct Lines<'data> {
 }
 
 /// The header of a program, and its instructions.
-struct Program<'data> {
+struct LineProgram<'data> {
     instructions: Cursor<'data>,
     address: u8,
     min_instruction: u8,
@@ -85,7 +85,7 @@ impl<'data> Lines<'data> {
         let Some(offset) = unit.line_program else {
             return Some(lines);
         };
-        let mut program = Program::read(unit, offset, &mut lines.files)?;
+        let mut program = LineProgram::read(unit, offset, &mut lines.files)?;
         let in_order = program.run(&mut lines)?;
         if !in_order {
             flatten(&mut lines.rows);
@@ -97,7 +97,7 @@ impl<'data> Lines<'data> {
     pub(in crate::symbolize) fn files(unit: &Unit<'data>) -> Option<Files<'data>> {
         let mut files = Files::default();
         if let Some(offset) = unit.line_program {
-            Program::read(unit, offset, &mut files)?;
+            LineProgram::read(unit, offset, &mut files)?;
         }
         Some(files)
     }
@@ -114,7 +114,7 @@ fn flatten(rows: &mut Vec<LineRow>) {
     rows.retain(|row| row.start < row.end);
 }
 
-impl<'data> Program<'data> {
+impl<'data> LineProgram<'data> {
     fn read(unit: &Unit<'data>, offset: usize, files: &mut Files<'data>) -> Option<Self> {
         let section = unit.sections.get(Section::Line);
         let mut cursor = Cursor::new(section, offset);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use twox_hash::XxHash64;
 
-use super::{HEADER_SIZE, Header, Identity, PARTS, Part, PartAt};
+use super::{HEADER_SIZE, Header, ImageIdentity, IndexPart, PARTS, PartAt};
 use crate::cache::Cache;
 use crate::symbolize::digest::{Definition, Digester, definitions};
 use crate::symbolize::dwarf::{Section, headers};
@@ -99,7 +99,7 @@ fn build(
     stop: &AtomicBool,
     pace: BuildPace,
 ) -> io::Result<Option<Built>> {
-    let Some(identity) = Identity::of(image).filter(|_| !image.is_relocatable()) else {
+    let Some(identity) = ImageIdentity::of(image).filter(|_| !image.is_relocatable()) else {
         return Ok(None);
     };
     let mut built = None;
@@ -136,7 +136,7 @@ impl<'a> Building<'a> {
     /// Writes the tables; returns `None` if it was stopped.
     fn new(
         image: &Image,
-        identity: Identity,
+        identity: ImageIdentity,
         file: &'a mut File,
         stop: &AtomicBool,
         pace: BuildPace,
@@ -235,12 +235,12 @@ impl<'a> Building<'a> {
         let definitions = definition_bytes(&mut self.definitions);
         for part in PARTS {
             let bytes = match part {
-                Part::Units => &self.units,
-                Part::Listed => &self.ranges.0,
-                Part::Unlisted => &self.ranges.1,
-                Part::TextEnds => &ends,
-                Part::Texts => &texts,
-                Part::Definitions => &definitions,
+                IndexPart::Units => &self.units,
+                IndexPart::Listed => &self.ranges.0,
+                IndexPart::Unlisted => &self.ranges.1,
+                IndexPart::TextEnds => &ends,
+                IndexPart::Texts => &texts,
+                IndexPart::Definitions => &definitions,
             };
             self.header.parts[part as usize] = PartAt {
                 start: self.at,
