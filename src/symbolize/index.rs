@@ -79,7 +79,7 @@ struct ImageIdentity {
 #[derive(Debug)]
 pub(super) struct Index {
     file: Mmap,
-    header: Header,
+    header: IndexHeader,
     /// Whether the checksum of each unit's table is right; `None` if it was not verified yet.
     verified: Vec<Option<bool>>,
     /// Texts that were already read, by number.
@@ -87,7 +87,7 @@ pub(super) struct Index {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Header {
+struct IndexHeader {
     identity: ImageIdentity,
     anchors: [Option<u64>; ANCHORS.len()],
     n_damaged: u64,
@@ -139,7 +139,7 @@ impl Index {
     }
 
     fn of_file(file: Mmap, identity: &ImageIdentity) -> Option<Self> {
-        let header = Header::read(&file)?;
+        let header = IndexHeader::read(&file)?;
         (header.identity == *identity).then_some(())?;
         let index = Self {
             file,
@@ -281,7 +281,7 @@ fn maker() -> u64 {
     XxHash64::oneshot(0, &[FORMAT, env!("CARGO_PKG_VERSION").as_bytes()].concat())
 }
 
-impl Header {
+impl IndexHeader {
     fn read(file: &[u8]) -> Option<Self> {
         let bytes = file.get(..HEADER_SIZE)?;
         let (rest, checksum) = bytes.split_last_chunk::<8>()?;

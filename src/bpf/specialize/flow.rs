@@ -6,7 +6,7 @@
 use libbpf_sys::bpf_insn;
 
 use super::insn::Decode;
-use super::value::{RegisterValues, Value};
+use super::value::{RegisterValue, RegisterValues};
 use super::{Constants, Kept};
 
 /// Opcodes of `mov` with an immediate: to all 64 bits, with sign extension, and to the lower 32
@@ -175,8 +175,8 @@ impl<'p> Reach<'p> {
 }
 
 /// Returns the load of a known result, if it fits into one instruction.
-fn constant_load(insn: &bpf_insn, result: Value) -> Option<bpf_insn> {
-    let Value::Number(number) = result else {
+fn constant_load(insn: &bpf_insn, result: RegisterValue) -> Option<bpf_insn> {
+    let RegisterValue::Number(number) = result else {
         return None;
     };
     let (code, imm) = if let Ok(imm) = i32::try_from(number as i64) {

@@ -10,14 +10,14 @@ use super::insn::{Class, Decode, LOAD_IMM64, REGISTERS, alu, jump};
 
 /// What is known of a register's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Value {
+pub(super) enum RegisterValue {
     Unknown,
     Number(u64),
     /// The address of the constants plus this offset, in bytes.
     Constants(i64),
 }
 
-impl Value {
+impl RegisterValue {
     /// Returns what is known if the value may be either of the two.
     fn or(self, other: Self) -> Self {
         if self == other { self } else { Self::Unknown }
@@ -33,10 +33,10 @@ impl Value {
 
 /// What is known of all registers at one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RegisterValues([Value; REGISTERS]);
+pub(super) struct RegisterValues([RegisterValue; REGISTERS]);
 
 impl RegisterValues {
-    pub(super) const UNKNOWN: Self = Self([Value::Unknown; REGISTERS]);
+    pub(super) const UNKNOWN: Self = Self([RegisterValue::Unknown; REGISTERS]);
 
     pub(super) fn or(&self, other: &Self) -> Self {
         let mut both = *self;
@@ -56,17 +56,24 @@ impl RegisterValues {
 
     /// Returns what is known of the destination register after the instruction. `next` is the
     /// second slot of a 64-bit constant.
-    pub(super) fn result(&self, insn: &bpf_insn, next: Option<&bpf_insn>, of: &Constants) -> Value {
+    pub(super) fn result(
+        &self,
+        insn: &bpf_insn,
+        next: Option<&bpf_insn>,
+        of: &Constants,
+    ) -> RegisterValue {
         match insn.class() {
             Class::Load => load_constant(insn, next, of),
             Class::LoadMemory => self.load_memory(insn, of),
             Class::Alu32 | Class::Alu64 => self.compute(insn),
-            Class::StoreImmediate | Class::Store | Class::Jump | Class::Jump32 => Value::Unknown,
+            Class::StoreImmediate | Class::Store | Class::Jump | Class::Jump32 => {
+                RegisterValue::Unknown
+            }
         }
     }
 
     /// Updates the registers for an instruction whose result is `result`.
-    pub(super) fn pass(&mut self, insn: &bpf_insn, result: Value) {
+    pub(super) fn pass(&mut self, insn: &bpf_insn, result: RegisterValue) {
         match insn.class() {
             Class::Load | Class::LoadMemory | Class::Alu32 | Class::Alu64 => {
                 self.0[insn.dst()] = result;
@@ -74,50 +81,52 @@ impl RegisterValues {
             // Some atomic operations fetch the old value, into one of these three registers.
             Class::Store if insn.is_atomic() => {
                 for register in [0, insn.src(), insn.dst()] {
-                    self.0[register] = Value::Unknown;
+                    self.0[register] = RegisterValue::Unknown;
                 }
             }
-            Class::Jump if insn.is_call() => self.0[..=5].fill(Value::Unknown),
+            Class::Jump if insn.is_call() => self.0[..=5].fill(RegisterValue::Unknown),
             Class::StoreImmediate | Class::Store | Class::Jump | Class::Jump32 => {}
         }
     }
 
-    fn load_memory(&self, insn: &bpf_insn, of: &Constants) -> Value {
+    fn load_memory(&self, insn: &bpf_insn, of: &Constants) -> RegisterValue {
         match (self.0[insn.src()], insn.plain_load_size()) {
-            (Value::Constants(offset), Some(size)) => of
+            (RegisterValue::Constants(offset), Some(size)) => of
                 .read(offset.wrapping_add(i64::from(insn.off)), size)
-                .map_or(Value::Unknown, Value::Number),
-            _ => Value::Unknown,
+                .map_or(RegisterValue::Unknown, RegisterValue::Number),
+            _ => RegisterValue::Unknown,
         }
     }
 
     /// Returns the second operand.
-    fn operand(&self, insn: &bpf_insn) -> Value {
+    fn operand(&self, insn: &bpf_insn) -> RegisterValue {
         if insn.takes_register() {
             self.0[insn.src()]
         } else {
-            Value::Number(i64::from(insn.imm) as u64)
+            RegisterValue::Number(i64::from(insn.imm) as u64)
         }
     }
 
-    fn compute(&self, insn: &bpf_insn) -> Value {
+    fn compute(&self, insn: &bpf_insn) -> RegisterValue {
         let is_64 = insn.class() == Class::Alu64;
         // A non-zero offset marks moves with sign extension, and signed divisions.
         if insn.off != 0 {
-            return Value::Unknown;
+            return RegisterValue::Unknown;
         }
         let (left, right) = (self.0[insn.dst()], self.operand(insn));
         match (insn.operation(), left, right) {
             (alu::MOV, _, right) if is_64 => right,
-            (alu::MOV, _, Value::Number(right)) => Value::Number(right & u64::from(u32::MAX)),
-            (alu::ADD, Value::Constants(offset), Value::Number(by)) if is_64 => {
-                Value::Constants(offset.wrapping_add(by as i64))
+            (alu::MOV, _, RegisterValue::Number(right)) => {
+                RegisterValue::Number(right & u64::from(u32::MAX))
             }
-            (operation, Value::Number(left), Value::Number(right)) => {
+            (alu::ADD, RegisterValue::Constants(offset), RegisterValue::Number(by)) if is_64 => {
+                RegisterValue::Constants(offset.wrapping_add(by as i64))
+            }
+            (operation, RegisterValue::Number(left), RegisterValue::Number(right)) => {
                 let result = compute(operation, left, right, is_64);
-                result.map_or(Value::Unknown, Value::Number)
+                result.map_or(RegisterValue::Unknown, RegisterValue::Number)
             }
-            _ => Value::Unknown,
+            _ => RegisterValue::Unknown,
         }
     }
 
@@ -141,21 +150,21 @@ impl RegisterValues {
     }
 }
 
-fn load_constant(insn: &bpf_insn, next: Option<&bpf_insn>, of: &Constants) -> Value {
+fn load_constant(insn: &bpf_insn, next: Option<&bpf_insn>, of: &Constants) -> RegisterValue {
     let (true, Some(next)) = (insn.code == LOAD_IMM64, next) else {
-        return Value::Unknown;
+        return RegisterValue::Unknown;
     };
     if insn.map_of_value() == Some(of.map) {
-        return Value::Constants(i64::from(next.imm));
+        return RegisterValue::Constants(i64::from(next.imm));
     }
     if insn.src_reg() != 0 {
-        return Value::Unknown;
+        return RegisterValue::Unknown;
     }
     let number = u64::from(insn.imm as u32) | u64::from(next.imm as u32) << 32;
     if of.marks.contains(&number) {
-        return Value::Unknown;
+        return RegisterValue::Unknown;
     }
-    Value::Number(number)
+    RegisterValue::Number(number)
 }
 
 /// Returns the result of an operation on 64 bits, or else on the lower 32 bits of the operands,

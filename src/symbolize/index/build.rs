@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use twox_hash::XxHash64;
 
-use super::{HEADER_SIZE, Header, ImageIdentity, IndexPart, PARTS, PartAt};
+use super::{HEADER_SIZE, ImageIdentity, IndexHeader, IndexPart, PARTS, PartAt};
 use crate::cache::Cache;
 use crate::symbolize::digest::{Definition, Digester, definitions};
 use crate::symbolize::dwarf::{Section, headers};
@@ -128,7 +128,7 @@ struct Building<'a> {
     /// Number of definitions at which duplicates are removed next.
     many: usize,
     ranges: (Vec<u8>, Vec<u8>),
-    header: Header,
+    header: IndexHeader,
     built: Built,
 }
 
@@ -153,7 +153,7 @@ impl<'a> Building<'a> {
             definitions: Vec::new(),
             many: MIN_DEFINITIONS_TO_DEDUPLICATE,
             ranges: (range_bytes(listed), range_bytes(unlisted)),
-            header: Header {
+            header: IndexHeader {
                 identity,
                 anchors: ANCHORS.map(|name| image.anchor(name)),
                 n_damaged: 0,

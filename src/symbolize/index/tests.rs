@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use twox_hash::XxHash64;
 
-use super::{Built, HEADER_SIZE, Header, IndexPart, UNIT_ENTRY_SIZE, build_index, range};
+use super::{Built, HEADER_SIZE, IndexHeader, IndexPart, UNIT_ENTRY_SIZE, build_index, range};
 use crate::cache::Cache;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, GlobKind, GlobSpec};
@@ -155,7 +155,7 @@ fn a_damaged_index_never_changes_an_answer() {
 
 /// Corrects the checksums, whatever the rest contains.
 fn seal(bytes: &mut [u8]) {
-    let mut header = Header::read(bytes).unwrap();
+    let mut header = IndexHeader::read(bytes).unwrap();
     let units = &header.parts[IndexPart::Units as usize];
     let units = range(units.start, units.length).unwrap();
     for at in units.step_by(UNIT_ENTRY_SIZE) {
