@@ -2,9 +2,9 @@
 //! Reads the file of a module that is not loaded yet: its functions, their sections, which of them
 //! can be traced, and their types.
 //!
-//! The load address is not known yet. The sections are therefore laid out in a range of placeholder
-//! addresses that nothing else can have ([`Addr::PLACEHOLDERS`]), and all code uses those. What the
-//! kernel reports about the module once it is loaded is translated (`session::Placement`).
+//! The load address is not known yet. The sections are therefore laid out at placeholders, and all
+//! code uses those. What the kernel reports about the module once it is loaded is translated
+//! (`session::Placement`).
 
 mod file;
 #[cfg(test)]
@@ -28,10 +28,7 @@ use object::{
 use super::btf::Btf;
 use super::facts::KernelFiles;
 use super::images::{BuildId, module_path};
-use crate::spec::{Addr, nearest};
-
-/// Size in bytes of the address range of one module, which is more than any module needs.
-const MODULE_RANGE_SIZE: u64 = 1 << 32;
+use crate::spec::{Placeholder, nearest};
 
 /// Section alignment in bytes. It is a page because no section needs more.
 const PAGE: u64 = 4096;
@@ -52,18 +49,18 @@ pub struct AbsentModule {
     pub sections: Vec<AbsentSection>,
     /// The functions, sorted by address. Several may have the same address.
     pub functions: Vec<AbsentFunction>,
-    /// Placeholder addresses of the patch sites; `None` if the file does not list them.
-    sites: Option<BTreeSet<u64>>,
+    /// The patch sites; `None` if the file does not list them.
+    sites: Option<BTreeSet<Placeholder>>,
     btf: Option<Vec<u8>>,
 }
 
-/// A code section at its placeholder addresses.
+/// A code section at its placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AbsentSection {
     /// Name, such as `.text` or `.init.text`.
     pub name: String,
-    /// Placeholder addresses of its bytes.
-    pub range: Range<u64>,
+    /// The placeholders of its bytes.
+    pub range: Range<Placeholder>,
 }
 
 /// A function of the file.
@@ -71,8 +68,8 @@ pub struct AbsentSection {
 pub struct AbsentFunction {
     /// Name of its symbol.
     pub name: String,
-    /// Placeholder address.
-    pub addr: Addr,
+    /// Its address until the module is loaded.
+    pub placeholder: Placeholder,
     /// Whether its symbol is global.
     pub is_global: bool,
 }
@@ -127,7 +124,7 @@ impl Error for NotAbsent {}
 
 impl AbsentModule {
     /// Finds a module by name, or by path if `what` contains a slash. `number` is the index among
-    /// the modules of this run, and determines the address range.
+    /// the modules of this run, and determines the placeholders.
     ///
     /// # Errors
     ///
@@ -187,7 +184,7 @@ impl AbsentModule {
             return Err(NotAbsent::NoFunctions(path.to_owned()));
         }
         // Sorts `foo_init` before its alias `init_module`.
-        functions.sort_by_key(|function| (function.addr, function.is_global));
+        functions.sort_by_key(|function| (function.placeholder, function.is_global));
         let sites = sites(&elf, &mut placed);
         // Types with a base of their own cannot be resolved without the kernel's translation.
         let is_of_kernel = elf.section_by_name(".BTF.base").is_none();
@@ -213,21 +210,19 @@ impl AbsentModule {
     /// Whether ftrace will be able to trace a function. True if the file does not list its patch
     /// sites.
     #[must_use]
-    pub fn is_traceable(&self, addr: Addr) -> bool {
+    pub fn is_traceable(&self, function: Placeholder) -> bool {
         self.sites.as_ref().is_none_or(|sites| {
-            sites
-                .range(addr.0..addr.0 + MAX_PATCH_OFFSET)
-                .next()
-                .is_some()
+            let end = function.checked_add(MAX_PATCH_OFFSET);
+            end.is_some_and(|end| sites.range(function..end).next().is_some())
         })
     }
 
-    /// Whether an address is a placeholder address of this module.
+    /// Whether this is a placeholder of this module.
     #[must_use]
-    pub fn contains(&self, addr: Addr) -> bool {
+    pub fn contains(&self, placeholder: Placeholder) -> bool {
         self.sections
             .iter()
-            .any(|section| section.range.contains(&addr.0))
+            .any(|section| section.range.contains(&placeholder))
     }
 }
 
@@ -254,10 +249,10 @@ fn module_name(elf: &Elf<'_>) -> Option<String> {
     str::from_utf8(name).ok().filter(is_name).map(str::to_owned)
 }
 
-/// Lays out sections at placeholder addresses.
+/// Lays out sections at placeholders.
 struct Placed {
-    next: u64,
-    end: u64,
+    next: Placeholder,
+    end: Placeholder,
     sections: Vec<AbsentSection>,
     /// Index in `sections` by section number of the file; `None` if the section is not code.
     known: HashMap<usize, Option<usize>>,
@@ -265,18 +260,22 @@ struct Placed {
 
 impl Placed {
     fn new(number: u64) -> Self {
-        let start = Addr::PLACEHOLDERS.start + number * MODULE_RANGE_SIZE;
+        let placeholders = Placeholder::of_module(number);
         Self {
-            next: start,
-            end: start + MODULE_RANGE_SIZE,
+            next: placeholders.start,
+            end: placeholders.end,
             sections: Vec::new(),
             known: HashMap::new(),
         }
     }
 
-    /// Returns the placeholder address of an offset in a section; `None` if the section is not
-    /// code.
-    fn place(&mut self, elf: &Elf<'_>, section: object::SectionIndex, offset: u64) -> Option<u64> {
+    /// Returns the placeholder of an offset in a section; `None` if the section is not code.
+    fn place(
+        &mut self,
+        elf: &Elf<'_>,
+        section: object::SectionIndex,
+        offset: u64,
+    ) -> Option<Placeholder> {
         // A cache is needed because a file may have one section per function.
         let known = match self.known.get(&section.0) {
             Some(known) => *known,
@@ -287,8 +286,8 @@ impl Placed {
             }
         };
         let range = &self.sections.get(known?)?.range;
-        let addr = range.start.checked_add(offset)?;
-        range.contains(&addr).then_some(addr)
+        let placeholder = range.start.checked_add(offset)?;
+        range.contains(&placeholder).then_some(placeholder)
     }
 
     /// Lays out a section and returns its index in `sections`.
@@ -318,16 +317,16 @@ fn function(
     if symbol.kind() != SymbolKind::Text || !is_name {
         return None;
     }
-    let addr = placed.place(elf, symbol.section_index()?, symbol.address())?;
+    let placeholder = placed.place(elf, symbol.section_index()?, symbol.address())?;
     Some(AbsentFunction {
         name: name.to_owned(),
-        addr: Addr(addr),
+        placeholder,
         is_global: symbol.is_global(),
     })
 }
 
 /// Returns the patch sites: the targets of the relocations of `__mcount_loc`.
-fn sites(elf: &Elf<'_>, placed: &mut Placed) -> Option<BTreeSet<u64>> {
+fn sites(elf: &Elf<'_>, placed: &mut Placed) -> Option<BTreeSet<Placeholder>> {
     let table = elf.section_by_name("__mcount_loc")?;
     let sites = table.relocations().filter_map(|(_, relocation)| {
         let (section, value) = match relocation.target() {

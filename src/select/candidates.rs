@@ -170,17 +170,17 @@ impl<'a> TraceIndex<'a> {
     }
 
     pub(super) fn tracing(&self, candidate: &Candidate<'a>) -> Tracing {
-        let addr = candidate.symbol.addr;
-        if !Hook::of_symbol(addr).is_absent() {
+        let Hook::AbsentFunction(placeholder) = Hook::of_symbol(candidate.symbol.addr) else {
             return self.known.tracing(candidate);
-        }
+        };
         // Such a function is attached to by name, and the kernel refuses a name that several
         // functions have.
         if candidate.namesakes > 1 {
             return Tracing::Unclear;
         }
-        let module = self.absent.iter().find(|module| module.contains(addr));
-        if module.is_some_and(|module| module.is_traceable(addr)) {
+        let mut modules = self.absent.iter();
+        let module = modules.find(|module| module.contains(placeholder));
+        if module.is_some_and(|module| module.is_traceable(placeholder)) {
             Tracing::Possible
         } else {
             Tracing::Impossible

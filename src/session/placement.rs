@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Finds the addresses of modules that were not loaded when their functions were selected.
 //!
-//! Such functions have placeholder addresses. Each of their calls reports the real address, which
-//! gives the load address of the section. Addresses in stacks are translated to placeholders, so
-//! that later stages know placeholders only. If the initialization of a module fails, the module is
-//! gone when its session is processed; its calls are then the only source of its addresses.
+//! Such functions have placeholders. Each of their calls reports the real address, which gives the
+//! load address of the section. Addresses in stacks are translated to placeholders, so that later
+//! stages know placeholders only. If the initialization of a module fails, the module is gone when
+//! its session is processed; its calls are then the only source of its addresses.
 
 use std::ops::Range;
 
 use crate::events::{SessionRecord, StackRecord};
 use crate::select::TracedFunction;
-use crate::spec::Addr;
+use crate::spec::{Addr, Hook, Placeholder};
 
 /// The sections of absent modules and their distances from their placeholders.
 #[derive(Clone, Debug, Default)]
@@ -22,16 +22,16 @@ pub struct Placement {
 
 #[derive(Clone, Debug)]
 struct PlacedSection {
-    placeholders: Range<u64>,
+    placeholders: Range<Placeholder>,
     /// The real address minus the placeholder, modulo 2^64; `None` until a call reported it.
     distance: Option<u64>,
 }
 
 impl Placement {
-    /// Creates a placement. `sections` are the placeholder ranges; `near` is any address of the
-    /// kernel's text.
+    /// Creates a placement. `sections` are the placeholders of each section; `near` is any address
+    /// of the kernel's text.
     #[must_use]
-    pub fn new(sections: impl IntoIterator<Item = Range<u64>>, near: Addr) -> Self {
+    pub fn new(sections: impl IntoIterator<Item = Range<Placeholder>>, near: Addr) -> Self {
         let sections = sections.into_iter().map(|placeholders| PlacedSection {
             placeholders,
             distance: None,
@@ -54,8 +54,10 @@ impl Placement {
             return;
         }
         for call in record.calls.iter().filter(|call| call.place != 0) {
-            if let Some(function) = functions.get(call.func as usize) {
-                self.learn(function.addr(), call.place);
+            let function = functions.get(call.func as usize);
+            if let Some(Hook::AbsentFunction(placeholder)) = function.map(|function| function.hook)
+            {
+                self.learn(placeholder, call.place);
             }
         }
         for call in &mut record.calls {
@@ -66,13 +68,12 @@ impl Placement {
         }
     }
 
-    fn learn(&mut self, placeholder: Addr, lower_half: u32) {
+    fn learn(&mut self, placeholder: Placeholder, lower_half: u32) {
         let real = self.whole(lower_half);
         let mut sections = self.sections.iter_mut();
-        if let Some(section) =
-            sections.find(|section| section.placeholders.contains(&placeholder.0))
+        if let Some(section) = sections.find(|section| section.placeholders.contains(&placeholder))
         {
-            section.distance = Some(real.wrapping_sub(placeholder.0));
+            section.distance = Some(real.wrapping_sub(placeholder.addr().0));
         }
     }
 
@@ -82,40 +83,54 @@ impl Placement {
         self.near.wrapping_add_signed(i64::from(distance))
     }
 
+    /// Returns the placeholder of an address in a section that was found, as an address; otherwise
+    /// the address itself.
     fn translate(&self, addr: u64) -> u64 {
         let translated = self.sections.iter().find_map(|section| {
-            let placeholder = addr.wrapping_sub(section.distance?);
+            let placeholder = Placeholder::at(Addr(addr.wrapping_sub(section.distance?)))?;
             // A return address may be the first byte after the section.
             let is_there = section.placeholders.contains(&placeholder)
                 || placeholder == section.placeholders.end;
             is_there.then_some(placeholder)
         });
-        translated.unwrap_or(addr)
+        translated.map_or(addr, |placeholder| placeholder.addr().0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Placement;
-    use crate::spec::Addr;
+    use crate::spec::{Addr, Placeholder};
 
-    const TEXT: u64 = Addr::PLACEHOLDERS.start;
-    const INIT: u64 = TEXT + 0x10_0000;
+    const INIT: u64 = 0x10_0000;
+
+    /// The placeholder at this offset from the first one.
+    fn placeholder(offset: u64) -> Placeholder {
+        let first = Placeholder::of_module(0).start;
+        first.checked_add(offset).unwrap()
+    }
 
     #[test]
     fn a_call_tells_where_its_section_lies_and_nothing_of_others() {
-        let sections = [TEXT..TEXT + 0x1000, INIT..INIT + 0x200];
+        let sections = [(0, 0x1000), (INIT, INIT + 0x200)]
+            .map(|(start, end)| placeholder(start)..placeholder(end));
         let mut placement = Placement::new(sections, Addr(0xffff_ffff_8100_0000));
         let real = 0xffff_ffff_c012_3000_u64;
         assert_eq!(placement.translate(real + 0x40), real + 0x40);
-        placement.learn(Addr(TEXT + 0x10), (real + 0x10) as u32);
-        assert_eq!(placement.translate(real + 0x40), TEXT + 0x40);
-        assert_eq!(placement.translate(real + 0x1000), TEXT + 0x1000);
+        placement.learn(placeholder(0x10), (real + 0x10) as u32);
+        assert_eq!(placement.translate(real + 0x40), placeholder(0x40).addr().0);
+        assert_eq!(
+            placement.translate(real + 0x1000),
+            placeholder(0x1000).addr().0
+        );
         assert_eq!(placement.translate(real + 0x1001), real + 0x1001);
         assert_eq!(placement.translate(0), 0);
         // The module was loaded again at another address.
-        placement.learn(Addr(TEXT + 0x10), (real + 0x8010) as u32);
-        assert_eq!(placement.translate(real + 0x8040), TEXT + 0x40);
+        placement.learn(placeholder(0x10), (real + 0x8010) as u32);
+        assert_eq!(
+            placement.translate(real + 0x8040),
+            placeholder(0x40).addr().0
+        );
         assert_eq!(placement.translate(real + 0x40), real + 0x40);
     }
 

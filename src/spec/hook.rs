@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::Addr;
 use super::location::{AddressSpace, Location};
+use super::placeholder::Placeholder;
 
 /// Something in the running system that a program can be attached to.
 ///
@@ -14,19 +15,16 @@ use super::location::{AddressSpace, Location};
 pub enum Hook {
     /// A function of the kernel or of a loaded module, by the address of its symbol.
     KernelFunction(Addr),
-    /// A function of a module that is not loaded yet (`--on-load`), by its placeholder address.
-    AbsentFunction(Addr),
+    /// A function of a module that is not loaded yet (`--on-load`), by its placeholder.
+    AbsentFunction(Placeholder),
 }
 
 impl Hook {
-    /// Returns the hook of a function with this symbol. A symbol of a module that is not loaded has
-    /// a placeholder address.
+    /// Returns the hook of a function with this symbol. The address of a symbol of a module that is
+    /// not loaded is a placeholder.
     #[must_use]
     pub fn of_symbol(addr: Addr) -> Self {
-        match Location::of_kernel(addr).space {
-            AddressSpace::AbsentModules => Self::AbsentFunction(addr),
-            _ => Self::KernelFunction(addr),
-        }
+        Placeholder::at(addr).map_or(Self::KernelFunction(addr), Self::AbsentFunction)
     }
 
     /// Returns where the hook is.
@@ -34,7 +32,7 @@ impl Hook {
     pub fn location(self) -> Location {
         let (space, addr) = match self {
             Self::KernelFunction(addr) => (AddressSpace::Kernel, addr),
-            Self::AbsentFunction(addr) => (AddressSpace::AbsentModules, addr),
+            Self::AbsentFunction(placeholder) => (AddressSpace::AbsentModules, placeholder.addr()),
         };
         Location { space, addr }
     }

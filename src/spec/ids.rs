@@ -2,7 +2,6 @@
 //! One type per meaning: an address is not a count, and a function id is not a process id.
 
 use std::fmt;
-use std::ops::Range;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -26,12 +25,6 @@ pub struct Pid(pub u32);
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct HookId(pub u32);
-
-impl Addr {
-    /// Placeholder addresses for modules that are not loaded yet. No kernel uses this range (x86-64
-    /// and arm64 refuse it), so that they cannot be mistaken for real addresses.
-    pub const PLACEHOLDERS: Range<u64> = 1 << 56..1 << 57;
-}
 
 impl HookId {
     /// The id as an index into tables of functions.

@@ -2,6 +2,7 @@
 //! Where code is: an address together with the address space that it belongs to.
 
 use super::ids::Addr;
+use super::placeholder::Placeholder;
 
 /// An address space. It decides where an address is looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,7 +11,7 @@ pub enum AddressSpace {
     #[default]
     Kernel,
     /// Modules that were not loaded when their functions were selected. The address is a
-    /// placeholder ([`Addr::PLACEHOLDERS`]), which stands for a place in the module's file.
+    /// [`Placeholder`].
     AbsentModules,
     /// An object that is mapped into a process. The address is an offset in its file.
     Object(ObjectId),
@@ -48,10 +49,9 @@ impl Location {
     /// it is a placeholder.
     #[must_use]
     pub fn of_kernel(addr: Addr) -> Self {
-        let space = if Addr::PLACEHOLDERS.contains(&addr.0) {
-            AddressSpace::AbsentModules
-        } else {
-            AddressSpace::Kernel
+        let space = match Placeholder::at(addr) {
+            Some(_) => AddressSpace::AbsentModules,
+            None => AddressSpace::Kernel,
         };
         Self { space, addr }
     }

@@ -16,6 +16,7 @@ mod location;
 mod name_glob;
 mod nearest;
 mod place;
+mod placeholder;
 mod result;
 #[cfg(test)]
 mod tests;
@@ -31,4 +32,5 @@ pub use location::{AddressSpace, Ip, Location, ObjectId};
 pub use name_glob::{NameGlob, base_name};
 pub use nearest::nearest;
 pub use place::{CodePlace, SymbolPlace, parse_hex};
+pub use placeholder::Placeholder;
 pub use result::{Outcome, ResultType};

@@ -56,8 +56,7 @@ impl ModuleLines {
         }
     }
 
-    /// Adds modules that are not loaded yet. They are opened at the placeholder addresses of their
-    /// sections.
+    /// Adds modules that are not loaded yet. They are opened at the placeholders of their sections.
     #[must_use]
     pub fn with_absent(mut self, modules: &Arc<[AbsentModule]>) -> Self {
         self.absent = Arc::clone(modules);

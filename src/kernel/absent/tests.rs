@@ -13,9 +13,7 @@ use nix::unistd::mkfifo;
 
 use super::file::{existing, read};
 use super::{AbsentModule, NotAbsent};
-use crate::spec::{Addr, Hook};
-
-const START: u64 = Addr::PLACEHOLDERS.start;
+use crate::spec::{Hook, Placeholder};
 
 /// A section: name, type, flags, bytes, link, info, entry size.
 struct Section(&'static str, u32, u64, Vec<u8>, u32, u32, u64);
@@ -124,6 +122,12 @@ fn elf(sections: &[Section]) -> Vec<u8> {
     bytes
 }
 
+/// The placeholder at this offset from the first one.
+fn placeholder(offset: u64) -> Placeholder {
+    let first = Placeholder::of_module(0).start;
+    first.checked_add(offset).unwrap()
+}
+
 fn parse(bytes: &[u8]) -> Result<AbsentModule, NotAbsent> {
     AbsentModule::parse(bytes, Path::new("mine.ko"), 0)
 }
@@ -135,13 +139,13 @@ fn functions_have_placeholders_section_by_section() {
     let functions: Vec<_> = module
         .functions
         .iter()
-        .map(|function| (&*function.name, function.addr.0 - START))
+        .map(|function| (&*function.name, function.placeholder))
         .collect();
     let expected = [
-        ("first", 0),
-        ("second", 0x20),
-        ("start", 0x1010),
-        ("init_module", 0x1010),
+        ("first", placeholder(0)),
+        ("second", placeholder(0x20)),
+        ("start", placeholder(0x1010)),
+        ("init_module", placeholder(0x1010)),
     ];
     assert_eq!(functions, expected);
     let sections: Vec<_> = module
@@ -149,13 +153,12 @@ fn functions_have_placeholders_section_by_section() {
         .iter()
         .map(|s| (&*s.name, s.range.clone()))
         .collect();
-    let init = START + 0x1000;
     let expected = [
-        (".text", START..START + 0x40),
-        (".init.text", init..init + 0x18),
+        (".text", placeholder(0)..placeholder(0x40)),
+        (".init.text", placeholder(0x1000)..placeholder(0x1018)),
     ];
     assert_eq!(sections, expected);
-    assert!(module.contains(Addr(START + 0x3f)) && !module.contains(Addr(START + 0x40)));
+    assert!(module.contains(placeholder(0x3f)) && !module.contains(placeholder(0x40)));
 }
 
 #[test]
@@ -164,7 +167,7 @@ fn what_ftrace_will_patch_can_be_traced() {
     let traceable: Vec<&str> = module
         .functions
         .iter()
-        .filter(|function| module.is_traceable(function.addr))
+        .filter(|function| module.is_traceable(function.placeholder))
         .map(|function| &*function.name)
         .collect();
     assert_eq!(traceable, ["second", "start", "init_module"]);
@@ -197,8 +200,8 @@ fn damaged_files_neither_panic_nor_leave_their_range() {
             if let Ok(module) = parse(&damaged) {
                 for function in &module.functions {
                     assert!(
-                        Hook::of_symbol(function.addr).is_absent()
-                            && module.contains(function.addr)
+                        Hook::of_symbol(function.placeholder.addr()).is_absent()
+                            && module.contains(function.placeholder)
                     );
                 }
             }

@@ -45,8 +45,8 @@ pub fn find_module(
     choose((root, caches), places, &identity, name, sections)
 }
 
-/// As [`find_module`], for a module that is not loaded yet, or not any more. Its sections have
-/// their placeholder addresses.
+/// As [`find_module`], for a module that is not loaded yet, or not any more. Its sections are at
+/// their placeholders.
 ///
 /// # Errors
 ///
@@ -64,7 +64,7 @@ pub fn find_absent_module(
     let mut places = places(root, caches, &identity, &module.name);
     places.push(module.path.clone());
     let sections = module.sections.iter();
-    let sections = sections.map(|section| (section.name.clone(), section.range.start));
+    let sections = sections.map(|section| (section.name.clone(), section.range.start.addr().0));
     let sections = sections.collect();
     choose((root, caches), places, &identity, &module.name, sections)
 }

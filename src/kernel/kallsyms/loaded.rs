@@ -101,7 +101,7 @@ impl Kallsyms {
         of_kernel.add_loaded(kcore, layout)
     }
 
-    /// Adds the functions of modules that are not loaded yet, at their placeholder addresses.
+    /// Adds the functions of modules that are not loaded yet, at their placeholders.
     ///
     /// # Errors
     ///
@@ -115,12 +115,12 @@ impl Kallsyms {
             for function in &module.functions {
                 // All have the same type letter, so that the first one at an address is preferred.
                 let name = function.name.as_bytes();
-                loaded.add(function.addr.0, b't', name, &module.name)?;
+                loaded.add(function.placeholder.addr().0, b't', name, &module.name)?;
             }
             // This marker ends the last function of the section.
             for section in &module.sections {
                 loaded.add(
-                    section.range.end,
+                    section.range.end.addr().0,
                     b'd',
                     section.name.as_bytes(),
                     &module.name,

@@ -366,7 +366,7 @@ fn inlined(frame: Option<&Frame>) -> Vec<InlinedObject> {
         .collect()
 }
 
-/// Formats an address; `None` if the row has only a placeholder address.
+/// Formats an address; `None` if the row has only a placeholder.
 fn real_address(row: &StackRow) -> Option<String> {
     row.ip?.location.kernel_addr().map(address)
 }
