@@ -51,15 +51,38 @@ static __always_inline u32 recorded_depth(const struct session *session)
 }
 
 /*
- * The stack pointer of a root that is no kernel function: above that of every kernel function. Such
- * a call begins and ends outside of the kernel, and the kernel functions of its session are its
- * callees.
+ * Stack pointers of calls outside of the kernel. They must be above those of all kernel functions,
+ * because the kernel functions of a session are callees of such calls. So they are mapped to a
+ * range in which no kernel function has its stack. On x86-64 it belongs to the stacks that iret
+ * returns from (Documentation/arch/x86/x86_64/mm.rst), which are above all stacks of tasks and
+ * interrupts, except that of CPU 0's idle task. That task calls no user functions. On arm64 the
+ * range is above the vmalloc area.
  */
-#define ROOT_SP (~0ULL)
+#define OUTSIDE_SP 0xffffff0000000000ULL
+#define OUTSIDE_BITS 39
+#define OUTSIDE_MASK ((1ULL << OUTSIDE_BITS) - 1)
+
+/* The stack pointer of a root that has none: above all others. */
+#define ROOT_SP (OUTSIDE_SP | OUTSIDE_MASK)
 
 /*
- * Returns whether a stack pointer belongs to another stack than the session's. False for a root
- * that is no kernel function, and while no kernel function of the session was called.
+ * Maps the stack pointer of a user function. The low bits keep the order of the calls, unless a
+ * stack crosses a multiple of 512 GiB.
+ */
+static __always_inline u64 outside_sp(u64 user_sp)
+{
+	return OUTSIDE_SP | (user_sp & OUTSIDE_MASK);
+}
+
+/* Returns 1 if a stack pointer is of a call outside of the kernel, else 0. */
+static __always_inline u32 is_outside(u64 sp)
+{
+	return is_zero((sp ^ OUTSIDE_SP) >> OUTSIDE_BITS);
+}
+
+/*
+ * Returns whether a stack pointer belongs to another stack than the session's. False for calls
+ * outside of the kernel, and while no kernel function of the session was called.
  *
  * On x86-64 the entry code switches to the CPU's interrupt stack before irq_enter_rcu() counts the
  * interrupt in preempt_count, and stays on it after irq_exit_rcu() has subtracted it. Code that
@@ -75,7 +98,7 @@ static __always_inline bool is_on_other_stack(struct session *session, u64 sp)
 	session->sp = sp;
 	sp = verifier_reload(session->sp);
 	return ((session->stack_sp ^ sp) & ~(u64)(cfg.stack_size - 1)) *
-	       (1 - is_zero(session->stack_sp)) * (1 - is_zero(sp ^ ROOT_SP));
+	       (1 - is_zero(session->stack_sp)) * (1 - is_outside(sp));
 }
 
 /* Returns the innermost open call that is recorded. The session must have open calls. */

@@ -293,9 +293,10 @@ static __always_inline struct call_rec *failure_record(struct session *session, 
 	}
 	/*
 	 * A callee that failed with the same code has already captured a deeper, more informative
-	 * stack.
+	 * stack. A user function has returned to user space, so there is no kernel stack.
 	 */
-	if (frame->child_code != code && (depth || !is_unwanted_error(code)))
+	if (frame->child_code != code && (depth || !is_unwanted_error(code)) &&
+	    !is_outside(frame->sp))
 		*capture = capture_stack(call->ctx, session, is_after_failure(session, depth));
 	return next_record(session);
 }
@@ -315,7 +316,7 @@ static __always_inline struct call_rec *success_record(struct session *session, 
 		truncate_records(&session->out, records_begin(session, frame));
 		session->cap_top = frame->cap_top;
 	}
-	if (cfg.show_success && frame->seq + 1 == session->next_seq)
+	if (cfg.show_success && frame->seq + 1 == session->next_seq && !is_outside(frame->sp))
 		*capture = capture_last_stack(call->ctx, session);
 	return transparent ? next_record(session) : record_in_run(session, depth);
 }
@@ -390,7 +391,7 @@ static __always_inline void note_stack(struct session *session, const struct cal
 	/* As in is_on_other_stack(). */
 	session->sp = call->sp;
 	sp = verifier_reload(session->sp);
-	session->stack_sp |= sp * is_zero(session->stack_sp) * (1 - is_zero(sp ^ ROOT_SP));
+	session->stack_sp |= sp * is_zero(session->stack_sp) * (1 - is_outside(sp));
 }
 
 /*

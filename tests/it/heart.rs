@@ -23,8 +23,8 @@ const INT: u32 = 4;
 /// Its failure counts though its callers succeed.
 const ANSWERS: u32 = 0x80;
 
-/// The stack pointer of a root that is no kernel function: `ROOT_SP` of `stack.bpf.h`.
-const ROOT: u64 = u64::MAX;
+/// The stack pointer of a root that is no kernel function: `ROOT_SP` of `frames.bpf.h`.
+const ROOT: u64 = 0xffff_ff7f_ffff_ffff;
 
 /// Tops of the stacks of a task and of a CPU's interrupts.
 const TASK: u64 = 0xffff_c900_0001_3f00;
@@ -330,6 +330,51 @@ fn a_root_outside_of_the_kernel_has_system_calls_as_callees() {
     script.on(TASK, 0).call(4, INT, 0).ret(4, 0, -22);
     let lines = script.ret_at(9, ROOT, -22).run();
     assert_eq!(kept(&lines), [1, 3, 4, 2, 9], "{lines:#?}");
+    assert_eq!(
+        lines.last().unwrap(),
+        "started 1 shown 1 succeeded 0 abandoned 0"
+    );
+}
+
+/// The stack pointer of a user function, as `outside_sp()` maps it.
+fn user(depth: u64) -> u64 {
+    0xffff_ff00_0000_0000 | (0x7ffd_1234_5000 - 0x40 * depth) & 0x7f_ffff_ffff
+}
+
+/// `getaddrinfo` calls `connect`, which calls into the kernel: one session with all of them.
+#[test]
+fn kernel_functions_are_below_user_functions_which_nest() {
+    let mut script = Script::new();
+    script.call_at(9, INT | ANSWERS, user(0), 1);
+    script.call_at(8, INT, user(1), 0);
+    script.call(1, INT, 0).call(2, INT, 1);
+    script.ret(2, 1, -111).ret(1, 0, -111);
+    let lines = script.ret_at(8, user(1), -111).ret_at(9, user(0), -2).run();
+    assert_eq!(kept(&lines), [2, 1, 8, 9], "{lines:#?}");
+    assert_eq!(
+        lines[0],
+        "session overwritten 0 cut 0 unreturned 0 unmatched 0"
+    );
+    // A user function has returned to user space, where the kernel's stack is empty.
+    assert_eq!(
+        lines[1],
+        "call 2 depth 3 result -111 flags 1 times 1 stack 1"
+    );
+    assert_eq!(lines[4], "call 9 depth 0 result -2 flags 1 times 1 stack 0");
+}
+
+/// `longjmp` leaves functions without a return.
+#[test]
+fn a_user_function_that_is_left_by_a_jump_costs_a_mark() {
+    let mut script = Script::new();
+    script.call_at(9, INT | ANSWERS, user(0), 1);
+    script
+        .call_at(8, INT, user(1), 0)
+        .call_at(7, INT, user(2), 0);
+    script.call(1, INT, 0).ret(1, 0, -22);
+    script.call_at(6, INT, user(1), 0).ret_at(6, user(1), -5);
+    let lines = script.ret_at(9, user(0), -5).run();
+    assert!(lines[0].contains("unreturned 2"), "{lines:#?}");
     assert_eq!(
         lines.last().unwrap(),
         "started 1 shown 1 succeeded 0 abandoned 0"
