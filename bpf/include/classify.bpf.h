@@ -9,6 +9,10 @@
 #define CODE_NULL 1
 #define CODE_STATUS 0x10000
 
+/* The status of -1, and that of false. */
+#define STATUS_MINUS_ONE 0xffff
+#define STATUS_FALSE 0
+
 /* VM_FAULT_OOM, SIGBUS, HWPOISON, HWPOISON_LARGE, SIGSEGV. VM_FAULT_FALLBACK is not a failure. */
 #define VM_FAULT_FAILED (0x1 | 0x2 | 0x10 | 0x20 | 0x40)
 
@@ -39,6 +43,14 @@ static s32 result_code(u32 class, u64 raw)
 	case CLASS_UNKNOWN:
 		code = errno_code(raw);
 		return code ? code : errno_code((s32)raw);
+	case CLASS_UNTYPED:
+		code = errno_code(raw);
+		code = code ? code : errno_code((s32)raw);
+		return code == -1 ? CODE_STATUS | STATUS_MINUS_ONE : code;
+	case CLASS_MINUS_ONE:
+		return (s32)raw == -1 ? CODE_STATUS | STATUS_MINUS_ONE : 0;
+	case CLASS_FALSE:
+		return (u8)raw ? 0 : CODE_STATUS | STATUS_FALSE;
 	default:
 		return 0;
 	}

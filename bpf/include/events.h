@@ -37,6 +37,10 @@ enum result_class {
 	CLASS_BLK_STATUS = 6, /* any u8 except 0 */
 	CLASS_VM_FAULT = 7, /* VM_FAULT_ERROR bits */
 	CLASS_UNKNOWN = 8, /* type not known: an errno in 64 or in 32 bits */
+	CLASS_MINUS_ONE = 9, /* -1 in 32 or in 64 bits, as the C library's system calls return it */
+	CLASS_FALSE = 10, /* a bool that is false */
+	/* A user function of unknown type: -1 as above, or an errno in 64 or in 32 bits. */
+	CLASS_UNTYPED = 11,
 	/*
 	 * A flag, for handlers of requests. The failure is sent to the requester as an answer. So
 	 * it counts, even if the handler's callers succeed.
@@ -50,6 +54,7 @@ enum entry_reason {
 	ENTRY_SYSCALL = 1, /* a system call */
 	ENTRY_FUNCTION = 2, /* a call of another kernel function */
 	ENTRY_REQUEST = 3, /* a call of a function that handles a request */
+	ENTRY_USER_FUNCTION = 4, /* a call of a user function */
 };
 
 /* Where a session ran. */

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::trail::RecordedTrail;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{TracedFunction, entry_reason};
-use crate::spec::{Addr, EntryReason, Hook, HookId, ResultType};
+use crate::spec::{Addr, EntryReason, Hook, HookId, ObjectId, ResultType};
 use crate::symbolize::{Inlined, LineAnswer, SourceLine};
 
 /// Version of the format. It is raised if older readers would misinterpret a recording.
@@ -52,8 +52,11 @@ pub struct RecordedFunction {
     pub name: String,
     /// Name of its module; `None` for the kernel itself.
     pub module: Option<String>,
-    /// Start address in the recorded run.
+    /// Start address in the recorded run; of a user function, its offset in the file.
     pub addr: u64,
+    /// Number of the file that a user function belongs to; `None` for the kernel's functions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<u32>,
     /// Size in bytes.
     pub size: u64,
     /// Whether it is an entry function.
@@ -207,6 +210,7 @@ impl RecordedFunction {
             name: function.name.clone(),
             module: function.module.clone(),
             addr: function.addr().0,
+            object: function.hook.user_function().map(|(object, _)| object.0),
             size: function.size,
             entry: function.entry.is_some(),
             request: function.entry == Some(EntryReason::Request),
@@ -220,9 +224,18 @@ impl RecordedFunction {
             id: HookId(self.id),
             name: self.name.clone(),
             module: self.module.clone(),
-            hook: Hook::of_symbol(Addr(self.addr)),
+            hook: match self.object {
+                Some(object) => Hook::UserFunction {
+                    object: ObjectId(object),
+                    offset: self.addr,
+                },
+                None => Hook::of_symbol(Addr(self.addr)),
+            },
             size: self.size,
-            entry: self.entry.then(|| entry_reason(&self.name, self.request)),
+            entry: self.entry.then(|| match self.object {
+                Some(_) => EntryReason::UserFunction,
+                None => entry_reason(&self.name, self.request),
+            }),
             result,
             prototype: None,
         })
@@ -262,7 +275,7 @@ impl RecordedLine {
     }
 }
 
-const ALL_TYPES: [ResultType; 15] = [
+const ALL_TYPES: [ResultType; 18] = [
     ResultType::Void,
     ResultType::Bool,
     ResultType::Unsigned(1),
@@ -278,6 +291,9 @@ const ALL_TYPES: [ResultType; 15] = [
     ResultType::BlkStatus,
     ResultType::VmFault,
     ResultType::Unknown,
+    ResultType::MinusOne,
+    ResultType::False,
+    ResultType::Untyped,
 ];
 
 /// Parses the `Debug` format of a result type.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::UsageError;
-use crate::spec::{Addr, GlobKind, GlobSpec};
+use crate::spec::{Addr, GlobKind, GlobSpec, UserGlob};
 
 /// What a glob is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,12 +76,21 @@ impl GlobUse {
         matches!(self.spec.kind(), GlobKind::Source(_))
     }
 
+    /// The glob of user functions; `None` if it is of kernel functions.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserGlob> {
+        match self.spec.kind() {
+            GlobKind::User(user) => Some(user),
+            GlobKind::Function { .. } | GlobKind::Source(_) => None,
+        }
+    }
+
     /// Whether the user named one function in full: the only thing that `--force` is for.
     #[must_use]
     pub fn names_a_function(&self) -> bool {
         let is_literal = match self.spec.kind() {
             GlobKind::Function { name, .. } => name.is_literal(),
-            GlobKind::Source(_) => false,
+            GlobKind::Source(_) | GlobKind::User(_) => false,
         };
         is_literal && !matches!(self.origin, GlobOrigin::Case { .. })
     }
@@ -139,6 +148,32 @@ impl Globs {
         let all = [&self.entry, &self.allow, &self.deny];
         let is_source = |glob: &GlobUse| matches!(glob.spec.kind(), GlobKind::Source(_));
         all.into_iter().flatten().any(is_source)
+    }
+
+    /// Whether any chooses user functions.
+    #[must_use]
+    pub fn name_user_functions(&self) -> bool {
+        let all = [&self.entry, &self.allow, &self.deny];
+        all.into_iter().flatten().any(|glob| glob.user().is_some())
+    }
+
+    /// Takes out the globs of user functions, and leaves those of kernel functions.
+    #[must_use]
+    pub fn split_user(&self) -> (Self, Vec<(Role, GlobUse)>) {
+        let mut of_kernel = Self {
+            force: self.force,
+            ..Self::default()
+        };
+        let mut of_user = Vec::new();
+        for role in [Role::Entry, Role::Allow, Role::Deny] {
+            for glob in self.of(role) {
+                match glob.user() {
+                    Some(_) => of_user.push((role, glob.clone())),
+                    None => of_kernel.add(role, glob.clone()),
+                }
+            }
+        }
+        (of_kernel, of_user)
     }
 
     /// The globs of one role.

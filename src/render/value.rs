@@ -29,8 +29,12 @@ pub(super) fn push_result(text: &mut String, result_type: ResultType, raw: u64, 
                 None => push_decimal(text, number.into()),
             }
         }
-        Outcome::Status(status) if result_type == ResultType::BlkStatus => blk_status(text, status),
-        Outcome::Status(status) => vm_fault(text, status),
+        Outcome::Status(status) => match result_type {
+            ResultType::BlkStatus => blk_status(text, status),
+            ResultType::MinusOne | ResultType::Untyped => text.push_str("-1"),
+            ResultType::False => text.push_str("false"),
+            _ => vm_fault(text, status),
+        },
         Outcome::Success => success(text, result_type, raw),
     }
 }
@@ -77,14 +81,18 @@ fn success(text: &mut String, result_type: ResultType, raw: u64) {
     let value = result_type.widen(raw);
     match result_type {
         ResultType::Void => text.push_str("void"),
-        ResultType::Bool => text.push_str(if value != 0 { "true" } else { "false" }),
+        ResultType::Bool | ResultType::False => {
+            text.push_str(if value != 0 { "true" } else { "false" })
+        }
         ResultType::Pointer => push_hex(text, raw),
         ResultType::Unsigned(8) | ResultType::UlongErrno => number(text, raw.try_into(), raw),
         ResultType::Unsigned(_) | ResultType::BlkStatus | ResultType::VmFault => {
             number(text, Ok::<_, ()>(value), value as u64);
         }
         ResultType::Signed(size) => number(text, Ok::<_, ()>(value), truncated(raw, size)),
-        ResultType::Unknown => number(text, Ok::<_, ()>(value), raw),
+        ResultType::Unknown | ResultType::MinusOne | ResultType::Untyped => {
+            number(text, Ok::<_, ()>(value), raw);
+        }
     }
 }
 

@@ -14,6 +14,8 @@ pub enum EntryReason {
     /// A call of a function that handles a request. Its failure is an answer to the requester, so
     /// it counts even if the callers succeed.
     Request,
+    /// A call of a function of a program or a library.
+    UserFunction,
 }
 
 impl EntryReason {
@@ -24,6 +26,7 @@ impl EntryReason {
             Self::SystemCall => 1,
             Self::KernelFunction => 2,
             Self::Request => 3,
+            Self::UserFunction => 4,
         }
     }
 
@@ -31,7 +34,12 @@ impl EntryReason {
     /// values that no version sends.
     #[must_use]
     pub fn from_wire(value: u16) -> Option<Self> {
-        let all = [Self::SystemCall, Self::KernelFunction, Self::Request];
+        let all = [
+            Self::SystemCall,
+            Self::KernelFunction,
+            Self::Request,
+            Self::UserFunction,
+        ];
         all.into_iter()
             .find(|reason| u16::from(reason.to_wire()) == value)
     }

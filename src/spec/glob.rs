@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Globs over kernel functions: `tcp_*`, `*_sys_bpf`, `xfs_* [xfs]`, `:kernel/bpf/*.c`.
+//! Globs over functions: `tcp_*`, `*_sys_bpf`, `xfs_* [xfs]`, `:kernel/bpf/*.c`, `u:libc:open*`.
 //!
 //! Parsing rejects a glob that cannot match any function, so that the user gets an error and not an
 //! empty result.
@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::name_glob::{NameGlob, Subject};
+use super::user_glob::UserGlob;
 
 /// The argument of `-e`, `-a` or `-d`.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub enum GlobKind {
     },
     /// The source file that defines the function, written `:path`.
     Source(NameGlob),
+    /// Functions of an executable or a library, written `u:PATH:GLOB` or `p:PID:GLOB`.
+    User(UserGlob),
 }
 
 impl GlobSpec {
@@ -53,7 +56,8 @@ impl GlobSpec {
     /// Whether a function matches. A clone also matches by the name of the function that it was
     /// made from: `f` matches `f.isra.0`.
     ///
-    /// A source glob matches nothing here. It is replaced by names before the selection.
+    /// A source glob matches nothing here; it is replaced by names before the selection. A glob of
+    /// user functions matches nothing either.
     #[must_use]
     pub fn matches_function(&self, function: &FunctionName<'_>) -> bool {
         let GlobKind::Function { name, module } = &self.kind else {
@@ -125,9 +129,10 @@ impl FromStr for GlobSpec {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let kind = match text.strip_prefix(':') {
-            Some(path) => GlobKind::Source(NameGlob::new(path, Subject::Path)?),
-            None => parse_function(text)?,
+        let kind = match (text.strip_prefix(':'), UserGlob::parse(text)) {
+            (Some(path), _) => GlobKind::Source(NameGlob::new(path, Subject::Path)?),
+            (None, Some(user)) => GlobKind::User(user?),
+            (None, None) => parse_function(text)?,
         };
         Ok(Self {
             text: text.to_owned(),

@@ -4,19 +4,26 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::Addr;
-use super::location::{AddressSpace, Location};
+use super::location::{AddressSpace, Location, ObjectId};
 use super::placeholder::Placeholder;
 
 /// Something in the running system that a program can be attached to.
 ///
-/// User functions, USDT probes, LSM hooks and instructions inside a function become variants here.
+/// USDT probes, LSM hooks and instructions inside a function become variants here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "Addr", into = "Addr")]
+#[serde(from = "StoredHook", into = "StoredHook")]
 pub enum Hook {
     /// A function of the kernel or of a loaded module, by the address of its symbol.
     KernelFunction(Addr),
     /// A function of a module that is not loaded yet (`--on-load`), by its placeholder.
     AbsentFunction(Placeholder),
+    /// A function of an executable or a library.
+    UserFunction {
+        /// The file.
+        object: ObjectId,
+        /// Offset of its first instruction in the file, in bytes.
+        offset: u64,
+    },
 }
 
 impl Hook {
@@ -33,6 +40,7 @@ impl Hook {
         let (space, addr) = match self {
             Self::KernelFunction(addr) => (AddressSpace::Kernel, addr),
             Self::AbsentFunction(placeholder) => (AddressSpace::AbsentModules, placeholder.addr()),
+            Self::UserFunction { object, offset } => (AddressSpace::Object(object), Addr(offset)),
         };
         Location { space, addr }
     }
@@ -42,17 +50,47 @@ impl Hook {
     pub fn is_absent(self) -> bool {
         matches!(self, Self::AbsentFunction(_))
     }
-}
 
-/// In files a hook is its address, which takes less room: the cache of selections has thousands.
-impl From<Addr> for Hook {
-    fn from(addr: Addr) -> Self {
-        Self::of_symbol(addr)
+    /// Returns the file and the offset in it if the hook is a user function.
+    #[must_use]
+    pub fn user_function(self) -> Option<(ObjectId, u64)> {
+        match self {
+            Self::UserFunction { object, offset } => Some((object, offset)),
+            Self::KernelFunction(_) | Self::AbsentFunction(_) => None,
+        }
     }
 }
 
-impl From<Hook> for Addr {
+/// A hook in a file. A kernel function is its address alone, which takes less room: the cache of
+/// selections has thousands.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(untagged)]
+enum StoredHook {
+    OfKernel(Addr),
+    OfObject { object: u32, offset: u64 },
+}
+
+impl From<StoredHook> for Hook {
+    fn from(stored: StoredHook) -> Self {
+        match stored {
+            StoredHook::OfKernel(addr) => Self::of_symbol(addr),
+            StoredHook::OfObject { object, offset } => Self::UserFunction {
+                object: ObjectId(object),
+                offset,
+            },
+        }
+    }
+}
+
+impl From<Hook> for StoredHook {
     fn from(hook: Hook) -> Self {
-        hook.location().addr
+        match hook {
+            Hook::KernelFunction(addr) => Self::OfKernel(addr),
+            Hook::AbsentFunction(placeholder) => Self::OfKernel(placeholder.addr()),
+            Hook::UserFunction { object, offset } => Self::OfObject {
+                object: object.0,
+                offset,
+            },
+        }
     }
 }

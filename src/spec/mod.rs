@@ -20,6 +20,7 @@ mod placeholder;
 mod result;
 #[cfg(test)]
 mod tests;
+mod user_glob;
 
 pub use backend::{BackendKind, Needs};
 pub use duration::{BareUnit, parse_duration};
@@ -34,3 +35,4 @@ pub use nearest::nearest;
 pub use place::{CodePlace, SymbolPlace, parse_hex};
 pub use placeholder::Placeholder;
 pub use result::{Outcome, ResultType};
+pub use user_glob::{UserGlob, UserObject};

@@ -36,7 +36,18 @@ pub enum ResultType {
     VmFault,
     /// The type is unknown. A value that looks like an errno counts only if a caller passed it on.
     Unknown,
+    /// A user function that reports failures by `-1`, in 32 or 64 bits, as the C library does.
+    MinusOne,
+    /// A user function that returns a `bool`: `false` is a failure.
+    False,
+    /// A user function of unknown type: `-1`, and `-2..=-4095` as an errno, in 32 or 64 bits.
+    Untyped,
 }
+
+/// `STATUS_MINUS_ONE` and `STATUS_FALSE` of `classify.bpf.h`: what a failing user function returns
+/// if it is no errno.
+const STATUS_MINUS_ONE: u32 = 0xffff;
+const STATUS_FALSE: u32 = 0;
 
 /// The meaning of a returned value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +58,8 @@ pub enum Outcome {
     Null,
     /// `-errno` or `ERR_PTR(-errno)`; 1..=4095.
     Errno(u16),
-    /// A failing status of another type (`blk_status_t`, `vm_fault_t`).
+    /// A failing status of another type (`blk_status_t`, `vm_fault_t`, `-1` or `false` of a user
+    /// function).
     Status(u32),
 }
 
@@ -63,7 +75,7 @@ impl ResultType {
     pub fn widen(self, raw: u64) -> i64 {
         match self {
             Self::Void => 0,
-            Self::Bool | Self::BlkStatus => i64::from(raw as u8),
+            Self::Bool | Self::BlkStatus | Self::False => i64::from(raw as u8),
             Self::Signed(1) => i64::from(raw as i8),
             Self::Signed(2) => i64::from(raw as i16),
             Self::Signed(4) => i64::from(raw as i32),
@@ -85,9 +97,13 @@ impl ResultType {
             Self::BlkStatus if value != 0 => Outcome::Status(value as u32),
             Self::VmFault if raw & VM_FAULT_ERROR != 0 => Outcome::Status(value as u32),
             Self::BlkStatus | Self::VmFault => Outcome::Success,
-            Self::Unknown => match errno(value) {
-                Outcome::Success => errno(i64::from(raw as i32)),
-                failure => failure,
+            Self::Unknown => errno_of_any_width(raw),
+            Self::MinusOne if raw as i32 == -1 => Outcome::Status(STATUS_MINUS_ONE),
+            Self::False if value == 0 => Outcome::Status(STATUS_FALSE),
+            Self::MinusOne | Self::False => Outcome::Success,
+            Self::Untyped => match errno_of_any_width(raw) {
+                Outcome::Errno(1) => Outcome::Status(STATUS_MINUS_ONE),
+                outcome => outcome,
             },
         }
     }
@@ -98,6 +114,13 @@ impl Outcome {
     #[must_use]
     pub fn is_failure(self) -> bool {
         self != Self::Success
+    }
+}
+
+fn errno_of_any_width(raw: u64) -> Outcome {
+    match errno(raw as i64) {
+        Outcome::Success => errno(i64::from(raw as i32)),
+        failure => failure,
     }
 }
 

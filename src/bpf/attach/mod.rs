@@ -135,5 +135,8 @@ pub(super) fn result_class(result: ResultType) -> u8 {
         ResultType::BlkStatus => 6,
         ResultType::VmFault => 7,
         ResultType::Unknown => 8,
+        ResultType::MinusOne => 9,
+        ResultType::False => 10,
+        ResultType::Untyped => 11,
     }
 }
