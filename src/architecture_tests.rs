@@ -22,6 +22,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("code", &["knowledge", "kernel", "spec"]),
     // The globs of a run, with their roles and origins, are what is selected by.
     ("select", &["knowledge", "spec", "config", "kernel", "diag"]),
+    // User functions: globs and files to functions of the same kind as the kernel's.
+    ("user", &["trusted", "spec", "config", "select"]),
     // What it attaches to is the selection.
     ("bpf", &["spec", "config", "select", "diag"]),
     // What is run and traced; knows nothing of tracing.
@@ -97,6 +99,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "kernel",
             "select",
+            "user",
             "bpf",
             "session",
             "symbolize",

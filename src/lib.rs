@@ -38,6 +38,8 @@ pub mod code;
 
 pub mod select;
 
+pub mod user;
+
 #[allow(unsafe_code)]
 pub mod bpf;
 

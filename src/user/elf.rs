@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Reads the parts of an ELF file that tell where its functions are: segments, symbol tables, build
+//! id. The file is hostile: every size is checked against the file and against a limit.
+
+use std::env::consts::ARCH;
+use std::error::Error;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::mem::size_of;
+use std::os::unix::fs::FileExt;
+
+use object::LittleEndian;
+use object::elf::{self, FileHeader64, NoteHeader64, ProgramHeader64, SectionHeader64, Sym64};
+use object::pod::{Pod, from_bytes, slice_from_bytes};
+
+type E = LittleEndian;
+const ENDIAN: E = LittleEndian;
+
+/// Maximum size of a symbol table or string table, in bytes. Those of a browser have 60 MB.
+const MAX_TABLE: u64 = 256 << 20;
+
+/// Maximum length of a function's name, in bytes. Templates of C++ have names of kilobytes.
+const MAX_NAME: usize = 4096;
+
+/// Maximum number of bytes that are read of notes.
+const MAX_NOTES: u64 = 64 << 10;
+
+/// Why a file has no functions that could be traced.
+#[derive(Debug)]
+pub(super) enum BadElf {
+    /// It cannot be read.
+    Io(io::Error),
+    /// It is no ELF file, or damaged: what is wrong.
+    Malformed(&'static str),
+    /// It is for another architecture.
+    Foreign(&'static str),
+}
+
+impl fmt::Display for BadElf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Malformed(what) => f.write_str(what),
+            Self::Foreign(what) => write!(f, "it is for {what}, which is not supported"),
+        }
+    }
+}
+
+impl Error for BadElf {}
+
+impl From<io::Error> for BadElf {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// A segment that is mapped as code.
+#[derive(Clone, Copy, Debug)]
+struct CodeSegment {
+    addr: u64,
+    offset: u64,
+    size: u64,
+}
+
+/// Where the bytes of an ELF file are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source<'s> {
+    File(&'s File),
+    Bytes(&'s [u8]),
+}
+
+impl Source<'_> {
+    fn len(self) -> io::Result<u64> {
+        match self {
+            Self::File(file) => Ok(file.metadata()?.len()),
+            Self::Bytes(bytes) => Ok(bytes.len() as u64),
+        }
+    }
+
+    /// Reads from an offset; fewer bytes than asked for if the file is shorter.
+    fn read_up_to(self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let file = match self {
+            Self::File(file) => file,
+            Self::Bytes(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                let rest = bytes.get(start..).unwrap_or_default();
+                let n = rest.len().min(buffer.len());
+                buffer[..n].copy_from_slice(&rest[..n]);
+                return Ok(n);
+            }
+        };
+        let mut n_read = 0;
+        while n_read < buffer.len() {
+            match file.read_at(&mut buffer[n_read..], offset + n_read as u64)? {
+                0 => break,
+                n => n_read += n,
+            }
+        }
+        Ok(n_read)
+    }
+}
+
+/// The tables of an ELF file.
+#[derive(Debug)]
+pub(super) struct Elf<'s> {
+    source: Source<'s>,
+    len: u64,
+    code: Vec<CodeSegment>,
+    sections: Vec<SectionHeader64<E>>,
+    names: Vec<u8>,
+}
+
+/// A symbol table with its names.
+#[derive(Debug)]
+pub(super) struct SymbolTable {
+    symbols: Vec<u8>,
+    names: Vec<u8>,
+}
+
+/// A symbol of a function.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FunctionSymbol<'t> {
+    pub(super) name: &'t str,
+    /// Address as in the file; `None` if the function is imported from another file.
+    pub(super) addr: Option<u64>,
+    pub(super) size: u64,
+    /// Whether the loader calls it to choose the function (`STT_GNU_IFUNC`).
+    pub(super) is_resolver: bool,
+}
+
+impl<'s> Elf<'s> {
+    /// Reads the headers of a file.
+    pub(super) fn read(source: Source<'s>) -> Result<Self, BadElf> {
+        let len = source.len()?;
+        let mut header = [0; size_of::<FileHeader64<E>>()];
+        let n_read = source.read_up_to(&mut header, 0)?;
+        check_ident(&header[..n_read])?;
+        let (header, _) = from_bytes::<FileHeader64<E>>(&header)
+            .map_err(|()| BadElf::Malformed("its header is damaged"))?;
+        if Some(header.e_machine.get(ENDIAN)) != machine_of_this_program() {
+            return Err(BadElf::Foreign("another architecture"));
+        }
+        let kind = header.e_type.get(ENDIAN);
+        if kind != elf::ET_EXEC && kind != elf::ET_DYN {
+            return Err(BadElf::Malformed("it is no executable and no library"));
+        }
+        let mut elf = Self {
+            source,
+            len,
+            code: Vec::new(),
+            sections: Vec::new(),
+            names: Vec::new(),
+        };
+        let n_segments = u64::from(header.e_phnum.get(ENDIAN));
+        let segments: Vec<ProgramHeader64<E>> =
+            elf.table(header.e_phoff.get(ENDIAN), n_segments)?;
+        let is_code = |segment: &&ProgramHeader64<E>| {
+            segment.p_type.get(ENDIAN) == elf::PT_LOAD
+                && segment.p_flags.get(ENDIAN).0 & elf::PF_X.0 != 0
+        };
+        elf.code = segments
+            .iter()
+            .filter(is_code)
+            .map(|segment| CodeSegment {
+                addr: segment.p_vaddr.get(ENDIAN),
+                offset: segment.p_offset.get(ENDIAN),
+                size: segment.p_filesz.get(ENDIAN),
+            })
+            .collect();
+        // A file without sections runs as well, but has no symbol table.
+        let n_sections = u64::from(header.e_shnum.get(ENDIAN));
+        if n_sections > 0 {
+            elf.sections = elf.table(header.e_shoff.get(ENDIAN), n_sections)?;
+            let names = elf
+                .sections
+                .get(usize::from(header.e_shstrndx.get(ENDIAN).0));
+            elf.names = match names.copied() {
+                Some(names) => elf.bytes_of(&names)?,
+                None => Vec::new(),
+            };
+        }
+        Ok(elf)
+    }
+
+    /// Returns the offset in the file of the code at an address; `None` if no code is there.
+    pub(super) fn offset_of(&self, addr: u64) -> Option<u64> {
+        self.code.iter().find_map(|segment| {
+            let inside = addr.checked_sub(segment.addr)?;
+            let offset = segment.offset.checked_add(inside)?;
+            (inside < segment.size && offset < self.len).then_some(offset)
+        })
+    }
+
+    /// Returns a symbol table: of type `SHT_SYMTAB` or `SHT_DYNSYM`. `None` if there is none.
+    pub(super) fn symbol_table(&self, kind: u32) -> Result<Option<SymbolTable>, BadElf> {
+        let mut sections = self.sections.iter();
+        let Some(table) = sections.find(|section| section.sh_type.get(ENDIAN).0 == kind) else {
+            return Ok(None);
+        };
+        let Some(names) = self.sections.get(table.sh_link.get(ENDIAN) as usize) else {
+            return Err(BadElf::Malformed("its symbols have no names"));
+        };
+        Ok(Some(SymbolTable {
+            symbols: self.bytes_of(table)?,
+            names: self.bytes_of(names)?,
+        }))
+    }
+
+    /// Returns the content of a section by name, if it has at most `max` bytes; `None` if there is
+    /// no such section.
+    pub(super) fn section(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>, BadElf> {
+        match self.find(name) {
+            Some(section) if section.sh_size.get(ENDIAN) <= max => self.bytes_of(section).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns whether there is a section with this name.
+    pub(super) fn has_section(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    fn find(&self, name: &str) -> Option<&SectionHeader64<E>> {
+        self.sections.iter().find(|section| {
+            let start = section.sh_name.get(ENDIAN) as usize;
+            let name_of_section = self.names.get(start..).unwrap_or_default();
+            name_of_section
+                .strip_prefix(name.as_bytes())
+                .is_some_and(|rest| rest.first() == Some(&0))
+        })
+    }
+
+    /// Returns the build id in hexadecimal; `None` if there is none.
+    pub(super) fn build_id(&self) -> Option<String> {
+        let notes = self.section(".note.gnu.build-id", MAX_NOTES).ok()??;
+        let (header, rest) = from_bytes::<NoteHeader64<E>>(&notes).ok()?;
+        let n_name = header.n_namesz.get(ENDIAN) as usize;
+        let n_id = header.n_descsz.get(ENDIAN) as usize;
+        let id = rest
+            .get(n_name.checked_next_multiple_of(4)?..)?
+            .get(..n_id)?;
+        let is_gnu =
+            rest.starts_with(b"GNU\0") && header.n_type.get(ENDIAN) == elf::NT_GNU_BUILD_ID;
+        let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        (is_gnu && (2..=64).contains(&n_id)).then_some(hex)
+    }
+
+    fn table<T: Pod>(&self, offset: u64, n: u64) -> Result<Vec<T>, BadElf> {
+        let bytes = self.bytes(offset, n * size_of::<T>() as u64)?;
+        let (table, _) = slice_from_bytes::<T>(&bytes, n as usize)
+            .map_err(|()| BadElf::Malformed("one of its tables is damaged"))?;
+        Ok(table.to_vec())
+    }
+
+    fn bytes_of(&self, section: &SectionHeader64<E>) -> Result<Vec<u8>, BadElf> {
+        if section.sh_type.get(ENDIAN) == elf::SHT_NOBITS {
+            return Ok(Vec::new());
+        }
+        self.bytes(section.sh_offset.get(ENDIAN), section.sh_size.get(ENDIAN))
+    }
+
+    fn bytes(&self, offset: u64, len: u64) -> Result<Vec<u8>, BadElf> {
+        if len > MAX_TABLE {
+            return Err(BadElf::Malformed(
+                "one of its tables is larger than 256 MiB",
+            ));
+        }
+        if offset.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(BadElf::Malformed(
+                "one of its tables reaches beyond its end",
+            ));
+        }
+        let mut bytes = vec![0; len as usize];
+        if self.source.read_up_to(&mut bytes, offset)? < bytes.len() {
+            return Err(BadElf::Malformed("it became shorter while it was read"));
+        }
+        Ok(bytes)
+    }
+}
+
+impl SymbolTable {
+    /// Returns the symbols of functions. Symbols whose names have other characters than those that
+    /// ASCII can print are left out: the names are printed.
+    pub(super) fn functions(&self) -> impl Iterator<Item = FunctionSymbol<'_>> {
+        let n = self.symbols.len() / size_of::<Sym64<E>>();
+        let symbols = slice_from_bytes::<Sym64<E>>(&self.symbols, n)
+            .map(|(symbols, _)| symbols)
+            .unwrap_or_default();
+        symbols.iter().filter_map(|symbol| {
+            let kind = symbol.st_type();
+            if kind != elf::STT_FUNC && kind != elf::STT_GNU_IFUNC {
+                return None;
+            }
+            let name = self.names.get(symbol.st_name.get(ENDIAN) as usize..)?;
+            let end = memchr::memchr(0, name)?;
+            let name = str::from_utf8(&name[..end]).ok()?;
+            let is_printable = name.bytes().all(|byte| byte.is_ascii_graphic());
+            // In a full symbol table the version follows the name.
+            let name = name.split('@').next().unwrap_or(name);
+            let is_usable = is_printable && (1..=MAX_NAME).contains(&name.len());
+            is_usable.then(|| FunctionSymbol {
+                name,
+                addr: (symbol.st_shndx.get(ENDIAN) != elf::SHN_UNDEF)
+                    .then(|| symbol.st_value.get(ENDIAN)),
+                size: symbol.st_size.get(ENDIAN),
+                is_resolver: kind == elf::STT_GNU_IFUNC,
+            })
+        })
+    }
+}
+
+fn check_ident(header: &[u8]) -> Result<(), BadElf> {
+    if !header.starts_with(&elf::ELFMAG) {
+        return Err(BadElf::Malformed("it is no ELF file"));
+    }
+    match header.get(4) {
+        Some(class) if *class == elf::ELFCLASS32.0 => {
+            return Err(BadElf::Foreign("a 32-bit architecture"));
+        }
+        Some(class) if *class == elf::ELFCLASS64.0 => {}
+        _ => return Err(BadElf::Malformed("its header is damaged")),
+    }
+    if header.len() < size_of::<FileHeader64<E>>() {
+        return Err(BadElf::Malformed("its header is cut off"));
+    }
+    if header[5] != elf::ELFDATA2LSB.0 {
+        return Err(BadElf::Foreign("a big-endian architecture"));
+    }
+    Ok(())
+}
+
+fn machine_of_this_program() -> Option<elf::Machine> {
+    match ARCH {
+        "x86_64" => Some(elf::EM_X86_64),
+        "aarch64" => Some(elf::EM_AARCH64),
+        _ => None,
+    }
+}

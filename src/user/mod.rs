@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! User functions: which file a glob names, which functions the file has, and where they are in it.
+//!
+//! Files may belong to anybody. Only headers and symbol tables are read, into buffers of bounded
+//! size, and nothing is mapped into memory.
+
+mod denied;
+mod elf;
+mod ld_cache;
+mod locate;
+mod selecting;
+mod symbols;
+
+pub use selecting::{UserFile, UserReport, UserSelection, select_user};

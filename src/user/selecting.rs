@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Selects user functions: globs and files to functions, every one that is left out with its reason.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use super::denied::why_denied;
+use super::locate::{Located, locate};
+use super::symbols::{Functions, UserSymbol, functions};
+use crate::config::{GlobUse, Role};
+use crate::select::TracedFunction;
+use crate::spec::{EntryReason, Hook, HookId, ObjectId, ResultType, UserGlob, UserObject, nearest};
+
+/// A file that has functions to trace.
+#[derive(Debug)]
+pub struct UserFile {
+    /// The open file. It stays the same if the path is replaced.
+    pub file: File,
+    /// Its path.
+    pub path: PathBuf,
+}
+
+/// What one glob selected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserReport {
+    /// What the functions are for.
+    pub role: Role,
+    /// The glob.
+    pub glob: GlobUse,
+    /// Number of functions that it selected; for a deny glob, that it denied.
+    pub n_functions: usize,
+    /// Why it selected nothing; `None` if it selected a function.
+    pub why_nothing: Option<String>,
+}
+
+/// The user functions of a run.
+#[derive(Debug, Default)]
+pub struct UserSelection {
+    /// The files; the index is the [`ObjectId`].
+    pub files: Vec<UserFile>,
+    /// The functions, in order of file and offset, with ids from the first one that was given.
+    pub functions: Vec<TracedFunction>,
+    /// Matching functions that are not traced: name, name of the file, reason.
+    pub left_out: Vec<(String, String, String)>,
+    /// The result of each glob, in the order given.
+    pub reports: Vec<UserReport>,
+}
+
+/// A function that is wanted.
+#[derive(Clone, Debug)]
+struct WantedFunction {
+    name: String,
+    size: u64,
+    is_entry: bool,
+    result: Option<ResultType>,
+}
+
+/// Files that were opened, each once, and their functions.
+#[derive(Debug, Default)]
+struct OpenFiles {
+    files: Vec<UserFile>,
+    functions: Vec<Functions>,
+    by_inode: HashMap<(u64, u64), ObjectId>,
+    by_name: BTreeMap<UserObject, Result<ObjectId, String>>,
+}
+
+/// Selects the user functions that the globs match. `first_id` is the id of the first one.
+#[must_use]
+pub fn select_user(globs: &[(Role, GlobUse)], first_id: HookId) -> UserSelection {
+    let mut files = OpenFiles::default();
+    let mut wanted: BTreeMap<(ObjectId, u64), WantedFunction> = BTreeMap::new();
+    let mut selection = UserSelection::default();
+    // Deny globs come last, because they take away what the others have selected.
+    for (role, glob) in globs.iter().filter(|(role, _)| *role != Role::Deny) {
+        let is_entry = *role == Role::Entry;
+        let report = add(
+            glob,
+            is_entry,
+            &mut files,
+            &mut wanted,
+            &mut selection.left_out,
+        );
+        selection.reports.push(report_of(*role, glob, report));
+    }
+    for (role, glob) in globs.iter().filter(|(role, _)| *role == Role::Deny) {
+        let report = deny(glob, &mut files, &mut wanted, &mut selection.left_out);
+        selection.reports.push(report_of(*role, glob, report));
+    }
+    let named = wanted.into_iter().zip(first_id.0..);
+    selection.functions = named
+        .map(|(((object, offset), wanted), id)| TracedFunction {
+            id: HookId(id),
+            name: wanted.name,
+            module: Some(files.name(object)),
+            hook: Hook::UserFunction { object, offset },
+            size: wanted.size,
+            entry: wanted.is_entry.then_some(EntryReason::UserFunction),
+            result: wanted.result.unwrap_or(ResultType::Untyped),
+            prototype: None,
+        })
+        .collect();
+    selection.files = files.files;
+    selection
+}
+
+fn report_of(role: Role, glob: &GlobUse, found: Result<usize, String>) -> UserReport {
+    UserReport {
+        role,
+        glob: glob.clone(),
+        n_functions: *found.as_ref().unwrap_or(&0),
+        why_nothing: found.err().map(|why| format!("{glob}: {why}")),
+    }
+}
+
+/// Adds the functions that a glob matches, and returns their number.
+fn add(
+    glob: &GlobUse,
+    is_entry: bool,
+    files: &mut OpenFiles,
+    wanted: &mut BTreeMap<(ObjectId, u64), WantedFunction>,
+    left_out: &mut Vec<(String, String, String)>,
+) -> Result<usize, String> {
+    let Some(user) = glob.user() else {
+        return Ok(0);
+    };
+    let object = files.open(&user.object)?;
+    let file_name = files.name(object);
+    let of_file = &files.functions[object.0 as usize];
+    if of_file.is_go {
+        return Err(
+            "it is a Go program: its stacks move, and the kernel cannot trace returns on them"
+                .to_owned(),
+        );
+    }
+    let mut n = 0;
+    let mut denied: Option<&str> = None;
+    for symbol in of_file.matching(user) {
+        if let Some(why) = why_denied(&symbol.name) {
+            denied = Some(why);
+            left_out.push((symbol.name.clone(), file_name.clone(), why.to_owned()));
+            continue;
+        }
+        n += 1;
+        let known = wanted
+            .entry((object, symbol.offset))
+            .or_insert_with(|| WantedFunction {
+                name: symbol.name.clone(),
+                size: symbol.size,
+                is_entry,
+                result: user.result,
+            });
+        known.is_entry |= is_entry;
+        known.result = known.result.or(user.result);
+        if is_better_name(&symbol.name, &known.name) {
+            known.name.clone_from(&symbol.name);
+        }
+    }
+    match (n, denied) {
+        (0, Some(why)) => Err(format!("the function {why}")),
+        (0, None) => Err(why_none_matches(of_file, user, &file_name)),
+        (n, _) => Ok(n),
+    }
+}
+
+/// Takes away the functions that a deny glob matches, and returns their number.
+fn deny(
+    glob: &GlobUse,
+    files: &mut OpenFiles,
+    wanted: &mut BTreeMap<(ObjectId, u64), WantedFunction>,
+    left_out: &mut Vec<(String, String, String)>,
+) -> Result<usize, String> {
+    let Some(user) = glob.user() else {
+        return Ok(0);
+    };
+    let object = files.open(&user.object)?;
+    let file_name = files.name(object);
+    let mut n = 0;
+    for symbol in files.functions[object.0 as usize].matching(user) {
+        if let Some(denied) = wanted.remove(&(object, symbol.offset)) {
+            n += 1;
+            left_out.push((denied.name, file_name.clone(), format!("denied by {glob}")));
+        }
+    }
+    if n == 0 {
+        return Err("it denies nothing that the other globs ask for".to_owned());
+    }
+    Ok(n)
+}
+
+/// Of several names of a function, one without leading underscores is shown, else the shortest.
+fn is_better_name(name: &str, than: &str) -> bool {
+    let rank = |name: &str| (name.starts_with('_'), name.len());
+    rank(name) < rank(than)
+}
+
+/// Returns why no function of the file can be traced that the glob matches, with similar names.
+fn why_none_matches(of_file: &Functions, user: &UserGlob, file_name: &str) -> String {
+    let matches = |name: &&String| user.name.matches(name);
+    if of_file.resolved.iter().any(|name| matches(&name)) {
+        return "the loader chooses the function by the CPU: name the one that it chooses"
+            .to_owned();
+    }
+    if of_file.imported.iter().any(|name| matches(&name)) {
+        return format!("{file_name} imports it: name the library that defines it");
+    }
+    if of_file.defined.is_empty() {
+        return format!("{file_name} has no symbols of functions: it is stripped");
+    }
+    let mut text = format!("{file_name} has no such function");
+    if of_file.is_stripped {
+        text += ", as far as it exports them: it is stripped, and no debug file was found";
+    }
+    let names = of_file.defined.iter().map(|symbol| symbol.name.as_str());
+    let similar = nearest(user.name.longest_literal(), names, 3);
+    if !similar.is_empty() {
+        text += &format!("; similar: {}", similar.join(", "));
+    }
+    text
+}
+
+impl Functions {
+    fn matching(&self, user: &UserGlob) -> impl Iterator<Item = &UserSymbol> {
+        self.defined
+            .iter()
+            .filter(|symbol| user.name.matches(&symbol.name))
+    }
+}
+
+impl OpenFiles {
+    /// Opens the file of an object and reads its functions, unless that is done.
+    fn open(&mut self, object: &UserObject) -> Result<ObjectId, String> {
+        if let Some(known) = self.by_name.get(object) {
+            return known.clone();
+        }
+        let opened = locate(object).and_then(|located| self.read(located));
+        self.by_name.insert(object.clone(), opened.clone());
+        opened
+    }
+
+    /// Two names of one file have one object, so that each function has one probe.
+    fn read(&mut self, located: Located) -> Result<ObjectId, String> {
+        let Located { file, path } = located;
+        let unreadable = |why: String| format!("`{}` cannot be used: {why}", path.display());
+        let metadata = file
+            .metadata()
+            .map_err(|error| unreadable(error.to_string()))?;
+        let inode = (metadata.dev(), metadata.ino());
+        if let Some(known) = self.by_inode.get(&inode) {
+            return Ok(*known);
+        }
+        let functions = functions(&file).map_err(|error| unreadable(error.to_string()))?;
+        let id = ObjectId(self.files.len() as u32);
+        self.by_inode.insert(inode, id);
+        self.functions.push(functions);
+        self.files.push(UserFile { file, path });
+        Ok(id)
+    }
+
+    fn name(&self, object: ObjectId) -> String {
+        let path = &self.files[object.0 as usize].path;
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, process};
+
+    use super::{UserSelection, select_user};
+    use crate::config::{GlobOrigin, GlobUse, Role};
+    use crate::spec::{EntryReason, HookId, ResultType};
+
+    fn select(globs: &[(Role, &str)]) -> UserSelection {
+        let glob = |text: &str| GlobUse::new(text.parse().unwrap(), GlobOrigin::Option);
+        let globs: Vec<(Role, GlobUse)> = globs
+            .iter()
+            .map(|(role, text)| (*role, glob(text)))
+            .collect();
+        select_user(&globs, HookId(7))
+    }
+
+    fn why(role: Role, text: &str) -> String {
+        let selection = select(&[(role, text)]);
+        assert!(selection.functions.is_empty(), "{text}");
+        selection.reports[0].why_nothing.clone().unwrap()
+    }
+
+    #[test]
+    fn functions_of_a_library_are_selected_with_role_and_result() {
+        let selection = select(&[
+            (Role::Entry, "u:libc:getaddrinfo:int"),
+            (Role::Allow, "u:libc:{connect,socket}:neg1"),
+            (Role::Deny, "u:libc:socket"),
+        ]);
+        let mut found: Vec<_> = selection
+            .functions
+            .iter()
+            .map(|function| (&*function.name, function.entry, function.result))
+            .collect();
+        found.sort_by_key(|(name, ..)| *name);
+        assert_eq!(
+            found,
+            [
+                ("connect", None, ResultType::MinusOne),
+                (
+                    "getaddrinfo",
+                    Some(EntryReason::UserFunction),
+                    ResultType::Signed(4)
+                ),
+            ]
+        );
+        assert_eq!(selection.functions[0].id, HookId(7));
+        assert_eq!(selection.files.len(), 1);
+        assert_eq!(selection.left_out[0].0, "socket");
+    }
+
+    #[test]
+    fn a_file_with_two_names_is_one_object() {
+        let path = fs::canonicalize("/proc/self/exe").unwrap();
+        let path = path.display();
+        let by_process = format!("p:{}:*select_user*", process::id());
+        let selection = select(&[
+            (Role::Allow, &by_process),
+            (Role::Entry, &format!("u:{path}:*user*select*")),
+        ]);
+        assert_eq!(selection.files.len(), 1, "{selection:?}");
+        let ours = selection
+            .functions
+            .iter()
+            .find(|function| function.name.ends_with("selecting::select_user"));
+        assert!(ours.is_some_and(|ours| ours.entry.is_some()));
+    }
+
+    #[test]
+    fn no_match_explains_itself() {
+        let text = why(Role::Entry, "u:libc:getadrinfo");
+        assert!(text.contains("similar: getaddrinfo"), "{text}");
+        let text = why(Role::Entry, "u:libc:strlen");
+        assert!(text.contains("chooses the function by the CPU"), "{text}");
+        let text = why(Role::Entry, "u:libnosuch:f");
+        assert!(text.contains("no library or program"), "{text}");
+        let text = why(Role::Entry, "u:libc:setjmp");
+        assert!(text.contains("return address"), "{text}");
+        let text = why(Role::Entry, "u:/etc/passwd:f");
+        assert!(text.contains("no ELF file"), "{text}");
+        let text = why(Role::Deny, "u:libc:socket");
+        assert!(text.contains("denies nothing"), "{text}");
+        let text = why(Role::Entry, "u:libm:malloc_nosuch");
+        assert!(text.contains("no such function"), "{text}");
+    }
+}

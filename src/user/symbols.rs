@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The functions of an executable or a library, from its symbol tables or from those of its debug
+//! file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use lzma_rust2::XzReader;
+use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
+
+use super::elf::{BadElf, Elf, Source, SymbolTable};
+use crate::trusted::open_regular;
+
+/// Maximum size of a compressed `.gnu_debugdata` section, and of its content, in bytes.
+const MAX_MINI_COMPRESSED: u64 = 16 << 20;
+const MAX_MINI: u64 = 128 << 20;
+
+/// Maximum size of the decompressor's dictionary, in KiB.
+const LARGEST_DICTIONARY_KIB: u32 = 64 << 10;
+
+/// Where distributions install separate debug files, by build id.
+const DEBUG_FILES: &str = "/usr/lib/debug/.build-id";
+
+/// A function and its place in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct UserSymbol {
+    /// Name, demangled if it is of Rust.
+    pub(super) name: String,
+    /// Offset of the first instruction in the file.
+    pub(super) offset: u64,
+    /// Size in bytes; 0 if unknown.
+    pub(super) size: u64,
+}
+
+/// What is known of a file's functions.
+#[derive(Debug, Default)]
+pub(super) struct Functions {
+    /// In order of offset and name. Several may have the same offset.
+    pub(super) defined: Vec<UserSymbol>,
+    /// Functions that the loader chooses by the CPU. The symbol leads to the code that chooses.
+    pub(super) resolved: BTreeSet<String>,
+    /// Functions that belong to another file.
+    pub(super) imported: BTreeSet<String>,
+    /// Whether the file has no full symbol table, and no debug file with one was found.
+    pub(super) is_stripped: bool,
+    /// Whether it is a Go program.
+    pub(super) is_go: bool,
+}
+
+/// Reads the functions of a file.
+pub(super) fn functions(file: &File) -> Result<Functions, BadElf> {
+    functions_of(Source::File(file))
+}
+
+fn functions_of(source: Source<'_>) -> Result<Functions, BadElf> {
+    let elf = Elf::read(source)?;
+    let mut tables: Vec<SymbolTable> = Vec::new();
+    let full = elf.symbol_table(SHT_SYMTAB.0)?;
+    let full = full
+        .or_else(|| of_debug_file(&elf))
+        .or_else(|| mini_debug_info(&elf));
+    let is_stripped = full.is_none();
+    tables.extend(full);
+    tables.extend(elf.symbol_table(SHT_DYNSYM.0)?);
+    let mut found = Functions {
+        is_stripped,
+        is_go: elf.has_section(".gopclntab") || elf.has_section(".note.go.buildid"),
+        ..Functions::default()
+    };
+    // Both tables have the exported functions.
+    let mut defined: BTreeMap<(u64, String), u64> = BTreeMap::new();
+    for symbol in tables.iter().flat_map(SymbolTable::functions) {
+        let name = || readable(symbol.name);
+        match symbol.addr {
+            None => {
+                found.imported.insert(name());
+            }
+            Some(_) if symbol.is_resolver => {
+                found.resolved.insert(name());
+            }
+            Some(addr) => {
+                if let Some(offset) = elf.offset_of(addr) {
+                    defined.entry((offset, name())).or_insert(symbol.size);
+                }
+            }
+        }
+    }
+    let defined = defined.into_iter();
+    found.defined = defined
+        .map(|((offset, name), size)| UserSymbol { name, offset, size })
+        .collect();
+    Ok(found)
+}
+
+/// Demangles names of Rust, without their hash.
+fn readable(name: &str) -> String {
+    match rustc_demangle::try_demangle(name) {
+        Ok(demangled) => Some(format!("{demangled:#}")).filter(|name| name.is_ascii()),
+        Err(_) => None,
+    }
+    .unwrap_or_else(|| name.to_owned())
+}
+
+/// Returns the symbol table of the separate debug file with this build id.
+fn of_debug_file(elf: &Elf<'_>) -> Option<SymbolTable> {
+    let id = elf.build_id()?;
+    let (directory, rest) = id.split_at_checked(2)?;
+    let path = Path::new(DEBUG_FILES)
+        .join(directory)
+        .join(format!("{rest}.debug"));
+    let file = open_regular(&path).ok()?;
+    let debug = Elf::read(Source::File(&file)).ok()?;
+    let is_of_file = debug.build_id().as_ref() == Some(&id);
+    debug
+        .symbol_table(SHT_SYMTAB.0)
+        .ok()?
+        .filter(|_| is_of_file)
+}
+
+/// Returns the symbol table in `.gnu_debugdata`, an ELF file that is compressed by xz.
+fn mini_debug_info(elf: &Elf<'_>) -> Option<SymbolTable> {
+    let compressed = elf.section(".gnu_debugdata", MAX_MINI_COMPRESSED).ok()??;
+    let mut content = Vec::new();
+    XzReader::new_mem_limit(compressed.as_slice(), true, LARGEST_DICTIONARY_KIB)
+        .take(MAX_MINI)
+        .read_to_end(&mut content)
+        .ok()?;
+    let elf = Elf::read(Source::Bytes(&content)).ok()?;
+    elf.symbol_table(SHT_SYMTAB.0).ok()?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::functions_of;
+    use crate::user::elf::{BadElf, Source};
+
+    #[test]
+    fn functions_of_a_library_have_offsets_in_the_file() {
+        let file = File::open("/proc/self/exe").unwrap();
+        let ours = functions_of(Source::File(&file)).unwrap();
+        let len = file.metadata().unwrap().len();
+        assert!(ours.defined.len() > 1000);
+        assert!(ours.defined.iter().all(|symbol| symbol.offset < len));
+        assert!(!ours.is_go);
+        let this = ours
+            .defined
+            .iter()
+            .find(|symbol| symbol.name.ends_with("user::symbols::functions_of"));
+        assert!(this.is_some());
+    }
+
+    #[test]
+    fn files_that_are_not_for_us_say_why() {
+        let why = |bytes: &[u8]| functions_of(Source::Bytes(bytes)).unwrap_err().to_string();
+        assert!(why(b"#!/bin/sh\n").contains("no ELF file"));
+        assert!(why(b"\x7fELF\x01\x01\x01").contains("32-bit"));
+        assert!(why(b"\x7fELF\x02\x01\x01").contains("cut off"));
+        let mut relocatable = [0; 64];
+        relocatable[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        relocatable[18] = 0xf3;
+        assert!(why(&relocatable).contains("another architecture"));
+    }
+
+    /// A table of 4 GiB, tables that overlap, links that lead nowhere.
+    #[test]
+    fn damaged_files_cost_their_functions_and_nothing_else() {
+        let whole = fs::read("/bin/true").unwrap();
+        assert!(functions_of(Source::Bytes(&whole)).is_ok());
+        let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = move |below: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed % below as u64) as usize
+        };
+        let tables = u64::from_le_bytes(whole[40..48].try_into().unwrap()) as usize;
+        let mut n_refused = 0;
+        for _ in 0..5000 {
+            let mut bytes = whole.clone();
+            for _ in 0..1 + random(6) {
+                // Most of it in the header, the segments and the section table.
+                let at = match random(3) {
+                    0 => random(64),
+                    1 => random(1024),
+                    _ => tables + random(bytes.len() - tables),
+                };
+                bytes[at] = [0, 0xff, 0x7f, random(256) as u8][random(4)];
+            }
+            if random(8) == 0 {
+                bytes.truncate(random(whole.len()));
+            }
+            match functions_of(Source::Bytes(&bytes)) {
+                Ok(found) => {
+                    let len = bytes.len() as u64;
+                    assert!(found.defined.iter().all(|symbol| symbol.offset < len));
+                }
+                Err(BadElf::Io(error)) => panic!("{error}"),
+                Err(_) => n_refused += 1,
+            }
+        }
+        assert!((500..4900).contains(&n_refused), "{n_refused}");
+    }
+}
