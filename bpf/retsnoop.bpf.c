@@ -28,6 +28,7 @@
 #include "calls.bpf.h"
 #include "kprobes.bpf.h"
 #include "trampolines.bpf.h"
+#include "uprobes.bpf.h"
 #include "shared.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `list functions`: which functions can be traced and how, and why the others cannot.
+//! `list functions`: which functions can be traced and how, and why the others cannot. Functions of
+//! the kernel, and of executables and libraries.
 //!
 //! It uses the same facts and the same selection as a run. Nothing is loaded except to determine
 //! the available back ends.
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use crate::config::{ListConfig, ListFormat};
+use crate::config::{GlobUse, Globs, ListConfig, ListFormat, Role};
 use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::kernel::btf::{Btf, BtfFunction, NameSet};
@@ -19,8 +20,9 @@ use crate::live::lines::{self, ImageChoice};
 use crate::output::print;
 use crate::prepare::gather::{GatheredFacts, capabilities, offered, read_facts};
 use crate::prepare::layout::support;
+use crate::prepare::users;
 use crate::render::{ListedFunction, write_functions_json, write_functions_text};
-use crate::select::{BackendPolicy, GlobReport, Selection, assign, select};
+use crate::select::{Assigned, BackendPolicy, GlobReport, Selection, assign, select};
 use crate::spec::{Addr, Ip, base_name};
 use crate::symbolize::{Level, Symbolizer};
 
@@ -34,22 +36,78 @@ pub(super) fn list(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Res
         }
         return print(&out);
     }
-    let gathered = gather(config, files, diag)?;
-    complain(&gathered.selection.globs, diag)?;
-    let mut functions = functions(&gathered);
-    if config.source {
-        add_sources(config, files, &gathered, &mut functions, diag)?;
+    let (of_kernel, of_user) = config.globs.split_user();
+    let mut functions = user_functions(&of_user, files, diag)?;
+    if !of_kernel.entry.is_empty() || of_user.is_empty() {
+        functions.extend(kernel_functions(config, of_kernel, files, diag)?);
     }
-    let mut functions: Vec<ListedFunction> = functions
-        .into_iter()
-        .map(|(_, function)| function)
-        .collect();
     functions.sort_by(|a, b| (&a.module, &a.name).cmp(&(&b.module, &b.name)));
     match config.format {
         ListFormat::Json => write_functions_json(&functions, &mut out)?,
         ListFormat::Text | ListFormat::Names => write_functions_text(&functions, &mut out)?,
     }
     print(&out)
+}
+
+/// Returns the kernel functions that the globs match.
+fn kernel_functions(
+    config: &ListConfig,
+    globs: Globs,
+    files: &KernelFiles,
+    diag: &Diag,
+) -> Result<Vec<ListedFunction>> {
+    let gathered = gather(config, &globs, files, diag)?;
+    complain(&gathered.selection.globs, diag)?;
+    let mut functions = functions(&gathered);
+    if config.source {
+        add_sources(config, files, &gathered, &mut functions, diag)?;
+    }
+    Ok(functions
+        .into_iter()
+        .map(|(_, function)| function)
+        .collect())
+}
+
+/// Returns the user functions that the globs match. It is an error if a glob matches none.
+fn user_functions(
+    globs: &[(Role, GlobUse)],
+    files: &KernelFiles,
+    diag: &Diag,
+) -> Result<Vec<ListedFunction>> {
+    if globs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut selection = Selection::default();
+    let user = users::add(&mut selection, globs, diag);
+    let whys: Vec<&str> = user.whys().collect();
+    if !whys.is_empty() {
+        return Err(Failure::hinted(
+            whys.join("; "),
+            "write `*` for what you do not know, such as 'u:libc:*addrinfo*'",
+        ));
+    }
+    let policy = BackendPolicy::Auto(offered(support(None, files)));
+    let assigned = assign(&selection.functions, &policy);
+    let backend = |assigned: Assigned| assigned.backends.first().map(ToString::to_string);
+    let traced = selection.functions.into_iter().zip(assigned);
+    let traced = traced.map(|(function, assigned)| ListedFunction {
+        name: function.name,
+        module: function.module,
+        backend: Ok(backend(assigned).unwrap_or_default()),
+        prototype: None,
+        source: None,
+    });
+    let left_out = user
+        .left_out
+        .into_iter()
+        .map(|(name, file, why)| ListedFunction {
+            name,
+            module: Some(file),
+            backend: Err(why),
+            prototype: None,
+            source: None,
+        });
+    Ok(traced.chain(left_out).collect())
 }
 
 /// The selection, and the facts it was made from.
@@ -59,10 +117,14 @@ struct Gathered {
     policy: BackendPolicy,
 }
 
-fn gather(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Result<Gathered> {
+fn gather(
+    config: &ListConfig,
+    globs: &Globs,
+    files: &KernelFiles,
+    diag: &Diag,
+) -> Result<Gathered> {
     let image = &image_choice(config, files);
-    let GatheredFacts { facts, globs, .. } =
-        read_facts(&config.globs, Arc::default(), image, files, diag)?;
+    let GatheredFacts { facts, globs, .. } = read_facts(globs, Arc::default(), image, files, diag)?;
     let btf = facts.kernel_btf.as_ref().context("no types")?;
     let policy = BackendPolicy::Auto(offered(support(Some(btf), files)));
     let capabilities = capabilities(&policy, btf, files);

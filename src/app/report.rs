@@ -23,6 +23,9 @@ pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
             diag.warning(&why);
         }
     }
+    for why in prepared.user.whys() {
+        diag.warning(why);
+    }
     for (id, reason) in &selection.forced {
         if let Some(function) = selection.functions.get(id.index()) {
             let name = &function.name;
@@ -40,6 +43,9 @@ pub(super) fn selection(prepared: &Prepared, config: &Config, diag: &Diag) {
     }
     for left_out in &selection.left_out {
         diag.info(1, format!("  {left_out}"));
+    }
+    for (name, file, why) in &prepared.user.left_out {
+        diag.info(1, format!("  {name} [{file}]: {why}"));
     }
 }
 

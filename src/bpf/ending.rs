@@ -37,7 +37,9 @@ impl Tracer<'_> {
         let mut at_once: Vec<Link> = Vec::new();
         for (backend, links) in self.links.drain(..) {
             match backend {
-                BackendKind::Kprobe | BackendKind::OnLoad => at_once.extend(links.links),
+                BackendKind::Kprobe | BackendKind::OnLoad | BackendKind::Uprobe => {
+                    at_once.extend(links.links)
+                }
                 _ => in_turn.extend(links.links.into_iter().map(|link| link.fd)),
             }
             guardians.extend(links.guardian);

@@ -29,8 +29,8 @@ pub use ending::Detaching;
 pub use kernel_stats::{Hits, KernelStats, Misses};
 pub use refusal::{hint_of, is_forbidden};
 pub use settings::{
-    ErrorSettings, KernelLayout, KprobePmu, PerCpu, Preempt, PreemptMasks, ScopeEntry, ScopeKind,
+    ErrorSettings, KernelLayout, PerCpu, Preempt, PreemptMasks, ProbePmu, ScopeEntry, ScopeKind,
     ScopeRule, ScopeSettings, Settings, TaskLayout, TracingMultiTypes,
 };
-pub use sys::{KernelSupport, silence_libbpf};
+pub use sys::{KernelSupport, ProbePmus, silence_libbpf};
 pub use tracer::{Attached, Moved, ObjectStorage, Sink, Tracer};

@@ -5,6 +5,7 @@
 //! (`copier`), each with a program type and an attach type of its own.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ pub(super) struct LoadedObject<'obj> {
     pub(super) left_out: u64,
     pub(super) templates: Templates,
     pub(super) copier: Copier,
+    /// The files of user functions, by their object ids.
+    pub(super) user_files: Vec<File>,
     /// Mount point of tracefs, if there is one.
     pub(super) tracefs: Option<PathBuf>,
     /// Whether the kernel preempts programs other than those of kprobes.
@@ -58,6 +61,9 @@ pub(super) struct Templates {
     pub(super) kprobe_return: Vec<bpf_insn>,
     pub(super) on_load_opening: Vec<bpf_insn>,
     pub(super) on_load_inner: Vec<bpf_insn>,
+    pub(super) uprobe_opening: Vec<bpf_insn>,
+    pub(super) uprobe_inner: Vec<bpf_insn>,
+    pub(super) uprobe_return: Vec<bpf_insn>,
     pub(super) trampoline_entry: Vec<bpf_insn>,
     pub(super) trampoline_exit: Vec<bpf_insn>,
     pub(super) sharing_entry: Vec<bpf_insn>,
@@ -106,6 +112,7 @@ pub(super) fn load<'obj>(
         left_out: 0,
         templates,
         copier,
+        user_files: Vec::new(),
         tracefs: settings.tracefs.clone(),
         preempts_programs: settings.preempts_programs,
         generation: 0,
@@ -134,6 +141,9 @@ impl Templates {
             kprobe_return: progs.kprobe_return.insns().to_vec(),
             on_load_opening: progs.on_load_opening.insns().to_vec(),
             on_load_inner: progs.on_load_inner.insns().to_vec(),
+            uprobe_opening: progs.uprobe_opening.insns().to_vec(),
+            uprobe_inner: progs.uprobe_inner.insns().to_vec(),
+            uprobe_return: progs.uprobe_return.insns().to_vec(),
             trampoline_entry: progs.trampoline_entry.insns().to_vec(),
             trampoline_exit: progs.trampoline_exit.insns().to_vec(),
             sharing_entry: progs.sharing_entry.insns().to_vec(),

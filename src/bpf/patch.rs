@@ -182,6 +182,7 @@ mod tests {
             session_cookie: Some(99),
             tracing_multi: TracingMultiTypes::default(),
             kprobe_pmu: None,
+            uprobe_pmu: None,
             has_cookies: true,
         }
     }

@@ -34,9 +34,9 @@ pub enum Preempt {
     Unknown,
 }
 
-/// How `perf_event_open` is asked for single kprobes.
+/// How `perf_event_open` is asked for single kprobes or single uprobes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KprobePmu {
+pub struct ProbePmu {
     /// Type of the events (`perf_event_attr.type`).
     pub kind: u32,
     /// Number of the bit of `config` that selects the function's return.
@@ -133,7 +133,9 @@ pub struct KernelLayout {
     /// Attach types for trampolines of many functions.
     pub tracing_multi: TracingMultiTypes,
     /// The PMU of single kprobes, if the kernel has it.
-    pub kprobe_pmu: Option<KprobePmu>,
+    pub kprobe_pmu: Option<ProbePmu>,
+    /// The PMU of single uprobes, if the kernel has it.
+    pub uprobe_pmu: Option<ProbePmu>,
     /// Whether kprobe programs can call `bpf_get_attach_cookie()`.
     pub has_cookies: bool,
 }

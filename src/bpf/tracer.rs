@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -143,6 +144,11 @@ impl<'obj> Tracer<'obj> {
             scope: settings.scope.clone(),
             missed_by_closed: 0,
         })
+    }
+
+    /// Sets the files of user functions. The index of a file is its object id.
+    pub fn set_user_files(&mut self, files: Vec<File>) {
+        self.loaded.user_files = files;
     }
 
     /// Attaches to all functions that the kernel accepts, each by the first of its back ends that

@@ -17,7 +17,7 @@ pub enum Command {
     /// Says what this kernel offers for tracing, what will be used, what is missing and what that costs.
     /// The exit status is 0 if tracing works here, else 1.
     Doctor(DoctorOptions),
-    /// List kernel functions or containers that can be traced.
+    /// List functions or containers that can be traced.
     ///
     /// `list functions GLOB` or `list containers`.
     List(ListOptions),
@@ -52,7 +52,7 @@ pub struct ListOptions {
     #[arg(value_enum)]
     pub what: Listed,
 
-    /// Functions: `vfs_*`, `xfs_* [xfs]`, `:fs/*.c`, or `@FILE`.
+    /// Functions: `vfs_*`, `xfs_* [xfs]`, `:fs/*.c`, `u:libc:open*`, or `@FILE`.
     ///
     /// A file has one glob a line. `list containers` takes no GLOB.
     #[arg(value_name = "GLOB")]
@@ -98,7 +98,7 @@ pub struct ListOptions {
 /// What can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Listed {
-    /// Kernel functions: back end and prototype, or why one cannot be traced
+    /// Functions: back end and prototype, or why one cannot be traced
     Functions,
     /// Running containers: name, id, runtime, image, pod, namespace, processes
     Containers,

@@ -9,10 +9,6 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("retsnoop-rs -c bpf", "why do bpf() calls fail?"),
     (
-        "retsnoop-rs -c fs -n mount -x EINVAL",
-        "why does `mount` fail with EINVAL?",
-    ),
-    (
         "retsnoop-rs -c fs -- cat /etc/shadow",
         "why does this command fail, or what it starts?",
     ),
@@ -23,6 +19,10 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     (
         "retsnoop-rs -e '*_sys_bind' -a '*_bind*'",
         "why does bind() fail? functions of your choice",
+    ),
+    (
+        "retsnoop-rs -e u:libc:getaddrinfo -c net",
+        "why does a library function fail?",
     ),
     (
         "retsnoop-rs -c net --dry-run -v",

@@ -191,7 +191,18 @@ impl KernelFiles {
     /// return probes (0 to 63). `None` if the kernel does not have it (`CONFIG_KPROBE_EVENTS`).
     #[must_use]
     pub fn kprobe_pmu(&self) -> Option<(u32, u8)> {
-        let pmu = self.path("sys/bus/event_source/devices/kprobe");
+        self.probe_pmu("kprobe")
+    }
+
+    /// The same for single uprobes (`CONFIG_UPROBE_EVENTS`).
+    #[must_use]
+    pub fn uprobe_pmu(&self) -> Option<(u32, u8)> {
+        self.probe_pmu("uprobe")
+    }
+
+    fn probe_pmu(&self, name: &str) -> Option<(u32, u8)> {
+        let devices = self.path("sys/bus/event_source/devices");
+        let pmu = devices.join(name);
         let kind = fs::read_to_string(pmu.join("type")).ok()?;
         let bit = fs::read_to_string(pmu.join("format/retprobe")).ok()?;
         let bit = bit.trim().strip_prefix("config:")?.parse().ok()?;

@@ -36,6 +36,9 @@ pub(crate) const OWN_PROGRAMS: &[&str] = &[
     "_kprobe_return",
     "_on_load_inner",
     "_on_load_opening",
+    "_uprobe_inner",
+    "_uprobe_opening",
+    "_uprobe_return",
 ];
 
 /// Prefixes of the entry functions of interrupts and exceptions.

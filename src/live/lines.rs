@@ -219,6 +219,7 @@ impl PendingImage {
         }
         let functions = selection.functions.iter();
         let modules: BTreeSet<&str> = functions
+            .filter(|function| function.hook.user_function().is_none())
             .filter_map(|function| function.module.as_deref())
             .collect();
         self.choice.fetching.fetch_modules(modules, diag);

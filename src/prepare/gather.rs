@@ -10,7 +10,8 @@ use super::layout::{layout, support};
 use super::on_load;
 use super::selection_cache::{CachedSelection, SelectionCache};
 use super::sources;
-use crate::bpf::{KernelLayout, KernelSupport};
+use super::users::{self, UserFunctions};
+use crate::bpf::{KernelLayout, KernelSupport, ProbePmus};
 use crate::config::BackendChoice;
 use crate::config::{Config, Globs, Role};
 use crate::diag::Diag;
@@ -32,6 +33,8 @@ use crate::spec::BackendKind;
 /// What is known before anything is loaded.
 pub(crate) struct Prepared {
     pub(crate) selection: Selection,
+    /// Files and reports of user functions, which are the last ones of the selection.
+    pub(crate) user: UserFunctions,
     /// The back ends to attach with.
     pub(crate) policy: BackendPolicy,
     pub(crate) layout: KernelLayout,
@@ -63,13 +66,16 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         if n_refused > 0 {
             say_refused(n_refused, diag);
         }
-        let support = KernelSupport::probe(
-            layout.tracing_multi,
-            layout.kprobe_pmu.is_some(),
-            files.preempts_programs(),
-        );
+        let pmus = ProbePmus {
+            kprobe: layout.kprobe_pmu.is_some(),
+            uprobe: layout.uprobe_pmu.is_some(),
+        };
+        let preempts_programs = files.preempts_programs();
+        let support = KernelSupport::probe(layout.tracing_multi, pmus, preempts_programs);
         return Ok(Prepared {
             selection,
+            // With user functions the cache is not used.
+            user: UserFunctions::default(),
             policy: policy(config.backend, support)?,
             layout,
             image: lines::look_for(config, files, diag)?,
@@ -79,7 +85,8 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     }
     let choice = ImageChoice::of_run(config, files);
     let absent = on_load::find(&config.on_load, files, diag)?;
-    let globs = on_load::with_modules(&config.globs, &config.on_load, &absent);
+    let (of_kernel, of_user) = config.globs.split_user();
+    let globs = on_load::with_modules(&of_kernel, &config.on_load, &absent);
     let GatheredFacts {
         mut facts,
         symbols,
@@ -102,11 +109,13 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         selection = select(&globs, &facts, &capabilities);
     }
     diag.phase("selected functions");
+    let user = users::add(&mut selection, &of_user, diag);
     if selection.entries().next().is_none() {
-        return Err(no_entry(&selection));
+        return Err(no_entry(&selection, &user));
     }
     Ok(Prepared {
         selection,
+        user,
         policy,
         layout,
         image,
@@ -180,6 +189,7 @@ pub(crate) fn offered(support: KernelSupport) -> Offered {
     Offered {
         backends: BackendKind::ALL
             .into_iter()
+            .chain(BackendKind::OF_USER_FUNCTIONS)
             .filter(|backend| support.offers(*backend))
             .collect(),
         shared_kprobes: support.cookies,
@@ -233,12 +243,13 @@ pub(crate) fn capabilities(
     }
 }
 
-fn no_entry(selection: &Selection) -> anyhow::Error {
+fn no_entry(selection: &Selection, user: &UserFunctions) -> anyhow::Error {
     let reasons: Vec<String> = selection
         .globs
         .iter()
         .filter(|glob| glob.role == Role::Entry)
         .filter_map(GlobReport::why_nothing)
+        .chain(user.whys().map(str::to_owned))
         .collect();
     Failure::hinted(
         format!("no entry function to trace: {}", reasons.join("; ")),

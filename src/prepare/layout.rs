@@ -5,7 +5,7 @@
 use anyhow::{Context, Result};
 
 use crate::bpf::{
-    KernelLayout, KernelSupport, KprobePmu, PerCpu, Preempt, PreemptMasks, TaskLayout,
+    KernelLayout, KernelSupport, PerCpu, Preempt, PreemptMasks, ProbePmu, ProbePmus, TaskLayout,
     TracingMultiTypes,
 };
 use crate::kernel::btf::Btf;
@@ -29,11 +29,11 @@ fn tracing_multi(btf: &Btf) -> TracingMultiTypes {
 /// Determines which back ends the kernel offers.
 pub(crate) fn support(btf: Option<&Btf>, files: &KernelFiles) -> KernelSupport {
     let types = btf.map(tracing_multi).unwrap_or_default();
-    KernelSupport::probe(
-        types,
-        files.kprobe_pmu().is_some(),
-        files.preempts_programs(),
-    )
+    let pmus = ProbePmus {
+        kprobe: files.kprobe_pmu().is_some(),
+        uprobe: files.uprobe_pmu().is_some(),
+    };
+    KernelSupport::probe(types, pmus, files.preempts_programs())
 }
 
 /// Reads the layout.
@@ -43,6 +43,7 @@ pub(crate) fn layout(
     files: &KernelFiles,
     support: KernelSupport,
 ) -> Result<KernelLayout> {
+    let pmu = |(kind, return_bit)| ProbePmu { kind, return_bit };
     Ok(KernelLayout {
         task: task(btf)?,
         has_task_btf: btf
@@ -55,9 +56,8 @@ pub(crate) fn layout(
         session_is_return: btf.func_id("bpf_session_is_return"),
         session_cookie: btf.func_id("bpf_session_cookie"),
         tracing_multi: tracing_multi(btf),
-        kprobe_pmu: files
-            .kprobe_pmu()
-            .map(|(kind, return_bit)| KprobePmu { kind, return_bit }),
+        kprobe_pmu: files.kprobe_pmu().map(pmu),
+        uprobe_pmu: files.uprobe_pmu().map(pmu),
         has_cookies: support.cookies,
     })
 }

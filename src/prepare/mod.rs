@@ -9,3 +9,4 @@ pub(crate) mod on_load;
 pub(crate) mod preflight;
 pub(crate) mod selection_cache;
 pub(crate) mod sources;
+pub(crate) mod users;

@@ -70,6 +70,10 @@ impl SelectionCache {
         if config.globs.name_sources() {
             return None;
         }
+        // User functions depend on their files.
+        if config.globs.name_user_functions() {
+            return None;
+        }
         let start = files.kcore().ok()?.symbol(TEXT_SYMBOL)?.0;
         let modules = loaded_modules(files)?;
         let key = key(config, files, &modules)?;

@@ -114,10 +114,11 @@ fn links_without_ip(session: &Session) -> impl Iterator<Item = usize> {
     without_ip.filter_map(|row| row.link).chain(not_shown)
 }
 
-/// Returns the start of a function; `None` if it is unknown.
+/// Returns the start of a function; `None` if it is unknown or in a file of user code.
 fn start_of(function: &TracedFunction) -> Option<Ip> {
+    let is_of_user = function.hook.user_function().is_some();
     Some(function.addr())
-        .filter(|addr| *addr != Addr(0))
+        .filter(|addr| *addr != Addr(0) && !is_of_user)
         .map(Ip::exact)
 }
 

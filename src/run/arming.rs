@@ -41,6 +41,7 @@ pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
         let module = function.module.as_deref();
         function.entry.is_some()
             || function.hook.is_absent()
+            || function.hook.user_function().is_some()
             // A function that cannot fail is only an intermediate call of a chain, and costs as
             // much as one that can fail.
             || (function.result.can_fail() && reached.functions.contains_key(&function.addr()))
@@ -86,7 +87,13 @@ fn reached(prepared: &Prepared, files: &KernelFiles, diag: &Diag) -> Option<Reac
     };
     let text = FromFn(|addr, bytes: &mut [u8]| kcore.read(addr, bytes).is_ok());
     let code = Code::new(&known.kallsyms, &text);
-    let entries = || prepared.selection.entries().map(TracedFunction::addr);
+    let entries = || {
+        let entries = prepared.selection.entries();
+        let of_kernel = entries.filter(|entry| entry.hook.user_function().is_none());
+        of_kernel.map(TracedFunction::addr)
+    };
+    // User functions may make any system call.
+    entries().next()?;
     // If the code of an entry function cannot be read, every function would count as not reached.
     if entries().any(|entry| code.function(entry).is_none()) {
         diag.info(

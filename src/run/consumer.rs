@@ -172,9 +172,12 @@ impl<'a> Consumer<'a> {
         let functions = self.context.functions;
         let culprit = assembled.culprit().and_then(|id| functions.get(id.index()));
         SessionFacts {
-            code: culprit.map_or(CulpritCode::NotAsked, |culprit| {
-                self.trails.code_of(culprit)
-            }),
+            code: match culprit {
+                None => CulpritCode::NotAsked,
+                // The code of user functions is not read.
+                Some(culprit) if culprit.hook.user_function().is_some() => CulpritCode::Unknown,
+                Some(culprit) => self.trails.code_of(culprit),
+            },
             roles: assembled
                 .stack()
                 .iter()

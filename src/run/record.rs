@@ -80,7 +80,10 @@ impl Recorder {
             .into_iter()
             .filter_map(|func| functions.get(func))
             .collect();
-        addrs.extend(called.iter().map(|function| function.addr()));
+        let of_kernel = called
+            .iter()
+            .filter(|function| function.hook.user_function().is_none());
+        addrs.extend(of_kernel.map(|function| function.addr()));
         recording.functions = called
             .iter()
             .map(|function| RecordedFunction::of(function))

@@ -3,6 +3,7 @@
 //! Each owns what it needs. Once functions are attached there is one way to end, with or without an
 //! error: write the summary, detach, then return the error.
 
+use std::mem;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -82,7 +83,7 @@ struct FinishedRun<'a, 'o> {
 impl<'a, 'o> LoadedRun<'a, 'o> {
     fn load(
         storage: &'o mut ObjectStorage,
-        prepared: Prepared,
+        mut prepared: Prepared,
         processes: RunningProcesses,
         command: Option<&'a mut SpawnedCommand>,
         context: RunContext<'a>,
@@ -110,7 +111,8 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
             &scoping,
             files,
         );
-        let tracer = Tracer::load(storage, &settings).map_err(explain_refusal)?;
+        let mut tracer = Tracer::load(storage, &settings).map_err(explain_refusal)?;
+        tracer.set_user_files(mem::take(&mut prepared.user.files));
         diag.phase("loaded programs");
         Ok(Self {
             context,

@@ -90,6 +90,7 @@ impl<'a> TracingRun<'a, '_> {
         } = self.context;
         let Prepared {
             selection,
+            user: _,
             policy,
             layout,
             image,
@@ -258,7 +259,8 @@ impl<'a> TracingRun<'a, '_> {
     fn traced(&self) -> Traced {
         let traced = Traced::default();
         for function in &self.armed {
-            if !self.attached.has_refused(function.id) {
+            let is_of_kernel = function.hook.user_function().is_none();
+            if is_of_kernel && !self.attached.has_refused(function.id) {
                 traced.add(function.addr());
             }
         }

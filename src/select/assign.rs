@@ -71,6 +71,8 @@ pub enum BackendReason {
     NoTrampoline,
     /// The function's module is not loaded yet.
     Absent,
+    /// It is a user function.
+    User,
 }
 
 /// Writes the end of "… functions by BACKEND: ".
@@ -93,6 +95,7 @@ impl fmt::Display for BackendReason {
             Self::Blind(region) => write!(f, "kprobe programs do not run {region}"),
             Self::NoTrampoline => f.write_str("trampolines cannot take them"),
             Self::Absent => f.write_str("armed before their module is loaded"),
+            Self::User => f.write_str("user functions"),
         }
     }
 }
@@ -138,6 +141,18 @@ impl BackendPolicy {
         }
         order.retain(|backend| offered.backends.contains(backend));
         order
+    }
+
+    /// Returns the back ends for user functions, best first. They do not depend on the back end that
+    /// the user chose for kernel functions.
+    fn of_user_functions(&self) -> Vec<BackendKind> {
+        let is_offered = |backend: &BackendKind| match self {
+            Self::Auto(offered) => offered.backends.contains(backend),
+            Self::Only(_) => true,
+        };
+        // If none is offered, the kernel reports the error.
+        let multi = Some(BackendKind::UprobeMulti).filter(is_offered);
+        multi.into_iter().chain([BackendKind::Uprobe]).collect()
     }
 
     /// Returns true if better back ends are offered, but their programs can be preempted.
@@ -190,6 +205,12 @@ fn assign_one(
         return Assigned {
             backends: vec![BackendKind::OnLoad],
             why: BackendReason::Absent,
+        };
+    }
+    if function.hook.user_function().is_some() {
+        return Assigned {
+            backends: policy.of_user_functions(),
+            why: BackendReason::User,
         };
     }
     let by_type = function

@@ -115,9 +115,15 @@ fn mark_trampoline_calls(rows: &mut [StackRow], traced: &[&TracedFunction]) {
 /// Assigns a row to each link of the chain and inserts rows for the links that are not in the
 /// stack. `sites` are the return addresses of the links' calls, `None` if unknown.
 fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<Ip>]) {
-    let mut start = 0;
+    // User functions are not on the kernel's stack. All of it is below them.
+    let n_user = traced
+        .iter()
+        .take_while(|function| function.hook.user_function().is_some())
+        .count();
+    rows.splice(0..0, (0..n_user).map(row_without_ip));
+    let mut start = n_user;
     let mut links_without_row: Vec<usize> = Vec::new();
-    for (link, function) in traced.iter().enumerate() {
+    for (link, function) in traced.iter().enumerate().skip(n_user) {
         let found = (start..rows.len()).find(|index| {
             let row = &rows[*index];
             !row.is_tracer && is_in(row, function)

@@ -26,6 +26,12 @@ pub enum BackendKind {
     /// As `Kprobe`, but by name, for functions of modules that are not loaded yet. Works on any
     /// kernel. The user cannot choose it, because it is the only way for such functions.
     OnLoad,
+    /// A `uprobe.multi` and a `uretprobe.multi` link per file, for user functions. Since 6.6
+    /// (89ae89f53d20, "bpf: Add multi uprobe link").
+    UprobeMulti,
+    /// A uprobe and a uretprobe per user function. Since 4.17 (33ea4b24277b, "perf/core: Implement
+    /// the '`perf_uprobe`' PMU").
+    Uprobe,
 }
 
 /// What a back end requires of the kernel.
@@ -49,11 +55,21 @@ impl BackendKind {
         Self::Kprobe,
     ];
 
+    /// The back ends for user functions, best first.
+    pub const OF_USER_FUNCTIONS: [Self; 2] = [Self::UprobeMulti, Self::Uprobe];
+
     /// Whether its programs are kprobe programs. The kernel runs only one of them at a time on a
-    /// CPU.
+    /// CPU. Since 6.0 (8c7dcb84e3b7, "bpf: implement sleepable uprobes by chaining gps") programs
+    /// of uprobes are not among them.
     #[must_use]
     pub fn is_of_kprobes(self) -> bool {
-        !self.needs_prototype()
+        !self.needs_prototype() && !self.is_of_user_functions()
+    }
+
+    /// Whether it is for user functions. Others are for kernel functions.
+    #[must_use]
+    pub fn is_of_user_functions(self) -> bool {
+        matches!(self, Self::UprobeMulti | Self::Uprobe)
     }
 
     /// Whether it attaches by BTF id, which requires a prototype for each function.
@@ -76,6 +92,8 @@ impl BackendKind {
             Self::Trampoline => "two programs for each function: slow to attach",
             Self::Kprobe => "two probes for each function: slow to attach",
             Self::OnLoad => "two named probes for each function of a module to come",
+            Self::UprobeMulti => "two links for all user functions of a file",
+            Self::Uprobe => "two probes for each user function",
         }
     }
 
@@ -94,13 +112,18 @@ impl BackendKind {
             Self::KprobeMulti => needs(5, 18, Some("CONFIG_FPROBE")),
             Self::Trampoline => needs(5, 5, None),
             Self::Kprobe | Self::OnLoad => needs(4, 17, Some("CONFIG_KPROBE_EVENTS")),
+            Self::UprobeMulti => needs(6, 6, Some("CONFIG_UPROBES")),
+            Self::Uprobe => needs(4, 17, Some("CONFIG_UPROBE_EVENTS")),
         }
     }
 
     /// Whether it attaches to functions one by one, which is slow for many.
     #[must_use]
     pub fn is_one_by_one(self) -> bool {
-        matches!(self, Self::Trampoline | Self::Kprobe | Self::OnLoad)
+        matches!(
+            self,
+            Self::Trampoline | Self::Kprobe | Self::OnLoad | Self::Uprobe
+        )
     }
 
     /// Whether it runs where kprobe programs are skipped: while `bpf_disable_instrumentation()` is
@@ -122,6 +145,8 @@ impl fmt::Display for BackendKind {
             Self::Trampoline => "fentry",
             Self::Kprobe => "kprobe",
             Self::OnLoad => "kprobe-on-load",
+            Self::UprobeMulti => "uprobe-multi",
+            Self::Uprobe => "uprobe",
         })
     }
 }

@@ -65,12 +65,12 @@ struct CodeSegment {
 
 /// Where the bytes of an ELF file are.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Source<'s> {
+pub(super) enum ElfBytes<'s> {
     File(&'s File),
     Bytes(&'s [u8]),
 }
 
-impl Source<'_> {
+impl ElfBytes<'_> {
     fn len(self) -> io::Result<u64> {
         match self {
             Self::File(file) => Ok(file.metadata()?.len()),
@@ -103,8 +103,8 @@ impl Source<'_> {
 
 /// The tables of an ELF file.
 #[derive(Debug)]
-pub(super) struct Elf<'s> {
-    source: Source<'s>,
+pub(super) struct UserElf<'s> {
+    source: ElfBytes<'s>,
     len: u64,
     code: Vec<CodeSegment>,
     sections: Vec<SectionHeader64<E>>,
@@ -129,9 +129,9 @@ pub(super) struct FunctionSymbol<'t> {
     pub(super) is_resolver: bool,
 }
 
-impl<'s> Elf<'s> {
+impl<'s> UserElf<'s> {
     /// Reads the headers of a file.
-    pub(super) fn read(source: Source<'s>) -> Result<Self, BadElf> {
+    pub(super) fn read(source: ElfBytes<'s>) -> Result<Self, BadElf> {
         let len = source.len()?;
         let mut header = [0; size_of::<FileHeader64<E>>()];
         let n_read = source.read_up_to(&mut header, 0)?;

@@ -27,7 +27,7 @@ const LIBRARY_DIRECTORIES: [&str; 7] = [
 
 /// A file that was found.
 #[derive(Debug)]
-pub(super) struct Located {
+pub(super) struct FoundFile {
     pub(super) file: File,
     /// Its path, for messages and for the name of the object.
     pub(super) path: PathBuf,
@@ -38,7 +38,7 @@ pub(super) struct Located {
 /// # Errors
 ///
 /// What is wrong, in words that follow the object's name.
-pub(super) fn locate(object: &UserObject) -> Result<Located, String> {
+pub(super) fn locate(object: &UserObject) -> Result<FoundFile, String> {
     match object {
         UserObject::Process(pid) => {
             let link = format!("/proc/{pid}/exe");
@@ -60,9 +60,9 @@ pub(super) fn locate(object: &UserObject) -> Result<Located, String> {
     }
 }
 
-fn open(at: &Path, path: PathBuf) -> Result<Located, String> {
+fn open(at: &Path, path: PathBuf) -> Result<FoundFile, String> {
     match open_regular(at) {
-        Ok(file) => Ok(Located { file, path }),
+        Ok(file) => Ok(FoundFile { file, path }),
         Err(error) => Err(format!("failed to open `{}`: {error}", path.display())),
     }
 }

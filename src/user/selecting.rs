@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::denied::why_denied;
-use super::locate::{Located, locate};
+use super::locate::{FoundFile, locate};
 use super::symbols::{Functions, UserSymbol, functions};
 use crate::config::{GlobUse, Role};
 use crate::select::TracedFunction;
@@ -240,8 +240,8 @@ impl OpenFiles {
     }
 
     /// Two names of one file have one object, so that each function has one probe.
-    fn read(&mut self, located: Located) -> Result<ObjectId, String> {
-        let Located { file, path } = located;
+    fn read(&mut self, located: FoundFile) -> Result<ObjectId, String> {
+        let FoundFile { file, path } = located;
         let unreadable = |why: String| format!("`{}` cannot be used: {why}", path.display());
         let metadata = file
             .metadata()

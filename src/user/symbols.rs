@@ -10,7 +10,7 @@ use std::path::Path;
 use lzma_rust2::XzReader;
 use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
 
-use super::elf::{BadElf, Elf, Source, SymbolTable};
+use super::elf::{BadElf, ElfBytes, SymbolTable, UserElf};
 use crate::trusted::open_regular;
 
 /// Maximum size of a compressed `.gnu_debugdata` section, and of its content, in bytes.
@@ -51,11 +51,11 @@ pub(super) struct Functions {
 
 /// Reads the functions of a file.
 pub(super) fn functions(file: &File) -> Result<Functions, BadElf> {
-    functions_of(Source::File(file))
+    functions_of(ElfBytes::File(file))
 }
 
-fn functions_of(source: Source<'_>) -> Result<Functions, BadElf> {
-    let elf = Elf::read(source)?;
+fn functions_of(source: ElfBytes<'_>) -> Result<Functions, BadElf> {
+    let elf = UserElf::read(source)?;
     let mut tables: Vec<SymbolTable> = Vec::new();
     let full = elf.symbol_table(SHT_SYMTAB.0)?;
     let full = full
@@ -104,14 +104,14 @@ fn readable(name: &str) -> String {
 }
 
 /// Returns the symbol table of the separate debug file with this build id.
-fn of_debug_file(elf: &Elf<'_>) -> Option<SymbolTable> {
+fn of_debug_file(elf: &UserElf<'_>) -> Option<SymbolTable> {
     let id = elf.build_id()?;
     let (directory, rest) = id.split_at_checked(2)?;
     let path = Path::new(DEBUG_FILES)
         .join(directory)
         .join(format!("{rest}.debug"));
     let file = open_regular(&path).ok()?;
-    let debug = Elf::read(Source::File(&file)).ok()?;
+    let debug = UserElf::read(ElfBytes::File(&file)).ok()?;
     let is_of_file = debug.build_id().as_ref() == Some(&id);
     debug
         .symbol_table(SHT_SYMTAB.0)
@@ -120,14 +120,14 @@ fn of_debug_file(elf: &Elf<'_>) -> Option<SymbolTable> {
 }
 
 /// Returns the symbol table in `.gnu_debugdata`, an ELF file that is compressed by xz.
-fn mini_debug_info(elf: &Elf<'_>) -> Option<SymbolTable> {
+fn mini_debug_info(elf: &UserElf<'_>) -> Option<SymbolTable> {
     let compressed = elf.section(".gnu_debugdata", MAX_MINI_COMPRESSED).ok()??;
     let mut content = Vec::new();
     XzReader::new_mem_limit(compressed.as_slice(), true, LARGEST_DICTIONARY_KIB)
         .take(MAX_MINI)
         .read_to_end(&mut content)
         .ok()?;
-    let elf = Elf::read(Source::Bytes(&content)).ok()?;
+    let elf = UserElf::read(ElfBytes::Bytes(&content)).ok()?;
     elf.symbol_table(SHT_SYMTAB.0).ok()?
 }
 
@@ -136,12 +136,12 @@ mod tests {
     use std::fs::{self, File};
 
     use super::functions_of;
-    use crate::user::elf::{BadElf, Source};
+    use crate::user::elf::{BadElf, ElfBytes};
 
     #[test]
     fn functions_of_a_library_have_offsets_in_the_file() {
         let file = File::open("/proc/self/exe").unwrap();
-        let ours = functions_of(Source::File(&file)).unwrap();
+        let ours = functions_of(ElfBytes::File(&file)).unwrap();
         let len = file.metadata().unwrap().len();
         assert!(ours.defined.len() > 1000);
         assert!(ours.defined.iter().all(|symbol| symbol.offset < len));
@@ -155,7 +155,11 @@ mod tests {
 
     #[test]
     fn files_that_are_not_for_us_say_why() {
-        let why = |bytes: &[u8]| functions_of(Source::Bytes(bytes)).unwrap_err().to_string();
+        let why = |bytes: &[u8]| {
+            functions_of(ElfBytes::Bytes(bytes))
+                .unwrap_err()
+                .to_string()
+        };
         assert!(why(b"#!/bin/sh\n").contains("no ELF file"));
         assert!(why(b"\x7fELF\x01\x01\x01").contains("32-bit"));
         assert!(why(b"\x7fELF\x02\x01\x01").contains("cut off"));
@@ -169,7 +173,7 @@ mod tests {
     #[test]
     fn damaged_files_cost_their_functions_and_nothing_else() {
         let whole = fs::read("/bin/true").unwrap();
-        assert!(functions_of(Source::Bytes(&whole)).is_ok());
+        assert!(functions_of(ElfBytes::Bytes(&whole)).is_ok());
         let mut seed = 0x2545_f491_4f6c_dd1d_u64;
         let mut random = move |below: usize| {
             seed ^= seed << 13;
@@ -193,7 +197,7 @@ mod tests {
             if random(8) == 0 {
                 bytes.truncate(random(whole.len()));
             }
-            match functions_of(Source::Bytes(&bytes)) {
+            match functions_of(ElfBytes::Bytes(&bytes)) {
                 Ok(found) => {
                     let len = bytes.len() as u64;
                     assert!(found.defined.iter().all(|symbol| symbol.offset < len));

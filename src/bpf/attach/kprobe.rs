@@ -43,8 +43,6 @@ enum KprobePrograms {
     },
 }
 
-const RETURN_PROGRAM: &CStr = c"kprobe_return";
-
 impl Backend for Kprobe {
     fn attach(
         &self,
@@ -63,6 +61,7 @@ impl Backend for Kprobe {
         let entries = CallPrograms {
             opening: (c"kprobe_opening", &templates.kprobe_opening),
             inner: (c"kprobe_inner", &templates.kprobe_inner),
+            returns: (c"kprobe_return", &templates.kprobe_return),
         };
         let open = |function: &TracedFunction, is_return| {
             sys::open_kprobe(pmu, is_return, function.addr().0).map_err(Error::from)
@@ -75,10 +74,11 @@ impl Backend for Kprobe {
 /// Opens the event of a function's call or, if the flag is set, of its return.
 pub(super) type OpenEvent<'a> = dyn Fn(&TracedFunction, bool) -> Result<OwnedFd> + 'a;
 
-/// The programs for calls: name and instructions. `opening` is for entry functions.
+/// The programs for calls and returns: name and instructions. `opening` is for entry functions.
 pub(super) struct CallPrograms<'a> {
     pub(super) opening: (&'static CStr, &'a [bpf_insn]),
     pub(super) inner: (&'static CStr, &'a [bpf_insn]),
+    pub(super) returns: (&'static CStr, &'a [bpf_insn]),
 }
 
 /// Attaches to each function by two events of its own, for its call and its return.
@@ -120,7 +120,7 @@ impl KprobePrograms {
         let copy = |template| loaded.copier.copy(template, Copy::default());
         let opening = copy(entries.opening.1);
         let inner = copy(entries.inner.1);
-        let returns = copy(&loaded.templates.kprobe_return);
+        let returns = copy(entries.returns.1);
         if !loaded.copier.layout.has_cookies {
             return Ok(Self::Copied {
                 opening,
@@ -131,7 +131,7 @@ impl KprobePrograms {
         Ok(Self::Shared {
             opening: load(entries.opening.0, &opening)?,
             inner: load(entries.inner.0, &inner)?,
-            returns: load(RETURN_PROGRAM, &returns)?,
+            returns: load(entries.returns.0, &returns)?,
         })
     }
 }
@@ -179,7 +179,7 @@ fn attach_one(
                 (entries.inner.0, inner)
             };
             let single = Single { tag, arg_slots: 0 };
-            let returns = load(RETURN_PROGRAM, &for_single(returns, single))?;
+            let returns = load(entries.returns.0, &for_single(returns, single))?;
             let entry = load(name, &for_single(entry, single))?;
             let mut new = attach(true, returns.as_fd(), None)?;
             new.extend(attach(false, entry.as_fd(), None)?);

@@ -11,6 +11,7 @@ mod on_load;
 mod shared;
 mod tracing_multi;
 mod trampoline;
+mod uprobe;
 
 use std::os::fd::OwnedFd;
 
@@ -103,6 +104,8 @@ pub(super) fn implementation(backend: BackendKind) -> Box<dyn Backend> {
         BackendKind::Trampoline => Box::new(trampoline::Trampoline),
         BackendKind::Kprobe => Box::new(kprobe::Kprobe),
         BackendKind::OnLoad => Box::new(on_load::OnLoadProbes),
+        BackendKind::UprobeMulti => Box::new(uprobe::UprobeMulti),
+        BackendKind::Uprobe => Box::new(uprobe::Uprobe),
     }
 }
 

@@ -8,13 +8,13 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
 use libbpf_sys::{
-    BPF_F_KPROBE_MULTI_RETURN, BPF_LINK_CREATE, bpf_attach_type, bpf_link_create,
-    bpf_link_create_opts, bpf_link_info, bpf_obj_get_info_by_fd, bpf_prog_info,
+    BPF_F_KPROBE_MULTI_RETURN, BPF_F_UPROBE_MULTI_RETURN, BPF_LINK_CREATE, bpf_attach_type,
+    bpf_link_create, bpf_link_create_opts, bpf_link_info, bpf_obj_get_info_by_fd, bpf_prog_info,
     bpf_raw_tracepoint_open, perf_event_attr,
 };
 
-use super::own;
-use crate::bpf::settings::KprobePmu;
+use super::{TRACE_UPROBE_MULTI, own};
+use crate::bpf::settings::ProbePmu;
 use crate::spec::BackendKind;
 
 /// `BPF_PERF_EVENT` of `enum bpf_attach_type`.
@@ -64,6 +64,33 @@ pub(in crate::bpf) fn attach_kprobe_multi(
     opts.__bindgen_anon_1.kprobe_multi.cookies = cookies.as_ptr();
     // SAFETY: `opts` holds pointers to slices that live through the call.
     own(unsafe { bpf_link_create(program.as_raw_fd(), 0, attach_type, &raw const opts) })
+}
+
+/// Attaches a program to many offsets of the file at `path`. `cookies` is parallel to `offsets`.
+pub(in crate::bpf) fn attach_uprobe_multi(
+    program: BorrowedFd<'_>,
+    is_return: bool,
+    path: &CStr,
+    offsets: &[u64],
+    cookies: &[u64],
+) -> io::Result<OwnedFd> {
+    assert_eq!(offsets.len(), cookies.len(), "one cookie for each offset");
+    let mut opts = bpf_link_create_opts {
+        sz: size_of::<bpf_link_create_opts>() as _,
+        ..Default::default()
+    };
+    opts.__bindgen_anon_1.uprobe_multi.flags = if is_return {
+        BPF_F_UPROBE_MULTI_RETURN
+    } else {
+        0
+    };
+    opts.__bindgen_anon_1.uprobe_multi.cnt = offsets.len() as u32;
+    opts.__bindgen_anon_1.uprobe_multi.path = path.as_ptr();
+    opts.__bindgen_anon_1.uprobe_multi.offsets = offsets.as_ptr();
+    opts.__bindgen_anon_1.uprobe_multi.cookies = cookies.as_ptr();
+    let program = program.as_raw_fd();
+    // SAFETY: `opts` holds pointers to slices and a string that live through the call.
+    own(unsafe { bpf_link_create(program, 0, TRACE_UPROBE_MULTI, &raw const opts) })
 }
 
 /// The attributes of `BPF_LINK_CREATE` for `*_MULTI` tracing links. libbpf does not know these
@@ -125,7 +152,7 @@ pub(super) unsafe fn tracing_multi_link(
 /// Opens a kprobe (or a kretprobe) at a function's address. It has no name, unlike probes of
 /// tracefs. So it is removed when it is closed, however our process ends.
 pub(in crate::bpf) fn open_kprobe(
-    pmu: KprobePmu,
+    pmu: ProbePmu,
     is_return: bool,
     addr: u64,
 ) -> io::Result<OwnedFd> {
@@ -136,6 +163,23 @@ pub(in crate::bpf) fn open_kprobe(
     };
     // The name stays null: the address identifies the function.
     attr.__bindgen_anon_4.kprobe_addr = addr;
+    open_event(attr)
+}
+
+/// Opens a uprobe (or a uretprobe) at an offset of the file at `path`. Like a kprobe it has no name.
+pub(in crate::bpf) fn open_uprobe(
+    pmu: ProbePmu,
+    is_return: bool,
+    path: &CStr,
+    offset: u64,
+) -> io::Result<OwnedFd> {
+    let mut attr = perf_event_attr {
+        type_: pmu.kind,
+        config: u64::from(is_return) << pmu.return_bit,
+        ..Default::default()
+    };
+    attr.__bindgen_anon_3.uprobe_path = path.as_ptr().expose_provenance() as u64;
+    attr.__bindgen_anon_4.probe_offset = offset;
     open_event(attr)
 }
 
@@ -238,7 +282,8 @@ pub(in crate::bpf) fn recursion_misses(program: BorrowedFd<'_>) -> u64 {
 /// `kprobe_multi` link info"; 3acf8ace6823, "bpf: Add missed value to kprobe perf link info"), and
 /// for trampolines, which miss calls by recursion only: these are counted for the programs.
 pub(in crate::bpf) fn link_misses(backend: BackendKind, link: BorrowedFd<'_>) -> u64 {
-    if backend.needs_prototype() {
+    // Nor does it tell for uprobes.
+    if backend.needs_prototype() || backend.is_of_user_functions() {
         return 0;
     }
     let mut info = bpf_link_info::default();

@@ -30,26 +30,28 @@ pub(super) use self::closing::Closing;
 pub(super) use self::exclusive::Exclusive;
 pub(super) use self::guardian::Guardian;
 pub(super) use self::links::{
-    attach_kprobe_multi, attach_raw_tracepoint, attach_tracing, attach_tracing_multi, link_misses,
-    open_kprobe, open_tracepoint, recursion_misses, run_at_event,
+    attach_kprobe_multi, attach_raw_tracepoint, attach_tracing, attach_tracing_multi,
+    attach_uprobe_multi, link_misses, open_kprobe, open_tracepoint, open_uprobe, recursion_misses,
+    run_at_event,
 };
 pub(super) use self::mapped::MappedArray;
 pub(super) use self::own::{is_in_first_pid_namespace, own_tgid};
-pub use self::support::KernelSupport;
 pub(super) use self::support::smallest_program;
+pub use self::support::{KernelSupport, ProbePmus};
 
 /// Attach types `BPF_TRACE_*`, by their numbers in the kernel's ABI.
 pub(super) const TRACE_FENTRY: bpf_attach_type = 24;
 pub(super) const TRACE_FEXIT: bpf_attach_type = 25;
 pub(super) const TRACE_KPROBE_MULTI: bpf_attach_type = 42;
 pub(super) const TRACE_KPROBE_SESSION: bpf_attach_type = 56;
+pub(super) const TRACE_UPROBE_MULTI: bpf_attach_type = 48;
 
 const LICENSE: &CStr = c"Dual BSD/GPL";
 
 /// The program type and the attach type of a program, and what it is attached to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ProgramKind<'fd> {
-    /// Single kprobes (0), kprobe.multi, kprobe.session: the attach type.
+    /// Single kprobes and uprobes (0), kprobe.multi, kprobe.session, uprobe.multi: the attach type.
     Kprobe(bpf_attach_type),
     /// A raw tracepoint.
     RawTracepoint,

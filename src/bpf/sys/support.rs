@@ -9,7 +9,9 @@ use std::ptr;
 use libbpf_sys::{bpf_attach_type, bpf_insn, bpf_link_create, bpf_link_create_opts};
 
 use super::links::tracing_multi_link;
-use super::{ProgramKind, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION, load_program, own};
+use super::{
+    ProgramKind, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION, TRACE_UPROBE_MULTI, load_program, own,
+};
 use crate::bpf::settings::TracingMultiTypes;
 use crate::spec::BackendKind;
 
@@ -39,14 +41,28 @@ pub struct KernelSupport {
     /// The PMU of single kprobes: since 4.17 (e12f03d7031a, "perf/core: Implement the
     /// '`perf_kprobe`' PMU"), with `CONFIG_KPROBE_EVENTS`.
     pub kprobe: bool,
+    /// `uprobe.multi` links: since 6.6 (89ae89f53d20, "bpf: Add multi uprobe link").
+    pub uprobe_multi: bool,
+    /// The PMU of single uprobes: since 4.17 (33ea4b24277b, "perf/core: Implement the '`perf_uprobe`'
+    /// PMU"), with `CONFIG_UPROBE_EVENTS`.
+    pub uprobe: bool,
+}
+
+/// The PMUs that the kernel has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProbePmus {
+    /// That of single kprobes.
+    pub kprobe: bool,
+    /// That of single uprobes.
+    pub uprobe: bool,
 }
 
 impl KernelSupport {
     /// Detects what the kernel offers, without attaching to anything. Facts that cannot be tried
-    /// are passed in, from BTF and sysfs: the attach types `types`, whether there is a PMU for
-    /// single kprobes, and whether the kernel preempts programs.
+    /// are passed in, from BTF and sysfs: the attach types `types`, the PMUs, and whether the kernel
+    /// preempts programs.
     #[must_use]
-    pub fn probe(types: TracingMultiTypes, kprobe: bool, preempts_programs: bool) -> Self {
+    pub fn probe(types: TracingMultiTypes, pmus: ProbePmus, preempts_programs: bool) -> Self {
         Self {
             tracing_multi: types.session.is_some_and(probe_tracing_multi),
             fentry_multi: types.entry.is_some_and(probe_tracing_multi)
@@ -55,7 +71,9 @@ impl KernelSupport {
             kprobe_multi: probe_kprobe_multi(TRACE_KPROBE_MULTI),
             cookies: probe_cookies(),
             preempts_programs,
-            kprobe,
+            kprobe: pmus.kprobe,
+            uprobe_multi: probe_uprobe_multi(),
+            uprobe: pmus.uprobe,
         }
     }
 
@@ -69,6 +87,8 @@ impl KernelSupport {
             BackendKind::KprobeMulti => self.kprobe_multi,
             BackendKind::Trampoline => true,
             BackendKind::Kprobe | BackendKind::OnLoad => self.kprobe,
+            BackendKind::UprobeMulti => self.uprobe_multi,
+            BackendKind::Uprobe => self.uprobe,
         }
     }
 }
@@ -89,6 +109,25 @@ fn probe_kprobe_multi(attach_type: bpf_attach_type) -> bool {
     // SAFETY: the kernel checks the pointer that is meant to be bad before it reads through it.
     let link =
         own(unsafe { bpf_link_create(program.as_raw_fd(), 0, attach_type, &raw const opts) });
+    link.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
+}
+
+/// Returns whether the kernel has such links, by the same method: it reads the path only after it has
+/// accepted the rest.
+fn probe_uprobe_multi() -> bool {
+    let Ok(program) = smallest_program(ProgramKind::Kprobe(TRACE_UPROBE_MULTI)) else {
+        return false;
+    };
+    let mut opts = bpf_link_create_opts {
+        sz: size_of::<bpf_link_create_opts>() as _,
+        ..Default::default()
+    };
+    opts.__bindgen_anon_1.uprobe_multi.cnt = 1;
+    opts.__bindgen_anon_1.uprobe_multi.path = ptr::without_provenance(usize::MAX);
+    opts.__bindgen_anon_1.uprobe_multi.offsets = ptr::without_provenance(usize::MAX);
+    let fd = program.as_raw_fd();
+    // SAFETY: the kernel checks the pointers that are meant to be bad before it reads through them.
+    let link = own(unsafe { bpf_link_create(fd, 0, TRACE_UPROBE_MULTI, &raw const opts) });
     link.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
 }
 

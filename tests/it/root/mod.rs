@@ -47,6 +47,7 @@ mod symbols;
 mod terminal;
 mod trail;
 mod use_cases;
+mod user_functions;
 mod warm;
 mod zz_btrfs;
 mod zz_lockdown;

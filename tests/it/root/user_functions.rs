@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Functions of executables and libraries as entry and inner functions. Those of this very test are
+//! traced.
+
+use std::fs::{self, File};
+use std::hint::black_box;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::process::{self, Command, Stdio};
+use std::ptr;
+use std::time::Instant;
+
+use retsnoop_rs::app::replay;
+use retsnoop_rs::capture::Recording;
+use retsnoop_rs::config::OutputFormat;
+use serde_json::Value;
+
+use super::harness::{Report, Trace, kernel, program, run};
+use super::sys;
+
+const EBADF: i32 = -9;
+
+/// As a program that hides what went wrong below.
+#[inline(never)]
+fn outer() -> i32 {
+    if black_box(middle()) == EBADF { -5 } else { 0 }
+}
+
+#[inline(never)]
+fn middle() -> i32 {
+    let failed = black_box(sys::fail_close()) == -1;
+    if failed { EBADF } else { 0 }
+}
+
+#[inline(never)]
+fn lookup(is_there: bool) -> *const u8 {
+    black_box(if is_there { b"x".as_ptr() } else { ptr::null() })
+}
+
+#[inline(never)]
+fn check(is_right: bool) -> bool {
+    black_box(is_right)
+}
+
+#[inline(never)]
+fn minus_one(fails: bool) -> i64 {
+    black_box(if fails { -1 } else { 17 })
+}
+
+fn own_pid() -> String {
+    process::id().to_string()
+}
+
+/// A glob of functions of this file, by its process.
+fn ours(names: &str) -> String {
+    format!("p:{}:*user_functions::{names}", process::id())
+}
+
+fn traced(arguments: &[&str], workload: impl FnOnce()) -> Report {
+    let pid = own_pid();
+    let trace = Trace::start(&[arguments, &["-sn", "-p", &pid]].concat());
+    workload();
+    trace.finish()
+}
+
+#[test]
+fn a_failing_system_call_in_a_failing_user_function_is_one_session() {
+    let (outer_glob, middle_glob) = (ours("outer:int"), ours("middle:int"));
+    let arguments = ["-e", &outer_glob, "-a", &middle_glob, "-e", "*_sys_close"];
+    let report = traced(&arguments, || assert_eq!(outer(), -5));
+    assert_eq!(report.sessions.len(), 1, "{:#?}", report.sessions);
+    let session = &report.sessions[0];
+    let chain: Vec<&str> = session
+        .chain()
+        .iter()
+        .map(|name| name.rsplit("::").next().unwrap())
+        .collect();
+    assert_eq!(chain, ["outer", "middle", "__x64_sys_close"]);
+    assert_eq!(session.result(), "-EIO");
+    assert_eq!(session.culprit(), "__x64_sys_close");
+    session.assert_orderly();
+    // User functions are above everything that the kernel did.
+    let stack = session.stack();
+    assert_eq!(stack[0]["chain_index"], 0);
+    assert_eq!(stack[1]["chain_index"], 1);
+    assert!(stack[0]["module"].as_str().unwrap().starts_with("it"));
+    assert_eq!(session.loss("missing_stacks"), 0);
+}
+
+#[test]
+fn results_are_judged_as_the_glob_says() {
+    let globs = [
+        ours("lookup:ptr"),
+        ours("check:bool"),
+        ours("minus_one:neg1"),
+    ];
+    let arguments: Vec<&str> = globs.iter().flat_map(|glob| ["-e", glob]).collect();
+    let report = traced(&arguments, || {
+        for fails in [false, true] {
+            lookup(!fails);
+            check(!fails);
+            minus_one(fails);
+        }
+    });
+    let results: Vec<&str> = report.sessions.iter().map(|s| s.result()).collect();
+    assert_eq!(results, ["NULL", "false", "-1"]);
+    assert_eq!(report.summary.count("succeeded"), 3);
+}
+
+/// Without a type, `-1` is a failure, and NULL is none.
+#[test]
+fn without_a_type_minus_one_and_errnos_are_failures() {
+    let glob = ours("{lookup,minus_one,middle}");
+    let report = traced(&["-e", &glob], || {
+        lookup(false);
+        minus_one(true);
+        middle();
+    });
+    let results: Vec<&str> = report.sessions.iter().map(|s| s.result()).collect();
+    assert_eq!(results, ["-1", "-EBADF"]);
+}
+
+#[test]
+fn functions_of_a_library_are_traced_in_every_process() {
+    let trace = Trace::start(&["-e", "u:libc:{open64,openat64}:neg1", "-sn", "-n", "cat"]);
+    let cat = Command::new("cat")
+        .arg("/nosuch")
+        .stderr(Stdio::null())
+        .status();
+    assert!(!cat.unwrap().success());
+    let report = trace.finish();
+    let session = report.only("cat");
+    assert_eq!(session.result(), "-1");
+    assert_eq!(session.stack()[0]["module"], "libc.so.6");
+}
+
+/// The same function by two paths and by the process: a failure was to be shown once, not thrice.
+#[test]
+fn a_file_with_several_names_is_probed_once() {
+    let exe = fs::canonicalize("/proc/self/exe").unwrap();
+    let link = PathBuf::from(format!("/tmp/link-{}", sys::unique()));
+    std::os::unix::fs::symlink(&exe, &link).unwrap();
+    let globs = [
+        ours("middle:int"),
+        format!("u:{}:*user_functions::middle:int", exe.display()),
+        format!("u:{}:*user_functions::middle:int", link.display()),
+    ];
+    let arguments: Vec<&str> = globs.iter().flat_map(|glob| ["-e", glob]).collect();
+    let report = traced(&arguments, || {
+        middle();
+    });
+    assert_eq!(report.sessions.len(), 1, "{:#?}", report.sessions);
+    fs::remove_file(link).unwrap();
+}
+
+/// The first bytes of a function in memory: a probe replaces them.
+fn code_of(function: fn() -> i32) -> [u8; 8] {
+    let mut memory = File::open("/proc/self/mem").unwrap();
+    let mut bytes = [0; 8];
+    memory
+        .seek(SeekFrom::Start(function as usize as u64))
+        .unwrap();
+    memory.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn kill_9_leaves_no_user_probe() {
+    let before = code_of(middle);
+    let glob = ours("middle:int");
+    let trace = Trace::start(&["-e", &glob, "-sn", "-p", &own_pid()]);
+    assert_ne!(code_of(middle), before);
+    trace.signal(9);
+    trace.wait();
+    // The kernel closes the descriptors of a killed process after its parent knows of its end.
+    let begun = Instant::now();
+    while code_of(middle) != before {
+        assert!(begun.elapsed().as_secs() < 60, "a probe is left");
+    }
+    assert_eq!(middle(), EBADF);
+}
+
+#[test]
+fn a_back_end_for_user_functions_is_chosen_by_the_kernel() {
+    let ended = run(&["-e", "u:libc:open64", "--dry-run"]);
+    let expected = match kernel().as_str() {
+        "5.10" | "6.1" => "back end uprobe,",
+        _ => "back end uprobe-multi,",
+    };
+    assert!(ended.stdout.contains(expected), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("entry open64 [libc.so.6]"),
+        "{}",
+        ended.stdout
+    );
+}
+
+#[test]
+fn a_file_or_function_that_cannot_be_traced_is_told_with_the_reason() {
+    for (glob, why) in [
+        ("u:libc:getadrinfo", "similar: getaddrinfo"),
+        ("u:libnosuch:f", "no library or program `libnosuch`"),
+        ("u:/etc/passwd:f", "no ELF file"),
+        ("u:/proc/self/maps:f", "no ELF file"),
+        ("u:/dev/null:f", "failed to open `/dev/null`"),
+        ("u:/etc:f", "failed to open `/etc`"),
+        ("u:libc:setjmp", "depends on its return address"),
+        ("p:2:f", "kernel thread"),
+        ("p:4000000:f", "no process 4000000"),
+    ] {
+        let said = run(&["-e", glob]).failed(1);
+        assert!(
+            said.contains("no entry function to trace"),
+            "{glob}: {said}"
+        );
+        assert!(said.contains(why), "{glob}: {said}");
+    }
+    // One that is not there does not keep the others from being traced.
+    let arguments = ["-e", "u:libc:open64", "-a", "u:libc:nosuch", "--dry-run"];
+    let ended = Trace::spawn(program(&arguments)).wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let warning = "warning: `u:libc:nosuch`: libc.so.6 has no such function";
+    assert!(ended.stderr.contains(warning), "{}", ended.stderr);
+}
+
+#[test]
+fn a_recorded_run_with_user_functions_is_replayed() {
+    let file = format!("/tmp/recorded-{}", sys::unique());
+    let glob = ours("middle:int");
+    let arguments = ["-e", &glob, "-e", "*_sys_close", "--record-raw", &file];
+    let report = traced(&arguments, || {
+        middle();
+    });
+    let mut shown = Vec::new();
+    let json = fs::read(&file).unwrap();
+    let recording = Recording::from_json(&json).unwrap();
+    let functions = recording.functions().unwrap();
+    let of_user = functions
+        .iter()
+        .filter(|f| f.hook.user_function().is_some());
+    assert_eq!(of_user.count(), 1);
+    let replayed = replay(&recording, OutputFormat::Json, &mut shown).unwrap();
+    assert_eq!((report.sessions.len(), replayed.shown), (1, 1));
+    let again: Value = serde_json::from_slice(&shown).unwrap();
+    let session = &report.sessions[0].0;
+    for key in ["entry", "chain", "stack", "culprit"] {
+        assert_eq!(again[key], session[key], "{key}");
+    }
+}
