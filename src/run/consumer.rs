@@ -4,6 +4,7 @@
 
 use std::io::{self, Write};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use super::arming::Arming;
 use crate::config::OutputFormat;
@@ -18,6 +19,10 @@ use crate::session::{
 use crate::spec::Addr;
 use crate::symbolize::Symbolizer;
 
+/// How long a session may be written but not flushed. On a busy machine a session takes
+/// milliseconds, and those that wait for one another would come late.
+const MAX_HOLD_TIME: Duration = Duration::from_millis(20);
+
 /// Decodes records, filters the sessions and writes them.
 pub(crate) struct Consumer<'a> {
     assembler: Assembler<'a>,
@@ -31,6 +36,8 @@ pub(crate) struct Consumer<'a> {
     out: &'a mut dyn Write,
     /// Number of sessions that are written but not flushed, and its upper limit.
     held: u64,
+    /// When the first of them was written.
+    held_since: Option<Instant>,
     hold: u64,
     shows_successes: bool,
     counts: Counts,
@@ -95,6 +102,7 @@ impl<'a> Consumer<'a> {
             role,
             out,
             held: 0,
+            held_since: None,
             hold: 1,
             shows_successes: false,
             counts: Counts::default(),
@@ -142,6 +150,7 @@ impl<'a> Consumer<'a> {
             Err(error) => self.failed = Some(error),
         }
         self.held = 0;
+        self.held_since = None;
     }
 
     /// Takes one record. A record that is invalid is counted, and only its session is lost.
@@ -215,7 +224,8 @@ impl<'a> Consumer<'a> {
             return;
         }
         self.held += 1;
-        if self.held >= self.hold {
+        let since = *self.held_since.get_or_insert_with(Instant::now);
+        if self.held >= self.hold || since.elapsed() >= MAX_HOLD_TIME {
             self.deliver();
         }
     }

@@ -217,6 +217,8 @@ fn sessions_are_shown_while_thousands_of_functions_are_attached_anew() {
             sys::rename_thread(c"steady");
             while n_bytes() == 0 {
                 sys::fail_bpf();
+                // Thousands of sessions would wait to be shown, if they were not apart.
+                thread::sleep(Duration::from_millis(5));
             }
             let _busy = Busy::start();
             let (mut shown, mut at, mut n_calls) = (n_bytes(), Instant::now(), 0);
