@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What one call costs: runs a system call many times and prints nanoseconds a call.
+//! What one call costs: runs a system call (or a user function) many times and prints nanoseconds a call.
 //!
 //! `calls NAME COUNT [ROUNDS]`; in a guest whose time counts instructions (`scripts/vm --icount`)
 //! nanoseconds are instructions. Run untraced and traced, the difference is the tracer's.
 
 #![allow(unsafe_code, clippy::print_stdout, clippy::print_stderr)]
+
+mod user_probe;
 
 use std::env;
 use std::ffi::CString;
@@ -39,12 +41,18 @@ fn main() -> ExitCode {
             attr.set(3, 1);
             attr.bpf(BPF_MAP_CREATE)
         }),
+        Some("user-fails") => Box::new(|| i64::from(user_probe::probed_function(-22))),
+        Some("user") => Box::new(|| i64::from(user_probe::probed_function(0))),
+        Some("user-probed") => {
+            user_probe::probe_by_the_kernel_alone();
+            Box::new(|| i64::from(user_probe::probed_function(0)))
+        }
         Some("map-lookup") => map_lookup(),
         Some("send") => send_on(arguments.get(4).map_or("lo", String::as_str)),
         _ => {
             eprintln!(
-                "usage: calls close|map-create-fails|map-lookup|send COUNT \
-                 [ROUNDS [INTERFACE]]"
+                "usage: calls close|map-create-fails|map-lookup|send|user|user-fails|user-probed \
+                 COUNT [ROUNDS [INTERFACE]]"
             );
             return ExitCode::from(2);
         }

@@ -190,6 +190,30 @@ bench_percall() {
   percall_lines send bench7 '' "${on_send[@]}"
 }
 
+# 500 functions of libc, and what a probed function costs: by the kernel alone, of a task out of scope,
+# of one in scope that succeeds and that fails.
+bench_user() {
+  local base own one glob
+  local many=(-e "u:libc:{a,b,c,d,f}*")
+  local probed=(-e "u:$calls:*user_probe::probed_function:int")
+  glob=$("$retsnoop" "${many[@]}" --dry-run | head -n 1)
+  echo "user: $glob"
+  attach_line "${many[*]}" "$retsnoop" "${many[@]}"
+  attach_line "${probed[*]} (one)" "$retsnoop" "${probed[@]}"
+  calls_line untraced user 300 0
+  base=$measured
+  calls_line "uprobe and uretprobe with a program that does nothing" user-probed 300 "$base"
+  own=$measured
+  for one in "-p 1:task out of scope:user" "-p 1:task out of scope, fails:user-fails" \
+    ":success not shown:user" ":failure shown:user-fails"; do
+    IFS=: read -r options label call <<<"$one"
+    # shellcheck disable=SC2086
+    with_tracer "$retsnoop" "$label" "$call" 300 "$base" lo "${probed[@]}" $options
+    awk "BEGIN { printf \"  %.2f x the kernel's own probes\\n\", $measured / $own }"
+    echo "$last_line"
+  done
+}
+
 bench_memory() {
   start_tracer "$retsnoop" -c bpf -ss
   "$calls" map-create-fails 99 1 >/dev/null

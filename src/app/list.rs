@@ -19,7 +19,7 @@ use crate::live::fetching::Fetching;
 use crate::live::lines::{self, ImageChoice};
 use crate::output::print;
 use crate::prepare::gather::{GatheredFacts, capabilities, offered, read_facts};
-use crate::prepare::layout::support;
+use crate::prepare::layout::{full_support, support};
 use crate::prepare::users;
 use crate::render::{ListedFunction, write_functions_json, write_functions_text};
 use crate::select::{Assigned, BackendPolicy, GlobReport, Selection, assign, select};
@@ -86,7 +86,7 @@ fn user_functions(
             "write `*` for what you do not know, such as 'u:libc:*addrinfo*'",
         ));
     }
-    let policy = BackendPolicy::Auto(offered(support(None, files)));
+    let policy = BackendPolicy::Auto(offered(full_support(None, files)));
     let assigned = assign(&selection.functions, &policy);
     let backend = |assigned: Assigned| assigned.backends.first().map(ToString::to_string);
     let traced = selection.functions.into_iter().zip(assigned);

@@ -32,5 +32,5 @@ pub use settings::{
     ErrorSettings, KernelLayout, PerCpu, Preempt, PreemptMasks, ProbePmu, ScopeEntry, ScopeKind,
     ScopeRule, ScopeSettings, Settings, TaskLayout, TracingMultiTypes,
 };
-pub use sys::{KernelSupport, ProbePmus, silence_libbpf};
+pub use sys::{KernelSupport, silence_libbpf};
 pub use tracer::{Attached, Moved, ObjectStorage, Sink, Tracer};

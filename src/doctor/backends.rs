@@ -26,7 +26,9 @@ pub(crate) fn checks(
 ) -> (Option<String>, Vec<Check>) {
     let has_types = types.0.is_ok();
     let chosen = (tried.may_load && has_types).then(|| chosen(tried.support));
-    let checks = BackendKind::ALL.into_iter().map(|kind| {
+    let all = BackendKind::ALL.into_iter();
+    let all = all.chain(BackendKind::OF_USER_FUNCTIONS);
+    let checks = all.map(|kind| {
         let title = kind.to_string();
         let id = format!("backend_{}", title.replace('-', "_"));
         let (state, found) = if !tried.may_load {

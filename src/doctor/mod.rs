@@ -46,7 +46,7 @@ pub(crate) fn examine(files: &KernelFiles, image: Option<&Path>) -> Result<Check
 }
 
 fn support_of(files: &KernelFiles) -> KernelSupport {
-    layout::support(files.kernel_btf().as_deref().ok(), files)
+    layout::full_support(files.kernel_btf().as_deref().ok(), files)
 }
 
 /// Runs all checks that need no attaching.

@@ -2,7 +2,7 @@
 //! `-V` and `-Vv`: the version, and what this kernel offers.
 
 use super::gather::offered;
-use super::layout::support;
+use super::layout::full_support;
 use crate::bpf::KernelSupport;
 use crate::kernel::facts::KernelFiles;
 use crate::select::BackendPolicy;
@@ -16,7 +16,7 @@ pub(crate) fn version() -> String {
 /// Returns the version and the relevant features of this kernel, one per line.
 pub(crate) fn report(files: &KernelFiles) -> String {
     let btf = files.kernel_btf();
-    let support = support(btf.as_deref().ok(), files);
+    let support = full_support(btf.as_deref().ok(), files);
     let yes = |offered: bool| if offered { "yes" } else { "no" }.to_owned();
     let or_why = |result: anyhow::Result<String>| match result {
         Ok(text) => text,
@@ -45,6 +45,8 @@ pub(crate) fn report(files: &KernelFiles) -> String {
         ("kprobe-session", yes(support.kprobe_session)),
         ("kprobe-multi", yes(support.kprobe_multi)),
         ("kprobe", yes(support.kprobe)),
+        ("uprobe-multi", yes(support.uprobe_multi)),
+        ("uprobe", yes(support.uprobe)),
         ("chosen back end", chosen(support)),
     ];
     let mut text = version();

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::layout::{layout, support};
+use super::layout::{full_support, layout, support};
 use super::on_load;
 use super::selection_cache::{CachedSelection, SelectionCache};
 use super::sources;
 use super::users::{self, UserFunctions};
-use crate::bpf::{KernelLayout, KernelSupport, ProbePmus};
+use crate::bpf::{KernelLayout, KernelSupport};
 use crate::config::BackendChoice;
 use crate::config::{Config, Globs, Role};
 use crate::diag::Diag;
@@ -66,12 +66,11 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         if n_refused > 0 {
             say_refused(n_refused, diag);
         }
-        let pmus = ProbePmus {
-            kprobe: layout.kprobe_pmu.is_some(),
-            uprobe: layout.uprobe_pmu.is_some(),
-        };
-        let preempts_programs = files.preempts_programs();
-        let support = KernelSupport::probe(layout.tracing_multi, pmus, preempts_programs);
+        let support = KernelSupport::probe(
+            layout.tracing_multi,
+            layout.kprobe_pmu.is_some(),
+            files.preempts_programs(),
+        );
         return Ok(Prepared {
             selection,
             // With user functions the cache is not used.
@@ -95,7 +94,11 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     let mut image = lines::look_for(config, files, diag)?;
     image.begin(&facts.kallsyms, false)?;
     let btf = facts.kernel_btf.clone().context("no types")?;
-    let support = support(Some(&btf), files);
+    let support = if of_user.is_empty() {
+        support(Some(&btf), files)
+    } else {
+        full_support(Some(&btf), files)
+    };
     let policy = policy(config.backend, support)?;
     diag.phase("asked the kernel for back ends");
     let layout = layout(&btf, &facts.kallsyms, files, support)?;

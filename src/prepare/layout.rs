@@ -5,7 +5,7 @@
 use anyhow::{Context, Result};
 
 use crate::bpf::{
-    KernelLayout, KernelSupport, PerCpu, Preempt, PreemptMasks, ProbePmu, ProbePmus, TaskLayout,
+    KernelLayout, KernelSupport, PerCpu, Preempt, PreemptMasks, ProbePmu, TaskLayout,
     TracingMultiTypes,
 };
 use crate::kernel::btf::Btf;
@@ -29,11 +29,16 @@ fn tracing_multi(btf: &Btf) -> TracingMultiTypes {
 /// Determines which back ends the kernel offers.
 pub(crate) fn support(btf: Option<&Btf>, files: &KernelFiles) -> KernelSupport {
     let types = btf.map(tracing_multi).unwrap_or_default();
-    let pmus = ProbePmus {
-        kprobe: files.kprobe_pmu().is_some(),
-        uprobe: files.uprobe_pmu().is_some(),
-    };
-    KernelSupport::probe(types, pmus, files.preempts_programs())
+    KernelSupport::probe(
+        types,
+        files.kprobe_pmu().is_some(),
+        files.preempts_programs(),
+    )
+}
+
+/// Determines which back ends the kernel offers, those of user functions included.
+pub(crate) fn full_support(btf: Option<&Btf>, files: &KernelFiles) -> KernelSupport {
+    support(btf, files).with_user_functions(files.uprobe_pmu().is_some())
 }
 
 /// Reads the layout.

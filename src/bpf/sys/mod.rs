@@ -36,8 +36,8 @@ pub(super) use self::links::{
 };
 pub(super) use self::mapped::MappedArray;
 pub(super) use self::own::{is_in_first_pid_namespace, own_tgid};
+pub use self::support::KernelSupport;
 pub(super) use self::support::smallest_program;
-pub use self::support::{KernelSupport, ProbePmus};
 
 /// Attach types `BPF_TRACE_*`, by their numbers in the kernel's ABI.
 pub(super) const TRACE_FENTRY: bpf_attach_type = 24;

@@ -48,21 +48,13 @@ pub struct KernelSupport {
     pub uprobe: bool,
 }
 
-/// The PMUs that the kernel has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ProbePmus {
-    /// That of single kprobes.
-    pub kprobe: bool,
-    /// That of single uprobes.
-    pub uprobe: bool,
-}
-
 impl KernelSupport {
     /// Detects what the kernel offers, without attaching to anything. Facts that cannot be tried
-    /// are passed in, from BTF and sysfs: the attach types `types`, the PMUs, and whether the kernel
-    /// preempts programs.
+    /// are passed in, from BTF and sysfs: the attach types `types`, whether there is a PMU for
+    /// single kprobes, and whether the kernel preempts programs. What is for user functions is not
+    /// examined.
     #[must_use]
-    pub fn probe(types: TracingMultiTypes, pmus: ProbePmus, preempts_programs: bool) -> Self {
+    pub fn probe(types: TracingMultiTypes, kprobe: bool, preempts_programs: bool) -> Self {
         Self {
             tracing_multi: types.session.is_some_and(probe_tracing_multi),
             fentry_multi: types.entry.is_some_and(probe_tracing_multi)
@@ -71,9 +63,20 @@ impl KernelSupport {
             kprobe_multi: probe_kprobe_multi(TRACE_KPROBE_MULTI),
             cookies: probe_cookies(),
             preempts_programs,
-            kprobe: pmus.kprobe,
+            kprobe,
+            uprobe_multi: false,
+            uprobe: false,
+        }
+    }
+
+    /// Detects what the kernel offers for user functions, too. `uprobe` is whether there is a PMU for
+    /// single uprobes. Few runs need that, and to try it takes a fiftieth of a start.
+    #[must_use]
+    pub fn with_user_functions(self, uprobe: bool) -> Self {
+        Self {
             uprobe_multi: probe_uprobe_multi(),
-            uprobe: pmus.uprobe,
+            uprobe,
+            ..self
         }
     }
 

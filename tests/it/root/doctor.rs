@@ -32,6 +32,8 @@ const KEYS: &[&str] = &[
     "backend_kprobe_session",
     "backend_kprobe_multi",
     "backend_fentry",
+    "backend_uprobe_multi",
+    "backend_uprobe",
 ];
 
 fn json(ended: &Ended) -> Value {
