@@ -9,7 +9,7 @@ use crate::render::value::result_text;
 use crate::render::view::{self, CallView, HandledView, RowView, TracerRows};
 use crate::render::{RenderContext, SymbolizedSession};
 use crate::session::{ExecutionContext, LinkKind, Session, SessionLosses, StackRow, Trail};
-use crate::spec::{Addr, Outcome};
+use crate::spec::{Addr, EntryReason, Outcome};
 use crate::symbolize::{Frame, SourceLine};
 
 /// A session.
@@ -31,6 +31,8 @@ pub(super) struct SessionObject {
     #[serde(rename = "lane")]
     execution_context: &'static str,
     context: Option<ContextObject>,
+    /// Why the session was opened: `system_call`, `kernel_function`, `request`, or `user_function`.
+    entry_reason: &'static str,
     /// The call of the entry function.
     entry: Option<CallObject>,
     culprit: Option<CulpritObject>,
@@ -176,6 +178,7 @@ impl SessionObject {
             leader_comm: String::from_utf8_lossy(&session.header.leader_comm).into_owned(),
             execution_context: context_name(session.header.execution_context),
             context: ContextObject::new(session),
+            entry_reason: entry_reason(session.reason),
             entry: entry.as_ref().map(CallObject::new),
             culprit: rows.iter().find_map(|row| CulpritObject::new(row, session)),
             chain: chain(&rows),
@@ -381,6 +384,15 @@ fn context_name(context: ExecutionContext) -> &'static str {
         ExecutionContext::SoftIrq => "softirq",
         ExecutionContext::HardIrq => "hardirq",
         ExecutionContext::Nmi => "nmi",
+    }
+}
+
+fn entry_reason(reason: EntryReason) -> &'static str {
+    match reason {
+        EntryReason::SystemCall => "system_call",
+        EntryReason::KernelFunction => "kernel_function",
+        EntryReason::Request => "request",
+        EntryReason::UserFunction => "user_function",
     }
 }
 
