@@ -48,23 +48,11 @@ struct rec_cgroup rec_cgroup_root = {};
  * counters that are incremented atomically, and in the session of the task that they run in.
  */
 
-/* Closes the session of an exiting task: the exit system calls do not return. */
 SEC("raw_tracepoint/sched_process_exit")
 int task_exit(void *ctx)
 {
-	struct session *session;
-	enum execution_context context;
-	u64 key;
-
 	follow_exit();
-	key = session_key(task_key(), &context);
-	if (!key || context != CONTEXT_TASK)
-		return 0;
-	session = find_session(key);
-	if (session) {
-		COUNT(task_exit);
-		close_session(session);
-	}
+	close_session_of_exiting_task();
 	return 0;
 }
 

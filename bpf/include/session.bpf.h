@@ -143,4 +143,24 @@ static __noinline void close_session(struct session *session)
 	give_back(slot);
 }
 
+/*
+ * Closes the session of the current task, which exits: the exit system calls do not return. The
+ * thread that calls exec keeps its task, and its session, while the other threads of its process
+ * exit.
+ */
+static __always_inline void close_session_of_exiting_task(void)
+{
+	struct session *session;
+	enum execution_context context;
+	u64 key = session_key(task_key(), &context);
+
+	if (!key || context != CONTEXT_TASK)
+		return;
+	session = find_session(key);
+	if (session) {
+		COUNT(task_exit);
+		close_session(session);
+	}
+}
+
 #endif
