@@ -5,6 +5,9 @@
  *
  *   c FUNC CLASS SP CONTEXT OPENS   a traced function is called
  *   r FUNC SP CONTEXT RESULT        it returns
+ *   t TASK                          what follows in context 0 is done by this thread of the process
+ *   x                               that thread calls exec
+ *   q                               that thread exits
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -31,6 +34,8 @@
 #include "maps.bpf.h"
 
 #define N_SLOTS 4
+#define N_TASKS 2
+#define TGID 7
 
 static struct session the_slots[N_SLOTS];
 static u64 keys[N_SLOTS];
@@ -39,6 +44,12 @@ static u32 pool[N_SLOTS];
 static u32 n_pool;
 static u64 for_ever = ~0ULL;
 static u64 now;
+
+/* The threads of a process. The first one is its leader. */
+static struct {
+	u32 tid, n_execs;
+} tasks[N_TASKS];
+static u32 current, last_tid = TGID;
 
 static void *bpf_map_lookup_elem(void *map, void *key)
 {
@@ -100,19 +111,20 @@ static u64 bpf_ktime_get_ns(void)
 }
 static u64 bpf_get_current_pid_tgid(void)
 {
-	return 7ULL << 32 | 7;
+	return (u64)TGID << 32 | tasks[current].tid;
 }
 static u64 bpf_get_current_task(void)
 {
-	return 0x1000;
+	return 0x1000 * (current + 1);
 }
 static u32 bpf_get_smp_processor_id(void)
 {
 	return 0;
 }
-static long bpf_get_current_comm(void *to, u32 size)
+static long bpf_get_current_comm(char *to, u32 size)
 {
 	memset(to, 0, size);
+	snprintf(to, size, "%u", tasks[current].n_execs);
 	return 0;
 }
 
@@ -171,8 +183,9 @@ static long send_session(struct session *session)
 	u32 low = peak > MAX_CALLS ? peak - MAX_CALLS : 0;
 	u32 i;
 
-	printf("session overwritten %u cut %u unreturned %u unmatched %u\n",
-	       low < out->top ? low : out->top, out->cut, out->unreturned, out->unmatched_returns);
+	printf("session tid %u comm %s overwritten %u cut %u unreturned %u unmatched %u\n",
+	       out->tid, out->comm, low < out->top ? low : out->top, out->cut, out->unreturned,
+	       out->unmatched_returns);
 	for (i = low; i < out->top; i++) {
 		struct call_rec *rec = &out->calls[i % MAX_CALLS];
 
@@ -182,14 +195,79 @@ static long send_session(struct session *session)
 	return 1;
 }
 
+/* A new thread. The kernel reuses the memory of tasks that exited, so a key is given again. */
+static void start_task(u32 task)
+{
+	tasks[task].tid = last_tid++;
+	tasks[task].n_execs = 0;
+}
+
+/*
+ * As begin_new_exec() does it: the other threads have exited, and the one that calls exec takes the
+ * leader's id. The task is the same as before.
+ */
+static void exec_task(void)
+{
+	tasks[current].tid = TGID;
+	tasks[current].n_execs++;
+}
+
+static void exit_task(void)
+{
+	close_session_of_exiting_task();
+	start_task(current);
+}
+
+static u64 key_in(enum execution_context context)
+{
+	return context ? (u64)context << 20 | 1 : task_key();
+}
+
+static void call_in(struct call *call, enum execution_context context, u64 opens)
+{
+	on_entry(call, key_in(context), context, opens);
+}
+
+static void return_in(struct call *call, enum execution_context context)
+{
+	struct session *session = find_session(key_in(context));
+
+	if (session && !is_on_other_stack(session, call->sp) && on_exit(call, session))
+		finish_session(session);
+}
+
+static bool do_line(const char *line)
+{
+	unsigned long long func, class, sp, context, opens, task;
+	struct call call = {};
+	long long result;
+
+	if (sscanf(line, "c %llu %llu %llx %llu %llu", &func, &class, &sp, &context, &opens) == 5) {
+		call.func = func;
+		call.class = class;
+		call.sp = sp;
+		call_in(&call, (enum execution_context)context, opens);
+	} else if (sscanf(line, "r %llu %llx %llu %lld", &func, &sp, &context, &result) == 4) {
+		call.func = func;
+		call.sp = sp;
+		call.result = result;
+		return_in(&call, (enum execution_context)context);
+	} else if (sscanf(line, "t %llu", &task) == 1 && task < N_TASKS) {
+		current = task;
+	} else if (!strcmp(line, "x\n")) {
+		exec_task();
+	} else if (!strcmp(line, "q\n")) {
+		exit_task();
+	} else {
+		return false;
+	}
+	return true;
+}
+
 int main(void)
 {
-	unsigned long long func, class, sp, context, opens;
-	struct session *session;
-	struct call call;
-	long long result;
 	char line[128];
-	u64 key;
+	u32 task;
 
 	cfg.max_depth = MAX_DEPTH;
 	cfg.stack_size = 16384;
@@ -197,30 +275,15 @@ int main(void)
 	cfg.nmi_mask = 0x00f00000;
 	for (n_pool = 0; n_pool < N_SLOTS; n_pool++)
 		pool[n_pool] = n_pool;
+	for (task = 0; task < N_TASKS; task++)
+		start_task(task);
 	while (fgets(line, sizeof(line), stdin)) {
-		memset(&call, 0, sizeof(call));
-		if (sscanf(line, "c %llu %llu %llx %llu %llu", &func, &class, &sp, &context,
-			   &opens) == 5) {
-			call.func = func;
-			call.class = class;
-			call.sp = sp;
-			key = context ? context << 20 | 1 : 0x1000;
-			on_entry(&call, key, (enum execution_context)context, opens);
-		} else if (sscanf(line, "r %llu %llx %llu %lld", &func, &sp, &context, &result) ==
-			   4) {
-			call.func = func;
-			call.sp = sp;
-			call.result = result;
-			key = context ? context << 20 | 1 : 0x1000;
-			session = find_session(key);
-			if (session && !is_on_other_stack(session, sp) && on_exit(&call, session))
-				finish_session(session);
-		} else {
+		if (!do_line(line)) {
 			fprintf(stderr, "not understood: %s", line);
 			return 2;
 		}
 	}
-	printf("started %llu shown %llu succeeded %llu abandoned %llu\n", stats.started,
-	       stats.shown, stats.succeeded, stats.abandoned);
+	printf("started %llu shown %llu succeeded %llu abandoned %llu exited %llu\n", stats.started,
+	       stats.shown, stats.succeeded, stats.abandoned, stats.task_exit);
 	return 0;
 }

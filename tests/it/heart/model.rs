@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The algorithm of `bpf/include/stack.bpf.h` once more, as plainly as it can be written: vectors
-//! without limits instead of rings, branches instead of arithmetic. For one task and the interrupts
-//! of a CPU. What the two say of the same calls and returns is compared.
+//! without limits instead of rings, branches instead of arithmetic. For two threads of a process and
+//! the interrupts of a CPU. What the two say of the same calls and returns is compared.
 
 use super::{ANSWERS, POINTER, ROOT, VOID};
+
+/// Process id, which is the id of the process's first thread.
+const TGID: u32 = 7;
 
 /// `THREAD_SIZE`: stacks are aligned to it.
 const STACK_SIZE: u64 = 16384;
@@ -35,6 +38,9 @@ pub(super) struct Record {
 /// A session that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sent {
+    /// Of the thread at the start, and how often it had called exec: its name tells.
+    pub(super) tid: u32,
+    pub(super) n_execs: u32,
     pub(super) unreturned: usize,
     pub(super) unmatched: usize,
     /// `None` where there were more than are kept: the model has no ring.
@@ -60,6 +66,8 @@ struct Frame {
 /// A session that is open.
 #[derive(Debug, Default)]
 struct Open {
+    /// The thread as it was at the start.
+    by: Thread,
     /// Of the first call of a kernel function: it tells on which stack the session runs.
     sp: Option<u64>,
     frames: Vec<Frame>,
@@ -67,23 +75,85 @@ struct Open {
     n_beyond: usize,
     records: Vec<Record>,
     n_most: usize,
+    /// A call returned when there was no room for its record. Others may have given way then, also
+    /// where it turned out to need none.
+    was_full: bool,
     unreturned: usize,
     unmatched: usize,
 }
 
-/// Follows the calls and returns of a task (context 0) and of interrupts (context 1).
-#[derive(Debug, Default)]
+/// What of a thread goes into its sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Thread {
+    tid: u32,
+    n_execs: u32,
+}
+
+/// Follows the calls and returns of threads (context 0) and of interrupts (context 1).
+#[derive(Debug)]
 pub(super) struct Model {
-    open: [Option<Open>; 2],
+    threads: [Thread; 2],
+    /// The thread that runs.
+    current: usize,
+    last_tid: u32,
+    /// Of each thread, and of interrupts.
+    open: [Option<Open>; 3],
     pub(super) sent: Vec<Sent>,
+    /// Sessions that were sent and in which exec was called.
+    pub(super) sent_across_exec: usize,
     pub(super) started: usize,
     pub(super) succeeded: usize,
     pub(super) abandoned: usize,
+    pub(super) exited: usize,
 }
 
 impl Model {
+    pub(super) fn new() -> Self {
+        let thread = |tid| Thread { tid, n_execs: 0 };
+        Self {
+            threads: [thread(TGID), thread(TGID + 1)],
+            current: 0,
+            last_tid: TGID + 1,
+            open: Default::default(),
+            sent: Vec::new(),
+            sent_across_exec: 0,
+            started: 0,
+            succeeded: 0,
+            abandoned: 0,
+            exited: 0,
+        }
+    }
+
+    /// Another thread runs.
+    pub(super) fn switch(&mut self, thread: usize) {
+        self.current = thread;
+    }
+
+    /// The thread becomes the leader of its process, with a new name. All else stays as it is.
+    pub(super) fn exec(&mut self) {
+        let thread = &mut self.threads[self.current];
+        thread.tid = TGID;
+        thread.n_execs += 1;
+    }
+
+    /// The thread's calls do not return, and a new thread takes its place.
+    pub(super) fn exit(&mut self) {
+        self.exited += usize::from(self.open[self.current].take().is_some());
+        self.last_tid += 1;
+        self.threads[self.current] = Thread {
+            tid: self.last_tid,
+            n_execs: 0,
+        };
+    }
+
+    fn place(&self, context: usize) -> usize {
+        if context == 0 { self.current } else { 2 }
+    }
+
     pub(super) fn call(&mut self, func: u32, class: u32, sp: u64, context: usize, opens: bool) {
-        let open = &mut self.open[context];
+        let by = self.threads[self.current];
+        let place = self.place(context);
+        let open = &mut self.open[place];
         if open.as_ref().is_some_and(|open| open.is_elsewhere(sp)) {
             // In a task: an interrupt that is not counted yet. In an interrupt: the next one.
             if context == 0 {
@@ -113,11 +183,16 @@ impl Model {
             }
             self.started += 1;
         }
-        open.get_or_insert_default().push(func, class, sp);
+        let start = || Open {
+            by,
+            ..Open::default()
+        };
+        open.get_or_insert_with(start).push(func, class, sp);
     }
 
     pub(super) fn ret(&mut self, func: u32, sp: u64, context: usize, result: i64) {
-        let Some(open) = self.open[context]
+        let place = self.place(context);
+        let Some(open) = self.open[place]
             .as_mut()
             .filter(|open| !open.is_elsewhere(sp))
         else {
@@ -126,7 +201,7 @@ impl Model {
         let has_frame = open.unwind_to(func, sp);
         let Some(&frame) = open.frames.last() else {
             self.abandoned += 1;
-            self.open[context] = None;
+            self.open[place] = None;
             return;
         };
         if !has_frame {
@@ -141,15 +216,19 @@ impl Model {
         }
         let is_pending = frame.class & !ANSWERS == VOID && frame.is_pending;
         if code != 0 || frame.is_answered || is_pending {
+            let is_across = context == 0 && open.by != self.threads[self.current];
+            self.sent_across_exec += usize::from(is_across);
             self.sent.push(Sent {
+                tid: open.by.tid,
+                n_execs: open.by.n_execs,
                 unreturned: open.unreturned,
                 unmatched: open.unmatched,
-                records: (open.n_most <= MAX_CALLS).then(|| open.records.clone()),
+                records: open.is_whole().then(|| open.records.clone()),
             });
         } else {
             self.succeeded += 1;
         }
-        self.open[context] = None;
+        self.open[place] = None;
     }
 }
 
@@ -158,6 +237,11 @@ impl Open {
     fn is_elsewhere(&self, sp: u64) -> bool {
         let is_other = |own: u64| own / STACK_SIZE != sp / STACK_SIZE;
         sp != ROOT && self.sp.is_some_and(is_other)
+    }
+
+    /// Whether no record had to give way to another one.
+    fn is_whole(&self) -> bool {
+        !self.was_full && self.n_most <= MAX_CALLS
     }
 
     fn push(&mut self, func: u32, class: u32, sp: u64) {
@@ -241,6 +325,7 @@ impl Open {
 
     /// Records a call that returns.
     fn keep(&mut self, frame: Frame, result: i64, code: i64) {
+        self.was_full |= self.records.len() >= MAX_CALLS;
         let depth = self.frames.len() - 1;
         let record = Record {
             func: frame.func,
