@@ -135,7 +135,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "doctor",
         &[
-            "spec", "config", "kernel", "select", "bpf", "render", "prepare",
+            "knowledge",
+            "spec",
+            "config",
+            "kernel",
+            "select",
+            "bpf",
+            "render",
+            "prepare",
         ],
     ),
     (

@@ -9,6 +9,7 @@ use crate::bpf::{ErrorSettings, ObjectStorage, ScopeSettings, Settings, Tracer};
 use crate::config::Optimizations;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::symbols::SymbolReader;
+use crate::knowledge::arch::SELDOM_CALLED;
 use crate::prepare::gather::offered;
 use crate::prepare::layout::{layout, support};
 use crate::prepare::preflight;
@@ -20,26 +21,25 @@ use crate::spec::{EntryReason, Hook, HookId};
 /// # Errors
 /// Fails if a privilege is missing or the kernel refuses the programs or the function.
 pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
-    const FUNCTION: &str = "__x64_sys_bpf";
     preflight::check(files)?;
     let kallsyms = SymbolReader::new(files, files.kcore().map(Arc::new)).of_kernel()?;
     let symbol = kallsyms
-        .named(FUNCTION)
+        .named(SELDOM_CALLED)
         .next()
         .context("no symbol to try with")?;
     let btf = files.kernel_btf()?;
-    let by_name = btf.functions_of_names(&[FUNCTION].into_iter().collect());
+    let by_name = btf.functions_of_names(&[SELDOM_CALLED].into_iter().collect());
     let func = by_name
-        .get(FUNCTION)
+        .get(SELDOM_CALLED)
         .context("no BTF function to try with")?;
     let function = TracedFunction {
         id: HookId(0),
-        name: FUNCTION.to_owned(),
+        name: SELDOM_CALLED.to_owned(),
         module: None,
         hook: Hook::KernelFunction(symbol.addr),
         size: symbol.size,
         entry: Some(EntryReason::KernelFunction),
-        result: btf.result_type(FUNCTION, func.id),
+        result: btf.result_type(SELDOM_CALLED, func.id),
         prototype: Some(Prototype {
             origin: BtfOrigin::Vmlinux,
             btf_id: func.id,

@@ -96,11 +96,10 @@ pub(crate) const DENIED: &[(&[&str], &str)] = &[
 
 /// Functions that never return, so their sessions would never end. Since 6.15 (cfe816d469dc, "bpf:
 /// Reject attaching `fexit/fmod_ret` to `__noreturn` functions") the kernel refuses fexit on most
-/// of them. The list is that of `tools/objtool/noreturns.h`, with those of older kernels. Sorted.
+/// of them. The list is that of `tools/objtool/noreturns.h`, with those of older kernels. `arch` has
+/// those of one architecture. Sorted.
 pub(crate) const NO_RETURN: &[&str] = &[
     "__fortify_panic",
-    "__ia32_sys_exit",
-    "__ia32_sys_exit_group",
     "__kunit_abort",
     "__module_put_and_exit",
     "__module_put_and_kthread_exit",
@@ -108,8 +107,6 @@ pub(crate) const NO_RETURN: &[&str] = &[
     "__se_sys_exit_group",
     "__stack_chk_fail",
     "__ubsan_handle_builtin_unreachable",
-    "__x64_sys_exit",
-    "__x64_sys_exit_group",
     "arch_cpu_idle_dead",
     "call_usermodehelper_exec_async",
     "complete_and_exit",
@@ -118,30 +115,23 @@ pub(crate) const NO_RETURN: &[&str] = &[
     "do_exit",
     "do_group_exit",
     "do_task_dead",
-    "hlt_play_dead",
     "kthread_complete_and_exit",
     "kthread_exit",
     "kunit_try_catch_throw",
     "machine_halt",
     "machine_power_off",
-    "machine_real_restart",
     "machine_restart",
     "make_task_dead",
-    "mwait_play_dead",
     "nmi_panic_self_stop",
     "panic",
     "panic_smp_self_stop",
-    "play_dead_common",
     "rcu_gp_kthread",
     "rest_init",
     "rewind_stack_and_make_dead",
     "rewind_stack_do_exit",
     "rust_begin_unwind",
-    "snp_abort",
     "start_kernel",
     "stop_this_cpu",
     "usercopy_abort",
     "vpanic",
-    "x86_64_start_kernel",
-    "x86_64_start_reservations",
 ];

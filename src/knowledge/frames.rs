@@ -40,11 +40,3 @@ pub(crate) const OWN_PROGRAMS: &[&str] = &[
     "_uprobe_opening",
     "_uprobe_return",
 ];
-
-/// Prefixes of the entry functions of interrupts and exceptions.
-pub(crate) const INTERRUPT_PREFIXES: &[&str] = &[
-    "asm_sysvec_",
-    "asm_exc_",
-    "asm_common_interrupt",
-    "common_interrupt_return",
-];

@@ -3,6 +3,7 @@
 //! where they matter. Review these tables first for a new kernel; `docs/kernels.md` lists what
 //! depends on versions.
 
+pub(crate) mod arch;
 pub(crate) mod blind;
 pub(crate) mod callees;
 pub(crate) mod denied;

@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Names of the functions that the system call tables have.
 
-/// What the names begin with. Since 4.17 (`d5a00528b58c`, "syscalls/core, syscalls/x86: Rename struct
-/// `pt_regs`-based `sys_*()` to `__x64_sys_*()`") each architecture has prefixes of its own.
-const PREFIXES: [&str; 5] = [
-    "__x64_sys_",
-    "__x64_compat_sys_",
-    "__ia32_sys_",
-    "__ia32_compat_sys_",
-    "__arm64_sys_",
-];
+use super::arch::SYSTEM_CALLS;
 
 /// Returns whether a function is the entry of a system call. `__sys_bpf` and the like are not: the
 /// kernel may call them itself.
 pub(crate) fn is_syscall_entry(name: &str) -> bool {
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    let mut prefixes = SYSTEM_CALLS.into_iter().flatten();
+    prefixes.any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -25,6 +18,7 @@ mod tests {
     fn entries_of_system_calls_are_told_from_what_they_call() {
         assert!(is_syscall_entry("__x64_sys_bpf"));
         assert!(is_syscall_entry("__ia32_compat_sys_openat"));
+        assert!(is_syscall_entry("__arm64_sys_bpf"));
         assert!(!is_syscall_entry("__sys_bpf"));
         assert!(!is_syscall_entry("ksys_read"));
     }

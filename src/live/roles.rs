@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::kernel::kallsyms::Kallsyms;
-use crate::knowledge::frames::{INTERRUPT_PREFIXES, OWN_PROGRAMS, TRACER_PREFIXES};
+use crate::knowledge::arch::INTERRUPTS;
+use crate::knowledge::frames::{OWN_PROGRAMS, TRACER_PREFIXES};
 use crate::session::AddrRole;
 use crate::spec::Addr;
 use crate::symbolize::PlaceHash;
@@ -43,7 +44,7 @@ impl Roles {
 
 fn role_of(name: &str) -> AddrRole {
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
-    if starts(INTERRUPT_PREFIXES) {
+    if INTERRUPTS.into_iter().any(starts) {
         AddrRole::Interrupt
     } else if starts(TRACER_PREFIXES) || is_own_program(name) {
         AddrRole::Tracer

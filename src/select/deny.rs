@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use crate::knowledge::arch;
 use crate::knowledge::denied::{DENIED, NO_RETURN};
 use crate::spec::NameGlob;
 
@@ -26,5 +27,6 @@ pub(super) fn built_in(name: &str) -> Option<&'static str> {
 
 /// Returns true if the function `name` is known to never return.
 pub(super) fn never_returns(name: &str) -> bool {
-    NO_RETURN.binary_search(&name).is_ok()
+    let mut lists = [NO_RETURN].into_iter().chain(arch::NO_RETURN);
+    lists.any(|list| list.binary_search(&name).is_ok())
 }

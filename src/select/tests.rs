@@ -11,6 +11,7 @@ use crate::kernel::btf::{Btf, StructArgs, TrampolineObstacle, TrampolineRules};
 use crate::kernel::facts::KernelFacts;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::kernel::traceable::Traceable;
+use crate::knowledge::arch;
 use crate::knowledge::denied::{DENIED, NO_RETURN};
 use crate::spec::{NameGlob, ResultType};
 
@@ -389,6 +390,7 @@ fn a_glob_report_counts_at_each_step() {
 #[test]
 fn built_in_lists_are_well_formed() {
     assert!(NO_RETURN.is_sorted());
+    assert!(arch::NO_RETURN.iter().all(|list| list.is_sorted()));
     for glob in DENIED.iter().flat_map(|(globs, _)| globs.iter()) {
         assert!(NameGlob::function(glob).is_ok(), "{glob}");
     }

@@ -7,6 +7,7 @@
 //! call, and for a culprit that has returned when the stack is taken.
 
 use super::types::{Call, ChainLink, StackRow};
+use crate::knowledge::arch::PATCHED_CALL_END;
 use crate::select::TracedFunction;
 use crate::spec::{Addr, Ip};
 
@@ -23,10 +24,6 @@ pub enum AddrRole {
     /// address is exact and no return address.
     Interrupt,
 }
-
-/// Maximum offset of the return address of a trampoline call in its function, in bytes. The patched
-/// call is five bytes long and follows an `endbr64` of at most four bytes.
-const PATCHED_CALL_END: u64 = 16;
 
 /// Merges the chain with a stack. `addrs` is innermost first, as the kernel delivers it; `roles` are
 /// the roles of these addresses. The rows are outermost first.

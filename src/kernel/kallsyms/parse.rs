@@ -6,6 +6,7 @@ use anyhow::bail;
 use memchr::{memchr, memchr_iter, memchr2};
 
 use super::SymbolEntry;
+use crate::knowledge::arch::SYSTEM_CALL_ALIAS;
 
 /// Prefixes of unwanted aliases: padding and type hashes before functions, and copies for
 /// position-independent code. The kernel's own lookups avoid them too.
@@ -100,10 +101,6 @@ fn hex(digits: &[u8]) -> Option<u64> {
 
 const BAD_DIGIT: u8 = 0x80;
 
-/// Prefix of the alias of a `__x64_` system call without arguments. Both system call tables then
-/// have the same function.
-const OF_32_BITS: &str = "__ia32_";
-
 /// The value of each hexadecimal digit.
 const DIGITS: [u8; 256] = {
     let mut digits = [BAD_DIGIT; 256];
@@ -134,7 +131,7 @@ pub(super) fn rank(kind: u8, name: &str) -> u8 {
         .any(|prefix| name.starts_with(prefix))
     {
         by_kind + 3
-    } else if name.starts_with(OF_32_BITS) {
+    } else if name.starts_with(SYSTEM_CALL_ALIAS) {
         by_kind + 1
     } else {
         by_kind
