@@ -11,7 +11,6 @@ mod file;
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};
-use std::env::consts::ARCH;
 use std::error::Error;
 use std::fmt;
 use std::fs;
@@ -25,16 +24,15 @@ use object::{
     Endianness, Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionKind, SymbolKind,
 };
 
+use super::arch;
 use super::btf::Btf;
 use super::facts::KernelFiles;
 use super::images::{BuildId, module_path};
+use super::traceable::PatchSite;
 use crate::spec::{Placeholder, nearest};
 
 /// Section alignment in bytes. It is a page because no section needs more.
 const PAGE: u64 = 4096;
-
-/// Distance in bytes from a function's start within which its patch site must be.
-const MAX_PATCH_OFFSET: u64 = 16;
 
 /// The parsed file of a module.
 #[derive(Clone, Debug)]
@@ -212,7 +210,7 @@ impl AbsentModule {
     #[must_use]
     pub fn is_traceable(&self, function: Placeholder) -> bool {
         self.sites.as_ref().is_none_or(|sites| {
-            let end = function.checked_add(MAX_PATCH_OFFSET);
+            let end = function.checked_add(PatchSite::MAX_OFFSET);
             end.is_some_and(|end| sites.range(function..end).next().is_some())
         })
     }
@@ -229,12 +227,7 @@ impl AbsentModule {
 type Elf<'a> = ElfFile64<'a, Endianness>;
 
 fn is_ours(file: &object::File<'_>) -> bool {
-    let machine = match file.architecture() {
-        object::Architecture::X86_64 => "x86_64",
-        object::Architecture::Aarch64 => "aarch64",
-        _ => return false,
-    };
-    file.is_little_endian() && machine == ARCH
+    file.is_little_endian() && file.architecture() == arch::ARCHITECTURE
 }
 
 /// The value of `name=` in `.modinfo`, which is the name that the kernel uses.

@@ -27,6 +27,7 @@ use self::elf_file::ElfFacts;
 pub use self::modules::{
     ModuleImage, find_absent_module, find_module, module_build_id, module_path, module_section,
 };
+pub(in crate::kernel) use self::plain::bytes_at;
 pub use self::plain::open_plain;
 pub use self::remedy::{family, remedy};
 pub use self::separate::check_debug;

@@ -2,6 +2,7 @@
 //! Facts about a kernel, live or recorded: symbols, types, traceable functions.
 
 pub mod absent;
+mod arch;
 pub mod btf;
 pub mod facts;
 pub mod host_settings;

@@ -5,6 +5,7 @@
 //! [`super::facts::KernelFiles`] reads the files. Malformed lines are ignored, because a newer
 //! kernel may add other lines.
 
+use super::arch;
 use crate::spec::Addr;
 
 /// Prefix of the names of patch sites whose function was discarded. They cannot be traced.
@@ -128,8 +129,8 @@ fn entry(line: &str, start: usize, has_addresses: bool) -> Option<TraceableEntry
     })
 }
 
-/// The instruction at a patch site. Compilers emit a call, which the kernel replaces by a NOP or by
-/// a call of its own.
+/// The instruction at a patch site. Compilers emit a call or NOPs, which the kernel replaces by NOPs
+/// or by a call of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatchSite {
     /// The function is not traced.
@@ -145,54 +146,22 @@ pub enum PatchSite {
 
 impl PatchSite {
     /// Number of bytes from a function's start that [`PatchSite::find`] needs.
-    pub const REACH: usize = 9;
+    pub const REACH: usize = arch::PATCH_REACH;
+
+    /// Maximum distance in bytes between a function's start and its patch site.
+    pub const MAX_OFFSET: u64 = 16;
 
     /// Finds the patch site in the first bytes of the function at `addr`, after the landing pad for
     /// indirect calls if there is one; `None` if the function has no patch site.
     #[must_use]
     pub fn find(addr: Addr, bytes: &[u8; Self::REACH]) -> Option<Self> {
-        const LEN: usize = 5;
-        // `endbr64`, or the replacement of one that the kernel does not need: since 5.18
-        // (ed53a0d97192, "x86/alternative: Use .ibt_endbr_seal to seal indirect calls") `osp nop3`,
-        // since 6.15 (c4239a72a29d, "x86/ibt: Clean up poison_endbr()") a four-byte NOP with an
-        // operand of its own, `nopl -42(%rax)`.
-        let pads: [&[u8]; 3] = [
-            &[0xf3, 0x0f, 0x1e, 0xfa],
-            &[0x66, 0x0f, 0x1f, 0x00],
-            &[0x0f, 0x1f, 0x40],
-        ];
-        // Kernels before 5.13 (a89dfde3dc3c, "x86: Remove dynamic NOP selection") use the second
-        // one on some processors.
-        let nops: [[u8; LEN]; 2] = [[0x0f, 0x1f, 0x44, 0, 0], [0x66, 0x66, 0x66, 0x66, 0x90]];
-        let has_pad = pads.iter().any(|pad| bytes.starts_with(pad));
-        let start = if has_pad { 4 } else { 0 };
-        let site: [u8; LEN] = bytes.get(start..start + LEN)?.try_into().ok()?;
-        if nops.contains(&site) {
-            return Some(Self::Nop);
-        }
-        let [opcode, displacement @ ..] = site;
-        match opcode {
-            0xe8 | 0xe9 => {
-                let behind = addr.0.wrapping_add((start + LEN) as u64);
-                let displacement = i32::from_le_bytes(displacement);
-                let target = Addr(behind.wrapping_add_signed(displacement.into()));
-                Some(if opcode == 0xe8 {
-                    Self::Call(target)
-                } else {
-                    Self::Jump(target)
-                })
-            }
-            // The kernel writes `int3` first and replaces it last. Freed start-up code is full of
-            // it.
-            0xcc if displacement != [0xcc; 4] => Some(Self::Changing),
-            _ => None,
-        }
+        arch::patch_site(addr, bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Addr, PatchSite, Traceable, TraceableFunction};
+    use super::{Addr, Traceable, TraceableFunction};
 
     fn function<'a>(
         name: &'a str,
@@ -256,39 +225,5 @@ mod tests {
                 "{text:?}"
             );
         }
-    }
-
-    #[test]
-    fn a_patch_site_is_found_with_and_without_a_landing_pad() {
-        let find = |bytes: [u8; 9]| PatchSite::find(Addr(0x1000), &bytes);
-        let behind_pad = |site: [u8; 5]| {
-            let mut bytes = [0xf3, 0x0f, 0x1e, 0xfa, 0, 0, 0, 0, 0];
-            bytes[4..].copy_from_slice(&site);
-            find(bytes)
-        };
-        let nop = [0x0f, 0x1f, 0x44, 0, 0];
-        assert_eq!(behind_pad(nop), Some(PatchSite::Nop));
-        assert_eq!(
-            find([0x0f, 0x1f, 0x44, 0, 0, 0x55, 0x48, 0x89, 0xe5]),
-            Some(PatchSite::Nop)
-        );
-        assert_eq!(
-            find([0x66, 0x0f, 0x1f, 0, 0x0f, 0x1f, 0x44, 0, 0]),
-            Some(PatchSite::Nop)
-        );
-        assert_eq!(
-            behind_pad([0xe8, 0xf7, 0xff, 0xff, 0xff]),
-            Some(PatchSite::Call(Addr(0x1000)))
-        );
-        assert_eq!(
-            behind_pad([0xe9, 0xf7, 0xff, 0xff, 0xff]),
-            Some(PatchSite::Jump(Addr(0x1000)))
-        );
-        assert_eq!(
-            behind_pad([0xcc, 0x1f, 0x44, 0, 0]),
-            Some(PatchSite::Changing)
-        );
-        assert_eq!(behind_pad([0x55, 0x48, 0x89, 0xe5, 0x53]), None);
-        assert_eq!(find([0xcc; 9]), None);
     }
 }

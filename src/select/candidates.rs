@@ -13,10 +13,6 @@ use crate::kernel::kcore::Kcore;
 use crate::kernel::traceable::PatchSite;
 use crate::spec::{Addr, FunctionName, Hook};
 
-/// Maximum distance in bytes between a function's start and its patch site: `endbr64` on x86-64,
-/// `bti` and the pre-padding of newer compilers on arm64.
-const MAX_PATCH_OFFSET: u64 = 16;
-
 /// A function that a glob asks for.
 pub(super) struct Candidate<'a> {
     pub(super) symbol: Symbol<'a>,
@@ -225,7 +221,7 @@ impl<'a> TraceableSet<'a> {
                 kcore, kallsyms, ..
             } => text_tracing(kcore, kallsyms, symbol.addr),
             Self::Sites(sites) => {
-                let reach = symbol.size.clamp(1, MAX_PATCH_OFFSET);
+                let reach = symbol.size.clamp(1, PatchSite::MAX_OFFSET);
                 let next = sites.partition_point(|&site| site < symbol.addr);
                 let hit = sites
                     .get(next)

@@ -7,6 +7,7 @@
 
 use super::format::{BtfKind, read_u32};
 use super::parse::Btf;
+use crate::kernel::arch::max_arg_slots;
 use crate::kernel::version::KernelVersion;
 
 /// Maximum length of a chain of typedefs and qualifiers. A longer one is treated as a cycle.
@@ -48,8 +49,7 @@ pub enum ArgKind {
 /// The limits of the running kernel's trampolines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrampolineRules {
-    /// Maximum number of argument slots: 12 on x86-64 since 6.6 (473e3150e30a), 6 before; 8 on
-    /// arm64.
+    /// Maximum number of argument slots.
     pub max_slots: u16,
     /// Whether structs by value are supported: since 6.1 (720e6a435194).
     pub struct_args: StructArgs,
@@ -66,15 +66,8 @@ impl TrampolineRules {
         } else {
             StructArgs::Refused
         };
-        // 12 since 6.6 (473e3150e30a, "bpf, x86: allow function arguments up to 12 for TRACING").
-        // No symbol or type shows it, so the version decides.
-        let max_slots = if version >= (KernelVersion { major: 6, minor: 6 }) {
-            12
-        } else {
-            6
-        };
         Self {
-            max_slots,
+            max_slots: max_arg_slots(version),
             struct_args,
         }
     }

@@ -4,7 +4,6 @@
 //! The build id is not known yet, so the file may come from anybody. Only headers and a bounded
 //! part of the notes are read, into buffers of bounded size.
 
-use std::env::consts::ARCH;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -16,6 +15,7 @@ use object::elf;
 
 use super::BuildId;
 use super::plain::open_plain;
+use crate::kernel::arch;
 
 /// Type of the note that holds a build id; its owner is `GNU`.
 const NT_GNU_BUILD_ID: u32 = 3;
@@ -74,7 +74,7 @@ impl ElfFacts {
             return Ok(Some(Self::foreign("a big-endian architecture".to_owned())));
         }
         let machine = u16_at(&header, 18);
-        if Some(machine) != ours() {
+        if machine != arch::MACHINE.0 {
             return Ok(Some(Self::foreign(machine_name(machine))));
         }
         let Some(table) = SectionTable::read(file, &header)? else {
@@ -256,15 +256,6 @@ fn u32_at(bytes: &[u8; HEADER_SIZE], at: usize) -> u32 {
 
 fn u64_at(bytes: &[u8; HEADER_SIZE], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
-}
-
-/// `e_machine` of the architecture that this program runs on.
-fn ours() -> Option<u16> {
-    match ARCH {
-        "x86_64" => Some(elf::EM_X86_64.0),
-        "aarch64" => Some(elf::EM_AARCH64.0),
-        _ => None,
-    }
 }
 
 fn machine_name(machine: u16) -> String {

@@ -13,6 +13,7 @@ use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
 
 use super::lz4;
+use crate::kernel::arch;
 use crate::trusted::open_regular;
 
 /// Limit of the uncompressed size: the ratio times the compressed size, but at least
@@ -24,12 +25,6 @@ const MAX_SIZE_LIMIT: u64 = 1 << 30;
 
 /// Maximum memory of the xz decoder in KiB. The kernel's own build uses 32 MiB at most.
 const LARGEST_DICTIONARY: u32 = 64 << 10;
-
-/// Offsets in an x86 boot image (`Documentation/arch/x86/boot.rst`).
-const BOOT_MAGIC: (u64, &[u8]) = (0x202, b"HdrS");
-const SETUP_SECTORS: u64 = 0x1f1;
-const PAYLOAD_OFFSET: u64 = 0x248;
-const SECTOR_SIZE: u64 = 512;
 
 /// The compression of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,18 +74,11 @@ fn packed(file: &mut File) -> io::Result<Option<(Packing, u64, u64)>> {
     if let Some(packing) = Packing::of(bytes_at(file, 0)?) {
         return Ok(Some((packing, 0, all)));
     }
-    let (place, magic) = BOOT_MAGIC;
-    if bytes_at::<4>(file, place)? != *magic {
+    let Some((start, length)) = arch::packed_kernel(file)? else {
         return Ok(None);
-    }
-    let [sectors] = bytes_at(file, SETUP_SECTORS)?;
-    // 0 means 4, for historical reasons.
-    let sectors = if sectors == 0 { 4 } else { u64::from(sectors) };
-    let offset = u32::from_le_bytes(bytes_at(file, PAYLOAD_OFFSET)?);
-    let length = u32::from_le_bytes(bytes_at(file, PAYLOAD_OFFSET + 4)?);
-    let start = (sectors + 1) * SECTOR_SIZE + u64::from(offset);
+    };
     match Packing::of(bytes_at(file, start)?) {
-        Some(packing) => Ok(Some((packing, start, length.into()))),
+        Some(packing) => Ok(Some((packing, start, length))),
         None => Err(io::Error::other(
             "it is a boot image whose kernel is packed in a way that is not known \
              (gzip, xz, zstd and lz4 are)",
@@ -99,7 +87,7 @@ fn packed(file: &mut File) -> io::Result<Option<(Packing, u64, u64)>> {
 }
 
 /// Reads `N` bytes. Bytes beyond the end are 0.
-fn bytes_at<const N: usize>(file: &mut File, at: u64) -> io::Result<[u8; N]> {
+pub(in crate::kernel) fn bytes_at<const N: usize>(file: &mut File, at: u64) -> io::Result<[u8; N]> {
     let mut bytes = Vec::with_capacity(N);
     file.seek(SeekFrom::Start(at))?;
     file.take(N as u64).read_to_end(&mut bytes)?;

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::parse::{self, rank};
 use super::{Kallsyms, SymbolEntry};
+use crate::kernel::arch::PAGE_TABLE;
 use crate::kernel::kcore::Kcore;
 use crate::spec::Addr;
 
@@ -33,7 +34,7 @@ const OFFSET_SIZE: usize = 4;
 const LONG_NAME: usize = 48;
 
 /// Symbols that the note contains too.
-const ANCHORS: [&str; 3] = ["_stext", "init_uts_ns", "init_top_pgt"];
+const ANCHORS: [&str; 3] = ["_stext", "init_uts_ns", PAGE_TABLE];
 
 impl Kallsyms {
     /// Reads the symbols of the kernel itself, without modules.
