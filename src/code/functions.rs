@@ -7,7 +7,8 @@ use std::fmt;
 use std::mem;
 use std::rc::Rc;
 
-use super::decode::{ControlTransfer, Decoded, ResultUse, decode};
+use super::arch;
+use super::decode::{ControlTransfer, Decoded, ResultUse};
 use super::errnos::{ErrnoSite, Errnos};
 use super::text::KernelText;
 use crate::kernel::kallsyms::{Kallsyms, Symbol};
@@ -15,10 +16,6 @@ use crate::spec::Addr;
 
 /// Maximum size of a function in bytes. A symbol without a following one may seem to be larger.
 const MAX_SIZE: u64 = 128 << 10;
-
-/// Maximum offset in bytes at which a call may enter a function. Direct calls on newer kernels skip
-/// `endbr64`.
-const MAX_ENTRY_OFFSET: u64 = 16;
 
 const EFAULT: u16 = 14;
 
@@ -97,8 +94,8 @@ impl<'a> Code<'a> {
         self.kallsyms
     }
 
-    /// Returns the function that starts at `addr`; `None` if no function starts there or it cannot
-    /// be read.
+    /// Returns the function that starts at `addr`; `None` if no function starts there, it cannot be
+    /// read, or this architecture is not decoded.
     #[must_use]
     pub fn function(&self, addr: Addr) -> Option<Rc<FunctionCode>> {
         if let Some(known) = self.known.borrow().get(&addr) {
@@ -157,16 +154,17 @@ impl<'a> Code<'a> {
             return None;
         }
         let mut bytes = vec![0; symbol.size.min(MAX_SIZE) as usize];
-        self.text
-            .read(addr, &mut bytes)
-            .then(|| decode(addr, &bytes))
+        if !self.text.read(addr, &mut bytes) {
+            return None;
+        }
+        arch::decode(addr, &bytes)
     }
 
     fn target(&self, transfer: &ControlTransfer) -> CallTarget {
         let Some((symbol, offset)) = self.kallsyms.resolve(transfer.target) else {
             // A tracer's trampoline near the start, or a thunk that the kernel generated at run
             // time.
-            return if transfer.offset <= MAX_ENTRY_OFFSET {
+            return if transfer.offset <= arch::MAX_ENTRY_OFFSET {
                 CallTarget::Nothing
             } else {
                 CallTarget::Indirect(None)
@@ -174,7 +172,7 @@ impl<'a> Code<'a> {
         };
         let name = symbol.name;
         if is_thunk_of_call(name) {
-            let register = register_of_thunk(name);
+            let register = arch::register_of_thunk(name);
             CallTarget::Indirect(register.and_then(|register| transfer.loads[register]))
         } else if is_nothing(&symbol) {
             CallTarget::Nothing
@@ -182,7 +180,7 @@ impl<'a> Code<'a> {
             CallTarget::UserAccess
         } else if is_body_of_system_call(name) || !transfer.is_call && is_part(name) {
             CallTarget::Part(symbol.addr)
-        } else if offset <= MAX_ENTRY_OFFSET {
+        } else if offset <= arch::MAX_ENTRY_OFFSET {
             CallTarget::Function(symbol.addr)
         } else {
             // A jump back from the cold part, or between labels of assembler code.
@@ -212,43 +210,16 @@ fn is_thunk_of_call(name: &str) -> bool {
         ];
         return !dull.iter().any(|dull| of.starts_with(dull));
     }
-    name.starts_with("__x86_indirect_") || name.starts_with("__x86_static_call_")
-}
-
-/// Returns the number of the register that a thunk calls. The thunk of `rax` has the same address
-/// as the array of thunks.
-fn register_of_thunk(name: &str) -> Option<usize> {
-    const REGISTERS: [&str; 16] = [
-        "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
-        "r13", "r14", "r15",
-    ];
-    let (thunk, register) = name.rsplit_once('_')?;
-    if !thunk.starts_with("__x86_indirect_") {
-        return None;
-    }
-    match register {
-        "array" => Some(0),
-        register => REGISTERS.iter().position(|known| *known == register),
-    }
+    arch::is_thunk(name)
 }
 
 fn is_nothing(symbol: &Symbol<'_>) -> bool {
     let of_tracers = symbol.module.is_some_and(|module| {
         module == "bpf" || module.starts_with("__builtin__") || module == "ftrace"
     });
-    let begins = [
-        "__SCT__",
-        "__x86_return_",
-        "retbleed_",
-        "srso_",
-        "entry_ibpb",
-        "__fentry__",
-        "ftrace_",
-        "clear_bhb_loop",
-        "__sanitizer_cov_",
-        "write_ibpb",
-    ];
-    of_tracers || begins.iter().any(|prefix| symbol.name.starts_with(prefix))
+    let begins = ["__SCT__", "ftrace_", "__sanitizer_cov_"];
+    let mut begins = begins.iter().chain(arch::NOTHING);
+    of_tracers || begins.any(|prefix| symbol.name.starts_with(prefix))
 }
 
 /// Returns true for assembler functions without a frame that return `-EFAULT` to their caller.

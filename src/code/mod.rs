@@ -2,14 +2,17 @@
 //! Machine code of kernel functions: which functions they call, which errnos they make, and what is
 //! reachable from them. The caller provides the bytes (`KernelText`), so this module does no I/O.
 //!
-//! Only x86-64 is decoded. For other architectures there are no results.
+//! Only x86-64 is decoded (`arch`). For other architectures there are no results.
 
+mod arch;
 mod decode;
 mod errnos;
 mod functions;
 mod pointers;
 mod reach;
+// With functions of x86-64.
 #[cfg(test)]
+#[cfg(target_arch = "x86_64")]
 mod tests;
 mod text;
 mod trail;

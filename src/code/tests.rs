@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::{Code, Errnos, FunctionCode, Reached, ResultUse, Trails, decode, pointers, reachable};
+use super::{Code, Errnos, FunctionCode, Reached, ResultUse, Trails, arch, pointers, reachable};
 use super::{FromFn, KernelText};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, ResultType};
@@ -246,7 +246,7 @@ ffffffff82000020 d second_ops
 }
 
 fn makes(bytes: &[u8]) -> Vec<u16> {
-    let sites = decode::decode(Addr(0x1000), bytes).sites(&[]);
+    let sites = arch::decode(Addr(0x1000), bytes).unwrap().sites(&[]);
     Errnos::of(sites.iter().map(|site| site.errno))
         .as_slice()
         .to_vec()
@@ -266,7 +266,7 @@ fn choices_of_errnos_are_taken_apart() {
     assert!(makes(&[0x48, 0x83, 0xec, 0x20, 0x48, 0x83, 0xc4, 0x80]).is_empty());
     // mov eax,[rdi*4-0x7e000000]: a table
     let table = [0x8b, 0x04, 0xbd, 0x00, 0x00, 0x00, 0x82];
-    assert!(decode::decode(Addr(0x1000), &table).has_table);
+    assert!(arch::decode(Addr(0x1000), &table).unwrap().has_table);
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn a_result_that_is_overwritten_explains_nothing() {
     let call = [0xe8, 0x00, 0x10, 0x00, 0x00];
     let used = |rest: &[u8]| {
         let bytes = [&call, rest].concat();
-        decode::decode(Addr(0x1000), &bytes).transfers[0].result
+        arch::decode(Addr(0x1000), &bytes).unwrap().transfers[0].result
     };
     assert_eq!(used(&[0x31, 0xc0, 0xc3]), ResultUse::Ignored); // xor eax,eax; ret
     assert_eq!(used(&[0xb8, 0xea, 0xff, 0xff, 0xff]), ResultUse::Ignored); // mov eax,-22
@@ -299,7 +299,7 @@ fn random_bytes_are_decoded_to_something() {
             noise as u8
         };
         let bytes: Vec<u8> = (0..200).map(|_| byte()).collect();
-        let found = decode::decode(Addr(u64::MAX - 100), &bytes);
+        let found = arch::decode(Addr(u64::MAX - 100), &bytes).unwrap();
         assert!(found.transfers.len() <= bytes.len());
     }
     let kallsyms = Few::new(V6_12).kallsyms;
