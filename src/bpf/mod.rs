@@ -3,6 +3,7 @@
 //!
 //! Only this module uses libbpf. Its `unsafe` code is in `sys` and in the generated skeleton.
 
+mod arch;
 pub mod attach;
 mod beside;
 mod copier;

@@ -3,6 +3,7 @@
 
 use libbpf_sys::bpf_insn;
 
+use super::arch::FURTHEST_PROBE;
 use super::settings::{KernelLayout, Preempt};
 
 /// The marks. They must be the same as in the header.
@@ -45,10 +46,6 @@ pub(super) struct EntryAddrs {
     /// Numbers of blocks of 16 bytes. 0 is unused: no kernel address is in that block.
     blocks: [u64; 8],
 }
-
-/// The largest distance, in bytes, from a function's start to the address that its program sees:
-/// `endbr64` and a call of ftrace.
-const FURTHEST_PROBE: u64 = 4 + 5;
 
 impl EntryAddrs {
     /// Computes the blocks of the functions at `entries`. Returns `None` if there are more than 8
