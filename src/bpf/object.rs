@@ -205,16 +205,17 @@ fn config(settings: &Settings) -> types::config {
     let layout = &settings.layout;
     let (has_preempt_var, preempt_offset) = match layout.preempt {
         Preempt::Variable { offset, .. } => (1, offset),
-        Preempt::Address(_) | Preempt::Unknown => (0, 0),
+        Preempt::Address(_) | Preempt::InTask(_) | Preempt::Unknown => (0, 0),
     };
-    let per_cpu = match layout.preempt {
-        Preempt::Address(per_cpu) => Some(per_cpu),
-        Preempt::Variable { .. } | Preempt::Unknown => None,
+    let (preempt_count, per_cpu_offset) = match layout.preempt {
+        Preempt::Address(per_cpu) => (per_cpu.preempt_count.0, per_cpu.per_cpu_offset.0),
+        Preempt::InTask(offset) => (offset.into(), 0),
+        Preempt::Variable { .. } | Preempt::Unknown => (0, 0),
     };
     types::config {
         longer_ns: settings.longer_ns,
-        preempt_count: per_cpu.map_or(0, |per_cpu| per_cpu.preempt_count.0),
-        per_cpu_offset: per_cpu.map_or(0, |per_cpu| per_cpu.per_cpu_offset.0),
+        preempt_count,
+        per_cpu_offset,
         has_preempt_var,
         preempt_offset,
         at: task_layout(layout.task),

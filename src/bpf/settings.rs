@@ -30,6 +30,8 @@ pub enum Preempt {
     },
     /// `preempt_count` is at a known per-CPU address.
     Address(PerCpu),
+    /// `preempt_count` is in the task, at this offset in bytes (arm64).
+    InTask(u32),
     /// The location is not known: interrupts cannot be distinguished from tasks.
     Unknown,
 }

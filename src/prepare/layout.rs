@@ -4,15 +4,13 @@
 
 use anyhow::{Context, Result};
 
+use super::arch;
 use crate::bpf::{
-    KernelLayout, KernelSupport, PerCpu, Preempt, PreemptMasks, ProbePmu, TaskLayout,
-    TracingMultiTypes,
+    KernelLayout, KernelSupport, PreemptMasks, ProbePmu, TaskLayout, TracingMultiTypes,
 };
 use crate::kernel::btf::Btf;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::kallsyms::Kallsyms;
-
-const DEFAULT_STACK_SIZE: u32 = 16 * 1024;
 
 fn tracing_multi(btf: &Btf) -> TracingMultiTypes {
     let number = |name| {
@@ -56,7 +54,7 @@ pub(crate) fn layout(
             .is_some(),
         finds_types_fast: btf.is_sorted(),
         stack_size: stack_size(btf),
-        preempt: preempt(btf, kallsyms),
+        preempt: arch::preempt(btf, kallsyms),
         preempt_masks: preempt_masks(btf, kallsyms),
         session_is_return: btf.func_id("bpf_session_is_return"),
         session_cookie: btf.func_id("bpf_session_cookie"),
@@ -67,38 +65,11 @@ pub(crate) fn layout(
     })
 }
 
-/// Returns `THREAD_SIZE`, the size of `union thread_union`: 16 KiB on x86-64, more with KASAN.
+/// Returns `THREAD_SIZE`, the size of `union thread_union`.
 fn stack_size(btf: &Btf) -> u32 {
     let size = btf.type_size("thread_union");
     size.filter(|size| size.is_power_of_two())
-        .unwrap_or(DEFAULT_STACK_SIZE)
-}
-
-/// Returns where the preemption count is. It is a variable of its own, `__preempt_count`, before
-/// 6.2 and since 6.15 (46e8fff6d45f, "x86/preempt: Move preempt count to percpu hot section"). In
-/// between it is a member of `pcpu_hot` (64701838bf05, "x86/percpu: Move `preempt_count` next to
-/// `current_task`"). The BTF of Debian's 5.10 has no per-CPU variables (a0b8200d06ad, "kbuild: skip
-/// per-CPU BTF generation for pahole v1.18-v1.21", in 5.10.151 as well), so the address comes from
-/// kallsyms there.
-fn preempt(btf: &Btf, kallsyms: &Kallsyms) -> Preempt {
-    if let Some(btf_id) = btf.var_id("__preempt_count") {
-        return Preempt::Variable { btf_id, offset: 0 };
-    }
-    let hot = btf
-        .var_id("pcpu_hot")
-        .zip(btf.member_offset("pcpu_hot", "preempt_count"));
-    if let Some((btf_id, offset)) = hot {
-        return Preempt::Variable { btf_id, offset };
-    }
-    let addr = |name: &str| kallsyms.named(name).next().map(|symbol| symbol.addr);
-    addr("__preempt_count")
-        .zip(addr("__per_cpu_offset"))
-        .map_or(Preempt::Unknown, |(preempt_count, per_cpu_offset)| {
-            Preempt::Address(PerCpu {
-                preempt_count,
-                per_cpu_offset,
-            })
-        })
+        .unwrap_or(arch::STACK_SIZE)
 }
 
 /// Returns the bit masks of the preemption count. They depend on a change that cannot be derived

@@ -2,6 +2,7 @@
 //! From options to a selection: reads facts about the running kernel, selects functions and checks
 //! what this process may do. Attaches to nothing.
 
+mod arch;
 pub(crate) mod features;
 pub(crate) mod gather;
 pub(crate) mod layout;

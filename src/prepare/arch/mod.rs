@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What differs between architectures in the layout of the kernel.
+//! A file for each, with the same items; only that of the architecture that this is built for is
+//! part of the program.
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+#[cfg(target_arch = "aarch64")]
+pub(super) use self::aarch64::{STACK_SIZE, preempt};
+#[cfg(target_arch = "x86_64")]
+pub(super) use self::x86_64::{STACK_SIZE, preempt};
