@@ -3,9 +3,6 @@
 
 use crate::spec::Addr;
 
-/// The kernel's `MAX_ERRNO`.
-const MAX_ERRNO: i64 = 4095;
-
 /// A set of errnos as positive numbers, ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errnos(Vec<u16>);
@@ -20,12 +17,6 @@ pub struct ErrnoSite {
     pub block: Addr,
     /// The errno as a positive number.
     pub errno: u16,
-}
-
-/// Returns the positive errno of a value as a function returns it (-1 to -4095); `None` for other
-/// values.
-pub(super) fn errno_of(value: i64) -> Option<u16> {
-    (-MAX_ERRNO..0).contains(&value).then(|| (-value) as u16)
 }
 
 impl Errnos {

@@ -10,7 +10,6 @@
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 use crate::code::decode::{ControlTransfer, Decoded, ResultUse};
-use crate::code::errnos::errno_of;
 use crate::spec::Addr;
 
 /// Number of instructions after a call that are checked for the use of its result.
@@ -33,6 +32,9 @@ pub(in crate::code) const NOTHING: &[&str] = &[
     "clear_bhb_loop",
     "write_ibpb",
 ];
+
+/// The kernel's `MAX_ERRNO`.
+const MAX_ERRNO: i64 = 4095;
 
 /// For each of the sixteen registers: the offset of its last load through a pointer; `None` if it
 /// was not loaded so.
@@ -303,6 +305,12 @@ impl Pass {
         self.condition = CONDITION_WINDOW;
         self.mask = None;
     }
+}
+
+/// Returns the positive errno of a value as a function returns it (-1 to -4095); `None` for other
+/// values.
+fn errno_of(value: i64) -> Option<u16> {
+    (-MAX_ERRNO..0).contains(&value).then(|| (-value) as u16)
 }
 
 /// Returns the number of a general register, from 0 for `rax` to 15 for `r15`.

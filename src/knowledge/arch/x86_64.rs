@@ -2,6 +2,7 @@
 //! x86-64: names of system calls, of functions that do not return, and of interrupts.
 
 /// See the constants of the same names in the module above.
+#[cfg(target_arch = "x86_64")]
 pub(super) const SELDOM_CALLED: &str = "__x64_sys_bpf";
 
 /// Since 4.17 (`d5a00528b58c`, "syscalls/core, syscalls/x86: Rename struct `pt_regs`-based
