@@ -90,6 +90,15 @@ install_packages() {
   rm -f "$log"
 }
 
+# Prints the address of an archive this machine uses for one of the given releases.
+archive_of() {
+  local release
+  for release; do
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+      awk -v release="$release" '$2 == release && $3 == "main" { print $1; exit }'
+  done | head -n 1
+}
+
 # Prints the path of the virtiofs daemon: QEMU's own in Debian 12, a package of its own later.
 virtiofsd_path() {
   local path
