@@ -89,6 +89,7 @@ SEC("raw_tracepoint/sched_process_exec")
 int task_exec(u64 *ctx)
 {
 	follow_exec();
+	close_session_of_replaced_program();
 	return 0;
 }
 

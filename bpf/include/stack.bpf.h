@@ -364,6 +364,24 @@ static __noinline void abandon_session(struct session *session)
 }
 
 /*
+ * Closes the session of the current task if its entry function is a user function: the task has
+ * executed another program, so the function does not return. Otherwise all system calls of the new
+ * program would be callees of that function.
+ */
+static __always_inline void close_session_of_replaced_program(void)
+{
+	enum execution_context context;
+	struct session *session;
+	u64 key = session_key(task_key(), &context);
+
+	if (!key || context != CONTEXT_TASK)
+		return;
+	session = find_session(key);
+	if (session && is_outside(session->frames[0].sp))
+		abandon_session(session);
+}
+
+/*
  * Returns whether the session's entry function is called with the stack pointer of its first call.
  * That is no tail call of the function to itself: the return was missed. System calls of a task all
  * have the same stack pointer, so without this check they would be callees of the first one, and

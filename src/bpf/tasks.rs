@@ -47,7 +47,7 @@ struct TaskTracepoint<'t> {
 }
 
 impl Tracer<'_> {
-    /// Attaches to the tracepoints of tasks that the scope needs, and of cgroups if they matter.
+    /// Attaches to the tracepoints of tasks that the scope or user functions need, and of cgroups if they matter.
     pub(super) fn attach_tasks(&mut self) -> Result<()> {
         let templates = &self.loaded.templates;
         let mut wanted = vec![TaskTracepoint {
@@ -57,7 +57,9 @@ impl Tracer<'_> {
             of_event: &templates.task_exit,
             fields: &[],
         }];
-        if self.scope.has(ScopeKind::Process) {
+        // A user function does not return if its program is replaced.
+        let has_user_functions = !self.loaded.user_files.is_empty();
+        if has_user_functions || self.scope.has(ScopeKind::Process) {
             wanted.push(TaskTracepoint {
                 tracepoint: c"sched_process_exec",
                 template: &templates.task_exec,
@@ -65,7 +67,7 @@ impl Tracer<'_> {
                 of_event: &templates.task_exec,
                 fields: &[],
             });
-            if self.scope.follow_forks {
+            if self.scope.has(ScopeKind::Process) && self.scope.follow_forks {
                 wanted.push(TaskTracepoint {
                     tracepoint: c"sched_process_fork",
                     template: &templates.task_fork,

@@ -208,6 +208,7 @@ static void start_task(u32 task)
  */
 static void exec_task(void)
 {
+	close_session_of_replaced_program();
 	tasks[current].tid = TGID;
 	tasks[current].n_execs++;
 }

@@ -129,8 +129,14 @@ impl Model {
         self.current = thread;
     }
 
-    /// The thread becomes the leader of its process, with a new name. All else stays as it is.
+    /// The thread becomes the leader of its process, with a new name. A function of the program that
+    /// it was does not return. All else stays as it is.
     pub(super) fn exec(&mut self) {
+        let open = &mut self.open[self.current];
+        if open.as_ref().is_some_and(|open| open.frames[0].sp == ROOT) {
+            self.abandoned += 1;
+            *open = None;
+        }
         let thread = &mut self.threads[self.current];
         thread.tid = TGID;
         thread.n_execs += 1;

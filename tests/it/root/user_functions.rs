@@ -15,7 +15,7 @@ use retsnoop_rs::capture::Recording;
 use retsnoop_rs::config::OutputFormat;
 use serde_json::Value;
 
-use super::harness::{Report, Trace, kernel, program, run};
+use super::harness::{Report, Trace, kernel, program, run, simfail_program};
 use super::sys;
 
 const EBADF: i32 = -9;
@@ -151,6 +151,18 @@ fn a_file_with_several_names_is_probed_once() {
     });
     assert_eq!(report.sessions.len(), 1, "{:#?}", report.sessions);
     fs::remove_file(link).unwrap();
+}
+
+/// `execve` does not return when it succeeds: the failures of the new program were its callees, and
+/// none was shown.
+#[test]
+fn a_program_that_replaces_another_has_sessions_of_its_own() {
+    let trace = Trace::start(&["-e", "u:libc:execve:neg1", "-e", "*_sys_bpf", "-sn"]);
+    let command = format!("exec {} bpf-cmd", simfail_program());
+    let ended = Command::new("sh").args(["-c", &command]).status();
+    assert!(ended.unwrap().success());
+    let report = trace.finish();
+    assert_eq!(report.only("simfail").entry(), "__x64_sys_bpf");
 }
 
 /// The first bytes of a function in memory: a probe replaces them.
