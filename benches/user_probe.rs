@@ -74,7 +74,7 @@ fn open_event(is_return: bool) -> i32 {
 fn offset_in_file() -> u64 {
     let addr = probed_function as fn(i32) -> i32 as usize as u64;
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let offsets = maps.lines().filter_map(|line| {
+    let mut offsets = maps.lines().filter_map(|line| {
         let mut fields = line.split(' ');
         let (start, end) = fields.next()?.split_once('-')?;
         let start = u64::from_str_radix(start, 16).ok()?;
@@ -82,5 +82,5 @@ fn offset_in_file() -> u64 {
         let offset = u64::from_str_radix(fields.nth(1)?, 16).ok()?;
         (start..end).contains(&addr).then(|| addr - start + offset)
     });
-    offsets.last().unwrap_or_default()
+    offsets.next().unwrap_or_default()
 }

@@ -43,7 +43,7 @@ static s32 result_code(u32 class, u64 raw)
 	case CLASS_UNKNOWN:
 		code = errno_code(raw);
 		return code ? code : errno_code((s32)raw);
-	case CLASS_UNTYPED:
+	case CLASS_USER_INTEGER:
 		code = errno_code(raw);
 		code = code ? code : errno_code((s32)raw);
 		return code == -1 ? CODE_STATUS | STATUS_MINUS_ONE : code;

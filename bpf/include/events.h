@@ -39,8 +39,8 @@ enum result_class {
 	CLASS_UNKNOWN = 8, /* type not known: an errno in 64 or in 32 bits */
 	CLASS_MINUS_ONE = 9, /* -1 in 32 or in 64 bits, as the C library's system calls return it */
 	CLASS_FALSE = 10, /* a bool that is false */
-	/* A user function of unknown type: -1 as above, or an errno in 64 or in 32 bits. */
-	CLASS_UNTYPED = 11,
+	/* An integer or unknown type of a user function: -1 as above, or an errno of any width. */
+	CLASS_USER_INTEGER = 11,
 	/*
 	 * A flag, for handlers of requests. The failure is sent to the requester as an answer. So
 	 * it counts, even if the handler's callers succeed.

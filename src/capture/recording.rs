@@ -293,7 +293,7 @@ const ALL_TYPES: [ResultType; 18] = [
     ResultType::Unknown,
     ResultType::MinusOne,
     ResultType::False,
-    ResultType::Untyped,
+    ResultType::UserInteger,
 ];
 
 /// Parses the `Debug` format of a result type.

@@ -31,7 +31,7 @@ pub(super) fn push_result(text: &mut String, result_type: ResultType, raw: u64, 
         }
         Outcome::Status(status) => match result_type {
             ResultType::BlkStatus => blk_status(text, status),
-            ResultType::MinusOne | ResultType::Untyped => text.push_str("-1"),
+            ResultType::MinusOne | ResultType::UserInteger => text.push_str("-1"),
             ResultType::False => text.push_str("false"),
             _ => vm_fault(text, status),
         },
@@ -90,7 +90,7 @@ fn success(text: &mut String, result_type: ResultType, raw: u64) {
             number(text, Ok::<_, ()>(value), value as u64);
         }
         ResultType::Signed(size) => number(text, Ok::<_, ()>(value), truncated(raw, size)),
-        ResultType::Unknown | ResultType::MinusOne | ResultType::Untyped => {
+        ResultType::Unknown | ResultType::MinusOne | ResultType::UserInteger => {
             number(text, Ok::<_, ()>(value), raw);
         }
     }

@@ -40,8 +40,9 @@ pub enum ResultType {
     MinusOne,
     /// A user function that returns a `bool`: `false` is a failure.
     False,
-    /// A user function of unknown type: `-1`, and `-2..=-4095` as an errno, in 32 or 64 bits.
-    Untyped,
+    /// A user function that returns an `int` or a `long`, or whose type is unknown: `-1`, and
+    /// `-2..=-4095` as an errno, in 32 or 64 bits.
+    UserInteger,
 }
 
 /// `STATUS_MINUS_ONE` and `STATUS_FALSE` of `classify.bpf.h`: what a failing user function returns
@@ -101,7 +102,7 @@ impl ResultType {
             Self::MinusOne if raw as i32 == -1 => Outcome::Status(STATUS_MINUS_ONE),
             Self::False if value == 0 => Outcome::Status(STATUS_FALSE),
             Self::MinusOne | Self::False => Outcome::Success,
-            Self::Untyped => match errno_of_any_width(raw) {
+            Self::UserInteger => match errno_of_any_width(raw) {
                 Outcome::Errno(1) => Outcome::Status(STATUS_MINUS_ONE),
                 outcome => outcome,
             },

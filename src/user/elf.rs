@@ -6,13 +6,17 @@ use std::env::consts::ARCH;
 use std::error::Error;
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::mem::size_of;
 use std::os::unix::fs::FileExt;
 
+use flate2::read::ZlibDecoder;
 use object::LittleEndian;
-use object::elf::{self, FileHeader64, NoteHeader64, ProgramHeader64, SectionHeader64, Sym64};
+use object::elf::{
+    self, CompressionHeader64, FileHeader64, NoteHeader64, ProgramHeader64, SectionHeader64, Sym64,
+};
 use object::pod::{Pod, from_bytes, slice_from_bytes};
+use ruzstd::decoding::StreamingDecoder;
 
 type E = LittleEndian;
 const ENDIAN: E = LittleEndian;
@@ -22,6 +26,9 @@ const MAX_TABLE: u64 = 256 << 20;
 
 /// Maximum length of a function's name, in bytes. Templates of C++ have names of kilobytes.
 const MAX_NAME: usize = 4096;
+
+/// Maximum window of a zstd decoder, in bytes: that of the highest usual level.
+const LARGEST_WINDOW: u64 = 8 << 20;
 
 /// Maximum number of bytes that are read of notes.
 const MAX_NOTES: u64 = 64 << 10;
@@ -192,6 +199,14 @@ impl<'s> UserElf<'s> {
         })
     }
 
+    /// Returns the address of the code at an offset in the file; `None` if no code is there.
+    pub(super) fn addr_of(&self, offset: u64) -> Option<u64> {
+        self.code.iter().find_map(|segment| {
+            let inside = offset.checked_sub(segment.offset)?;
+            (inside < segment.size).then(|| segment.addr.wrapping_add(inside))
+        })
+    }
+
     /// Returns a symbol table: of type `SHT_SYMTAB` or `SHT_DYNSYM`. `None` if there is none.
     pub(super) fn symbol_table(&self, kind: u32) -> Result<Option<SymbolTable>, BadElf> {
         let mut sections = self.sections.iter();
@@ -207,13 +222,18 @@ impl<'s> UserElf<'s> {
         }))
     }
 
-    /// Returns the content of a section by name, if it has at most `max` bytes; `None` if there is
-    /// no such section.
+    /// Returns the content of a section by name, inflated, if it has at most `max` bytes; `None` if
+    /// there is no such section.
     pub(super) fn section(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>, BadElf> {
-        match self.find(name) {
-            Some(section) if section.sh_size.get(ENDIAN) <= max => self.bytes_of(section).map(Some),
-            _ => Ok(None),
+        let section = self.find(name);
+        let Some(section) = section.filter(|section| section.sh_size.get(ENDIAN) <= max) else {
+            return Ok(None);
+        };
+        let bytes = self.bytes_of(section)?;
+        if section.sh_flags.get(ENDIAN).0 & elf::SHF_COMPRESSED.0 == 0 {
+            return Ok(Some(bytes));
         }
+        inflated(&bytes, max).map(Some)
     }
 
     /// Returns whether there is a section with this name.
@@ -307,6 +327,38 @@ impl SymbolTable {
                 is_resolver: kind == elf::STT_GNU_IFUNC,
             })
         })
+    }
+}
+
+/// Inflates a section that begins with a compression header.
+fn inflated(section: &[u8], max: u64) -> Result<Vec<u8>, BadElf> {
+    const DAMAGED: BadElf = BadElf::Malformed("one of its compressed sections is damaged");
+    let (header, packed) = from_bytes::<CompressionHeader64<E>>(section).map_err(|()| DAMAGED)?;
+    let size = header.ch_size.get(ENDIAN);
+    if size > max {
+        return Err(BadElf::Malformed(
+            "one of its compressed sections is too large",
+        ));
+    }
+    let mut content = Vec::new();
+    let n_read = match header.ch_type.get(ENDIAN) {
+        elf::ELFCOMPRESS_ZLIB => ZlibDecoder::new(packed)
+            .take(size)
+            .read_to_end(&mut content),
+        elf::ELFCOMPRESS_ZSTD => {
+            let decoder = StreamingDecoder::new_with_max_window_size(packed, LARGEST_WINDOW);
+            let decoder = decoder.map_err(|_| DAMAGED)?;
+            decoder.take(size).read_to_end(&mut content)
+        }
+        _ => {
+            return Err(BadElf::Malformed(
+                "the compression of its sections is not known",
+            ));
+        }
+    };
+    match n_read {
+        Ok(n_read) if n_read as u64 == size => Ok(content),
+        _ => Err(DAMAGED),
     }
 }
 

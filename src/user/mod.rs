@@ -10,5 +10,6 @@ mod ld_cache;
 mod locate;
 mod selecting;
 mod symbols;
+mod types;
 
 pub use selecting::{UserFile, UserReport, UserSelection, select_user};

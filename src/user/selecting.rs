@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Selects user functions: globs and files to functions, every one that is left out with its reason.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::denied::why_denied;
 use super::locate::{FoundFile, locate};
-use super::symbols::{Functions, UserSymbol, functions};
+use super::symbols::{Functions, UserSymbol, functions, result_types};
 use crate::config::{GlobUse, Role};
 use crate::select::TracedFunction;
 use crate::spec::{EntryReason, Hook, HookId, ObjectId, ResultType, UserGlob, UserObject, nearest};
@@ -88,6 +88,7 @@ pub fn select_user(globs: &[(Role, GlobUse)], first_id: HookId) -> UserSelection
         let report = deny(glob, &mut files, &mut wanted, &mut selection.left_out);
         selection.reports.push(report_of(*role, glob, report));
     }
+    add_result_types(&files, &mut wanted);
     let named = wanted.into_iter().zip(first_id.0..);
     selection.functions = named
         .map(|(((object, offset), wanted), id)| TracedFunction {
@@ -97,12 +98,28 @@ pub fn select_user(globs: &[(Role, GlobUse)], first_id: HookId) -> UserSelection
             hook: Hook::UserFunction { object, offset },
             size: wanted.size,
             entry: wanted.is_entry.then_some(EntryReason::UserFunction),
-            result: wanted.result.unwrap_or(ResultType::Untyped),
+            result: wanted.result.unwrap_or(ResultType::UserInteger),
             prototype: None,
         })
         .collect();
     selection.files = files.files;
     selection
+}
+
+/// Adds the result types that the debug information has, where no glob says how results are judged.
+fn add_result_types(files: &OpenFiles, wanted: &mut BTreeMap<(ObjectId, u64), WantedFunction>) {
+    let mut unjudged: BTreeMap<ObjectId, BTreeSet<u64>> = BTreeMap::new();
+    for ((object, offset), _) in wanted.iter().filter(|(_, wanted)| wanted.result.is_none()) {
+        unjudged.entry(*object).or_default().insert(*offset);
+    }
+    for (object, offsets) in unjudged {
+        let file = &files.files[object.0 as usize].file;
+        for (offset, result) in result_types(file, &offsets) {
+            if let Some(wanted) = wanted.get_mut(&(object, offset)) {
+                wanted.result = Some(result);
+            }
+        }
+    }
 }
 
 fn report_of(role: Role, glob: &GlobUse, found: Result<usize, String>) -> UserReport {

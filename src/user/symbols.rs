@@ -2,7 +2,7 @@
 //! The functions of an executable or a library, from its symbol tables or from those of its debug
 //! file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -11,6 +11,8 @@ use lzma_rust2::XzReader;
 use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
 
 use super::elf::{BadElf, ElfBytes, SymbolTable, UserElf};
+use super::types;
+use crate::spec::ResultType;
 use crate::trusted::open_regular;
 
 /// Maximum size of a compressed `.gnu_debugdata` section, and of its content, in bytes.
@@ -94,6 +96,30 @@ fn functions_of(source: ElfBytes<'_>) -> Result<Functions, BadElf> {
     Ok(found)
 }
 
+/// Returns the result types of the functions at `offsets`, as the debug information of the file or
+/// of its debug file has them. Those that it does not tell are missing.
+pub(super) fn result_types(file: &File, offsets: &BTreeSet<u64>) -> HashMap<u64, ResultType> {
+    types_of(ElfBytes::File(file), offsets).unwrap_or_default()
+}
+
+fn types_of(source: ElfBytes<'_>, offsets: &BTreeSet<u64>) -> Option<HashMap<u64, ResultType>> {
+    let elf = UserElf::read(source).ok()?;
+    let addr_of = |offset: &u64| Some((elf.addr_of(*offset)?, *offset));
+    let offsets: HashMap<u64, u64> = offsets.iter().filter_map(addr_of).collect();
+    let addrs: BTreeSet<u64> = offsets.keys().copied().collect();
+    let of_addrs = if elf.has_section(".debug_info") {
+        types::result_types(&elf, &addrs)
+    } else {
+        let file = debug_file(&elf)?;
+        let debug = UserElf::read(ElfBytes::File(&file)).ok()?;
+        types::result_types(&debug, &addrs)
+    };
+    let of_offsets = of_addrs
+        .into_iter()
+        .filter_map(|(addr, result)| Some((*offsets.get(&addr)?, result)));
+    Some(of_offsets.collect())
+}
+
 /// Demangles names of Rust, without their hash.
 fn readable(name: &str) -> String {
     match rustc_demangle::try_demangle(name) {
@@ -103,8 +129,15 @@ fn readable(name: &str) -> String {
     .unwrap_or_else(|| name.to_owned())
 }
 
-/// Returns the symbol table of the separate debug file with this build id.
+/// Returns the symbol table of the separate debug file.
 fn of_debug_file(elf: &UserElf<'_>) -> Option<SymbolTable> {
+    let file = debug_file(elf)?;
+    let debug = UserElf::read(ElfBytes::File(&file)).ok()?;
+    debug.symbol_table(SHT_SYMTAB.0).ok()?
+}
+
+/// Opens the separate debug file with the build id of the file.
+fn debug_file(elf: &UserElf<'_>) -> Option<File> {
     let id = elf.build_id()?;
     let (directory, rest) = id.split_at_checked(2)?;
     let path = Path::new(DEBUG_FILES)
@@ -112,11 +145,7 @@ fn of_debug_file(elf: &UserElf<'_>) -> Option<SymbolTable> {
         .join(format!("{rest}.debug"));
     let file = open_regular(&path).ok()?;
     let debug = UserElf::read(ElfBytes::File(&file)).ok()?;
-    let is_of_file = debug.build_id().as_ref() == Some(&id);
-    debug
-        .symbol_table(SHT_SYMTAB.0)
-        .ok()?
-        .filter(|_| is_of_file)
+    (debug.build_id() == Some(id)).then_some(file)
 }
 
 /// Returns the symbol table in `.gnu_debugdata`, an ELF file that is compressed by xz.

@@ -16,3 +16,4 @@ mod programs;
 mod replay;
 mod root;
 mod scripts;
+mod user_types;

@@ -140,6 +140,6 @@ pub(super) fn result_class(result: ResultType) -> u8 {
         ResultType::Unknown => 8,
         ResultType::MinusOne => 9,
         ResultType::False => 10,
-        ResultType::Untyped => 11,
+        ResultType::UserInteger => 11,
     }
 }
