@@ -2,6 +2,7 @@
 //! Reads the parts of an ELF file that tell where its functions are: segments, symbol tables, build
 //! id. The file is hostile: every size is checked against the file and against a limit.
 
+use std::cell::Cell;
 use std::env::consts::ARCH;
 use std::error::Error;
 use std::fmt;
@@ -21,8 +22,10 @@ use ruzstd::decoding::StreamingDecoder;
 type E = LittleEndian;
 const ENDIAN: E = LittleEndian;
 
-/// Maximum size of a symbol table or string table, in bytes. Those of a browser have 60 MB.
-const MAX_TABLE: u64 = 256 << 20;
+/// What is read and inflated of a file has at most [`ALWAYS_READ`] bytes and [`READ_FACTOR`] times its
+/// size. Tables that overlap and sections that inflate to much cost no more.
+const ALWAYS_READ: u64 = 16 << 20;
+const READ_FACTOR: u64 = 4;
 
 /// Maximum length of a function's name, in bytes. Templates of C++ have names of kilobytes.
 const MAX_NAME: usize = 4096;
@@ -116,6 +119,8 @@ pub(super) struct UserElf<'s> {
     code: Vec<CodeSegment>,
     sections: Vec<SectionHeader64<E>>,
     names: Vec<u8>,
+    /// How many bytes may still be read or inflated.
+    budget: Cell<u64>,
 }
 
 /// A symbol table with its names.
@@ -158,6 +163,7 @@ impl<'s> UserElf<'s> {
             code: Vec::new(),
             sections: Vec::new(),
             names: Vec::new(),
+            budget: Cell::new(ALWAYS_READ.saturating_add(len.saturating_mul(READ_FACTOR))),
         };
         let n_segments = u64::from(header.e_phnum.get(ENDIAN));
         let segments: Vec<ProgramHeader64<E>> =
@@ -233,7 +239,26 @@ impl<'s> UserElf<'s> {
         if section.sh_flags.get(ENDIAN).0 & elf::SHF_COMPRESSED.0 == 0 {
             return Ok(Some(bytes));
         }
-        inflated(&bytes, max).map(Some)
+        let inflated_size = inflated_size(&bytes)?;
+        if inflated_size > max {
+            return Ok(None);
+        }
+        self.spend(inflated_size)?;
+        inflated(&bytes).map(Some)
+    }
+
+    /// Takes bytes out of the budget.
+    fn spend(&self, n_bytes: u64) -> Result<(), BadElf> {
+        let left = self.budget.get().checked_sub(n_bytes);
+        let left = left.ok_or(BadElf::Malformed("its tables are larger than it"))?;
+        self.budget.set(left);
+        Ok(())
+    }
+
+    /// Returns how many bytes the names of its functions may have, all in all: many symbols may have
+    /// the same long name.
+    pub(super) fn max_name_bytes(&self) -> u64 {
+        ALWAYS_READ.saturating_add(self.len.saturating_mul(READ_FACTOR))
     }
 
     /// Returns whether there is a section with this name.
@@ -281,16 +306,12 @@ impl<'s> UserElf<'s> {
     }
 
     fn bytes(&self, offset: u64, len: u64) -> Result<Vec<u8>, BadElf> {
-        if len > MAX_TABLE {
-            return Err(BadElf::Malformed(
-                "one of its tables is larger than 256 MiB",
-            ));
-        }
         if offset.checked_add(len).is_none_or(|end| end > self.len) {
             return Err(BadElf::Malformed(
                 "one of its tables reaches beyond its end",
             ));
         }
+        self.spend(len)?;
         let mut bytes = vec![0; len as usize];
         if self.source.read_up_to(&mut bytes, offset)? < bytes.len() {
             return Err(BadElf::Malformed("it became shorter while it was read"));
@@ -313,6 +334,8 @@ impl SymbolTable {
                 return None;
             }
             let name = self.names.get(symbol.st_name.get(ENDIAN) as usize..)?;
+            // A table without ends of names must not be searched for each symbol.
+            let name = &name[..name.len().min(MAX_NAME + 1)];
             let end = memchr::memchr(0, name)?;
             let name = str::from_utf8(&name[..end]).ok()?;
             let is_printable = name.bytes().all(|byte| byte.is_ascii_graphic());
@@ -330,16 +353,20 @@ impl SymbolTable {
     }
 }
 
+const DAMAGED: BadElf = BadElf::Malformed("one of its compressed sections is damaged");
+
+/// Returns the size that a section's compression header says.
+fn inflated_size(section: &[u8]) -> Result<u64, BadElf> {
+    let header = from_bytes::<CompressionHeader64<E>>(section);
+    header
+        .map(|(header, _)| header.ch_size.get(ENDIAN))
+        .map_err(|()| DAMAGED)
+}
+
 /// Inflates a section that begins with a compression header.
-fn inflated(section: &[u8], max: u64) -> Result<Vec<u8>, BadElf> {
-    const DAMAGED: BadElf = BadElf::Malformed("one of its compressed sections is damaged");
+fn inflated(section: &[u8]) -> Result<Vec<u8>, BadElf> {
     let (header, packed) = from_bytes::<CompressionHeader64<E>>(section).map_err(|()| DAMAGED)?;
     let size = header.ch_size.get(ENDIAN);
-    if size > max {
-        return Err(BadElf::Malformed(
-            "one of its compressed sections is too large",
-        ));
-    }
     let mut content = Vec::new();
     let n_read = match header.ch_type.get(ENDIAN) {
         elf::ELFCOMPRESS_ZLIB => ZlibDecoder::new(packed)

@@ -2,6 +2,7 @@
 //! The functions of an executable or a library, from its symbol tables or from those of its debug
 //! file.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Read;
@@ -73,8 +74,18 @@ fn functions_of(source: ElfBytes<'_>) -> Result<Functions, BadElf> {
     };
     // Both tables have the exported functions.
     let mut defined: BTreeMap<(u64, String), u64> = BTreeMap::new();
+    let n_name_bytes = Cell::new(0);
     for symbol in tables.iter().flat_map(SymbolTable::functions) {
-        let name = || readable(symbol.name);
+        let name = || {
+            let name = readable(symbol.name);
+            n_name_bytes.set(n_name_bytes.get() + name.len() as u64);
+            name
+        };
+        if n_name_bytes.get() > elf.max_name_bytes() {
+            return Err(BadElf::Malformed(
+                "the names of its functions are larger than it",
+            ));
+        }
         match symbol.addr {
             None => {
                 found.imported.insert(name());
@@ -196,6 +207,55 @@ mod tests {
         relocatable[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         relocatable[18] = 0xf3;
         assert!(why(&relocatable).contains("another architecture"));
+    }
+
+    /// A file of 2 MiB: a header, one code segment, 30,000 symbols that share one name of 4,000 bytes,
+    /// or a string table that never ends.
+    fn with_shared_names(name: &[u8]) -> Vec<u8> {
+        const N: usize = 30_000;
+        let word = |number: u64| number.to_le_bytes();
+        let mut file = fs::read("/proc/self/exe").unwrap()[..64].to_vec();
+        let (segments, sections) = (64, 64 + 56);
+        let symbols = sections + 3 * 64;
+        let names = symbols + 24 * N;
+        file[32..40].copy_from_slice(&word(segments as u64));
+        file[40..48].copy_from_slice(&word(sections as u64));
+        file[56..58].copy_from_slice(&1_u16.to_le_bytes());
+        file[60..62].copy_from_slice(&3_u16.to_le_bytes());
+        file[62..64].copy_from_slice(&0_u16.to_le_bytes());
+        let len = (names + name.len() + 64) as u64;
+        // PT_LOAD, readable and executable: the whole file.
+        file.extend([1, 0, 0, 0, 5, 0, 0, 0]);
+        file.extend([word(0), word(0), word(0), word(len), word(len), word(1)].concat());
+        file.extend([0; 64]);
+        for (kind, offset, size, link) in
+            [(2_u64, symbols, 24 * N, 2_u64), (3, names, name.len(), 0)]
+        {
+            file.extend(word(kind << 32));
+            file.extend([word(0), word(0), word(offset as u64), word(size as u64)].concat());
+            file.extend([word(link), word(8), word(24)].concat());
+        }
+        for number in 0..N as u64 {
+            // Its name, STT_FUNC, of section 1; address and size.
+            file.extend([0, 0, 0, 0, 2, 0, 1, 0]);
+            file.extend([word(number), word(1)].concat());
+        }
+        file.extend(name);
+        file.resize(len as usize, 0);
+        file
+    }
+
+    #[test]
+    fn symbols_that_share_a_long_name_do_not_take_it_each() {
+        let usual = functions_of(ElfBytes::Bytes(&with_shared_names(b"f\0")));
+        assert_eq!(usual.unwrap().defined.len(), 30_000);
+        let mut long = vec![b'f'; 4000];
+        long.push(0);
+        let error = functions_of(ElfBytes::Bytes(&with_shared_names(&long)));
+        assert!(error.unwrap_err().to_string().contains("names"));
+        let endless = with_shared_names(&vec![b'f'; 1 << 20]);
+        let none = functions_of(ElfBytes::Bytes(&endless)).unwrap();
+        assert!(none.defined.is_empty());
     }
 
     /// A table of 4 GiB, tables that overlap, links that lead nowhere.
