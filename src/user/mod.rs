@@ -4,6 +4,7 @@
 //! Files may belong to anybody. Only headers and symbol tables are read, into buffers of bounded
 //! size, and nothing is mapped into memory.
 
+mod demangle;
 mod denied;
 mod elf;
 mod ld_cache;

@@ -11,6 +11,7 @@ use std::path::Path;
 use lzma_rust2::XzReader;
 use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
 
+use super::demangle::readable;
 use super::elf::{BadElf, ElfBytes, SymbolTable, UserElf};
 use super::types;
 use crate::spec::ResultType;
@@ -29,7 +30,7 @@ const DEBUG_FILES: &str = "/usr/lib/debug/.build-id";
 /// A function and its place in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UserSymbol {
-    /// Name, demangled if it is of Rust.
+    /// Name, demangled if it is of C++ or Rust.
     pub(super) name: String,
     /// Offset of the first instruction in the file.
     pub(super) offset: u64,
@@ -129,15 +130,6 @@ fn types_of(source: ElfBytes<'_>, offsets: &BTreeSet<u64>) -> Option<HashMap<u64
         .into_iter()
         .filter_map(|(addr, result)| Some((*offsets.get(&addr)?, result)));
     Some(of_offsets.collect())
-}
-
-/// Demangles names of Rust, without their hash.
-fn readable(name: &str) -> String {
-    match rustc_demangle::try_demangle(name) {
-        Ok(demangled) => Some(format!("{demangled:#}")).filter(|name| name.is_ascii()),
-        Err(_) => None,
-    }
-    .unwrap_or_else(|| name.to_owned())
 }
 
 /// Returns the symbol table of the separate debug file.
