@@ -22,8 +22,9 @@ pub struct Targeting {
     /// these modules only. `:kernel/bpf/*.c` selects the functions that these source files define.
     /// `u:PATH:GLOB` selects functions of an executable or a library (`u:libc:getaddrinfo`), `p:PID:GLOB`
     /// those of the executable of a process. Failures of these are -1 and -Exxx, or what follows: `:int`
-    /// (-Exxx), `:neg1` (-1), `:ptr` (NULL), `:bool` (false). `@FILE` reads globs from a file, one a line.
-    /// Repeatable.
+    /// (-Exxx), `:neg1` (-1), `:ptr` (NULL), `:bool` (false). `lsm:HOOK` selects `security_HOOK`, and the
+    /// functions that the security modules have for this hook. `@FILE` reads globs from a file, one a
+    /// line. Repeatable.
     #[arg(short = 'e', long = "entry", value_name = "GLOB")]
     pub entry: Vec<GlobArg>,
 

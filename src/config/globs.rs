@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::UsageError;
+use super::lsm::LsmHooks;
 use crate::spec::{Addr, GlobKind, GlobSpec, UserGlob};
 
 /// What a glob is for.
@@ -107,19 +108,24 @@ impl fmt::Display for GlobUse {
     }
 }
 
-/// A glob, or a file of them.
+/// A glob, hooks, or a file of globs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GlobArg {
     /// `GLOB`.
     Glob(GlobSpec),
     /// `@FILE`.
     File(PathBuf),
+    /// `lsm:HOOK`.
+    Lsm(Box<LsmHooks>),
 }
 
 impl FromStr for GlobArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(hook) = text.strip_prefix("lsm:") {
+            return Ok(Self::Lsm(Box::new(LsmHooks::parse(hook)?)));
+        }
         match text.strip_prefix('@') {
             Some("") => Err("a file name must follow the `@`".to_owned()),
             Some(path) => Ok(Self::File(PathBuf::from(path))),
@@ -205,9 +211,27 @@ impl Globs {
             match argument {
                 GlobArg::Glob(spec) => self.add(role, GlobUse::new(spec, GlobOrigin::Option)),
                 GlobArg::File(path) => self.add_file(role, &path)?,
+                GlobArg::Lsm(hooks) => self.add_hooks(role, *hooks),
             }
         }
         Ok(())
+    }
+
+    /// Adds the function that asks the security modules, and their functions. As entry functions, the
+    /// latter are inner functions: what they return is what the first one returns.
+    fn add_hooks(&mut self, role: Role, hooks: LsmHooks) {
+        let LsmHooks { caller, modules } = hooks;
+        self.add(role, GlobUse::new(caller, GlobOrigin::Option));
+        let of_modules = match role {
+            Role::Entry | Role::Allow => Role::Allow,
+            Role::Deny => Role::Deny,
+        };
+        // No kernel has every module, so a module without this hook is no reason for a warning.
+        let origin = GlobOrigin::Case {
+            name: "lsm".to_owned(),
+            why: "the security modules that are asked".to_owned(),
+        };
+        self.add(of_modules, GlobUse::new(modules, origin));
     }
 
     /// One glob a line; blank lines and what follows a `#` do not count.

@@ -7,6 +7,7 @@
 mod error;
 mod globs;
 mod listing;
+mod lsm;
 mod scope;
 mod settings;
 mod usecases;
@@ -14,6 +15,7 @@ mod usecases;
 pub use error::UsageError;
 pub use globs::{GlobArg, GlobOrigin, GlobUse, Globs, Role};
 pub use listing::{ContainersConfig, ListConfig, ListFormat};
+pub use lsm::LsmHooks;
 pub use scope::{Choice, Comm, NamespaceRef};
 pub use settings::{
     BackendChoice, Chosen, ColorChoice, Config, DoctorConfig, Download, Environment, Errors,

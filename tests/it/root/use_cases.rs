@@ -3,7 +3,7 @@
 //! cheap the whole of it is attached, and every culprit is held to the table of simfail; where
 //! functions are attached one by one, a narrowed set has to do.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::harness::{Trace, attaches_slowly, kernel, run};
 use super::table::{self, Case};
@@ -338,6 +338,23 @@ fn module_catches_modules_that_do_not_load() {
             culprit: None,
         },
     });
+}
+
+/// `chroot` without the capability: the hook is asked, and the capability module answers.
+#[test]
+fn lsm_shows_the_security_module_that_refuses() {
+    let trace = Trace::start(&["-e", "lsm:capable", "-n", "chroot", "-x", "EPERM", "-sn"]);
+    let nobody = ["--reuid=65534", "--clear-groups", "chroot", "/", "true"];
+    let ended = Command::new("setpriv")
+        .args(nobody)
+        .stderr(Stdio::null())
+        .status();
+    assert!(!ended.unwrap().success());
+    let report = trace.finish();
+    let sessions = report.of("chroot");
+    assert!(!sessions.is_empty(), "{}", report.stderr);
+    assert_eq!(sessions[0].chain(), ["security_capable", "cap_capable"]);
+    assert_eq!(sessions[0].result(), "-EPERM");
 }
 
 #[test]
