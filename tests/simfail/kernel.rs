@@ -50,6 +50,38 @@ pub(crate) const CASES: &[Case] = &[
         |_| Ok(call!(libc::SYS_keyctl, 9999, 0, 0, 0, 0)),
     ),
     Case::fails(
+        ("key-missing", "keyctl"),
+        libc::ENOKEY,
+        "key_lookup",
+        "a key of a number that there is not",
+        |_| {
+            Ok(call!(
+                libc::SYS_keyctl,
+                libc::KEYCTL_REVOKE as i32,
+                0x7fff_fff1,
+                0,
+                0,
+                0
+            ))
+        },
+    ),
+    Case::fails(
+        ("key-payload", "add_key"),
+        libc::EINVAL,
+        "user_preparse",
+        "a key with nothing in it",
+        |_| {
+            Ok(call!(
+                libc::SYS_add_key,
+                c"user",
+                c"simfail:key",
+                0,
+                0,
+                SESSION_KEYRING
+            ))
+        },
+    ),
+    Case::fails(
         ("ipc-queue-missing", "msgget"),
         libc::ENOENT,
         "ipcget",

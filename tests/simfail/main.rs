@@ -17,11 +17,13 @@ mod files;
 mod kernel;
 mod memory;
 mod mounts;
+mod namespaces;
 mod netlink;
 mod options;
 mod process;
 mod sockets;
 mod sys;
+mod times;
 
 use std::env;
 use std::process::ExitCode;
@@ -66,6 +68,8 @@ fn all() -> Vec<&'static Case> {
         sockets::CASES,
         netlink::CASES,
         process::CASES,
+        namespaces::CASES,
+        times::CASES,
         kernel::CASES,
     ];
     subjects.iter().flat_map(|cases| cases.iter()).collect()

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Cases of processes: programs, signals, time, namespaces, limits.
+//! Cases of processes: programs, signals, users, limits.
 
 use std::fs::{self, File, Permissions};
-use std::os::fd::OwnedFd;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::case::{Attempt, Case, c_path};
+use crate::case::{Attempt, Case, Scratch, c_path};
 use crate::sys::{address, call};
 
 /// Above every limit that Linux has for them.
@@ -16,14 +16,9 @@ pub(crate) const CASES: &[Case] = &[
     Case::fails(
         ("exec-garbage", "execve"),
         libc::ENOEXEC,
-        "load_script",
+        "load_script|load_elf_binary",
         "a program in no known format",
-        |scratch| {
-            let path = scratch.path("program");
-            fs::write(&path, "garbage\n")?;
-            fs::set_permissions(&path, Permissions::from_mode(0o755))?;
-            exec(&path)
-        },
+        |scratch| exec(&program(scratch, "program")?),
     ),
     Case::fails(
         ("exec-missing", "execve"),
@@ -52,6 +47,35 @@ pub(crate) const CASES: &[Case] = &[
         |scratch| exec(&scratch.file("file")?),
     ),
     Case::fails(
+        ("exec-busy", "execve"),
+        libc::ETXTBSY,
+        "do_open_execat",
+        "a program that somebody writes to",
+        |scratch| {
+            let path = program(scratch, "busy")?;
+            let _writer = File::options().append(true).open(&path)?;
+            exec(&path)
+        },
+    ),
+    Case::fails(
+        ("exec-argument", "execve"),
+        libc::E2BIG,
+        "copy_strings",
+        "an argument of 256 KiB",
+        |scratch| {
+            let path = c_path(&program(scratch, "long")?);
+            let mut argument = vec![b'x'; 256 << 10];
+            argument.push(0);
+            let words = [address(&argument).to_ne_bytes(), [0; 8]];
+            Ok(call!(
+                libc::SYS_execve,
+                path.as_c_str(),
+                words.as_flattened(),
+                words[1].as_slice()
+            ))
+        },
+    ),
+    Case::fails(
         ("clone-size", "clone3"),
         libc::EINVAL,
         "copy_clone_args_from_user",
@@ -71,6 +95,30 @@ pub(crate) const CASES: &[Case] = &[
         "kill_pid_info|kill_pid_info_type",
         "a process that there is not",
         |_| Ok(call!(libc::SYS_kill, NO_PID, 0)),
+    ),
+    Case::fails(
+        ("signal-number", "tgkill"),
+        libc::EINVAL,
+        "check_kill_permission",
+        "a signal that there is not, to this process",
+        |_| {
+            let own = call!(libc::SYS_getpid)?;
+            Ok(call!(libc::SYS_tgkill, own, own, 99))
+        },
+    ),
+    Case::fails(
+        ("pidfd-missing", "pidfd_open"),
+        libc::ESRCH,
+        "__x64_sys_pidfd_open",
+        "a process that there is not",
+        |_| Ok(call!(libc::SYS_pidfd_open, NO_PID, 0)),
+    ),
+    Case::fails(
+        ("setuid-invalid", "setuid"),
+        libc::EINVAL,
+        "__sys_setuid",
+        "the number that stands for no user",
+        |_| Ok(call!(libc::SYS_setuid, -1)),
     ),
     Case::fails(
         ("ptrace-missing", "ptrace"),
@@ -119,13 +167,6 @@ pub(crate) const CASES: &[Case] = &[
         },
     ),
     Case::fails(
-        ("timerfd-clock", "timerfd_create"),
-        libc::EINVAL,
-        "__x64_sys_timerfd_create",
-        "a clock that there is not",
-        |_| Ok(call!(libc::SYS_timerfd_create, 99, 0)),
-    ),
-    Case::fails(
         ("prctl-option", "prctl"),
         libc::EINVAL,
         "__x64_sys_prctl",
@@ -156,30 +197,28 @@ pub(crate) const CASES: &[Case] = &[
         |_| Ok(call!(libc::SYS_sched_setscheduler, 0, 99, &[0; 4])),
     ),
     Case::fails(
+        ("sched-affinity", "sched_setaffinity"),
+        libc::EINVAL,
+        "__set_cpus_allowed_ptr|__set_cpus_allowed_ptr_locked",
+        "no CPU at all",
+        |_| Ok(call!(libc::SYS_sched_setaffinity, 0, 8, &[0; 8])),
+    ),
+    Case::fails(
         ("seccomp-op", "seccomp"),
         libc::EINVAL,
         "do_seccomp",
         "an operation that there is not",
         |_| Ok(call!(libc::SYS_seccomp, 99, 0, 0)),
     ),
-    Case::fails(
-        ("unshare-flags", "unshare"),
-        libc::EINVAL,
-        "ksys_unshare",
-        "a namespace that there is not",
-        |_| Ok(call!(libc::SYS_unshare, 1)),
-    ),
-    Case::fails(
-        ("setns-file", "setns"),
-        libc::EINVAL,
-        "__x64_sys_setns",
-        "a file that is no namespace",
-        |scratch| {
-            let file: OwnedFd = File::open(scratch.file("file")?)?.into();
-            Ok(call!(libc::SYS_setns, &file, 0))
-        },
-    ),
 ];
+
+/// Makes a program in no known format.
+fn program(scratch: &Scratch, name: &str) -> io::Result<PathBuf> {
+    let path = scratch.path(name);
+    fs::write(&path, "garbage\n")?;
+    fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+    Ok(path)
+}
 
 /// Executes a file that cannot be executed: should it be, it takes this process' place.
 fn exec(path: &Path) -> Attempt {
