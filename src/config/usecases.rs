@@ -25,12 +25,17 @@ const LARGEST_FILE: u64 = 256 << 10;
 pub(crate) const BUILT_IN: &[(&str, &str)] = &[
     ("bpf", include_str!("../../usecases/bpf.toml")),
     ("cgroup", include_str!("../../usecases/cgroup.toml")),
+    ("exec", include_str!("../../usecases/exec.toml")),
     ("fs", include_str!("../../usecases/fs.toml")),
     ("io_uring", include_str!("../../usecases/io_uring.toml")),
+    ("keys", include_str!("../../usecases/keys.toml")),
     ("mm", include_str!("../../usecases/mm.toml")),
     ("module", include_str!("../../usecases/module.toml")),
     ("net", include_str!("../../usecases/net.toml")),
+    ("ns", include_str!("../../usecases/ns.toml")),
     ("perf", include_str!("../../usecases/perf.toml")),
+    ("process", include_str!("../../usecases/process.toml")),
+    ("time", include_str!("../../usecases/time.toml")),
 ];
 
 /// A use case.

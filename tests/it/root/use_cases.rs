@@ -377,3 +377,91 @@ fn io_uring_catches_failing_set_ups() {
         },
     });
 }
+
+#[test]
+fn exec_catches_programs_that_are_not_executed() {
+    check(&UseCase {
+        name: "exec",
+        cases: &["exec-"],
+        floor: 100,
+        narrowed: Narrowed {
+            arguments: &[
+                "-e",
+                "__x64_sys_execve",
+                "-a",
+                "{bprm_execve,do_open_execat}",
+            ],
+            case: "exec-busy",
+            culprit: None,
+        },
+    });
+}
+
+#[test]
+fn process_catches_failing_signals_limits_and_users() {
+    check(&UseCase {
+        name: "process",
+        cases: &[
+            "clone-", "kill-", "signal-", "pidfd-", "ptrace-", "prctl-", "rlimit-", "sched-",
+            "seccomp-", "setuid-",
+        ],
+        floor: 100,
+        narrowed: Narrowed {
+            arguments: &[
+                "-e",
+                "{__x64_sys_tgkill,do_send_specific}",
+                "-a",
+                "check_kill_permission",
+            ],
+            case: "signal-number",
+            culprit: None,
+        },
+    });
+}
+
+#[test]
+fn ns_catches_failing_namespaces() {
+    check(&UseCase {
+        name: "ns",
+        cases: &["unshare-", "setns-", "pivot-root-", "uid-map-", "clone-"],
+        floor: 100,
+        narrowed: Narrowed {
+            arguments: &["-e", "{__x64_sys_setns,userns_install}"],
+            case: "setns-own-user",
+            culprit: None,
+        },
+    });
+}
+
+#[test]
+fn keys_catches_failing_keys() {
+    check(&UseCase {
+        name: "keys",
+        cases: &["key-"],
+        floor: 100,
+        narrowed: Narrowed {
+            arguments: &[
+                "-e",
+                "{__x64_sys_keyctl,keyctl_revoke_key}",
+                "-a",
+                "{lookup_user_key,key_lookup}",
+            ],
+            case: "key-missing",
+            culprit: None,
+        },
+    });
+}
+
+#[test]
+fn time_catches_failing_clocks_and_timers() {
+    check(&UseCase {
+        name: "time",
+        cases: &["timerfd-", "clock-", "timer-", "sleep-"],
+        floor: 100,
+        narrowed: Narrowed {
+            arguments: &["-e", "{__x64_sys_timer_create,do_timer_create}"],
+            case: "timer-signal",
+            culprit: None,
+        },
+    });
+}
