@@ -49,7 +49,7 @@ struct rec_cgroup rec_cgroup_root = {};
  */
 
 SEC("raw_tracepoint/sched_process_exit")
-int task_exit(void *ctx)
+int retsnoop_task_exit(void *ctx)
 {
 	follow_exit();
 	close_session_of_exiting_task();
@@ -58,7 +58,7 @@ int task_exit(void *ctx)
 
 /* Arguments of the raw tracepoint: the parent task and the child task. */
 SEC("raw_tracepoint/sched_process_fork")
-int task_fork(u64 *ctx)
+int retsnoop_task_fork(u64 *ctx)
 {
 	follow_fork(ctx[0], ctx[1]);
 	return 0;
@@ -78,7 +78,7 @@ struct new_task {
 };
 
 SEC("tracepoint/task/task_newtask")
-int task_new(struct new_task *ctx)
+int retsnoop_task_new(struct new_task *ctx)
 {
 	if (!(ctx->clone_flags & CLONE_THREAD))
 		follow_child(bpf_get_current_pid_tgid() >> 32, ctx->pid);
@@ -86,7 +86,7 @@ int task_new(struct new_task *ctx)
 }
 
 SEC("raw_tracepoint/sched_process_exec")
-int task_exec(u64 *ctx)
+int retsnoop_task_exec(u64 *ctx)
 {
 	follow_exec();
 	close_session_of_replaced_program();
@@ -95,14 +95,14 @@ int task_exec(u64 *ctx)
 
 /* Arguments of the raw tracepoints: the cgroup and its path. */
 SEC("raw_tracepoint/cgroup_mkdir")
-int cgroup_made(u64 *ctx)
+int retsnoop_cgroup_made(u64 *ctx)
 {
 	follow_mkdir(ctx[0], (const char *)ctx[1]);
 	return 0;
 }
 
 SEC("raw_tracepoint/cgroup_rmdir")
-int cgroup_removed(u64 *ctx)
+int retsnoop_cgroup_removed(u64 *ctx)
 {
 	follow_rmdir(ctx[0], (const char *)ctx[1]);
 	return 0;

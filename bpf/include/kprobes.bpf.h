@@ -172,19 +172,19 @@ static __always_inline int session_program(struct pt_regs *ctx, enum opens opens
  * than half the time of verifying both programs below.
  */
 SEC("kprobe")
-int session_any(struct pt_regs *ctx)
+int retsnoop_session_any(struct pt_regs *ctx)
 {
 	return session_program(ctx, ENTRIES_OPEN);
 }
 
 SEC("kprobe")
-int session_opening(struct pt_regs *ctx)
+int retsnoop_session_opening(struct pt_regs *ctx)
 {
 	return session_program(ctx, ALL_OPEN);
 }
 
 SEC("kprobe")
-int session_inner(struct pt_regs *ctx)
+int retsnoop_session_inner(struct pt_regs *ctx)
 {
 	return session_program(ctx, NONE_OPENS);
 }
@@ -238,25 +238,25 @@ static __always_inline int kprobe_entry(struct pt_regs *ctx, bool opens, bool on
 }
 
 SEC("kprobe")
-int kprobe_opening(struct pt_regs *ctx)
+int retsnoop_kprobe_opening(struct pt_regs *ctx)
 {
 	return kprobe_entry(ctx, true, false);
 }
 
 SEC("kprobe")
-int kprobe_inner(struct pt_regs *ctx)
+int retsnoop_kprobe_inner(struct pt_regs *ctx)
 {
 	return kprobe_entry(ctx, false, false);
 }
 
 SEC("kprobe")
-int on_load_opening(struct pt_regs *ctx)
+int retsnoop_on_load_opening(struct pt_regs *ctx)
 {
 	return kprobe_entry(ctx, true, true);
 }
 
 SEC("kprobe")
-int on_load_inner(struct pt_regs *ctx)
+int retsnoop_on_load_inner(struct pt_regs *ctx)
 {
 	return kprobe_entry(ctx, false, true);
 }
@@ -281,7 +281,7 @@ static __noinline void kprobe_call_ends(struct pt_regs *ctx, u64 task)
 }
 
 SEC("kprobe")
-int kprobe_return(struct pt_regs *ctx)
+int retsnoop_kprobe_return(struct pt_regs *ctx)
 {
 	u64 task = task_key();
 

@@ -32,7 +32,7 @@ struct {
 	__type(value, u32);
 } shared_entries SEC(".maps"), shared_exits SEC(".maps");
 
-/* In a tag for shared_exit(), the offset of the result (in bytes) is above the function's tag. */
+/* In a tag of a return, the offset of the result (in bytes) is above the function's tag. */
 #define OFFSET_SHIFT 48
 
 static __always_inline volatile struct tag_stack *tag_stack_of_cpu(void)
@@ -79,7 +79,7 @@ static __always_inline bool pop_tag(u64 *tag)
 }
 
 SEC("raw_tracepoint/trampoline")
-int sharing_entry(u64 *ctx)
+int retsnoop_sharing_entry(u64 *ctx)
 {
 	u64 tag = patched_constant(TAG_MARK);
 
@@ -89,7 +89,7 @@ int sharing_entry(u64 *ctx)
 }
 
 SEC("raw_tracepoint/trampoline")
-int shared_entry(u64 *ctx)
+int retsnoop_shared_entry(u64 *ctx)
 {
 	u64 tag;
 
@@ -99,7 +99,7 @@ int shared_entry(u64 *ctx)
 }
 
 SEC("raw_tracepoint/trampoline")
-int sharing_exit(u64 *ctx)
+int retsnoop_sharing_exit(u64 *ctx)
 {
 	u64 offset = patched_constant(RESULT_OFFSET_MARK);
 
@@ -110,7 +110,7 @@ int sharing_exit(u64 *ctx)
 }
 
 SEC("raw_tracepoint/trampoline")
-int shared_exit(u64 *ctx)
+int retsnoop_shared_exit(u64 *ctx)
 {
 	u64 tag;
 

@@ -60,7 +60,7 @@ static __always_inline int trampoline_call(u64 *ctx, u64 tag, bool opens)
  * their own.
  */
 SEC("raw_tracepoint/trampoline")
-int trampoline_entry(u64 *ctx)
+int retsnoop_trampoline_entry(u64 *ctx)
 {
 	return trampoline_call(ctx, patched_constant(TAG_MARK), any_opens_session());
 }
@@ -85,7 +85,7 @@ static __noinline void trampoline_call_ends(u64 *ctx, u64 task, u64 tag, u64 off
 }
 
 SEC("raw_tracepoint/trampoline")
-int trampoline_exit(u64 *ctx)
+int retsnoop_trampoline_exit(u64 *ctx)
 {
 	u64 task = task_key();
 
@@ -116,7 +116,7 @@ static __noinline void tracing_call_with_token_ends(u64 *ctx, u64 token, bool op
  * it.
  */
 SEC("raw_tracepoint/trampoline")
-int tracing_session(u64 *ctx)
+int retsnoop_tracing_session(u64 *ctx)
 {
 	bool opening, sampled;
 	u64 tag, task, token;
@@ -145,7 +145,7 @@ int tracing_session(u64 *ctx)
 
 /* fentry.multi and fexit.multi: one program and one link for calls, and one for returns. */
 SEC("raw_tracepoint/trampoline")
-int tracing_entry(u64 *ctx)
+int retsnoop_tracing_entry(u64 *ctx)
 {
 	u64 tag = bpf_get_attach_cookie(ctx);
 
@@ -162,7 +162,7 @@ static __noinline void tracing_call_ends(u64 *ctx, u64 task, bool opens)
 }
 
 SEC("raw_tracepoint/trampoline")
-int tracing_exit(u64 *ctx)
+int retsnoop_tracing_exit(u64 *ctx)
 {
 	u64 task = task_key();
 

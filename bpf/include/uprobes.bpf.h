@@ -26,13 +26,13 @@ static __always_inline int uprobe_entry(struct pt_regs *ctx, bool opens)
 }
 
 SEC("kprobe")
-int uprobe_opening(struct pt_regs *ctx)
+int retsnoop_uprobe_opening(struct pt_regs *ctx)
 {
 	return uprobe_entry(ctx, true);
 }
 
 SEC("kprobe")
-int uprobe_inner(struct pt_regs *ctx)
+int retsnoop_uprobe_inner(struct pt_regs *ctx)
 {
 	return uprobe_entry(ctx, false);
 }
@@ -50,7 +50,7 @@ static __noinline void uprobe_call_ends(struct pt_regs *ctx, u64 task)
 }
 
 SEC("kprobe")
-int uprobe_return(struct pt_regs *ctx)
+int retsnoop_uprobe_return(struct pt_regs *ctx)
 {
 	u64 task = task_key();
 

@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn every_mark_of_the_session_program_is_found_in_the_object() {
-        let changed = changed("session_inner", Copy::default(), Single::default()).concat();
+        let changed =
+            changed("retsnoop_session_inner", Copy::default(), Single::default()).concat();
         let kfuncs: Vec<i32> = changed
             .iter()
             .filter(|insn| insn.code == 0x85)
@@ -263,10 +264,10 @@ mod tests {
                 .any(|insn| insn.code == 0x18 && insn.imm == number)
         };
         let names = [
-            "trampoline_entry",
-            "trampoline_exit",
-            "sharing_entry",
-            "sharing_exit",
+            "retsnoop_trampoline_entry",
+            "retsnoop_trampoline_exit",
+            "retsnoop_sharing_entry",
+            "retsnoop_sharing_exit",
         ];
         for name in names {
             let [own, functions] = changed(name, copy, single);
@@ -275,10 +276,10 @@ mod tests {
             assert!(has_constant(&functions, 1));
         }
         let names = [
-            "trampoline_entry",
-            "tracing_session",
-            "tracing_entry",
-            "tracing_exit",
+            "retsnoop_trampoline_entry",
+            "retsnoop_tracing_session",
+            "retsnoop_tracing_entry",
+            "retsnoop_tracing_exit",
         ];
         for name in names {
             let [own, _] = changed(name, copy, single);
@@ -294,7 +295,7 @@ mod tests {
             entries: EntryAddrs::among(&[0x1230, 0x456c], &[0x1220, 0x1240, 0x4550]).unwrap(),
             generation: 77,
         };
-        let [own, functions] = changed("session_any", copy, Single::default());
+        let [own, functions] = changed("retsnoop_session_any", copy, Single::default());
         assert!(
             functions
                 .iter()

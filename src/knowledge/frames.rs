@@ -19,24 +19,8 @@ pub(crate) const TRACER_PREFIXES: &[&str] = &[
     "return_to_handler",
 ];
 
-/// Suffixes of our own programs in kallsyms, which names them `bpf_prog_<tag>_<name>`.
-pub(crate) const OWN_PROGRAMS: &[&str] = &[
-    "_retsnoop_entry",
-    "_retsnoop_exit",
-    "_retsnoop_probe",
-    "_retsnoop_sess",
-    "_retsnoop_shared",
-    "_retsnoop_task",
-    "_retsnoop_trial",
-    "_session_any",
-    "_session_inner",
-    "_session_opening",
-    "_kprobe_inner",
-    "_kprobe_opening",
-    "_kprobe_return",
-    "_on_load_inner",
-    "_on_load_opening",
-    "_uprobe_inner",
-    "_uprobe_opening",
-    "_uprobe_return",
-];
+/// How the names of our own programs begin. kallsyms has `bpf_prog_<tag>_<name>`. The name is that of
+/// the C function or, for programs that are loaded without BTF, the one that they are loaded by, of
+/// which the kernel keeps 15 characters. Other names are too common: a foreign program may well be
+/// called `kprobe_return`.
+pub(crate) const OWN_PROGRAMS: &str = "retsnoop_";

@@ -56,20 +56,20 @@ fn role_of(name: &str) -> AddrRole {
 }
 
 /// Returns true for `bpf_prog_<tag>`, but not for `bpf_prog_load`, which is a kernel function.
-fn is_program(name: &str) -> bool {
-    let tag = name
-        .strip_prefix("bpf_prog_")
-        .and_then(|rest| rest.split('_').next());
-    tag.is_some_and(|tag| tag.len() == 16 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()))
+fn is_program(symbol: &str) -> bool {
+    program_name(symbol).is_some()
 }
 
-/// Returns true for our own BPF programs. The kernel cuts program names to 15 bytes.
-fn is_own_program(name: &str) -> bool {
-    name.starts_with("bpf_prog_")
-        && OWN_PROGRAMS.iter().any(|own| {
-            let cut = &own[..own.len().min(16)];
-            name.ends_with(own) || name.ends_with(cut)
-        })
+fn is_own_program(symbol: &str) -> bool {
+    program_name(symbol).is_some_and(|name| name.starts_with(OWN_PROGRAMS))
+}
+
+/// Returns what follows the tag of a BPF program.
+fn program_name(symbol: &str) -> Option<&str> {
+    let rest = symbol.strip_prefix("bpf_prog_")?;
+    let (tag, name) = rest.split_once('_').unwrap_or((rest, ""));
+    let is_tag = tag.len() == 16 && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_tag.then_some(name)
 }
 
 #[cfg(test)]
@@ -109,22 +109,29 @@ mod tests {
             AddrRole::Tracer
         );
         assert_eq!(
-            role_of("bpf_prog_6deef7357e7b4530_session_opening"),
+            role_of("bpf_prog_6deef7357e7b4530_retsnoop_session_opening"),
             AddrRole::Tracer
         );
-        assert_eq!(
-            role_of("bpf_prog_6deef7357e7b4530_xdp_filter"),
-            AddrRole::Program
-        );
-        // A subprogram, of ours or of another program.
-        assert_eq!(role_of("bpf_prog_90ce945de84804c5_F"), AddrRole::Program);
+        // Programs of others, and subprograms of ours or of others.
+        for name in [
+            "xdp_filter",
+            "kprobe_return",
+            "my_retsnoop_exit",
+            "opening_call_starts",
+            "F",
+            "",
+        ] {
+            let symbol = format!("bpf_prog_90ce945de84804c5_{name}");
+            assert_eq!(role_of(&symbol), AddrRole::Program, "{name}");
+        }
+        assert_eq!(role_of("bpf_prog_90ce945de84804c5"), AddrRole::Program);
         assert_eq!(role_of("bpf_trampoline_6442488372"), AddrRole::Tracer);
         assert_eq!(role_of("kretprobe_trampoline"), AddrRole::Tracer);
         assert_eq!(role_of("bpf_check"), AddrRole::Code);
         assert_eq!(role_of("bpf_prog_load"), AddrRole::Code);
     }
 
-    /// Checks that the table contains every program name in `src/bpf`.
+    /// Checks the names that programs are loaded by in `src/bpf`.
     #[test]
     fn all_of_our_own_programs_are_known() {
         let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bpf")];
@@ -157,6 +164,32 @@ mod tests {
             }
         }
         assert!(n_names > 10, "{n_names}");
+    }
+
+    /// With BTF, programs are named after their C functions.
+    #[test]
+    fn all_of_our_own_programs_are_known_by_their_functions() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf");
+        let headers = fs::read_dir(root.join("include")).unwrap();
+        let headers = headers.map(|entry| entry.unwrap().path());
+        let mut n_names = 0;
+        for path in headers.chain([root.join("retsnoop.bpf.c")]) {
+            let text = fs::read_to_string(path).unwrap();
+            let mut lines = text.lines();
+            while let Some(line) = lines.next() {
+                let function = lines.clone().next().unwrap_or_default();
+                let (true, Some(function)) =
+                    (line.starts_with("SEC("), function.strip_prefix("int "))
+                else {
+                    continue;
+                };
+                let name = function.split('(').next().unwrap();
+                let symbol = format!("bpf_prog_6deef7357e7b4530_{name}");
+                assert_eq!(role_of(&symbol), AddrRole::Tracer, "{name}");
+                n_names += 1;
+            }
+        }
+        assert!(n_names > 20, "{n_names}");
     }
 
     #[test]

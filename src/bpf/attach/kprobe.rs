@@ -59,9 +59,9 @@ impl Backend for Kprobe {
             .context("no PMU for kprobes")?;
         let templates = &loaded.templates;
         let entries = CallPrograms {
-            opening: (c"kprobe_opening", &templates.kprobe_opening),
-            inner: (c"kprobe_inner", &templates.kprobe_inner),
-            returns: (c"kprobe_return", &templates.kprobe_return),
+            opening: (c"retsnoop_kprobe_opening", &templates.kprobe_opening),
+            inner: (c"retsnoop_kprobe_inner", &templates.kprobe_inner),
+            returns: (c"retsnoop_kprobe_return", &templates.kprobe_return),
         };
         let open = |function: &TracedFunction, is_return| {
             sys::open_kprobe(pmu, is_return, function.addr().0).map_err(Error::from)

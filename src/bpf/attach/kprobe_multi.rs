@@ -31,9 +31,9 @@ impl Backend for KprobeSession {
         progress: AttachProgress<'_>,
     ) -> Result<Links> {
         let templates = &loaded.templates;
-        let inner = (c"session_inner", &*templates.session_inner);
-        let opening = (c"session_opening", &*templates.session_opening);
-        let any = (c"session_any", &*templates.session_any);
+        let inner = (c"retsnoop_session_inner", &*templates.session_inner);
+        let opening = (c"retsnoop_session_opening", &*templates.session_opening);
+        let any = (c"retsnoop_session_any", &*templates.session_any);
         let load = |(name, template): Template<'_>, entries| {
             program(loaded, name, template, TRACE_KPROBE_SESSION, entries)
         };
@@ -71,9 +71,9 @@ impl Backend for KprobeMulti {
                 EntryAddrs::default(),
             )
         };
-        let returns = load(c"kprobe_return", &templates.kprobe_return)?;
-        let inner = (c"kprobe_inner", &*templates.kprobe_inner);
-        let opening = (c"kprobe_opening", &*templates.kprobe_opening);
+        let returns = load(c"retsnoop_kprobe_return", &templates.kprobe_return)?;
+        let inner = (c"retsnoop_kprobe_inner", &*templates.kprobe_inner);
+        let opening = (c"retsnoop_kprobe_opening", &*templates.kprobe_opening);
         let mut loaded_for = Vec::new();
         for ((name, template), functions) in by_role(functions, inner, opening) {
             loaded_for.push((load(name, template)?, functions));

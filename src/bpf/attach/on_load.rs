@@ -51,9 +51,9 @@ impl Backend for OnLoadProbes {
         };
         let templates = &loaded.templates;
         let entries = CallPrograms {
-            opening: (c"on_load_opening", &templates.on_load_opening),
-            inner: (c"on_load_inner", &templates.on_load_inner),
-            returns: (c"kprobe_return", &templates.kprobe_return),
+            opening: (c"retsnoop_on_load_opening", &templates.on_load_opening),
+            inner: (c"retsnoop_on_load_inner", &templates.on_load_inner),
+            returns: (c"retsnoop_kprobe_return", &templates.kprobe_return),
         };
         let open = |function: &TracedFunction, is_return| {
             let id = probes.add(function, is_return)?;

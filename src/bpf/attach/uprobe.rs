@@ -42,7 +42,7 @@ impl Backend for UprobeMulti {
             program::load(name, &insns, ProgramKind::Kprobe(TRACE_UPROBE_MULTI))
         };
         let templates = &loaded.templates;
-        let returns = load(c"uprobe_return", &templates.uprobe_return)?;
+        let returns = load(c"retsnoop_uprobe_return", &templates.uprobe_return)?;
         let mut links = Links::default();
         for is_entry in [true, false] {
             let by_file = by_file(functions, is_entry);
@@ -50,9 +50,9 @@ impl Backend for UprobeMulti {
                 continue;
             }
             let entry = if is_entry {
-                load(c"uprobe_opening", &templates.uprobe_opening)?
+                load(c"retsnoop_uprobe_opening", &templates.uprobe_opening)?
             } else {
-                load(c"uprobe_inner", &templates.uprobe_inner)?
+                load(c"retsnoop_uprobe_inner", &templates.uprobe_inner)?
             };
             for (file, functions) in by_file {
                 let path = path_of(loaded, file)?;
@@ -95,9 +95,9 @@ impl Backend for Uprobe {
         let pmu = pmu.context("no PMU for uprobes")?;
         let templates = &loaded.templates;
         let entries = CallPrograms {
-            opening: (c"uprobe_opening", &templates.uprobe_opening),
-            inner: (c"uprobe_inner", &templates.uprobe_inner),
-            returns: (c"uprobe_return", &templates.uprobe_return),
+            opening: (c"retsnoop_uprobe_opening", &templates.uprobe_opening),
+            inner: (c"retsnoop_uprobe_inner", &templates.uprobe_inner),
+            returns: (c"retsnoop_uprobe_return", &templates.uprobe_return),
         };
         let open = |function: &TracedFunction, is_return| {
             let (file, offset) = function.hook.user_function().context("no user function")?;
