@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Makes the program that is loaded from a template: for this kernel, these functions and this run.
 
-use libbpf_sys::bpf_insn;
-
+use super::body::Body;
 use super::patch::{Copy, patched};
 use super::settings::KernelLayout;
 use super::specialize::{Constants, specialized};
@@ -19,8 +18,8 @@ pub(super) struct Copier {
 impl Copier {
     /// Patches and specializes a template. If each function has a program of its own, the marks of
     /// [`OF_SINGLE`](super::patch::OF_SINGLE) are still to be replaced.
-    pub(super) fn copy(&self, template: &[bpf_insn], copy: Copy) -> Vec<bpf_insn> {
-        let patched = patched(template, &self.layout, copy);
+    pub(super) fn copy(&self, template: &Body, copy: Copy) -> Body {
+        let patched = template.replaced(patched(template, &self.layout, copy));
         if self.specializes {
             specialized(&patched, &self.constants)
         } else {

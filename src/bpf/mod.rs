@@ -6,6 +6,7 @@
 mod arch;
 pub mod attach;
 mod beside;
+mod body;
 mod copier;
 mod detach;
 mod ending;

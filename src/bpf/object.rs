@@ -7,14 +7,14 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, RawFd};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapMut, OpenObject};
-use libbpf_sys::bpf_insn;
 
+use super::body::Body;
 use super::copier::Copier;
 use super::patch::OF_SINGLE;
 use super::refusal::NoMaps;
@@ -53,32 +53,32 @@ pub(super) struct LoadedObject<'obj> {
 /// Relocated instructions of each program.
 #[derive(Debug)]
 pub(super) struct Templates {
-    pub(super) session_any: Vec<bpf_insn>,
-    pub(super) session_opening: Vec<bpf_insn>,
-    pub(super) session_inner: Vec<bpf_insn>,
-    pub(super) kprobe_opening: Vec<bpf_insn>,
-    pub(super) kprobe_inner: Vec<bpf_insn>,
-    pub(super) kprobe_return: Vec<bpf_insn>,
-    pub(super) on_load_opening: Vec<bpf_insn>,
-    pub(super) on_load_inner: Vec<bpf_insn>,
-    pub(super) uprobe_opening: Vec<bpf_insn>,
-    pub(super) uprobe_inner: Vec<bpf_insn>,
-    pub(super) uprobe_return: Vec<bpf_insn>,
-    pub(super) trampoline_entry: Vec<bpf_insn>,
-    pub(super) trampoline_exit: Vec<bpf_insn>,
-    pub(super) sharing_entry: Vec<bpf_insn>,
-    pub(super) sharing_exit: Vec<bpf_insn>,
-    pub(super) shared_entry: Vec<bpf_insn>,
-    pub(super) shared_exit: Vec<bpf_insn>,
-    pub(super) tracing_session: Vec<bpf_insn>,
-    pub(super) tracing_entry: Vec<bpf_insn>,
-    pub(super) tracing_exit: Vec<bpf_insn>,
-    pub(super) task_exit: Vec<bpf_insn>,
-    pub(super) task_fork: Vec<bpf_insn>,
-    pub(super) task_new: Vec<bpf_insn>,
-    pub(super) task_exec: Vec<bpf_insn>,
-    pub(super) cgroup_made: Vec<bpf_insn>,
-    pub(super) cgroup_removed: Vec<bpf_insn>,
+    pub(super) session_any: Body,
+    pub(super) session_opening: Body,
+    pub(super) session_inner: Body,
+    pub(super) kprobe_opening: Body,
+    pub(super) kprobe_inner: Body,
+    pub(super) kprobe_return: Body,
+    pub(super) on_load_opening: Body,
+    pub(super) on_load_inner: Body,
+    pub(super) uprobe_opening: Body,
+    pub(super) uprobe_inner: Body,
+    pub(super) uprobe_return: Body,
+    pub(super) trampoline_entry: Body,
+    pub(super) trampoline_exit: Body,
+    pub(super) sharing_entry: Body,
+    pub(super) sharing_exit: Body,
+    pub(super) shared_entry: Body,
+    pub(super) shared_exit: Body,
+    pub(super) tracing_session: Body,
+    pub(super) tracing_entry: Body,
+    pub(super) tracing_exit: Body,
+    pub(super) task_exit: Body,
+    pub(super) task_fork: Body,
+    pub(super) task_new: Body,
+    pub(super) task_exec: Body,
+    pub(super) cgroup_made: Body,
+    pub(super) cgroup_removed: Body,
 }
 
 /// Opens and configures the object, and creates its maps.
@@ -91,7 +91,7 @@ pub(super) fn load<'obj>(
         .context("failed to open the BPF object")?;
     configure(&mut open, settings)?;
     sys::prepare(open.open_object_mut()).map_err(NoMaps)?;
-    let templates = Templates::of(&open.progs);
+    let templates = Templates::of(&open.progs, sys::btf_number(open.open_object()));
     let copier = Copier {
         layout: settings.layout,
         constants: constants(&mut open)?,
@@ -131,34 +131,35 @@ fn mapped(map: &MapMut<'_>) -> Result<MappedArray> {
 }
 
 impl Templates {
-    fn of(progs: &OpenRetsnoopProgs<'_>) -> Self {
+    fn of(progs: &OpenRetsnoopProgs<'_>, btf: Option<RawFd>) -> Self {
+        let body = |program| sys::body(program, btf);
         Self {
-            session_any: progs.retsnoop_session_any.insns().to_vec(),
-            session_opening: progs.retsnoop_session_opening.insns().to_vec(),
-            session_inner: progs.retsnoop_session_inner.insns().to_vec(),
-            kprobe_opening: progs.retsnoop_kprobe_opening.insns().to_vec(),
-            kprobe_inner: progs.retsnoop_kprobe_inner.insns().to_vec(),
-            kprobe_return: progs.retsnoop_kprobe_return.insns().to_vec(),
-            on_load_opening: progs.retsnoop_on_load_opening.insns().to_vec(),
-            on_load_inner: progs.retsnoop_on_load_inner.insns().to_vec(),
-            uprobe_opening: progs.retsnoop_uprobe_opening.insns().to_vec(),
-            uprobe_inner: progs.retsnoop_uprobe_inner.insns().to_vec(),
-            uprobe_return: progs.retsnoop_uprobe_return.insns().to_vec(),
-            trampoline_entry: progs.retsnoop_trampoline_entry.insns().to_vec(),
-            trampoline_exit: progs.retsnoop_trampoline_exit.insns().to_vec(),
-            sharing_entry: progs.retsnoop_sharing_entry.insns().to_vec(),
-            sharing_exit: progs.retsnoop_sharing_exit.insns().to_vec(),
-            shared_entry: progs.retsnoop_shared_entry.insns().to_vec(),
-            shared_exit: progs.retsnoop_shared_exit.insns().to_vec(),
-            tracing_session: progs.retsnoop_tracing_session.insns().to_vec(),
-            tracing_entry: progs.retsnoop_tracing_entry.insns().to_vec(),
-            tracing_exit: progs.retsnoop_tracing_exit.insns().to_vec(),
-            task_exit: progs.retsnoop_task_exit.insns().to_vec(),
-            task_fork: progs.retsnoop_task_fork.insns().to_vec(),
-            task_new: progs.retsnoop_task_new.insns().to_vec(),
-            task_exec: progs.retsnoop_task_exec.insns().to_vec(),
-            cgroup_made: progs.retsnoop_cgroup_made.insns().to_vec(),
-            cgroup_removed: progs.retsnoop_cgroup_removed.insns().to_vec(),
+            session_any: body(&progs.retsnoop_session_any),
+            session_opening: body(&progs.retsnoop_session_opening),
+            session_inner: body(&progs.retsnoop_session_inner),
+            kprobe_opening: body(&progs.retsnoop_kprobe_opening),
+            kprobe_inner: body(&progs.retsnoop_kprobe_inner),
+            kprobe_return: body(&progs.retsnoop_kprobe_return),
+            on_load_opening: body(&progs.retsnoop_on_load_opening),
+            on_load_inner: body(&progs.retsnoop_on_load_inner),
+            uprobe_opening: body(&progs.retsnoop_uprobe_opening),
+            uprobe_inner: body(&progs.retsnoop_uprobe_inner),
+            uprobe_return: body(&progs.retsnoop_uprobe_return),
+            trampoline_entry: body(&progs.retsnoop_trampoline_entry),
+            trampoline_exit: body(&progs.retsnoop_trampoline_exit),
+            sharing_entry: body(&progs.retsnoop_sharing_entry),
+            sharing_exit: body(&progs.retsnoop_sharing_exit),
+            shared_entry: body(&progs.retsnoop_shared_entry),
+            shared_exit: body(&progs.retsnoop_shared_exit),
+            tracing_session: body(&progs.retsnoop_tracing_session),
+            tracing_entry: body(&progs.retsnoop_tracing_entry),
+            tracing_exit: body(&progs.retsnoop_tracing_exit),
+            task_exit: body(&progs.retsnoop_task_exit),
+            task_fork: body(&progs.retsnoop_task_fork),
+            task_new: body(&progs.retsnoop_task_new),
+            task_exec: body(&progs.retsnoop_task_exec),
+            cgroup_made: body(&progs.retsnoop_cgroup_made),
+            cgroup_removed: body(&progs.retsnoop_cgroup_removed),
         }
     }
 }

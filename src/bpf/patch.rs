@@ -4,6 +4,7 @@
 use libbpf_sys::bpf_insn;
 
 use super::arch::FURTHEST_PROBE;
+use super::body::Body;
 use super::settings::{KernelLayout, Preempt};
 
 /// The marks. They must be the same as in the header.
@@ -98,7 +99,11 @@ pub(super) fn patched(template: &[bpf_insn], layout: &KernelLayout, copy: Copy) 
 }
 
 /// Returns the program of one function: `copy` without the marks of [`OF_SINGLE`].
-pub(super) fn for_single(copy: &[bpf_insn], single: Single) -> Vec<bpf_insn> {
+pub(super) fn for_single(copy: &Body, single: Single) -> Body {
+    copy.replaced(singled(copy, single))
+}
+
+fn singled(copy: &[bpf_insn], single: Single) -> Vec<bpf_insn> {
     let mut insns = copy.to_vec();
     for index in 0..insns.len() {
         match constant(&insns, index) {
@@ -158,7 +163,7 @@ mod tests {
     use libbpf_sys::bpf_insn;
     use object::{Object, ObjectSection};
 
-    use super::{Copy, EntryAddrs, Single, for_single, patched};
+    use super::{Copy, EntryAddrs, Single, patched, singled};
     use crate::bpf::settings::{
         KernelLayout, Preempt, PreemptMasks, TaskLayout, TracingMultiTypes,
     };
@@ -218,7 +223,7 @@ mod tests {
     }
 
     fn changes(before: &[bpf_insn], copy: Copy, single: Single) -> Vec<bpf_insn> {
-        let after = for_single(&patched(before, &layout(), copy), single);
+        let after = singled(&patched(before, &layout(), copy), single);
         let same = |(before, after): &(&bpf_insn, &bpf_insn)| {
             (before.code, before.off, before.imm, before.src_reg())
                 == (after.code, after.off, after.imm, after.src_reg())

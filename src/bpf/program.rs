@@ -5,18 +5,18 @@ use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result};
-use libbpf_sys::bpf_insn;
 
+use super::body::Body;
 use super::sys::{self, ProgramKind};
 
 const LOG_BYTES: usize = 1 << 20;
 
 /// Loads a program. If it is rejected, the error contains the verifier's verdict.
-pub(super) fn load(name: &CStr, insns: &[bpf_insn], kind: ProgramKind<'_>) -> Result<OwnedFd> {
-    sys::load_program(name, insns, kind, None).or_else(|error| {
+pub(super) fn load(name: &CStr, body: &Body, kind: ProgramKind<'_>) -> Result<OwnedFd> {
+    sys::load_program(name, body, body.notes(), kind, None).or_else(|error| {
         // The verifier's log makes every load slower, so it is requested only in a second attempt.
         let mut log = vec![0; LOG_BYTES];
-        sys::load_program(name, insns, kind, Some(&mut log))
+        sys::load_program(name, body, body.notes(), kind, Some(&mut log))
             .with_context(|| format!("failed to load `{}`{}", name.to_string_lossy(), words(&log)))
             .with_context(|| error.to_string())
     })

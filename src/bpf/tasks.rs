@@ -14,8 +14,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use libbpf_sys::bpf_insn;
 
+use super::body::Body;
 use super::patch::Copy;
 use super::program;
 use super::settings::ScopeKind;
@@ -37,10 +37,10 @@ pub(super) struct TaskProbe {
 /// A task tracepoint to attach to, as a raw tracepoint or as its perf event.
 struct TaskTracepoint<'t> {
     tracepoint: &'static CStr,
-    template: &'t [bpf_insn],
+    template: &'t Body,
     /// Its directory below `events` in tracefs.
     event: &'static str,
-    of_event: &'t [bpf_insn],
+    of_event: &'t Body,
     /// The fields that the program reads, as the event's format must describe them: name, offset
     /// and size in bytes.
     fields: &'static [(&'static str, u32, u32)],
@@ -133,7 +133,7 @@ impl Tracer<'_> {
         })
     }
 
-    fn attach_tracepoint(&self, name: &CStr, template: &[bpf_insn]) -> Result<TaskProbe> {
+    fn attach_tracepoint(&self, name: &CStr, template: &Body) -> Result<TaskProbe> {
         let insns = self.loaded.copier.copy(template, Copy::default());
         let program = program::load(PROGRAM_NAME, &insns, ProgramKind::RawTracepoint)?;
         let link = sys::attach_raw_tracepoint(name, program.as_fd()).with_context(|| {

@@ -9,8 +9,8 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Error, Result};
-use libbpf_sys::bpf_insn;
 
+use super::super::body::Body;
 use super::super::object::LoadedObject;
 use super::super::patch::{Copy, Single, for_single};
 use super::super::program;
@@ -37,9 +37,9 @@ enum KprobePrograms {
         returns: OwnedFd,
     },
     Copied {
-        opening: Vec<bpf_insn>,
-        inner: Vec<bpf_insn>,
-        returns: Vec<bpf_insn>,
+        opening: Body,
+        inner: Body,
+        returns: Body,
     },
 }
 
@@ -76,9 +76,9 @@ pub(super) type OpenEvent<'a> = dyn Fn(&TracedFunction, bool) -> Result<OwnedFd>
 
 /// The programs for calls and returns: name and instructions. `opening` is for entry functions.
 pub(super) struct CallPrograms<'a> {
-    pub(super) opening: (&'static CStr, &'a [bpf_insn]),
-    pub(super) inner: (&'static CStr, &'a [bpf_insn]),
-    pub(super) returns: (&'static CStr, &'a [bpf_insn]),
+    pub(super) opening: (&'static CStr, &'a Body),
+    pub(super) inner: (&'static CStr, &'a Body),
+    pub(super) returns: (&'static CStr, &'a Body),
 }
 
 /// Attaches to each function by two events of its own, for its call and its return.
@@ -136,7 +136,7 @@ impl KprobePrograms {
     }
 }
 
-fn load(name: &CStr, insns: &[bpf_insn]) -> Result<OwnedFd> {
+fn load(name: &CStr, insns: &Body) -> Result<OwnedFd> {
     program::load(name, insns, ProgramKind::Kprobe(0))
 }
 

@@ -7,8 +7,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Result, bail};
-use libbpf_sys::{bpf_attach_type, bpf_insn};
+use libbpf_sys::bpf_attach_type;
 
+use super::super::body::Body;
 use super::super::object::LoadedObject;
 use super::super::patch::{Copy, EntryAddrs};
 use super::super::program;
@@ -31,9 +32,9 @@ impl Backend for KprobeSession {
         progress: AttachProgress<'_>,
     ) -> Result<Links> {
         let templates = &loaded.templates;
-        let inner = (c"retsnoop_session_inner", &*templates.session_inner);
-        let opening = (c"retsnoop_session_opening", &*templates.session_opening);
-        let any = (c"retsnoop_session_any", &*templates.session_any);
+        let inner = (c"retsnoop_session_inner", &templates.session_inner);
+        let opening = (c"retsnoop_session_opening", &templates.session_opening);
+        let any = (c"retsnoop_session_any", &templates.session_any);
         let load = |(name, template): Template<'_>, entries| {
             program(loaded, name, template, TRACE_KPROBE_SESSION, entries)
         };
@@ -72,8 +73,8 @@ impl Backend for KprobeMulti {
             )
         };
         let returns = load(c"retsnoop_kprobe_return", &templates.kprobe_return)?;
-        let inner = (c"retsnoop_kprobe_inner", &*templates.kprobe_inner);
-        let opening = (c"retsnoop_kprobe_opening", &*templates.kprobe_opening);
+        let inner = (c"retsnoop_kprobe_inner", &templates.kprobe_inner);
+        let opening = (c"retsnoop_kprobe_opening", &templates.kprobe_opening);
         let mut loaded_for = Vec::new();
         for ((name, template), functions) in by_role(functions, inner, opening) {
             loaded_for.push((load(name, template)?, functions));
@@ -87,7 +88,7 @@ impl Backend for KprobeMulti {
 }
 
 /// Name and instructions of a program.
-type Template<'t> = (&'static CStr, &'t [bpf_insn]);
+type Template<'t> = (&'static CStr, &'t Body);
 
 /// Splits the functions into inner functions and entry functions, each with its program. So the
 /// program for inner functions need not contain the code that opens sessions.
@@ -149,7 +150,7 @@ fn attach_each(
 fn program(
     loaded: &LoadedObject<'_>,
     name: &CStr,
-    template: &[bpf_insn],
+    template: &Body,
     attach_type: bpf_attach_type,
     entries: EntryAddrs,
 ) -> Result<OwnedFd> {

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use libbpf_rs::{Map, MapCore, MapFlags, num_possible_cpus};
-use libbpf_sys::bpf_insn;
 
+use super::super::body::Body;
 use super::super::object::LoadedObject;
 use super::super::patch::{Copy, Single, for_single};
 use super::super::program;
@@ -25,8 +25,8 @@ const MIN_FUNCTIONS_TO_CHECK: usize = 8;
 
 /// Instructions of the programs for each function that do a tail call to the shared programs.
 pub(super) struct Sharing {
-    pub(super) entry: Vec<bpf_insn>,
-    pub(super) exit: Vec<bpf_insn>,
+    pub(super) entry: Body,
+    pub(super) exit: Body,
     is_refused: AtomicBool,
 }
 
@@ -75,7 +75,7 @@ impl Sharing {
             fill(&maps.shared_entries, &smallest)?;
             let of_other = kind(TRACE_FENTRY, other.btf_id, None);
             let trial = for_single(&sharing.entry, Single::default());
-            sys::load_program(c"retsnoop_trial", &trial, of_other, None)?;
+            sys::load_program(c"retsnoop_trial", &trial, trial.notes(), of_other, None)?;
         }
         for (map, template, attach_type) in [
             (&maps.shared_entries, &templates.shared_entry, TRACE_FENTRY),

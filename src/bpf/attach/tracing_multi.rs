@@ -13,8 +13,9 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::{Context, Result, bail};
-use libbpf_sys::{bpf_attach_type, bpf_insn};
+use libbpf_sys::bpf_attach_type;
 
+use super::super::body::Body;
 use super::super::object::LoadedObject;
 use super::super::patch::Copy;
 use super::super::program;
@@ -31,7 +32,7 @@ pub(super) struct FsessionMulti;
 pub(super) struct FentryFexitMulti;
 
 /// A program to load: its name, its instructions, its attach type.
-type ProgramTemplate<'t> = (&'static CStr, &'t [bpf_insn], bpf_attach_type);
+type ProgramTemplate<'t> = (&'static CStr, &'t Body, bpf_attach_type);
 
 /// A loaded program and its attach type.
 type LoadedProgram = (OwnedFd, bpf_attach_type);
@@ -45,7 +46,7 @@ impl Backend for FsessionMulti {
     ) -> Result<Links> {
         let session = loaded.copier.layout.tracing_multi.session;
         let session = session.context("the kernel's BTF does not number fsession.multi")?;
-        let template = &*loaded.templates.tracing_session;
+        let template = &loaded.templates.tracing_session;
         let parts = [(c"retsnoop_sess", template, session)];
         attach_modules(loaded, &parts, functions, progress)
     }
@@ -65,8 +66,8 @@ impl Backend for FentryFexitMulti {
             .context("the kernel's BTF does not number fentry.multi and fexit.multi")?;
         // Attach to returns first: a call that is seen must have its return seen.
         let parts = [
-            (c"retsnoop_exit", &*loaded.templates.tracing_exit, exit),
-            (c"retsnoop_entry", &*loaded.templates.tracing_entry, entry),
+            (c"retsnoop_exit", &loaded.templates.tracing_exit, exit),
+            (c"retsnoop_entry", &loaded.templates.tracing_entry, entry),
         ];
         attach_modules(loaded, &parts, functions, progress)
     }

@@ -13,8 +13,9 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
-use libbpf_sys::{bpf_attach_type, bpf_insn};
+use libbpf_sys::bpf_attach_type;
 
+use super::super::body::Body;
 use super::super::object::LoadedObject;
 use super::super::patch::{Copy, Single, for_single};
 use super::super::program;
@@ -70,8 +71,8 @@ impl Backend for Trampoline {
 
 /// Specialized programs without the function's own constants: for calls, and for returns.
 struct Copies {
-    opening: (Vec<bpf_insn>, Vec<bpf_insn>),
-    inner: (Vec<bpf_insn>, Vec<bpf_insn>),
+    opening: (Body, Body),
+    inner: (Body, Body),
     sharing: Option<Sharing>,
 }
 
@@ -163,7 +164,7 @@ fn load_one(
         tag: tag(function),
         arg_slots: prototype.arg_slots,
     };
-    let load = |name: &CStr, copy: &[bpf_insn], attach_type| {
+    let load = |name: &CStr, copy: &Body, attach_type| {
         let insns = for_single(copy, single);
         program::load(
             name,
@@ -171,7 +172,7 @@ fn load_one(
             kind(attach_type, prototype.btf_id, module_btf),
         )
     };
-    let both = |entry: &[bpf_insn], exit: &[bpf_insn]| -> Result<ProgramPair> {
+    let both = |entry: &Body, exit: &Body| -> Result<ProgramPair> {
         Ok(ProgramPair {
             entry: load(c"retsnoop_entry", entry, TRACE_FENTRY)?,
             exit: load(c"retsnoop_exit", exit, TRACE_FEXIT)?,

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use anyhow::{Context, Error, Result, bail};
 
+use super::super::body::Body;
 use super::super::object::LoadedObject;
 use super::super::patch::Copy;
 use super::super::program;
@@ -37,7 +38,7 @@ impl Backend for UprobeMulti {
         functions: &[&TracedFunction],
         progress: AttachProgress<'_>,
     ) -> Result<Links> {
-        let load = |name, template: &[_]| {
+        let load = |name, template: &Body| {
             let insns = loaded.copier.copy(template, Copy::default());
             program::load(name, &insns, ProgramKind::Kprobe(TRACE_UPROBE_MULTI))
         };

@@ -6,8 +6,16 @@ use libbpf_sys::bpf_insn;
 use super::Kept;
 use super::insn::Decode;
 
+/// A program without gaps.
+pub(super) struct Compact {
+    pub(super) insns: Vec<bpf_insn>,
+    /// The new index of each place's instruction. For a removed instruction it is the index of the
+    /// next remaining one.
+    pub(super) places: Vec<usize>,
+}
+
 /// Returns the remaining instructions in order, without the gaps between them.
-pub(super) fn compact(kept: &Kept) -> Vec<bpf_insn> {
+pub(super) fn compact(kept: &Kept) -> Compact {
     let mut kept = kept.clone();
     remove_idle_jumps(&mut kept);
     let new_places = new_places(&kept);
@@ -25,7 +33,11 @@ pub(super) fn compact(kept: &Kept) -> Vec<bpf_insn> {
         }
         Some(insn)
     };
-    kept.iter().enumerate().filter_map(moved).collect()
+    let insns = kept.iter().enumerate().filter_map(moved).collect();
+    Compact {
+        insns,
+        places: new_places,
+    }
 }
 
 /// Removes jumps that skip no remaining instruction.
@@ -42,8 +54,6 @@ fn remove_idle_jumps(kept: &mut Kept) {
     }
 }
 
-/// Returns the new index of each place's instruction. For a removed instruction it is the index of
-/// the next remaining one.
 fn new_places(kept: &Kept) -> Vec<usize> {
     let mut places = Vec::with_capacity(kept.len());
     let mut next = 0;

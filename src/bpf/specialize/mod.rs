@@ -21,7 +21,9 @@ mod tests;
 
 use libbpf_sys::bpf_insn;
 
+use self::compact::Compact;
 use self::insn::Decode;
+use super::body::Body;
 
 /// The content of `.rodata`, which programs read and nothing writes any more.
 #[derive(Debug)]
@@ -48,15 +50,21 @@ impl Constants {
     }
 }
 
-/// Returns an equivalent program. As in `insns`, the main program comes first, and the functions
-/// that it calls follow.
-pub(super) fn specialized(insns: &[bpf_insn], constants: &Constants) -> Vec<bpf_insn> {
+/// Returns an equivalent program.
+pub(super) fn specialized(body: &Body, constants: &Constants) -> Body {
+    match specialized_insns(body, constants) {
+        Some(Compact { insns, places }) => body.moved(insns, &places),
+        None => body.clone(),
+    }
+}
+
+fn specialized_insns(insns: &[bpf_insn], constants: &Constants) -> Option<Compact> {
     if !insns.iter().all(Decode::is_supported) {
-        return insns.to_vec();
+        return None;
     }
     let mut kept = flow::const_fold(insns, constants);
     dead_code::remove(&mut kept);
-    compact::compact(&kept)
+    Some(compact::compact(&kept))
 }
 
 /// A program with removed instructions. Each remaining instruction is at its original place, so

@@ -6,7 +6,7 @@
 use libbpf_sys::bpf_insn;
 
 use super::insn::{Decode, REGISTERS};
-use super::{Constants, specialized};
+use super::{Constants, specialized_insns};
 
 const MAP: i32 = 9;
 const OTHER_MAP: i32 = 10;
@@ -66,6 +66,10 @@ fn constants() -> Constants {
     let words: [u32; 6] = [0, 7, 0xffff_ffff, 0, 0x89ab_cdef, 0x0123_4567];
     let bytes = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     Constants::new(MAP, bytes, [MARK, 0])
+}
+
+fn specialized(insns: &[bpf_insn], constants: &Constants) -> Vec<bpf_insn> {
+    specialized_insns(insns, constants).map_or_else(|| insns.to_vec(), |compact| compact.insns)
 }
 
 fn specialize(insns: &[bpf_insn]) -> Vec<(u8, u8, u8, i16, i32)> {

@@ -17,13 +17,16 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::slice;
 
-use libbpf_rs::{AsRawLibbpf, OpenMapMut, OpenObject};
+use libbpf_rs::{AsRawLibbpf, OpenMapMut, OpenObject, OpenProgram};
 use libbpf_sys::{
     BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_TRACEPOINT,
     BPF_PROG_TYPE_TRACING, bpf_attach_type, bpf_btf_get_fd_by_id, bpf_btf_get_next_id,
-    bpf_btf_info, bpf_insn, bpf_map__fd, bpf_obj_get_info_by_fd, bpf_object__prepare,
-    bpf_prog_load, bpf_prog_load_opts, bpf_prog_type, libbpf_set_print,
+    bpf_btf_info, bpf_func_info, bpf_insn, bpf_line_info, bpf_map__fd, bpf_obj_get_info_by_fd,
+    bpf_object__btf_fd, bpf_object__prepare, bpf_prog_load, bpf_prog_load_opts, bpf_prog_type,
+    bpf_program__func_info, bpf_program__func_info_cnt, bpf_program__line_info,
+    bpf_program__line_info_cnt, libbpf_set_print,
 };
 
 pub(super) use self::closing::Closing;
@@ -38,6 +41,8 @@ pub(super) use self::mapped::MappedArray;
 pub(super) use self::own::{is_in_first_pid_namespace, own_tgid};
 pub use self::support::KernelSupport;
 pub(super) use self::support::smallest_program;
+
+use super::body::{Body, Notes};
 
 /// Attach types `BPF_TRACE_*`, by their numbers in the kernel's ABI.
 pub(super) const TRACE_FENTRY: bpf_attach_type = 24;
@@ -84,6 +89,54 @@ pub(super) fn prepare(object: &mut OpenObject) -> io::Result<()> {
     check(unsafe { bpf_object__prepare(object.as_libbpf_object().as_ptr()) }).map(drop)
 }
 
+/// Returns a relocated program. The descriptor in its notes is that of the object, `btf`. libbpf does
+/// without if the kernel refuses the object's BTF; then there are no notes.
+pub(super) fn body(program: &OpenProgram<'_>, btf: Option<RawFd>) -> Body {
+    let insns = program.insns().to_vec();
+    let Some(btf) = btf else {
+        return Body::new(insns, Notes::default());
+    };
+    let program = program.as_libbpf_object().as_ptr();
+    // SAFETY: the pointer comes from a live object.
+    let functions = unsafe { bpf_program__func_info(program) };
+    // SAFETY: as before.
+    let n_functions = unsafe { bpf_program__func_info_cnt(program) };
+    // SAFETY: as before.
+    let lines = unsafe { bpf_program__line_info(program) };
+    // SAFETY: as before.
+    let n_lines = unsafe { bpf_program__line_info_cnt(program) };
+    // SAFETY: libbpf has as many records as it says, and they stay until the programs are loaded.
+    let functions = unsafe { records(functions, n_functions) };
+    // SAFETY: as before.
+    let lines = unsafe { records(lines, n_lines) };
+    let notes = Notes {
+        btf,
+        functions,
+        lines,
+    };
+    Body::new(insns, notes)
+}
+
+/// Copies records.
+///
+/// # Safety
+/// If `first` is not null, `count` records must be there.
+unsafe fn records<T: Copy>(first: *const T, count: u32) -> Vec<T> {
+    if first.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: the caller vouches for it.
+    unsafe { slice::from_raw_parts(first, count as usize) }.to_vec()
+}
+
+/// Returns the descriptor of the object's BTF, once its maps are created, if the kernel has taken it.
+/// The object still owns it.
+pub(super) fn btf_number(object: &OpenObject) -> Option<RawFd> {
+    // SAFETY: the pointer comes from a live object; nothing is taken over.
+    let number = unsafe { bpf_object__btf_fd(object.as_libbpf_object().as_ptr()) };
+    (number >= 0).then_some(number)
+}
+
 /// Returns the descriptor of a created map, as instructions contain it. The map still owns it.
 pub(super) fn map_number(map: &OpenMapMut<'_>) -> RawFd {
     // SAFETY: the pointer comes from a live object; nothing is taken over.
@@ -94,6 +147,7 @@ pub(super) fn map_number(map: &OpenMapMut<'_>) -> RawFd {
 pub(super) fn load_program(
     name: &CStr,
     insns: &[bpf_insn],
+    notes: &Notes,
     kind: ProgramKind<'_>,
     log: Option<&mut [u8]>,
 ) -> io::Result<OwnedFd> {
@@ -128,6 +182,15 @@ pub(super) fn load_program(
             BPF_PROG_TYPE_TRACING
         }
     };
+    if !notes.functions.is_empty() {
+        opts.prog_btf_fd = notes.btf as u32;
+        opts.func_info = notes.functions.as_ptr().cast();
+        opts.func_info_cnt = notes.functions.len() as u32;
+        opts.func_info_rec_size = size_of::<bpf_func_info>() as u32;
+        opts.line_info = notes.lines.as_ptr().cast();
+        opts.line_info_cnt = notes.lines.len() as u32;
+        opts.line_info_rec_size = size_of::<bpf_line_info>() as u32;
+    }
     if let Some(log) = log {
         opts.log_level = 1;
         opts.log_size = log.len() as u32;

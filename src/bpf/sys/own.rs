@@ -11,6 +11,7 @@ use libbpf_sys::{
     bpf_test_run_opts,
 };
 
+use super::super::body::Notes;
 use super::{ProgramKind, check, load_program};
 
 /// `PROC_PID_INIT_INO` of `linux/proc_ns.h`: the first PID namespace, whose ids programs see.
@@ -49,7 +50,14 @@ fn seen_by_a_program() -> Option<u32> {
         insn(BPF_ALU64 | BPF_RSH | BPF_K, 32),
         insn(BPF_JMP | BPF_EXIT, 0),
     ];
-    let program = load_program(c"retsnoop_probe", &insns, ProgramKind::RawTracepoint, None).ok()?;
+    let program = load_program(
+        c"retsnoop_probe",
+        &insns,
+        &Notes::default(),
+        ProgramKind::RawTracepoint,
+        None,
+    )
+    .ok()?;
     let mut opts = bpf_test_run_opts {
         sz: size_of::<bpf_test_run_opts>() as _,
         ..Default::default()

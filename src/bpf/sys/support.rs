@@ -8,6 +8,7 @@ use std::ptr;
 
 use libbpf_sys::{bpf_attach_type, bpf_insn, bpf_link_create, bpf_link_create_opts};
 
+use super::super::body::Notes;
 use super::links::tracing_multi_link;
 use super::{
     ProgramKind, TRACE_KPROBE_MULTI, TRACE_KPROBE_SESSION, TRACE_UPROBE_MULTI, load_program, own,
@@ -170,5 +171,5 @@ fn program(kind: ProgramKind<'_>, insns: &[(u8, i32)]) -> io::Result<OwnedFd> {
             ..Default::default()
         })
         .collect();
-    load_program(c"retsnoop_probe", &insns, kind, None)
+    load_program(c"retsnoop_probe", &insns, &Notes::default(), kind, None)
 }

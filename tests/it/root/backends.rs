@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The back ends: the same answer from each, and an error for those that a kernel has not.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use retsnoop_rs::capture::Recording;
@@ -86,6 +87,40 @@ fn the_outermost_row_is_the_systems_entry_or_the_entry_function() {
             first.starts_with("entry_SYSCALL_64") || first == "__x64_sys_bpf",
             "{backend}: {shown:#?}"
         );
+    }
+}
+
+/// Programs have their BTF: the kernel lists functions of programs by names, not as `F`.
+#[test]
+fn the_kernel_names_our_programs_after_their_functions() {
+    for backend in BACKENDS.into_iter().filter(|b| is_offered(b)) {
+        let options = ["-sn", "-n", "simfail", "--backend", backend];
+        let trace = Trace::start(&[&["-e", "__x64_sys_bpf"], &options[..]].concat());
+        let symbols = fs::read_to_string("/proc/kallsyms").unwrap();
+        let listed: BTreeSet<&str> = symbols
+            .lines()
+            .filter_map(|line| line.split_once(" bpf_prog_")?.1.split('\t').next())
+            .filter_map(|name| Some(name.split_once('_')?.1))
+            .collect();
+        let own = match backend {
+            "tracing-multi" => "retsnoop_tracing_session",
+            "fentry-multi" => "retsnoop_tracing_entry",
+            "kprobe-session" => "retsnoop_session_opening",
+            "kprobe-multi" | "kprobe" => "retsnoop_kprobe_opening",
+            _ => "retsnoop_trampoline_entry",
+        };
+        for name in [own, "finish_session"] {
+            assert!(listed.contains(name), "{backend}, {name}: {listed:?}");
+        }
+        assert!(!listed.contains("F"), "{backend}: {listed:?}");
+        trace.simfail(&["bpf-cmd"]);
+        let report = trace.finish();
+        for row in report.only("simfail").stack() {
+            let of_program = row["function"]
+                .as_str()
+                .is_some_and(|name| name.starts_with("bpf_prog_"));
+            assert!(!of_program || row["tracer"] == true, "{backend}: {row}");
+        }
     }
 }
 
