@@ -3,7 +3,6 @@
 //! id. The file is hostile: every size is checked against the file and against a limit.
 
 use std::cell::Cell;
-use std::env::consts::ARCH;
 use std::error::Error;
 use std::fmt;
 use std::fs::File;
@@ -18,6 +17,8 @@ use object::elf::{
 };
 use object::pod::{Pod, from_bytes, slice_from_bytes};
 use ruzstd::decoding::StreamingDecoder;
+
+use super::arch::MACHINE;
 
 type E = LittleEndian;
 const ENDIAN: E = LittleEndian;
@@ -150,7 +151,7 @@ impl<'s> UserElf<'s> {
         check_ident(&header[..n_read])?;
         let (header, _) = from_bytes::<FileHeader64<E>>(&header)
             .map_err(|()| BadElf::Malformed("its header is damaged"))?;
-        if Some(header.e_machine.get(ENDIAN)) != machine_of_this_program() {
+        if header.e_machine.get(ENDIAN) != MACHINE {
             return Err(BadElf::Foreign("another architecture"));
         }
         let kind = header.e_type.get(ENDIAN);
@@ -407,12 +408,4 @@ fn check_ident(header: &[u8]) -> Result<(), BadElf> {
         return Err(BadElf::Foreign("a big-endian architecture"));
     }
     Ok(())
-}
-
-fn machine_of_this_program() -> Option<elf::Machine> {
-    match ARCH {
-        "x86_64" => Some(elf::EM_X86_64),
-        "aarch64" => Some(elf::EM_AARCH64),
-        _ => None,
-    }
 }

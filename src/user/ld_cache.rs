@@ -6,6 +6,8 @@
 
 use std::path::PathBuf;
 
+use super::arch::LD_CACHE_FLAG;
+
 const OLD_MAGIC: &[u8] = b"ld.so-1.7.0\0";
 const NEW_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 
@@ -17,12 +19,6 @@ const NEW_ENTRY: usize = 24;
 
 /// Low byte of an entry's flags: a library of glibc 2. The byte above is the architecture.
 const ELF_LIBC6: u32 = 3;
-
-/// The architecture in the flags of an entry: `FLAG_X8664_LIB64` and `FLAG_AARCH64_LIB64` of glibc.
-#[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0x0300;
-#[cfg(not(target_arch = "x86_64"))]
-const ARCHITECTURE: u32 = 0x0a00;
 
 /// A library in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +94,7 @@ fn old_entries(bytes: &[u8]) -> Option<Vec<Library>> {
 
 /// `name` and `path` are offsets in `strings`.
 fn library(strings: &[u8], flags: u32, name: u32, path: u32) -> Option<Library> {
-    if flags != ELF_LIBC6 | ARCHITECTURE {
+    if flags != ELF_LIBC6 | LD_CACHE_FLAG {
         return None;
     }
     Some(Library {
@@ -123,9 +119,9 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{ARCHITECTURE, ELF_LIBC6, Library, libraries};
+    use super::{ELF_LIBC6, LD_CACHE_FLAG, Library, libraries};
 
-    const OURS: u32 = ELF_LIBC6 | ARCHITECTURE;
+    const OURS: u32 = ELF_LIBC6 | LD_CACHE_FLAG;
 
     fn new_format(entries: &[(u32, &str, &str, u64)]) -> Vec<u8> {
         let mut bytes = b"glibc-ld.so.cache1.1".to_vec();

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::arch::LIBRARY_DIRECTORY;
 use super::ld_cache::{self, Library};
 use crate::spec::{UserObject, nearest};
 use crate::trusted::open_regular;
@@ -15,15 +16,8 @@ use crate::trusted::open_regular;
 const MAX_LD_CACHE: u64 = 16 << 20;
 
 /// Directories that the loader searches without its cache, as musl does.
-const LIBRARY_DIRECTORIES: [&str; 7] = [
-    "/lib64",
-    "/usr/lib64",
-    "/lib/x86_64-linux-gnu",
-    "/usr/lib/x86_64-linux-gnu",
-    "/lib",
-    "/usr/local/lib",
-    "/usr/lib",
-];
+const LIBRARY_DIRECTORIES: [&str; 5] =
+    ["/lib64", "/usr/lib64", "/lib", "/usr/local/lib", "/usr/lib"];
 
 /// A file that was found.
 #[derive(Debug)]
@@ -79,7 +73,10 @@ fn library(name: &str) -> Option<PathBuf> {
 }
 
 fn in_directories(name: &str) -> Option<PathBuf> {
-    LIBRARY_DIRECTORIES.iter().find_map(|directory| {
+    let of_architecture = ["/lib", "/usr/lib"].map(|lib| Path::new(lib).join(LIBRARY_DIRECTORY));
+    let of_all = LIBRARY_DIRECTORIES.map(PathBuf::from);
+    let mut directories = of_architecture.into_iter().chain(of_all);
+    directories.find_map(|directory| {
         let entries = fs::read_dir(directory).ok()?.flatten();
         let mut found: Vec<PathBuf> = entries
             .filter(|entry| is_library(&entry.file_name().to_string_lossy(), name))

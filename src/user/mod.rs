@@ -4,6 +4,7 @@
 //! Files may belong to anybody. Only headers and symbol tables are read, into buffers of bounded
 //! size, and nothing is mapped into memory.
 
+mod arch;
 mod demangle;
 mod denied;
 mod elf;

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! arm64: identification of executables and libraries. This file is type-checked
+//! (`scripts/check-arm64`), and nothing of it was run.
+
+use object::elf::{self, Machine};
+
+/// The architecture of an ELF file.
+pub(in crate::user) const MACHINE: Machine = elf::EM_AARCH64;
+
+/// `FLAG_AARCH64_LIB64` of glibc: the architecture in an entry of `ld.so.cache`.
+pub(in crate::user) const LD_CACHE_FLAG: u32 = 0x0a00;
+
+/// Where Debian has libraries of this architecture, below `/lib` and `/usr/lib`.
+pub(in crate::user) const LIBRARY_DIRECTORY: &str = "aarch64-linux-gnu";
