@@ -22,14 +22,24 @@ const DEPENDS_ON_RETURN_ADDRESS: [&str; 16] = [
     "__libc_vfork",
 ];
 
-/// Functions that are entered without a return address.
-const ENTERED_WITHOUT_CALL: [&str; 2] = ["_start", "__restore_rt"];
+/// Functions that are entered without a return address on top of the stack.
+const ENTERED_WITHOUT_CALL: [&str; 4] = [
+    "_start",
+    "_dl_start_user",
+    "__restore_rt",
+    "__start_context",
+];
 
-/// Returns why a function must not be traced; `None` if it may.
+/// Beginning of the names of the loader's functions that a PLT jumps to, with words of its own on top
+/// of the stack.
+const ENTERED_FROM_PLT: &str = "_dl_runtime_";
+
+/// Returns why a function with this name must not be traced; `None` if it may. What is denied is the
+/// code: by all of its names.
 pub(super) fn why_denied(name: &str) -> Option<&'static str> {
     if DEPENDS_ON_RETURN_ADDRESS.contains(&name) {
         Some("depends on its return address, which tracing replaces")
-    } else if ENTERED_WITHOUT_CALL.contains(&name) {
+    } else if ENTERED_WITHOUT_CALL.contains(&name) || name.starts_with(ENTERED_FROM_PLT) {
         Some("is entered without a return address")
     } else {
         None

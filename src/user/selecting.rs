@@ -6,7 +6,6 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use super::denied::why_denied;
 use super::locate::{FoundFile, locate};
 use super::symbols::{Functions, UserSymbol, functions, result_types};
 use crate::config::{GlobUse, Role};
@@ -154,9 +153,9 @@ fn add(
     let mut n = 0;
     let mut denied: Option<&str> = None;
     for symbol in of_file.matching(user) {
-        if let Some(why) = why_denied(&symbol.name) {
+        if let Some(why) = of_file.denied.get(&symbol.offset) {
             denied = Some(why);
-            left_out.push((symbol.name.clone(), file_name.clone(), why.to_owned()));
+            left_out.push((symbol.name.clone(), file_name.clone(), (*why).to_owned()));
             continue;
         }
         n += 1;
@@ -286,7 +285,7 @@ impl OpenFiles {
 mod tests {
     use std::{fs, process};
 
-    use super::{UserSelection, select_user};
+    use super::{File, UserSelection, functions, select_user};
     use crate::config::{GlobOrigin, GlobUse, Role};
     use crate::spec::{EntryReason, HookId, ResultType};
 
@@ -349,6 +348,26 @@ mod tests {
             .iter()
             .find(|function| function.name.ends_with("selecting::select_user"));
         assert!(ours.is_some_and(|ours| ours.entry.is_some()));
+    }
+
+    /// `u:libc:*` traced `setjmp` by another of its names, and the program would have crashed.
+    #[test]
+    fn what_depends_on_its_return_address_is_not_traced_by_any_of_its_names() {
+        let file = File::open(&select(&[(Role::Entry, "u:libc:abort")]).files[0].path).unwrap();
+        let all = functions(&file).unwrap().defined;
+        let dangerous: Vec<u64> = all
+            .iter()
+            .filter(|symbol| symbol.name.contains("setjmp") || symbol.name.ends_with("vfork"))
+            .map(|symbol| symbol.offset)
+            .collect();
+        assert!(dangerous.len() > 3, "{dangerous:?}");
+        let selection = select(&[(Role::Entry, "u:libc:*")]);
+        let traced = selection.functions.iter();
+        let wrong: Vec<&str> = traced
+            .filter(|function| dangerous.contains(&function.addr().0))
+            .map(|function| &*function.name)
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use lzma_rust2::XzReader;
 use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
 
 use super::demangle::readable;
+use super::denied::why_denied;
 use super::elf::{BadElf, ElfBytes, SymbolTable, UserElf};
 use super::types;
 use crate::spec::ResultType;
@@ -43,6 +44,9 @@ pub(super) struct UserSymbol {
 pub(super) struct Functions {
     /// In order of offset and name. Several may have the same offset.
     pub(super) defined: Vec<UserSymbol>,
+    /// Why code at these offsets must not be traced. Debug symbols have further names for it
+    /// (`__GI__setjmp`).
+    pub(super) denied: BTreeMap<u64, &'static str>,
     /// Functions that the loader chooses by the CPU. The symbol leads to the code that chooses.
     pub(super) resolved: BTreeSet<String>,
     /// Functions that belong to another file.
@@ -101,6 +105,8 @@ fn functions_of(source: ElfBytes<'_>) -> Result<Functions, BadElf> {
             }
         }
     }
+    let denied = |(offset, name): &(u64, String)| Some((*offset, why_denied(name)?));
+    found.denied = defined.keys().filter_map(denied).collect();
     let defined = defined.into_iter();
     found.defined = defined
         .map(|((offset, name), size)| UserSymbol { name, offset, size })
