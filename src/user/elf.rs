@@ -164,7 +164,7 @@ impl<'s> UserElf<'s> {
             code: Vec::new(),
             sections: Vec::new(),
             names: Vec::new(),
-            budget: Cell::new(ALWAYS_READ.saturating_add(len.saturating_mul(READ_FACTOR))),
+            budget: Cell::new(max_bytes(len)),
         };
         let n_segments = u64::from(header.e_phnum.get(ENDIAN));
         let segments: Vec<ProgramHeader64<E>> =
@@ -256,10 +256,10 @@ impl<'s> UserElf<'s> {
         Ok(())
     }
 
-    /// Returns how many bytes the names of its functions may have, all in all: many symbols may have
-    /// the same long name.
-    pub(super) fn max_name_bytes(&self) -> u64 {
-        ALWAYS_READ.saturating_add(self.len.saturating_mul(READ_FACTOR))
+    /// Returns how many bytes what is derived from the file may have, all in all: the names of its
+    /// functions (many symbols may have the same long name), and an inflated symbol table.
+    pub(super) fn max_derived_bytes(&self) -> u64 {
+        max_bytes(self.len)
     }
 
     /// Returns whether there is a section with this name.
@@ -388,6 +388,11 @@ fn inflated(section: &[u8]) -> Result<Vec<u8>, BadElf> {
         Ok(n_read) if n_read as u64 == size => Ok(content),
         _ => Err(DAMAGED),
     }
+}
+
+/// Returns how many bytes may be read of a file with this length, or derived from it.
+fn max_bytes(len: u64) -> u64 {
+    ALWAYS_READ.saturating_add(len.saturating_mul(READ_FACTOR))
 }
 
 fn check_ident(header: &[u8]) -> Result<(), BadElf> {

@@ -18,12 +18,11 @@ use super::types;
 use crate::spec::ResultType;
 use crate::trusted::open_regular;
 
-/// Maximum size of a compressed `.gnu_debugdata` section, and of its content, in bytes.
+/// Maximum size of a compressed `.gnu_debugdata` section, in bytes.
 const MAX_MINI_COMPRESSED: u64 = 16 << 20;
-const MAX_MINI: u64 = 128 << 20;
 
-/// Maximum size of the decompressor's dictionary, in KiB.
-const LARGEST_DICTIONARY_KIB: u32 = 64 << 10;
+/// Maximum size of the decompressor's dictionary, in KiB: that of xz's usual level.
+const LARGEST_DICTIONARY_KIB: u32 = 8 << 10;
 
 /// Where distributions install separate debug files, by build id.
 const DEBUG_FILES: &str = "/usr/lib/debug/.build-id";
@@ -86,7 +85,7 @@ fn functions_of(source: ElfBytes<'_>) -> Result<Functions, BadElf> {
             n_name_bytes.set(n_name_bytes.get() + name.len() as u64);
             name
         };
-        if n_name_bytes.get() > elf.max_name_bytes() {
+        if n_name_bytes.get() > elf.max_derived_bytes() {
             return Err(BadElf::Malformed(
                 "the names of its functions are larger than it",
             ));
@@ -162,7 +161,7 @@ fn mini_debug_info(elf: &UserElf<'_>) -> Option<SymbolTable> {
     let compressed = elf.section(".gnu_debugdata", MAX_MINI_COMPRESSED).ok()??;
     let mut content = Vec::new();
     XzReader::new_mem_limit(compressed.as_slice(), true, LARGEST_DICTIONARY_KIB)
-        .take(MAX_MINI)
+        .take(elf.max_derived_bytes())
         .read_to_end(&mut content)
         .ok()?;
     let elf = UserElf::read(ElfBytes::Bytes(&content)).ok()?;
