@@ -20,9 +20,10 @@
 #include "follow.bpf.h"
 #include "guard.bpf.h"
 #include "session.bpf.h"
-#include "capture.bpf.h"
-#include "emit.bpf.h"
 #include "frames.bpf.h"
+#include "capture.bpf.h"
+#include "notes.bpf.h"
+#include "emit.bpf.h"
 #include "records.bpf.h"
 #include "stack.bpf.h"
 #include "calls.bpf.h"
@@ -30,6 +31,7 @@
 #include "trampolines.bpf.h"
 #include "uprobes.bpf.h"
 #include "shared.bpf.h"
+#include "note_programs.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -38,6 +40,7 @@ struct rec_stack rec_stack_root = {};
 struct rec_session rec_session_root = {};
 struct rec_context rec_context_root = {};
 struct rec_cgroup rec_cgroup_root = {};
+struct rec_note rec_note_root = {};
 
 /*
  * Programs of tracepoints.

@@ -78,6 +78,8 @@ struct config {
 	__u32 hardirq_mask; /* bits of preempt_count that count hardirqs */
 	__u32 nmi_mask; /* bits of preempt_count that count NMIs */
 	__u32 stack_size; /* THREAD_SIZE: stacks of tasks are aligned to it */
+	__u32 has_notes; /* something is noted besides calls */
+	__u32 reserved;
 };
 
 const volatile struct config cfg = {};

@@ -48,6 +48,24 @@ static void send_stacks(struct session *session)
 	}
 }
 
+static __noinline void send_notes(struct session *session)
+{
+	struct session_notes *all = notes_of(session);
+	u32 i;
+
+	if (!all)
+		return;
+	for (i = 0; i < MAX_NOTES; i++) {
+		struct rec_note *note = &all->notes[i];
+
+		/* The other elements are of earlier sessions. */
+		if (i >= session->n_notes)
+			return;
+		note->hdr.kind = REC_NOTE;
+		send(session, &note->hdr, 56 + verifier_reload(note->len), sizeof(*note));
+	}
+}
+
 /*
  * Fills in the identity of the task: the name of its process, its namespaces, and its ids in its
  * own PID namespace. Reads memory by bpf_probe_read_kernel().
@@ -138,6 +156,8 @@ static bool send_session(struct session *session)
 	if (out->execution_context == CONTEXT_TASK)
 		send_context(session);
 	send_stacks(session);
+	if (cfg.has_notes)
+		send_notes(session);
 	size += verifier_reload(out->n_calls) * sizeof(out->calls[0]);
 	return !send(session, &out->hdr, size, sizeof(*out));
 }

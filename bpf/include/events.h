@@ -4,7 +4,8 @@
  *
  * Integers have fixed widths, and there is no implicit padding. Sizes are asserted here and in
  * src/bpf/wire.rs, whose types libbpf-cargo generates from this file's BTF. A session first sends
- * its context and its stacks. The rec_session follows, and refers to the stacks by capture number.
+ * its context, its stacks and its notes. The rec_session follows, and refers to the stacks by
+ * capture number.
  */
 #ifndef RETSNOOP_EVENTS_H
 #define RETSNOOP_EVENTS_H
@@ -16,6 +17,7 @@ enum rec_kind {
 	REC_SESSION = 2,
 	REC_CONTEXT = 3,
 	REC_CGROUP = 4,
+	REC_NOTE = 5,
 };
 
 enum cgroup_event {
@@ -113,6 +115,23 @@ struct rec_cgroup {
 	__u8 path[MAX_CGROUP_PATH];
 };
 _Static_assert(sizeof(struct rec_cgroup) == 40 + MAX_CGROUP_PATH, "wire");
+
+/*
+ * Something that happened in a session and is no call of a traced function: an event, or facts
+ * about a call. Sent before its session. The source decides what the data mean.
+ */
+struct rec_note {
+	struct rec_hdr hdr;
+	__u64 at_ns;
+	__u32 number; /* number of the note in its session, from 0: earlier ones are overwritten */
+	__u32 source; /* chosen by user space */
+	__u32 next_seq; /* calls with a lower seq had started */
+	__u32 inside; /* seq of the innermost call that was open */
+	__u32 unread; /* a bit for each value that could not be read */
+	__u32 len; /* bytes of data that are sent */
+	__u8 data[NOTE_BYTES];
+};
+_Static_assert(sizeof(struct rec_note) == 24 + 32 + NOTE_BYTES, "wire");
 
 struct call_rec {
 	__u64 started_ns;

@@ -63,6 +63,21 @@
 /* The capture number of the stack that a successful session shows. Other numbers start at 1. */
 #define LAST_CAPTURE 0xffffffff
 
+/*
+ * Notes that a session keeps: see notes.bpf.h. Later ones overwrite earlier ones. A power of two.
+ */
+#define MAX_NOTES 16
+
+/* Bytes of a note that its source fills. A power of two. */
+#define NOTE_BYTES 256
+
+/* Values in a note about a function call, and pointers that are followed to read one of them. */
+#define MAX_FACT_VALUES 10
+#define MAX_FACT_HOPS 6
+
+/* Bytes of a text in a note about a function call, including the NUL. */
+#define FACT_TEXT 64
+
 #define COMM_LEN 16
 #define MAX_ERRNO 4095
 

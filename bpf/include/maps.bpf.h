@@ -48,7 +48,7 @@ struct session {
 	u32 failed_depth;
 	u32 cut_top; /* see make_room(): `top` after a cut, and next_seq then */
 	u32 cut_seq;
-	u32 reserved;
+	u32 n_notes; /* notes so far */
 	struct frame frames[MAX_DEPTH];
 	struct rec_stack stacks[MAX_STACKS];
 	struct rec_stack last_stack; /* of the last innermost call; for successful sessions */

@@ -42,6 +42,7 @@ pub fn replay(
     let symbolizer = Symbolizer::new(Arc::clone(&kallsyms), Level::Inlines, Some(lines));
     let context = RenderContext {
         functions: &functions,
+        sources: &recording.note_sources,
         clock: Clock {
             realtime_offset_ns: recording.realtime_offset_ns,
             utc_offset_seconds: recording.utc_offset_seconds,

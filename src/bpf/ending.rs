@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::attach::Link;
+use super::notes::NoteLink;
 use super::sys::{Closing, Guardian};
 use super::tracer::Tracer;
 use crate::spec::BackendKind;
@@ -55,6 +56,7 @@ impl Tracer<'_> {
                 in_turn.extend(fds);
             }
         }
+        in_turn.extend(self.notes.drain(..).flat_map(NoteLink::into_fds));
         batches.push(in_turn);
         Detaching {
             closing: Closing::start(batches).ok(),

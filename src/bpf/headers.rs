@@ -2,7 +2,7 @@
 //! Constants that both the headers of the BPF programs and Rust have: tests compare them.
 
 /// The headers that define constants.
-const HEADERS: [&str; 7] = [
+const HEADERS: [&str; 8] = [
     include_str!("../../bpf/include/limits.h"),
     include_str!("../../bpf/include/events.h"),
     include_str!("../../bpf/include/config.bpf.h"),
@@ -10,6 +10,7 @@ const HEADERS: [&str; 7] = [
     include_str!("../../bpf/include/calls.bpf.h"),
     include_str!("../../bpf/include/stack.bpf.h"),
     include_str!("../../bpf/include/maps.bpf.h"),
+    include_str!("../../bpf/include/note_programs.bpf.h"),
 ];
 
 /// Returns the value of a constant: `#define NAME 64`, or `NAME = 64,` of an enum.
@@ -47,6 +48,7 @@ mod tests {
         for (name, ours) in [
             ("MAX_CALLS", u64::from(wire::MAX_CALLS)),
             ("MAX_STACK", u64::from(wire::MAX_STACK)),
+            ("NOTE_BYTES", u64::from(wire::NOTE_BYTES)),
             ("MAX_CGROUP_PATH", u64::from(wire::MAX_CGROUP_PATH)),
             ("SCOPE_BITS", 64 * scope::N_SCOPE_WORDS as u64),
             ("SCOPE_MARK_BITS", u64::from(scope::MARK_BITS)),
@@ -66,6 +68,7 @@ mod tests {
             ("REC_SESSION", wire::REC_SESSION),
             ("REC_CONTEXT", wire::REC_CONTEXT),
             ("REC_CGROUP", wire::REC_CGROUP),
+            ("REC_NOTE", wire::REC_NOTE),
             ("CGROUP_MADE", wire::CGROUP_MADE),
             ("CGROUP_REMOVED", wire::CGROUP_REMOVED),
             ("CALL_FAILED", wire::CALL_FAILED.into()),

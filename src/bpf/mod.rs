@@ -13,6 +13,8 @@ mod ending;
 #[cfg(test)]
 pub(crate) mod headers;
 mod kernel_stats;
+mod note_probes;
+mod notes;
 mod object;
 mod patch;
 mod program;
@@ -29,6 +31,10 @@ pub mod wire;
 
 pub use ending::Detaching;
 pub use kernel_stats::{Hits, KernelStats, Misses};
+pub use note_probes::{
+    FACT_TEXT, Fact, FactBase, FactCondition, FactEnd, FactValue, MAX_EVENT_BYTES, MAX_FACT_HOPS,
+    MAX_FACT_VALUES, NoteProbe,
+};
 pub use refusal::{hint_of, is_forbidden};
 pub use settings::{
     ErrorSettings, KernelLayout, PerCpu, Preempt, PreemptMasks, ProbePmu, ScopeEntry, ScopeKind,

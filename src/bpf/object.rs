@@ -79,6 +79,10 @@ pub(super) struct Templates {
     pub(super) task_exec: Body,
     pub(super) cgroup_made: Body,
     pub(super) cgroup_removed: Body,
+    pub(super) note_event: Body,
+    pub(super) note_arguments: Body,
+    pub(super) note_return: Body,
+    pub(super) note_call: Body,
 }
 
 /// Opens and configures the object, and creates its maps.
@@ -160,6 +164,10 @@ impl Templates {
             task_exec: body(&progs.retsnoop_task_exec),
             cgroup_made: body(&progs.retsnoop_cgroup_made),
             cgroup_removed: body(&progs.retsnoop_cgroup_removed),
+            note_event: body(&progs.retsnoop_note_event),
+            note_arguments: body(&progs.retsnoop_note_arguments),
+            note_return: body(&progs.retsnoop_note_return),
+            note_call: body(&progs.retsnoop_note_call),
         }
     }
 }
@@ -194,6 +202,10 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
     maps.slots.set_max_entries(settings.max_sessions)?;
     maps.sessions.set_max_entries(settings.max_sessions)?;
     maps.free_slots.set_max_entries(settings.max_sessions)?;
+    if settings.n_notes > 0 {
+        maps.notes.set_max_entries(settings.max_sessions)?;
+        maps.facts.set_max_entries(settings.n_notes)?;
+    }
     maps.hits.set_max_entries(settings.n_functions.max(1))?;
     maps.scope
         .set_max_entries(scope::n_entries(&settings.scope))?;
@@ -237,6 +249,8 @@ fn config(settings: &Settings) -> types::config {
         hardirq_mask: layout.preempt_masks.hardirq,
         nmi_mask: layout.preempt_masks.nmi,
         stack_size: layout.stack_size,
+        has_notes: u32::from(settings.n_notes > 0),
+        reserved: 0,
     }
 }
 

@@ -246,6 +246,8 @@ pub struct Settings {
     pub max_depth: u32,
     /// Upper bound of function ids: all are smaller. Includes functions that may be traced later.
     pub n_functions: u32,
+    /// Number of sources of notes.
+    pub n_notes: u32,
     /// Facts about this kernel's types and features.
     pub layout: KernelLayout,
     /// Mount point of tracefs. It is needed only for functions of modules that are loaded later,

@@ -19,6 +19,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::attach::{AttachProgress, Links, Refused, implementation};
 use super::detach::STALLED_AFTER;
 use super::kernel_stats::{KernelStats, Misses};
+use super::notes::NoteLink;
 use super::object::{self, LoadedObject};
 use super::refusal::is_forbidden;
 use super::scope;
@@ -50,6 +51,8 @@ pub struct Tracer<'obj> {
     /// children to the scope.
     pub(super) tasks: Vec<TaskProbe>,
     pub(super) watches_cgroups: bool,
+    /// Programs that add notes to sessions.
+    pub(super) notes: Vec<NoteLink>,
     pub(super) scope: ScopeSettings,
     /// What links had missed that are closed by now.
     pub(super) missed_by_closed: u64,
@@ -141,6 +144,7 @@ impl<'obj> Tracer<'obj> {
             links: Vec::new(),
             tasks: Vec::new(),
             watches_cgroups: false,
+            notes: Vec::new(),
             scope: settings.scope.clone(),
             missed_by_closed: 0,
         })
@@ -351,7 +355,7 @@ impl<'obj> Tracer<'obj> {
 
     /// Enables the guard. It is never disabled again: a program that has entered it would not leave
     /// it.
-    fn raise_guard(&mut self) -> Result<()> {
+    pub(super) fn raise_guard(&mut self) -> Result<()> {
         let bss = self.loaded.skel.maps.bss_data.as_deref_mut();
         bss.context("no .bss")?.guarded = 1;
         Ok(())

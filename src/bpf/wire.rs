@@ -4,7 +4,9 @@
 
 use std::mem::size_of;
 
-pub use super::skel::types::{call_rec, rec_cgroup, rec_context, rec_hdr, rec_session, rec_stack};
+pub use super::skel::types::{
+    call_rec, rec_cgroup, rec_context, rec_hdr, rec_note, rec_session, rec_stack,
+};
 
 /// `REC_STACK`: a kernel stack.
 pub const REC_STACK: u32 = 1;
@@ -14,6 +16,8 @@ pub const REC_SESSION: u32 = 2;
 pub const REC_CONTEXT: u32 = 3;
 /// `REC_CGROUP`: a cgroup was created or removed.
 pub const REC_CGROUP: u32 = 4;
+/// `REC_NOTE`: a note of a session.
+pub const REC_NOTE: u32 = 5;
 /// `CGROUP_MADE`: the cgroup was created.
 pub const CGROUP_MADE: u32 = 1;
 /// `CGROUP_REMOVED`: the cgroup was removed.
@@ -26,6 +30,8 @@ pub const CALL_UNRETURNED: u16 = 2;
 pub const MAX_CALLS: u32 = 64;
 /// `MAX_CGROUP_PATH` of `limits.h`: bytes of a cgroup's path, including the NUL.
 pub const MAX_CGROUP_PATH: u32 = 512;
+/// `NOTE_BYTES` of `limits.h`: bytes of a note.
+pub const NOTE_BYTES: u32 = 256;
 /// `MAX_STACK` of `limits.h`: addresses of one stack.
 pub const MAX_STACK: u32 = 127;
 
@@ -34,4 +40,5 @@ const _: () = assert!(size_of::<rec_stack>() == 32 + 8 * MAX_STACK as usize);
 const _: () = assert!(size_of::<call_rec>() == 56);
 const _: () = assert!(size_of::<rec_session>() == 120 + 56 * MAX_CALLS as usize);
 const _: () = assert!(size_of::<rec_context>() == 56);
+const _: () = assert!(size_of::<rec_note>() == 56 + NOTE_BYTES as usize);
 const _: () = assert!(size_of::<rec_cgroup>() == 40 + MAX_CGROUP_PATH as usize);

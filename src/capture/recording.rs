@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::trail::RecordedTrail;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{TracedFunction, entry_reason};
-use crate::spec::{Addr, EntryReason, Hook, HookId, ObjectId, ResultType};
+use crate::spec::{Addr, EntryReason, Hook, HookId, NoteSource, ObjectId, ResultType};
 use crate::symbolize::{Inlined, LineAnswer, SourceLine};
 
 /// Version of the format. It is raised if older readers would misinterpret a recording.
@@ -38,6 +38,9 @@ pub struct Recording {
     /// The trails of functions that were culprits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trails: Vec<RecordedTrail>,
+    /// The sources of notes, by number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub note_sources: Vec<NoteSource>,
     /// The records of the ring buffer in hexadecimal, in the order of arrival.
     pub records: Vec<String>,
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use super::error::UsageError;
 use super::lsm::LsmHooks;
-use crate::spec::{Addr, GlobKind, GlobSpec, UserGlob};
+use crate::spec::{Addr, EventGlob, GlobKind, GlobSpec, UserGlob};
 
 /// What a glob is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,7 +82,16 @@ impl GlobUse {
     pub fn user(&self) -> Option<&UserGlob> {
         match self.spec.kind() {
             GlobKind::User(user) => Some(user),
-            GlobKind::Function { .. } | GlobKind::Source(_) => None,
+            GlobKind::Function { .. } | GlobKind::Source(_) | GlobKind::Event(_) => None,
+        }
+    }
+
+    /// The glob of tracepoints; `None` if it is of functions.
+    #[must_use]
+    pub fn event(&self) -> Option<&EventGlob> {
+        match self.spec.kind() {
+            GlobKind::Event(event) => Some(event),
+            GlobKind::Function { .. } | GlobKind::Source(_) | GlobKind::User(_) => None,
         }
     }
 
@@ -91,7 +100,7 @@ impl GlobUse {
     pub fn names_a_function(&self) -> bool {
         let is_literal = match self.spec.kind() {
             GlobKind::Function { name, .. } => name.is_literal(),
-            GlobKind::Source(_) | GlobKind::User(_) => false,
+            GlobKind::Source(_) | GlobKind::User(_) | GlobKind::Event(_) => false,
         };
         is_literal && !matches!(self.origin, GlobOrigin::Case { .. })
     }
@@ -163,6 +172,19 @@ impl Globs {
         all.into_iter().flatten().any(|glob| glob.user().is_some())
     }
 
+    /// Whether any chooses tracepoints.
+    #[must_use]
+    pub fn name_events(&self) -> bool {
+        self.allow.iter().any(|glob| glob.event().is_some())
+    }
+
+    /// Takes out the globs of tracepoints, which only add rows to sessions.
+    pub fn take_events(&mut self) -> Vec<GlobUse> {
+        self.allow
+            .extract_if(.., |glob| glob.event().is_some())
+            .collect()
+    }
+
     /// Takes out the globs of user functions, and leaves those of kernel functions.
     #[must_use]
     pub fn split_user(&self) -> (Self, Vec<(Role, GlobUse)>) {
@@ -214,7 +236,20 @@ impl Globs {
                 GlobArg::Lsm(hooks) => self.add_hooks(role, *hooks),
             }
         }
-        Ok(())
+        self.check_events(role)
+    }
+
+    /// A tracepoint has no result, so it opens no session.
+    fn check_events(&self, role: Role) -> Result<(), UsageError> {
+        let mut globs = self.of(role).iter();
+        match globs.find(|glob| role != Role::Allow && glob.event().is_some()) {
+            None => Ok(()),
+            Some(glob) => Err(UsageError::new(format!(
+                "{glob} names tracepoints, which {} does not take",
+                role.option()
+            ))
+            .hint("-a shows tracepoints inside the sessions of other functions")),
+        }
     }
 
     /// Adds the function that asks the security modules, and their functions. As entry functions, the

@@ -5,11 +5,13 @@ use std::error::Error;
 use std::fmt;
 use std::mem::offset_of;
 
-use super::types::{CallRecord, CgroupRecord, ContextRecord, Event, SessionRecord, StackRecord};
+use super::types::{
+    CallRecord, CgroupRecord, ContextRecord, Event, NoteRecord, SessionRecord, StackRecord,
+};
 use crate::bpf::wire::{
     CALL_FAILED, CALL_UNRETURNED, CGROUP_MADE, CGROUP_REMOVED, MAX_CALLS, MAX_CGROUP_PATH,
-    MAX_STACK, REC_CGROUP, REC_CONTEXT, REC_SESSION, REC_STACK, call_rec, rec_cgroup, rec_context,
-    rec_hdr, rec_session, rec_stack,
+    MAX_STACK, NOTE_BYTES, REC_CGROUP, REC_CONTEXT, REC_NOTE, REC_SESSION, REC_STACK, call_rec,
+    rec_cgroup, rec_context, rec_hdr, rec_note, rec_session, rec_stack,
 };
 use crate::spec::Addr;
 
@@ -47,6 +49,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         REC_STACK => stack(reader).map(Event::Stack),
         REC_CONTEXT => context(reader).map(Event::Context),
         REC_CGROUP => cgroup(reader).map(Event::Cgroup),
+        REC_NOTE => note(reader).map(Event::Note),
         REC_SESSION => session(reader).map(|session| Event::Session(Box::new(session))),
         kind => Err(DecodeError::UnknownKind(kind)),
     }
@@ -105,6 +108,25 @@ fn cgroup(reader: Reader<'_>) -> Result<CgroupRecord, DecodeError> {
         id: reader.u64(offset_of!(rec_cgroup, id))?,
         is_made,
         path: reader.text(offset_of!(rec_cgroup, path), len as usize)?,
+    })
+}
+
+fn note(reader: Reader<'_>) -> Result<NoteRecord, DecodeError> {
+    let len = reader.u32(offset_of!(rec_note, len))?;
+    if len > NOTE_BYTES {
+        return Err(DecodeError::OutOfRange);
+    }
+    Ok(NoteRecord {
+        session: reader.u64(offset_of!(rec_hdr, session))?,
+        at_ns: reader.u64(offset_of!(rec_note, at_ns))?,
+        number: reader.u32(offset_of!(rec_note, number))?,
+        source: reader.u32(offset_of!(rec_note, source))?,
+        next_seq: reader.u32(offset_of!(rec_note, next_seq))?,
+        inside: reader.u32(offset_of!(rec_note, inside))?,
+        unread: reader.u32(offset_of!(rec_note, unread))?,
+        data: reader
+            .bytes(offset_of!(rec_note, data), len as usize)?
+            .to_vec(),
     })
 }
 

@@ -8,4 +8,6 @@ mod types;
 mod tests;
 
 pub use decode::{DecodeError, decode, decode_cgroup};
-pub use types::{CallRecord, CgroupRecord, ContextRecord, Event, SessionRecord, StackRecord};
+pub use types::{
+    CallRecord, CgroupRecord, ContextRecord, Event, NoteRecord, SessionRecord, StackRecord,
+};

@@ -14,6 +14,29 @@ pub enum Event {
     Session(Box<SessionRecord>),
     /// A cgroup that was created or removed.
     Cgroup(CgroupRecord),
+    /// A note of a session. The record of its session follows later.
+    Note(NoteRecord),
+}
+
+/// What happened in a session and is no call of a traced function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoteRecord {
+    /// Number of the session on the wire.
+    pub session: u64,
+    /// When it happened, in nanoseconds of the monotonic clock.
+    pub at_ns: u64,
+    /// Number of the note in its session, from 0.
+    pub number: u32,
+    /// Number of its source.
+    pub source: u32,
+    /// Calls with a lower `seq` had started.
+    pub next_seq: u32,
+    /// `seq` of the innermost call that was open.
+    pub inside: u32,
+    /// A bit for each value that could not be read.
+    pub unread: u32,
+    /// What the source wrote.
+    pub data: Vec<u8>,
 }
 
 /// The cgroup and the namespaces of a session's task.

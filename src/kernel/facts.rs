@@ -120,6 +120,28 @@ impl KernelFiles {
             .map(Traceable::parse)
     }
 
+    /// Reads the list of events that tracefs has, a `category:name` on each line.
+    ///
+    /// # Errors
+    ///
+    /// As [`KernelFiles::traceable`].
+    pub fn trace_events(&self) -> Result<String> {
+        let bytes = self.tracefs("available_events")?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Reads the number and the format of an event; `None` if there is no such event.
+    #[must_use]
+    pub fn trace_event(&self, category: &str, name: &str) -> Option<(u64, String)> {
+        let file = |file| {
+            let bytes = self
+                .tracefs(&format!("events/{category}/{name}/{file}"))
+                .ok()?;
+            String::from_utf8(bytes).ok()
+        };
+        Some((file("id")?.trim().parse().ok()?, file("format")?))
+    }
+
     fn tracefs(&self, file: &str) -> Result<Vec<u8>> {
         let mut denied = None;
         for directory in TRACEFS {

@@ -12,5 +12,6 @@ pub mod kcore;
 mod preemption;
 pub mod privileges;
 pub mod symbols;
+pub mod trace_event;
 pub mod traceable;
 pub mod version;

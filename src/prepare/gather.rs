@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::layout::{full_support, layout, support};
+use super::notes::{self, NotePlan};
 use super::on_load;
 use super::selection_cache::{CachedSelection, SelectionCache};
 use super::sources;
@@ -35,6 +36,8 @@ pub(crate) struct Prepared {
     pub(crate) selection: Selection,
     /// Files and reports of user functions, which are the last ones of the selection.
     pub(crate) user: UserFunctions,
+    /// What is noted besides calls.
+    pub(crate) notes: NotePlan,
     /// The back ends to attach with.
     pub(crate) policy: BackendPolicy,
     pub(crate) layout: KernelLayout,
@@ -75,6 +78,7 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
             selection,
             // With user functions the cache is not used.
             user: UserFunctions::default(),
+            notes: NotePlan::default(),
             policy: policy(config.backend, support)?,
             layout,
             image: lines::look_for(config, files, diag)?,
@@ -84,7 +88,8 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     }
     let choice = ImageChoice::of_run(config, files);
     let absent = on_load::find(&config.on_load, files, diag)?;
-    let (of_kernel, of_user) = config.globs.split_user();
+    let (mut of_kernel, of_user) = config.globs.split_user();
+    let of_events = of_kernel.take_events();
     let globs = on_load::with_modules(&of_kernel, &config.on_load, &absent);
     let GatheredFacts {
         mut facts,
@@ -116,9 +121,11 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     if selection.entries().next().is_none() {
         return Err(no_entry(&selection, &user));
     }
+    let notes = notes::plan(&of_events, &btf, files)?;
     Ok(Prepared {
         selection,
         user,
+        notes,
         policy,
         layout,
         image,

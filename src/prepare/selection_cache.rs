@@ -70,6 +70,10 @@ impl SelectionCache {
         if config.globs.name_sources() {
             return None;
         }
+        // Numbers of events change from one boot to the next.
+        if config.globs.name_events() {
+            return None;
+        }
         // User functions depend on their files.
         if config.globs.name_user_functions() {
             return None;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Hand-made sessions on a small hand-made kernel, for the tests of all outputs.
 
+mod notes;
+
 use std::sync::Arc;
 
 use super::{Clock, RenderContext, TracerRows, ips};
@@ -10,7 +12,7 @@ use crate::session::{
     Call, Chain, ChainLink, ExecutionContext, LinkKind, MonotonicNs, Session, SessionHeader,
     SessionLosses, StackRow, Trail, UntracedCallee,
 };
-use crate::spec::{Addr, EntryReason, Hook, HookId, Ip, Outcome, Pid, ResultType};
+use crate::spec::{Addr, EntryReason, Hook, HookId, Ip, NoteSource, Outcome, Pid, ResultType};
 use crate::symbolize::{Frames, Inlined, Level, LineAnswer, LineSource, SourceLine, Symbolizer};
 
 const KALLSYMS: &str = "\
@@ -136,8 +138,11 @@ const LINES: [LineOf; 11] = [
     (0xffff_ffff_8100_a000, "security/security.c:5601", &[]),
 ];
 
+pub(super) use self::notes::noted;
+
 pub(super) struct World {
     functions: Vec<TracedFunction>,
+    sources: Vec<NoteSource>,
     symbolizer: Symbolizer,
 }
 
@@ -161,6 +166,7 @@ impl World {
             });
         Self {
             functions: functions.collect(),
+            sources: notes::sources(),
             symbolizer,
         }
     }
@@ -173,6 +179,7 @@ impl World {
     pub(super) fn context(&self) -> RenderContext<'_> {
         RenderContext {
             functions: &self.functions,
+            sources: &self.sources,
             clock: Clock {
                 realtime_offset_ns: 1_763_712_000_000_000_000,
                 utc_offset_seconds: 3600,
@@ -280,6 +287,7 @@ fn session(calls: Vec<Call>, links: Vec<ChainLink>, stack: Vec<StackRow>) -> Ses
         header,
         reason: EntryReason::SystemCall,
         chain,
+        notes: Vec::new(),
     }
 }
 
@@ -382,6 +390,7 @@ pub(super) fn incomplete() -> Session {
         unreturned: 1,
         unmatched_returns: 2,
         missing_stacks: 1,
+        missing_notes: 3,
     };
     session
 }

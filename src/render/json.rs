@@ -13,6 +13,7 @@
 //!   same keys.
 
 mod context;
+mod notes;
 mod objects;
 #[cfg(test)]
 mod schema;

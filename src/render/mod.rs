@@ -39,6 +39,7 @@ pub use view::{TracerRows, ips};
 
 use crate::select::TracedFunction;
 use crate::session::Session;
+use crate::spec::NoteSource;
 use crate::symbolize::Frames;
 
 /// A session, and the frames of all instruction pointers that [`ips`] returns for it.
@@ -55,6 +56,8 @@ pub struct SymbolizedSession<'a> {
 pub struct RenderContext<'a> {
     /// The traced functions, indexed by their ids.
     pub functions: &'a [TracedFunction],
+    /// The sources of notes, indexed by their numbers.
+    pub sources: &'a [NoteSource],
     /// Converts monotonic times to times of day.
     pub clock: Clock,
     /// Width of the terminal in columns; `None` if there is none, so that nothing is shortened.

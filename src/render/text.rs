@@ -6,6 +6,7 @@
 //! Notes follow `<-`, or `^` on a line of their own. All marks are ASCII, and none depends on
 //! colour.
 
+mod notes;
 mod phrases;
 mod trail;
 mod workload;
@@ -43,6 +44,7 @@ pub fn write_session(
     let views = view::rows(shown, context, tracer);
     stack(&views, context).write(&mut page);
     handled(&mut page, shown, context);
+    notes::notes(&mut page, session, context);
     phrases::losses(&mut page, &session.chain.losses);
     verdict(&mut page, session, &views, context);
     page.end_line();

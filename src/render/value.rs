@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use crate::session::Call;
-use crate::spec::{Errno, Outcome, ResultType};
+use crate::spec::{Errno, NoteValue, Outcome, ResultType};
 
 /// Numbers in this range are shown in decimal, others in hexadecimal.
 const DECIMAL_RANGE: Range<i64> = -(1 << 30)..1 << 20;
@@ -75,6 +75,22 @@ pub(super) fn push_decimal(text: &mut String, number: u64) {
 pub(super) fn push_hex(text: &mut String, number: u64) {
     // Writing to a `String` cannot fail.
     let _ = write!(text, "{number:#x}");
+}
+
+/// Appends a value of a note: numbers in decimal, hexadecimal or octal, bytes in hexadecimal, texts
+/// as they are.
+pub(super) fn push_note_value(text: &mut String, value: &NoteValue) {
+    // Writing to a `String` cannot fail.
+    let _ = match value {
+        NoteValue::Signed(number) => write!(text, "{number}"),
+        NoteValue::Unsigned(number) => write!(text, "{number}"),
+        NoteValue::Hex(number) => write!(text, "{number:#x}"),
+        NoteValue::Octal(number) => write!(text, "0{number:o}"),
+        NoteValue::Named(_, name) => write!(text, "{name}"),
+        NoteValue::Text(bytes) => write!(text, "{}", String::from_utf8_lossy(bytes)),
+        NoteValue::Bytes(bytes) => bytes.iter().try_for_each(|byte| write!(text, "{byte:02x}")),
+        NoteValue::Unread => Ok(()),
+    };
 }
 
 fn success(text: &mut String, result_type: ResultType, raw: u64) {

@@ -10,6 +10,7 @@ use crate::bpf::{Attached, Moved, Tracer};
 use crate::diag::Diag;
 use crate::output::stop::StopFlag;
 use crate::prepare::gather::say_refused;
+use crate::prepare::notes::NotePlan;
 use crate::select::{Assigned, TracedFunction};
 
 /// If more functions than this are attached one by one, a message says that it takes long.
@@ -72,6 +73,16 @@ pub(crate) fn report(attached: &Attached, functions: &[TracedFunction], diag: &D
         let name = name_of(refused, functions);
         diag.info(1, format!("  {name}: {}", refused.why));
     }
+}
+
+/// Attaches to what is noted besides calls, and reports what the kernel refused.
+pub(crate) fn attach_notes(tracer: &mut Tracer<'_>, plan: &NotePlan, diag: &Diag) -> Result<()> {
+    for (source, why) in tracer.attach_notes(&plan.probes)? {
+        let name = plan.sources.get(source).map_or("?", |source| &source.name);
+        diag.warning(format!("`{name}` is not noted: {why}"));
+    }
+    diag.phase("attached to what is noted");
+    Ok(())
 }
 
 /// Finds the function by id, not by index: ids count all selected functions, and `functions` may

@@ -91,8 +91,10 @@ impl<'a> Consumer<'a> {
             traced,
             workload,
         } = facts;
+        let mut assembler = Assembler::new(functions);
+        assembler.set_sources(context.sources);
         Self {
-            assembler: Assembler::new(functions),
+            assembler,
             trails,
             symbolizer,
             context,

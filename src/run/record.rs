@@ -15,7 +15,7 @@ use crate::kernel::kallsyms::Kallsyms;
 use crate::live::trails::LiveTrails;
 use crate::render::Clock;
 use crate::select::TracedFunction;
-use crate::spec::{Addr, Ip};
+use crate::spec::{Addr, Ip, NoteSource};
 use crate::symbolize::Symbolizer;
 
 /// A recording in progress. Its file is created at the start, so that an invalid path is an error
@@ -24,6 +24,7 @@ pub(crate) struct Recorder {
     path: PathBuf,
     file: File,
     records: Vec<Vec<u8>>,
+    note_sources: Vec<NoteSource>,
 }
 
 impl Recorder {
@@ -39,7 +40,14 @@ impl Recorder {
             path: path.to_owned(),
             file,
             records: Vec::new(),
+            note_sources: Vec::new(),
         })
+    }
+
+    /// Sets the sources of notes.
+    pub(crate) fn with_sources(mut self, sources: &[NoteSource]) -> Self {
+        self.note_sources = sources.to_vec();
+        self
     }
 
     pub(crate) fn record(&mut self, bytes: &[u8]) {
@@ -73,7 +81,7 @@ impl Recorder {
                     let sites = session.calls.iter().map(|call| Addr(call.call_site));
                     addrs.extend(sites.flat_map(|addr| [addr, before(addr)]));
                 }
-                Ok(Event::Context(_) | Event::Cgroup(_)) | Err(_) => {}
+                Ok(Event::Context(_) | Event::Cgroup(_) | Event::Note(_)) | Err(_) => {}
             }
         }
         let called: Vec<&TracedFunction> = called
@@ -88,6 +96,7 @@ impl Recorder {
             .iter()
             .map(|function| RecordedFunction::of(function))
             .collect();
+        recording.note_sources = self.note_sources;
         recording.symbols = symbols(kallsyms, &addrs);
         recording.lines = lines(symbolizer, &addrs);
         let asked = trails.trails.asked();

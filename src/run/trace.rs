@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::attaching::{attach, detach};
+use super::attaching::{attach, attach_notes, detach};
 use super::record::Recorder;
 use super::settings::settings;
 use super::spawned::SpawnedCommand;
@@ -107,6 +107,7 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
             config,
             prepared.layout,
             prepared.selection.functions.len(),
+            prepared.notes.probes.len(),
             command.as_deref(),
             &scoping,
             files,
@@ -131,11 +132,15 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
         let armed: Vec<TracedFunction> = self.prepared.selection.armed().cloned().collect();
         let assigned = assign(&armed, &self.prepared.policy);
         match attach(&mut self.tracer, &armed, &assigned, stop, diag) {
-            Ok(attached) => Ok(AttachedRun {
-                loaded: self,
-                armed,
-                attached,
-            }),
+            Ok(attached) => {
+                let notes = &self.prepared.notes;
+                attach_notes(&mut self.tracer, notes, diag)?;
+                Ok(AttachedRun {
+                    loaded: self,
+                    armed,
+                    attached,
+                })
+            }
             Err(error) => {
                 detach(self.tracer, false, stop, diag);
                 Err(error)

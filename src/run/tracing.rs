@@ -35,6 +35,7 @@ use crate::render::{Detached, RenderContext};
 use crate::scope::Scoping;
 use crate::select::TracedFunction;
 use crate::session::{ErrorFilter, TaskContext};
+use crate::spec::NoteSource;
 use crate::symbolize::Symbolizer;
 
 /// What a run owns while it traces, besides the programs and the output.
@@ -91,6 +92,7 @@ impl<'a> TracingRun<'a, '_> {
         let Prepared {
             selection,
             user: _,
+            notes,
             policy,
             layout,
             image,
@@ -121,7 +123,8 @@ impl<'a> TracingRun<'a, '_> {
         set_modules(&symbolizer, &kernel.symbols, files);
         image.begin(&kallsyms, true)?;
         let live = LiveSymbols::new(&kernel.symbols, &symbolizer, kallsyms);
-        let rendering = render_context(config, &functions, out);
+        let sources = notes.sources;
+        let rendering = render_context(config, &functions, &sources, out);
         let role = |addr| live.role(addr);
         let traced = self.traced();
         let (symbols, text) = (live.kallsyms(), LiveText::new(files));
@@ -166,7 +169,7 @@ impl<'a> TracingRun<'a, '_> {
         read.and(ended.drain(&mut run, tracer))?;
         let failure = run.consumer.take_failure();
         if let Some(recorder) = run.recorder.take() {
-            recorder.finish(
+            recorder.with_sources(&sources).finish(
                 files.release()?,
                 &functions,
                 &symbolizer,
@@ -309,10 +312,12 @@ fn consumer<'a>(
 fn render_context<'a>(
     config: &Config,
     functions: &'a [TracedFunction],
+    sources: &'a [NoteSource],
     out: &SessionOutput<'_>,
 ) -> RenderContext<'a> {
     RenderContext {
         functions,
+        sources,
         clock: terminal::clock(),
         width: terminal::width(out.stream()),
         color: terminal::color(config.run.color, out.stream()),

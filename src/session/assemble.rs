@@ -11,11 +11,11 @@ use super::explain::Assembled;
 use super::placement::Placement;
 use super::provenance;
 use super::types::{
-    Call, ChainLink, ExecutionContext, MonotonicNs, SessionHeader, SessionLosses, TaskContext,
+    Call, ChainLink, ExecutionContext, MonotonicNs, Note, SessionHeader, SessionLosses, TaskContext,
 };
-use crate::events::{CallRecord, ContextRecord, Event, SessionRecord, StackRecord};
+use crate::events::{CallRecord, ContextRecord, Event, NoteRecord, SessionRecord, StackRecord};
 use crate::select::TracedFunction;
-use crate::spec::{Addr, EntryReason, HookId, Outcome, Pid};
+use crate::spec::{Addr, EntryReason, HookId, NoteSource, Outcome, Pid};
 
 /// The records that a session sends before its session record.
 #[derive(Debug, Default)]
@@ -23,6 +23,7 @@ struct PendingRecords {
     session: u64,
     stacks: Vec<StackRecord>,
     context: Option<ContextRecord>,
+    notes: Vec<NoteRecord>,
 }
 
 /// Maximum number of sessions whose records wait for their session record. A session sends all its
@@ -33,9 +34,13 @@ pub(super) const MAX_WAITING: usize = 256;
 /// Maximum number of stacks that one session may send (`MAX_STACKS` of `limits.h`).
 pub(super) const MAX_STACKS: usize = 8;
 
+/// Maximum number of notes that one session may send (`MAX_NOTES` of `limits.h`).
+const MAX_NOTES: usize = 16;
+
 /// Collects the records of sessions and returns each session when it is complete.
 pub struct Assembler<'f> {
     functions: &'f [TracedFunction],
+    sources: &'f [NoteSource],
     /// In the order of arrival of the first record. Searched from the newest, which nearly always
     /// matches.
     waiting: VecDeque<PendingRecords>,
@@ -70,10 +75,16 @@ impl<'f> Assembler<'f> {
     pub fn new(functions: &'f [TracedFunction]) -> Self {
         Self {
             functions,
+            sources: &[],
             waiting: VecDeque::new(),
             n_sessions: 0,
             placement: Placement::default(),
         }
+    }
+
+    /// Sets the sources of notes. The index of a source is its number.
+    pub fn set_sources(&mut self, sources: &'f [NoteSource]) {
+        self.sources = sources;
     }
 
     /// Sets the placement that translates the addresses of modules that were not loaded when their
@@ -97,6 +108,13 @@ impl<'f> Assembler<'f> {
             }
             Event::Context(context) => {
                 self.waiting(context.session).context = Some(context);
+                Ok(None)
+            }
+            Event::Note(note) => {
+                let waiting = self.waiting(note.session);
+                if waiting.notes.len() < MAX_NOTES {
+                    waiting.notes.push(note);
+                }
                 Ok(None)
             }
             // A cgroup record belongs to no session.
@@ -135,11 +153,13 @@ impl<'f> Assembler<'f> {
             session: _,
             mut stacks,
             context,
+            notes,
         } = waiting.unwrap_or_default();
         self.placement.settle(self.functions, record, &mut stacks);
         let calls = self.calls(&record.calls)?;
         let verdict = provenance::explain(&calls, self.functions);
         let stack = stack_of(&verdict.chain, &record.calls, stacks);
+        let (notes, missing_notes) = self.notes(notes, &record.calls);
         self.n_sessions += 1;
         let reason = self.reason(record, &calls);
         let header = SessionHeader {
@@ -160,7 +180,11 @@ impl<'f> Assembler<'f> {
             calls,
             verdict,
             stack,
-            losses: losses(record),
+            losses: SessionLosses {
+                missing_notes,
+                ..losses(record)
+            },
+            notes,
         })
     }
 
@@ -171,6 +195,29 @@ impl<'f> Assembler<'f> {
         EntryReason::from_wire(record.reason)
             .or_else(of_entry)
             .unwrap_or(EntryReason::KernelFunction)
+    }
+
+    /// Returns the notes in order, and how many are missing before and between them.
+    fn notes(&self, mut records: Vec<NoteRecord>, calls: &[CallRecord]) -> (Vec<Note>, u32) {
+        records.sort_by_key(|record| record.number);
+        let n_all = records
+            .last()
+            .map_or(0, |last| last.number.saturating_add(1));
+        let note = |record: NoteRecord| {
+            let source = record.source as usize;
+            let decoded = self.sources.get(source)?;
+            let inside = calls.binary_search_by_key(&record.inside, |call| call.seq);
+            Some(Note {
+                source,
+                at: MonotonicNs(record.at_ns),
+                inside: inside.ok(),
+                n_started: calls.partition_point(|call| call.seq < record.next_seq),
+                values: decoded.decode(&record.data, record.unread),
+            })
+        };
+        let notes: Vec<Note> = records.into_iter().filter_map(note).collect();
+        let n_missing = n_all.saturating_sub(notes.len() as u32);
+        (notes, n_missing)
     }
 
     /// Builds the call tree. Records are in the order of their starts, so the caller of a call is
@@ -271,5 +318,6 @@ fn losses(record: &SessionRecord) -> SessionLosses {
         unreturned: record.unreturned,
         unmatched_returns: record.unmatched_returns,
         missing_stacks: record.missing_stacks,
+        missing_notes: 0,
     }
 }

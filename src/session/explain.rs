@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::merge::{self, AddrRole};
 use super::provenance::Verdict;
 use super::trail;
-use super::types::{Call, Chain, Session, SessionHeader, SessionLosses, Trail};
+use super::types::{Call, Chain, Note, Session, SessionHeader, SessionLosses, Trail};
 use crate::code::TrailFacts;
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, HookId};
@@ -22,6 +22,7 @@ pub struct Assembled {
     /// Innermost first; empty if there is none.
     pub(super) stack: Vec<Addr>,
     pub(super) losses: SessionLosses,
+    pub(super) notes: Vec<Note>,
 }
 
 /// What is known of the kernel about one session.
@@ -109,6 +110,7 @@ impl Assembled {
                 stack,
                 losses: self.losses,
             },
+            notes: self.notes,
         }
     }
 

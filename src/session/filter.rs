@@ -99,6 +99,7 @@ mod tests {
             header,
             reason: EntryReason::KernelFunction,
             chain,
+            notes: Vec::new(),
         }
     }
 

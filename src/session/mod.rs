@@ -22,6 +22,6 @@ pub use filter::ErrorFilter;
 pub use merge::AddrRole;
 pub use placement::Placement;
 pub use types::{
-    Call, Chain, ChainLink, ContainerName, ExecutionContext, LinkKind, MonotonicNs, Session,
+    Call, Chain, ChainLink, ContainerName, ExecutionContext, LinkKind, MonotonicNs, Note, Session,
     SessionHeader, SessionLosses, StackRow, TaskContext, Trail, UntracedCallee, Workload,
 };

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::spec::{Addr, EntryReason, HookId, Ip, Outcome, Pid};
+use crate::spec::{Addr, EntryReason, HookId, Ip, NoteValue, Outcome, Pid};
 
 /// A point in time of the kernel's monotonic clock, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +101,24 @@ pub struct SessionLosses {
     pub unmatched_returns: u32,
     /// Number of kernel stacks that could not be taken or sent.
     pub missing_stacks: u32,
+    /// Number of notes that were overwritten by later ones, or could not be sent.
+    pub missing_notes: u32,
+}
+
+/// Something that happened in the session and is no call of a traced function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Its source, as an index into the sources of the run.
+    pub source: usize,
+    /// When it happened.
+    pub at: MonotonicNs,
+    /// The innermost traced call that was open, as an index into [`Chain::calls`]; `None` if its
+    /// record was not kept.
+    pub inside: Option<usize>,
+    /// Number of calls in [`Chain::calls`] that had started.
+    pub n_started: usize,
+    /// Its values, in the order of the source's fields.
+    pub values: Vec<NoteValue>,
 }
 
 /// Where the culprit's failure may have come from besides the culprit itself: callees that this run
@@ -230,8 +248,8 @@ pub struct Chain {
 
 /// A finished session.
 ///
-/// What is known of it besides the chain (arguments, messages, a user stack) becomes an optional
-/// part, which code that does not need it does not notice.
+/// What is known of it besides the chain is in parts of their own, which code that does not need
+/// them does not notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Who called, and when.
@@ -240,6 +258,8 @@ pub struct Session {
     pub reason: EntryReason,
     /// The traced calls.
     pub chain: Chain,
+    /// What else happened, in order.
+    pub notes: Vec<Note>,
 }
 
 impl Session {

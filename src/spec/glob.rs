@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Globs over functions: `tcp_*`, `*_sys_bpf`, `xfs_* [xfs]`, `:kernel/bpf/*.c`, `u:libc:open*`.
+//! Globs over functions: `tcp_*`, `*_sys_bpf`, `xfs_* [xfs]`, `:kernel/bpf/*.c`, `u:libc:open*`,
+//! and over tracepoints: `tp:sched:*`.
 //!
 //! Parsing rejects a glob that cannot match any function, so that the user gets an error and not an
 //! empty result.
@@ -7,6 +8,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::event_glob::EventGlob;
 use super::name_glob::{NameGlob, Subject};
 use super::user_glob::UserGlob;
 
@@ -31,6 +33,8 @@ pub enum GlobKind {
     Source(NameGlob),
     /// Functions of an executable or a library, written `u:PATH:GLOB` or `p:PID:GLOB`.
     User(UserGlob),
+    /// Tracepoints, written `tp:CATEGORY:NAME` or `rawtp:NAME`.
+    Event(EventGlob),
 }
 
 impl GlobSpec {
@@ -56,8 +60,8 @@ impl GlobSpec {
     /// Whether a function matches. A clone also matches by the name of the function that it was
     /// made from: `f` matches `f.isra.0`.
     ///
-    /// A source glob matches nothing here; it is replaced by names before the selection. A glob of
-    /// user functions matches nothing either.
+    /// A source glob matches nothing here; it is replaced by names before the selection. Globs of
+    /// user functions and of tracepoints match nothing either.
     #[must_use]
     pub fn matches_function(&self, function: &FunctionName<'_>) -> bool {
         let GlobKind::Function { name, module } = &self.kind else {
@@ -129,10 +133,14 @@ impl FromStr for GlobSpec {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let kind = match (text.strip_prefix(':'), UserGlob::parse(text)) {
-            (Some(path), _) => GlobKind::Source(NameGlob::new(path, Subject::Path)?),
-            (None, Some(user)) => GlobKind::User(user?),
-            (None, None) => parse_function(text)?,
+        let kind = if let Some(path) = text.strip_prefix(':') {
+            GlobKind::Source(NameGlob::new(path, Subject::Path)?)
+        } else if let Some(user) = UserGlob::parse(text) {
+            GlobKind::User(user?)
+        } else if let Some(event) = EventGlob::parse(text) {
+            GlobKind::Event(event?)
+        } else {
+            parse_function(text)?
         };
         Ok(Self {
             text: text.to_owned(),

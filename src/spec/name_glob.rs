@@ -16,6 +16,7 @@ pub(super) enum Subject {
     Module,
     Path,
     UserFunction,
+    Tracepoint,
 }
 
 /// A glob over one name.
@@ -184,6 +185,7 @@ fn check(text: &str, subject: Subject) -> Result<(), String> {
         Subject::Module => "module glob",
         Subject::Path => "source path",
         Subject::UserFunction => "function glob",
+        Subject::Tracepoint => "tracepoint glob",
     };
     if text.is_empty() {
         return Err(format!("the {what} is empty"));

@@ -149,6 +149,16 @@ pub(super) unsafe fn tracing_multi_link(
     own_syscall(fd)
 }
 
+/// Opens the event of the call of the function with this name.
+pub(in crate::bpf) fn open_kprobe_at(pmu: ProbePmu, name: &CStr) -> io::Result<OwnedFd> {
+    let mut attr = perf_event_attr {
+        type_: pmu.kind,
+        ..Default::default()
+    };
+    attr.__bindgen_anon_3.kprobe_func = name.as_ptr().expose_provenance() as u64;
+    open_event(attr)
+}
+
 /// Opens a kprobe (or a kretprobe) at a function's address. It has no name, unlike probes of
 /// tracefs. So it is removed when it is closed, however our process ends.
 pub(in crate::bpf) fn open_kprobe(

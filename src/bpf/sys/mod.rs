@@ -34,8 +34,8 @@ pub(super) use self::exclusive::Exclusive;
 pub(super) use self::guardian::Guardian;
 pub(super) use self::links::{
     attach_kprobe_multi, attach_raw_tracepoint, attach_tracing, attach_tracing_multi,
-    attach_uprobe_multi, link_misses, open_kprobe, open_tracepoint, open_uprobe, recursion_misses,
-    run_at_event,
+    attach_uprobe_multi, link_misses, open_kprobe, open_kprobe_at, open_tracepoint, open_uprobe,
+    recursion_misses, run_at_event,
 };
 pub(super) use self::mapped::MappedArray;
 pub(super) use self::own::{is_in_first_pid_namespace, own_tgid};

@@ -93,6 +93,23 @@ impl Builder {
         id
     }
 
+    /// Adds a struct whose members have offsets in bytes.
+    pub(crate) fn laid_out(&mut self, name: &str, size: u32, members: &[(&str, u32, u32)]) -> u32 {
+        let id = self.raw(4, name, members.len() as u32, size);
+        for (member, typ, offset) in members {
+            let member = self.string(member);
+            self.words(&[member, *typ, 8 * offset]);
+        }
+        id
+    }
+
+    /// Adds an array type.
+    pub(crate) fn array(&mut self, element: u32, count: u32) -> u32 {
+        let id = self.raw(3, "", 0, 0);
+        self.words(&[element, element, count]);
+        id
+    }
+
     pub(crate) fn enumeration(&mut self, name: &str, values: &[(&str, u32)]) -> u32 {
         let id = self.raw(6, name, values.len() as u32, 4);
         for (value, number) in values {

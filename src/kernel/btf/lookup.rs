@@ -113,12 +113,36 @@ impl Btf {
         self.named_id(name, BtfKind::Var)
     }
 
+    /// The id of a typedef; `None` if this BTF (without its base) has none.
+    pub(super) fn typedef_id(&self, name: &str) -> Option<u32> {
+        self.named_id(name, BtfKind::Typedef)
+    }
+
+    /// The id of a struct; `None` if this BTF (without its base) has none.
+    pub(super) fn struct_id(&self, name: &str) -> Option<u32> {
+        self.named_id(name, BtfKind::Struct)
+    }
+
+    /// Type and offset in bytes of a member of the struct or union with this id, or of its
+    /// anonymous parts.
+    pub(super) fn member(&self, id: u32, member: &str) -> Option<(u32, u32)> {
+        let mut search = Search::default();
+        let (typ, bits) = self.member_of(&self.typ(id)?, member, &mut search)?;
+        Some((typ, bits / 8))
+    }
+
     fn named_id(&self, name: &str, kind: BtfKind) -> Option<u32> {
         let is_kind = |id: u32| self.typ(id).is_some_and(|typ| typ.kind == kind);
         self.ids_named(name).find(|id| is_kind(*id))
     }
 
     fn bit_offset(&self, typ: &Type<'_>, member: &str, search: &mut Search) -> Option<u32> {
+        self.member_of(typ, member, search)
+            .map(|(_, offset)| offset)
+    }
+
+    /// Type and offset in bits of a member.
+    fn member_of(&self, typ: &Type<'_>, member: &str, search: &mut Search) -> Option<(u32, u32)> {
         if !matches!(typ.kind, BtfKind::Struct | BtfKind::Union) || search.nesting == MAX_NESTING {
             return None;
         }
@@ -134,11 +158,13 @@ impl Btf {
                 "" => {
                     let of = self.typ(word(element, 4)?)?;
                     search.nesting += 1;
-                    let inner = self.bit_offset(&of, member, search);
+                    let inner = self.member_of(&of, member, search);
                     search.nesting -= 1;
-                    offset.checked_add(inner?)
+                    let (typ, inner) = inner?;
+                    Some((typ, offset.checked_add(inner)?))
                 }
-                name => (name == member).then_some(offset),
+                name if name == member => Some((word(element, 4)?, offset)),
+                _ => None,
             }
         })
     }

@@ -16,7 +16,9 @@ mod format;
 mod helpers;
 mod known;
 mod lookup;
+mod member_path;
 mod names;
+mod parameters;
 mod parse;
 mod prototype;
 mod result;
@@ -24,6 +26,8 @@ mod result;
 mod tests;
 
 pub use bytes::BtfBytes;
+pub use member_path::{CURRENT_TASK, MemberPath, PathEnd};
 pub use names::NameSet;
+pub use parameters::Parameter;
 pub use parse::{Btf, BtfFunction};
 pub use prototype::{ArgKind, FunctionShape, StructArgs, TrampolineObstacle, TrampolineRules};

@@ -228,6 +228,11 @@ impl Btf {
         offset.map_or("", |offset| self.string(offset))
     }
 
+    /// The ids of the types of this BTF, without its base.
+    pub(super) fn own_ids(&self) -> Range<u32> {
+        self.first_id..self.next_id()
+    }
+
     pub(super) fn next_id(&self) -> u32 {
         self.first_id.saturating_add(self.records.len() as u32)
     }

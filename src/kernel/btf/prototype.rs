@@ -174,6 +174,14 @@ impl Btf {
         shape.hardest_arg = shape.hardest_arg.max(kind);
     }
 
+    /// Number of 8-byte slots that a parameter of this type takes.
+    pub(super) fn slots(&self, typ: u32) -> u16 {
+        match self.resolve(typ) {
+            Some((BtfKind::Struct, size @ 1..=16)) => size.div_ceil(ARG_SLOT_SIZE) as u16,
+            _ => 1,
+        }
+    }
+
     fn is_struct(&self, typ: u32) -> bool {
         matches!(
             self.resolve(typ),
@@ -194,7 +202,7 @@ impl Btf {
     }
 
     /// The id without typedefs and qualifiers; `None` if the chain is too long.
-    fn skip_names(&self, mut id: u32) -> Option<u32> {
+    pub(super) fn skip_names(&self, mut id: u32) -> Option<u32> {
         for _ in 0..MAX_HOPS {
             match self.typ(id).map(|typ| (typ.kind, typ.size_or_type)) {
                 Some((kind, next)) if is_name_or_qualifier(kind) => id = next,

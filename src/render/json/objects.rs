@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::SCHEMA;
 use super::context::ContextObject;
+use super::notes::{NoteObject, notes};
 use crate::render::value::result_text;
 use crate::render::view::{self, CallView, HandledView, RowView, TracerRows};
 use crate::render::{RenderContext, SymbolizedSession};
@@ -39,6 +40,7 @@ pub(super) struct SessionObject {
     chain: Vec<LinkObject>,
     stack: Vec<RowObject>,
     handled: Vec<HandledObject>,
+    notes: Vec<NoteObject>,
     losses: LossesObject,
 }
 
@@ -151,6 +153,7 @@ struct LossesObject {
     unreturned: u32,
     unmatched_returns: u32,
     missing_stacks: u32,
+    missing_notes: u32,
 }
 
 impl SessionObject {
@@ -184,6 +187,7 @@ impl SessionObject {
             chain: chain(&rows),
             stack: rows.iter().map(RowObject::new).collect(),
             handled: handled.iter().map(HandledObject::new).collect(),
+            notes: notes(session, context),
             losses: LossesObject::new(session.chain.losses),
         }
     }
@@ -343,6 +347,7 @@ impl LossesObject {
             unreturned,
             unmatched_returns,
             missing_stacks,
+            missing_notes,
         } = losses;
         Self {
             beyond_depth,
@@ -351,6 +356,7 @@ impl LossesObject {
             unreturned,
             unmatched_returns,
             missing_stacks,
+            missing_notes,
         }
     }
 }

@@ -51,6 +51,7 @@ pub(super) fn losses(page: &mut Page, losses: &SessionLosses) {
         unreturned,
         unmatched_returns,
         missing_stacks,
+        missing_notes,
     } = *losses;
     let counts = [
         (
@@ -83,6 +84,7 @@ pub(super) fn losses(page: &mut Page, losses: &SessionLosses) {
             "kernel stack missing",
             "kernel stacks missing",
         ),
+        (missing_notes, "event missing", "events missing"),
     ];
     let mut before = "incomplete: ";
     for (count, one, many) in counts.into_iter().filter(|(count, ..)| *count > 0) {

@@ -3,7 +3,7 @@
 
 use super::write_session;
 use crate::render::fixtures::{
-    World, hostile, incomplete, long_names, passed_on, succeeded, translated, untraced,
+    World, hostile, incomplete, long_names, noted, passed_on, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{RenderContext, SymbolizedSession, TracerRows};
@@ -32,6 +32,12 @@ fn check(golden: &str, session: &Session, adjust: impl Fn(&mut RenderContext<'_>
 #[test]
 fn a_failure_that_travels_up_is_shown_with_its_culprit_marked() {
     check("passed_on.txt", &passed_on(), |_| {});
+}
+
+#[test]
+fn what_else_happened_is_listed_in_order() {
+    check("noted.txt", &noted(), |_| {});
+    check("noted_60.txt", &noted(), |context| context.width = Some(60));
 }
 
 #[test]

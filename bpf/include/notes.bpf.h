@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Notes: what happens in a session besides calls of traced functions. They are kept with the
+ * session, and are sent only if it is shown.
+ */
+#ifndef RETSNOOP_NOTES_H
+#define RETSNOOP_NOTES_H
+
+struct session_notes {
+	struct rec_note notes[MAX_NOTES];
+};
+
+/* The notes of the session in each slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries,
+	       1); /* set by user space: the same number as `slots` if there are notes */
+	__type(key, u32);
+	__type(value, struct session_notes);
+} notes SEC(".maps");
+
+static struct session_notes *notes_of(const struct session *session)
+{
+	u32 slot = session->slot;
+
+	return bpf_map_lookup_elem(&notes, &slot);
+}
+
+/*
+ * Returns a new note of the session, to be filled with at most NOTE_BYTES bytes of data. NULL if
+ * there is no room for notes.
+ */
+static __always_inline struct rec_note *new_note(struct session *session, u32 source)
+{
+	struct session_notes *all = notes_of(session);
+	u32 depth = recorded_depth(session);
+	struct rec_note *note;
+
+	if (!all)
+		return NULL;
+	note = &all->notes[session->n_notes & (MAX_NOTES - 1)];
+	note->number = session->n_notes++;
+	note->at_ns = bpf_ktime_get_ns();
+	note->source = source;
+	note->next_seq = session->next_seq;
+	note->inside = depth ? frame_at(session, depth - 1)->seq : 0;
+	note->unread = 0;
+	note->len = 0;
+	return note;
+}
+
+#endif
