@@ -52,7 +52,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // Names and types of the functions come with the selection.
-    ("render", &["session", "symbolize", "spec", "select"]),
+    (
+        "render",
+        &["knowledge", "session", "symbolize", "spec", "select"],
+    ),
     // An error with a hint; what the kernel refuses has hints of its own.
     ("failure", &["diag", "bpf"]),
     // Which tasks are traced: rules for the programs, and the containers that start later.
@@ -93,6 +96,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "prepare",
         &[
+            "knowledge",
             "spec",
             "diag",
             "cache",

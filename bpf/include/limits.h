@@ -78,6 +78,9 @@
 /* Bytes of a text in a note about a function call, including the NUL. */
 #define FACT_TEXT 64
 
+/* Where the stack begins in a note that has one. */
+#define NOTE_STACK 128
+
 #define COMM_LEN 16
 #define MAX_ERRNO 4095
 

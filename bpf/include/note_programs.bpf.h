@@ -42,6 +42,8 @@ struct fact {
 	u32 condition; /* enum fact_condition */
 	u32 class; /* enum result_class */
 	u32 len; /* bytes of the note's data */
+	u32 has_stack; /* the data end with the stack, from NOTE_STACK on */
+	u32 reserved;
 	struct fact_value values[MAX_FACT_VALUES];
 };
 
@@ -87,6 +89,13 @@ static __noinline long read_fact_value(const struct fact_value *value, void *ctx
 	return failed < 0;
 }
 
+/* Notes the innermost addresses of the stack. Unused ones are 0. */
+static __always_inline void note_stack_of(void *ctx, struct rec_note *note)
+{
+	__builtin_memset(&note->data[NOTE_STACK], 0, NOTE_BYTES - NOTE_STACK);
+	bpf_get_stack(ctx, &note->data[NOTE_STACK], NOTE_BYTES - NOTE_STACK, 0);
+}
+
 static __noinline void note_fact(struct session *session, u32 source, const struct fact *fact,
 				 void *ctx)
 {
@@ -96,6 +105,8 @@ static __noinline void note_fact(struct session *session, u32 source, const stru
 	if (!note)
 		return;
 	note->len = fact->len & (2 * NOTE_BYTES - 1);
+	if (fact->has_stack)
+		note_stack_of(ctx, note);
 	for (i = 0; i < MAX_FACT_VALUES; i++) {
 		if (i >= fact->n_values)
 			break;

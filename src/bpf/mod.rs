@@ -33,7 +33,7 @@ pub use ending::Detaching;
 pub use kernel_stats::{Hits, KernelStats, Misses};
 pub use note_probes::{
     FACT_TEXT, Fact, FactBase, FactCondition, FactEnd, FactValue, MAX_EVENT_BYTES, MAX_FACT_HOPS,
-    MAX_FACT_VALUES, NoteProbe,
+    MAX_FACT_VALUES, NOTE_STACK, NoteProbe,
 };
 pub use refusal::{hint_of, is_forbidden};
 pub use settings::{

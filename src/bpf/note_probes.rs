@@ -54,6 +54,9 @@ pub const MAX_FACT_HOPS: usize = 6;
 /// Bytes of a text (`FACT_TEXT` of `limits.h`).
 pub const FACT_TEXT: u32 = 64;
 
+/// Where the stack begins in a note, in bytes (`NOTE_STACK` of `limits.h`).
+pub const NOTE_STACK: u32 = 128;
+
 /// Facts about a call of a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
@@ -63,6 +66,8 @@ pub struct Fact {
     pub values: Vec<FactValue>,
     /// Bytes of the note.
     pub len: u32,
+    /// Whether the addresses of the stack are noted, from [`NOTE_STACK`] on.
+    pub has_stack: bool,
 }
 
 /// When a call is noted.

@@ -165,7 +165,15 @@ impl Fact {
             FactCondition::IfTrue => (2, 0),
         };
         let n_values = self.values.len().min(MAX_FACT_VALUES);
-        let mut words = vec![n_values as u32, condition, u32::from(class), self.len];
+        let has_stack = u32::from(self.has_stack);
+        let mut words = vec![
+            n_values as u32,
+            condition,
+            u32::from(class),
+            self.len,
+            has_stack,
+            0,
+        ];
         for value in self.values.iter().take(MAX_FACT_VALUES) {
             value.push_words(&mut words);
         }
@@ -204,8 +212,9 @@ mod tests {
     use crate::bpf::headers::value_of;
     use crate::bpf::note_probes::{
         FACT_TEXT, Fact, FactBase, FactCondition, FactEnd, FactValue, MAX_FACT_HOPS,
-        MAX_FACT_VALUES,
+        MAX_FACT_VALUES, NOTE_STACK,
     };
+    use crate::bpf::wire::NOTE_BYTES;
     use crate::spec::ResultType;
 
     #[test]
@@ -213,6 +222,8 @@ mod tests {
         assert_eq!(value_of("MAX_FACT_VALUES"), MAX_FACT_VALUES as u64);
         assert_eq!(value_of("MAX_FACT_HOPS"), MAX_FACT_HOPS as u64);
         assert_eq!(value_of("FACT_TEXT"), u64::from(FACT_TEXT));
+        assert_eq!(value_of("NOTE_STACK"), u64::from(NOTE_STACK));
+        assert_eq!(value_of("NOTE_BYTES"), u64::from(NOTE_BYTES));
         let value = |base| FactValue {
             base,
             hops: vec![16, -8],
@@ -223,6 +234,7 @@ mod tests {
             condition: FactCondition::OnFailure(ResultType::Signed(4)),
             values: vec![value(FactBase::Context(8)), value(FactBase::Task)],
             len: 128,
+            has_stack: true,
         };
         let bytes = fact.to_bytes();
         assert_eq!(bytes.len(), size_of::<types::fact>());
@@ -231,6 +243,7 @@ mod tests {
         assert_eq!(word(offset_of!(types::fact, condition)), 1);
         assert_eq!(word(offset_of!(types::fact, class)), 4);
         assert_eq!(word(offset_of!(types::fact, len)), 128);
+        assert_eq!(word(offset_of!(types::fact, has_stack)), 1);
         let second = offset_of!(types::fact, values) + size_of::<types::fact_value>();
         let of_second = |offset: usize| word(second + offset);
         assert_eq!(

@@ -123,9 +123,15 @@ fn config_of(cli: Cli, cases: &UseCases) -> Result<Config, UsageError> {
         .hint("leave out -p, or start the command yourself and choose both with -p"));
     }
     let notes = cases.notes_on(&targets.cases);
+    let ChosenTargets {
+        globs,
+        errors,
+        refusals,
+    } = chosen(targets, cases)?;
     Ok(Config {
         notes,
-        globs: forced(globs(targets, cases)?, advanced.force)?,
+        globs: forced(globs, advanced.force)?,
+        refusals,
         on_load,
         backend: backend(&modes),
         all_matching: modes.all_matching,
@@ -134,7 +140,7 @@ fn config_of(cli: Cli, cases: &UseCases) -> Result<Config, UsageError> {
         download: symbolization.download.into(),
         scope: checked(scope)?,
         command,
-        sessions: sessions(filtering)?,
+        sessions: sessions(filtering, errors)?,
         symbolization: symbolization_of(&symbolization.levels),
         kernel_image: symbolization.kernel,
         run: RunSettings {
@@ -339,24 +345,42 @@ fn forced(mut globs: Globs, force: bool) -> Result<Globs, UsageError> {
     Ok(globs)
 }
 
-fn globs(targets: Targets, cases: &UseCases) -> Result<Globs, UsageError> {
+/// What the use cases and the globs of a command line stand for.
+struct ChosenTargets {
+    globs: Globs,
+    /// The errors that all use cases ask for; `None` if one of them has no such choice.
+    errors: Option<ErrnoSet>,
+    refusals: bool,
+}
+
+fn chosen(targets: Targets, cases: &UseCases) -> Result<ChosenTargets, UsageError> {
     let Targets {
         cases: names,
         entry,
         allow,
         deny,
     } = targets;
+    let names = if names.iter().any(|name| name == "all") {
+        cases.names()
+    } else {
+        names
+    };
+    let mut errors = (!names.is_empty()).then(ErrnoSet::default);
+    let mut refusals = false;
     let mut globs = Globs::default();
     globs.add_arguments(Role::Entry, entry)?;
     globs.add_arguments(Role::Allow, allow)?;
     globs.add_arguments(Role::Deny, deny)?;
     for name in &names {
+        let case = cases.find(name)?;
+        refusals |= case.refusals;
+        errors = errors.zip(case.errors).map(|(all, more)| all.with(&more));
         let Globs {
             entry,
             allow,
             deny,
             force: _,
-        } = cases.find(name)?.globs;
+        } = case.globs;
         globs.entry.extend(entry);
         globs.allow.extend(allow);
         globs.deny.extend(deny);
@@ -367,7 +391,11 @@ fn globs(targets: Targets, cases: &UseCases) -> Result<Globs, UsageError> {
                 .hint("try `retsnoop-rs -c bpf`, or `retsnoop-rs -e '*_sys_openat' -a 'vfs_*'`"),
         );
     }
-    Ok(globs)
+    Ok(ChosenTargets {
+        globs,
+        errors,
+        refusals,
+    })
 }
 
 fn backend(modes: &Modes) -> BackendChoice {
@@ -404,7 +432,7 @@ fn checked(scope: Scope) -> Result<Scope, UsageError> {
     Ok(scope)
 }
 
-fn sessions(filtering: Filtering) -> Result<Sessions, UsageError> {
+fn sessions(filtering: Filtering, of_cases: Option<ErrnoSet>) -> Result<Sessions, UsageError> {
     let Filtering {
         success,
         errors,
@@ -415,7 +443,7 @@ fn sessions(filtering: Filtering) -> Result<Sessions, UsageError> {
     let (wanted, unwanted): (Vec<_>, Vec<_>) =
         any_errors.into_iter().partition(|choice| choice.wanted);
     let sets = |choices: Vec<Choice<ErrnoSet>>| choices.into_iter().map(|choice| choice.what);
-    let errors = Errors {
+    let mut errors = Errors {
         allow: merged(errors),
         deny: merged(no_errors),
         allow_any: merged(sets(wanted).collect()),
@@ -437,6 +465,8 @@ fn sessions(filtering: Filtering) -> Result<Sessions, UsageError> {
                 .hint("leave out -X: with -x no other error is shown anyway"),
         );
     }
+    // What -X leaves out is left out of the choice of use cases, too.
+    errors.allow = errors.allow.or(of_cases);
     // 0 is no condition.
     let longer = longer.filter(|longer| !longer.is_zero());
     Ok(Sessions {

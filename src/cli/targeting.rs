@@ -12,7 +12,7 @@ use crate::spec::Pid;
 pub struct Targeting {
     /// Use case, a ready-made set of globs; `-c help` lists them.
     ///
-    /// Comma list, repeatable.
+    /// `-c all` is all of them: slow on kernels that attach functions one by one. Comma list, repeatable.
     #[arg(short = 'c', long = "case", value_name = "NAME", value_delimiter = ',')]
     pub cases: Vec<String>,
 
@@ -30,7 +30,8 @@ pub struct Targeting {
 
     /// Inner functions: traced inside sessions, besides the entry functions.
     ///
-    /// GLOB as for -e. Repeatable.
+    /// GLOB as for -e. `tp:CATEGORY:NAME` and `rawtp:NAME` select tracepoints: what they say while a
+    /// session is open is shown with it. Repeatable.
     #[arg(short = 'a', long = "allow", value_name = "GLOB")]
     pub allow: Vec<GlobArg>,
 

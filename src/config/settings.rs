@@ -16,6 +16,8 @@ pub struct Config {
     pub notes: Vec<String>,
     /// Which functions.
     pub globs: Globs,
+    /// Whether refused permissions are explained.
+    pub refusals: bool,
     /// Modules that are to be loaded while we trace.
     pub on_load: OnLoadModules,
     /// How to attach to them.

@@ -15,7 +15,7 @@ use toml::de::Error as DecodeError;
 
 use super::error::UsageError;
 use super::globs::{GlobOrigin, GlobUse, Globs, Role};
-use crate::spec::nearest;
+use crate::spec::{ErrnoSet, nearest};
 use crate::trusted::{Untrusted, open_directory, open_regular, open_trusted};
 
 /// In bytes: what a file may have. The largest built-in one has 8 KiB.
@@ -25,6 +25,7 @@ const LARGEST_FILE: u64 = 256 << 10;
 pub(crate) const BUILT_IN: &[(&str, &str)] = &[
     ("bpf", include_str!("../../usecases/bpf.toml")),
     ("cgroup", include_str!("../../usecases/cgroup.toml")),
+    ("deny", include_str!("../../usecases/deny.toml")),
     ("exec", include_str!("../../usecases/exec.toml")),
     ("fs", include_str!("../../usecases/fs.toml")),
     ("io_uring", include_str!("../../usecases/io_uring.toml")),
@@ -47,6 +48,10 @@ pub struct UseCase {
     pub description: String,
     /// Its globs, with their reasons.
     pub globs: Globs,
+    /// The only errors that are shown if the user chooses none.
+    pub errors: Option<ErrnoSet>,
+    /// Whether it explains refused permissions.
+    pub refusals: bool,
 }
 
 /// All use cases, by name. Each is read when it is asked for: a broken file of the user's spoils no
@@ -89,6 +94,11 @@ impl UseCaseSource {
 #[serde(deny_unknown_fields)]
 struct File {
     description: String,
+    /// Errors that are shown if the user chooses none: `EPERM,EACCES`.
+    errors: Option<String>,
+    /// Explains refused permissions.
+    #[serde(default)]
+    refusals: bool,
     #[serde(default)]
     entry: Vec<Group>,
     #[serde(default)]
@@ -174,6 +184,12 @@ impl UseCases {
             }
             Err(Untrusted::Failed(_)) => self.add(directory, UseCaseSource::Default),
         }
+    }
+
+    /// The names of all cases.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.sources.keys().cloned().collect()
     }
 
     /// The one of this name.
@@ -262,6 +278,8 @@ fn with_line(text: &str, error: &DecodeError) -> String {
 fn parse(name: &str, text: &str) -> Result<UseCase, String> {
     let File {
         description,
+        errors,
+        refusals,
         entry,
         allow,
         deny,
@@ -288,9 +306,15 @@ fn parse(name: &str, text: &str) -> Result<UseCase, String> {
             }
         }
     }
+    let errors = errors.map(|text| {
+        let set = text.parse();
+        set.map_err(|error: String| format!("errors `{text}`: {error}"))
+    });
     Ok(UseCase {
         name: name.to_owned(),
         description,
         globs,
+        errors: errors.transpose()?,
+        refusals,
     })
 }

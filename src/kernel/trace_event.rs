@@ -97,7 +97,12 @@ impl Btf {
                 (false, true) => FieldFormat::Signed,
                 (false, false) => FieldFormat::Unsigned,
             },
-            name: parameter.name,
+            // Most kernels have no names in these types.
+            name: if parameter.name.is_empty() {
+                format!("arg{index}")
+            } else {
+                parameter.name
+            },
             offset: 8 * index,
             size: parameter.size,
         };

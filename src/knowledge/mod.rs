@@ -10,6 +10,7 @@ pub(crate) mod denied;
 pub(crate) mod frames;
 pub(crate) mod helpers;
 pub(crate) mod reasons;
+pub(crate) mod refusals;
 pub(crate) mod requests;
 pub(crate) mod results;
 pub(crate) mod syscalls;

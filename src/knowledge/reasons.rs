@@ -24,6 +24,10 @@ pub(crate) const ALLOCATORS: &[&str] = &[
     "alloc", "create", "new", "dup", "clone", "vmap", "kmem", "page", "pages",
 ];
 
+/// Functions whose argument may be an error, which they return at once. Since 7.0 (2e2d64aea5c5,
+/// "`do_filp_open()`: DTRT when getting `ERR_PTR()` as pathname") `do_file_open` is one.
+pub(crate) const TAKES_ERRORS: &[&str] = &["link_path_walk", "do_file_open"];
+
 /// Parts of the names of functions that clean up. Their success says nothing about the failure.
 pub(crate) const CLEANUPS: &[&str] = &[
     "free",

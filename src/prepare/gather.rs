@@ -65,6 +65,7 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
             selection,
             n_refused,
             layout,
+            notes,
         } = cached;
         if n_refused > 0 {
             say_refused(n_refused, diag);
@@ -78,7 +79,7 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
             selection,
             // With user functions the cache is not used.
             user: UserFunctions::default(),
-            notes: NotePlan::default(),
+            notes,
             policy: policy(config.backend, support)?,
             layout,
             image: lines::look_for(config, files, diag)?,
@@ -121,7 +122,11 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     if selection.entries().next().is_none() {
         return Err(no_entry(&selection, &user));
     }
-    let notes = notes::plan(&of_events, &btf, files)?;
+    let refusals = config
+        .refusals
+        .then_some(capabilities.trampolines)
+        .flatten();
+    let notes = notes::plan(&of_events, refusals, &btf, files)?;
     Ok(Prepared {
         selection,
         user,

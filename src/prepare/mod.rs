@@ -9,6 +9,7 @@ pub(crate) mod layout;
 pub(crate) mod notes;
 pub(crate) mod on_load;
 pub(crate) mod preflight;
+mod refusals;
 pub(crate) mod selection_cache;
 pub(crate) mod sources;
 pub(crate) mod users;

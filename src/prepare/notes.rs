@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What is noted in sessions besides calls: the tracepoints that the user names.
+//! What is noted in sessions besides calls: the tracepoints that the user names, and refusals.
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
+use super::refusals;
 use crate::bpf::{MAX_EVENT_BYTES, NoteProbe};
 use crate::config::GlobUse;
 use crate::failure::Failure;
-use crate::kernel::btf::Btf;
+use crate::kernel::btf::{Btf, TrampolineRules};
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::trace_event::{parse_format, record_size};
+use crate::knowledge::refusals::REFUSAL_EVENTS;
 use crate::spec::{EventGlob, NoteKind, NoteSource, nearest};
 
 /// The sources of notes of a run. Both lists are parallel.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct NotePlan {
     pub(crate) sources: Vec<NoteSource>,
     pub(crate) probes: Vec<NoteProbe>,
@@ -30,12 +33,29 @@ impl NotePlan {
     }
 }
 
-/// Finds the tracepoints that the globs name.
+/// Finds the tracepoints that the globs name, and what is noted of refusals if trampolines of these
+/// rules may be used for it.
 ///
 /// # Errors
 /// If a glob matches none, if there are too many, or if tracefs cannot be read.
-pub(crate) fn plan(globs: &[GlobUse], btf: &Btf, files: &KernelFiles) -> Result<NotePlan> {
+pub(crate) fn plan(
+    globs: &[GlobUse],
+    refusals: Option<TrampolineRules>,
+    btf: &Btf,
+    files: &KernelFiles,
+) -> Result<NotePlan> {
     let mut plan = NotePlan::default();
+    if let Some(rules) = refusals {
+        for (source, probe) in refusals::refusals(btf, rules) {
+            plan.add(source, probe);
+        }
+        for (category, name) in REFUSAL_EVENTS {
+            if let Some((source, probe)) = tracepoint(category, name, files) {
+                let kind = NoteKind::Refusal;
+                plan.add(NoteSource { kind, ..source }, probe);
+            }
+        }
+    }
     for glob in globs {
         match glob.event() {
             Some(EventGlob::Tracepoint { category, name }) => {

@@ -13,6 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::notes::NotePlan;
 use crate::bpf::attach::Refused;
 use crate::bpf::{Attached, KernelLayout, PerCpu, Preempt};
 use crate::cache::{Cache, user_directory};
@@ -36,6 +37,7 @@ struct CacheEntry {
     /// would take as many attempts as attaching to all others.
     n_refused: usize,
     layout: KernelLayout,
+    notes: NotePlan,
     /// Build ids of the modules that contain the functions.
     modules: BTreeMap<String, Vec<u8>>,
 }
@@ -45,6 +47,7 @@ pub(crate) struct CachedSelection {
     pub(crate) selection: Selection,
     pub(crate) n_refused: usize,
     pub(crate) layout: KernelLayout,
+    pub(crate) notes: NotePlan,
 }
 
 /// The cache, opened for the globs of this run.
@@ -117,6 +120,7 @@ impl SelectionCache {
             },
             n_refused: kept.n_refused,
             layout: moved(kept.layout, self.start),
+            notes: kept.notes,
         })
     }
 
@@ -144,13 +148,14 @@ impl SelectionCache {
         functions: &[TracedFunction],
         attached: &Attached,
         layout: KernelLayout,
+        notes: &NotePlan,
         files: &KernelFiles,
     ) {
         if self.is_loaded {
             return;
         }
         // A failure only makes the next run slower.
-        let _ = self.try_keep(functions, attached, layout, files);
+        let _ = self.try_keep(functions, attached, layout, notes, files);
     }
 
     /// Returns true if a run with this selection has no warnings to repeat.
@@ -165,6 +170,7 @@ impl SelectionCache {
         functions: &[TracedFunction],
         attached: &Attached,
         layout: KernelLayout,
+        notes: &NotePlan,
         files: &KernelFiles,
     ) -> Option<()> {
         let (mut functions, n_refused) = lasting(functions, &attached.refused);
@@ -182,6 +188,7 @@ impl SelectionCache {
             functions,
             n_refused,
             layout: moved(layout, self.start.wrapping_neg()),
+            notes: notes.clone(),
             modules,
         };
         let value = serde_json::to_vec(&kept).ok()?;
@@ -254,7 +261,12 @@ fn key(config: &Config, files: &KernelFiles, modules: &BTreeMap<String, u64>) ->
         program.mtime(),
     );
     let modules: Vec<&String> = modules.keys().collect();
-    let what = (&config.globs, config.backend, config.all_matching);
+    let what = (
+        &config.globs,
+        config.backend,
+        config.all_matching,
+        config.refusals,
+    );
     Some(format!("selection {program:?} {build_id:?} {modules:?} {what:?}").into_bytes())
 }
 

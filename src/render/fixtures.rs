@@ -28,7 +28,8 @@ ffffffff81008000 T btf_find_by_name_kind
 ffffffff81009000 T a_function_with_quite_a_long_name_as_they_are_in_drivers.isra.0
 ffffffff8100a000 T security_bpf
 ffffffff8100b000 T do_exit
-ffffffff8100c000 T _etext
+ffffffff8100c000 T cap_capable
+ffffffff8100d000 T _etext
 ffffffffc0001000 t ext4_create\t[ext4]
 ffffffffc0002000 t ext4_end\t[ext4]
 ffffffffc0100000 t bpf_trampoline_6442464085\t[bpf]
@@ -138,7 +139,7 @@ const LINES: [LineOf; 11] = [
     (0xffff_ffff_8100_a000, "security/security.c:5601", &[]),
 ];
 
-pub(super) use self::notes::noted;
+pub(super) use self::notes::{noted, refused};
 
 pub(super) struct World {
     functions: Vec<TracedFunction>,

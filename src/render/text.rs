@@ -46,7 +46,7 @@ pub fn write_session(
     handled(&mut page, shown, context);
     notes::notes(&mut page, session, context);
     phrases::losses(&mut page, &session.chain.losses);
-    verdict(&mut page, session, &views, context);
+    verdict(&mut page, shown, &views, context);
     page.end_line();
     out.write_all(page.into_text().as_bytes())
 }
@@ -203,7 +203,13 @@ fn handled(page: &mut Page, shown: SymbolizedSession<'_>, context: &RenderContex
     }
 }
 
-fn verdict(page: &mut Page, session: &Session, rows: &[RowView<'_>], context: &RenderContext<'_>) {
+fn verdict(
+    page: &mut Page,
+    shown: SymbolizedSession<'_>,
+    rows: &[RowView<'_>],
+    context: &RenderContext<'_>,
+) {
+    let session = shown.session;
     let culprit = rows.iter().find_map(|row| {
         let link = row.link.as_ref().filter(|link| link.is_culprit)?;
         Some((row, link.of))
@@ -221,6 +227,9 @@ fn verdict(page: &mut Page, session: &Session, rows: &[RowView<'_>], context: &R
     phrases::place(page, row);
     page.end_line();
     let outcome = culprit.call.outcome;
+    if let Some(refusal) = view::refusal(shown, context) {
+        phrases::refusal(page, &refusal);
+    }
     if let Some(found) = &session.chain.trail {
         trail::trail(page, found, outcome);
     }

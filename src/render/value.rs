@@ -89,7 +89,7 @@ pub(super) fn push_note_value(text: &mut String, value: &NoteValue) {
         NoteValue::Named(_, name) => write!(text, "{name}"),
         NoteValue::Text(bytes) => write!(text, "{}", String::from_utf8_lossy(bytes)),
         NoteValue::Bytes(bytes) => bytes.iter().try_for_each(|byte| write!(text, "{byte:02x}")),
-        NoteValue::Unread => Ok(()),
+        NoteValue::Stack(_) | NoteValue::Unread => Ok(()),
     };
 }
 

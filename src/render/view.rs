@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A session with all names and lines looked up. Text and JSON format this view.
 
+mod refusal;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
+pub(super) use self::refusal::{RefusalView, refusal};
 use super::{RenderContext, SymbolizedSession};
 use crate::select::TracedFunction;
 use crate::session::{Call, LinkKind, Session, StackRow};
@@ -98,7 +101,11 @@ pub fn ips(session: &Session, functions: &[TracedFunction], tracer: TracerRows) 
             .get(session.chain.links.get(index)?.call)?;
         start_of(functions.get(call.func.index())?)
     });
-    rows.chain(called_at).chain(definitions).collect()
+    let askers = refusal::asker_ips(session);
+    rows.chain(called_at)
+        .chain(definitions)
+        .chain(askers)
+        .collect()
 }
 
 /// Returns the indexes of the links with a row that has no instruction pointer. The start of the

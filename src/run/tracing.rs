@@ -108,7 +108,7 @@ impl<'a> TracingRun<'a, '_> {
         let workloads = self.start(tracer, ended)?;
         // Records that arrive meanwhile wait in the ring buffer.
         if let Some(cache) = &cache {
-            cache.store(&functions, &self.attached, layout, files);
+            cache.store(&functions, &self.attached, layout, &notes, files);
         }
         if self.is_over_unseen(tracer) {
             return Ok(());
@@ -123,8 +123,8 @@ impl<'a> TracingRun<'a, '_> {
         set_modules(&symbolizer, &kernel.symbols, files);
         image.begin(&kallsyms, true)?;
         let live = LiveSymbols::new(&kernel.symbols, &symbolizer, kallsyms);
-        let sources = notes.sources;
-        let rendering = render_context(config, &functions, &sources, out);
+        let sources = &notes.sources;
+        let rendering = render_context(config, &functions, sources, out);
         let role = |addr| live.role(addr);
         let traced = self.traced();
         let (symbols, text) = (live.kallsyms(), LiveText::new(files));
@@ -169,7 +169,7 @@ impl<'a> TracingRun<'a, '_> {
         read.and(ended.drain(&mut run, tracer))?;
         let failure = run.consumer.take_failure();
         if let Some(recorder) = run.recorder.take() {
-            recorder.with_sources(&sources).finish(
+            recorder.with_sources(sources).finish(
                 files.release()?,
                 &functions,
                 &symbolizer,

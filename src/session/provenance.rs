@@ -8,9 +8,12 @@
 //! `NULL` from a look-up is too common to count as a reason without further evidence.
 
 use super::types::{Call, ChainLink, LinkKind};
-use crate::knowledge::reasons::{ALLOCATORS, CHARGES, CLEANUPS, LIMIT_REACHED, LOOKUPS, NOT_FOUND};
+use crate::knowledge::reasons::{
+    ALLOCATORS, CHARGES, CLEANUPS, LIMIT_REACHED, LOOKUPS, NOT_FOUND, TAKES_ERRORS,
+};
+use crate::knowledge::refusals::CAPABILITY_QUESTIONS;
 use crate::select::TracedFunction;
-use crate::spec::{EntryReason, Outcome, ResultType};
+use crate::spec::{EntryReason, Outcome, ResultType, base_name};
 
 const ENOMEM: u16 = 12;
 const EINTR: u16 = 4;
@@ -191,7 +194,7 @@ impl Tree<'_> {
     /// once. Since 7.0 (2e2d64aea5c5, "`do_filp_open()`: DTRT when getting `ERR_PTR()` as
     /// pathname") `do_file_open` accepts a name that may be an `ERR_PTR`, as `link_path_walk` does.
     /// Two conditions must hold: `bearer` called no traced function, and the last failed call
-    /// before it returned the same error as a pointer.
+    /// before it returned the same error, as a pointer or before a function that is known for it.
     fn maker_of_argument(&self, bearer: usize, outcome: Outcome) -> Option<usize> {
         if !matches!(outcome, Outcome::Errno(_)) || self.callees(bearer).next().is_some() {
             return None;
@@ -202,9 +205,9 @@ impl Tree<'_> {
             .take_while(|callee| *callee < bearer)
             .filter(|callee| self.effective(*callee).is_some())
             .last()?;
-        let is_error_pointer = self.result_type(before) == ResultType::Pointer
-            && self.calls[before].outcome == outcome;
-        is_error_pointer.then_some(before)
+        let is_same = self.calls[before].outcome == outcome;
+        let is_pointer = self.result_type(before) == ResultType::Pointer;
+        (is_same && (is_pointer || self.takes_errors(bearer))).then_some(before)
     }
 
     /// Returns the reason of a call whose result is no failure: void, bool, a call that did not
@@ -250,8 +253,21 @@ impl Tree<'_> {
         self.calls[call].returned && self.result_type(call).can_fail()
     }
 
+    /// A function that only asks for a capability is not to blame: whoever asked is.
     fn carries(&self, callee: usize, outcome: Outcome) -> bool {
-        self.effective(callee) == Some(outcome)
+        self.effective(callee) == Some(outcome) && !self.only_asks(callee)
+    }
+
+    /// A function that is known to return an error that it gets as its argument. What made that
+    /// error may be inlined, and then another function returned it to it as a number.
+    fn takes_errors(&self, call: usize) -> bool {
+        let name = &self.functions[self.calls[call].func.index()].name;
+        TAKES_ERRORS.contains(&base_name(name))
+    }
+
+    fn only_asks(&self, call: usize) -> bool {
+        let name = &self.functions[self.calls[call].func.index()].name;
+        CAPABILITY_QUESTIONS.contains(&base_name(name))
     }
 
     /// Returns the last callee whose result the caller may have acted upon.
@@ -266,7 +282,7 @@ impl Tree<'_> {
                     &self.functions[self.calls[callee].func.index()].name,
                     CLEANUPS,
                 );
-            !silent && !weak && !cleans_up && !counts
+            !silent && !weak && !cleans_up && !counts && !self.only_asks(callee)
         })
     }
 

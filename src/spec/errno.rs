@@ -102,6 +102,13 @@ impl ErrnoSet {
         self.null |= null;
     }
 
+    /// Returns the set with everything in `other`.
+    #[must_use]
+    pub fn with(mut self, other: &Self) -> Self {
+        self.merge(other.clone());
+        self
+    }
+
     /// The name of one failure that both sets contain; `None` if there is none.
     #[must_use]
     pub fn common(&self, other: &Self) -> Option<String> {

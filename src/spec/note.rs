@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::Addr;
+
 /// A source of notes. Its number in the run is its index in the list of all sources.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,6 +67,8 @@ pub enum FieldFormat {
     RelativeText,
     /// Bytes without a known meaning.
     Bytes,
+    /// Addresses of a kernel stack, innermost first; 0 ends them.
+    Stack,
 }
 
 /// A decoded value.
@@ -84,6 +88,8 @@ pub enum NoteValue {
     Text(Vec<u8>),
     /// Bytes.
     Bytes(Vec<u8>),
+    /// Return addresses of a kernel stack, innermost first.
+    Stack(Vec<Addr>),
     /// It could not be read.
     Unread,
 }
@@ -95,7 +101,7 @@ impl NoteValue {
         match self {
             Self::Signed(number) | Self::Named(number, _) => Some(*number as u64),
             Self::Unsigned(number) | Self::Hex(number) | Self::Octal(number) => Some(*number),
-            Self::Text(_) | Self::Bytes(_) | Self::Unread => None,
+            Self::Text(_) | Self::Bytes(_) | Self::Stack(_) | Self::Unread => None,
         }
     }
 
@@ -152,6 +158,7 @@ impl NoteField {
                 NoteValue::Text(text(data.get(start.checked_add(4 + at)?..)?, size))
             }
             FieldFormat::Bytes => NoteValue::Bytes(bytes?.to_vec()),
+            FieldFormat::Stack => NoteValue::Stack(addrs(bytes?)),
         })
     }
 }
@@ -166,6 +173,12 @@ fn signed(bytes: &[u8]) -> Option<i64> {
     let unused = 64_u32.checked_sub(8 * bytes.len() as u32)?;
     let value = unsigned(bytes)? as i64;
     Some(value.checked_shl(unused).map_or(0, |value| value >> unused))
+}
+
+fn addrs(bytes: &[u8]) -> Vec<Addr> {
+    let (words, _) = bytes.as_chunks();
+    let addrs = words.iter().map(|word| u64::from_le_bytes(*word));
+    addrs.take_while(|addr| *addr != 0).map(Addr).collect()
 }
 
 fn located(bytes: &[u8]) -> Option<(usize, usize)> {

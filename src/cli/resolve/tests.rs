@@ -210,8 +210,8 @@ fn use_cases_are_listed_and_help_wins() {
     assert_eq!(
         names,
         [
-            "bpf", "cgroup", "exec", "fs", "io_uring", "keys", "mm", "module", "net", "ns", "perf",
-            "process", "time"
+            "bpf", "cgroup", "deny", "exec", "fs", "io_uring", "keys", "mm", "module",
+            "net", "ns", "perf", "process", "time"
         ]
     );
 }

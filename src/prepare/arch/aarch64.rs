@@ -9,6 +9,12 @@ use crate::kernel::kallsyms::Kallsyms;
 /// Usual size of a task's stack in bytes. With pages of 64 KiB, or with KASAN, it is larger.
 pub(in crate::prepare) const STACK_SIZE: u32 = 16 * 1024;
 
+/// Returns where a kprobe's registers have the argument in a slot: the offset in `struct pt_regs`, in
+/// bytes. `None` if it is on the stack.
+pub(in crate::prepare) fn argument_offset(slot: u16) -> Option<u32> {
+    (slot < 8).then_some(8 * u32::from(slot))
+}
+
 /// Returns where the preemption count is: in `thread_info`, which is a member of the task. Its lower
 /// half is the count, and the upper half tells whether to reschedule.
 pub(in crate::prepare) fn preempt(btf: &Btf, _kallsyms: &Kallsyms) -> Preempt {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! x86-64: location of the preemption count, size of a stack.
+//! x86-64: location of the preemption count and of arguments, size of a stack.
 
 use crate::bpf::{PerCpu, Preempt};
 use crate::kernel::btf::Btf;
@@ -7,6 +7,14 @@ use crate::kernel::kallsyms::Kallsyms;
 
 /// Usual size of a task's stack in bytes. With KASAN it is larger.
 pub(in crate::prepare) const STACK_SIZE: u32 = 16 * 1024;
+
+/// Returns where a kprobe's registers have the argument in a slot: the offset in `struct pt_regs`, in
+/// bytes. `None` if it is on the stack.
+pub(in crate::prepare) fn argument_offset(slot: u16) -> Option<u32> {
+    // rdi, rsi, rdx, rcx, r8, r9.
+    const OFFSETS: [u32; 6] = [112, 104, 96, 88, 72, 64];
+    OFFSETS.get(usize::from(slot)).copied()
+}
 
 /// Returns where the preemption count is. It is a variable of its own, `__preempt_count`, before
 /// 6.2 and since 6.15 (46e8fff6d45f, "x86/preempt: Move preempt count to percpu hot section"). In

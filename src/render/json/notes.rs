@@ -42,6 +42,7 @@ pub(super) fn notes(session: &Session, context: &RenderContext<'_>) -> Vec<NoteO
             inside: note.inside.and_then(function),
             after_calls: note.n_started,
             values: named
+                .filter(|(_, value)| !matches!(value, NoteValue::Stack(_)))
                 .map(|(field, value)| (field.name.clone(), json(value)))
                 .collect(),
         })
@@ -69,6 +70,6 @@ fn json(value: &NoteValue) -> Value {
             push_note_value(&mut text, value);
             text.into()
         }
-        NoteValue::Unread => Value::Null,
+        NoteValue::Stack(_) | NoteValue::Unread => Value::Null,
     }
 }

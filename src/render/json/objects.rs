@@ -7,7 +7,7 @@ use super::SCHEMA;
 use super::context::ContextObject;
 use super::notes::{NoteObject, notes};
 use crate::render::value::result_text;
-use crate::render::view::{self, CallView, HandledView, RowView, TracerRows};
+use crate::render::view::{self, CallView, HandledView, RefusalView, RowView, TracerRows, refusal};
 use crate::render::{RenderContext, SymbolizedSession};
 use crate::session::{ExecutionContext, LinkKind, Session, SessionLosses, StackRow, Trail};
 use crate::spec::{Addr, EntryReason, Outcome};
@@ -37,6 +37,8 @@ pub(super) struct SessionObject {
     /// The call of the entry function.
     entry: Option<CallObject>,
     culprit: Option<CulpritObject>,
+    /// Which rule refused the permission; `null` if none did, or if it is not known.
+    refusal: Option<RefusalObject>,
     chain: Vec<LinkObject>,
     stack: Vec<RowObject>,
     handled: Vec<HandledObject>,
@@ -73,6 +75,22 @@ struct CulpritObject {
     place: SourceLineObject,
     certain: bool,
     untraced: Option<UntracedObject>,
+}
+
+/// The rule that refused a permission.
+#[derive(Debug, Serialize)]
+struct RefusalObject {
+    /// `file_mode`, `capability`, `apparmor`…
+    class: &'static str,
+    words: String,
+    asker: Option<AskerObject>,
+}
+
+#[derive(Debug, Serialize)]
+struct AskerObject {
+    function: String,
+    file: Option<String>,
+    line: Option<u32>,
 }
 
 /// The trail of the culprit.
@@ -184,6 +202,7 @@ impl SessionObject {
             entry_reason: entry_reason(session.reason),
             entry: entry.as_ref().map(CallObject::new),
             culprit: rows.iter().find_map(|row| CulpritObject::new(row, session)),
+            refusal: refusal(shown, context).map(RefusalObject::new),
             chain: chain(&rows),
             stack: rows.iter().map(RowObject::new).collect(),
             handled: handled.iter().map(HandledObject::new).collect(),
@@ -243,6 +262,20 @@ impl CulpritObject {
             certain: session.chain.certain,
             untraced: session.chain.trail.as_ref().map(UntracedObject::new),
         })
+    }
+}
+
+impl RefusalObject {
+    fn new(view: RefusalView) -> Self {
+        Self {
+            class: view.class.name(),
+            words: view.words,
+            asker: view.asker.map(|asker| AskerObject {
+                function: asker.name,
+                file: asker.source.as_ref().map(|source| source.path.to_string()),
+                line: asker.source.as_ref().map(|source| source.line),
+            }),
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::schema::violations;
 use super::{write_session, write_summary};
 use crate::render::fixtures::{
-    World, hostile, incomplete, long_names, noted, passed_on, succeeded, translated, untraced,
+    World, hostile, incomplete, long_names, noted, passed_on, refused, succeeded, translated,
+    untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{Detached, Drops, Missed, Summary, UntracedTasks};
@@ -74,6 +75,7 @@ fn every_object_is_one_line_that_its_schema_describes() {
     let sessions = [
         passed_on(),
         noted(),
+        refused(),
         untraced(Some(true), &["kstrtouint"], true),
         untraced(None, &[], false),
         translated(),
@@ -123,6 +125,7 @@ fn sessions_as_json() {
     check("translated.json", &translated());
     check("passed_on.json", &passed_on());
     check("noted.json", &noted());
+    check("refused.json", &refused());
     let untraced = untraced(Some(false), &["kstrtouint"], false);
     let value: Value = serde_json::from_str(&line(&untraced)).unwrap();
     assert_eq!(

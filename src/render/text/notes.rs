@@ -45,14 +45,17 @@ fn note(
         text.push(' ');
     });
     page.flow(Style::Strong, |text| push_escaped_text(text, &source.name));
-    let n_values = note.values.len();
-    for (index, (field, value)) in source.fields.iter().zip(&note.values).enumerate() {
+    let named = source.fields.iter().zip(&note.values);
+    let named: Vec<_> = named
+        .filter(|(_, value)| !matches!(value, NoteValue::Stack(_)))
+        .collect();
+    for (index, (field, value)) in named.iter().enumerate() {
         page.flow(Style::Plain, |text| {
             text.push(' ');
             push_escaped_text(text, &field.name);
             text.push('=');
             push_value(text, value);
-            if index + 1 < n_values {
+            if index + 1 < named.len() {
                 text.push(',');
             }
         });
@@ -80,6 +83,7 @@ fn push_value(text: &mut String, value: &NoteValue) {
             push_decimal(text, bytes.len() as u64);
             text.push_str(" bytes");
         }
+        NoteValue::Stack(_) => {}
         NoteValue::Unread => text.push_str("(not readable)"),
         NoteValue::Signed(_) | NoteValue::Unsigned(_) | NoteValue::Hex(_) | NoteValue::Octal(_) => {
             push_note_value(text, value)

@@ -5,7 +5,7 @@
 use crate::render::escape::push_escaped_text;
 use crate::render::style::{Page, Style};
 use crate::render::value::{errno_in_words, push_call_result, push_decimal, push_result};
-use crate::render::view::{self, CallView, HandledView, RowView};
+use crate::render::view::{self, CallView, HandledView, RefusalView, RowView};
 use crate::session::SessionLosses;
 use crate::spec::Pid;
 use crate::symbolize::SourceLine;
@@ -113,6 +113,32 @@ pub(super) fn returned(page: &mut Page, of: &CallView<'_>) {
             text.extend([" (", name, ": ", meaning, ")"]);
         });
     }
+}
+
+/// Writes `refused by file permissions: mode 0640…`, and who asked.
+pub(super) fn refusal(page: &mut Page, refusal: &RefusalView) {
+    page.flow(Style::Strong, |text| {
+        text.push_str("refused by ");
+        text.push_str(refusal.class.title());
+        if !refusal.words.is_empty() {
+            text.push_str(": ");
+        }
+    });
+    page.flow(Style::Plain, |text| push_escaped_text(text, &refusal.words));
+    if let Some(asker) = &refusal.asker {
+        page.flow(Style::Plain, |text| {
+            text.push_str(", asked by ");
+            push_escaped_text(text, &asker.name);
+        });
+        if let Some(source) = &asker.source {
+            page.flow(Style::Faint, |text| {
+                text.push_str(" (");
+                push_source(text, source);
+                text.push(')');
+            });
+        }
+    }
+    page.end_line();
 }
 
 /// Writes the innermost known line of the culprit.

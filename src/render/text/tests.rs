@@ -3,7 +3,8 @@
 
 use super::write_session;
 use crate::render::fixtures::{
-    World, hostile, incomplete, long_names, noted, passed_on, succeeded, translated, untraced,
+    World, hostile, incomplete, long_names, noted, passed_on, refused, succeeded, translated,
+    untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{RenderContext, SymbolizedSession, TracerRows};
@@ -38,6 +39,15 @@ fn a_failure_that_travels_up_is_shown_with_its_culprit_marked() {
 fn what_else_happened_is_listed_in_order() {
     check("noted.txt", &noted(), |_| {});
     check("noted_60.txt", &noted(), |context| context.width = Some(60));
+}
+
+#[test]
+fn a_refusal_is_told_with_its_rule_and_who_asked() {
+    check("refused.txt", &refused(), |_| {});
+    // The note is of a call that was made later, so it does not explain the culprit.
+    let mut later = refused();
+    later.notes[0].n_started = 4;
+    assert!(!render(&later, |_| {}).contains("refused by"));
 }
 
 #[test]

@@ -33,6 +33,33 @@ fn an_error_handed_over_as_an_argument_is_blamed_on_who_made_it() {
 }
 
 #[test]
+fn a_function_that_takes_errors_is_not_blamed_for_one_that_was_made_inline() {
+    let tree = "
+        sys_test = -30
+          path_openat = -30
+            mnt_want_write = -30
+            link_path_walk = -30
+    ";
+    assert_eq!(chain(tree), "sys_test> path_openat> mnt_want_write! ?");
+}
+
+#[test]
+fn who_asks_for_a_capability_is_to_blame_and_not_who_answers() {
+    let tree = "
+        sys_test = -1
+          may_do_it = -1
+            security_capable = -1
+              cap_capable = -1
+    ";
+    assert_eq!(chain(tree), "sys_test> may_do_it! [security_capable]");
+    let translated = tree.replace("may_do_it = -1", "may_do_it = -13");
+    assert_eq!(
+        chain(&translated),
+        "sys_test* may_do_it! ? [security_capable]"
+    );
+}
+
+#[test]
 fn the_last_of_those_asked_in_turn_is_not_to_blame() {
     let tree = "
         sys_test = -2

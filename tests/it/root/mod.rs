@@ -22,6 +22,7 @@ mod command;
 mod command_signals;
 mod containers;
 mod debuginfod;
+mod deny;
 mod doctor;
 mod endings;
 mod environment;
