@@ -29,6 +29,7 @@ pub(crate) const BUILT_IN: &[(&str, &str)] = &[
     ("exec", include_str!("../../usecases/exec.toml")),
     ("fs", include_str!("../../usecases/fs.toml")),
     ("io_uring", include_str!("../../usecases/io_uring.toml")),
+    ("ioctl", include_str!("../../usecases/ioctl.toml")),
     ("keys", include_str!("../../usecases/keys.toml")),
     ("mm", include_str!("../../usecases/mm.toml")),
     ("module", include_str!("../../usecases/module.toml")),

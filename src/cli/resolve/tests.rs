@@ -210,7 +210,7 @@ fn use_cases_are_listed_and_help_wins() {
     assert_eq!(
         names,
         [
-            "bpf", "cgroup", "deny", "exec", "fs", "io_uring", "keys", "mm", "module",
+            "bpf", "cgroup", "deny", "exec", "fs", "io_uring", "ioctl", "keys", "mm", "module",
             "net", "ns", "perf", "process", "time"
         ]
     );

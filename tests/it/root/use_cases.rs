@@ -465,3 +465,24 @@ fn time_catches_failing_clocks_and_timers() {
         },
     });
 }
+
+#[test]
+fn ioctl_catches_failing_requests() {
+    check(&UseCase {
+        name: "ioctl",
+        cases: &["ioctl-"],
+        floor: 100,
+        narrowed: Narrowed {
+            arguments: &[
+                "-e",
+                "__x64_sys_ioctl",
+                "-e",
+                "sock_do_ioctl",
+                "-a",
+                "sock_do_ioctl",
+            ],
+            case: "ioctl-socket",
+            culprit: None,
+        },
+    });
+}
