@@ -141,7 +141,8 @@ const REFUSALS: &[Refused] = &[
         "fs.protected_fifos",
     ),
     refused(
-        "u sleep 60 & sleep 1; u perl -e 'syscall(101, 16, shift, 0, 0)' $(pgrep -u 1000 sleep)",
+        "setpriv --reuid=1000 --regid=1000 --clear-groups sleep 60 & p=$!; sleep 1; \
+         u perl -e 'syscall(101, 16, shift() + 0, 0, 0)' $p; kill $p",
         "yama",
         "(sleep)",
     ),
