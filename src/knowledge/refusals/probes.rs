@@ -250,6 +250,14 @@ pub(crate) const REFUSAL_PROBES: &[RefusalProbe] = &[
         ],
         has_stack: false,
     },
+    // Landlock, where it has no tracepoints. Its functions are called through pointers, so they are not
+    // traced where functions are attached to one by one.
+    RefusalProbe {
+        function: "hook_file_open",
+        when: NotedWhen::Failed,
+        values: &[value("name", &["file.f_path.dentry.d_name.name"])],
+        has_stack: false,
+    },
     RefusalProbe {
         function: "devcgroup_check_permission",
         when: NotedWhen::Failed,

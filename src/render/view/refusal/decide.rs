@@ -153,6 +153,10 @@ pub(super) fn decide(
             RefusalClass::Seccomp,
             format!("for system call number {}", facts.shown("syscall")),
         )),
+        "hook_file_open" => Some((
+            RefusalClass::Landlock,
+            format!("opening{}", facts.of_name()),
+        )),
         _ if source.starts_with("landlock:") => Some(landlock(source, facts)),
         _ => None,
     }
