@@ -7,6 +7,7 @@
 
 mod containers;
 mod list;
+mod list_usdt;
 mod replay;
 mod report;
 
@@ -91,6 +92,7 @@ fn run(action: Action) -> ExitCode {
     let done = match action {
         Action::List(config) => list::list(&config, &files, &diag),
         Action::Containers(config) => containers::list(&config),
+        Action::Usdt(config) => list_usdt::list(&config, &diag),
         Action::Symbolize(options) => places::symbolize(&options, &files, &diag),
         Action::Doctor(options) => return diagnose(&options, &files, &diag),
         Action::Trace(config) => {

@@ -175,6 +175,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "kernel",
             "target",
             "select",
+            "user",
             "bpf",
             "session",
             "symbolize",

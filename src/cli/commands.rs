@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use super::symbolization::DownloadOptions;
-use crate::config::{DoctorConfig, GlobArg, SymbolizeConfig};
+use crate::config::{DoctorConfig, SymbolizeConfig};
 use crate::spec::{CodePlace, parse_hex};
 
 /// The commands.
@@ -17,9 +17,9 @@ pub enum Command {
     /// Says what this kernel offers for tracing, what will be used, what is missing and what that costs.
     /// The exit status is 0 if tracing works here, else 1.
     Doctor(DoctorOptions),
-    /// List functions or containers that can be traced.
+    /// List functions, USDT probes or containers that can be traced.
     ///
-    /// `list functions GLOB` or `list containers`.
+    /// `list functions GLOB`, `list usdt PATH|PID` or `list containers`.
     List(ListOptions),
     /// Show function, line and inlined functions of kernel addresses.
     ///
@@ -54,9 +54,10 @@ pub struct ListOptions {
 
     /// Functions: `vfs_*`, `xfs_* [xfs]`, `:fs/*.c`, `u:libc:open*`, or `@FILE`.
     ///
-    /// A file has one glob a line. `list containers` takes no GLOB.
+    /// A file has one glob a line. `list usdt` takes a path, the name of a library or a program, or the
+    /// id of a process. `list containers` takes no GLOB.
     #[arg(value_name = "GLOB")]
-    pub globs: Vec<GlobArg>,
+    pub globs: Vec<String>,
 
     /// Print JSON, one object a line
     #[arg(long)]
@@ -100,6 +101,8 @@ pub struct ListOptions {
 pub enum Listed {
     /// Functions: back end and prototype, or why one cannot be traced
     Functions,
+    /// USDT probes of a file or a process: arguments, sites, semaphore
+    Usdt,
     /// Running containers: name, id, runtime, image, pod, namespace, processes
     Containers,
 }

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What the options of `list` mean.
 
+use std::str::FromStr;
+
 use super::commands::ListOptions;
-use crate::config::{ContainersConfig, Globs, ListConfig, ListFormat, Role, UsageError};
+use crate::config::{
+    ContainersConfig, GlobArg, Globs, ListConfig, ListFormat, Role, UsageError, UsdtConfig,
+};
 
 /// What these options ask for.
 ///
@@ -37,6 +41,51 @@ pub(super) fn containers(options: ListOptions) -> Result<ContainersConfig, Usage
 ///
 /// # Errors
 ///
+/// When there is no file, or there are options that are for functions.
+pub(super) fn usdt(options: ListOptions) -> Result<UsdtConfig, UsageError> {
+    let ListOptions {
+        what: _,
+        globs: arguments,
+        json,
+        source,
+        host_root: _,
+        names,
+        kernel,
+        // Nothing is kept: it changes nothing.
+        no_cache: _,
+        // Nor is debug information read.
+        download: _,
+        help: _,
+    } = options;
+    if source || names || kernel.is_some() {
+        return Err(UsageError::new("-s is for functions")
+            .hint("leave it out: `retsnoop-rs list usdt PATH`, with --json for programs"));
+    }
+    if arguments.is_empty() {
+        return Err(
+            UsageError::new("no file: whose USDT probes are to be listed?")
+                .hint("try `retsnoop-rs list usdt /usr/bin/python3`, or the id of a process"),
+        );
+    }
+    let objects = parse(&arguments)?;
+    Ok(UsdtConfig { objects, json })
+}
+
+/// Parses the arguments, whose type depends on what is listed.
+fn parse<T: FromStr<Err = String>>(arguments: &[String]) -> Result<Vec<T>, UsageError> {
+    let parsed = arguments.iter().map(|argument| {
+        argument.parse().map_err(|why: String| {
+            let text = format!("invalid value '{argument}' for '[GLOB]...': {why}");
+            UsageError::new(text).hint("see `--help`")
+        })
+    });
+    parsed.collect()
+}
+
+/// What these options ask for.
+///
+/// # Errors
+///
 /// When there is no glob, or one of a kind that is not possible yet.
 pub(super) fn functions(options: ListOptions) -> Result<ListConfig, UsageError> {
     let ListOptions {
@@ -58,7 +107,7 @@ pub(super) fn functions(options: ListOptions) -> Result<ListConfig, UsageError> 
         );
     }
     let mut globs = Globs::default();
-    globs.add_arguments(Role::Entry, arguments)?;
+    globs.add_arguments(Role::Entry, parse::<GlobArg>(&arguments)?)?;
     Ok(ListConfig {
         globs,
         format: match (json, names) {

@@ -12,7 +12,7 @@ use crate::config::{
     BackendChoice, Choice, Chosen, Config, ContainersConfig, DoctorConfig, Environment, Errors,
     GlobArg, GlobUse, Globs, Limits, ListConfig, OnLoadModules, Optimizations, OutputFile,
     OutputFormat, Role, RunAs, RunSettings, Scope, Sessions, Symbolization, SymbolizeConfig,
-    TracedCommand, UsageError, UseCases,
+    TracedCommand, UsageError, UsdtConfig, UseCases,
 };
 use crate::spec::ErrnoSet;
 
@@ -37,6 +37,8 @@ pub enum Action {
     List(Box<ListConfig>),
     /// List containers.
     Containers(ContainersConfig),
+    /// List USDT probes.
+    Usdt(UsdtConfig),
     /// Say what addresses are.
     Symbolize(SymbolizeConfig),
 }
@@ -55,6 +57,9 @@ impl Action {
             Some(Command::Doctor(options)) => return Ok(Self::Doctor(options.into())),
             Some(Command::List(options)) if options.what == Listed::Containers => {
                 return listing::containers(options).map(Self::Containers);
+            }
+            Some(Command::List(options)) if options.what == Listed::Usdt => {
+                return listing::usdt(options).map(Self::Usdt);
             }
             Some(Command::List(options)) => {
                 return listing::functions(options).map(|list| Self::List(Box::new(list)));

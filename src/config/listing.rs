@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::globs::Globs;
 use super::settings::Download;
+use crate::spec::UserObject;
 
 /// What to list, and how.
 #[derive(Clone, Debug)]
@@ -30,6 +31,15 @@ pub struct ContainersConfig {
     pub json: bool,
     /// Below which directory the state of the runtimes is.
     pub host_root: PathBuf,
+}
+
+/// How USDT probes are listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsdtConfig {
+    /// The files and processes.
+    pub objects: Vec<UserObject>,
+    /// An object each, instead of a line.
+    pub json: bool,
 }
 
 /// How functions are listed.

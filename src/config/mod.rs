@@ -14,7 +14,7 @@ mod usecases;
 
 pub use error::UsageError;
 pub use globs::{GlobArg, GlobOrigin, GlobUse, Globs, Role};
-pub use listing::{ContainersConfig, ListConfig, ListFormat};
+pub use listing::{ContainersConfig, ListConfig, ListFormat, UsdtConfig};
 pub use lsm::LsmHooks;
 pub use scope::{Choice, Comm, NamespaceRef};
 pub use settings::{

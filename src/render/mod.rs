@@ -19,6 +19,7 @@ mod listing;
 mod style;
 mod summary;
 mod text;
+mod usdt_listing;
 mod value;
 mod view;
 
@@ -35,6 +36,7 @@ pub use listing::{
 };
 pub use summary::{Detached, Drops, Missed, Summary, UntracedTasks, write as write_summary_text};
 pub use text::write_session as write_session_text;
+pub use usdt_listing::{ListedUsdt, write_json as write_usdt_json, write_text as write_usdt_text};
 pub use view::{TracerRows, ips};
 
 use crate::select::TracedFunction;

@@ -22,6 +22,7 @@ mod placeholder;
 mod result;
 #[cfg(test)]
 mod tests;
+mod usdt;
 mod user_glob;
 
 pub use backend::{BackendKind, Needs};
@@ -39,4 +40,5 @@ pub use note::{FieldFormat, NoteField, NoteKind, NoteSource, NoteValue};
 pub use place::{CodePlace, SymbolPlace, parse_hex};
 pub use placeholder::Placeholder;
 pub use result::{Outcome, ResultType};
+pub use usdt::{ArgumentPlace, MAX_USDT_ARGUMENTS, Register, UsdtArgument, UsdtSite};
 pub use user_glob::{UserGlob, UserObject};

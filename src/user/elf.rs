@@ -66,12 +66,29 @@ impl From<io::Error> for BadElf {
     }
 }
 
-/// A segment that is mapped as code.
+/// A segment that is mapped into memory.
 #[derive(Clone, Copy, Debug)]
-struct CodeSegment {
+struct Segment {
     addr: u64,
     offset: u64,
     size: u64,
+}
+
+impl Segment {
+    fn of(header: &ProgramHeader64<E>) -> Self {
+        Self {
+            addr: header.p_vaddr.get(ENDIAN),
+            offset: header.p_offset.get(ENDIAN),
+            size: header.p_filesz.get(ENDIAN),
+        }
+    }
+
+    /// Returns the offset in the file of what is at an address.
+    fn offset_of(&self, addr: u64) -> Option<u64> {
+        let inside = addr.checked_sub(self.addr)?;
+        let offset = self.offset.checked_add(inside)?;
+        (inside < self.size).then_some(offset)
+    }
 }
 
 /// Where the bytes of an ELF file are.
@@ -117,7 +134,8 @@ impl ElfBytes<'_> {
 pub(super) struct UserElf<'s> {
     source: ElfBytes<'s>,
     len: u64,
-    code: Vec<CodeSegment>,
+    code: Vec<Segment>,
+    writable: Vec<Segment>,
     sections: Vec<SectionHeader64<E>>,
     names: Vec<u8>,
     /// How many bytes may still be read or inflated.
@@ -162,6 +180,7 @@ impl<'s> UserElf<'s> {
             source,
             len,
             code: Vec::new(),
+            writable: Vec::new(),
             sections: Vec::new(),
             names: Vec::new(),
             budget: Cell::new(max_bytes(len)),
@@ -169,19 +188,15 @@ impl<'s> UserElf<'s> {
         let n_segments = u64::from(header.e_phnum.get(ENDIAN));
         let segments: Vec<ProgramHeader64<E>> =
             elf.table(header.e_phoff.get(ENDIAN), n_segments)?;
-        let is_code = |segment: &&ProgramHeader64<E>| {
-            segment.p_type.get(ENDIAN) == elf::PT_LOAD
-                && segment.p_flags.get(ENDIAN).0 & elf::PF_X.0 != 0
+        let loaded = |flag: u32| {
+            let loaded = segments.iter().filter(move |segment| {
+                segment.p_type.get(ENDIAN) == elf::PT_LOAD
+                    && segment.p_flags.get(ENDIAN).0 & flag != 0
+            });
+            loaded.map(Segment::of).collect()
         };
-        elf.code = segments
-            .iter()
-            .filter(is_code)
-            .map(|segment| CodeSegment {
-                addr: segment.p_vaddr.get(ENDIAN),
-                offset: segment.p_offset.get(ENDIAN),
-                size: segment.p_filesz.get(ENDIAN),
-            })
-            .collect();
+        elf.code = loaded(elf::PF_X.0);
+        elf.writable = loaded(elf::PF_W.0);
         // A file without sections runs as well, but has no symbol table.
         let n_sections = u64::from(header.e_shnum.get(ENDIAN));
         if n_sections > 0 {
@@ -199,11 +214,21 @@ impl<'s> UserElf<'s> {
 
     /// Returns the offset in the file of the code at an address; `None` if no code is there.
     pub(super) fn offset_of(&self, addr: u64) -> Option<u64> {
-        self.code.iter().find_map(|segment| {
-            let inside = addr.checked_sub(segment.addr)?;
-            let offset = segment.offset.checked_add(inside)?;
-            (inside < segment.size && offset < self.len).then_some(offset)
-        })
+        let mut offsets = self
+            .code
+            .iter()
+            .filter_map(|segment| segment.offset_of(addr));
+        offsets.find(|offset| *offset < self.len)
+    }
+
+    /// Returns the offset in the file of the variable at an address; `None` if no variable of the
+    /// file is there.
+    pub(super) fn variable_offset(&self, addr: u64) -> Option<u64> {
+        let mut offsets = self
+            .writable
+            .iter()
+            .filter_map(|segment| segment.offset_of(addr));
+        offsets.find(|offset| *offset < self.len)
     }
 
     /// Returns the address of the code at an offset in the file; `None` if no code is there.
@@ -260,6 +285,12 @@ impl<'s> UserElf<'s> {
     /// functions (many symbols may have the same long name), and an inflated symbol table.
     pub(super) fn max_derived_bytes(&self) -> u64 {
         max_bytes(self.len)
+    }
+
+    /// Returns address and size of a section by name; `None` if there is no such section.
+    pub(super) fn section_range(&self, name: &str) -> Option<(u64, u64)> {
+        let section = self.find(name)?;
+        Some((section.sh_addr.get(ENDIAN), section.sh_size.get(ENDIAN)))
     }
 
     /// Returns whether there is a section with this name.
@@ -322,14 +353,29 @@ impl<'s> UserElf<'s> {
 }
 
 impl SymbolTable {
+    /// Returns the address of a variable or a function by its name.
+    pub(super) fn addr_of(&self, name: &str) -> Option<u64> {
+        let found = self.entries().iter().find(|symbol| {
+            let start = symbol.st_name.get(ENDIAN) as usize;
+            let is_defined = symbol.st_shndx.get(ENDIAN) != elf::SHN_UNDEF;
+            let rest = self.names.get(start..).unwrap_or_default();
+            let rest = rest.strip_prefix(name.as_bytes());
+            is_defined && rest.is_some_and(|rest| rest.first() == Some(&0))
+        });
+        found.map(|symbol| symbol.st_value.get(ENDIAN))
+    }
+
+    fn entries(&self) -> &[Sym64<E>] {
+        let n = self.symbols.len() / size_of::<Sym64<E>>();
+        slice_from_bytes::<Sym64<E>>(&self.symbols, n)
+            .map(|(symbols, _)| symbols)
+            .unwrap_or_default()
+    }
+
     /// Returns the symbols of functions. Symbols whose names have other characters than those that
     /// ASCII can print are left out: the names are printed.
     pub(super) fn functions(&self) -> impl Iterator<Item = FunctionSymbol<'_>> {
-        let n = self.symbols.len() / size_of::<Sym64<E>>();
-        let symbols = slice_from_bytes::<Sym64<E>>(&self.symbols, n)
-            .map(|(symbols, _)| symbols)
-            .unwrap_or_default();
-        symbols.iter().filter_map(|symbol| {
+        self.entries().iter().filter_map(|symbol| {
             let kind = symbol.st_type();
             if kind != elf::STT_FUNC && kind != elf::STT_GNU_IFUNC {
                 return None;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! User functions: which file a glob names, which functions the file has, and where they are in it.
+//! User functions and USDT probes: which file a glob names, which functions and probes the file has,
+//! and where they are in it.
 //!
 //! Files may belong to anybody. Only headers and symbol tables are read, into buffers of bounded
 //! size, and nothing is mapped into memory.
@@ -13,5 +14,7 @@ mod locate;
 mod selecting;
 mod symbols;
 mod types;
+mod usdt;
 
 pub use selecting::{UserFile, UserReport, UserSelection, select_user};
+pub use usdt::{FileProbes, ListedProbe, ListedSite, list_probes};

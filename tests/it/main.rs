@@ -16,4 +16,5 @@ mod programs;
 mod replay;
 mod root;
 mod scripts;
+mod usdt;
 mod user_types;

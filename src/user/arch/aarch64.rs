@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! arm64: identification of executables and libraries. This file is type-checked
-//! (`scripts/check-arm64`), and nothing of it was run.
+//! arm64: identification of executables and libraries. USDT arguments are not read. This file is
+//! type-checked (`scripts/check-arm64`), and nothing of it was run.
 
 use object::elf::{self, Machine};
+
+use crate::spec::ArgumentPlace;
 
 /// The architecture of an ELF file.
 pub(in crate::user) const MACHINE: Machine = elf::EM_AARCH64;
@@ -12,3 +14,11 @@ pub(in crate::user) const LD_CACHE_FLAG: u32 = 0x0a00;
 
 /// Where Debian has libraries of this architecture, below `/lib` and `/usr/lib`.
 pub(in crate::user) const LIBRARY_DIRECTORY: &str = "aarch64-linux-gnu";
+
+/// Returns no place: operands are not parsed.
+pub(in crate::user) fn argument_place(
+    _operand: &str,
+    _distance: &dyn Fn(&str) -> Option<i64>,
+) -> Option<ArgumentPlace> {
+    None
+}

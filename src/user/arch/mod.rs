@@ -9,6 +9,6 @@ mod aarch64;
 mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
-pub(super) use self::aarch64::{LD_CACHE_FLAG, LIBRARY_DIRECTORY, MACHINE};
+pub(super) use self::aarch64::{LD_CACHE_FLAG, LIBRARY_DIRECTORY, MACHINE, argument_place};
 #[cfg(target_arch = "x86_64")]
-pub(super) use self::x86_64::{LD_CACHE_FLAG, LIBRARY_DIRECTORY, MACHINE};
+pub(super) use self::x86_64::{LD_CACHE_FLAG, LIBRARY_DIRECTORY, MACHINE, argument_place};

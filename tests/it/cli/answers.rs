@@ -139,6 +139,10 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("list_bad_glob", &["list", "functions", "vfs_[ab"]),
     ("list_missing_file", &["list", "functions", "@missing"]),
     ("list_source_glob", &["list", "functions", ":fs/open.c"]),
+    ("list_usdt_nothing", &["list", "usdt"]),
+    ("list_usdt_source", &["list", "usdt", "-s", "libc"]),
+    ("list_usdt_pid", &["list", "usdt", "0"]),
+    ("list_usdt_missing", &["list", "usdt", "/nosuch/file"]),
     (
         "list_image_alone",
         &["list", "functions", "vfs_*", "-k", "x"],
