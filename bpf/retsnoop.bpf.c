@@ -30,6 +30,7 @@
 #include "kprobes.bpf.h"
 #include "trampolines.bpf.h"
 #include "uprobes.bpf.h"
+#include "usdt.bpf.h"
 #include "shared.bpf.h"
 #include "note_programs.bpf.h"
 

@@ -27,6 +27,12 @@ static __always_inline u64 regs_returned_stack_pointer(const struct pt_regs *reg
 	return regs->sp;
 }
 
+/* Return addresses are in a register. User space opens no sessions that depend on them. */
+static __always_inline bool return_is_traced(u64 at)
+{
+	return true;
+}
+
 /* At a breakpoint, pc is the address of the breakpoint instruction. */
 static __always_inline u64 regs_probed_address(const struct pt_regs *regs)
 {

@@ -24,6 +24,20 @@ static __always_inline u64 regs_returned_stack_pointer(const struct pt_regs *reg
 	return regs->sp - 8;
 }
 
+#define PAGE_MASK 0xfffULL
+
+/*
+ * Returns whether the kernel has replaced the return address at this place of a user stack, because
+ * the return is traced. Then it leads to the start of a page (get_trampoline_vaddr() in
+ * kernel/events/uprobes.c), where no call in a program returns to.
+ */
+static __always_inline bool return_is_traced(u64 at)
+{
+	u64 addr = 0;
+
+	return !bpf_probe_read_user(&addr, sizeof(addr), (void *)at) && !(addr & PAGE_MASK);
+}
+
 /*
  * Returns the address of the probed instruction. At a breakpoint, ip is the address after the
  * breakpoint instruction, which is one byte long; ftrace-based kprobes imitate this.

@@ -57,6 +57,7 @@ enum entry_reason {
 	ENTRY_FUNCTION = 2, /* a call of another kernel function */
 	ENTRY_REQUEST = 3, /* a call of a function that handles a request */
 	ENTRY_USER_FUNCTION = 4, /* a call of a user function */
+	ENTRY_USDT = 5, /* a hit of a USDT probe */
 };
 
 /* Where a session ran. */

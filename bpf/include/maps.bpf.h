@@ -24,6 +24,7 @@ struct frame {
 enum frame_flags {
 	FRAME_ANSWERS = 1, /* its failure counts even if its callers succeed */
 	FRAME_ANSWERED = 2, /* a call below it, with FRAME_ANSWERS, failed */
+	FRAME_ENDED = 4, /* it has a result, and ends before it is known */
 };
 
 /*
@@ -76,6 +77,7 @@ struct stats {
 	u64 unrecognized; /* calls of entry functions that is_entry() missed */
 	u64 failed_tail_calls; /* calls and returns lost: a tail call failed */
 	u64 lost_slots; /* slots that could not be returned to the pool */
+	u64 called_before; /* hits of USDT probes in functions whose return is not traced yet */
 };
 
 /*

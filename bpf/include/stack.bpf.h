@@ -335,7 +335,8 @@ static __always_inline void keep_call(struct session *session, struct frame *fra
 	if (!rec)
 		return;
 	fill_record(rec, frame, depth, now);
-	rec->flags = CALL_FAILED * (1 - is_zero((u32)code));
+	rec->flags = CALL_FAILED * (1 - is_zero((u32)code)) |
+		     (frame->flags & FRAME_ENDED) * CALL_UNRETURNED / FRAME_ENDED;
 	rec->result = call->result;
 	rec->call_site = call->call_site;
 	if (code && call->call_site_offset)

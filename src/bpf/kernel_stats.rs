@@ -34,6 +34,9 @@ pub struct KernelStats {
     /// Slots that were lost for the rest of the run, because they could not be returned to the
     /// pool.
     pub lost_slots: u64,
+    /// Hits of USDT probes that opened no session, because the functions that the probes are in had
+    /// been called before their returns were traced.
+    pub called_before: u64,
 }
 
 /// How often a function was called so far. Estimated from every 61st call; the numbers wrap around.

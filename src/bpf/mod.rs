@@ -27,6 +27,7 @@ mod specialize;
 mod sys;
 mod tasks;
 mod tracer;
+mod usdt_sites;
 pub mod wire;
 
 pub use ending::Detaching;

@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapMut, OpenObject};
 
+use super::attach::LoadedProbes;
 use super::body::Body;
 use super::copier::Copier;
 use super::patch::OF_SINGLE;
@@ -38,6 +39,8 @@ pub(super) struct LoadedObject<'obj> {
     pub(super) copier: Copier,
     /// The files of user functions, by their object ids.
     pub(super) user_files: Vec<File>,
+    /// The sites of USDT probes.
+    pub(super) probes: LoadedProbes,
     /// Mount point of tracefs, if there is one.
     pub(super) tracefs: Option<PathBuf>,
     /// Whether the kernel preempts programs other than those of kprobes.
@@ -64,6 +67,8 @@ pub(super) struct Templates {
     pub(super) uprobe_opening: Body,
     pub(super) uprobe_inner: Body,
     pub(super) uprobe_return: Body,
+    pub(super) usdt_opening: Body,
+    pub(super) usdt_ending: Body,
     pub(super) trampoline_entry: Body,
     pub(super) trampoline_exit: Body,
     pub(super) sharing_entry: Body,
@@ -117,6 +122,7 @@ pub(super) fn load<'obj>(
         templates,
         copier,
         user_files: Vec::new(),
+        probes: LoadedProbes::default(),
         tracefs: settings.tracefs.clone(),
         preempts_programs: settings.preempts_programs,
         generation: 0,
@@ -149,6 +155,8 @@ impl Templates {
             uprobe_opening: body(&progs.retsnoop_uprobe_opening),
             uprobe_inner: body(&progs.retsnoop_uprobe_inner),
             uprobe_return: body(&progs.retsnoop_uprobe_return),
+            usdt_opening: body(&progs.retsnoop_usdt_opening),
+            usdt_ending: body(&progs.retsnoop_usdt_ending),
             trampoline_entry: body(&progs.retsnoop_trampoline_entry),
             trampoline_exit: body(&progs.retsnoop_trampoline_exit),
             sharing_entry: body(&progs.retsnoop_sharing_entry),
@@ -207,6 +215,8 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
         maps.facts.set_max_entries(settings.n_notes)?;
     }
     maps.hits.set_max_entries(settings.n_functions.max(1))?;
+    maps.usdt_sites
+        .set_max_entries(settings.n_usdt_sites.max(1))?;
     maps.scope
         .set_max_entries(scope::n_entries(&settings.scope))?;
     let n_comms = settings.scope.comms_allowed.len() + settings.scope.comms_denied.len();

@@ -248,6 +248,8 @@ pub struct Settings {
     pub n_functions: u32,
     /// Number of sources of notes.
     pub n_notes: u32,
+    /// Number of sites of USDT probes.
+    pub n_usdt_sites: u32,
     /// Facts about this kernel's types and features.
     pub layout: KernelLayout,
     /// Mount point of tracefs. It is needed only for functions of modules that are loaded later,

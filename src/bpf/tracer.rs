@@ -16,7 +16,7 @@ use libbpf_rs::{OpenObject, RingBufferBuilder};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::attach::{AttachProgress, Links, Refused, implementation};
+use super::attach::{AttachProgress, Links, LoadedProbes, Refused, implementation};
 use super::detach::STALLED_AFTER;
 use super::kernel_stats::{KernelStats, Misses};
 use super::notes::NoteLink;
@@ -26,8 +26,9 @@ use super::scope;
 use super::settings::{ScopeEntry, ScopeSettings, Settings};
 use super::sys;
 use super::tasks::TaskProbe;
+use super::usdt_sites;
 use crate::select::{Assigned, TracedFunction};
-use crate::spec::{BackendKind, HookId};
+use crate::spec::{BackendKind, HookId, TracedProbe};
 
 /// If fewer records than this were read, we pause, so that the next ones arrive together. On a
 /// machine with one CPU, being woken for each session costs its task as much as the stack. After
@@ -150,9 +151,16 @@ impl<'obj> Tracer<'obj> {
         })
     }
 
-    /// Sets the files of user functions. The index of a file is its object id.
-    pub fn set_user_files(&mut self, files: Vec<File>) {
+    /// Sets the files of user functions and USDT probes, and what is attached to for the probes. The
+    /// index of a file is its object id.
+    ///
+    /// # Errors
+    /// If the sites of the probes do not fit into their map.
+    pub fn set_user(&mut self, files: Vec<File>, probes: Vec<TracedProbe>) -> Result<()> {
+        usdt_sites::fill(&self.loaded.skel, &probes)?;
         self.loaded.user_files = files;
+        self.loaded.probes = LoadedProbes::new(probes);
+        Ok(())
     }
 
     /// Attaches to all functions that the kernel accepts, each by the first of its back ends that
@@ -400,6 +408,7 @@ impl<'obj> Tracer<'obj> {
             unrecognized: stats.unrecognized,
             failed_tail_calls: stats.failed_tail_calls,
             lost_slots: stats.lost_slots,
+            called_before: stats.called_before,
         }
     }
 

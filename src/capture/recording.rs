@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::trail::RecordedTrail;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{TracedFunction, entry_reason};
-use crate::spec::{Addr, EntryReason, Hook, HookId, NoteSource, ObjectId, ResultType};
+use crate::spec::{
+    Addr, AddressSpace, EntryReason, Hook, HookId, NoteSource, ObjectId, ResultType,
+};
 use crate::symbolize::{Inlined, LineAnswer, SourceLine};
 
 /// Version of the format. It is raised if older readers would misinterpret a recording.
@@ -60,6 +62,9 @@ pub struct RecordedFunction {
     /// Number of the file that a user function belongs to; `None` for the kernel's functions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<u32>,
+    /// Whether it is a USDT probe, not a function.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub usdt: bool,
     /// Size in bytes.
     pub size: u64,
     /// Whether it is an entry function.
@@ -213,7 +218,11 @@ impl RecordedFunction {
             name: function.name.clone(),
             module: function.module.clone(),
             addr: function.addr().0,
-            object: function.hook.user_function().map(|(object, _)| object.0),
+            object: match function.hook.location().space {
+                AddressSpace::Object(object) => Some(object.0),
+                _ => None,
+            },
+            usdt: function.hook.is_usdt(),
             size: function.size,
             entry: function.entry.is_some(),
             request: function.entry == Some(EntryReason::Request),
@@ -227,15 +236,20 @@ impl RecordedFunction {
             id: HookId(self.id),
             name: self.name.clone(),
             module: self.module.clone(),
-            hook: match self.object {
+            hook: match self.object.map(ObjectId) {
+                Some(object) if self.usdt => Hook::UsdtProbe {
+                    object,
+                    offset: self.addr,
+                },
                 Some(object) => Hook::UserFunction {
-                    object: ObjectId(object),
+                    object,
                     offset: self.addr,
                 },
                 None => Hook::of_symbol(Addr(self.addr)),
             },
             size: self.size,
             entry: self.entry.then(|| match self.object {
+                Some(_) if self.usdt => EntryReason::Usdt,
                 Some(_) => EntryReason::UserFunction,
                 None => entry_reason(&self.name, self.request),
             }),

@@ -22,9 +22,11 @@ pub struct Targeting {
     /// these modules only. `:kernel/bpf/*.c` selects the functions that these source files define.
     /// `u:PATH:GLOB` selects functions of an executable or a library (`u:libc:getaddrinfo`), `p:PID:GLOB`
     /// those of the executable of a process. Failures of these are -1 and -Exxx, or what follows: `:int`
-    /// (-Exxx), `:neg1` (-1), `:ptr` (NULL), `:bool` (false). `lsm:HOOK` selects `security_HOOK`, and the
-    /// functions that the security modules have for this hook. `@FILE` reads globs from a file, one a
-    /// line. Repeatable.
+    /// (-Exxx), `:neg1` (-1), `:ptr` (NULL), `:bool` (false). `usdt:PATH:PROVIDER:NAME` selects USDT probes:
+    /// a hit opens a session, which ends when the function returns that the probe is in, or at a hit of the
+    /// probe behind `=>` (`usdt:app:app:start=>done`). `lsm:HOOK` selects `security_HOOK`, and the functions
+    /// that the security modules have for this hook. `@FILE` reads globs from a file, one a line.
+    /// Repeatable.
     #[arg(short = 'e', long = "entry", value_name = "GLOB")]
     pub entry: Vec<GlobArg>,
 

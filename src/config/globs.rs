@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use super::error::UsageError;
 use super::lsm::LsmHooks;
-use crate::spec::{Addr, EventGlob, GlobKind, GlobSpec, UserGlob};
+use crate::spec::{Addr, EventGlob, GlobKind, GlobSpec};
 
 /// What a glob is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,13 +77,10 @@ impl GlobUse {
         matches!(self.spec.kind(), GlobKind::Source(_))
     }
 
-    /// The glob of user functions; `None` if it is of kernel functions.
+    /// Whether it is a glob of user functions or USDT probes, not of kernel functions.
     #[must_use]
-    pub fn user(&self) -> Option<&UserGlob> {
-        match self.spec.kind() {
-            GlobKind::User(user) => Some(user),
-            GlobKind::Function { .. } | GlobKind::Source(_) | GlobKind::Event(_) => None,
-        }
+    pub fn is_of_user(&self) -> bool {
+        matches!(self.spec.kind(), GlobKind::User(_) | GlobKind::Usdt(_))
     }
 
     /// The glob of tracepoints; `None` if it is of functions.
@@ -91,7 +88,10 @@ impl GlobUse {
     pub fn event(&self) -> Option<&EventGlob> {
         match self.spec.kind() {
             GlobKind::Event(event) => Some(event),
-            GlobKind::Function { .. } | GlobKind::Source(_) | GlobKind::User(_) => None,
+            GlobKind::Function { .. }
+            | GlobKind::Source(_)
+            | GlobKind::User(_)
+            | GlobKind::Usdt(_) => None,
         }
     }
 
@@ -100,7 +100,9 @@ impl GlobUse {
     pub fn names_a_function(&self) -> bool {
         let is_literal = match self.spec.kind() {
             GlobKind::Function { name, .. } => name.is_literal(),
-            GlobKind::Source(_) | GlobKind::User(_) | GlobKind::Event(_) => false,
+            GlobKind::Source(_) | GlobKind::User(_) | GlobKind::Usdt(_) | GlobKind::Event(_) => {
+                false
+            }
         };
         is_literal && !matches!(self.origin, GlobOrigin::Case { .. })
     }
@@ -165,11 +167,11 @@ impl Globs {
         all.into_iter().flatten().any(is_source)
     }
 
-    /// Whether any chooses user functions.
+    /// Whether any chooses user functions or USDT probes.
     #[must_use]
     pub fn name_user_functions(&self) -> bool {
         let all = [&self.entry, &self.allow, &self.deny];
-        all.into_iter().flatten().any(|glob| glob.user().is_some())
+        all.into_iter().flatten().any(GlobUse::is_of_user)
     }
 
     /// Whether any chooses tracepoints.
@@ -185,7 +187,7 @@ impl Globs {
             .collect()
     }
 
-    /// Takes out the globs of user functions, and leaves those of kernel functions.
+    /// Takes out the globs of user functions and USDT probes, and leaves those of kernel functions.
     #[must_use]
     pub fn split_user(&self) -> (Self, Vec<(Role, GlobUse)>) {
         let mut of_kernel = Self {
@@ -195,9 +197,10 @@ impl Globs {
         let mut of_user = Vec::new();
         for role in [Role::Entry, Role::Allow, Role::Deny] {
             for glob in self.of(role) {
-                match glob.user() {
-                    Some(_) => of_user.push((role, glob.clone())),
-                    None => of_kernel.add(role, glob.clone()),
+                if glob.is_of_user() {
+                    of_user.push((role, glob.clone()));
+                } else {
+                    of_kernel.add(role, glob.clone());
                 }
             }
         }

@@ -219,7 +219,7 @@ impl PendingImage {
         }
         let functions = selection.functions.iter();
         let modules: BTreeSet<&str> = functions
-            .filter(|function| function.hook.user_function().is_none())
+            .filter(|function| !function.hook.is_of_user())
             .filter_map(|function| function.module.as_deref())
             .collect();
         self.choice.fetching.fetch_modules(modules, diag);

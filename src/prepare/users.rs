@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Adds the user functions of a run to the selection of kernel functions.
+//! Adds the user functions and USDT probes of a run to the selection of kernel functions.
 
 use std::fs::File;
 
 use crate::config::{GlobUse, Role};
 use crate::diag::Diag;
 use crate::select::Selection;
-use crate::spec::HookId;
+use crate::spec::{HookId, TracedProbe};
 use crate::user::{UserReport, UserSelection, select_user};
 
-/// The user functions of a run, besides those in the selection.
+/// The user functions and USDT probes of a run, besides their hooks in the selection.
 #[derive(Debug, Default)]
 pub(crate) struct UserFunctions {
     /// The files; the index is the object id.
     pub(crate) files: Vec<File>,
-    /// Matching functions that are not traced: name, name of the file, reason.
+    /// What is attached to for the USDT probes.
+    pub(crate) probes: Vec<TracedProbe>,
+    /// Matching functions and probes that are not traced: name, name of the file, reason.
     pub(crate) left_out: Vec<(String, String, String)>,
     /// The result of each glob.
     pub(crate) reports: Vec<UserReport>,
 }
 
-/// Selects the user functions, and appends them to the functions of the selection.
+/// Selects the user functions and USDT probes, and appends them to the functions of the selection.
 pub(crate) fn add(
     selection: &mut Selection,
     globs: &[(Role, GlobUse)],
@@ -33,6 +35,7 @@ pub(crate) fn add(
     let UserSelection {
         files,
         functions,
+        probes,
         left_out,
         reports,
     } = select_user(globs, first_id);
@@ -43,12 +46,18 @@ pub(crate) fn add(
     diag.phase("selected user functions");
     UserFunctions {
         files: files.into_iter().map(|file| file.file).collect(),
+        probes,
         left_out,
         reports,
     }
 }
 
 impl UserFunctions {
+    /// Returns the number of places that have the USDT probes.
+    pub(crate) fn n_sites(&self) -> usize {
+        self.probes.iter().map(|probe| probe.sites.len()).sum()
+    }
+
     /// Returns why globs selected nothing.
     pub(crate) fn whys(&self) -> impl Iterator<Item = &str> {
         self.reports

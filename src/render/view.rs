@@ -123,7 +123,7 @@ fn links_without_ip(session: &Session) -> impl Iterator<Item = usize> {
 
 /// Returns the start of a function; `None` if it is unknown or in a file of user code.
 fn start_of(function: &TracedFunction) -> Option<Ip> {
-    let is_of_user = function.hook.user_function().is_some();
+    let is_of_user = function.hook.is_of_user();
     Some(function.addr())
         .filter(|addr| *addr != Addr(0) && !is_of_user)
         .map(Ip::exact)

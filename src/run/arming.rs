@@ -41,7 +41,7 @@ pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
         let module = function.module.as_deref();
         function.entry.is_some()
             || function.hook.is_absent()
-            || function.hook.user_function().is_some()
+            || function.hook.is_of_user()
             // A function that cannot fail is only an intermediate call of a chain, and costs as
             // much as one that can fail.
             || (function.result.can_fail() && reached.functions.contains_key(&function.addr()))
@@ -89,7 +89,7 @@ fn reached(prepared: &Prepared, files: &KernelFiles, diag: &Diag) -> Option<Reac
     let code = Code::new(&known.kallsyms, &text);
     let entries = || {
         let entries = prepared.selection.entries();
-        let of_kernel = entries.filter(|entry| entry.hook.user_function().is_none());
+        let of_kernel = entries.filter(|entry| !entry.hook.is_of_user());
         of_kernel.map(TracedFunction::addr)
     };
     // User functions may make any system call.

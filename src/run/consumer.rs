@@ -186,7 +186,7 @@ impl<'a> Consumer<'a> {
             code: match culprit {
                 None => CulpritCode::NotAsked,
                 // The code of user functions is not read.
-                Some(culprit) if culprit.hook.user_function().is_some() => CulpritCode::Unknown,
+                Some(culprit) if culprit.hook.is_of_user() => CulpritCode::Unknown,
                 Some(culprit) => self.trails.code_of(culprit),
             },
             roles: assembled

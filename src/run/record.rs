@@ -88,9 +88,7 @@ impl Recorder {
             .into_iter()
             .filter_map(|func| functions.get(func))
             .collect();
-        let of_kernel = called
-            .iter()
-            .filter(|function| function.hook.user_function().is_none());
+        let of_kernel = called.iter().filter(|function| !function.hook.is_of_user());
         addrs.extend(of_kernel.map(|function| function.addr()));
         recording.functions = called
             .iter()

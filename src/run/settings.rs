@@ -20,12 +20,22 @@ const MOST_SESSIONS: u32 = 4096;
 /// beforehand.
 const SESSIONS_OF_COMMANDS: u32 = 2048;
 
+/// The numbers of what is traced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// Functions and other hooks, also those that may be traced later.
+    pub(crate) n_functions: usize,
+    /// Sources of notes.
+    pub(crate) n_notes: usize,
+    /// Places of USDT probes.
+    pub(crate) n_usdt_sites: usize,
+}
+
 /// Builds the settings of a run.
 pub(crate) fn settings(
     config: &Config,
     layout: KernelLayout,
-    n_functions: usize,
-    n_notes: usize,
+    sizes: Sizes,
     command: Option<&SpawnedCommand>,
     scoping: &Scoping,
     files: &KernelFiles,
@@ -40,8 +50,9 @@ pub(crate) fn settings(
         ring_bytes: config.ringbuf_bytes,
         max_sessions: max_sessions(files.n_threads(), command.is_some()),
         max_depth: config.max_depth,
-        n_functions: n_functions as u32,
-        n_notes: n_notes as u32,
+        n_functions: sizes.n_functions as u32,
+        n_notes: sizes.n_notes as u32,
+        n_usdt_sites: sizes.n_usdt_sites as u32,
         layout,
         tracefs: files.tracefs_directory(),
         preempts_programs: files.preempts_programs(),

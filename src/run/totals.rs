@@ -57,6 +57,14 @@ fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
             stats.lost_slots
         ));
     }
+    if stats.called_before > 0 {
+        diag.warning(format_args!(
+            "{} hits of USDT probes opened no session: the functions that they are in had been \
+             called before tracing began, so that their ends would not be seen",
+            stats.called_before
+        ));
+        diag.hint("name the probe that ends the sessions: `usdt:PATH:PROVIDER:NAME=>NAME`");
+    }
     if stats.ring_full + stats.stack_ring_full > 0 {
         diag.hint("a larger buffer (--ringbuf-size), fewer functions or -x lose less");
     }

@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::attaching::{attach, attach_notes, detach};
 use super::record::Recorder;
-use super::settings::settings;
+use super::settings::{Sizes, settings};
 use super::spawned::SpawnedCommand;
 use super::totals::{Totals, sum_up};
 use super::tracing::{RunResults, TracingRun};
@@ -106,14 +106,18 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
         let settings = settings(
             config,
             prepared.layout,
-            prepared.selection.functions.len(),
-            prepared.notes.probes.len(),
+            Sizes {
+                n_functions: prepared.selection.functions.len(),
+                n_notes: prepared.notes.sources.len(),
+                n_usdt_sites: prepared.user.n_sites(),
+            },
             command.as_deref(),
             &scoping,
             files,
         );
         let mut tracer = Tracer::load(storage, &settings).map_err(explain_refusal)?;
-        tracer.set_user_files(mem::take(&mut prepared.user.files));
+        let user = mem::take(&mut prepared.user);
+        tracer.set_user(user.files, user.probes)?;
         diag.phase("loaded programs");
         Ok(Self {
             context,

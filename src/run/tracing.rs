@@ -262,7 +262,7 @@ impl<'a> TracingRun<'a, '_> {
     fn traced(&self) -> Traced {
         let traced = Traced::default();
         for function in &self.armed {
-            let is_of_kernel = function.hook.user_function().is_none();
+            let is_of_kernel = !function.hook.is_of_user();
             if is_of_kernel && !self.attached.has_refused(function.id) {
                 traced.add(function.addr());
             }

@@ -207,7 +207,7 @@ fn assign_one(
             why: BackendReason::Absent,
         };
     }
-    if function.hook.user_function().is_some() {
+    if function.hook.is_of_user() {
         return Assigned {
             backends: policy.of_user_functions(),
             why: BackendReason::User,

@@ -115,7 +115,7 @@ fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<I
     // User functions are not on the kernel's stack. All of it is below them.
     let n_user = traced
         .iter()
-        .take_while(|function| function.hook.user_function().is_some())
+        .take_while(|function| function.hook.is_of_user())
         .count();
     rows.splice(0..0, (0..n_user).map(row_without_ip));
     let mut start = n_user;

@@ -16,6 +16,8 @@ pub enum EntryReason {
     Request,
     /// A call of a function of a program or a library.
     UserFunction,
+    /// A hit of a USDT probe.
+    Usdt,
 }
 
 impl EntryReason {
@@ -27,6 +29,7 @@ impl EntryReason {
             Self::KernelFunction => 2,
             Self::Request => 3,
             Self::UserFunction => 4,
+            Self::Usdt => 5,
         }
     }
 
@@ -39,6 +42,7 @@ impl EntryReason {
             Self::KernelFunction,
             Self::Request,
             Self::UserFunction,
+            Self::Usdt,
         ];
         all.into_iter()
             .find(|reason| u16::from(reason.to_wire()) == value)

@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use super::event_glob::EventGlob;
 use super::name_glob::{NameGlob, Subject};
+use super::usdt::UsdtGlob;
 use super::user_glob::UserGlob;
 
 /// The argument of `-e`, `-a` or `-d`.
@@ -35,6 +36,8 @@ pub enum GlobKind {
     User(UserGlob),
     /// Tracepoints, written `tp:CATEGORY:NAME` or `rawtp:NAME`.
     Event(EventGlob),
+    /// USDT probes of an executable or a library, written `usdt:PATH:PROVIDER:NAME`.
+    Usdt(Box<UsdtGlob>),
 }
 
 impl GlobSpec {
@@ -61,7 +64,7 @@ impl GlobSpec {
     /// made from: `f` matches `f.isra.0`.
     ///
     /// A source glob matches nothing here; it is replaced by names before the selection. Globs of
-    /// user functions and of tracepoints match nothing either.
+    /// user functions, of USDT probes and of tracepoints match nothing either.
     #[must_use]
     pub fn matches_function(&self, function: &FunctionName<'_>) -> bool {
         let GlobKind::Function { name, module } = &self.kind else {
@@ -135,10 +138,12 @@ impl FromStr for GlobSpec {
         let text = text.trim();
         let kind = if let Some(path) = text.strip_prefix(':') {
             GlobKind::Source(NameGlob::new(path, Subject::Path)?)
-        } else if let Some(user) = UserGlob::parse(text) {
-            GlobKind::User(user?)
+        } else if let Some(probes) = text.strip_prefix("usdt:") {
+            GlobKind::Usdt(Box::new(UsdtGlob::parse(probes)?))
         } else if let Some(event) = EventGlob::parse(text) {
             GlobKind::Event(event?)
+        } else if let Some(user) = UserGlob::parse(text) {
+            GlobKind::User(user?)
         } else {
             parse_function(text)?
         };

@@ -9,7 +9,7 @@ use super::placeholder::Placeholder;
 
 /// Something in the running system that a program can be attached to.
 ///
-/// USDT probes, LSM hooks and instructions inside a function become variants here.
+/// LSM hooks and instructions inside a function become variants here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "StoredHook", into = "StoredHook")]
 pub enum Hook {
@@ -22,6 +22,13 @@ pub enum Hook {
         /// The file.
         object: ObjectId,
         /// Offset of its first instruction in the file, in bytes.
+        offset: u64,
+    },
+    /// A USDT probe of an executable or a library. It may be at several places.
+    UsdtProbe {
+        /// The file.
+        object: ObjectId,
+        /// Offset in the file of the first of its places, in bytes.
         offset: u64,
     },
 }
@@ -40,7 +47,9 @@ impl Hook {
         let (space, addr) = match self {
             Self::KernelFunction(addr) => (AddressSpace::Kernel, addr),
             Self::AbsentFunction(placeholder) => (AddressSpace::AbsentModules, placeholder.addr()),
-            Self::UserFunction { object, offset } => (AddressSpace::Object(object), Addr(offset)),
+            Self::UserFunction { object, offset } | Self::UsdtProbe { object, offset } => {
+                (AddressSpace::Object(object), Addr(offset))
+            }
         };
         Location { space, addr }
     }
@@ -56,8 +65,21 @@ impl Hook {
     pub fn user_function(self) -> Option<(ObjectId, u64)> {
         match self {
             Self::UserFunction { object, offset } => Some((object, offset)),
-            Self::KernelFunction(_) | Self::AbsentFunction(_) => None,
+            Self::KernelFunction(_) | Self::AbsentFunction(_) | Self::UsdtProbe { .. } => None,
         }
+    }
+
+    /// Returns whether the hook is in an executable or a library: above all kernel functions of its
+    /// session.
+    #[must_use]
+    pub fn is_of_user(self) -> bool {
+        matches!(self, Self::UserFunction { .. } | Self::UsdtProbe { .. })
+    }
+
+    /// Returns whether the hook is a USDT probe.
+    #[must_use]
+    pub fn is_usdt(self) -> bool {
+        matches!(self, Self::UsdtProbe { .. })
     }
 }
 
@@ -66,15 +88,20 @@ impl Hook {
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(untagged)]
 enum StoredHook {
-    OfKernel(Addr),
-    OfObject { object: u32, offset: u64 },
+    Kernel(Addr),
+    Usdt { object: u32, probe: u64 },
+    Object { object: u32, offset: u64 },
 }
 
 impl From<StoredHook> for Hook {
     fn from(stored: StoredHook) -> Self {
         match stored {
-            StoredHook::OfKernel(addr) => Self::of_symbol(addr),
-            StoredHook::OfObject { object, offset } => Self::UserFunction {
+            StoredHook::Kernel(addr) => Self::of_symbol(addr),
+            StoredHook::Usdt { object, probe } => Self::UsdtProbe {
+                object: ObjectId(object),
+                offset: probe,
+            },
+            StoredHook::Object { object, offset } => Self::UserFunction {
                 object: ObjectId(object),
                 offset,
             },
@@ -85,9 +112,13 @@ impl From<StoredHook> for Hook {
 impl From<Hook> for StoredHook {
     fn from(hook: Hook) -> Self {
         match hook {
-            Hook::KernelFunction(addr) => Self::OfKernel(addr),
-            Hook::AbsentFunction(placeholder) => Self::OfKernel(placeholder.addr()),
-            Hook::UserFunction { object, offset } => Self::OfObject {
+            Hook::KernelFunction(addr) => Self::Kernel(addr),
+            Hook::AbsentFunction(placeholder) => Self::Kernel(placeholder.addr()),
+            Hook::UsdtProbe { object, offset } => Self::Usdt {
+                object: object.0,
+                probe: offset,
+            },
+            Hook::UserFunction { object, offset } => Self::Object {
                 object: object.0,
                 offset,
             },

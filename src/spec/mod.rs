@@ -40,5 +40,8 @@ pub use note::{FieldFormat, NoteField, NoteKind, NoteSource, NoteValue};
 pub use place::{CodePlace, SymbolPlace, parse_hex};
 pub use placeholder::Placeholder;
 pub use result::{Outcome, ResultType};
-pub use usdt::{ArgumentPlace, MAX_USDT_ARGUMENTS, Register, UsdtArgument, UsdtSite};
+pub use usdt::{
+    ArgumentPlace, EnclosingFunction, MAX_USDT_ARGUMENTS, Register, ReturnPlace, TracedProbe,
+    TracedSite, UsdtArgument, UsdtGlob, UsdtSite,
+};
 pub use user_glob::{UserGlob, UserObject};

@@ -17,6 +17,7 @@ pub(super) enum Subject {
     Path,
     UserFunction,
     Tracepoint,
+    Probe,
 }
 
 /// A glob over one name.
@@ -186,6 +187,7 @@ fn check(text: &str, subject: Subject) -> Result<(), String> {
         Subject::Path => "source path",
         Subject::UserFunction => "function glob",
         Subject::Tracepoint => "tracepoint glob",
+        Subject::Probe => "probe glob",
     };
     if text.is_empty() {
         return Err(format!("the {what} is empty"));

@@ -1,13 +1,33 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! USDT probes: static probes that programs and libraries have in their code.
+//! USDT probes: static probes that programs and libraries have in their code. Globs over them,
+//! `usdt:PATH:PROVIDER:NAME`, and what a run knows of a probe.
 
 use std::str::FromStr;
 
-use super::ids::Pid;
+use super::ids::{HookId, Pid};
+use super::location::ObjectId;
+use super::name_glob::{NameGlob, Subject};
 use super::user_glob::UserObject;
 
 /// Maximum number of arguments of a probe, as in `<sys/sdt.h>`.
 pub const MAX_USDT_ARGUMENTS: usize = 12;
+
+/// What stands between a probe that opens sessions and the one that ends them.
+const ENDED_BY: &str = "=>";
+
+/// A glob over the USDT probes of an executable or a library.
+#[derive(Clone, Debug)]
+pub struct UsdtGlob {
+    /// The file that has the probes.
+    pub object: UserObject,
+    /// Names of providers.
+    pub provider: NameGlob,
+    /// Names of probes.
+    pub name: NameGlob,
+    /// Names of the probes, of the same providers, that end the sessions; `None` if a session ends
+    /// when the function returns that the probe is in.
+    pub end: Option<NameGlob>,
+}
 
 /// A register: its offset in `struct pt_regs`, in bytes. That of the second byte of a register
 /// (`%ah`) is one more.
@@ -55,12 +75,85 @@ pub struct UsdtSite {
     pub arguments: Vec<UsdtArgument>,
 }
 
+/// Where the return address of a function is on the stack when one of its instructions runs: at the
+/// sum of a register and an offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReturnPlace {
+    /// The register.
+    pub register: Register,
+    /// The offset, in bytes.
+    pub offset: i64,
+}
+
+/// The function that a site is in, whose return ends the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnclosingFunction {
+    /// Offset in the file of its first instruction.
+    pub offset: u64,
+    /// Where its return address is when the site is hit.
+    pub return_place: ReturnPlace,
+}
+
+/// A site, and what ends a session that it opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracedSite {
+    /// The site.
+    pub site: UsdtSite,
+    /// The function whose return ends the session; `None` if it opens none, or if another probe ends
+    /// it.
+    pub function: Option<EnclosingFunction>,
+}
+
+/// A probe that is traced. Its name and its role are those of the function with its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracedProbe {
+    /// Id of its hook.
+    pub id: HookId,
+    /// The file.
+    pub object: ObjectId,
+    /// All places where it is.
+    pub sites: Vec<TracedSite>,
+    /// Sites of the probes that end the sessions that it opens.
+    pub ends: Vec<UsdtSite>,
+}
+
+impl UsdtGlob {
+    /// Parses what follows `usdt:`.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let (probe, end) = match text.split_once(ENDED_BY) {
+            Some((probe, end)) => (probe.trim_end(), Some(end.trim_start())),
+            None => (text, None),
+        };
+        // A path may have a colon; names have none.
+        let mut parts = probe.rsplitn(3, ':');
+        let (name, provider, object) = (parts.next(), parts.next(), parts.next());
+        let (Some(name), Some(provider), Some(object)) = (name, provider, object) else {
+            return Err(why_malformed());
+        };
+        if object.is_empty() || provider.is_empty() || name.is_empty() {
+            return Err(why_malformed());
+        }
+        Ok(Self {
+            object: object_of(object)?,
+            provider: NameGlob::new(provider, Subject::Probe)?,
+            name: NameGlob::new(name, Subject::Probe)?,
+            end: end
+                .map(|end| NameGlob::new(end, Subject::Probe))
+                .transpose()?,
+        })
+    }
+}
+
 /// Returns the file that a text names in which a number is a process.
 fn object_of(text: &str) -> Result<UserObject, String> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(UserObject::Process(Pid::from_str(text)?));
     }
     Ok(UserObject::File(text.to_owned()))
+}
+
+fn why_malformed() -> String {
+    "USDT probes are written usdt:PATH:PROVIDER:NAME, such as `usdt:postgres:postgresql:query__start`".to_owned()
 }
 
 /// Parses the argument of `list usdt`: a path, the name of a library or a program, or the id of a
@@ -78,18 +171,42 @@ impl FromStr for UserObject {
 
 #[cfg(test)]
 mod tests {
-    use std::str::FromStr;
-
+    use super::UsdtGlob;
     use crate::spec::{Pid, UserObject};
 
     #[test]
+    fn a_glob_names_file_provider_and_probe() {
+        let glob = UsdtGlob::parse("/opt/a:b/app:app*:request-*").unwrap();
+        assert_eq!(glob.object, UserObject::File("/opt/a:b/app".to_owned()));
+        assert!(glob.provider.matches("app_core"));
+        assert!(glob.name.matches("request-start"));
+        assert!(glob.end.is_none());
+    }
+
+    #[test]
     fn a_number_is_a_process() {
-        assert_eq!(UserObject::from_str("17"), Ok(UserObject::Process(Pid(17))));
-        assert_eq!(
-            UserObject::from_str("libc"),
-            Ok(UserObject::File("libc".to_owned()))
-        );
-        assert!(UserObject::from_str("0").is_err());
-        assert!(UserObject::from_str("").is_err());
+        let glob = UsdtGlob::parse("17:*:*").unwrap();
+        assert_eq!(glob.object, UserObject::Process(Pid(17)));
+        assert!(UsdtGlob::parse("0:*:*").is_err());
+    }
+
+    #[test]
+    fn the_probe_that_ends_sessions_follows_an_arrow() {
+        for text in ["app:app:start=>done", "app:app:start => done"] {
+            let glob = UsdtGlob::parse(text).unwrap();
+            assert!(glob.name.matches("start"), "{text}");
+            assert!(glob.end.is_some_and(|end| end.matches("done")), "{text}");
+        }
+        assert!(UsdtGlob::parse("app:app:start=>").is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        for text in ["", "app", "app:x", "app::x", "app:x:", ":x:y"] {
+            let why = UsdtGlob::parse(text).unwrap_err();
+            assert!(why.contains("are written usdt:"), "{text}: {why}");
+        }
+        let why = UsdtGlob::parse("app:a b:x").unwrap_err();
+        assert!(why.contains("no probe name has a ' '"), "{why}");
     }
 }

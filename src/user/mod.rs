@@ -9,6 +9,7 @@ mod arch;
 mod demangle;
 mod denied;
 mod elf;
+mod files;
 mod ld_cache;
 mod locate;
 mod selecting;
@@ -16,5 +17,6 @@ mod symbols;
 mod types;
 mod usdt;
 
-pub use selecting::{UserFile, UserReport, UserSelection, select_user};
+pub use files::UserFile;
+pub use selecting::{UserReport, UserSelection, select_user};
 pub use usdt::{FileProbes, ListedProbe, ListedSite, list_probes};

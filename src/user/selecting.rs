@@ -1,25 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Selects user functions: globs and files to functions, every one that is left out with its reason.
+//! Selects user functions and USDT probes: globs and files to functions, every one that is left out with its reason.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::locate::{FoundFile, locate};
-use super::symbols::{Functions, UserSymbol, functions, result_types};
+use super::files::{OpenFiles, UserFile};
+use super::symbols::{Functions, UserSymbol, result_types};
+use super::usdt::WantedProbes;
 use crate::config::{GlobUse, Role};
 use crate::select::TracedFunction;
-use crate::spec::{EntryReason, Hook, HookId, ObjectId, ResultType, UserGlob, UserObject, nearest};
-
-/// A file that has functions to trace.
-#[derive(Debug)]
-pub struct UserFile {
-    /// The open file. It stays the same if the path is replaced.
-    pub file: File,
-    /// Its path.
-    pub path: PathBuf,
-}
+use crate::spec::{
+    EntryReason, GlobKind, Hook, HookId, ObjectId, ResultType, TracedProbe, UserGlob, nearest,
+};
 
 /// What one glob selected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +19,7 @@ pub struct UserReport {
     pub role: Role,
     /// The glob.
     pub glob: GlobUse,
-    /// Number of functions that it selected; for a deny glob, that it denied.
+    /// Number of functions or probes that it selected; for a deny glob, that it denied.
     pub n_functions: usize,
     /// Why it selected nothing; `None` if it selected a function.
     pub why_nothing: Option<String>,
@@ -39,9 +30,12 @@ pub struct UserReport {
 pub struct UserSelection {
     /// The files; the index is the [`ObjectId`].
     pub files: Vec<UserFile>,
-    /// The functions, in order of file and offset, with ids from the first one that was given.
+    /// The functions, in order of file and offset, with ids from the first one that was given. The
+    /// hooks of USDT probes follow, in order of file and name.
     pub functions: Vec<TracedFunction>,
-    /// Matching functions that are not traced: name, name of the file, reason.
+    /// What is attached to for the USDT probes among them.
+    pub probes: Vec<TracedProbe>,
+    /// Matching functions and probes that are not traced: name, name of the file, reason.
     pub left_out: Vec<(String, String, String)>,
     /// The result of each glob, in the order given.
     pub reports: Vec<UserReport>,
@@ -56,35 +50,31 @@ struct WantedFunction {
     result: Option<ResultType>,
 }
 
-/// Files that were opened, each once, and their functions.
-#[derive(Debug, Default)]
-struct OpenFiles {
-    files: Vec<UserFile>,
-    functions: Vec<Functions>,
-    by_inode: HashMap<(u64, u64), ObjectId>,
-    by_name: BTreeMap<UserObject, Result<ObjectId, String>>,
-}
-
-/// Selects the user functions that the globs match. `first_id` is the id of the first one.
+/// Selects the user functions and USDT probes that the globs match. `first_id` is the id of the first one.
 #[must_use]
 pub fn select_user(globs: &[(Role, GlobUse)], first_id: HookId) -> UserSelection {
     let mut files = OpenFiles::default();
     let mut wanted: BTreeMap<(ObjectId, u64), WantedFunction> = BTreeMap::new();
+    let mut probes = WantedProbes::default();
     let mut selection = UserSelection::default();
     // Deny globs come last, because they take away what the others have selected.
     for (role, glob) in globs.iter().filter(|(role, _)| *role != Role::Deny) {
-        let is_entry = *role == Role::Entry;
-        let report = add(
-            glob,
-            is_entry,
-            &mut files,
-            &mut wanted,
-            &mut selection.left_out,
-        );
+        let left_out = &mut selection.left_out;
+        let report = match glob.spec.kind() {
+            GlobKind::User(user) => add(user, *role, &mut files, &mut wanted, left_out),
+            GlobKind::Usdt(usdt) => probes.add(usdt, *role, &mut files),
+            GlobKind::Function { .. } | GlobKind::Source(_) | GlobKind::Event(_) => continue,
+        };
         selection.reports.push(report_of(*role, glob, report));
     }
     for (role, glob) in globs.iter().filter(|(role, _)| *role == Role::Deny) {
-        let report = deny(glob, &mut files, &mut wanted, &mut selection.left_out);
+        let why = format!("denied by {glob}");
+        let left_out = &mut selection.left_out;
+        let report = match glob.spec.kind() {
+            GlobKind::User(user) => deny(user, &why, &mut files, &mut wanted, left_out),
+            GlobKind::Usdt(usdt) => probes.deny(usdt, &mut files, &why),
+            GlobKind::Function { .. } | GlobKind::Source(_) | GlobKind::Event(_) => continue,
+        };
         selection.reports.push(report_of(*role, glob, report));
     }
     add_result_types(&files, &mut wanted);
@@ -101,6 +91,11 @@ pub fn select_user(globs: &[(Role, GlobUse)], first_id: HookId) -> UserSelection
             prototype: None,
         })
         .collect();
+    selection.left_out.append(&mut probes.left_out);
+    let first_probe = HookId(first_id.0 + selection.functions.len() as u32);
+    let (hooks, probes) = probes.into_traced(&files, first_probe);
+    selection.functions.extend(hooks);
+    selection.probes = probes;
     selection.files = files.files;
     selection
 }
@@ -112,7 +107,7 @@ fn add_result_types(files: &OpenFiles, wanted: &mut BTreeMap<(ObjectId, u64), Wa
         unjudged.entry(*object).or_default().insert(*offset);
     }
     for (object, offsets) in unjudged {
-        let file = &files.files[object.0 as usize].file;
+        let file = &files.file(object).file;
         for (offset, result) in result_types(file, &offsets) {
             if let Some(wanted) = wanted.get_mut(&(object, offset)) {
                 wanted.result = Some(result);
@@ -132,18 +127,16 @@ fn report_of(role: Role, glob: &GlobUse, found: Result<usize, String>) -> UserRe
 
 /// Adds the functions that a glob matches, and returns their number.
 fn add(
-    glob: &GlobUse,
-    is_entry: bool,
+    user: &UserGlob,
+    role: Role,
     files: &mut OpenFiles,
     wanted: &mut BTreeMap<(ObjectId, u64), WantedFunction>,
     left_out: &mut Vec<(String, String, String)>,
 ) -> Result<usize, String> {
-    let Some(user) = glob.user() else {
-        return Ok(0);
-    };
+    let is_entry = role == Role::Entry;
     let object = files.open(&user.object)?;
     let file_name = files.name(object);
-    let of_file = &files.functions[object.0 as usize];
+    let of_file = files.functions(object);
     if of_file.is_go {
         return Err(
             "it is a Go program: its stacks move, and the kernel cannot trace returns on them"
@@ -182,21 +175,19 @@ fn add(
 
 /// Takes away the functions that a deny glob matches, and returns their number.
 fn deny(
-    glob: &GlobUse,
+    user: &UserGlob,
+    why: &str,
     files: &mut OpenFiles,
     wanted: &mut BTreeMap<(ObjectId, u64), WantedFunction>,
     left_out: &mut Vec<(String, String, String)>,
 ) -> Result<usize, String> {
-    let Some(user) = glob.user() else {
-        return Ok(0);
-    };
     let object = files.open(&user.object)?;
     let file_name = files.name(object);
     let mut n = 0;
-    for symbol in files.functions[object.0 as usize].matching(user) {
+    for symbol in files.functions(object).matching(user) {
         if let Some(denied) = wanted.remove(&(object, symbol.offset)) {
             n += 1;
-            left_out.push((denied.name, file_name.clone(), format!("denied by {glob}")));
+            left_out.push((denied.name, file_name.clone(), why.to_owned()));
         }
     }
     if n == 0 {
@@ -244,50 +235,15 @@ impl Functions {
     }
 }
 
-impl OpenFiles {
-    /// Opens the file of an object and reads its functions, unless that is done.
-    fn open(&mut self, object: &UserObject) -> Result<ObjectId, String> {
-        if let Some(known) = self.by_name.get(object) {
-            return known.clone();
-        }
-        let opened = locate(object).and_then(|located| self.read(located));
-        self.by_name.insert(object.clone(), opened.clone());
-        opened
-    }
-
-    /// Two names of one file have one object, so that each function has one probe.
-    fn read(&mut self, located: FoundFile) -> Result<ObjectId, String> {
-        let FoundFile { file, path } = located;
-        let unreadable = |why: String| format!("`{}` cannot be used: {why}", path.display());
-        let metadata = file
-            .metadata()
-            .map_err(|error| unreadable(error.to_string()))?;
-        let inode = (metadata.dev(), metadata.ino());
-        if let Some(known) = self.by_inode.get(&inode) {
-            return Ok(*known);
-        }
-        let functions = functions(&file).map_err(|error| unreadable(error.to_string()))?;
-        let id = ObjectId(self.files.len() as u32);
-        self.by_inode.insert(inode, id);
-        self.functions.push(functions);
-        self.files.push(UserFile { file, path });
-        Ok(id)
-    }
-
-    fn name(&self, object: ObjectId) -> String {
-        let path = &self.files[object.0 as usize].path;
-        let name = path.file_name().unwrap_or(path.as_os_str());
-        name.to_string_lossy().into_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{fs, process};
+    use std::fs::{self, File};
+    use std::process;
 
-    use super::{File, UserSelection, functions, select_user};
+    use super::{UserSelection, select_user};
     use crate::config::{GlobOrigin, GlobUse, Role};
     use crate::spec::{EntryReason, HookId, ResultType};
+    use crate::user::symbols::functions;
 
     fn select(globs: &[(Role, &str)]) -> UserSelection {
         let glob = |text: &str| GlobUse::new(text.parse().unwrap(), GlobOrigin::Option);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! USDT probes in programs that gcc compiles. The notes are written as `<sys/sdt.h>` writes them.
+//! USDT probes in programs that gcc compiles: what is listed of them, and what ends the sessions that
+//! they open. The notes are written as `<sys/sdt.h>` writes them.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use retsnoop_rs::spec::{ArgumentPlace, Register, UserObject};
-use retsnoop_rs::user::{FileProbes, list_probes};
+use retsnoop_rs::config::{GlobOrigin, GlobUse, Role};
+use retsnoop_rs::spec::{ArgumentPlace, HookId, Register, ResultType, UserObject};
+use retsnoop_rs::user::{FileProbes, UserSelection, list_probes, select_user};
 
 use crate::noise::Noise;
 
@@ -52,6 +54,17 @@ int main(int argc, char **argv)
 }
 "#;
 
+/// A probe in code that no symbol encloses.
+const BARE: &str = r#"
+__asm__ (".text\nnop\n990: nop\nret\n"
+    ".pushsection .note.stapsdt,\"\",\"note\"\n"
+    ".balign 4\n.4byte 992f-991f, 994f-993f, 3\n"
+    "991: .asciz \"stapsdt\"\n992: .balign 4\n"
+    "993: .8byte 990b, 0, 0\n.asciz \"app\"\n.asciz \"bare\"\n.asciz \"\"\n"
+    "994: .balign 4\n.popsection\n");
+int main(void) { return 0; }
+"#;
+
 fn compile(directory: &Path, text: &str, options: &[&str]) -> String {
     let source = directory.join("program.c");
     fs::write(&source, text).unwrap();
@@ -69,6 +82,11 @@ fn list(program: &str) -> Result<FileProbes, String> {
     let mut files = list_probes(&UserObject::File(program.to_owned()))?;
     assert_eq!(files.len(), 1);
     Ok(files.remove(0))
+}
+
+fn select(glob: &str) -> UserSelection {
+    let glob = GlobUse::new(glob.parse().unwrap(), GlobOrigin::Option);
+    select_user(&[(Role::Entry, glob)], HookId(0))
 }
 
 #[test]
@@ -117,10 +135,95 @@ fn probes_are_listed_with_sites_semaphores_and_arguments() {
 }
 
 #[test]
+fn the_return_address_is_where_the_unwind_information_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = compile(directory.path(), PROGRAM, &["-O2", "-fno-stack-protector"]);
+    let selection = select(&format!("usdt:{program}:app:start"));
+    assert_eq!(selection.functions.len(), 1, "{selection:?}");
+    assert_eq!(selection.functions[0].name, "app:start");
+    let sites = &selection.probes[0].sites;
+    let offsets: Vec<i64> = sites
+        .iter()
+        .map(|site| {
+            let place = site.function.unwrap().return_place;
+            assert_eq!(place.register, Register(152), "the stack pointer");
+            place.offset
+        })
+        .collect();
+    // `begin` has nothing on the stack; `again` has the array, below which a leaf function does not
+    // move the stack pointer.
+    assert!(
+        offsets.iter().all(|offset| (0..=88).contains(offset)),
+        "{offsets:?}"
+    );
+    let functions: Vec<u64> = sites.iter().map(|it| it.function.unwrap().offset).collect();
+    assert_ne!(functions[0], functions[1]);
+    // With a frame pointer it is above what that points to.
+    let program = compile(directory.path(), PROGRAM, &["-O0"]);
+    let selection = select(&format!("usdt:{program}:app:start"));
+    for site in &selection.probes[0].sites {
+        let place = site.function.unwrap().return_place;
+        assert_eq!((place.register, place.offset), (Register(32), 8));
+    }
+}
+
+#[test]
+fn results_are_judged_as_the_function_that_the_probe_is_in() {
+    let directory = tempfile::tempdir().unwrap();
+    for (options, start, done) in [
+        (&["-g"][..], ResultType::UserInteger, ResultType::Pointer),
+        (&["-g0"], ResultType::Void, ResultType::Void),
+    ] {
+        let program = compile(directory.path(), PROGRAM, options);
+        let selection = select(&format!("usdt:{program}:app:*"));
+        let results: Vec<_> = selection
+            .functions
+            .iter()
+            .map(|function| (&*function.name, function.result))
+            .collect();
+        assert_eq!(results, [("app:done", done), ("app:start", start)]);
+        // If another probe ends the session, no function returns.
+        let selection = select(&format!("usdt:{program}:app:start=>done"));
+        assert_eq!(selection.functions[0].result, ResultType::Void);
+        assert_eq!(selection.probes[0].ends.len(), 1);
+        assert!(
+            selection.probes[0]
+                .sites
+                .iter()
+                .all(|it| it.function.is_none())
+        );
+    }
+}
+
+#[test]
+fn a_probe_in_no_function_needs_another_one_that_ends_its_sessions() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = compile(directory.path(), BARE, &[]);
+    let selection = select(&format!("usdt:{program}:app:bare"));
+    assert!(selection.functions.is_empty());
+    let why = selection.reports[0].why_nothing.clone().unwrap();
+    assert!(why.contains("no symbol of a function encloses it"), "{why}");
+    assert!(why.contains("bare=>NAME"), "{why}");
+    let selection = select(&format!("usdt:{program}:app:bare=>bare"));
+    assert_eq!(selection.functions.len(), 1);
+    // The next hit ends a session without any other probe.
+    assert!(selection.probes[0].ends.is_empty());
+    let options = ["-fno-asynchronous-unwind-tables"];
+    let program = compile(directory.path(), PROGRAM, &options);
+    let selection = select(&format!("usdt:{program}:app:start"));
+    let why = selection.reports[0].why_nothing.clone().unwrap();
+    assert!(why.contains("no unwind information"), "{why}");
+}
+
+#[test]
 fn what_has_no_probes_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let program = compile(directory.path(), "int main(void) { return 0; }", &[]);
     assert!(list(&program).unwrap_err().contains("has no USDT probes"));
+    let why = select(&format!("usdt:{program}:*:*")).reports[0]
+        .why_nothing
+        .clone();
+    assert!(why.unwrap().contains("has no USDT probes"));
     assert!(list("/etc/passwd").unwrap_err().contains("no ELF file"));
     // A file of 32 bits, by its header.
     let mut bytes = fs::read(&program).unwrap();
@@ -212,5 +315,7 @@ fn damaged_files_cost_their_probes_and_nothing_else() {
         if let Ok(listed) = list(&program) {
             assert!(listed.probes.len() <= 4, "{listed:?}");
         }
+        let selection = select(&format!("usdt:{program}:*:*"));
+        assert!(selection.probes.len() <= 4, "{selection:?}");
     }
 }

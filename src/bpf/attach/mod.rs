@@ -12,6 +12,7 @@ mod shared;
 mod tracing_multi;
 mod trampoline;
 mod uprobe;
+mod usdt;
 
 use std::os::fd::OwnedFd;
 
@@ -21,6 +22,8 @@ use super::object::LoadedObject;
 use super::sys::Guardian;
 use crate::select::TracedFunction;
 use crate::spec::{BackendKind, EntryReason, HookId, ResultType};
+
+pub(super) use usdt::LoadedProbes;
 
 /// A function that the kernel refused, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! uprobe.multi and single uprobes: user functions, by file and offset.
+//! uprobe.multi and single uprobes: user functions and USDT probes, by file and offset.
 //!
 //! The kernel attaches to the inode of a file. The path that it gets leads through our descriptor,
 //! so that the file is the one that was examined, even if its path was replaced meanwhile.
@@ -18,6 +18,7 @@ use super::super::rlimit::those_that_fit;
 use super::super::sys::{self, ProgramKind, TRACE_UPROBE_MULTI};
 use super::bisect;
 use super::kprobe::{self, CallPrograms};
+use super::usdt;
 use super::{AttachProgress, Backend, Links, tag};
 use crate::select::TracedFunction;
 use crate::spec::ObjectId;
@@ -63,7 +64,7 @@ impl Backend for UprobeMulti {
                         .map(|function| (function.addr().0, tag(function)))
                         .unzip();
                     let attach = |program, is_return| {
-                        sys::attach_uprobe_multi(program, is_return, &path, &offsets, &cookies)
+                        sys::attach_uprobe_multi(program, is_return, &path, &offsets, &cookies, &[])
                     };
                     // Attach to returns first: a call that is seen must have its return seen.
                     Ok(vec![
@@ -79,6 +80,7 @@ impl Backend for UprobeMulti {
             links.programs.push(entry);
         }
         links.programs.push(returns);
+        usdt::attach_multi(loaded, &usdt::probes_of(functions), &mut links, progress)?;
         Ok(links)
     }
 }
@@ -91,7 +93,10 @@ impl Backend for Uprobe {
         progress: AttachProgress<'_>,
     ) -> Result<Links> {
         let mut links = Links::default();
-        let functions = those_that_fit(functions, DESCRIPTORS_PER_FUNCTION, &mut links.refused)?;
+        let probes = usdt::probes_of(functions);
+        let is_function = |function: &&&TracedFunction| !function.hook.is_usdt();
+        let functions: Vec<&TracedFunction> =
+            functions.iter().filter(is_function).copied().collect();
         let pmu = loaded.copier.layout.uprobe_pmu;
         let pmu = pmu.context("no PMU for uprobes")?;
         let templates = &loaded.templates;
@@ -103,9 +108,14 @@ impl Backend for Uprobe {
         let open = |function: &TracedFunction, is_return| {
             let (file, offset) = function.hook.user_function().context("no user function")?;
             let path = path_of(loaded, file)?;
-            sys::open_uprobe(pmu, is_return, &path, offset).map_err(Error::from)
+            sys::open_uprobe(pmu, is_return, &path, offset, 0).map_err(Error::from)
         };
-        kprobe::attach_all(loaded, &entries, &open, functions, &mut links, progress)?;
+        if !functions.is_empty() {
+            let functions =
+                those_that_fit(&functions, DESCRIPTORS_PER_FUNCTION, &mut links.refused)?;
+            kprobe::attach_all(loaded, &entries, &open, functions, &mut links, progress)?;
+        }
+        usdt::attach_single(loaded, pmu, &probes, &mut links, progress)?;
         Ok(links)
     }
 }
@@ -127,7 +137,7 @@ fn by_file<'f>(
     files
 }
 
-fn path_of(loaded: &LoadedObject<'_>, file: ObjectId) -> Result<CString> {
+pub(super) fn path_of(loaded: &LoadedObject<'_>, file: ObjectId) -> Result<CString> {
     let file = loaded.user_files.get(file.0 as usize);
     let number = file.context("no file for a user function")?.as_raw_fd();
     Ok(CString::new(format!("/proc/self/fd/{number}"))?)

@@ -66,15 +66,21 @@ pub(in crate::bpf) fn attach_kprobe_multi(
     own(unsafe { bpf_link_create(program.as_raw_fd(), 0, attach_type, &raw const opts) })
 }
 
-/// Attaches a program to many offsets of the file at `path`. `cookies` is parallel to `offsets`.
+/// Attaches a program to many offsets of the file at `path`. `cookies` is parallel to `offsets`, and so
+/// are the offsets of the `semaphores` unless there are none; 0 is none.
 pub(in crate::bpf) fn attach_uprobe_multi(
     program: BorrowedFd<'_>,
     is_return: bool,
     path: &CStr,
     offsets: &[u64],
     cookies: &[u64],
+    semaphores: &[u64],
 ) -> io::Result<OwnedFd> {
     assert_eq!(offsets.len(), cookies.len(), "one cookie for each offset");
+    let has_semaphores = !semaphores.is_empty();
+    if has_semaphores {
+        assert_eq!(offsets.len(), semaphores.len(), "one for each offset");
+    }
     let mut opts = bpf_link_create_opts {
         sz: size_of::<bpf_link_create_opts>() as _,
         ..Default::default()
@@ -88,6 +94,11 @@ pub(in crate::bpf) fn attach_uprobe_multi(
     opts.__bindgen_anon_1.uprobe_multi.path = path.as_ptr();
     opts.__bindgen_anon_1.uprobe_multi.offsets = offsets.as_ptr();
     opts.__bindgen_anon_1.uprobe_multi.cookies = cookies.as_ptr();
+    opts.__bindgen_anon_1.uprobe_multi.ref_ctr_offsets = if has_semaphores {
+        semaphores.as_ptr()
+    } else {
+        ptr::null()
+    };
     let program = program.as_raw_fd();
     // SAFETY: `opts` holds pointers to slices and a string that live through the call.
     own(unsafe { bpf_link_create(program, 0, TRACE_UPROBE_MULTI, &raw const opts) })
@@ -176,16 +187,21 @@ pub(in crate::bpf) fn open_kprobe(
     open_event(attr)
 }
 
+/// `PERF_UPROBE_REF_CTR_OFFSET_SHIFT`: where `config` has the offset of the semaphore.
+const SEMAPHORE_SHIFT: u32 = 32;
+
 /// Opens a uprobe (or a uretprobe) at an offset of the file at `path`. Like a kprobe it has no name.
+/// While it is open, the kernel increments the counter at the offset of the semaphore; 0 is none.
 pub(in crate::bpf) fn open_uprobe(
     pmu: ProbePmu,
     is_return: bool,
     path: &CStr,
     offset: u64,
+    semaphore: u32,
 ) -> io::Result<OwnedFd> {
     let mut attr = perf_event_attr {
         type_: pmu.kind,
-        config: u64::from(is_return) << pmu.return_bit,
+        config: u64::from(is_return) << pmu.return_bit | u64::from(semaphore) << SEMAPHORE_SHIFT,
         ..Default::default()
     };
     attr.__bindgen_anon_3.uprobe_path = path.as_ptr().expose_provenance() as u64;

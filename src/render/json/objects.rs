@@ -32,7 +32,8 @@ pub(super) struct SessionObject {
     #[serde(rename = "lane")]
     execution_context: &'static str,
     context: Option<ContextObject>,
-    /// Why the session was opened: `system_call`, `kernel_function`, `request`, or `user_function`.
+    /// Why the session was opened: `system_call`, `kernel_function`, `request`, `user_function`, or
+    /// `usdt`.
     entry_reason: &'static str,
     /// The call of the entry function.
     entry: Option<CallObject>,
@@ -432,6 +433,7 @@ fn entry_reason(reason: EntryReason) -> &'static str {
         EntryReason::KernelFunction => "kernel_function",
         EntryReason::Request => "request",
         EntryReason::UserFunction => "user_function",
+        EntryReason::Usdt => "usdt",
     }
 }
 

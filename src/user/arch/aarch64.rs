@@ -4,7 +4,7 @@
 
 use object::elf::{self, Machine};
 
-use crate::spec::ArgumentPlace;
+use crate::spec::{ArgumentPlace, Register};
 
 /// The architecture of an ELF file.
 pub(in crate::user) const MACHINE: Machine = elf::EM_AARCH64;
@@ -14,6 +14,19 @@ pub(in crate::user) const LD_CACHE_FLAG: u32 = 0x0a00;
 
 /// Where Debian has libraries of this architecture, below `/lib` and `/usr/lib`.
 pub(in crate::user) const LIBRARY_DIRECTORY: &str = "aarch64-linux-gnu";
+
+/// A call leaves its return address in a register.
+pub(in crate::user) const RETURN_ADDRESS_SIZE: i64 = 0;
+
+/// Returns no register: sessions of USDT probes end at other probes only.
+pub(in crate::user) fn dwarf_register(_number: gimli::Register) -> Option<Register> {
+    None
+}
+
+/// Returns whether a register is the stack pointer.
+pub(in crate::user) fn is_stack_pointer(number: gimli::Register) -> bool {
+    number == gimli::AArch64::SP
+}
 
 /// Returns no place: operands are not parsed.
 pub(in crate::user) fn argument_place(

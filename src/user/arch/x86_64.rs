@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! x86-64: identification of executables and libraries, registers, operands of USDT arguments.
 
+use gimli::X86_64;
 use object::elf::{self, Machine};
 
 use crate::spec::{ArgumentPlace, Register};
@@ -13,6 +14,9 @@ pub(in crate::user) const LD_CACHE_FLAG: u32 = 0x0300;
 
 /// Where Debian has libraries of this architecture, below `/lib` and `/usr/lib`.
 pub(in crate::user) const LIBRARY_DIRECTORY: &str = "x86_64-linux-gnu";
+
+/// Size of a return address on the stack, in bytes. It is next to the frame that calls.
+pub(in crate::user) const RETURN_ADDRESS_SIZE: i64 = 8;
 
 /// The instruction pointer. At a probe it is the address of the probed instruction.
 const RIP: Register = Register(128);
@@ -67,6 +71,17 @@ fn register(name: &str) -> Option<Register> {
     let number = name.strip_prefix('r')?.trim_end_matches(['d', 'w', 'b']);
     let number: usize = number.parse().ok()?;
     NUMBERED.get(number.checked_sub(8)?).copied()
+}
+
+/// Returns the register with this number in unwind information; `None` for one that is not in
+/// `struct pt_regs`.
+pub(in crate::user) fn dwarf_register(number: gimli::Register) -> Option<Register> {
+    register(X86_64::register_name(number)?)
+}
+
+/// Returns whether a register is the stack pointer.
+pub(in crate::user) fn is_stack_pointer(number: gimli::Register) -> bool {
+    number == X86_64::RSP
 }
 
 /// Parses an operand as the assembler of GNU has it: `$5`, `%eax`, `-16(%rbp)`, `8(%rax,%rdx,4)`,

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
+use std::fmt;
 
 use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
 
@@ -39,26 +40,34 @@ const KIND: u32 = 3;
 
 /// The name of a probe.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ProbeName {
-    pub(super) provider: String,
-    pub(super) name: String,
+pub(in crate::user) struct ProbeName {
+    pub(in crate::user) provider: String,
+    pub(in crate::user) name: String,
+}
+
+impl fmt::Display for ProbeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.provider, self.name)
+    }
 }
 
 /// A place where a probe is, and the text of its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ProbeSite {
-    pub(super) site: UsdtSite,
+pub(in crate::user) struct ProbeSite {
+    /// Address of the instruction in the file.
+    pub(in crate::user) addr: u64,
+    pub(in crate::user) site: UsdtSite,
     /// The arguments as the note has them.
-    pub(super) text: String,
+    pub(in crate::user) text: String,
 }
 
 /// The probes of a file.
 #[derive(Debug, Default)]
-pub(super) struct Probes {
+pub(in crate::user) struct Probes {
     /// Each probe with its places, in order of their offsets.
-    pub(super) by_name: BTreeMap<ProbeName, Vec<ProbeSite>>,
+    pub(in crate::user) by_name: BTreeMap<ProbeName, Vec<ProbeSite>>,
     /// Number of notes that were left out: they are damaged, or lead to no code.
-    pub(super) n_damaged: usize,
+    pub(in crate::user) n_damaged: usize,
 }
 
 /// What one note says.
@@ -72,7 +81,7 @@ struct Note<'n> {
 }
 
 /// Reads the probes of a file.
-pub(super) fn probes(elf: &UserElf<'_>) -> Result<Probes, BadElf> {
+pub(in crate::user) fn probes(elf: &UserElf<'_>) -> Result<Probes, BadElf> {
     let mut probes = Probes::default();
     let Some((_, size)) = elf.section_range(NOTES) else {
         return Ok(probes);
@@ -133,6 +142,7 @@ fn site(
         arguments: arguments(note.arguments, &distance),
     };
     Some(ProbeSite {
+        addr,
         site,
         text: note.arguments.to_owned(),
     })

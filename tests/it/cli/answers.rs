@@ -143,6 +143,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("list_usdt_source", &["list", "usdt", "-s", "libc"]),
     ("list_usdt_pid", &["list", "usdt", "0"]),
     ("list_usdt_missing", &["list", "usdt", "/nosuch/file"]),
+    ("usdt_glob", &["-e", "usdt:app:start"]),
     (
         "list_image_alone",
         &["list", "functions", "vfs_*", "-k", "x"],

@@ -13,6 +13,8 @@
 mod cgroup;
 mod harness;
 #[allow(unsafe_code)]
+mod probed;
+#[allow(unsafe_code)]
 mod sys;
 mod table;
 mod view;
@@ -47,6 +49,7 @@ mod stalled;
 mod symbols;
 mod terminal;
 mod trail;
+mod usdt;
 mod use_cases;
 mod user_functions;
 mod warm;

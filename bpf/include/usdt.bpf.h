@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * USDT probes as entry functions. A hit of a probe opens a session, whose root is the probe. The
+ * session ends when the function returns that the probe is in, or when another probe is hit.
+ *
+ * In the first case, the root has the stack pointer that the call of the function had: user space
+ * knows from the unwind information where the return address is when the probe is hit. So the
+ * return is found exactly, as that of any other call. In the second case it has none (ROOT_SP).
+ */
+#ifndef RETSNOOP_USDT_H
+#define RETSNOOP_USDT_H
+
+enum usdt_flags {
+	USDT_RETURNS = 1, /* sessions end at the return of the function */
+	USDT_AT_START = 2, /* the probe is the first instruction of its function */
+};
+
+/* A place where a probe is. User space fills it in. */
+struct usdt_site {
+	u64 return_offset; /* of the return address's place from this register */
+	u32 return_register; /* offset in struct pt_regs, in bytes */
+	u32 flags; /* enum usdt_flags */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* number of sites, set by user space */
+	__type(key, u32);
+	__type(value, struct usdt_site);
+} usdt_sites SEC(".maps");
+
+/* In a tag of a site, the number of the site is above the function's tag. */
+#define SITE_SHIFT 41
+
+static __always_inline struct usdt_site *usdt_site_of(u64 tag)
+{
+	u32 number = tag >> SITE_SHIFT;
+
+	return bpf_map_lookup_elem(&usdt_sites, &number);
+}
+
+/* Registers are copied: the verifier allows only constant offsets into the context. */
+static __always_inline u64 usdt_register(struct pt_regs *ctx, u32 offset)
+{
+	u64 value = 0;
+
+	offset &= 0xff;
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)ctx + offset);
+	return value;
+}
+
+/*
+ * Returns the stack pointer that identifies the root, or 0 if the end of the session would not be
+ * seen: the function has been called before its returns were traced.
+ */
+static __always_inline u64 usdt_sp(struct pt_regs *ctx, const struct usdt_site *site)
+{
+	u64 at;
+
+	if (!(site->flags & USDT_RETURNS))
+		return ROOT_SP;
+	at = usdt_register(ctx, site->return_register) + site->return_offset;
+	/* The return address is replaced after the programs at the first instruction have run. */
+	if (!(site->flags & USDT_AT_START) && !return_is_traced(at)) {
+		COUNT(called_before);
+		return 0;
+	}
+	return outside_sp(at);
+}
+
+/* Returns whether a frame is of this probe, in the same call of its function. */
+static __always_inline bool is_same_hit(const struct frame *frame, const struct call *call)
+{
+	return frame->sp == call->sp && frame->func == call->func;
+}
+
+/*
+ * Ends what an earlier hit of the probe has begun, in the same call of its function: in a loop,
+ * each iteration is one of its own. What the function returns is not known then, so the frame is
+ * judged as that of a function without a result.
+ */
+static __noinline void usdt_ends(struct call *call, u64 tag, u64 task)
+{
+	struct session *session;
+	struct frame *frame;
+	struct guard guard;
+	enum execution_context context;
+	u64 key = session_key(task, &context);
+
+	if (!key || !ready || !enter_guard(&guard, key))
+		return;
+	read_tag(call, tag);
+	session = find_session(key);
+	if (session) {
+		frame = &session->frames[0];
+		if (!is_same_hit(frame, call))
+			frame = top_frame(session);
+		if (session->depth && is_same_hit(frame, call)) {
+			frame->flags |= FRAME_ENDED * (1 - is_zero(frame->class));
+			frame->class = CLASS_NEVER;
+			take_return(call, session, true);
+		}
+	}
+	leave_guard(&guard);
+}
+
+/* Returns whether the current task has a session. has_no_session() may be wrong about that. */
+static __noinline bool has_session(u64 task)
+{
+	enum execution_context context;
+	u64 key = session_key(task, &context);
+
+	return key && find_session(key);
+}
+
+static __noinline void usdt_hit(struct pt_regs *ctx, u64 task, u64 may_open)
+{
+	u64 tag = probe_tag(ctx);
+	struct usdt_site *site = usdt_site_of(tag);
+	struct call call = {.ctx = ctx};
+
+	if (!site)
+		return;
+	call.sp = usdt_sp(ctx, site);
+	if (!call.sp)
+		return;
+	usdt_ends(&call, tag, task);
+	/* Without a stack pointer it can be a root only. */
+	if (call.sp == ROOT_SP && has_session(task))
+		return;
+	opening_call_starts(&call, tag, task, may_open);
+}
+
+SEC("kprobe")
+int retsnoop_usdt_opening(struct pt_regs *ctx)
+{
+	bool opening = may_open();
+	u64 task = task_key();
+
+	if (is_of_interest(probe_tag(ctx), task, opening))
+		usdt_hit(ctx, task, opening);
+	return 0;
+}
+
+/* The probe that ends the sessions of another one, whose tag it has. */
+SEC("kprobe")
+int retsnoop_usdt_ending(struct pt_regs *ctx)
+{
+	struct call call = {.ctx = ctx, .sp = ROOT_SP};
+	u64 task = task_key();
+
+	if (!has_no_session(task))
+		usdt_ends(&call, probe_tag(ctx), task);
+	return 0;
+}
+
+#endif
