@@ -30,9 +30,9 @@
 #include "kprobes.bpf.h"
 #include "trampolines.bpf.h"
 #include "uprobes.bpf.h"
-#include "usdt.bpf.h"
 #include "shared.bpf.h"
 #include "note_programs.bpf.h"
+#include "usdt.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

@@ -81,6 +81,9 @@
 /* Where the stack begins in a note that has one. */
 #define NOTE_STACK 128
 
+/* Arguments of a USDT probe, as in <sys/sdt.h>. */
+#define MAX_USDT_ARGUMENTS 12
+
 #define COMM_LEN 16
 #define MAX_ERRNO 4095
 

@@ -118,7 +118,7 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         selection = select(&globs, &facts, &capabilities);
     }
     diag.phase("selected functions");
-    let user = users::add(&mut selection, &of_user, diag);
+    let mut user = users::add(&mut selection, &of_user, diag);
     if selection.entries().next().is_none() {
         return Err(no_entry(&selection, &user));
     }
@@ -126,7 +126,8 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         .refusals
         .then_some(capabilities.trampolines)
         .flatten();
-    let notes = notes::plan(&of_events, refusals, &btf, files)?;
+    let mut notes = notes::plan(&of_events, refusals, &btf, files)?;
+    notes.add_usdt(&mut user.probes, &selection.functions);
     Ok(Prepared {
         selection,
         user,

@@ -12,9 +12,13 @@ use crate::kernel::btf::{Btf, TrampolineRules};
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::trace_event::{parse_format, record_size};
 use crate::knowledge::refusals::REFUSAL_EVENTS;
-use crate::spec::{EventGlob, NoteKind, NoteSource, nearest};
+use crate::select::TracedFunction;
+use crate::spec::{
+    EventGlob, FieldFormat, NoteField, NoteKind, NoteSource, TracedProbe, UsdtArgument, nearest,
+};
 
-/// The sources of notes of a run. Both lists are parallel.
+/// The sources of notes of a run. Both lists are parallel, but for USDT probes, which are the last
+/// sources and are attached to as functions are.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct NotePlan {
     pub(crate) sources: Vec<NoteSource>,
@@ -25,11 +29,43 @@ pub(crate) struct NotePlan {
 const MAX_TRACEPOINTS: usize = 128;
 
 impl NotePlan {
+    /// Adds a source for each USDT probe. `functions` are indexed by the ids of their hooks.
+    pub(crate) fn add_usdt(&mut self, probes: &mut [TracedProbe], functions: &[TracedFunction]) {
+        for probe in probes {
+            probe.source = self.sources.len() as u32;
+            let function = functions.get(probe.id.index());
+            // The types of the arguments are the same at all sites.
+            let arguments = probe.sites.first().map(|site| &*site.site.arguments);
+            let fields = (0..).zip(arguments.unwrap_or_default());
+            self.sources.push(NoteSource {
+                name: function.map_or_else(String::new, |function| function.name.clone()),
+                kind: NoteKind::Usdt,
+                fields: fields.map(argument_field).collect(),
+            });
+        }
+    }
+
     fn add(&mut self, source: NoteSource, probe: NoteProbe) {
         if !self.sources.iter().any(|known| known.name == source.name) {
             self.sources.push(source);
             self.probes.push(probe);
         }
+    }
+}
+
+/// Size of an argument in a note, in bytes. The programs extend it.
+const ARGUMENT_SIZE: u32 = 8;
+
+fn argument_field((index, argument): (u32, &UsdtArgument)) -> NoteField {
+    NoteField {
+        name: format!("arg{}", index + 1),
+        offset: ARGUMENT_SIZE * index,
+        size: ARGUMENT_SIZE,
+        format: if argument.is_signed {
+            FieldFormat::Signed
+        } else {
+            FieldFormat::Unsigned
+        },
     }
 }
 

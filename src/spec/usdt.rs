@@ -111,6 +111,8 @@ pub struct TracedProbe {
     pub id: HookId,
     /// The file.
     pub object: ObjectId,
+    /// Number of the source of its notes.
+    pub source: u32,
     /// All places where it is.
     pub sites: Vec<TracedSite>,
     /// Sites of the probes that end the sessions that it opens.

@@ -5,7 +5,7 @@
 //! The kernel holds the semaphores of the sites as long as our uprobes are there, so they are
 //! released however our process ends. It does so in each process that has the file mapped.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -52,6 +52,8 @@ enum Kind {
     Return,
     /// Ends a session.
     Ending,
+    /// Notes a hit.
+    Noting,
     /// Opens a session.
     Opening,
 }
@@ -68,12 +70,13 @@ struct Point {
 
 impl Kind {
     /// In the order of attaching: a session that is opened must have its end seen.
-    const ALL: [Self; 3] = [Self::Return, Self::Ending, Self::Opening];
+    const ALL: [Self; 4] = [Self::Return, Self::Ending, Self::Noting, Self::Opening];
 
     fn name(self) -> &'static CStr {
         match self {
             Self::Return => c"retsnoop_uprobe_return",
             Self::Ending => c"retsnoop_usdt_ending",
+            Self::Noting => c"retsnoop_usdt_note",
             Self::Opening => c"retsnoop_usdt_opening",
         }
     }
@@ -82,6 +85,7 @@ impl Kind {
         match self {
             Self::Return => &templates.uprobe_return,
             Self::Ending => &templates.usdt_ending,
+            Self::Noting => &templates.usdt_note,
             Self::Opening => &templates.usdt_opening,
         }
     }
@@ -143,10 +147,14 @@ impl LoadedProbes {
             .collect();
         let ends = probe.ends.iter();
         points.extend(ends.map(|site| at_site(Kind::Ending, site, tag)));
+        let kind = match function.entry {
+            Some(_) => Kind::Opening,
+            None => Kind::Noting,
+        };
         let sites = probe.sites.iter().zip(*first_site..);
         points.extend(sites.map(|(site, number)| {
             let tag = tag | u64::from(number) << SITE_SHIFT;
-            at_site(Kind::Opening, &site.site, tag)
+            at_site(kind, &site.site, tag)
         }));
         Ok((probe.object, points))
     }
@@ -168,8 +176,15 @@ pub(super) fn attach_multi(
     if probes.is_empty() {
         return Ok(());
     }
+    let all_points = |probes: &[&TracedFunction]| -> Vec<Point> {
+        let points = probes
+            .iter()
+            .filter_map(|probe| loaded.probes.points(probe).ok());
+        points.flat_map(|(_, points)| points).collect()
+    };
+    let kinds: BTreeSet<Kind> = all_points(probes).iter().map(|point| point.kind).collect();
     let mut programs = Vec::new();
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| kinds.contains(kind)) {
         let insns = loaded
             .copier
             .copy(kind.template(&loaded.templates), Copy::default());
@@ -184,10 +199,7 @@ pub(super) fn attach_multi(
     for (object, probes) in files {
         let path = path_of(loaded, object)?;
         let attach = |batch: &[&TracedFunction]| {
-            let points = batch
-                .iter()
-                .filter_map(|probe| loaded.probes.points(probe).ok());
-            let points: Vec<Point> = points.flat_map(|(_, points)| points).collect();
+            let points = all_points(batch);
             let mut new = Vec::new();
             for (kind, program) in &programs {
                 let of_kind: Vec<&Point> = points.iter().filter(|it| it.kind == *kind).collect();

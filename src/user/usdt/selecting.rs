@@ -47,11 +47,8 @@ impl WantedProbes {
         role: Role,
         files: &mut OpenFiles,
     ) -> Result<usize, String> {
-        if role == Role::Allow {
-            return Err(
-                "USDT probes open sessions (-e): inside of other sessions they are not shown yet"
-                    .to_owned(),
-            );
+        if role == Role::Allow && glob.end.is_some() {
+            return Err("only sessions have an end: `=>` is for entry probes (-e)".to_owned());
         }
         let object = files.open(&glob.object)?;
         files.read_probes(object);
@@ -202,6 +199,8 @@ impl WantedProbes {
             let probe = TracedProbe {
                 id,
                 object,
+                // It is known when all sources are.
+                source: 0,
                 sites,
                 ends,
             };

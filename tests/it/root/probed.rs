@@ -79,6 +79,23 @@ pub(super) fn iterate(count: i32) {
     }
 }
 
+/// Two probes, and a failure. The second one has arguments of every kind; one cannot be read.
+#[inline(never)]
+pub(super) fn with_values(number: i32) -> i32 {
+    let table = black_box([1, -2, 3, -70_000]);
+    // SAFETY: the probe is a `nop`.
+    unsafe { probe!("outer", "-4@{number:e}", "0", number = in(reg) number) };
+    // SAFETY: as above.
+    unsafe {
+        probe!("values",
+               "-4@4({table},{index},4) 8@({table}) -2@$-3 4@$5 1@{byte} 8@8({zero}) -8@{wide}",
+               "0",
+               table = in(reg) table.as_ptr(), index = in(reg) 2_u64, byte = in(reg_byte) 200_u8,
+               zero = in(reg) 0_u64, wide = in(reg) -(1_i64 << 40));
+    }
+    black_box(sys::fail_close() + table[1])
+}
+
 #[inline(never)]
 pub(super) fn start(number: i32) -> i32 {
     // SAFETY: the probe is a `nop`.

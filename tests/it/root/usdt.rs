@@ -5,9 +5,11 @@ use std::process;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::harness::{Report, Trace, run};
 use super::probed::{
-    SEMAPHORE, done, iterate, other_request, quiet, request, start, wait_in_a_call,
+    SEMAPHORE, done, iterate, other_request, quiet, request, start, wait_in_a_call, with_values,
 };
 use super::sys;
 
@@ -95,6 +97,41 @@ fn another_probe_ends_the_session() {
     assert_eq!(report.summary.count("succeeded"), 3);
 }
 
+/// Constants, registers, memory with base, index and scale, sizes and signs.
+#[test]
+fn hits_are_shown_with_the_values_of_their_arguments() {
+    let (entry, inner, pid) = (ours("outer"), ours("values"), process::id().to_string());
+    let arguments = [
+        "-e",
+        &entry,
+        "-a",
+        &inner,
+        "-a",
+        "*_sys_close",
+        "-sn",
+        "-p",
+        &pid,
+    ];
+    let trace = Trace::start(&arguments);
+    with_values(-7);
+    let report = trace.finish();
+    assert_eq!(report.sessions.len(), 1, "{:#?}", report.sessions);
+    let notes = report.sessions[0].0["notes"].as_array().unwrap();
+    assert_eq!(notes.len(), 2, "{notes:#?}");
+    assert_eq!(notes[0]["source"], "it:outer");
+    assert_eq!(notes[0]["kind"], "usdt");
+    assert_eq!(notes[0]["inside"], "it:outer");
+    assert_eq!(notes[0]["values"], json!({"arg1": -7}));
+    assert_eq!(notes[1]["source"], "it:values");
+    let expected = json!({
+        "arg1": -70_000, "arg2": 0xffff_fffe_0000_0001_u64, "arg3": -3, "arg4": 5, "arg5": 200,
+        "arg6": null, "arg7": -(1_i64 << 40),
+    });
+    assert_eq!(notes[1]["values"], expected);
+    assert_eq!(notes[1]["after_calls"], 1);
+    assert_eq!(report.sessions[0].chain(), ["it:outer", "__x64_sys_close"]);
+}
+
 /// The call began before its return was traced: its session would not end.
 #[test]
 fn a_function_that_ran_already_opens_no_session() {
@@ -143,15 +180,17 @@ fn semaphores_are_held_as_long_as_probes_are_traced() {
 #[test]
 fn what_is_not_there_is_told_with_similar_names() {
     let pid = process::id();
-    for (glob, why) in [
+    let globs = [
         (ours("reqest"), "has no probe `reqest`; similar: request"),
         (format!("usdt:{pid}:itt:*"), "has no provider `itt`"),
         (ours("start=>doen"), "has no probe `doen`; similar: done"),
         ("usdt:libnosuch:a:b".to_owned(), "no library or program"),
         ("usdt:/etc/passwd:a:b".to_owned(), "no ELF file"),
         ("usdt:2:a:b".to_owned(), "kernel thread"),
-    ] {
-        let said = run(&["-e", &glob]).failed(1);
+    ];
+    let arguments: Vec<&str> = globs.iter().flat_map(|(glob, _)| ["-e", glob]).collect();
+    let said = run(&arguments).failed(1);
+    for (glob, why) in &globs {
         assert!(said.contains(why), "{glob}: {said}");
     }
 }
