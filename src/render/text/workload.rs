@@ -5,7 +5,7 @@
 use super::super::escape::push_escaped_text;
 use super::super::style::{Page, Style};
 use super::phrases::push_ids;
-use crate::session::{ContainerName, Session};
+use crate::session::{ContainerName, Session, Workload};
 use crate::spec::Pid;
 
 /// Number of digits of an id that are shown, as in the lists of the runtimes.
@@ -13,7 +13,7 @@ const ID_SHOWN: usize = 12;
 
 /// One part of the line.
 #[derive(Clone, Copy)]
-enum WorkloadPart<'a> {
+pub(super) enum WorkloadPart<'a> {
     Container(&'a ContainerName),
     /// Name and namespace of the pod.
     Pod(&'a str, Option<&'a str>),
@@ -26,9 +26,9 @@ enum WorkloadPart<'a> {
 /// Writes the line; writes nothing if it would be empty.
 pub(super) fn workload(page: &mut Page, session: &Session, verbosity: u8) {
     let parts = parts(session, verbosity);
-    let Some(last) = parts.len().checked_sub(1) else {
+    if parts.is_empty() {
         return;
-    };
+    }
     if let [WorkloadPart::Inside(tgid, tid)] = parts[..] {
         page.flow(Style::Note, |text| {
             text.push_str("in a PID namespace of its own as TID/PID ");
@@ -37,33 +37,49 @@ pub(super) fn workload(page: &mut Page, session: &Session, verbosity: u8) {
         page.end_line();
         return;
     }
+    push_parts(page, parts);
+    page.end_line();
+}
+
+/// Writes `in container web (docker 0123456789ab), pod shop/web-0`; writes nothing for no parts.
+pub(super) fn push_parts(page: &mut Page, parts: Vec<WorkloadPart<'_>>) {
+    let n_parts = parts.len();
     for (index, part) in parts.into_iter().enumerate() {
         page.flow(Style::Note, |text| {
             text.push_str(if index == 0 { "in " } else { "" });
             part.push(text);
-            text.push_str(if index < last { ", " } else { "" });
+            text.push_str(if index + 1 < n_parts { ", " } else { "" });
         });
     }
-    page.end_line();
 }
 
 fn parts(session: &Session, verbosity: u8) -> Vec<WorkloadPart<'_>> {
-    let mut parts = Vec::new();
-    if let Some(names) = &session.header.workload {
-        let unit = names.unit.as_ref().filter(|_| names.container.is_none());
-        if let Some(container) = &names.container {
-            parts.push(WorkloadPart::Container(container));
-            let pod = container.pod.as_deref();
-            parts.extend(pod.map(|pod| WorkloadPart::Pod(pod, container.namespace.as_deref())));
-        }
-        parts.extend(unit.map(|unit| WorkloadPart::Unit(unit)));
-        let is_told = names.container.is_some() || unit.is_some();
-        let cgroup = names.cgroup.as_ref().filter(|path| *path != "/");
-        let cgroup = cgroup.filter(|_| !is_told || verbosity > 0);
-        parts.extend(cgroup.map(|cgroup| WorkloadPart::Cgroup(cgroup)));
-    }
+    let workload = session.header.workload.as_deref();
+    let mut parts = workload.map_or_else(Vec::new, |workload| names(workload, verbosity));
     let inside = session.header.context.and_then(|context| context.inside);
     parts.extend(inside.map(|(tgid, tid)| WorkloadPart::Inside(tgid, tid)));
+    parts
+}
+
+/// Returns the parts that are names.
+pub(super) fn names(workload: &Workload, verbosity: u8) -> Vec<WorkloadPart<'_>> {
+    let Workload {
+        cgroup,
+        unit,
+        container,
+    } = workload;
+    let mut parts = Vec::new();
+    let unit = unit.as_ref().filter(|_| container.is_none());
+    if let Some(container) = container {
+        parts.push(WorkloadPart::Container(container));
+        let pod = container.pod.as_deref();
+        parts.extend(pod.map(|pod| WorkloadPart::Pod(pod, container.namespace.as_deref())));
+    }
+    parts.extend(unit.map(|unit| WorkloadPart::Unit(unit)));
+    let is_told = container.is_some() || unit.is_some();
+    let cgroup = cgroup.as_ref().filter(|path| *path != "/");
+    let cgroup = cgroup.filter(|_| !is_told || verbosity > 0);
+    parts.extend(cgroup.map(|cgroup| WorkloadPart::Cgroup(cgroup)));
     parts
 }
 
