@@ -25,6 +25,7 @@
 #include "notes.bpf.h"
 #include "emit.bpf.h"
 #include "records.bpf.h"
+#include "flight.bpf.h"
 #include "stack.bpf.h"
 #include "calls.bpf.h"
 #include "kprobes.bpf.h"

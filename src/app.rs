@@ -27,11 +27,12 @@ use crate::doctor;
 use crate::failure::{is_broken_pipe, say};
 use crate::kernel::facts::KernelFiles;
 use crate::output::print;
-use crate::output::stop::{Hangup, StopFlag};
+use crate::output::stop::{Hangup, StopFlag, UserSignal};
 use crate::places;
 use crate::prepare::selection_cache::SelectionCache;
 use crate::prepare::{features, gather, preflight};
 use crate::run::arming;
+use crate::run::flight;
 use crate::run::spawned::{OUR_FAILURE, SpawnedCommand};
 use crate::run::trace::{RunContext, trace};
 use crate::symbolize::take_caught;
@@ -187,7 +188,11 @@ fn trace_all(
         Some(_) => Hangup::Reopens,
         None => Hangup::Ends,
     };
-    let stop = StopFlag::on_signals(hangup, command.is_some())?;
+    let user_signal = match config.flight {
+        Some(_) => UserSignal::Dumps,
+        None => UserSignal::Ends,
+    };
+    let stop = StopFlag::on_signals(hangup, user_signal, command.is_some())?;
     let processes = preflight::check_processes(&config.scope.pids, files)?;
     preflight::check(files)?;
     let scope = &config.scope;
@@ -199,6 +204,9 @@ fn trace_all(
     prepared
         .cache
         .take_if(|_| !SelectionCache::is_cacheable(&prepared.selection));
+    if let Some(config) = &config.flight {
+        flight::check(config, &prepared.selection.functions)?;
+    }
     report::selection(&prepared, config, diag);
     if config.run.dry_run {
         return print(report::dry_run(&prepared, config).as_bytes());

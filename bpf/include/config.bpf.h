@@ -80,6 +80,8 @@ struct config {
 	__u32 stack_size; /* THREAD_SIZE: stacks of tasks are aligned to it */
 	__u32 has_notes; /* something is noted besides calls */
 	__u32 reserved;
+	__u32 flight_cpus; /* CPUs that have slots of their own: see flight.bpf.h */
+	__u32 flight_slots; /* for each of them; 0: calls are not kept */
 };
 
 const volatile struct config cfg = {};

@@ -456,6 +456,7 @@ static __always_inline u64 on_entry(const struct call *call, u64 key,
 		if (!session)
 			return 0;
 		session->out.reason = call->class >> CLASS_REASON_SHIFT & CLASS_REASON_MASK;
+		note_cgroup(session);
 	}
 	note_stack(session, call);
 	return push_call(session, call, now);
@@ -517,6 +518,8 @@ static __noinline bool on_exit(const struct call *call, struct session *session)
 	tell_caller(session, depth, frame, code);
 	session->depth = depth;
 	session->out.ended_ns = now;
+	if (cfg.flight_slots)
+		record_flight(session, depth, call->result, now);
 	return !depth;
 }
 

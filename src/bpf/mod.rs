@@ -10,6 +10,7 @@ mod body;
 mod copier;
 mod detach;
 mod ending;
+mod flight;
 #[cfg(test)]
 pub(crate) mod headers;
 mod kernel_stats;
@@ -31,6 +32,7 @@ mod usdt_sites;
 pub mod wire;
 
 pub use ending::Detaching;
+pub use flight::{FlightLayout, FlightMemory, FlightSlots};
 pub use kernel_stats::{Hits, KernelStats, Misses};
 pub use note_probes::{
     FACT_TEXT, Fact, FactBase, FactCondition, FactEnd, FactValue, MAX_EVENT_BYTES, MAX_FACT_HOPS,

@@ -17,6 +17,7 @@ use libbpf_rs::{MapCore, MapFlags, MapMut, OpenObject};
 use super::attach::LoadedProbes;
 use super::body::Body;
 use super::copier::Copier;
+use super::flight::{FlightLayout, FlightMemory};
 use super::patch::OF_SINGLE;
 use super::refusal::NoMaps;
 use super::scope;
@@ -33,6 +34,8 @@ pub(super) struct LoadedObject<'obj> {
     pub(super) hits: MappedArray,
     /// One element: the deadline of our sign of life.
     pub(super) alive: MappedArray,
+    /// The memory of the flight recorder, if it is on.
+    pub(super) flight: Option<FlightMemory>,
     /// Number of rules that did not fit into the scope.
     pub(super) left_out: u64,
     pub(super) templates: Templates,
@@ -115,10 +118,16 @@ pub(super) fn load<'obj>(
     scope::fill(&mut skel, &settings.scope)?;
     let hits = mapped(&skel.maps.hits)?;
     let alive = mapped(&skel.maps.alive)?;
+    let flight = settings
+        .flight
+        .map(|layout| FlightMemory::of(skel.maps.flight.as_fd(), layout))
+        .transpose()
+        .context("failed to map the memory of the flight recorder")?;
     Ok(LoadedObject {
         skel,
         hits,
         alive,
+        flight,
         left_out: 0,
         templates,
         copier,
@@ -219,6 +228,8 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
     maps.hits.set_max_entries(settings.n_functions.max(1))?;
     maps.usdt_sites
         .set_max_entries(settings.n_usdt_sites.max(1))?;
+    maps.flight
+        .set_max_entries(settings.flight.map_or(1, FlightLayout::n_elements))?;
     maps.scope
         .set_max_entries(scope::n_entries(&settings.scope))?;
     let n_comms = settings.scope.comms_allowed.len() + settings.scope.comms_denied.len();
@@ -263,6 +274,8 @@ fn config(settings: &Settings) -> types::config {
         stack_size: layout.stack_size,
         has_notes: u32::from(settings.n_notes > 0),
         reserved: 0,
+        flight_cpus: settings.flight.map_or(0, |flight| flight.n_cpus),
+        flight_slots: settings.flight.map_or(0, |flight| flight.n_slots),
     }
 }
 

@@ -47,12 +47,17 @@ pub fn hint_of(error: &Error) -> Option<&'static str> {
     }
     // Before 5.11 (d5299b67dd59, "bpf: Memcg-based memory accounting for bpf maps") the kernel
     // returns EPERM if the limit of locked memory is too low.
-    let is_memory = error
+    let no_maps = error
         .chain()
-        .filter_map(|cause| cause.downcast_ref::<NoMaps>())
-        .any(|NoMaps(error)| error.raw_os_error() == Some(libc::EPERM));
-    is_memory.then_some(
-        "before 5.11 maps count as locked memory: raise that limit (`ulimit -l`, as root) or take a \
-         smaller --ringbuf-size; later kernels forbid it in containers or by a security module",
-    )
+        .find_map(|cause| cause.downcast_ref::<NoMaps>());
+    match no_maps?.0.raw_os_error()? {
+        libc::EPERM => Some(
+            "before 5.11 maps count as locked memory: raise that limit (`ulimit -l`, as root) or take a \
+             smaller --ringbuf-size; later kernels forbid it in containers or by a security module",
+        ),
+        libc::ENOMEM => {
+            Some("there is not enough memory: take a smaller --flight or --ringbuf-size")
+        }
+        _ => None,
+    }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::flight::FlightLayout;
 use crate::config::Optimizations;
 use crate::spec::Addr;
 
@@ -257,6 +258,8 @@ pub struct Settings {
     pub tracefs: Option<PathBuf>,
     /// Whether the kernel preempts programs other than those of kprobes.
     pub preempts_programs: bool,
+    /// How the memory of the flight recorder is divided; `None`: it is off.
+    pub flight: Option<FlightLayout>,
     /// Which optimizations of the programs are on; `kcore` does not matter here.
     pub optimizations: Optimizations,
 }

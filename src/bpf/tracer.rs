@@ -18,6 +18,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::attach::{AttachProgress, Links, LoadedProbes, Refused, implementation};
 use super::detach::STALLED_AFTER;
+use super::flight::FlightMemory;
 use super::kernel_stats::{KernelStats, Misses};
 use super::notes::NoteLink;
 use super::object::{self, LoadedObject};
@@ -384,6 +385,12 @@ impl<'obj> Tracer<'obj> {
         if let Some(bss) = self.loaded.skel.maps.bss_data.as_deref_mut() {
             bss.ready = 0;
         }
+    }
+
+    /// Returns the memory of the flight recorder; `None` if it is off.
+    #[must_use]
+    pub fn flight(&self) -> Option<&FlightMemory> {
+        self.loaded.flight.as_ref()
     }
 
     /// Returns the counters of sessions so far.

@@ -5,7 +5,7 @@
 use std::mem::size_of;
 
 pub use super::skel::types::{
-    call_rec, rec_cgroup, rec_context, rec_hdr, rec_note, rec_session, rec_stack,
+    call_rec, flight_slot, rec_cgroup, rec_context, rec_hdr, rec_note, rec_session, rec_stack,
 };
 
 /// `REC_STACK`: a kernel stack.
@@ -34,6 +34,12 @@ pub const MAX_CGROUP_PATH: u32 = 512;
 pub const NOTE_BYTES: u32 = 256;
 /// `MAX_STACK` of `limits.h`: addresses of one stack.
 pub const MAX_STACK: u32 = 127;
+/// 64-bit words of a slot of the flight recorder.
+pub const FLIGHT_WORDS: usize = 11;
+
+/// The content of a slot of the flight recorder, which may be anything: see `flight.bpf.h`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlightWords(pub [u64; FLIGHT_WORDS]);
 
 const _: () = assert!(size_of::<rec_hdr>() == 24);
 const _: () = assert!(size_of::<rec_stack>() == 32 + 8 * MAX_STACK as usize);
@@ -42,3 +48,4 @@ const _: () = assert!(size_of::<rec_session>() == 120 + 56 * MAX_CALLS as usize)
 const _: () = assert!(size_of::<rec_context>() == 56);
 const _: () = assert!(size_of::<rec_note>() == 56 + NOTE_BYTES as usize);
 const _: () = assert!(size_of::<rec_cgroup>() == 40 + MAX_CGROUP_PATH as usize);
+const _: () = assert!(size_of::<flight_slot>() == 8 * FLIGHT_WORDS);

@@ -51,8 +51,9 @@ fn options(out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// `TARGETING` → `Targeting`.
+/// `TARGETING` → `Targeting`. A heading of several words is in quotation marks.
 fn capitalized(heading: &str) -> String {
+    let heading = heading.trim_matches('"');
     let (first, rest) = heading.split_at(heading.len().min(1));
     first.to_owned() + &rest.to_lowercase()
 }

@@ -11,6 +11,7 @@ mod commands;
 mod error;
 mod examples;
 mod filtering;
+mod flight;
 mod generate;
 mod help;
 mod listing;
@@ -35,6 +36,7 @@ pub use command_options::CommandOptions;
 pub use commands::{Command, DoctorOptions, ListOptions, Listed, PlacesOptions};
 pub use examples::EXAMPLES;
 pub use filtering::Filtering;
+pub use flight::Flight;
 pub use generate::generate;
 pub use help::{Generated, Help};
 pub use modes::Modes;
@@ -81,6 +83,9 @@ pub struct Cli {
     /// What is printed, and for how long.
     #[command(flatten)]
     pub output: Output,
+    /// Calls that are kept, and when they are written out.
+    #[command(flatten)]
+    pub flight: Flight,
     /// Rarely needed.
     #[command(flatten)]
     pub advanced: Advanced,

@@ -59,7 +59,7 @@ pub struct Output {
     pub duration: Option<Duration>,
 }
 
-fn at_least_one(text: &str) -> Result<u64, String> {
+pub(super) fn at_least_one(text: &str) -> Result<u64, String> {
     match text.parse() {
         Ok(0) => Err("at least 1".to_owned()),
         Ok(number) => Ok(number),
@@ -68,6 +68,14 @@ fn at_least_one(text: &str) -> Result<u64, String> {
 }
 
 fn size(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        bytes if bytes >= 4096 => Ok(bytes),
+        _ => Err("at least 4096 bytes".to_owned()),
+    }
+}
+
+/// Parses a number of bytes, or one with a unit.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor: u64 = match &text[digits.len()..] {
         "" => 1,
@@ -76,15 +84,9 @@ fn size(text: &str) -> Result<u64, String> {
         "G" | "g" => 1 << 30,
         unit => return Err(format!("the unit `{unit}` is none of K, M, G")),
     };
-    match digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-    {
-        Some(bytes) if bytes >= 4096 => Ok(bytes),
-        Some(_) => Err("at least 4096 bytes".to_owned()),
-        None => Err("a number of bytes, or one with a unit: 100M".to_owned()),
-    }
+    let number = digits.parse::<u64>().ok();
+    let bytes = number.and_then(|number| number.checked_mul(factor));
+    bytes.ok_or_else(|| "a number of bytes, or one with a unit: 100M".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

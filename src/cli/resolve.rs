@@ -102,6 +102,7 @@ fn config_of(cli: Cli, cases: &UseCases) -> Result<Config, UsageError> {
         symbolization,
         running,
         output,
+        flight,
         advanced,
         command,
         help: _,
@@ -166,6 +167,7 @@ fn config_of(cli: Cli, cases: &UseCases) -> Result<Config, UsageError> {
             max_size: output.max_size,
             keep: output.keep.unwrap_or(KEPT_FILES),
         }),
+        flight: flight.into(),
         limits: Limits {
             max_rate: (advanced.max_rate > 0).then_some(advanced.max_rate),
             budget: advanced.budget.map(|budget| budget.share),

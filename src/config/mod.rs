@@ -5,6 +5,7 @@
 //! Files that are read here are those the user named and the use cases.
 
 mod error;
+mod flight;
 mod globs;
 mod listing;
 mod lsm;
@@ -13,6 +14,7 @@ mod settings;
 mod usecases;
 
 pub use error::UsageError;
+pub use flight::{DumpTrigger, FlightConfig};
 pub use globs::{GlobArg, GlobOrigin, GlobUse, Globs, Role};
 pub use listing::{ContainersConfig, ListConfig, ListFormat, UsdtConfig};
 pub use lsm::LsmHooks;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::flight::FlightConfig;
 use super::globs::Globs;
 use super::scope::{Choice, Comm, NamespaceRef};
 use crate::spec::{CodePlace, ErrnoSet, Pid};
@@ -46,6 +47,8 @@ pub struct Config {
     pub run: RunSettings,
     /// The file that sessions are written to.
     pub output: Option<OutputFile>,
+    /// The flight recorder, if it is on.
+    pub flight: Option<FlightConfig>,
     /// Traced calls recorded in depth: 1..=64.
     pub max_depth: u32,
     /// Size of the ring buffer: a power of two.

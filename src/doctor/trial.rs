@@ -53,6 +53,7 @@ pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
     let mut storage = ObjectStorage::new();
     let settings = Settings {
         longer_ns: 0,
+        flight: None,
         show_success: false,
         errors: ErrorSettings::default(),
         scope: ScopeSettings::default(),

@@ -2,12 +2,14 @@
 //! Converts bytes from the ring buffer to owned events. Any input gives an event or an error.
 
 mod decode;
+mod flight;
 mod types;
 
 #[cfg(test)]
 mod tests;
 
 pub use decode::{DecodeError, decode, decode_cgroup};
+pub use flight::{FlightRecord, FlightSlot, decode_flight};
 pub use types::{
     CallRecord, CgroupRecord, ContextRecord, Event, NoteRecord, SessionRecord, StackRecord,
 };

@@ -256,6 +256,14 @@ impl KernelFiles {
         all.parse().ok()
     }
 
+    /// One more than the number of the last CPU that is online; `None` if sysfs does not tell.
+    #[must_use]
+    pub fn n_cpus(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.path("sys/devices/system/cpu/online")).ok()?;
+        let last = text.trim().rsplit([',', '-']).next()?;
+        last.parse::<u32>().ok()?.checked_add(1)
+    }
+
     /// The kernel's release, as `uname -r` prints it.
     ///
     /// # Errors

@@ -49,6 +49,15 @@ pub(crate) enum Hangup {
     Reopens,
 }
 
+/// What SIGUSR1 means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UserSignal {
+    /// What it means to every process: it ends it.
+    Ends,
+    /// The flight recorder is written out.
+    Dumps,
+}
+
 /// Whether the flag may end the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Power {
@@ -81,6 +90,8 @@ struct StopState {
     /// Number of the last signal that came.
     last: AtomicU32,
     reopen: AtomicBool,
+    /// Whether SIGUSR1 came since it was last asked for.
+    dump: AtomicBool,
     /// Whether there was a controlling terminal at the start. If it is gone later, it was lost.
     had_terminal: bool,
     command: Mutex<Option<Signaller>>,
@@ -101,6 +112,7 @@ impl StopFlag {
             is_blocked: AtomicBool::new(false),
             last: AtomicU32::new(Signal::SIGTERM as u32),
             reopen: AtomicBool::new(false),
+            dump: AtomicBool::new(false),
             had_terminal: is_controlled() == Some(true),
             command: Mutex::new(None),
         })))
@@ -114,13 +126,20 @@ impl StopFlag {
 
     /// Takes over the signals. Call it while the process has one thread and after the command was
     /// forked, because child processes inherit blocked signals.
-    pub(crate) fn on_signals(hangup: Hangup, has_command: bool) -> Result<Self> {
+    pub(crate) fn on_signals(
+        hangup: Hangup,
+        user_signal: UserSignal,
+        has_command: bool,
+    ) -> Result<Self> {
         let flag = Self::new(hangup, Power::OverProcess)?;
         let mut taken = SigSet::empty();
         taken.add(Signal::SIGTERM);
         if has_command {
             taken.add(Signal::SIGINT);
             taken.add(Signal::SIGQUIT);
+        }
+        if user_signal == UserSignal::Dumps {
+            taken.add(Signal::SIGUSR1);
         }
         if !is_ignored(Signal::SIGHUP) {
             taken.add(Signal::SIGHUP);
@@ -156,6 +175,10 @@ impl StopFlag {
 
     /// Acts on a signal. `code` is its `si_code`, which says who sent it.
     fn take(&self, signal: i32, code: i32) {
+        if signal == Signal::SIGUSR1 as i32 {
+            self.0.dump.store(true, Ordering::Relaxed);
+            return;
+        }
         self.0.times_asked.fetch_add(1, Ordering::Relaxed);
         self.0.last.store(signal.cast_unsigned(), Ordering::Relaxed);
         let command = self.lock();
@@ -278,6 +301,11 @@ impl StopFlag {
     /// Returns true once after a request to reopen the output file.
     pub(crate) fn takes_reopening(&self) -> bool {
         self.0.reopen.swap(false, Ordering::Relaxed)
+    }
+
+    /// Returns true once after a request to write out the flight recorder.
+    pub(crate) fn takes_dump(&self) -> bool {
+        self.0.dump.swap(false, Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Signaller>> {

@@ -80,7 +80,7 @@ pub(crate) fn clock() -> Clock {
 }
 
 /// Reads `CLOCK_MONOTONIC`, the clock of `bpf_ktime_get_ns`.
-fn monotonic_ns() -> Option<u64> {
+pub(crate) fn monotonic_ns() -> Option<u64> {
     let time = clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?;
     u64::try_from(Duration::from(time).as_nanos()).ok()
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Hand-made sessions on a small hand-made kernel, for the tests of all outputs.
 
+mod flight;
 mod notes;
 
 use std::sync::Arc;
 
+pub(super) use self::flight::{flight, hostile_flight};
 use super::{Clock, RenderContext, TracerRows, ips};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::TracedFunction;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Output of `--json`: newline-delimited JSON with one object per session (`"kind": "session"`),
-//! and the summary as the last one (`"kind": "summary"`). `tests/data/session.schema.json`
+//! Output of `--json`: newline-delimited JSON with one object per session (`"kind": "session"`) and
+//! per dump of the flight recorder (`"kind": "flight"`), and the summary as the last one (`"kind":
+//! "summary"`). `tests/data/session.schema.json`
 //! describes it, and a test validates the output against it. It has everything that the text shows,
 //! with exact numbers:
 //!
@@ -13,6 +14,7 @@
 //!   same keys.
 
 mod context;
+mod flight;
 mod notes;
 mod objects;
 #[cfg(test)]
@@ -23,9 +25,11 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use self::flight::FlightObject;
 use self::objects::SessionObject;
 use self::summary::SummaryObject;
 use super::{RenderContext, Summary, SymbolizedSession};
+use crate::session::FlightDump;
 
 /// Version of the schema. It is raised when a key is removed or changes its meaning, but not when
 /// one is added.
@@ -42,6 +46,19 @@ pub fn write_session(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     write_line(&SessionObject::new(shown, context), out)
+}
+
+/// Writes what the flight recorder held as one line.
+///
+/// # Errors
+///
+/// When writing fails.
+pub fn write_flight(
+    dump: &FlightDump,
+    context: &RenderContext<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write_line(&FlightObject::new(dump, context), out)
 }
 
 /// Writes the summary as one line.

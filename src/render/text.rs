@@ -6,6 +6,7 @@
 //! Notes follow `<-`, or `^` on a line of their own. All marks are ASCII, and none depends on
 //! colour.
 
+mod flight;
 mod notes;
 mod phrases;
 mod trail;
@@ -13,6 +14,7 @@ mod workload;
 
 use std::io::{self, Write};
 
+pub use self::flight::write_flight;
 use self::phrases::{push_ids, push_module, push_result_of, push_source};
 use super::escape::{push_escaped, push_escaped_text};
 use super::layout::{StackTable, TableRow};

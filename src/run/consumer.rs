@@ -7,14 +7,16 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::arming::Arming;
+use super::flight::FlightRecorder;
+use crate::bpf::Tracer;
 use crate::config::OutputFormat;
 use crate::events;
 use crate::live::trails::{Traced, TrailSource};
 use crate::render::{self, RenderContext, SymbolizedSession, TracerRows};
 use crate::select::TracedFunction;
 use crate::session::{
-    AddrRole, Assembled, Assembler, CulpritCode, ErrorFilter, Placement, Session, SessionFacts,
-    TaskContext, Workload,
+    AddrRole, Assembled, Assembler, CulpritCode, DumpReason, ErrorFilter, Placement, Session,
+    SessionFacts, TaskContext, Workload,
 };
 use crate::spec::Addr;
 use crate::symbolize::Symbolizer;
@@ -42,6 +44,7 @@ pub(crate) struct Consumer<'a> {
     shows_successes: bool,
     counts: Counts,
     arming: Arming<'a>,
+    flight: Option<FlightRecorder<'a>>,
     traced: &'a Traced,
     workload: &'a dyn Fn(&TaskContext) -> Option<Rc<Workload>>,
     failed: Option<io::Error>,
@@ -109,6 +112,7 @@ impl<'a> Consumer<'a> {
             shows_successes: false,
             counts: Counts::default(),
             arming: Arming::default(),
+            flight: None,
             traced,
             workload,
             failed: None,
@@ -140,6 +144,39 @@ impl<'a> Consumer<'a> {
     /// Shows successful sessions too (`--success`).
     pub(crate) fn show_successes(&mut self) {
         self.shows_successes = true;
+    }
+
+    /// Sets the flight recorder, which learns of shown sessions.
+    pub(crate) fn fly(&mut self, flight: FlightRecorder<'a>) {
+        self.flight = Some(flight);
+    }
+
+    /// Asks for the calls of the flight recorder, if there is one.
+    pub(crate) fn ask_for_flight(&mut self, reason: DumpReason) {
+        if let Some(flight) = &mut self.flight {
+            flight.ask(reason);
+        }
+    }
+
+    /// Writes out the calls of the flight recorder if there is a reason to.
+    pub(crate) fn write_flight(&mut self, tracer: &Tracer<'_>) {
+        let (Some(flight), Some(memory)) = (&mut self.flight, tracer.flight()) else {
+            return;
+        };
+        if self.failed.is_some() {
+            return;
+        }
+        let Some(dump) = flight.take(memory) else {
+            return;
+        };
+        self.deliver();
+        let written = match self.format {
+            OutputFormat::Text => render::write_flight_text(&dump, &self.context, self.out),
+            OutputFormat::Json => render::write_flight_json(&dump, &self.context, self.out),
+        };
+        if let Err(error) = written.and_then(|()| self.out.flush()) {
+            self.failed = Some(error);
+        }
     }
 
     /// Flushes the sessions that are written but not flushed, and counts them as shown.
@@ -224,6 +261,9 @@ impl<'a> Consumer<'a> {
         if let Err(error) = written {
             self.failed = Some(error);
             return;
+        }
+        if let Some(flight) = &mut self.flight {
+            flight.observe(session);
         }
         self.held += 1;
         let since = *self.held_since.get_or_insert_with(Instant::now);

@@ -4,6 +4,7 @@
 pub(crate) mod arming;
 pub(crate) mod attaching;
 pub(crate) mod consumer;
+pub(crate) mod flight;
 pub(crate) mod governor;
 pub(crate) mod not_started;
 pub(crate) mod reading;

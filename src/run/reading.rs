@@ -20,6 +20,7 @@ use crate::live::workloads::WorkloadResolver;
 use crate::output::stop::{Deadline, StopFlag};
 use crate::scope::Scoping;
 use crate::select::{BackendPolicy, TracedFunction};
+use crate::session::DumpReason;
 use crate::symbolize::Symbolizer;
 
 /// The state of reading: the consumer of the records and the conditions that end the run.
@@ -133,12 +134,19 @@ impl ReadingState<'_> {
         }
     }
 
-    /// Reads the records that are left in the ring buffer after tracing has stopped.
+    /// Reads the records that are left in the ring buffer after tracing has stopped, and writes out
+    /// the flight recorder if the end is a reason to.
     pub(crate) fn drain(&mut self, tracer: &Tracer<'_>) -> Result<()> {
         if self.consumer.counts().received < tracer.stats().shown {
             self.draining = Some(Draining::default());
             tracer.poll(self, &[])?;
         }
+        let status = self.command.as_mut().and_then(|command| command.status());
+        if let Some(status) = status.filter(|status| *status != 0) {
+            self.consumer
+                .ask_for_flight(DumpReason::CommandStatus(status));
+        }
+        self.consumer.write_flight(tracer);
         Ok(())
     }
 }
@@ -165,6 +173,10 @@ impl Sink for ReadingState<'_> {
 
     fn wait(&mut self, tracer: &Tracer<'_>) -> Result<Option<Duration>> {
         self.consumer.deliver();
+        if self.stop.takes_dump() {
+            self.consumer.ask_for_flight(DumpReason::Signal);
+        }
+        self.consumer.write_flight(tracer);
         if let Some(draining) = &mut self.draining {
             let received = self.consumer.counts().received;
             let is_over = received >= tracer.stats().shown || !draining.goes_on(received);

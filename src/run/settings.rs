@@ -3,7 +3,8 @@
 
 use super::spawned::SpawnedCommand;
 use crate::bpf::{
-    ErrorSettings, KernelLayout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings,
+    ErrorSettings, FlightLayout, KernelLayout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings,
+    Settings,
 };
 use crate::config::Comm;
 use crate::config::{Config, Errors};
@@ -56,6 +57,10 @@ pub(crate) fn settings(
         layout,
         tracefs: files.tracefs_directory(),
         preempts_programs: files.preempts_programs(),
+        flight: config.flight.as_ref().map(|flight| {
+            // CPUs that are offline record nothing, so they get no part of the memory.
+            FlightLayout::within(flight.bytes, files.n_cpus().unwrap_or(1))
+        }),
         optimizations: config.optimizations,
     }
 }

@@ -145,6 +145,14 @@ impl SpawnedCommand {
         }
     }
 
+    /// Returns the exit status of the command as a shell has it; `None` if it runs or never ran.
+    pub(crate) fn status(&mut self) -> Option<u8> {
+        match &mut self.state {
+            CommandState::Running(running) => running.ended().map(CommandEnd::status),
+            CommandState::Held(_) | CommandState::NotStarted(_) => None,
+        }
+    }
+
     /// Returns true if the command has ended or never ran. Sends the signals of `--timeout` when
     /// they are due.
     pub(crate) fn is_over(&mut self, diag: &Diag) -> bool {

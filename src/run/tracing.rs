@@ -9,6 +9,7 @@ use anyhow::{Context, Error, Result};
 
 use super::arming::Arming;
 use super::consumer::{Consumer, Counts, FactSources};
+use super::flight::FlightRecorder;
 use super::reading::{Reading, ReadingState};
 use super::record::Recorder;
 use super::spawned::SpawnedCommand;
@@ -146,6 +147,9 @@ impl<'a> TracingRun<'a, '_> {
         arming.look_behind(&behind);
         consumer.arm(arming);
         consumer.place(placement(live.absent_modules(), &live.kallsyms()));
+        if let Some(flight) = &config.flight {
+            consumer.fly(FlightRecorder::new(flight, &functions, &workload, files));
+        }
         let command_end = self.command.as_deref().and_then(SpawnedCommand::end);
         let wakers: Vec<BorrowedFd<'_>> = [stop.wakes()]
             .into_iter()
@@ -250,8 +254,11 @@ impl<'a> TracingRun<'a, '_> {
     /// Returns true if the command has ended already and no session is to be shown. In that case
     /// the kernel's symbols need not be read.
     fn is_over_unseen(&mut self, tracer: &mut Tracer<'_>) -> bool {
+        let has_flight = self.context.config.flight.is_some();
         if let (Some(command), None) = (&mut self.command, &self.recorder)
             && command.is_over_unseen(|| tracer.stats().shown > 0, self.context.diag)
+            // Otherwise there are calls to be written out.
+            && (!has_flight || command.status() == Some(0))
         {
             tracer.stop();
             return tracer.stats().shown == 0;

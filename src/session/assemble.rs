@@ -301,7 +301,7 @@ fn context_of(record: ContextRecord) -> TaskContext {
     }
 }
 
-fn execution_context(number: u16) -> ExecutionContext {
+pub(super) fn execution_context(number: u16) -> ExecutionContext {
     match number {
         1 => ExecutionContext::SoftIrq,
         2 => ExecutionContext::HardIrq,

@@ -7,6 +7,7 @@
 mod assemble;
 mod explain;
 mod filter;
+mod flight;
 mod merge;
 mod placement;
 mod provenance;
@@ -19,6 +20,7 @@ mod tests;
 pub use assemble::{Assembler, Malformed};
 pub use explain::{Assembled, CulpritCode, SessionFacts};
 pub use filter::ErrorFilter;
+pub use flight::{DumpReason, FlightCall, FlightDump, FlightThread, flight_threads};
 pub use merge::AddrRole;
 pub use placement::Placement;
 pub use types::{

@@ -21,7 +21,7 @@ pub(super) struct ContextObject {
 }
 
 #[derive(Debug, Serialize)]
-struct ContainerObject {
+pub(super) struct ContainerObject {
     runtime: String,
     id: String,
     name: Option<String>,
@@ -59,7 +59,7 @@ impl ContextObject {
 }
 
 impl ContainerObject {
-    fn new(container: ContainerName) -> Self {
+    pub(super) fn new(container: ContainerName) -> Self {
         let ContainerName {
             runtime,
             id,

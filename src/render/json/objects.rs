@@ -49,7 +49,7 @@ pub(super) struct SessionObject {
 
 /// A call and its result.
 #[derive(Debug, Serialize)]
-struct CallObject {
+pub(super) struct CallObject {
     function: String,
     module: Option<String>,
     result: Option<String>,
@@ -214,7 +214,7 @@ impl SessionObject {
 }
 
 impl CallObject {
-    fn new(view: &CallView<'_>) -> Self {
+    pub(super) fn new(view: &CallView<'_>) -> Self {
         let call = view.call;
         let returned = call.returned.then_some(call);
         Self {
@@ -418,7 +418,7 @@ fn address(addr: Addr) -> String {
     format!("0x{addr}")
 }
 
-fn context_name(context: ExecutionContext) -> &'static str {
+pub(super) fn context_name(context: ExecutionContext) -> &'static str {
     match context {
         ExecutionContext::Task => "task",
         ExecutionContext::SoftIrq => "softirq",

@@ -6,15 +6,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::schema::violations;
-use super::{write_session, write_summary};
+use super::{write_flight, write_session, write_summary};
 use crate::render::fixtures::{
-    World, hostile, incomplete, long_names, noted, passed_on, refused, succeeded, translated,
-    untraced,
+    World, flight, hostile, hostile_flight, incomplete, long_names, noted, passed_on, refused,
+    succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{Detached, Drops, Missed, Summary, UntracedTasks};
 use crate::render::{SymbolizedSession, TracerRows};
-use crate::session::Session;
+use crate::session::{DumpReason, FlightDump, Session};
 
 const SCHEMA: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -27,6 +27,12 @@ fn line(session: &Session) -> String {
     let frames = &world.frames(session, TracerRows::Kept);
     let shown = SymbolizedSession { session, frames };
     write_session(shown, &world.context(), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn flight_line(dump: &FlightDump) -> String {
+    let mut out = Vec::new();
+    write_flight(dump, &World::new().context(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -84,7 +90,22 @@ fn every_object_is_one_line_that_its_schema_describes() {
         long_names(),
         succeeded(),
     ];
-    for text in sessions.iter().map(line).chain([summary_line()]) {
+    let flights = [
+        DumpReason::Sessions(3),
+        DumpReason::Signal,
+        DumpReason::CommandStatus(137),
+    ];
+    let flights = flights.map(|reason| {
+        let dump = flight();
+        flight_line(&FlightDump { reason, ..dump })
+    });
+    let more = [
+        summary_line(),
+        flight_line(&flight()),
+        flight_line(&hostile_flight()),
+    ];
+    let lines = sessions.iter().map(line);
+    for text in lines.chain(flights).chain(more) {
         assert_eq!(text.find('\n'), Some(text.len() - 1));
         let object: Value = serde_json::from_str(&text).unwrap();
         let name = &object["kind"];
@@ -142,4 +163,13 @@ fn sessions_as_json() {
 #[test]
 fn the_summary_as_json() {
     check_golden("summary.json", &summary_line());
+}
+
+#[test]
+fn the_flight_recorder_as_json() {
+    let object: Value = serde_json::from_str(&flight_line(&flight())).unwrap();
+    check_golden(
+        "flight.json",
+        &(serde_json::to_string_pretty(&object).unwrap() + "\n"),
+    );
 }

@@ -119,6 +119,34 @@ const ANSWERS: &[(&str, &[&str])] = &[
         "max_size_small",
         &["-c", "bpf", "-o", "out", "--max-size", "100"],
     ),
+    // The flight recorder.
+    ("flight_size_text", &["-c", "bpf", "--flight=much"]),
+    ("flight_size_unit", &["-c", "bpf", "--flight=1T"]),
+    ("flight_size_small", &["-c", "bpf", "--flight=4K"]),
+    ("flight_size_large", &["-c", "bpf", "--flight=3G"]),
+    ("flight_size_apart", &["-c", "bpf", "--flight", "64M"]),
+    ("dump_on_alone", &["-c", "bpf", "--dump-on", "error"]),
+    ("dump_after_alone", &["-c", "bpf", "--dump-after", "3"]),
+    (
+        "dump_after_zero",
+        &["-c", "bpf", "--flight", "--dump-after", "0"],
+    ),
+    (
+        "dump_on_unknown",
+        &["-c", "bpf", "--flight", "--dump-on", "exit"],
+    ),
+    (
+        "dump_on_without_glob",
+        &["-c", "bpf", "--flight", "--dump-on", "error:=EPERM"],
+    ),
+    (
+        "dump_on_errno",
+        &["-c", "bpf", "--flight", "--dump-on", "error:map_*=EINVL"],
+    ),
+    (
+        "dump_on_errno_number",
+        &["-c", "bpf", "--flight", "--dump-on", "error:map_*=5000"],
+    ),
     // Modules that are not loaded yet.
     ("on_load_empty", &["--on-load", ""]),
     ("on_load_glob", &["--on-load", "xf*"]),

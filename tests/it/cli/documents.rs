@@ -66,7 +66,14 @@ fn names(argument: &Arg) -> String {
         .filter(|_| argument.get_action().takes_values())
         .map(|names| names[0].to_string());
     let value = match (value, argument.get_num_args()) {
-        (Some(value), Some(range)) if range.min_values() == 0 => format!(" [{value}]"),
+        (Some(value), Some(range)) if range.min_values() == 0 => {
+            let before = if argument.is_require_equals_set() {
+                "[="
+            } else {
+                " ["
+            };
+            format!("{before}{value}]")
+        }
         (Some(value), _) => format!(" {value}"),
         (None, _) => String::new(),
     };

@@ -32,6 +32,7 @@ mod faults;
 mod faults_attach;
 mod faults_tasks;
 mod filters;
+mod flight;
 mod governor;
 mod kept;
 mod legacy_cgroups;
