@@ -214,6 +214,30 @@ bench_user() {
   done
 }
 
+# `flight_lines CALL INTERFACE ARGS…`: a call whose session is not shown, without the recorder, with it,
+# and with it when its memory is full.
+flight_lines() {
+  local call=$1 interface=$2 base without with size
+  shift 2
+  calls_line untraced "$call" 300 0 "$interface"
+  base=$measured
+  count_frames "$call" "$interface" "$@"
+  with_tracer "$retsnoop" "$frames deep, not shown" "$call" 300 "$base" "$interface" "$@"
+  without=$measured
+  for size in 64M 64K; do
+    with_tracer "$retsnoop" "$frames deep, not shown, --flight=$size" "$call" 300 "$base" "$interface" "$@" "--flight=$size"
+    with=$measured
+    awk "BEGIN { printf \"  with the flight recorder: %.3f of the call, %.3f of what tracing adds\\n\", $with / $without, ($with - $base) / ($without - $base) }"
+  done
+}
+
+bench_flight() {
+  flight_lines close lo -e __x64_sys_close -X EBADF
+  flight_lines map-lookup lo "${MAP_SET[@]}"
+  [[ -e /sys/class/net/bench7 ]] || stack_vlans
+  flight_lines send bench7 -e __x64_sys_sendto -a '*xmit*' -a '*sendmsg*' -a '*sendto*' -a 'packet_*' -a '*vlan*' -d dev_hard_start_xmit
+}
+
 bench_memory() {
   start_tracer "$retsnoop" -c bpf -ss
   "$calls" map-create-fails 99 1 >/dev/null
