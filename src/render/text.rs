@@ -229,10 +229,18 @@ fn verdict(
     phrases::place(page, row);
     page.end_line();
     let outcome = culprit.call.outcome;
-    if let Some(refusal) = view::refusal(shown, context) {
-        phrases::refusal(page, &refusal);
+    let refusal = view::refusal(shown, context);
+    if let Some(refusal) = &refusal {
+        phrases::refusal(page, refusal);
     }
-    if let Some(found) = &session.chain.trail {
+    // A rule that is known leaves no question open.
+    let is_open = refusal.is_none_or(|refusal| refusal.words.is_empty());
+    if let Some(found) = session
+        .chain
+        .trail
+        .as_ref()
+        .filter(|_| is_open || context.verbosity > 0)
+    {
         trail::trail(page, found, outcome);
     }
     let entry = session.entry().filter(|entry| entry.outcome != outcome);
