@@ -238,8 +238,9 @@ fn the_number_of_sessions_is_a_reason_each_time() {
 
 #[test]
 fn every_call_is_written_out_or_overwritten_or_torn() {
+    // With tracing-multi, preempted programs miss calls and returns, so sessions cannot be compared.
     let backends: &[&str] = match kernel().as_str() {
-        "newest" => &["tracing-multi", "kprobe-session", "fentry", "kprobe"],
+        "newest" => &["kprobe-session", "fentry", "kprobe"],
         "6.12" => &["kprobe-session", "kprobe-multi", "fentry", "kprobe"],
         _ => &["fentry", "kprobe"],
     };
