@@ -3,7 +3,8 @@
 
 use std::str::FromStr;
 
-use super::commands::ListOptions;
+use super::commands::{ListOptions, Listed};
+use super::resolve::Action;
 use crate::config::{
     ContainersConfig, GlobArg, Globs, ListConfig, ListFormat, Role, UsageError, UsdtConfig,
 };
@@ -12,8 +13,21 @@ use crate::config::{
 ///
 /// # Errors
 ///
+/// When they contradict each other, or something is missing.
+pub(super) fn action(options: ListOptions) -> Result<Action, UsageError> {
+    match options.what {
+        Listed::Containers => containers(options).map(Action::Containers),
+        Listed::Usdt => usdt(options).map(Action::Usdt),
+        Listed::Functions => functions(options).map(|list| Action::List(Box::new(list))),
+    }
+}
+
+/// What these options ask for.
+///
+/// # Errors
+///
 /// When there are options that are for functions.
-pub(super) fn containers(options: ListOptions) -> Result<ContainersConfig, UsageError> {
+fn containers(options: ListOptions) -> Result<ContainersConfig, UsageError> {
     let ListOptions {
         what: _,
         globs,
@@ -42,7 +56,7 @@ pub(super) fn containers(options: ListOptions) -> Result<ContainersConfig, Usage
 /// # Errors
 ///
 /// When there is no file, or there are options that are for functions.
-pub(super) fn usdt(options: ListOptions) -> Result<UsdtConfig, UsageError> {
+fn usdt(options: ListOptions) -> Result<UsdtConfig, UsageError> {
     let ListOptions {
         what: _,
         globs: arguments,
@@ -87,7 +101,7 @@ fn parse<T: FromStr<Err = String>>(arguments: &[String]) -> Result<Vec<T>, Usage
 /// # Errors
 ///
 /// When there is no glob, or one of a kind that is not possible yet.
-pub(super) fn functions(options: ListOptions) -> Result<ListConfig, UsageError> {
+fn functions(options: ListOptions) -> Result<ListConfig, UsageError> {
     let ListOptions {
         what: _,
         globs: arguments,

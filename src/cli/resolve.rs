@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::commands::{Command, Listed};
+use super::commands::Command;
 use super::help::Generated;
 use super::listing;
 use super::{Cli, CommandOptions, Filtering, Modes, Processes, SymbolizeLevel, Targeting};
@@ -55,15 +55,7 @@ impl Action {
     pub fn resolve(cli: Cli, environment: &Environment) -> Result<Self, UsageError> {
         match cli.subcommand {
             Some(Command::Doctor(options)) => return Ok(Self::Doctor(options.into())),
-            Some(Command::List(options)) if options.what == Listed::Containers => {
-                return listing::containers(options).map(Self::Containers);
-            }
-            Some(Command::List(options)) if options.what == Listed::Usdt => {
-                return listing::usdt(options).map(Self::Usdt);
-            }
-            Some(Command::List(options)) => {
-                return listing::functions(options).map(|list| Self::List(Box::new(list)));
-            }
+            Some(Command::List(options)) => return listing::action(options),
             Some(Command::Symbolize(options)) => return Ok(Self::Symbolize(options.into())),
             None => {}
         }

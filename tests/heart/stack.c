@@ -117,6 +117,11 @@ static u64 bpf_get_current_task(void)
 {
 	return 0x1000 * (current + 1);
 }
+static u64 bpf_get_current_cgroup_id(void)
+{
+	return 1;
+}
+
 static u32 bpf_get_smp_processor_id(void)
 {
 	return 0;
@@ -173,6 +178,8 @@ static long send_session(struct session *session);
 #include "capture.bpf.h"
 #include "frames.bpf.h"
 #include "records.bpf.h"
+#define BPF_F_MMAPABLE 1024 /* the flight recorder is off here */
+#include "flight.bpf.h"
 #include "stack.bpf.h"
 
 /* As the kernel side tells user space which records are valid. */
