@@ -121,9 +121,9 @@ impl RefusalClass {
 
 /// Events that say who refused: category and name.
 pub(crate) const REFUSAL_EVENTS: &[(&str, &str)] = &[
-    // Since 5.10 (30969bc8e072, "selinux: add basic filtering for audit trace events").
+    // Since 5.10 (dd8166212d9a, "selinux: add tracepoint on audited events").
     ("avc", "selinux_audited"),
-    // Since 7.3.
+    // Seen on 7.3.
     ("landlock", "landlock_deny_access_fs"),
     ("landlock", "landlock_deny_access_net"),
     ("landlock", "landlock_deny_ptrace"),

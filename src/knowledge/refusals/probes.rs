@@ -236,7 +236,7 @@ pub(crate) const REFUSAL_PROBES: &[RefusalProbe] = &[
         ],
         has_stack: false,
     },
-    // AppArmor: the data of the audit message, as they were before and after 6.7 (d20f5a1a6e79).
+    // AppArmor: the data of the audit message. Older kernels have them in `common_audit_data`.
     RefusalProbe {
         function: "aa_audit_msg",
         when: NotedWhen::Called,
