@@ -15,7 +15,7 @@ use crate::kernel::kallsyms::Kallsyms;
 use crate::live::trails::LiveTrails;
 use crate::render::Clock;
 use crate::select::TracedFunction;
-use crate::spec::{Addr, Ip, NoteSource};
+use crate::spec::{Addr, Ip, NoteSource, NoteValue};
 use crate::symbolize::Symbolizer;
 
 /// A recording in progress. Its file is created at the start, so that an invalid path is an error
@@ -81,7 +81,13 @@ impl Recorder {
                     let sites = session.calls.iter().map(|call| Addr(call.call_site));
                     addrs.extend(sites.flat_map(|addr| [addr, before(addr)]));
                 }
-                Ok(Event::Context(_) | Event::Cgroup(_) | Event::Note(_)) | Err(_) => {}
+                Ok(Event::Note(note)) => {
+                    let source = self.note_sources.get(note.source as usize);
+                    let values = source.map(|source| source.decode(&note.data, note.unread));
+                    let noted = values.iter().flatten().flat_map(stack_of);
+                    addrs.extend(noted.flat_map(|addr| [*addr, before(*addr)]));
+                }
+                Ok(Event::Context(_) | Event::Cgroup(_)) | Err(_) => {}
             }
         }
         let called: Vec<&TracedFunction> = called
@@ -105,6 +111,14 @@ impl Recorder {
         self.file
             .write_all(recording.to_json()?.as_bytes())
             .with_context(|| format!("failed to write `{}`", self.path.display()))
+    }
+}
+
+/// The stack in a note, which tells who asked for a permission.
+fn stack_of(value: &NoteValue) -> &[Addr] {
+    match value {
+        NoteValue::Stack(addrs) => addrs,
+        _ => &[],
     }
 }
 
