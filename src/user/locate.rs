@@ -7,13 +7,16 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::arch::LIBRARY_DIRECTORY;
+use super::arch::{LIBRARY_DIRECTORY, MUSL_PATHS};
 use super::ld_cache::{self, Library};
 use crate::spec::{UserObject, nearest};
 use crate::trusted::open_regular;
 
 /// Maximum size of `ld.so.cache`, in bytes.
 const MAX_LD_CACHE: u64 = 16 << 20;
+
+/// Maximum size of musl's list of directories, in bytes.
+const MAX_MUSL_PATHS: u64 = 64 << 10;
 
 /// Directories that the loader searches without its cache, as musl does.
 const LIBRARY_DIRECTORIES: [&str; 5] =
@@ -75,7 +78,8 @@ fn library(name: &str) -> Option<PathBuf> {
 fn in_directories(name: &str) -> Option<PathBuf> {
     let of_architecture = ["/lib", "/usr/lib"].map(|lib| Path::new(lib).join(LIBRARY_DIRECTORY));
     let of_all = LIBRARY_DIRECTORIES.map(PathBuf::from);
-    let mut directories = of_architecture.into_iter().chain(of_all);
+    let of_musl = musl_directories(&musl_paths());
+    let mut directories = of_architecture.into_iter().chain(of_musl).chain(of_all);
     directories.find_map(|directory| {
         let entries = fs::read_dir(directory).ok()?.flatten();
         let mut found: Vec<PathBuf> = entries
@@ -86,6 +90,27 @@ fn in_directories(name: &str) -> Option<PathBuf> {
         found.sort();
         found.into_iter().next()
     })
+}
+
+/// Reads the file in which musl's loader looks for its directories; empty if there is none.
+fn musl_paths() -> String {
+    let read = || -> io::Result<String> {
+        let file = open_regular(Path::new(MUSL_PATHS))?;
+        let mut text = String::new();
+        io::Read::read_to_string(&mut io::Read::take(file, MAX_MUSL_PATHS), &mut text)?;
+        Ok(text)
+    };
+    read().unwrap_or_default()
+}
+
+/// The directories are separated by colons or newlines. musl ignores what does not begin with a
+/// slash.
+fn musl_directories(paths: &str) -> Vec<PathBuf> {
+    let directories = paths.split([':', '\n']).map(str::trim);
+    directories
+        .filter(|directory| directory.starts_with('/'))
+        .map(PathBuf::from)
+        .collect()
 }
 
 /// Returns true if a file name is that of the library: `libc` means `libc.so` and `libc.so.6`.
@@ -127,9 +152,10 @@ fn not_found(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::process;
 
-    use super::{is_library, locate};
+    use super::{is_library, locate, musl_directories};
     use crate::spec::{Pid, UserObject};
 
     #[test]
@@ -140,6 +166,14 @@ mod tests {
         assert!(!is_library("libcrypt.so.1", "libc"));
         assert!(!is_library("libc-client.so", "libc"));
         assert!(!is_library("bash", "bash"));
+    }
+
+    #[test]
+    fn directories_of_musl_are_separated_by_colons_or_newlines() {
+        let directories = musl_directories("/lib:/usr/local/lib\n/opt/lib\nrelative:\n");
+        let expected = ["/lib", "/usr/local/lib", "/opt/lib"].map(Path::new);
+        assert_eq!(directories, expected);
+        assert!(musl_directories("").is_empty());
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub(in crate::user) const LD_CACHE_FLAG: u32 = 0x0a00;
 /// Where Debian has libraries of this architecture, below `/lib` and `/usr/lib`.
 pub(in crate::user) const LIBRARY_DIRECTORY: &str = "aarch64-linux-gnu";
 
+/// The file with the directories in which musl's loader looks for libraries.
+pub(in crate::user) const MUSL_PATHS: &str = "/etc/ld-musl-aarch64.path";
+
 /// A call leaves its return address in a register.
 pub(in crate::user) const RETURN_ADDRESS_SIZE: i64 = 0;
 

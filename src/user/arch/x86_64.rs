@@ -15,6 +15,9 @@ pub(in crate::user) const LD_CACHE_FLAG: u32 = 0x0300;
 /// Where Debian has libraries of this architecture, below `/lib` and `/usr/lib`.
 pub(in crate::user) const LIBRARY_DIRECTORY: &str = "x86_64-linux-gnu";
 
+/// The file with the directories in which musl's loader looks for libraries.
+pub(in crate::user) const MUSL_PATHS: &str = "/etc/ld-musl-x86_64.path";
+
 /// Size of a return address on the stack, in bytes. It is next to the frame that calls.
 pub(in crate::user) const RETURN_ADDRESS_SIZE: i64 = 8;
 
