@@ -22,9 +22,12 @@ pub(super) struct NoteObject {
     /// How many of the recorded calls had started.
     after_calls: usize,
     /// The values by name: numbers, texts, or `null` for what could not be read. Pointers are texts
-    /// in hexadecimal, and so are bytes.
+    /// in hexadecimal, and so are bytes. Numbers beyond 2^53 are texts.
     values: Map<String, Value>,
 }
+
+/// The largest number that JSON numbers represent exactly in all programs. Larger ones are texts.
+const EXACT: u64 = 1 << 53;
 
 /// Returns the notes of a session, in order.
 pub(super) fn notes(session: &Session, context: &RenderContext<'_>) -> Vec<NoteObject> {
@@ -61,11 +64,15 @@ fn kind(kind: NoteKind) -> &'static str {
 
 fn json(value: &NoteValue) -> Value {
     match value {
-        NoteValue::Signed(number) => (*number).into(),
-        NoteValue::Unsigned(number) => (*number).into(),
+        NoteValue::Signed(number) if number.unsigned_abs() <= EXACT => (*number).into(),
+        NoteValue::Unsigned(number) if *number <= EXACT => (*number).into(),
         NoteValue::Named(_, name) => name.as_str().into(),
         NoteValue::Text(text) => String::from_utf8_lossy(text).into(),
-        NoteValue::Hex(_) | NoteValue::Octal(_) | NoteValue::Bytes(_) => {
+        NoteValue::Signed(_)
+        | NoteValue::Unsigned(_)
+        | NoteValue::Hex(_)
+        | NoteValue::Octal(_)
+        | NoteValue::Bytes(_) => {
             let mut text = String::new();
             push_note_value(&mut text, value);
             text.into()
