@@ -148,9 +148,6 @@ impl Store {
 
     /// Renames a complete download to the finished file.
     pub(super) fn publish(&self, partial: &Partial) -> Result<PathBuf, StoreError> {
-        // The mode is that of other clients: nobody changes the file, and their cleanup may remove
-        // it.
-        partial.set_permissions(Permissions::from_mode(0o400))?;
         partial.sync_all()?;
         renameat(
             &self.directory,
@@ -159,6 +156,10 @@ impl Store {
             DEBUGINFO_FILE,
         )
         .map_err(io::Error::from)?;
+        // The mode is that of other clients: nobody changes the file, and their cleanup may remove
+        // it. Under its first name the file stays writable, because another process that waits for
+        // the lock opens it again and again.
+        partial.set_permissions(Permissions::from_mode(0o400))?;
         self.remove(ORIGIN_FILE);
         Ok(self.path.join(DEBUGINFO_FILE))
     }
