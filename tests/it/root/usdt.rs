@@ -124,7 +124,7 @@ fn hits_are_shown_with_the_values_of_their_arguments() {
     assert_eq!(notes[0]["values"], json!({"arg1": -7}));
     assert_eq!(notes[1]["source"], "it:values");
     let expected = json!({
-        "arg1": -70_000, "arg2": 0xffff_fffe_0000_0001_u64, "arg3": -3, "arg4": 5, "arg5": 200,
+        "arg1": -70_000, "arg2": 0xffff_fffe_0000_0001_u64.to_string(), "arg3": -3, "arg4": 5, "arg5": 200,
         "arg6": null, "arg7": -(1_i64 << 40),
     });
     assert_eq!(notes[1]["values"], expected);

@@ -467,22 +467,36 @@ fn time_catches_failing_clocks_and_timers() {
 }
 
 #[test]
-fn ioctl_catches_failing_requests() {
-    check(&UseCase {
-        name: "ioctl",
-        cases: &["ioctl-"],
-        floor: 100,
-        narrowed: Narrowed {
-            arguments: &[
-                "-e",
-                "__x64_sys_ioctl",
-                "-e",
-                "sock_do_ioctl",
-                "-a",
-                "sock_do_ioctl",
-            ],
-            case: "ioctl-socket",
-            culprit: None,
-        },
-    });
+fn ioctl_catches_failing_requests_and_writes_to_attributes() {
+    let arguments: &[&str] = if attaches_slowly() {
+        &[
+            "-e",
+            "__x64_sys_ioctl",
+            "-e",
+            "kernfs_fop_write_iter",
+            "-a",
+            "enabled_store",
+        ]
+    } else {
+        &["-c", "ioctl"]
+    };
+    let trace = Trace::start(&[arguments, &["-sn"]].concat());
+    trace.simfail(&["--comm", "asks", "ioctl-not-tty"]);
+    let write = "echo nonsense > /sys/kernel/mm/transparent_hugepage/enabled";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", write]).stderr(Stdio::null());
+    assert!(!shell.status().unwrap().success());
+    let report = trace.finish();
+    let asks = report.only("asks");
+    assert_eq!(
+        (asks.chain()[0], asks.result()),
+        ("__x64_sys_ioctl", "-ENOTTY")
+    );
+    let writes = report.of("sh");
+    let is_write = |session: &&&Session| session.chain()[0] == "kernfs_fop_write_iter";
+    let write = writes.iter().find(is_write).unwrap();
+    assert_eq!(
+        (write.culprit(), write.result()),
+        ("enabled_store", "-EINVAL")
+    );
 }
