@@ -158,6 +158,7 @@ static bool send_session(struct session *session)
 	send_stacks(session);
 	if (cfg.has_notes)
 		send_notes(session);
+	out->hdr.n_notes = session->n_notes;
 	size += verifier_reload(out->n_calls) * sizeof(out->calls[0]);
 	return !send(session, &out->hdr, size, sizeof(*out));
 }

@@ -82,7 +82,7 @@ struct rec_hdr {
 	__u32 cpu;
 	__u64 session;
 	__u32 seq; /* number of the record in its session, from 0: a gap is a lost record */
-	__u32 reserved;
+	__u32 n_notes; /* of a rec_session: notes that the session had, sent or not; else 0 */
 };
 _Static_assert(sizeof(struct rec_hdr) == 24, "wire");
 

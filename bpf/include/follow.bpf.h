@@ -124,7 +124,7 @@ static __always_inline bool report_cgroup(u64 id, const char *path, u32 event)
 	out->hdr.cpu = bpf_get_smp_processor_id();
 	out->hdr.session = 0;
 	out->hdr.seq = 0;
-	out->hdr.reserved = 0;
+	out->hdr.n_notes = 0;
 	out->id = id;
 	out->event = event;
 	len = bpf_probe_read_kernel_str(out->path, sizeof(out->path), path);

@@ -136,6 +136,7 @@ fn session(reader: Reader<'_>) -> Result<SessionRecord, DecodeError> {
     Ok(SessionRecord {
         session: reader.u64(offset_of!(rec_hdr, session))?,
         seq: reader.u32(offset_of!(rec_hdr, seq))?,
+        n_notes: reader.u32(offset_of!(rec_hdr, n_notes))?,
         started_ns: reader.u64(offset_of!(rec_session, started_ns))?,
         ended_ns: reader.u64(offset_of!(rec_session, ended_ns))?,
         tgid: reader.u32(offset_of!(rec_session, tgid))?,

@@ -19,7 +19,7 @@ pub enum Event {
 }
 
 /// What happened in a session and is no call of a traced function.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NoteRecord {
     /// Number of the session on the wire.
     pub session: u64,
@@ -89,6 +89,8 @@ pub struct SessionRecord {
     pub session: u64,
     /// Number of records of this session that were sent before this one.
     pub seq: u32,
+    /// Number of notes that the session had, including those that were overwritten or lost.
+    pub n_notes: u32,
     /// Start in nanoseconds of the monotonic clock.
     pub started_ns: u64,
     /// End in nanoseconds of the monotonic clock.

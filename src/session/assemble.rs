@@ -159,7 +159,8 @@ impl<'f> Assembler<'f> {
         let calls = self.calls(&record.calls)?;
         let verdict = provenance::explain(&calls, self.functions);
         let stack = stack_of(&verdict.chain, &record.calls, stacks);
-        let (notes, missing_notes) = self.notes(notes, &record.calls);
+        let notes = self.notes(notes, &record.calls);
+        let missing_notes = record.n_notes.saturating_sub(notes.len() as u32);
         self.n_sessions += 1;
         let reason = self.reason(record, &calls);
         let header = SessionHeader {
@@ -197,12 +198,9 @@ impl<'f> Assembler<'f> {
             .unwrap_or(EntryReason::KernelFunction)
     }
 
-    /// Returns the notes in order, and how many are missing before and between them.
-    fn notes(&self, mut records: Vec<NoteRecord>, calls: &[CallRecord]) -> (Vec<Note>, u32) {
+    /// Returns the notes in order. Those of sources that this run does not have are left out.
+    fn notes(&self, mut records: Vec<NoteRecord>, calls: &[CallRecord]) -> Vec<Note> {
         records.sort_by_key(|record| record.number);
-        let n_all = records
-            .last()
-            .map_or(0, |last| last.number.saturating_add(1));
         let note = |record: NoteRecord| {
             let source = record.source as usize;
             let decoded = self.sources.get(source)?;
@@ -215,9 +213,7 @@ impl<'f> Assembler<'f> {
                 values: decoded.decode(&record.data, record.unread),
             })
         };
-        let notes: Vec<Note> = records.into_iter().filter_map(note).collect();
-        let n_missing = n_all.saturating_sub(notes.len() as u32);
-        (notes, n_missing)
+        records.into_iter().filter_map(note).collect()
     }
 
     /// Builds the call tree. Records are in the order of their starts, so the caller of a call is

@@ -10,9 +10,9 @@ use super::{
     AddrRole, Assembled, Assembler, CulpritCode, LinkKind, Malformed, Session, SessionFacts,
 };
 use crate::bpf::headers;
-use crate::events::{CallRecord, Event, SessionRecord, StackRecord};
+use crate::events::{CallRecord, Event, NoteRecord, SessionRecord, StackRecord};
 use crate::select::TracedFunction;
-use crate::spec::{Addr, EntryReason, Hook, HookId, ResultType};
+use crate::spec::{Addr, EntryReason, Hook, HookId, NoteKind, NoteSource, ResultType};
 
 /// Names of functions whose result type is not `int`.
 const TYPES: &[(&str, ResultType)] = &[
@@ -357,6 +357,42 @@ fn a_record_that_does_not_fit_together_is_refused() {
     };
     assert_eq!(feed(vec![unknown]), Err(Malformed));
     assert_eq!(feed(vec![calls[0], calls[0]]), Err(Malformed));
+}
+
+#[test]
+fn notes_that_were_overwritten_or_lost_are_counted() {
+    let (functions, calls) = parse("sys_test = -22");
+    let sources = [NoteSource {
+        name: "a:b".to_owned(),
+        kind: NoteKind::Tracepoint,
+        fields: Vec::new(),
+    }];
+    let missing = |numbers: &[u32], n_notes| {
+        let mut assembler = Assembler::new(&functions);
+        assembler.set_sources(&sources);
+        for number in numbers {
+            let note = NoteRecord {
+                number: *number,
+                ..NoteRecord::default()
+            };
+            assembler.feed(Event::Note(note)).unwrap();
+        }
+        let record = SessionRecord {
+            n_notes,
+            calls: calls.clone(),
+            ..SessionRecord::default()
+        };
+        let finished = assembler.feed(Event::Session(Box::new(record)));
+        let session = explained(finished.unwrap().unwrap(), &functions);
+        (session.notes.len(), session.chain.losses.missing_notes)
+    };
+    assert_eq!(missing(&[1, 0], 2), (2, 0));
+    // Sixteen are kept, and two of them were lost: one in between, and the last one.
+    let received: Vec<u32> = (4..19).filter(|number| *number != 7).collect();
+    assert_eq!(missing(&received, 20), (14, 6));
+    // All were lost; a damaged count is no reason to panic.
+    assert_eq!(missing(&[], 3), (0, 3));
+    assert_eq!(missing(&[0], 0), (1, 0));
 }
 
 #[test]
