@@ -62,13 +62,7 @@ fn parse_field(line: &str) -> Option<NoteField> {
 /// behind them, as many as fit into `most`.
 #[must_use]
 pub fn record_size(fields: &[NoteField], most: u32) -> u32 {
-    let is_dynamic = |field: &NoteField| {
-        matches!(
-            field.format,
-            FieldFormat::LocatedText | FieldFormat::RelativeText
-        )
-    };
-    if fields.iter().any(is_dynamic) {
+    if fields.iter().any(NoteField::is_elsewhere) {
         return most;
     }
     let ends = fields

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What is noted in sessions besides calls: the tracepoints that the user names, and refusals.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::refusals;
@@ -45,8 +45,27 @@ impl NotePlan {
         }
     }
 
+    /// Looks up the numbers of events again, which another boot of the same kernel may have changed.
+    /// An event that is gone is left out.
+    pub(crate) fn renumbered(self, files: &KernelFiles) -> Self {
+        let mut plan = Self::default();
+        for (source, probe) in self.sources.into_iter().zip(self.probes) {
+            if !matches!(probe, NoteProbe::Tracepoint { .. }) {
+                plan.add(source, probe);
+            } else if let Some((category, name)) = source.name.split_once(':')
+                && let Ok((found, probe)) = tracepoint(category, name, files)
+            {
+                let kind = source.kind;
+                plan.add(NoteSource { kind, ..found }, probe);
+            }
+        }
+        plan
+    }
+
     fn add(&mut self, source: NoteSource, probe: NoteProbe) {
-        if !self.sources.iter().any(|known| known.name == source.name) {
+        let is_known =
+            |known: &NoteSource| (known.kind, &known.name) == (source.kind, &source.name);
+        if !self.sources.iter().any(is_known) {
             self.sources.push(source);
             self.probes.push(probe);
         }
@@ -86,7 +105,8 @@ pub(crate) fn plan(
             plan.add(source, probe);
         }
         for (category, name) in REFUSAL_EVENTS {
-            if let Some((source, probe)) = tracepoint(category, name, files) {
+            // Few kernels have all of them.
+            if let Ok((source, probe)) = tracepoint(category, name, files) {
                 let kind = NoteKind::Refusal;
                 plan.add(NoteSource { kind, ..source }, probe);
             }
@@ -109,9 +129,8 @@ pub(crate) fn plan(
                 }
                 check_number(glob, plan.sources.len() + found.len())?;
                 for (category, name) in found {
-                    if let Some((source, probe)) = tracepoint(category, name, files) {
-                        plan.add(source, probe);
-                    }
+                    let (source, probe) = tracepoint(category, name, files)?;
+                    plan.add(source, probe);
                 }
             }
             Some(EventGlob::RawTracepoint(name)) => {
@@ -149,10 +168,19 @@ fn events(files: &KernelFiles) -> Result<Vec<(String, String)>> {
     Ok(text.lines().filter_map(split).collect())
 }
 
-/// Returns `None` if the event is gone, or has no format.
-fn tracepoint(category: &str, name: &str, files: &KernelFiles) -> Option<(NoteSource, NoteProbe)> {
-    let (event, format) = files.trace_event(category, name)?;
-    let fields = parse_format(&format);
+/// The category of the events of system calls. The kernel gives programs a record without the texts
+/// that the format of newer kernels has (`perf_call_bpf_enter()` in `kernel/trace/trace_syscalls.c`).
+const SYSTEM_CALLS: &str = "syscalls";
+
+/// Fails if the event is gone, or if its number or format cannot be read.
+fn tracepoint(category: &str, name: &str, files: &KernelFiles) -> Result<(NoteSource, NoteProbe)> {
+    let read = files.trace_event(category, name);
+    let (event, format) =
+        read.with_context(|| format!("failed to read the format of `tp:{category}:{name}`"))?;
+    let mut fields = parse_format(&format);
+    if category == SYSTEM_CALLS {
+        fields.retain(|field| !field.is_elsewhere());
+    }
     let probe = NoteProbe::Tracepoint {
         event,
         size: record_size(&fields, MAX_EVENT_BYTES),
@@ -162,7 +190,7 @@ fn tracepoint(category: &str, name: &str, files: &KernelFiles) -> Option<(NoteSo
         kind: NoteKind::Tracepoint,
         fields,
     };
-    Some((source, probe))
+    Ok((source, probe))
 }
 
 fn raw_tracepoint(name: &str, btf: &Btf) -> Option<(NoteSource, NoteProbe)> {
@@ -199,5 +227,79 @@ fn no_match(glob: &GlobUse, wanted: &str, all: &[String], prefix: &str) -> anyho
         Failure::hinted(message, "`available_events` in tracefs lists all events")
     } else {
         Failure::hinted(message, format!("similar ones are {}", similar.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::{NotePlan, plan};
+    use crate::bpf::NoteProbe;
+    use crate::config::{GlobOrigin, GlobUse};
+    use crate::kernel::btf::Btf;
+    use crate::kernel::btf::builder::Builder;
+    use crate::kernel::facts::KernelFiles;
+
+    const FORMAT: &str = "\tfield:int code;\toffset:8;\tsize:4;\tsigned:1;\n\
+        \tfield:__data_loc char[] text;\toffset:12;\tsize:4;\tsigned:0;\n";
+
+    fn event(root: &Path, name: &str, number: u32) {
+        let directory = root.join("sys/kernel/tracing/events").join(name);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("id"), format!("{number}\n")).unwrap();
+        fs::write(directory.join("format"), FORMAT).unwrap();
+    }
+
+    fn planned(root: &Path, glob: &str) -> Result<NotePlan, String> {
+        let events = "a:one\na:two\nsyscalls:sys_enter_open\n";
+        fs::write(root.join("sys/kernel/tracing/available_events"), events).unwrap();
+        let glob = GlobUse::new(glob.parse().unwrap(), GlobOrigin::Option);
+        let btf = Btf::parse(Builder::kernel().build(), None).unwrap();
+        let found = plan(&[glob], None, &btf, &KernelFiles::below(root));
+        found.map_err(|error| format!("{error:#}"))
+    }
+
+    fn numbers(plan: &NotePlan) -> Vec<u64> {
+        let number = |probe: &NoteProbe| match probe {
+            NoteProbe::Tracepoint { event, .. } => *event,
+            other => panic!("{other:?}"),
+        };
+        plan.probes.iter().map(number).collect()
+    }
+
+    #[test]
+    fn events_are_found_and_their_numbers_are_looked_up_again() {
+        let root = tempfile::tempdir().unwrap();
+        event(root.path(), "a/one", 7);
+        event(root.path(), "a/two", 8);
+        let plan = planned(root.path(), "tp:a:*").unwrap();
+        assert_eq!(numbers(&plan), [7, 8]);
+        // After another boot one has another number, and the other one is gone.
+        event(root.path(), "a/one", 9);
+        fs::remove_dir_all(root.path().join("sys/kernel/tracing/events/a/two")).unwrap();
+        let plan = plan.renumbered(&KernelFiles::below(root.path()));
+        assert_eq!(numbers(&plan), [9]);
+        assert_eq!((plan.sources.len(), &*plan.sources[0].name), (1, "a:one"));
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_is_an_error_if_it_was_asked_for() {
+        let root = tempfile::tempdir().unwrap();
+        event(root.path(), "a/one", 7);
+        let why = planned(root.path(), "tp:a:t*").unwrap_err();
+        assert!(why.contains("the format of `tp:a:two`"), "{why}");
+        let why = planned(root.path(), "tp:a:three").unwrap_err();
+        assert!(why.contains("matches no tracepoint"), "{why}");
+    }
+
+    #[test]
+    fn records_of_system_calls_have_no_texts() {
+        let root = tempfile::tempdir().unwrap();
+        event(root.path(), "syscalls/sys_enter_open", 7);
+        let plan = planned(root.path(), "tp:syscalls:*").unwrap();
+        let names: Vec<&str> = plan.sources[0].fields.iter().map(|it| &*it.name).collect();
+        assert_eq!(names, ["code"]);
     }
 }

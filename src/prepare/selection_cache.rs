@@ -120,7 +120,7 @@ impl SelectionCache {
             },
             n_refused: kept.n_refused,
             layout: moved(kept.layout, self.start),
-            notes: kept.notes,
+            notes: kept.notes.renumbered(files),
         })
     }
 

@@ -12,6 +12,7 @@ use crate::output::stop::StopFlag;
 use crate::prepare::gather::say_refused;
 use crate::prepare::notes::NotePlan;
 use crate::select::{Assigned, TracedFunction};
+use crate::spec::NoteKind;
 
 /// If more functions than this are attached one by one, a message says that it takes long.
 const MANY_ONE_BY_ONE: usize = 100;
@@ -78,8 +79,16 @@ pub(crate) fn report(attached: &Attached, functions: &[TracedFunction], diag: &D
 /// Attaches to what is noted besides calls, and reports what the kernel refused.
 pub(crate) fn attach_notes(tracer: &mut Tracer<'_>, plan: &NotePlan, diag: &Diag) -> Result<()> {
     for (source, why) in tracer.attach_notes(&plan.probes)? {
-        let name = plan.sources.get(source).map_or("?", |source| &source.name);
-        diag.warning(format!("`{name}` is not noted: {why}"));
+        let Some(source) = plan.sources.get(source) else {
+            continue;
+        };
+        let said = format!("`{}` is not noted: {why}", source.name);
+        // Nobody asked for a single function that refuses, and no kernel has all of them.
+        if source.kind == NoteKind::Refusal {
+            diag.info(1, said);
+        } else {
+            diag.warning(said);
+        }
     }
     diag.phase("attached to what is noted");
     Ok(())

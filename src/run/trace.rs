@@ -135,16 +135,17 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
         let RunContext { stop, diag, .. } = self.context;
         let armed: Vec<TracedFunction> = self.prepared.selection.armed().cloned().collect();
         let assigned = assign(&armed, &self.prepared.policy);
-        match attach(&mut self.tracer, &armed, &assigned, stop, diag) {
-            Ok(attached) => {
-                let notes = &self.prepared.notes;
-                attach_notes(&mut self.tracer, notes, diag)?;
-                Ok(AttachedRun {
-                    loaded: self,
-                    armed,
-                    attached,
-                })
-            }
+        let attached = attach(&mut self.tracer, &armed, &assigned, stop, diag);
+        let attached = attached.and_then(|attached| {
+            attach_notes(&mut self.tracer, &self.prepared.notes, diag)?;
+            Ok(attached)
+        });
+        match attached {
+            Ok(attached) => Ok(AttachedRun {
+                loaded: self,
+                armed,
+                attached,
+            }),
             Err(error) => {
                 detach(self.tracer, false, stop, diag);
                 Err(error)

@@ -132,6 +132,15 @@ impl NoteSource {
 }
 
 impl NoteField {
+    /// Returns whether the field only says where its text is in the note.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(
+            self.format,
+            FieldFormat::LocatedText | FieldFormat::RelativeText
+        )
+    }
+
     fn decode(&self, data: &[u8]) -> Option<NoteValue> {
         let start = self.offset as usize;
         let bytes = data.get(start..start.checked_add(self.size as usize)?);
