@@ -16,8 +16,7 @@ enum fact_condition {
 
 enum fact_kind {
 	FACT_NUMBER = 0, /* the word that the last pointer is read as */
-	FACT_KERNEL_TEXT = 1, /* the text that it points to */
-	FACT_USER_TEXT = 2, /* the same in user memory */
+	FACT_TEXT_AT = 1, /* the text that it points to, with `add` */
 };
 
 /* The base of values that are read from the current task. Others are offsets in the context. */
@@ -79,13 +78,8 @@ static __noinline long read_fact_value(const struct fact_value *value, void *ctx
 		*(u64 *)&note->data[value->at & (NOTE_BYTES - 8)] = word;
 		return failed;
 	}
-	word += value->add;
-	if (value->kind == FACT_USER_TEXT)
-		failed = bpf_probe_read_user_str(&note->data[value->at & (NOTE_BYTES - FACT_TEXT)],
-						 FACT_TEXT, (void *)word);
-	else
-		failed = bpf_probe_read_kernel_str(
-			&note->data[value->at & (NOTE_BYTES - FACT_TEXT)], FACT_TEXT, (void *)word);
+	failed = bpf_probe_read_kernel_str(&note->data[value->at & (NOTE_BYTES - FACT_TEXT)],
+					   FACT_TEXT, (void *)(word + value->add));
 	return failed < 0;
 }
 

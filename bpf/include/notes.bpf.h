@@ -10,11 +10,13 @@ struct session_notes {
 	struct rec_note notes[MAX_NOTES];
 };
 
-/* The notes of the session in each slot. */
+/*
+ * The notes of the session in each slot. User space sets the same number as for `slots` if anything
+ * is noted.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries,
-	       1); /* set by user space: the same number as `slots` if there are notes */
+	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, struct session_notes);
 } notes SEC(".maps");

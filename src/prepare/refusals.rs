@@ -2,6 +2,7 @@
 //! What is noted of refusals: which values explain one, and where they are in this kernel.
 
 use super::arch;
+use crate::bpf::wire::NOTE_BYTES;
 use crate::bpf::{
     FACT_TEXT, Fact, FactBase, FactCondition, FactEnd, FactValue, MAX_FACT_HOPS, MAX_FACT_VALUES,
     NOTE_STACK, NoteProbe,
@@ -11,9 +12,6 @@ use crate::knowledge::refusals::{
     CAPABILITIES, NotedWhen, REFUSAL_PROBES, RefusalProbe, RefusalValue, ShownAs,
 };
 use crate::spec::{FieldFormat, NoteField, NoteKind, NoteSource};
-
-/// Bytes of a note (`NOTE_BYTES` of `limits.h`).
-const NOTE_SIZE: u32 = 256;
 
 /// The value whose numbers are names of capabilities.
 const CAPABILITY: &str = "capability";
@@ -55,9 +53,10 @@ fn refusal(
         NotedWhen::True => FactCondition::IfTrue,
     };
     let (fields, fact) = layout.finish(condition);
-    let probe = if is_call {
+    let name = probe.function.to_owned();
+    let noted = if is_call {
         NoteProbe::Call {
-            name: probe.function.to_owned(),
+            name: name.clone(),
             fact,
         }
     } else {
@@ -67,16 +66,12 @@ fn refusal(
             fact,
         }
     };
-    let name = match &probe {
-        NoteProbe::Call { name, .. } => name.clone(),
-        _ => btf.name(func).to_owned(),
-    };
     let source = NoteSource {
         name,
         kind: NoteKind::Refusal,
         fields,
     };
-    Some((source, probe))
+    Some((source, noted))
 }
 
 /// Places values in a note: numbers from the start, texts in the blocks behind them, and the stack
@@ -94,7 +89,7 @@ impl FactLayout {
     fn new(has_stack: bool) -> Self {
         Self {
             numbers_end: 0,
-            texts_end: if has_stack { NOTE_STACK } else { NOTE_SIZE },
+            texts_end: if has_stack { NOTE_STACK } else { NOTE_BYTES },
             has_stack,
             fields: Vec::new(),
             values: Vec::new(),
@@ -143,14 +138,14 @@ impl FactLayout {
             self.fields.push(NoteField {
                 name: "stack".to_owned(),
                 offset: NOTE_STACK,
-                size: NOTE_SIZE - NOTE_STACK,
+                size: NOTE_BYTES - NOTE_STACK,
                 format: FieldFormat::Stack,
             });
         }
         let fact = Fact {
             condition,
             values: self.values,
-            len: NOTE_SIZE,
+            len: NOTE_BYTES,
             has_stack: self.has_stack,
         };
         (self.fields, fact)
