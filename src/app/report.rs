@@ -10,6 +10,7 @@ use crate::diag::Diag;
 use crate::prepare::gather::Prepared;
 use crate::render::escape;
 use crate::select::{LeftOutReason, Selection, TracedFunction, assign, counts};
+use crate::spec::{NoteKind, NoteSource};
 
 /// Reports globs that match nothing, forced functions, back ends, and the functions that were left
 /// out.
@@ -79,6 +80,10 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
             escape(function.name.as_bytes()),
             module.unwrap_or_default()
         );
+    }
+    let of_user = |source: &&NoteSource| source.kind != NoteKind::Refusal;
+    for source in prepared.notes.sources.iter().filter(of_user) {
+        let _infallible = writeln!(text, "  note {}", escape(source.name.as_bytes()));
     }
     let left_out = n_functions(selection.left_out.len());
     let _infallible = writeln!(text, "{left_out} left out");
