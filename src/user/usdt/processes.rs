@@ -17,9 +17,11 @@ const MAX_FILES: usize = 4096;
 
 /// Returns the mapped files that can be opened, with their paths as the process has them.
 pub(super) fn mapped_files(pid: Pid) -> io::Result<Vec<(File, PathBuf)>> {
-    let mut text = String::new();
+    let mut text = Vec::new();
     let maps = File::open(format!("/proc/{pid}/maps"))?;
-    maps.take(MAX_MAPS).read_to_string(&mut text)?;
+    maps.take(MAX_MAPS).read_to_end(&mut text)?;
+    // A path that is not UTF-8 hides none of the others. Its file is opened by its mapping.
+    let text = String::from_utf8_lossy(&text);
     let mut seen = HashSet::new();
     let mut files = Vec::new();
     for mapping in text.lines().filter_map(Mapping::parse) {
