@@ -480,6 +480,8 @@ fn ioctl_catches_failing_requests_and_writes_to_attributes() {
     } else {
         &["-c", "ioctl"]
     };
+    let dry = run(&["--dry-run", "-c", "ioctl"]);
+    assert_eq!(dry.status.code(), Some(0), "{}", dry.stderr);
     let trace = Trace::start(&[arguments, &["-sn"]].concat());
     trace.simfail(&["--comm", "asks", "ioctl-not-tty"]);
     let write = "echo nonsense > /sys/kernel/mm/transparent_hugepage/enabled";
