@@ -9,6 +9,7 @@ mod cli;
 #[path = "../forge.rs"]
 mod forge;
 mod fuzz;
+mod gcc;
 mod heart;
 mod hostile;
 mod noise;

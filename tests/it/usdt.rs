@@ -3,13 +3,12 @@
 //! they open. The notes are written as `<sys/sdt.h>` writes them.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use retsnoop_rs::config::{GlobOrigin, GlobUse, Role};
 use retsnoop_rs::spec::{ArgumentPlace, HookId, Register, ResultType, UserObject};
 use retsnoop_rs::user::{FileProbes, UserSelection, list_probes, select_user};
 
+use crate::gcc::compile;
 use crate::noise::Noise;
 
 const PROGRAM: &str = r#"
@@ -64,19 +63,6 @@ __asm__ (".text\nnop\n990: nop\nret\n"
     "994: .balign 4\n.popsection\n");
 int main(void) { return 0; }
 "#;
-
-fn compile(directory: &Path, text: &str, options: &[&str]) -> String {
-    let source = directory.join("program.c");
-    fs::write(&source, text).unwrap();
-    let program = directory.join("program");
-    let compiled = Command::new("gcc")
-        .args(options)
-        .arg("-o")
-        .args([&program, &source])
-        .status();
-    assert!(compiled.unwrap().success(), "{options:?}");
-    program.display().to_string()
-}
 
 fn list(program: &str) -> Result<FileProbes, String> {
     let mut files = list_probes(&UserObject::File(program.to_owned()))?;

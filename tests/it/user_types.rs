@@ -2,13 +2,12 @@
 //! Result types of user functions, from the debug information that gcc writes.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use retsnoop_rs::config::{GlobOrigin, GlobUse, Role};
 use retsnoop_rs::spec::{HookId, ResultType};
 use retsnoop_rs::user::select_user;
 
+use crate::gcc::compile;
 use crate::noise::Noise;
 
 const PROGRAM: &str = "
@@ -44,19 +43,6 @@ const EXPECTED: [(&str, ResultType); 10] = [
     ("f_void", ResultType::Void),
 ];
 
-fn compile(directory: &Path, options: &[&str]) -> String {
-    let source = directory.join("program.c");
-    fs::write(&source, PROGRAM).unwrap();
-    let program = directory.join("program");
-    let compiled = Command::new("gcc")
-        .args(options)
-        .arg("-o")
-        .args([&program, &source])
-        .status();
-    assert!(compiled.unwrap().success(), "{options:?}");
-    program.display().to_string()
-}
-
 fn types(glob: &str) -> Vec<(String, ResultType)> {
     let glob = GlobUse::new(glob.parse().unwrap(), GlobOrigin::Option);
     let selection = select_user(&[(Role::Entry, glob)], HookId(0));
@@ -81,7 +67,7 @@ fn results_are_judged_as_the_debug_information_says() {
         &["-gdwarf-5", "-O2", "-gz=zlib"],
         &["-g", "-no-pie"],
     ] {
-        let program = compile(directory.path(), options);
+        let program = compile(directory.path(), PROGRAM, options);
         assert_types(&types(&format!("u:{program}:f_*")), |result| result);
     }
 }
@@ -90,11 +76,11 @@ fn results_are_judged_as_the_debug_information_says() {
 fn without_types_and_with_a_suffix_nothing_is_looked_up() {
     let directory = tempfile::tempdir().unwrap();
     for options in [&["-g1"][..], &["-g0"]] {
-        let program = compile(directory.path(), options);
+        let program = compile(directory.path(), PROGRAM, options);
         let found = types(&format!("u:{program}:f_*"));
         assert_types(&found, |_| ResultType::UserInteger);
     }
-    let program = compile(directory.path(), &["-g"]);
+    let program = compile(directory.path(), PROGRAM, &["-g"]);
     let found = types(&format!("u:{program}:f_*:ptr"));
     assert_types(&found, |_| ResultType::Pointer);
 }
@@ -104,7 +90,7 @@ fn without_types_and_with_a_suffix_nothing_is_looked_up() {
 fn damaged_debug_information_costs_types_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
     for options in [&["-g"][..], &["-g", "-gz=zlib"]] {
-        let program = compile(directory.path(), options);
+        let program = compile(directory.path(), PROGRAM, options);
         let whole = fs::read(&program).unwrap();
         let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
         for _ in 0..400 {
