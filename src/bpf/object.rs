@@ -20,6 +20,7 @@ use super::copier::Copier;
 use super::flight::{FlightLayout, FlightMemory};
 use super::patch::OF_SINGLE;
 use super::refusal::NoMaps;
+use super::rlimit;
 use super::scope;
 use super::settings::{ErrorSettings, Preempt, Settings, TaskLayout};
 use super::skel::types::task_layout;
@@ -99,6 +100,7 @@ pub(super) fn load<'obj>(
     storage: &'obj mut MaybeUninit<OpenObject>,
     settings: &Settings,
 ) -> Result<LoadedObject<'obj>> {
+    rlimit::make_room();
     let mut open = RetsnoopSkelBuilder::default()
         .open(storage)
         .context("failed to open the BPF object")?;

@@ -46,6 +46,12 @@ pub(super) fn those_that_fit<'s, 'f>(
     Ok(fit)
 }
 
+/// Raises the limit, as far as permitted, so that [`SPARE_DESCRIPTORS`] can be opened: libbpf opens one
+/// for each map and each program of the object. Where it cannot be raised, opening says so.
+pub(super) fn make_room() {
+    let _ = raise(n_open() + SPARE_DESCRIPTORS);
+}
+
 /// Raises the limit to `wanted`, or as far as permitted. Returns the limit that is in effect then.
 fn raise(wanted: u64) -> Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
