@@ -145,7 +145,7 @@ impl Tree<'_> {
         if !outcome.is_failure() {
             return self.reason_of_success(call);
         }
-        if let Some(callee) = self.last_callee(call, |callee| self.carries(callee, outcome)) {
+        if let Some(callee) = self.last_callee(call, |callee| self.carries(call, callee, outcome)) {
             if self.asks_around(call, callee) {
                 return ResultReason::origin(false);
             }
@@ -176,7 +176,7 @@ impl Tree<'_> {
     fn asks_around(&self, call: usize, refusal: usize) -> bool {
         let reason = |callee: usize| {
             let outcome = self.calls[callee].outcome;
-            let below = self.last_callee(callee, |below| self.carries(below, outcome));
+            let below = self.last_callee(callee, |below| self.carries(callee, below, outcome));
             below.map(|below| self.calls[below].func)
         };
         let Some(last) = reason(refusal) else {
@@ -253,9 +253,8 @@ impl Tree<'_> {
         self.calls[call].returned && self.result_type(call).can_fail()
     }
 
-    /// A function that only asks for a capability is not to blame: whoever asked is.
-    fn carries(&self, callee: usize, outcome: Outcome) -> bool {
-        self.effective(callee) == Some(outcome) && !self.only_asks(callee)
+    fn carries(&self, call: usize, callee: usize, outcome: Outcome) -> bool {
+        self.effective(callee) == Some(outcome) && !self.is_question(call, callee)
     }
 
     /// A function that is known to return an error that it gets as its argument. What made that
@@ -263,6 +262,12 @@ impl Tree<'_> {
     fn takes_errors(&self, call: usize) -> bool {
         let name = &self.functions[self.calls[call].func.index()].name;
         TAKES_ERRORS.contains(&base_name(name))
+    }
+
+    /// Returns true if `callee` only asks for a capability on behalf of `call`. It is not to blame:
+    /// whoever asked is. A session at such a function (`-e lsm:capable`) is about who answered.
+    fn is_question(&self, call: usize, callee: usize) -> bool {
+        self.only_asks(callee) && !self.only_asks(call)
     }
 
     fn only_asks(&self, call: usize) -> bool {
@@ -282,7 +287,7 @@ impl Tree<'_> {
                     &self.functions[self.calls[callee].func.index()].name,
                     CLEANUPS,
                 );
-            !silent && !weak && !cleans_up && !counts && !self.only_asks(callee)
+            !silent && !weak && !cleans_up && !counts && !self.is_question(call, callee)
         })
     }
 

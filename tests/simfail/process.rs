@@ -114,6 +114,27 @@ pub(crate) const CASES: &[Case] = &[
         |_| Ok(call!(libc::SYS_pidfd_open, NO_PID, 0)),
     ),
     Case::fails(
+        ("vm-read-missing", "process_vm_readv"),
+        libc::ESRCH,
+        "find_get_task_by_vpid",
+        "the memory of a process that there is not",
+        |_| {
+            let byte = [0_u8; 1];
+            let mut area = [0_u8; 16];
+            area[..8].copy_from_slice(&address(&byte).to_ne_bytes());
+            area[8..].copy_from_slice(&1_u64.to_ne_bytes());
+            Ok(call!(
+                libc::SYS_process_vm_readv,
+                NO_PID,
+                &area,
+                1,
+                &area,
+                1,
+                0
+            ))
+        },
+    ),
+    Case::fails(
         ("setuid-invalid", "setuid"),
         libc::EINVAL,
         "__sys_setuid",

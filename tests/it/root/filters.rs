@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Which sessions are shown: by process, by name, by error, by time; and that the sums are right.
 
-use std::os::unix::fs::PermissionsExt;
 use std::process::{self, Command, Stdio};
 
 use super::harness::{Report, Trace, kernel, program, simfail_program};
@@ -148,28 +147,23 @@ fn what_failed_in_an_answer_is_not_left_out_as_null() {
     }
 }
 
-/// Of a file that may not be read, the check for a capability says EPERM and the call EACCES.
+/// Of a process that there is not, the look-up says `NULL` and the call `ESRCH`.
 #[test]
 fn x_means_the_result_and_any_error_the_chain() {
-    let path = "/tmp/filters-private";
-    std::fs::write(path, "").unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
     let shown = |filter: &[&str]| {
-        let mut command = program(&["-e", "*_sys_openat", "-a", "cap_capable", "--json"]);
-        command.args(filter).args(["-n", "cat", "--user", "nobody"]);
-        command.args(["-o", "/tmp/filters-out", "--", "cat", path]);
-        let ended = Trace::spawn(command).wait();
-        assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
-        let out = std::fs::read_to_string("/tmp/filters-out").unwrap();
-        out.matches("\"kind\":\"session\"").count()
+        let arguments = ["-e", "*_sys_process_vm_readv", "-sn", "-n", "simfail"];
+        let look_up = ["-a", "find_get_task_by_vpid"];
+        let trace = Trace::start(&[&arguments[..], &look_up, filter].concat());
+        trace.simfail(&["vm-read-missing"]);
+        trace.finish().of("simfail").len()
     };
-    assert_eq!(shown(&["-x", "EACCES"]), 1);
-    assert_eq!(shown(&["-x", "EPERM"]), 0);
-    assert_eq!(shown(&["-X", "EPERM,ENOENT"]), 1);
-    assert_eq!(shown(&["-X", "EACCES,ENOENT"]), 0);
-    assert_eq!(shown(&["--any-error", "EPERM"]), 1);
-    assert_eq!(shown(&["--any-error", "EACCES,!EPERM"]), 0);
-    assert_eq!(shown(&["--any-error", "EACCES", "-X", "ENOENT"]), 1);
+    assert_eq!(shown(&["-x", "ESRCH"]), 1);
+    assert_eq!(shown(&["-x", "NULL"]), 0);
+    assert_eq!(shown(&["-X", "NULL,ENOENT"]), 1);
+    assert_eq!(shown(&["-X", "ESRCH,ENOENT"]), 0);
+    assert_eq!(shown(&["--any-error", "NULL"]), 1);
+    assert_eq!(shown(&["--any-error", "ESRCH,!NULL"]), 0);
+    assert_eq!(shown(&["--any-error", "ESRCH", "-X", "ENOENT"]), 1);
 }
 
 #[test]
