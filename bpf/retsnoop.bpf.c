@@ -23,6 +23,7 @@
 #include "frames.bpf.h"
 #include "capture.bpf.h"
 #include "notes.bpf.h"
+#include "syscall.bpf.h"
 #include "emit.bpf.h"
 #include "records.bpf.h"
 #include "flight.bpf.h"
@@ -43,6 +44,7 @@ struct rec_session rec_session_root = {};
 struct rec_context rec_context_root = {};
 struct rec_cgroup rec_cgroup_root = {};
 struct rec_note rec_note_root = {};
+struct rec_syscall rec_syscall_root = {};
 
 /*
  * Programs of tracepoints.

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("spec", &[]),
     ("knowledge", &[]),
+    // Numbers, names and arguments of system calls.
+    ("syscalls", &[]),
     ("diag", &[]),
     ("trusted", &[]),
     ("cache", &["trusted"]),
@@ -25,15 +27,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // User functions: globs and files to functions of the same kind as the kernel's.
     ("user", &["trusted", "spec", "config", "select"]),
     // What it attaches to is the selection.
-    ("bpf", &["spec", "config", "select", "diag"]),
+    ("bpf", &["syscalls", "spec", "config", "select", "diag"]),
     // What is run and traced; knows nothing of tracing.
     ("command", &["spec"]),
     // `bpf::wire` only: the layout of the bytes, which the build generates.
-    ("events", &["bpf", "spec"]),
+    ("events", &["bpf", "spec", "syscalls"]),
     // The selection says what each function's result means.
     (
         "session",
-        &["knowledge", "events", "spec", "select", "code"],
+        &["knowledge", "syscalls", "events", "spec", "select", "code"],
     ),
     ("symbolize", &["kernel", "spec", "diag", "cache", "trusted"]),
     // What is missing of an image, by its build id; says how far it is.
@@ -54,7 +56,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Names and types of the functions come with the selection.
     (
         "render",
-        &["knowledge", "session", "symbolize", "spec", "select"],
+        &[
+            "knowledge",
+            "syscalls",
+            "session",
+            "symbolize",
+            "spec",
+            "select",
+        ],
     ),
     // An error with a hint; what the kernel refuses has hints of its own.
     ("failure", &["diag", "bpf"]),

@@ -20,6 +20,8 @@ pub mod spec;
 
 mod knowledge;
 
+pub mod syscalls;
+
 pub mod diag;
 
 pub mod trusted;

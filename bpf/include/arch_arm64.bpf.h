@@ -51,6 +51,15 @@ static __always_inline u64 trampoline_call_site(u64 at, u64 ip)
 }
 
 /*
+ * Where the registers of a system call are depends on the size of struct pt_regs, which differs
+ * between versions. They are not read.
+ */
+static __always_inline bool read_syscall_registers(struct rec_syscall *out, u64 top)
+{
+	return false;
+}
+
+/*
  * Returns the preempt_count of the current task, or 0 if its location is not known. It is a member
  * of thread_info, with which task_struct begins; cfg.preempt_count is its offset there.
  */

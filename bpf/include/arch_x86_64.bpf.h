@@ -69,6 +69,68 @@ static __always_inline u64 trampoline_call_site(u64 at, u64 ip)
 	return !ip || addrs[0] - ip < 32 ? addrs[1] : addrs[0];
 }
 
+#ifndef offsetof
+#define offsetof(type, member) __builtin_offsetof(type, member)
+#endif
+
+#define USER_CS 0x33
+#define USER32_CS 0x23
+#define USER_DS 0x2b
+
+/* Bit of thread_info.status: the current system call is one of the 32-bit table. */
+#define TS_COMPAT 2
+
+static __always_inline u32 read_half(u64 at);
+
+static __always_inline u64 saved_register(u64 regs, u32 offset)
+{
+	u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)(regs + offset));
+	return value;
+}
+
+/*
+ * Reads the registers that the entry code has saved at the top of the kernel stack. Kernels with
+ * CONFIG_X86_FRED (since 6.9) leave 16 bytes above them. The selectors tell where they are. Returns
+ * false if the task did not come from user space.
+ */
+static __always_inline bool read_syscall_registers(struct rec_syscall *out, u64 top)
+{
+	u64 regs = top - sizeof(struct pt_regs);
+	u64 cs;
+
+	if (saved_register(regs, offsetof(struct pt_regs, ss)) != USER_DS)
+		regs -= 16;
+	if (saved_register(regs, offsetof(struct pt_regs, ss)) != USER_DS)
+		return false;
+	cs = saved_register(regs, offsetof(struct pt_regs, cs)) & 0xffff;
+	if (cs != USER_CS && cs != USER32_CS)
+		return false;
+	out->number = saved_register(regs, offsetof(struct pt_regs, orig_ax));
+	/* A program in 64-bit mode may make a 32-bit call (int $0x80). */
+	out->is_compat = cs == USER32_CS;
+	if (cfg.at.thread_status)
+		out->is_compat =
+			!!(read_half(bpf_get_current_task() + cfg.at.thread_status) & TS_COMPAT);
+	if (out->is_compat) {
+		out->args[0] = (u32)saved_register(regs, offsetof(struct pt_regs, bx));
+		out->args[1] = (u32)saved_register(regs, offsetof(struct pt_regs, cx));
+		out->args[2] = (u32)saved_register(regs, offsetof(struct pt_regs, dx));
+		out->args[3] = (u32)saved_register(regs, offsetof(struct pt_regs, si));
+		out->args[4] = (u32)saved_register(regs, offsetof(struct pt_regs, di));
+		out->args[5] = (u32)saved_register(regs, offsetof(struct pt_regs, bp));
+		return true;
+	}
+	out->args[0] = saved_register(regs, offsetof(struct pt_regs, di));
+	out->args[1] = saved_register(regs, offsetof(struct pt_regs, si));
+	out->args[2] = saved_register(regs, offsetof(struct pt_regs, dx));
+	out->args[3] = saved_register(regs, offsetof(struct pt_regs, r10));
+	out->args[4] = saved_register(regs, offsetof(struct pt_regs, r8));
+	out->args[5] = saved_register(regs, offsetof(struct pt_regs, r9));
+	return true;
+}
+
 /*
  * Returns the preempt_count of this CPU, or 0 if its location is not known. It is the variable
  * __preempt_count before 6.2 and since 6.15 (46e8fff6d45f, "x86/preempt: Move preempt count to

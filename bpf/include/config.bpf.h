@@ -55,6 +55,7 @@ struct task_layout {
 	__u32 cgroup_root;
 	__u32 root_hierarchy; /* 0: the unified hierarchy */
 	__u32 node_id;
+	__u32 thread_status; /* thread_info.status in a task; 0: there is none */
 };
 
 struct config {
@@ -79,6 +80,7 @@ struct config {
 	__u32 nmi_mask; /* bits of preempt_count that count NMIs */
 	__u32 stack_size; /* THREAD_SIZE: stacks of tasks are aligned to it */
 	__u32 has_notes; /* something is noted besides calls */
+	__u32 reads_arguments; /* of system calls: see syscall.bpf.h */
 	__u32 reserved;
 	__u32 flight_cpus; /* CPUs that have slots of their own: see flight.bpf.h */
 	__u32 flight_slots; /* for each of them; 0: calls are not kept */

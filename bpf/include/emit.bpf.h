@@ -140,6 +140,18 @@ static void send_context(struct session *session)
 	send(session, &out->hdr, sizeof(*out), sizeof(*out));
 }
 
+static __noinline void send_syscall(struct session *session)
+{
+	struct rec_syscall *out = &session->syscall;
+	u32 size = sizeof(*out) - sizeof(out->data);
+
+	if (!read_syscall(session))
+		return;
+	out->hdr.kind = REC_SYSCALL;
+	size += (verifier_reload(out->n_areas) & 7) * AREA_BYTES;
+	send(session, &out->hdr, size, sizeof(*out));
+}
+
 static bool send_session(struct session *session)
 {
 	struct rec_session *out = &session->out;
@@ -158,6 +170,8 @@ static bool send_session(struct session *session)
 	send_stacks(session);
 	if (cfg.has_notes)
 		send_notes(session);
+	if (cfg.reads_arguments && out->reason == ENTRY_SYSCALL)
+		send_syscall(session);
 	out->hdr.n_notes = session->n_notes;
 	size += verifier_reload(out->n_calls) * sizeof(out->calls[0]);
 	return !send(session, &out->hdr, size, sizeof(*out));

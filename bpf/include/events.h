@@ -4,7 +4,7 @@
  *
  * Integers have fixed widths, and there is no implicit padding. Sizes are asserted here and in
  * src/bpf/wire.rs, whose types libbpf-cargo generates from this file's BTF. A session first sends
- * its context, its stacks and its notes. The rec_session follows, and refers to the stacks by
+ * its context, its stacks, its notes and its system call. The rec_session follows, and refers to the stacks by
  * capture number.
  */
 #ifndef RETSNOOP_EVENTS_H
@@ -18,6 +18,7 @@ enum rec_kind {
 	REC_CONTEXT = 3,
 	REC_CGROUP = 4,
 	REC_NOTE = 5,
+	REC_SYSCALL = 6,
 };
 
 enum cgroup_event {
@@ -133,6 +134,23 @@ struct rec_note {
 	__u8 data[NOTE_BYTES];
 };
 _Static_assert(sizeof(struct rec_note) == 24 + 32 + NOTE_BYTES, "wire");
+
+/* What was read of an argument in memory that was not read. */
+#define AREA_NONE (-1)
+#define AREA_UNREADABLE (-2)
+
+/* The system call that a session is about, and its arguments. Sent before its session. */
+struct rec_syscall {
+	struct rec_hdr hdr;
+	__u64 args[6];
+	__u32 number; /* as the program gave it */
+	__u32 is_compat; /* of the 32-bit table */
+	__s32 lens[MAX_AREAS]; /* bytes of each area, including the NUL of a text; or AREA_NONE… */
+	__u32 n_areas; /* that are sent */
+	__u32 reserved;
+	__u8 data[MAX_AREAS * AREA_BYTES];
+};
+_Static_assert(sizeof(struct rec_syscall) == 24 + 48 + 32 + MAX_AREAS * AREA_BYTES, "wire");
 
 struct call_rec {
 	__u64 started_ns;

@@ -81,6 +81,13 @@
 /* Where the stack begins in a note that has one. */
 #define NOTE_STACK 128
 
+/* System call numbers whose arguments are known, and arguments in memory that are read of one call. */
+#define MAX_SYSCALLS 512
+#define MAX_AREAS 4
+
+/* Bytes of an argument in memory, including the NUL of a text. A power of two. */
+#define AREA_BYTES 256
+
 /* Arguments of a USDT probe, as in <sys/sdt.h>. */
 #define MAX_USDT_ARGUMENTS 12
 

@@ -54,6 +54,7 @@ struct session {
 	struct rec_stack stacks[MAX_STACKS];
 	struct rec_stack last_stack; /* of the last innermost call; for successful sessions */
 	struct rec_context context;
+	struct rec_syscall syscall;
 	struct rec_session out;
 };
 

@@ -27,6 +27,8 @@ use super::skel::types::task_layout;
 use super::skel::{OpenRetsnoopProgs, OpenRetsnoopSkel, RetsnoopSkel, RetsnoopSkelBuilder, types};
 use super::specialize::Constants;
 use super::sys::{self, MappedArray};
+use super::wire::{AREA_COUNTED, AREA_SIZED, AREA_TEXT, MAX_SYSCALLS};
+use crate::syscalls::{Abi, AreaKind, AreaLayout, areas_of};
 
 /// The object with its maps, and the templates of its programs.
 pub(super) struct LoadedObject<'obj> {
@@ -218,6 +220,19 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
             bits[usize::from(error / 64)] |= 1 << (error % 64);
         }
     }
+    if settings.reads_arguments {
+        for (abi, areas) in [Abi::Native, Abi::Compat]
+            .into_iter()
+            .zip(rodata.syscall_areas.chunks_mut(MAX_SYSCALLS))
+        {
+            for (number, areas) in areas.iter_mut().enumerate() {
+                let wanted = areas_of(abi, number as u32).into_iter().flatten();
+                for (area, wanted) in areas.iter_mut().zip(wanted) {
+                    *area = syscall_area(wanted);
+                }
+            }
+        }
+    }
     let maps = &mut open.maps;
     maps.events.set_max_entries(settings.ring_bytes)?;
     maps.slots.set_max_entries(settings.max_sessions)?;
@@ -275,9 +290,24 @@ fn config(settings: &Settings) -> types::config {
         nmi_mask: layout.preempt_masks.nmi,
         stack_size: layout.stack_size,
         has_notes: u32::from(settings.n_notes > 0),
+        reads_arguments: u32::from(settings.reads_arguments),
         reserved: 0,
         flight_cpus: settings.flight.map_or(0, |flight| flight.n_cpus),
         flight_slots: settings.flight.map_or(0, |flight| flight.n_slots),
+    }
+}
+
+fn syscall_area(layout: AreaLayout) -> types::syscall_area {
+    let (kind, counted_by, size) = match layout.kind {
+        AreaKind::Text => (AREA_TEXT, 0, 0),
+        AreaKind::Sized(size) => (AREA_SIZED, 0, size),
+        AreaKind::Counted { by, limit } => (AREA_COUNTED, by, limit),
+    };
+    types::syscall_area {
+        kind,
+        argument: layout.argument,
+        counted_by,
+        size,
     }
 }
 
@@ -312,6 +342,7 @@ fn task_layout(layout: TaskLayout) -> task_layout {
         cgroup_root,
         root_hierarchy,
         node_id,
+        thread_status,
     )
 }
 

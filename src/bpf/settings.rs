@@ -87,6 +87,8 @@ pub struct TaskLayout {
     pub cgroup_root: u32,
     pub root_hierarchy: u32,
     pub node_id: u32,
+    /// `task_struct.thread_info.status`, or 0 if there is none.
+    pub thread_status: u32,
 }
 
 /// Bits of `preempt_count` that count interrupts (`include/linux/preempt.h`).
@@ -237,6 +239,8 @@ pub struct Settings {
     pub show_success: bool,
     /// Filters by error.
     pub errors: ErrorSettings,
+    /// Whether the arguments of failed system calls are read.
+    pub reads_arguments: bool,
     /// Which tasks open sessions.
     pub scope: ScopeSettings,
     /// Size of the ring buffer in bytes: a power of two, at least a page.

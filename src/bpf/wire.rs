@@ -6,6 +6,7 @@ use std::mem::size_of;
 
 pub use super::skel::types::{
     call_rec, flight_slot, rec_cgroup, rec_context, rec_hdr, rec_note, rec_session, rec_stack,
+    rec_syscall,
 };
 
 /// `REC_STACK`: a kernel stack.
@@ -18,6 +19,22 @@ pub const REC_CONTEXT: u32 = 3;
 pub const REC_CGROUP: u32 = 4;
 /// `REC_NOTE`: a note of a session.
 pub const REC_NOTE: u32 = 5;
+/// `REC_SYSCALL`: the system call that a session is about.
+pub const REC_SYSCALL: u32 = 6;
+/// `MAX_SYSCALLS` of `limits.h`: numbers of system calls whose arguments may be known, of each table.
+pub const MAX_SYSCALLS: usize = 512;
+/// `MAX_AREAS` of `limits.h`: arguments in memory that are read of one system call.
+pub const MAX_AREAS: usize = 4;
+/// `AREA_BYTES` of `limits.h`: bytes of such an argument.
+pub const AREA_BYTES: usize = 256;
+/// `AREA_TEXT`: an argument that is read up to a NUL.
+pub const AREA_TEXT: u8 = 1;
+/// `AREA_SIZED`: an argument of a fixed size.
+pub const AREA_SIZED: u8 = 2;
+/// `AREA_COUNTED`: an argument whose size is another argument.
+pub const AREA_COUNTED: u8 = 3;
+/// `AREA_NONE`: the argument was not read.
+pub const AREA_NONE: i32 = -1;
 /// `CGROUP_MADE`: the cgroup was created.
 pub const CGROUP_MADE: u32 = 1;
 /// `CGROUP_REMOVED`: the cgroup was removed.
@@ -47,5 +64,6 @@ const _: () = assert!(size_of::<call_rec>() == 56);
 const _: () = assert!(size_of::<rec_session>() == 120 + 56 * MAX_CALLS as usize);
 const _: () = assert!(size_of::<rec_context>() == 56);
 const _: () = assert!(size_of::<rec_note>() == 56 + NOTE_BYTES as usize);
+const _: () = assert!(size_of::<rec_syscall>() == 104 + MAX_AREAS * AREA_BYTES);
 const _: () = assert!(size_of::<rec_cgroup>() == 40 + MAX_CGROUP_PATH as usize);
 const _: () = assert!(size_of::<flight_slot>() == 8 * FLIGHT_WORDS);

@@ -57,6 +57,12 @@ pub struct Filtering {
     /// The duration is that of the entry function. A bare number is milliseconds.
     #[arg(short = 'L', long = "longer", value_name = "TIME", value_parser = longer)]
     pub longer: Option<Duration>,
+
+    /// Do not read the arguments of system calls.
+    ///
+    /// They are read when a call has failed. Paths and texts of programs may be private.
+    #[arg(long = "no-args")]
+    pub no_args: bool,
 }
 
 fn longer(text: &str) -> Result<Duration, String> {

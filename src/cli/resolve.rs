@@ -438,6 +438,7 @@ fn sessions(filtering: Filtering, of_cases: Option<ErrnoSet>) -> Result<Sessions
         no_errors,
         any_errors,
         longer,
+        no_args,
     } = filtering;
     let (wanted, unwanted): (Vec<_>, Vec<_>) =
         any_errors.into_iter().partition(|choice| choice.wanted);
@@ -472,6 +473,7 @@ fn sessions(filtering: Filtering, of_cases: Option<ErrnoSet>) -> Result<Sessions
         success,
         errors,
         longer,
+        arguments: !no_args,
     })
 }
 

@@ -248,6 +248,8 @@ pub struct Sessions {
     pub errors: Errors,
     /// Only those that took at least so long.
     pub longer: Option<Duration>,
+    /// With the arguments of system calls.
+    pub arguments: bool,
 }
 
 /// Which errors are shown.

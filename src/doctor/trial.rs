@@ -62,6 +62,7 @@ pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
         max_depth: 64,
         n_functions: 1,
         n_notes: 0,
+        reads_arguments: true,
         n_usdt_sites: 0,
         layout: layout(&btf, &kallsyms, files, support)?,
         tracefs: None,

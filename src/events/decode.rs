@@ -7,13 +7,16 @@ use std::mem::offset_of;
 
 use super::types::{
     CallRecord, CgroupRecord, ContextRecord, Event, NoteRecord, SessionRecord, StackRecord,
+    SyscallRecord,
 };
 use crate::bpf::wire::{
-    CALL_FAILED, CALL_UNRETURNED, CGROUP_MADE, CGROUP_REMOVED, MAX_CALLS, MAX_CGROUP_PATH,
-    MAX_STACK, NOTE_BYTES, REC_CGROUP, REC_CONTEXT, REC_NOTE, REC_SESSION, REC_STACK, call_rec,
-    rec_cgroup, rec_context, rec_hdr, rec_note, rec_session, rec_stack,
+    AREA_BYTES, AREA_NONE, CALL_FAILED, CALL_UNRETURNED, CGROUP_MADE, CGROUP_REMOVED, MAX_AREAS,
+    MAX_CALLS, MAX_CGROUP_PATH, MAX_STACK, NOTE_BYTES, REC_CGROUP, REC_CONTEXT, REC_NOTE,
+    REC_SESSION, REC_STACK, REC_SYSCALL, call_rec, rec_cgroup, rec_context, rec_hdr, rec_note,
+    rec_session, rec_stack, rec_syscall,
 };
 use crate::spec::Addr;
+use crate::syscalls::{Abi, Area, SystemCall};
 
 /// Why bytes are not a valid record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         REC_CONTEXT => context(reader).map(Event::Context),
         REC_CGROUP => cgroup(reader).map(Event::Cgroup),
         REC_NOTE => note(reader).map(Event::Note),
+        REC_SYSCALL => syscall(reader).map(Event::Syscall),
         REC_SESSION => session(reader).map(|session| Event::Session(Box::new(session))),
         kind => Err(DecodeError::UnknownKind(kind)),
     }
@@ -128,6 +132,46 @@ fn note(reader: Reader<'_>) -> Result<NoteRecord, DecodeError> {
             .bytes(offset_of!(rec_note, data), len as usize)?
             .to_vec(),
     })
+}
+
+fn syscall(reader: Reader<'_>) -> Result<SyscallRecord, DecodeError> {
+    let mut arguments = [0; 6];
+    for (index, argument) in arguments.iter_mut().enumerate() {
+        *argument = reader.u64(offset_of!(rec_syscall, args) + 8 * index)?;
+    }
+    let n_areas = reader.u32(offset_of!(rec_syscall, n_areas))? as usize;
+    if n_areas > MAX_AREAS {
+        return Err(DecodeError::OutOfRange);
+    }
+    let areas: Result<_, _> = (0..n_areas).map(|index| area(reader, index)).collect();
+    Ok(SyscallRecord {
+        session: reader.u64(offset_of!(rec_hdr, session))?,
+        call: SystemCall {
+            abi: match reader.u32(offset_of!(rec_syscall, is_compat))? {
+                0 => Abi::Native,
+                _ => Abi::Compat,
+            },
+            number: reader.u32(offset_of!(rec_syscall, number))?,
+            arguments,
+            areas: areas?,
+        },
+    })
+}
+
+fn area(reader: Reader<'_>, index: usize) -> Result<Area, DecodeError> {
+    let len = reader.u32(offset_of!(rec_syscall, lens) + 4 * index)? as i32;
+    let Ok(len) = usize::try_from(len) else {
+        return Ok(if len == AREA_NONE {
+            Area::None
+        } else {
+            Area::Unreadable
+        });
+    };
+    if len > AREA_BYTES {
+        return Err(DecodeError::OutOfRange);
+    }
+    let start = offset_of!(rec_syscall, data) + AREA_BYTES * index;
+    Ok(Area::Bytes(reader.bytes(start, len)?.to_vec()))
 }
 
 fn session(reader: Reader<'_>) -> Result<SessionRecord, DecodeError> {

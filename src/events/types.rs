@@ -2,6 +2,7 @@
 //! The records of the BPF programs as Rust values.
 
 use crate::spec::Addr;
+use crate::syscalls::SystemCall;
 
 /// A record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,17 @@ pub enum Event {
     Cgroup(CgroupRecord),
     /// A note of a session. The record of its session follows later.
     Note(NoteRecord),
+    /// The system call that a session is about. The record of its session follows later.
+    Syscall(SyscallRecord),
+}
+
+/// The system call that a session is about, and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyscallRecord {
+    /// Number of the session on the wire.
+    pub session: u64,
+    /// The call.
+    pub call: SystemCall,
 }
 
 /// What happened in a session and is no call of a traced function.

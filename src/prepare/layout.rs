@@ -140,6 +140,7 @@ fn task(btf: &Btf) -> Result<TaskLayout> {
         cgroup_root,
         root_hierarchy: optional("cgroup_root", "hierarchy_id"),
         node_id: optional("kernfs_node", "id"),
+        thread_status: optional("thread_info", "status") + optional("task_struct", "thread_info"),
     })
 }
 

@@ -3,6 +3,7 @@
 
 mod flight;
 mod notes;
+mod syscalls;
 
 use std::sync::Arc;
 
@@ -142,6 +143,7 @@ const LINES: [LineOf; 11] = [
 ];
 
 pub(super) use self::notes::{noted, refused};
+pub(super) use self::syscalls::{called, called_by_32_bits};
 
 pub(super) struct World {
     functions: Vec<TracedFunction>,
@@ -291,6 +293,7 @@ fn session(calls: Vec<Call>, links: Vec<ChainLink>, stack: Vec<StackRow>) -> Ses
         reason: EntryReason::SystemCall,
         chain,
         notes: Vec::new(),
+        syscall: None,
     }
 }
 

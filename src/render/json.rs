@@ -20,6 +20,7 @@ mod objects;
 #[cfg(test)]
 mod schema;
 mod summary;
+mod syscall;
 
 use std::io::{self, Write};
 

@@ -9,6 +9,7 @@
 mod flight;
 mod notes;
 mod phrases;
+mod syscall;
 mod trail;
 mod workload;
 
@@ -41,6 +42,7 @@ pub fn write_session(
     let session = shown.session;
     let mut page = Page::new(context.width, context.color);
     header(&mut page, session, context);
+    syscall::syscall(&mut page, session, context);
     workload::workload(&mut page, session, context.verbosity);
     let tracer = TracerRows::in_text(context.verbosity);
     let views = view::rows(shown, context, tracer);

@@ -12,7 +12,7 @@ use crate::kernel::facts::KernelFiles;
 use crate::scope::Scoping;
 use crate::spec::{ErrnoSet, Pid};
 
-/// Bounds of the number of sessions that can be open at once. A session takes 13 KB of kernel
+/// Bounds of the number of sessions that can be open at once. A session takes 14 KB of kernel
 /// memory, which the kernel clears at the start.
 const FEWEST_SESSIONS: u32 = 512;
 const MOST_SESSIONS: u32 = 4096;
@@ -47,6 +47,7 @@ pub(crate) fn settings(
         }),
         show_success: config.sessions.success,
         errors: errors(&config.sessions.errors),
+        reads_arguments: config.sessions.arguments,
         scope: scope(config, command.and_then(SpawnedCommand::held), scoping),
         ring_bytes: config.ringbuf_bytes,
         max_sessions: max_sessions(files.n_threads(), command.is_some()),

@@ -16,6 +16,7 @@ use super::types::{
 use crate::events::{CallRecord, ContextRecord, Event, NoteRecord, SessionRecord, StackRecord};
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, HookId, NoteSource, Outcome, Pid};
+use crate::syscalls::SystemCall;
 
 /// The records that a session sends before its session record.
 #[derive(Debug, Default)]
@@ -24,6 +25,7 @@ struct PendingRecords {
     stacks: Vec<StackRecord>,
     context: Option<ContextRecord>,
     notes: Vec<NoteRecord>,
+    syscall: Option<SystemCall>,
 }
 
 /// Maximum number of sessions whose records wait for their session record. A session sends all its
@@ -117,6 +119,10 @@ impl<'f> Assembler<'f> {
                 }
                 Ok(None)
             }
+            Event::Syscall(record) => {
+                self.waiting(record.session).syscall = Some(record.call);
+                Ok(None)
+            }
             // A cgroup record belongs to no session.
             Event::Cgroup(_) => Ok(None),
             Event::Session(mut record) => self.finish(&mut record).map(Some),
@@ -154,6 +160,7 @@ impl<'f> Assembler<'f> {
             mut stacks,
             context,
             notes,
+            syscall,
         } = waiting.unwrap_or_default();
         self.placement.settle(self.functions, record, &mut stacks);
         let calls = self.calls(&record.calls)?;
@@ -186,6 +193,7 @@ impl<'f> Assembler<'f> {
                 ..losses(record)
             },
             notes,
+            syscall,
         })
     }
 

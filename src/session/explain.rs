@@ -11,6 +11,7 @@ use super::types::{Call, Chain, Note, Session, SessionHeader, SessionLosses, Tra
 use crate::code::TrailFacts;
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, HookId};
+use crate::syscalls::SystemCall;
 
 /// A session whose records are complete.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct Assembled {
     pub(super) stack: Vec<Addr>,
     pub(super) losses: SessionLosses,
     pub(super) notes: Vec<Note>,
+    pub(super) syscall: Option<SystemCall>,
 }
 
 /// What is known of the kernel about one session.
@@ -111,6 +113,7 @@ impl Assembled {
                 losses: self.losses,
             },
             notes: self.notes,
+            syscall: self.syscall,
         }
     }
 

@@ -100,6 +100,7 @@ mod tests {
             reason: EntryReason::KernelFunction,
             chain,
             notes: Vec::new(),
+            syscall: None,
         }
     }
 

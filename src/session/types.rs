@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use crate::spec::{Addr, EntryReason, HookId, Ip, NoteValue, Outcome, Pid};
+use crate::syscalls::SystemCall;
 
 /// A point in time of the kernel's monotonic clock, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -260,6 +261,9 @@ pub struct Session {
     pub chain: Chain,
     /// What else happened, in order.
     pub notes: Vec<Note>,
+    /// The system call that the session is about; `None` if it is about something else, if the
+    /// arguments were not to be read, or in old recordings.
+    pub syscall: Option<SystemCall>,
 }
 
 impl Session {

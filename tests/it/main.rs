@@ -6,6 +6,7 @@
 )]
 
 mod cli;
+mod flags;
 #[path = "../forge.rs"]
 mod forge;
 mod fuzz;

@@ -62,17 +62,22 @@ fn kind(kind: NoteKind) -> &'static str {
     }
 }
 
+/// Returns a number, or its text if a JSON number would lose bits.
+pub(super) fn number(number: u64) -> Value {
+    if number <= EXACT {
+        number.into()
+    } else {
+        number.to_string().into()
+    }
+}
+
 fn json(value: &NoteValue) -> Value {
     match value {
         NoteValue::Signed(number) if number.unsigned_abs() <= EXACT => (*number).into(),
-        NoteValue::Unsigned(number) if *number <= EXACT => (*number).into(),
+        NoteValue::Unsigned(number) => self::number(*number),
         NoteValue::Named(_, name) => name.as_str().into(),
         NoteValue::Text(text) => String::from_utf8_lossy(text).into(),
-        NoteValue::Signed(_)
-        | NoteValue::Unsigned(_)
-        | NoteValue::Hex(_)
-        | NoteValue::Octal(_)
-        | NoteValue::Bytes(_) => {
+        NoteValue::Signed(_) | NoteValue::Hex(_) | NoteValue::Octal(_) | NoteValue::Bytes(_) => {
             let mut text = String::new();
             push_note_value(&mut text, value);
             text.into()

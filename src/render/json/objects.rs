@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::SCHEMA;
 use super::context::ContextObject;
 use super::notes::{NoteObject, notes};
+use super::syscall::{SyscallObject, syscall};
 use crate::render::value::result_text;
 use crate::render::view::{self, CallView, HandledView, RefusalView, RowView, TracerRows, refusal};
 use crate::render::{RenderContext, SymbolizedSession};
@@ -35,6 +36,8 @@ pub(super) struct SessionObject {
     /// Why the session was opened: `system_call`, `kernel_function`, `request`, `user_function`, or
     /// `usdt`.
     entry_reason: &'static str,
+    /// The system call, if the entry function is one.
+    syscall: Option<SyscallObject>,
     /// The call of the entry function.
     entry: Option<CallObject>,
     culprit: Option<CulpritObject>,
@@ -201,6 +204,7 @@ impl SessionObject {
             execution_context: context_name(session.header.execution_context),
             context: ContextObject::new(session),
             entry_reason: entry_reason(session.reason),
+            syscall: syscall(session),
             entry: entry.as_ref().map(CallObject::new),
             culprit: rows.iter().find_map(|row| CulpritObject::new(row, session)),
             refusal: refusal(shown, context).map(RefusalObject::new),

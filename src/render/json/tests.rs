@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::schema::violations;
 use super::{write_flight, write_session, write_summary};
 use crate::render::fixtures::{
-    World, flight, hostile, hostile_flight, incomplete, long_names, noted, passed_on, refused,
-    succeeded, translated, untraced,
+    World, called, called_by_32_bits, flight, hostile, hostile_flight, incomplete, long_names,
+    noted, passed_on, refused, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{Detached, Drops, Missed, Summary, UntracedTasks};
@@ -81,6 +81,8 @@ fn every_object_is_one_line_that_its_schema_describes() {
     let sessions = [
         passed_on(),
         noted(),
+        called(),
+        called_by_32_bits(),
         refused(),
         untraced(Some(true), &["kstrtouint"], true),
         untraced(None, &[], false),
@@ -146,6 +148,8 @@ fn sessions_as_json() {
     check("translated.json", &translated());
     check("passed_on.json", &passed_on());
     check("noted.json", &noted());
+    check("called.json", &called());
+    check("called_by_32_bits.json", &called_by_32_bits());
     check("refused.json", &refused());
     let untraced = untraced(Some(false), &["kstrtouint"], false);
     let value: Value = serde_json::from_str(&line(&untraced)).unwrap();

@@ -3,8 +3,8 @@
 
 use super::write_session;
 use crate::render::fixtures::{
-    World, hostile, incomplete, long_names, noted, passed_on, refused, succeeded, translated,
-    untraced,
+    World, called, called_by_32_bits, hostile, incomplete, long_names, noted, passed_on, refused,
+    succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{RenderContext, SymbolizedSession, TracerRows};
@@ -38,6 +38,8 @@ fn a_failure_that_travels_up_is_shown_with_its_culprit_marked() {
 #[test]
 fn what_else_happened_is_listed_in_order() {
     check("noted.txt", &noted(), |_| {});
+    check("called.txt", &called(), |_| {});
+    check("called_by_32_bits.txt", &called_by_32_bits(), |_| {});
     check("noted_60.txt", &noted(), |context| context.width = Some(60));
 }
 

@@ -89,6 +89,7 @@ fn session(result: i64, cgroup: u64) -> Session {
             losses: SessionLosses::default(),
         },
         notes: Vec::new(),
+        syscall: None,
     }
 }
 

@@ -16,6 +16,7 @@ mod harness;
 mod probed;
 #[allow(unsafe_code)]
 mod sys;
+mod syscalls;
 mod table;
 mod view;
 

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The arguments of failed system calls.
+
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::harness::{Report, Trace};
+use super::view::Session;
+use crate::gcc::compile;
+
+/// Fails in ways that programs do not: with bytes that are no text, addresses of nothing, the table
+/// of 32-bit programs.
+const ODD: &str = r#"
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static char longest[4097];
+
+int main(void)
+{
+	/* Below 4 GiB, as 32-bit calls need it. */
+	char *low = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	long result;
+
+	open("/nosuch/\x1b[31m\xff\"", O_RDWR | O_CREAT, 0640);
+	memset(longest, 'x', 4096);
+	open(longest, O_RDONLY);
+	open((char *)8, O_RDONLY);
+	open("", O_RDONLY);
+	strcpy(low, "/nosuch/32");
+	asm volatile("int $0x80" : "=a"(result) : "a"(295), "b"(-100), "c"(low), "d"(0), "S"(0) : "memory");
+	return 0;
+}
+"#;
+
+fn calls(report: &Report) -> Vec<Value> {
+    let of = |session: &Session| session.0["syscall"].clone();
+    report.sessions.iter().map(of).collect()
+}
+
+/// Returns the values of the arguments by their names.
+fn values(call: &Value) -> Value {
+    let arguments = call["arguments"].as_array().unwrap();
+    let named = arguments.iter().map(|argument| {
+        let name = argument["name"].as_str().unwrap().to_owned();
+        (name, argument["value"].clone())
+    });
+    Value::Object(named.collect())
+}
+
+#[test]
+fn a_failed_system_call_is_shown_with_its_arguments() {
+    let trace = Trace::start(&["-e", "*_sys_{openat,mount,connect}", "-n", "python3", "-sn"]);
+    let script = r#"
+import ctypes, os, socket
+libc = ctypes.CDLL(None)
+libc.mount(b"none", b"/nosuch", b"tmpfs", 1, b"size=1")
+for attempt in (lambda: os.open("/nosuch", os.O_WRONLY | os.O_CREAT | os.O_DIRECTORY, 0o640),
+                lambda: socket.socket().connect(("127.0.0.1", 9)),
+                lambda: socket.socket(socket.AF_UNIX).connect("/nosuch")):
+    try: attempt()
+    except OSError: pass
+"#;
+    let ran = Command::new("python3").args(["-c", script]).status();
+    assert!(ran.unwrap().success());
+    let report = trace.finish();
+    let calls = calls(&report);
+    let has = |name: &str, wanted: &Value| {
+        calls.iter().any(|call| {
+            let values = values(call);
+            let agrees = |(name, value): (&String, &Value)| values[name] == *value;
+            call["name"] == name && wanted.as_object().unwrap().iter().all(agrees)
+        })
+    };
+    let mount = json!({"source": "none", "target": "/nosuch", "fstype": "tmpfs",
+        "flags": "MS_RDONLY", "data": "size=1"});
+    assert!(has("mount", &mount), "{calls:?}");
+    let inet = json!({"family": "AF_INET", "port": 9, "addr": "127.0.0.1"});
+    assert!(
+        has("connect", &json!({"addr": inet, "addrlen": 16})),
+        "{calls:?}"
+    );
+    let unix = json!({"family": "AF_UNIX", "path": "/nosuch"});
+    assert!(has("connect", &json!({"addr": unix})), "{calls:?}");
+    let open = json!({"path": "/nosuch", "mode": "0640",
+        "flags": "O_WRONLY|O_CREAT|O_DIRECTORY|O_CLOEXEC"});
+    // Since 6.4 this combination is refused, before that it made a file.
+    let missing = json!({"dirfd": "AT_FDCWD"});
+    assert!(has("openat", &open) || has("openat", &missing), "{calls:?}");
+}
+
+#[test]
+fn odd_arguments_are_shown_as_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = compile(directory.path(), ODD, &["-O1", "-w"]);
+    let trace = Trace::start(&[
+        "-e",
+        "*_sys_openat",
+        "-n",
+        "program",
+        "-sn",
+        "-x",
+        "ENOENT,EFAULT,ENAMETOOLONG",
+    ]);
+    let ran = Command::new(&program).stdout(Stdio::null()).status();
+    assert!(ran.unwrap().success());
+    let report = trace.finish();
+    let paths: Vec<Value> = calls(&report)
+        .iter()
+        .map(|call| {
+            let path = &call["arguments"][1];
+            json!([call["abi"], path["value"], path["cut"], path["unreadable"]])
+        })
+        .collect();
+    for wanted in [
+        json!(["native", "/nosuch/\u{1b}[31m\u{fffd}\"", false, false]),
+        json!(["native", "x".repeat(255), true, false]),
+        json!(["native", null, false, true]),
+        json!(["native", "", false, false]),
+        json!(["compat", "/nosuch/32", false, false]),
+    ] {
+        assert!(
+            paths.contains(&wanted),
+            "{wanted} is not among {paths:?}: {:?}",
+            report.summary
+        );
+    }
+}
+
+#[test]
+fn arguments_are_not_read_if_they_are_not_wanted() {
+    let trace = Trace::start(&["-e", "*_sys_openat", "-n", "simfail", "-sn", "--no-args"]);
+    trace.simfail(&["open-missing"]);
+    let report = trace.finish();
+    assert!(report.only("simfail").0["syscall"].is_null());
+}
