@@ -15,6 +15,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf, absolute};
 
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::unistd::geteuid;
 
 /// Write permission of group and others.
@@ -46,6 +47,33 @@ pub fn directory_of(value: Option<OsString>) -> Option<PathBuf> {
 /// When it cannot be opened, or is not a regular file.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     reopen(&find(path, 0)?)
+}
+
+/// Opens a regular file below a root directory, to which absolute paths and links are relative.
+///
+/// # Errors
+///
+/// When it cannot be opened, or is not a regular file.
+pub fn open_regular_below(root: &File, path: &Path) -> io::Result<File> {
+    let found = look_up_below(root, path, OFlag::O_PATH)?;
+    check_regular(&found)?;
+    reopen(&found)
+}
+
+/// Opens a directory below a root directory, only to name what is in it.
+///
+/// # Errors
+///
+/// When it cannot be opened, or is not a directory.
+pub fn find_directory_below(root: &File, path: &Path) -> io::Result<File> {
+    look_up_below(root, path, OFlag::O_PATH | OFlag::O_DIRECTORY)
+}
+
+fn look_up_below(root: &File, path: &Path, flags: OFlag) -> io::Result<File> {
+    let how = OpenHow::new()
+        .flags(flags | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    Ok(openat2(root, path, how)?.into())
 }
 
 /// Opens a regular file that belongs to root or to us and that nobody else can write to or replace.
@@ -147,6 +175,11 @@ fn find(path: &Path, flags: i32) -> io::Result<File> {
         .read(true)
         .custom_flags(libc::O_PATH | flags)
         .open(path)?;
+    check_regular(&found)?;
+    Ok(found)
+}
+
+fn check_regular(found: &File) -> io::Result<()> {
     let metadata = found.metadata()?;
     if metadata.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
@@ -154,7 +187,7 @@ fn find(path: &Path, flags: i32) -> io::Result<File> {
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Opens the file that was found, even if its name refers to another one now.
@@ -198,7 +231,8 @@ impl Error for Untrusted {}
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, Permissions};
+    use std::fs::{self, File, Permissions};
+    use std::io::Read;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
 
@@ -206,7 +240,10 @@ mod tests {
     use nix::sys::stat::Mode;
     use nix::unistd::mkfifo;
 
-    use super::{Untrusted, directory_of, make_directory, open_regular, open_trusted};
+    use super::{
+        Untrusted, directory_of, find_directory_below, make_directory, open_regular,
+        open_regular_below, open_trusted,
+    };
 
     #[test]
     fn what_is_no_regular_file_is_not_opened() {
@@ -220,6 +257,24 @@ mod tests {
         assert!(open_regular(directory.path()).is_err());
         assert!(open_regular(Path::new("/dev/full")).is_err());
         assert!(watch.read_events().is_err(), "the FIFO was opened");
+    }
+
+    #[test]
+    fn links_do_not_lead_out_of_a_root() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        fs::create_dir(path.join("etc")).unwrap();
+        fs::write(path.join("etc/passwd"), b"theirs").unwrap();
+        symlink("/etc/passwd", path.join("link")).unwrap();
+        symlink("../../../../etc/hosts", path.join("up")).unwrap();
+        let root = File::open(path).unwrap();
+        let mut text = String::new();
+        let mut file = open_regular_below(&root, Path::new("/link")).unwrap();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "theirs");
+        assert!(open_regular_below(&root, Path::new("up")).is_err());
+        assert!(open_regular_below(&root, Path::new("etc")).is_err());
+        assert!(find_directory_below(&root, Path::new("/etc")).is_ok());
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::select::{
     matching_modules, select,
 };
 use crate::spec::BackendKind;
+use crate::user::Surroundings;
 
 /// What is known before anything is loaded.
 pub(crate) struct Prepared {
@@ -118,7 +119,11 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         selection = select(&globs, &facts, &capabilities);
     }
     diag.phase("selected functions");
-    let mut user = users::add(&mut selection, &of_user, diag);
+    let words = config.command.as_ref().map(|command| &command.words);
+    let around = words.map_or_else(Surroundings::default, |words| {
+        Surroundings::of_command(words)
+    });
+    let mut user = users::add(&mut selection, &of_user, &around, diag);
     if selection.entries().next().is_none() {
         return Err(no_entry(&selection, &user));
     }

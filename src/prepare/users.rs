@@ -7,7 +7,7 @@ use crate::config::{GlobUse, Role};
 use crate::diag::Diag;
 use crate::select::Selection;
 use crate::spec::{HookId, TracedProbe};
-use crate::user::{UserReport, UserSelection, select_user};
+use crate::user::{Surroundings, UserReport, UserSelection, select_user};
 
 /// The user functions and USDT probes of a run, besides their hooks in the selection.
 #[derive(Debug, Default)]
@@ -26,6 +26,7 @@ pub(crate) struct UserFunctions {
 pub(crate) fn add(
     selection: &mut Selection,
     globs: &[(Role, GlobUse)],
+    around: &Surroundings,
     diag: &Diag,
 ) -> UserFunctions {
     if globs.is_empty() {
@@ -38,7 +39,7 @@ pub(crate) fn add(
         probes,
         left_out,
         reports,
-    } = select_user(globs, first_id);
+    } = select_user(globs, around, first_id);
     for file in &files {
         diag.info(2, format!("user functions of `{}`", file.path.display()));
     }

@@ -146,12 +146,21 @@ impl UsdtGlob {
     }
 }
 
-/// Returns the file that a text names in which a number is a process.
+/// Returns the file that a text names in which a number is a process, and a number with a library
+/// behind it a file that the process has mapped.
 fn object_of(text: &str) -> Result<UserObject, String> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok(UserObject::Process(Pid::from_str(text)?));
+    let (number, library) = match text.split_once(':') {
+        Some((number, library)) => (number, Some(library)),
+        None => (text, None),
+    };
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(UserObject::File(text.to_owned()));
     }
-    Ok(UserObject::File(text.to_owned()))
+    let pid = Pid::from_str(number)?;
+    Ok(match library {
+        Some(library) => UserObject::Mapped(pid, library.to_owned()),
+        None => UserObject::Process(pid),
+    })
 }
 
 fn why_malformed() -> String {
@@ -190,6 +199,8 @@ mod tests {
         let glob = UsdtGlob::parse("17:*:*").unwrap();
         assert_eq!(glob.object, UserObject::Process(Pid(17)));
         assert!(UsdtGlob::parse("0:*:*").is_err());
+        let glob = UsdtGlob::parse("17:libc:libc:*").unwrap();
+        assert_eq!(glob.object, UserObject::Mapped(Pid(17), "libc".to_owned()));
     }
 
     #[test]

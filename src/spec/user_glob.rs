@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Globs over user functions: `u:libc:getaddrinfo`, `u:/usr/bin/app:parse_*:int`, `p:1234:*_open`.
+//! Globs over user functions: `u:libc:getaddrinfo`, `u:/usr/bin/app:parse_*:int`, `p:1234:*_open`,
+//! `p:1234:libssl:SSL_*`.
 
 use std::str::FromStr;
 
@@ -25,6 +26,8 @@ pub enum UserObject {
     File(String),
     /// The executable of a process.
     Process(Pid),
+    /// A file that a process has mapped: its path, or the name of a library.
+    Mapped(Pid, String),
 }
 
 /// What may follow a user glob, and the result type that it stands for.
@@ -52,8 +55,16 @@ impl UserGlob {
     }
 
     fn of_process(rest: &str) -> Result<Self, String> {
-        let (pid, functions) = parts(rest, "p:PID:GLOB, such as `p:1234:parse_*`")?;
-        Self::new(UserObject::Process(Pid::from_str(pid)?), functions)
+        let form = "p:PID:GLOB or p:PID:LIBRARY:GLOB, such as `p:1234:parse_*`";
+        let (pid, functions) = parts(rest, form)?;
+        let pid = Pid::from_str(pid)?;
+        // What stands behind a lone colon may be the result type of a function of the executable.
+        match split_library(functions) {
+            Some((library, functions)) if !is_result_suffix(functions) => {
+                Self::new(UserObject::Mapped(pid, library.to_owned()), functions)
+            }
+            _ => Self::new(UserObject::Process(pid), functions),
+        }
     }
 
     fn new(object: UserObject, functions: &str) -> Result<Self, String> {
@@ -73,6 +84,24 @@ fn parts<'t>(rest: &'t str, form: &str) -> Result<(&'t str, &'t str), String> {
         }
         _ => Err(format!("user functions are written {form}")),
     }
+}
+
+/// Splits `libssl:SSL_*` at the first colon that is not a part of `::`.
+fn split_library(text: &str) -> Option<(&str, &str)> {
+    let mut colons = text.match_indices(':').map(|(at, _)| at);
+    let is_lone = |at: &usize| {
+        let (before, behind) = (&text[..*at], &text[*at + 1..]);
+        !before.is_empty()
+            && !behind.is_empty()
+            && !before.ends_with(':')
+            && !behind.starts_with(':')
+    };
+    let at = colons.find(is_lone)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+fn is_result_suffix(text: &str) -> bool {
+    RESULT_SUFFIXES.iter().any(|(suffix, _)| *suffix == text)
 }
 
 /// Splits `parse_*:int`. In `ns::parse` the colons belong to the name.
@@ -131,6 +160,25 @@ mod tests {
         let glob = parse("p:17:main").unwrap();
         assert_eq!(glob.object, UserObject::Process(Pid(17)));
         assert!(parse("p:self:main").unwrap_err().contains("a number"));
+    }
+
+    #[test]
+    fn a_library_of_a_process_stands_before_a_lone_colon() {
+        let glob = parse("p:17:libssl.so.3:SSL_*").unwrap();
+        let library = UserObject::Mapped(Pid(17), "libssl.so.3".to_owned());
+        assert_eq!(glob.object, library);
+        assert!(glob.name.matches("SSL_new"));
+        let glob = parse("p:17:/opt/a/libx.so:ns::f:ptr").unwrap();
+        assert_eq!(
+            glob.object,
+            UserObject::Mapped(Pid(17), "/opt/a/libx.so".to_owned())
+        );
+        assert_eq!(glob.result, Some(ResultType::Pointer));
+        assert!(glob.name.matches("ns::f"));
+        for of_executable in ["p:17:main:int", "p:17:app::config::read", "p:17:a::b:neg1"] {
+            let glob = parse(of_executable).unwrap();
+            assert_eq!(glob.object, UserObject::Process(Pid(17)), "{of_executable}");
+        }
     }
 
     #[test]

@@ -13,12 +13,13 @@ use std::os::unix::fs::FileExt;
 use flate2::read::ZlibDecoder;
 use object::LittleEndian;
 use object::elf::{
-    self, CompressionHeader64, FileHeader64, NoteHeader64, ProgramHeader64, SectionHeader64, Sym64,
+    self, CompressionHeader64, FileHeader64, NoteHeader64, ProgramHeader64, SectionHeader64,
 };
 use object::pod::{Pod, from_bytes, slice_from_bytes};
 use ruzstd::decoding::StreamingDecoder;
 
 use super::arch::MACHINE;
+use super::symbol_table::SymbolTable;
 
 type E = LittleEndian;
 const ENDIAN: E = LittleEndian;
@@ -28,8 +29,8 @@ const ENDIAN: E = LittleEndian;
 const ALWAYS_READ: u64 = 16 << 20;
 const READ_FACTOR: u64 = 4;
 
-/// Maximum length of a function's name, in bytes. Templates of C++ have names of kilobytes.
-const MAX_NAME: usize = 4096;
+/// Maximum length of the loader's path, in bytes.
+const MAX_PATH: u64 = 4096;
 
 /// Maximum window of a zstd decoder, in bytes: that of the highest usual level.
 const LARGEST_WINDOW: u64 = 8 << 20;
@@ -136,28 +137,14 @@ pub(super) struct UserElf<'s> {
     len: u64,
     code: Vec<Segment>,
     writable: Vec<Segment>,
+    /// All segments that are mapped, and the one with the loader's table.
+    loaded: Vec<Segment>,
+    dynamic: Option<Segment>,
+    interpreter: Option<Segment>,
     sections: Vec<SectionHeader64<E>>,
     names: Vec<u8>,
     /// How many bytes may still be read or inflated.
     budget: Cell<u64>,
-}
-
-/// A symbol table with its names.
-#[derive(Debug)]
-pub(super) struct SymbolTable {
-    symbols: Vec<u8>,
-    names: Vec<u8>,
-}
-
-/// A symbol of a function.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FunctionSymbol<'t> {
-    pub(super) name: &'t str,
-    /// Address as in the file; `None` if the function is imported from another file.
-    pub(super) addr: Option<u64>,
-    pub(super) size: u64,
-    /// Whether the loader calls it to choose the function (`STT_GNU_IFUNC`).
-    pub(super) is_resolver: bool,
 }
 
 impl<'s> UserElf<'s> {
@@ -181,6 +168,9 @@ impl<'s> UserElf<'s> {
             len,
             code: Vec::new(),
             writable: Vec::new(),
+            loaded: Vec::new(),
+            dynamic: None,
+            interpreter: None,
             sections: Vec::new(),
             names: Vec::new(),
             budget: Cell::new(max_bytes(len)),
@@ -197,6 +187,14 @@ impl<'s> UserElf<'s> {
         };
         elf.code = loaded(elf::PF_X.0);
         elf.writable = loaded(elf::PF_W.0);
+        elf.loaded = loaded(u32::MAX);
+        let first = |kind| {
+            let mut segments = segments.iter();
+            let found = segments.find(|segment| segment.p_type.get(ENDIAN) == kind);
+            found.map(Segment::of)
+        };
+        elf.dynamic = first(elf::PT_DYNAMIC);
+        elf.interpreter = first(elf::PT_INTERP);
         // A file without sections runs as well, but has no symbol table.
         let n_sections = u64::from(header.e_shnum.get(ENDIAN));
         if n_sections > 0 {
@@ -237,6 +235,31 @@ impl<'s> UserElf<'s> {
             let inside = offset.checked_sub(segment.offset)?;
             (inside < segment.size).then(|| segment.addr.wrapping_add(inside))
         })
+    }
+
+    /// Returns the table for the loader; empty if the file is linked statically. It is cut off at `max`
+    /// bytes.
+    pub(super) fn dynamic_table(&self, max: u64) -> Result<Vec<u8>, BadElf> {
+        self.dynamic.map_or(Ok(Vec::new()), |table| {
+            self.bytes(table.offset, table.size.min(max))
+        })
+    }
+
+    /// Returns the path of the loader; `None` if there is none.
+    pub(super) fn interpreter(&self) -> Option<Vec<u8>> {
+        let path = self.interpreter?;
+        let mut path = self.bytes(path.offset, path.size.min(MAX_PATH)).ok()?;
+        path.truncate(memchr::memchr(0, &path)?);
+        Some(path)
+    }
+
+    /// Returns what the file has for memory from an address on: at most `max` bytes, fewer at the end
+    /// of the segment.
+    pub(super) fn memory(&self, addr: u64, max: u64) -> Option<Vec<u8>> {
+        let mut segments = self.loaded.iter();
+        let segment = segments.find(|segment| segment.offset_of(addr).is_some())?;
+        let rest = segment.size - (addr - segment.addr);
+        self.bytes(segment.offset_of(addr)?, rest.min(max)).ok()
     }
 
     /// Returns a symbol table: of type `SHT_SYMTAB` or `SHT_DYNSYM`. `None` if there is none.
@@ -349,54 +372,6 @@ impl<'s> UserElf<'s> {
             return Err(BadElf::Malformed("it became shorter while it was read"));
         }
         Ok(bytes)
-    }
-}
-
-impl SymbolTable {
-    /// Returns the address of a variable or a function by its name.
-    pub(super) fn addr_of(&self, name: &str) -> Option<u64> {
-        let found = self.entries().iter().find(|symbol| {
-            let start = symbol.st_name.get(ENDIAN) as usize;
-            let is_defined = symbol.st_shndx.get(ENDIAN) != elf::SHN_UNDEF;
-            let rest = self.names.get(start..).unwrap_or_default();
-            let rest = rest.strip_prefix(name.as_bytes());
-            is_defined && rest.is_some_and(|rest| rest.first() == Some(&0))
-        });
-        found.map(|symbol| symbol.st_value.get(ENDIAN))
-    }
-
-    fn entries(&self) -> &[Sym64<E>] {
-        let n = self.symbols.len() / size_of::<Sym64<E>>();
-        slice_from_bytes::<Sym64<E>>(&self.symbols, n)
-            .map(|(symbols, _)| symbols)
-            .unwrap_or_default()
-    }
-
-    /// Returns the symbols of functions. Symbols whose names have other characters than those that
-    /// ASCII can print are left out: the names are printed.
-    pub(super) fn functions(&self) -> impl Iterator<Item = FunctionSymbol<'_>> {
-        self.entries().iter().filter_map(|symbol| {
-            let kind = symbol.st_type();
-            if kind != elf::STT_FUNC && kind != elf::STT_GNU_IFUNC {
-                return None;
-            }
-            let name = self.names.get(symbol.st_name.get(ENDIAN) as usize..)?;
-            // A table without ends of names must not be searched for each symbol.
-            let name = &name[..name.len().min(MAX_NAME + 1)];
-            let end = memchr::memchr(0, name)?;
-            let name = str::from_utf8(&name[..end]).ok()?;
-            let is_printable = name.bytes().all(|byte| byte.is_ascii_graphic());
-            // In a full symbol table the version follows the name.
-            let name = name.split('@').next().unwrap_or(name);
-            let is_usable = is_printable && (1..=MAX_NAME).contains(&name.len());
-            is_usable.then(|| FunctionSymbol {
-                name,
-                addr: (symbol.st_shndx.get(ENDIAN) != elf::SHN_UNDEF)
-                    .then(|| symbol.st_value.get(ENDIAN)),
-                size: symbol.st_size.get(ENDIAN),
-                is_resolver: kind == elf::STT_GNU_IFUNC,
-            })
-        })
     }
 }
 

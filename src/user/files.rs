@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::elf::{BadElf, ElfBytes, UserElf};
-use super::locate::{FoundFile, locate};
+use super::locate::{FoundFile, Surroundings, locate};
 use super::symbols::{Functions, functions};
 use super::usdt::{Probes, probes};
 use crate::spec::{ObjectId, UserObject};
@@ -22,8 +22,9 @@ pub struct UserFile {
 }
 
 /// Files that were opened, each once, and what they have.
-#[derive(Debug, Default)]
-pub(super) struct OpenFiles {
+#[derive(Debug)]
+pub(super) struct OpenFiles<'a> {
+    around: &'a Surroundings,
     pub(super) files: Vec<UserFile>,
     functions: Vec<Functions>,
     /// The probes of files that were asked for them.
@@ -32,13 +33,25 @@ pub(super) struct OpenFiles {
     by_name: BTreeMap<UserObject, Result<ObjectId, String>>,
 }
 
-impl OpenFiles {
+impl<'a> OpenFiles<'a> {
+    /// No files are open yet.
+    pub(super) fn new(around: &'a Surroundings) -> Self {
+        Self {
+            around,
+            files: Vec::new(),
+            functions: Vec::new(),
+            probes: BTreeMap::new(),
+            by_inode: HashMap::new(),
+            by_name: BTreeMap::new(),
+        }
+    }
+
     /// Opens the file of an object and reads its functions, unless that is done.
     pub(super) fn open(&mut self, object: &UserObject) -> Result<ObjectId, String> {
         if let Some(known) = self.by_name.get(object) {
             return known.clone();
         }
-        let opened = locate(object).and_then(|located| self.read(located));
+        let opened = locate(object, self.around).and_then(|located| self.read(located));
         self.by_name.insert(object.clone(), opened.clone());
         opened
     }

@@ -8,15 +8,21 @@
 mod arch;
 mod demangle;
 mod denied;
+mod dynamic;
 mod elf;
 mod files;
 mod ld_cache;
+mod loader;
 mod locate;
+mod mapped;
+mod root;
 mod selecting;
+mod symbol_table;
 mod symbols;
 mod types;
 mod usdt;
 
 pub use files::UserFile;
+pub use locate::Surroundings;
 pub use selecting::{UserReport, UserSelection, select_user};
 pub use usdt::{FileProbes, ListedProbe, ListedSite, list_probes};

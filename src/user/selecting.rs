@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::{OpenFiles, UserFile};
+use super::locate::Surroundings;
 use super::symbols::{Functions, UserSymbol, result_types};
 use super::usdt::WantedProbes;
 use crate::config::{GlobUse, Role};
@@ -50,10 +51,15 @@ struct WantedFunction {
     result: Option<ResultType>,
 }
 
-/// Selects the user functions and USDT probes that the globs match. `first_id` is the id of the first one.
+/// Selects the user functions and USDT probes that the globs match. Files are looked for as `around`
+/// says. `first_id` is the id of the first one.
 #[must_use]
-pub fn select_user(globs: &[(Role, GlobUse)], first_id: HookId) -> UserSelection {
-    let mut files = OpenFiles::default();
+pub fn select_user(
+    globs: &[(Role, GlobUse)],
+    around: &Surroundings,
+    first_id: HookId,
+) -> UserSelection {
+    let mut files = OpenFiles::new(around);
     let mut wanted: BTreeMap<(ObjectId, u64), WantedFunction> = BTreeMap::new();
     let mut probes = WantedProbes::default();
     let mut selection = UserSelection::default();
@@ -101,7 +107,7 @@ pub fn select_user(globs: &[(Role, GlobUse)], first_id: HookId) -> UserSelection
 }
 
 /// Adds the result types that the debug information has, where no glob says how results are judged.
-fn add_result_types(files: &OpenFiles, wanted: &mut BTreeMap<(ObjectId, u64), WantedFunction>) {
+fn add_result_types(files: &OpenFiles<'_>, wanted: &mut BTreeMap<(ObjectId, u64), WantedFunction>) {
     let mut unjudged: BTreeMap<ObjectId, BTreeSet<u64>> = BTreeMap::new();
     for ((object, offset), _) in wanted.iter().filter(|(_, wanted)| wanted.result.is_none()) {
         unjudged.entry(*object).or_default().insert(*offset);
@@ -129,7 +135,7 @@ fn report_of(role: Role, glob: &GlobUse, found: Result<usize, String>) -> UserRe
 fn add(
     user: &UserGlob,
     role: Role,
-    files: &mut OpenFiles,
+    files: &mut OpenFiles<'_>,
     wanted: &mut BTreeMap<(ObjectId, u64), WantedFunction>,
     left_out: &mut Vec<(String, String, String)>,
 ) -> Result<usize, String> {
@@ -177,7 +183,7 @@ fn add(
 fn deny(
     user: &UserGlob,
     why: &str,
-    files: &mut OpenFiles,
+    files: &mut OpenFiles<'_>,
     wanted: &mut BTreeMap<(ObjectId, u64), WantedFunction>,
     left_out: &mut Vec<(String, String, String)>,
 ) -> Result<usize, String> {
@@ -240,7 +246,7 @@ mod tests {
     use std::fs::{self, File};
     use std::process;
 
-    use super::{UserSelection, select_user};
+    use super::{Surroundings, UserSelection, select_user};
     use crate::config::{GlobOrigin, GlobUse, Role};
     use crate::spec::{EntryReason, HookId, ResultType};
     use crate::user::symbols::functions;
@@ -251,7 +257,7 @@ mod tests {
             .iter()
             .map(|(role, text)| (*role, glob(text)))
             .collect();
-        select_user(&globs, HookId(7))
+        select_user(&globs, &Surroundings::default(), HookId(7))
     }
 
     fn why(role: Role, text: &str) -> String {

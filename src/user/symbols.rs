@@ -13,7 +13,8 @@ use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
 
 use super::demangle::readable;
 use super::denied::why_denied;
-use super::elf::{BadElf, ElfBytes, SymbolTable, UserElf};
+use super::elf::{BadElf, ElfBytes, UserElf};
+use super::symbol_table::SymbolTable;
 use super::types;
 use crate::spec::ResultType;
 use crate::trusted::open_regular;

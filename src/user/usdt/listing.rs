@@ -5,10 +5,10 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use super::notes::{ProbeName, ProbeSite, Probes, probes};
-use super::processes::mapped_files;
 use crate::spec::{UsdtSite, UserObject};
 use crate::user::elf::{BadElf, ElfBytes, UserElf};
-use crate::user::locate::{FoundFile, locate};
+use crate::user::locate::{FoundFile, Surroundings, locate};
+use crate::user::mapped::mapped_files;
 
 /// The probes of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct ListedSite {
 /// What is wrong, in words for the user: the file cannot be read, or nothing has a probe.
 pub fn list_probes(object: &UserObject) -> Result<Vec<FileProbes>, String> {
     let UserObject::Process(pid) = object else {
-        let FoundFile { file, path } = locate(object)?;
+        let FoundFile { file, path } = locate(object, &Surroundings::default())?;
         let read = read(&file);
         let found = read.map_err(|why| format!("`{}` cannot be used: {why}", path.display()))?;
         if found.by_name.is_empty() && found.n_damaged == 0 {
@@ -58,7 +58,7 @@ pub fn list_probes(object: &UserObject) -> Result<Vec<FileProbes>, String> {
         return Ok(vec![listed(path, found)]);
     };
     // It says what is wrong with the process if its files cannot be listed.
-    locate(object)?;
+    locate(object, &Surroundings::default())?;
     let files = mapped_files(*pid)
         .map_err(|error| format!("failed to list the files of process {pid}: {error}"))?;
     // A library that cannot be read hides none of the others.

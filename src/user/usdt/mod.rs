@@ -6,7 +6,6 @@ mod arguments;
 mod enclosing;
 mod listing;
 mod notes;
-mod processes;
 mod selecting;
 mod unwinding;
 

@@ -11,7 +11,8 @@ use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
 
 use super::arguments::arguments;
 use crate::spec::UsdtSite;
-use crate::user::elf::{BadElf, SymbolTable, UserElf};
+use crate::user::elf::{BadElf, UserElf};
+use crate::user::symbol_table::SymbolTable;
 
 /// The section with the notes.
 const NOTES: &str = ".note.stapsdt";

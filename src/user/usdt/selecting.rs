@@ -45,7 +45,7 @@ impl WantedProbes {
         &mut self,
         glob: &UsdtGlob,
         role: Role,
-        files: &mut OpenFiles,
+        files: &mut OpenFiles<'_>,
     ) -> Result<usize, String> {
         if role == Role::Allow && glob.end.is_some() {
             return Err("only sessions have an end: `=>` is for entry probes (-e)".to_owned());
@@ -143,7 +143,7 @@ impl WantedProbes {
     pub(in crate::user) fn deny(
         &mut self,
         glob: &UsdtGlob,
-        files: &mut OpenFiles,
+        files: &mut OpenFiles<'_>,
         why: &str,
     ) -> Result<usize, String> {
         let object = files.open(&glob.object)?;
@@ -168,7 +168,7 @@ impl WantedProbes {
     /// Returns the hooks of the probes, with ids from `first_id` on, and what is attached to.
     pub(in crate::user) fn into_traced(
         self,
-        files: &OpenFiles,
+        files: &OpenFiles<'_>,
         first_id: HookId,
     ) -> (Vec<TracedFunction>, Vec<TracedProbe>) {
         let types = self.result_types(files);
@@ -210,7 +210,7 @@ impl WantedProbes {
     }
 
     /// Returns the result types of the functions that the sites of entry probes are in.
-    fn result_types(&self, files: &OpenFiles) -> ResultTypes {
+    fn result_types(&self, files: &OpenFiles<'_>) -> ResultTypes {
         let mut offsets: BTreeMap<ObjectId, BTreeSet<u64>> = BTreeMap::new();
         for ((object, _), wanted) in &self.probes {
             let functions = wanted.sites.iter().filter_map(|site| site.function);
@@ -265,7 +265,7 @@ fn ends(
 }
 
 fn enclosing(
-    files: &OpenFiles,
+    files: &OpenFiles<'_>,
     object: ObjectId,
     probes: &[(&ProbeName, &[ProbeSite])],
 ) -> EnclosingFunctions {
@@ -287,7 +287,7 @@ fn n_sites(probes: &Probes, names: &BTreeSet<ProbeName>) -> usize {
     sites.map(Vec::len).sum()
 }
 
-fn end_sites(files: &OpenFiles, object: ObjectId, ends: &BTreeSet<ProbeName>) -> Vec<UsdtSite> {
+fn end_sites(files: &OpenFiles<'_>, object: ObjectId, ends: &BTreeSet<ProbeName>) -> Vec<UsdtSite> {
     let Ok(probes) = files.probes(object) else {
         return Vec::new();
     };

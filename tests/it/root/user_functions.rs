@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::ptr;
 use std::time::Instant;
@@ -151,6 +151,83 @@ fn a_file_with_several_names_is_probed_once() {
     });
     assert_eq!(report.sessions.len(), 1, "{:#?}", report.sessions);
     fs::remove_file(link).unwrap();
+}
+
+/// The test program, and a library that it finds by its RUNPATH only.
+fn program_with_library(directory: &Path) -> String {
+    let run = |arguments: &[&str]| {
+        let mut gcc = Command::new("gcc");
+        let ended = gcc.current_dir(directory).args(arguments).status();
+        assert!(ended.unwrap().success(), "{arguments:?}");
+    };
+    fs::create_dir_all(directory.join("lib")).unwrap();
+    let library = "#include <unistd.h>\nint lose(void) { return close(-1) ? -9 : 0; }\n";
+    fs::write(directory.join("lose.c"), library).unwrap();
+    let program = "#include <unistd.h>\nint lose(void);\n\
+        int main(int n, char **v) { int lost = lose(); if (n > 1) sleep(100); return lost == 0; }\n";
+    fs::write(directory.join("main.c"), program).unwrap();
+    run(&[
+        "-shared",
+        "-fPIC",
+        "-Wl,-soname,liblose.so.1",
+        "-o",
+        "lib/liblose.so.1",
+        "lose.c",
+    ]);
+    let rpath = "-Wl,-rpath,$ORIGIN/lib,--enable-new-dtags";
+    run(&["-o", "loses", "main.c", "lib/liblose.so.1", rpath]);
+    directory.join("loses").display().to_string()
+}
+
+fn assert_lost(report: &Report) {
+    assert_eq!(report.sessions.len(), 1, "{:#?}", report.sessions);
+    let session = &report.sessions[0];
+    assert_eq!(session.chain(), ["lose", "__x64_sys_close"]);
+    assert_eq!(session.result(), "-EBADF");
+    assert_eq!(session.stack()[0]["module"], "liblose.so.1");
+}
+
+#[test]
+fn a_library_is_found_by_the_runpath_of_the_command() {
+    let directory = PathBuf::from(format!("/tmp/runpath-{}", sys::unique()));
+    let path = program_with_library(&directory);
+    let globs: &[&str] = &["-e", "u:liblose:lose:int", "-e", "*_sys_close", "-sn"];
+    let file = directory.join("sessions").display().to_string();
+    let arguments = [globs, &["--json", "-o", &file, "--", &path][..]].concat();
+    let mut ended = run(&arguments);
+    ended.stdout = fs::read_to_string(&file).unwrap();
+    assert_lost(&ended.report());
+    // Without the command nobody tells where the library is.
+    let said = run(globs).failed(1);
+    assert!(said.contains("no library or program `liblose`"), "{said}");
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_library_of_a_process_is_found_though_it_is_removed() {
+    let directory = PathBuf::from(format!("/tmp/mapped-{}", sys::unique()));
+    let path = program_with_library(&directory);
+    let mut waiting = Command::new(&path).arg("wait").spawn().unwrap();
+    let maps = format!("/proc/{}/maps", waiting.id());
+    while !fs::read_to_string(&maps).unwrap().contains("liblose") {}
+    fs::remove_file(directory.join("lib/liblose.so.1")).unwrap();
+    let listed = run(&[
+        "list",
+        "functions",
+        &format!("p:{}:liblose:lose", waiting.id()),
+    ]);
+    assert!(listed.stdout.contains("lose"), "{}", listed.stderr);
+    let wrong = format!("p:{}:liblost:lose", waiting.id());
+    let said = run(&["-e", &wrong]).failed(1);
+    assert!(
+        said.contains("has mapped no library `liblost`; similar: liblose.so.1"),
+        "{said}"
+    );
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    let said = run(&["-e", &wrong]).failed(1);
+    assert!(said.contains("there is no process"), "{said}");
+    fs::remove_dir_all(directory).unwrap();
 }
 
 /// `execve` does not return when it succeeds: the failures of the new program were its callees, and
