@@ -117,6 +117,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "session",
             "symbolize",
             "failure",
+            // The containers whose files are looked for.
+            "scope",
             "live",
         ],
     ),
@@ -142,6 +144,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "output",
             "live",
             "prepare",
+            // Functions in files of containers that start later.
+            "user",
         ],
     ),
     // Commands of their own.

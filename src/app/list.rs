@@ -25,7 +25,6 @@ use crate::render::{ListedFunction, write_functions_json, write_functions_text};
 use crate::select::{Assigned, BackendPolicy, GlobReport, Selection, assign, select};
 use crate::spec::{Addr, Ip, base_name};
 use crate::symbolize::{Level, Symbolizer};
-use crate::user::Surroundings;
 
 /// Writes the functions that the globs match to stdout.
 pub(super) fn list(config: &ListConfig, files: &KernelFiles, diag: &Diag) -> Result<()> {
@@ -79,7 +78,7 @@ fn user_functions(
         return Ok(Vec::new());
     }
     let mut selection = Selection::default();
-    let user = users::add(&mut selection, globs, &Surroundings::default(), diag);
+    let user = users::add(&mut selection, globs, &users::Places::of_host(None), diag);
     let whys: Vec<&str> = user.whys().collect();
     if !whys.is_empty() {
         return Err(Failure::hinted(

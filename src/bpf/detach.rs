@@ -117,7 +117,7 @@ impl Tracer<'_> {
     }
 
     /// Closes links and adds what they have missed to the counter.
-    fn close(&mut self, backend: BackendKind, links: Vec<Link>) {
+    pub(super) fn close(&mut self, backend: BackendKind, links: Vec<Link>) {
         let missed = links
             .iter()
             .map(|link| sys::link_misses(backend, link.fd.as_fd()));
@@ -127,7 +127,7 @@ impl Tracer<'_> {
 
 /// Returns the functions of these links, each once: with some back ends a function has several
 /// links.
-fn functions_of(links: &[Link]) -> BTreeSet<HookId> {
+pub(super) fn functions_of(links: &[Link]) -> BTreeSet<HookId> {
     let functions = links.iter().flat_map(|link| &link.functions);
     functions.copied().collect()
 }

@@ -29,6 +29,7 @@ mod sys;
 mod tasks;
 mod tracer;
 mod usdt_sites;
+mod user_files;
 pub mod wire;
 
 pub use ending::Detaching;
@@ -43,5 +44,5 @@ pub use settings::{
     ErrorSettings, KernelLayout, PerCpu, Preempt, PreemptMasks, ProbePmu, ScopeEntry, ScopeKind,
     ScopeRule, ScopeSettings, Settings, TaskLayout, TracingMultiTypes,
 };
-pub use sys::{KernelSupport, silence_libbpf};
+pub use sys::{KernelSupport, real_inode, silence_libbpf};
 pub use tracer::{Attached, Moved, ObjectStorage, Sink, Tracer};

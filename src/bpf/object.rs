@@ -44,7 +44,7 @@ pub(super) struct LoadedObject<'obj> {
     pub(super) templates: Templates,
     pub(super) copier: Copier,
     /// The files of user functions, by their object ids.
-    pub(super) user_files: Vec<File>,
+    pub(super) user_files: Vec<Option<File>>,
     /// The sites of USDT probes.
     pub(super) probes: LoadedProbes,
     /// Mount point of tracefs, if there is one.

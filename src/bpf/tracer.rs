@@ -159,7 +159,7 @@ impl<'obj> Tracer<'obj> {
     /// If the sites of the probes do not fit into their map.
     pub fn set_user(&mut self, files: Vec<File>, probes: Vec<TracedProbe>) -> Result<()> {
         usdt_sites::fill(&self.loaded.skel, &probes)?;
-        self.loaded.user_files = files;
+        self.loaded.user_files = files.into_iter().map(Some).collect();
         self.loaded.probes = LoadedProbes::new(probes);
         Ok(())
     }

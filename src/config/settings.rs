@@ -192,6 +192,22 @@ pub struct Scope {
     pub host_root: PathBuf,
 }
 
+impl Scope {
+    /// Whether containers are chosen.
+    #[must_use]
+    pub fn wants_containers(&self) -> bool {
+        let mut wanted = self.choices.iter().filter(|choice| choice.wanted);
+        wanted.any(|choice| matches!(choice.what, Chosen::Container(_)))
+    }
+
+    /// Whether control groups are chosen that are not those of containers.
+    #[must_use]
+    pub fn wants_other_groups(&self) -> bool {
+        let mut wanted = self.choices.iter().filter(|choice| choice.wanted);
+        wanted.any(|choice| matches!(choice.what, Chosen::Cgroup(_) | Chosen::Unit(_)))
+    }
+}
+
 /// What processes are chosen by, as it was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Chosen {

@@ -30,7 +30,6 @@ use crate::select::{
     matching_modules, select,
 };
 use crate::spec::BackendKind;
-use crate::user::Surroundings;
 
 /// What is known before anything is loaded.
 pub(crate) struct Prepared {
@@ -119,11 +118,12 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         selection = select(&globs, &facts, &capabilities);
     }
     diag.phase("selected functions");
-    let words = config.command.as_ref().map(|command| &command.words);
-    let around = words.map_or_else(Surroundings::default, |words| {
-        Surroundings::of_command(words)
-    });
-    let mut user = users::add(&mut selection, &of_user, &around, diag);
+    let mut user = if of_user.is_empty() {
+        UserFunctions::default()
+    } else {
+        let places = users::Places::of_run(config, diag);
+        users::add(&mut selection, &of_user, &places, diag)
+    };
     if selection.entries().next().is_none() {
         return Err(no_entry(&selection, &user));
     }

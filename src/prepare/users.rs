@@ -1,19 +1,27 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Adds the user functions and USDT probes of a run to the selection of kernel functions.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::File;
 
-use crate::config::{GlobUse, Role};
+use crate::bpf::real_inode;
+use crate::config::{Config, GlobUse, Role};
 use crate::diag::Diag;
+use crate::scope::{Roots, TracedContainer};
 use crate::select::Selection;
-use crate::spec::{HookId, TracedProbe};
-use crate::user::{Surroundings, UserReport, UserSelection, select_user};
+use crate::spec::{HookId, ObjectId, TracedProbe};
+use crate::user::{FileSearch, Surroundings, UserReport, UserSelection, select_user};
 
 /// The user functions and USDT probes of a run, besides their hooks in the selection.
 #[derive(Debug, Default)]
 pub(crate) struct UserFunctions {
     /// The files; the index is the object id.
     pub(crate) files: Vec<File>,
+    /// Identities of the files, in the same order.
+    pub(crate) identities: Vec<Vec<u8>>,
+    /// The containers in which files were found.
+    pub(crate) holders: Vec<(TracedContainer, ObjectId)>,
     /// What is attached to for the USDT probes.
     pub(crate) probes: Vec<TracedProbe>,
     /// Matching functions and probes that are not traced: name, name of the file, reason.
@@ -22,11 +30,70 @@ pub(crate) struct UserFunctions {
     pub(crate) reports: Vec<UserReport>,
 }
 
+/// Where files of user functions are looked for.
+#[derive(Debug)]
+pub(crate) struct Places {
+    search: FileSearch,
+    /// The containers of the places; `None` for the host.
+    containers: Vec<Option<TracedContainer>>,
+}
+
+impl Places {
+    /// Our own root directory, and what the loader of a command looks at.
+    pub(crate) fn of_host(words: Option<&[OsString]>) -> Self {
+        let around = words.map_or_else(Surroundings::default, Surroundings::of_command);
+        Self {
+            search: FileSearch {
+                around: vec![around],
+                identify: real_inode,
+            },
+            containers: vec![None],
+        }
+    }
+
+    /// The containers of the scope, if there are any that run, else as [`Self::of_host`].
+    pub(crate) fn of_run(config: &Config, diag: &Diag) -> Self {
+        let words = config.command.as_ref().map(|command| &*command.words);
+        let of_host = || Self::of_host(words);
+        if !config.scope.wants_containers() {
+            return of_host();
+        }
+        let Some(roots) = Roots::new(&config.scope) else {
+            return of_host();
+        };
+        let (mut around, mut containers) = (Vec::new(), Vec::new());
+        for container in roots.running(&config.scope) {
+            for root in roots.open(&container, true, &mut HashSet::new()) {
+                around.push(Surroundings::below(root));
+                containers.push(Some(container.clone()));
+            }
+        }
+        if around.is_empty() {
+            diag.note(
+                "none of the containers runs now: names of user functions are read from the files of \
+                 the host",
+            );
+            return of_host();
+        }
+        if config.scope.wants_other_groups() {
+            around.push(words.map_or_else(Surroundings::default, Surroundings::of_command));
+            containers.push(None);
+        }
+        Self {
+            search: FileSearch {
+                around,
+                identify: real_inode,
+            },
+            containers,
+        }
+    }
+}
+
 /// Selects the user functions and USDT probes, and appends them to the functions of the selection.
 pub(crate) fn add(
     selection: &mut Selection,
     globs: &[(Role, GlobUse)],
-    around: &Surroundings,
+    places: &Places,
     diag: &Diag,
 ) -> UserFunctions {
     if globs.is_empty() {
@@ -35,18 +102,29 @@ pub(crate) fn add(
     let first_id = HookId(selection.functions.len() as u32);
     let UserSelection {
         files,
+        holders,
         functions,
         probes,
         left_out,
         reports,
-    } = select_user(globs, around, first_id);
+    } = select_user(globs, &places.search, first_id);
     for file in &files {
         diag.info(2, format!("user functions of `{}`", file.path.display()));
     }
     selection.functions.extend(functions);
     diag.phase("selected user functions");
+    let (identities, files) = files
+        .into_iter()
+        .map(|file| (file.identity, file.file))
+        .unzip();
+    let holders = holders.into_iter().filter_map(|(place, object)| {
+        let container = places.containers.get(place)?.as_ref()?;
+        Some((container.clone(), object))
+    });
     UserFunctions {
-        files: files.into_iter().map(|file| file.file).collect(),
+        files,
+        identities,
+        holders: holders.collect(),
         probes,
         left_out,
         reports,

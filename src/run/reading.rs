@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::arming::attach_more;
 use super::consumer::Consumer;
+use super::later_files::LaterFiles;
 use super::record::Recorder;
 use super::spawned::SpawnedCommand;
 use super::watch::{BUSY_LIFETIME, Watch};
@@ -56,6 +57,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) workloads: &'a WorkloadResolver,
     /// File descriptors that become readable when the reader must check its state at once.
     pub(crate) wakers: &'a [BorrowedFd<'a>],
+    /// Files of containers that start and end meanwhile.
+    pub(crate) later: LaterFiles,
 }
 
 impl Reading<'_> {
@@ -64,7 +67,7 @@ impl Reading<'_> {
     /// # Errors
     /// Fails if the ring buffer cannot be read or no entry function is left.
     pub(crate) fn until_over(
-        &self,
+        mut self,
         run: &mut ReadingState<'_>,
         tracer: &mut Tracer<'_>,
         scoping: &mut Scoping,
@@ -77,9 +80,21 @@ impl Reading<'_> {
             for record in run.cgroups.drain(..) {
                 scoping.made(&record);
                 self.workloads.made(&record);
+                if !record.is_made {
+                    self.later.gone(record.id, tracer, run.diag);
+                }
             }
             scoping.look(tracer, run.diag);
-            run.look_at = scoping.due(tracer);
+            for container in scoping.take_arrived() {
+                self.later.started(container);
+            }
+            let diag = run.diag;
+            self.later
+                .step(tracer, run, self.functions, self.policy, diag);
+            run.look_at = [scoping.due(tracer), self.later.due()]
+                .into_iter()
+                .flatten()
+                .min();
             run.caught_up = scoping.caught_up();
             self.detach_hot(run, tracer)?;
             self.attach_wanted(run, tracer)?;

@@ -116,8 +116,8 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
             files,
         );
         let mut tracer = Tracer::load(storage, &settings).map_err(explain_refusal)?;
-        let user = mem::take(&mut prepared.user);
-        tracer.set_user(user.files, user.probes)?;
+        let user = &mut prepared.user;
+        tracer.set_user(mem::take(&mut user.files), mem::take(&mut user.probes))?;
         diag.phase("loaded programs");
         Ok(Self {
             context,

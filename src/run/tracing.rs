@@ -10,6 +10,7 @@ use anyhow::{Context, Error, Result};
 use super::arming::Arming;
 use super::consumer::{Consumer, Counts, FactSources};
 use super::flight::FlightRecorder;
+use super::later_files::LaterFiles;
 use super::reading::{Reading, ReadingState};
 use super::record::Recorder;
 use super::spawned::SpawnedCommand;
@@ -92,7 +93,7 @@ impl<'a> TracingRun<'a, '_> {
         } = self.context;
         let Prepared {
             selection,
-            user: _,
+            user,
             notes,
             policy,
             layout,
@@ -168,6 +169,7 @@ impl<'a> TracingRun<'a, '_> {
             traced: &traced,
             workloads: &workloads,
             wakers: &wakers,
+            later: LaterFiles::start(config, &user, &functions)?,
         }
         .until_over(&mut run, tracer, self.scoping);
         read.and(ended.drain(&mut run, tracer))?;

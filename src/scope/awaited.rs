@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::groups::Groups;
+use super::roots::TracedContainer;
 use super::rule;
 use super::watching::{Arrival, News, WatchProgress, Watching};
 use crate::bpf::wire::MAX_CGROUP_PATH;
@@ -161,6 +162,14 @@ impl Groups {
             }
             if let Some(name) = arrival.name.take().filter(|_| arrival.subtree.wanted) {
                 say_arrived(&name, arrival.is_late, diag);
+                // The first of the ids is that of the container itself.
+                if let Some(cgroup) = arrival.ids.first() {
+                    self.arrived.push(TracedContainer {
+                        cgroup: *cgroup,
+                        path: arrival.subtree.what.clone(),
+                        name,
+                    });
+                }
             }
             self.arrivals.tell(News::Entered(arrival));
         }

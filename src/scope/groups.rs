@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::awaited::Arrivals;
 use super::named::{Named, called, chosen};
+use super::roots::TracedContainer;
 use super::unknown::{similar, unknown};
 use super::{legacy, rule};
 use crate::bpf::{ScopeEntry, ScopeKind, ScopeRule, Tracer};
@@ -28,6 +29,8 @@ pub(crate) struct Groups {
     subtrees: Vec<Choice<String>>,
     pub(crate) containers: Vec<Named>,
     pub(crate) arrivals: Arrivals,
+    /// Wanted containers that have started, for whoever looks for their files.
+    pub(crate) arrived: Vec<TracedContainer>,
 }
 
 impl Groups {
@@ -85,6 +88,7 @@ impl Groups {
             subtrees,
             containers,
             arrivals: Arrivals::default(),
+            arrived: Vec::new(),
         };
         groups.check_names(scope.await_containers, diag)?;
         Ok(Some(groups))
@@ -147,6 +151,10 @@ impl Groups {
             for container in running(&self.hierarchy, &self.registry) {
                 if let Some(subtree) = chosen(&self.containers, &container) {
                     self.arrivals.entered(&container.cgroup);
+                    if subtree.wanted {
+                        // It may have started after the files of containers were looked for.
+                        self.arrived.push(TracedContainer::of(&container));
+                    }
                     subtrees.push((Some(container.cgroup), subtree));
                 }
             }

@@ -7,15 +7,18 @@ mod groups;
 mod legacy;
 mod named;
 mod numbers;
+mod roots;
 mod unknown;
 mod watching;
 
+use std::mem;
 use std::time::Instant;
 
 use anyhow::Result;
 
 use self::groups::Groups;
 use self::numbers::{group_id, namespace, user_id};
+pub(crate) use self::roots::{Roots, TracedContainer};
 pub(crate) use self::unknown::{accounts, unknown};
 use crate::bpf::{ScopeEntry, ScopeKind, ScopeRule, Tracer};
 use crate::config::Choice;
@@ -111,6 +114,12 @@ impl Scoping {
         if let Some(groups) = &mut self.groups {
             groups.look(tracer, diag);
         }
+    }
+
+    /// Takes the wanted containers that were added to the scope since the last call.
+    pub(crate) fn take_arrived(&mut self) -> Vec<TracedContainer> {
+        let groups = self.groups.as_mut();
+        groups.map_or_else(Vec::new, |groups| mem::take(&mut groups.arrived))
     }
 
     /// Returns the number of new cgroups that were noticed late or not at all, and that may belong

@@ -36,21 +36,32 @@ impl Named {
         }
         let running = running(hierarchy, registry);
         say_twice(&running, diag);
+        let choices = choices.into_iter();
+        let choices = choices.map(|Choice { wanted, what }| (wanted, what));
+        let named = Self::of_host_first(choices, &running, registry);
+        for choice in &named {
+            choice.say_others(&running, diag);
+        }
+        named
+    }
+
+    /// As [`Self::resolve`], without a message. `choices` are names, and whether they are traced.
+    pub(super) fn of_host_first(
+        choices: impl Iterator<Item = (bool, String)>,
+        running: &[Container],
+        registry: &Registry,
+    ) -> Vec<Self> {
         let known = registry.known();
         let is_hosts = |name: &str| {
             let is_it = |it: &Container| it.cgroup.maker == Owner::Host && it.is_called(name);
             known.contains(name) || running.iter().any(is_it)
         };
-        let named = choices.into_iter().map(|Choice { wanted, what }| Self {
+        let named = choices.map(|(wanted, name)| Self {
             wanted,
-            of_host_only: !wanted || is_hosts(&what),
-            name: what,
+            of_host_only: !wanted || is_hosts(&name),
+            name,
         });
-        let named: Vec<Self> = named.collect();
-        for choice in &named {
-            choice.say_others(&running, diag);
-        }
-        named
+        named.collect()
     }
 
     fn means(&self, container: &Container) -> bool {

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::loader::{Loader, Program};
@@ -23,6 +24,16 @@ pub(super) struct FoundFile {
     pub(super) path: PathBuf,
 }
 
+/// Directories of programs in a container, whose `$PATH` is not known.
+const PROGRAM_DIRECTORIES: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
+
 /// Where files are looked for.
 #[derive(Debug, Default)]
 pub struct Surroundings {
@@ -30,7 +41,44 @@ pub struct Surroundings {
     program: Option<Program>,
 }
 
+/// Where the files of a run are looked for, and how two of them are known to be the same.
+#[derive(Debug)]
+pub struct FileSearch {
+    /// One, or those of several containers.
+    pub around: Vec<Surroundings>,
+    /// Returns what is equal for two files exactly if probes on them go to the same inode; `None` if
+    /// that is not known. Then device and inode number are compared.
+    pub identify: fn(&File) -> Option<Vec<u8>>,
+}
+
+impl FileSearch {
+    /// Returns what is equal for two files exactly if probes on them go to the same inode.
+    pub(super) fn identity(&self, file: &File) -> io::Result<Vec<u8>> {
+        let metadata = file.metadata()?;
+        let numbers = || [metadata.dev().to_le_bytes(), metadata.ino().to_le_bytes()].concat();
+        Ok((self.identify)(file).unwrap_or_else(numbers))
+    }
+}
+
+impl Default for FileSearch {
+    fn default() -> Self {
+        Self {
+            around: vec![Surroundings::default()],
+            identify: |_| None,
+        }
+    }
+}
+
 impl Surroundings {
+    /// Those below a root directory: that of a container.
+    #[must_use]
+    pub fn below(root: File) -> Self {
+        Self {
+            root: Root::of(root),
+            program: None,
+        }
+    }
+
     /// Those of a command that inherits our environment: `words` are the program and its arguments.
     #[must_use]
     pub fn of_command(words: &[OsString]) -> Self {
@@ -78,9 +126,9 @@ pub(super) fn locate(object: &UserObject, around: &Surroundings) -> Result<Found
         UserObject::File(name) => {
             let loader = Loader::new(root);
             let path = loader.find(name, around.program.as_ref());
-            let path = path.or_else(|| {
-                let is_ours = root.is_ours();
-                is_ours.then(|| program(Path::new(name))).flatten()
+            let path = path.or_else(|| match root.is_ours() {
+                true => program(Path::new(name)),
+                false => program_below(root, name),
             });
             let path = path.ok_or_else(|| not_found(name, &loader))?;
             opened(root.open(&path), path)
@@ -100,6 +148,12 @@ fn program(name: &Path) -> Option<PathBuf> {
     let directories = env::var_os("PATH")?;
     let mut candidates = env::split_paths(&directories).map(|directory| directory.join(name));
     candidates.find(|candidate| candidate.is_absolute() && candidate.is_file())
+}
+
+fn program_below(root: &Root, name: &str) -> Option<PathBuf> {
+    let directories = PROGRAM_DIRECTORIES.iter();
+    let mut candidates = directories.map(|directory| Path::new(directory).join(name));
+    candidates.find(|candidate| root.open(candidate).is_ok())
 }
 
 fn not_found(name: &str, loader: &Loader<'_>) -> String {

@@ -11,6 +11,7 @@ mod denied;
 mod dynamic;
 mod elf;
 mod files;
+mod found;
 mod ld_cache;
 mod loader;
 mod locate;
@@ -23,6 +24,7 @@ mod types;
 mod usdt;
 
 pub use files::UserFile;
-pub use locate::Surroundings;
+pub use found::{FoundFunctions, find_functions};
+pub use locate::{FileSearch, Surroundings};
 pub use selecting::{UserReport, UserSelection, select_user};
 pub use usdt::{FileProbes, ListedProbe, ListedSite, list_probes};

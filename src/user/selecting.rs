@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::files::{OpenFiles, UserFile};
-use super::locate::Surroundings;
+use super::files::{OpenFiles, UserFile, in_each};
+use super::locate::FileSearch;
 use super::symbols::{Functions, UserSymbol, result_types};
 use super::usdt::WantedProbes;
 use crate::config::{GlobUse, Role};
@@ -31,6 +31,8 @@ pub struct UserReport {
 pub struct UserSelection {
     /// The files; the index is the [`ObjectId`].
     pub files: Vec<UserFile>,
+    /// In which of the surroundings, by their index, a file was found.
+    pub holders: Vec<(usize, ObjectId)>,
     /// The functions, in order of file and offset, with ids from the first one that was given. The
     /// hooks of USDT probes follow, in order of file and name.
     pub functions: Vec<TracedFunction>,
@@ -51,15 +53,15 @@ struct WantedFunction {
     result: Option<ResultType>,
 }
 
-/// Selects the user functions and USDT probes that the globs match. Files are looked for as `around`
+/// Selects the user functions and USDT probes that the globs match. Files are looked for as `search`
 /// says. `first_id` is the id of the first one.
 #[must_use]
 pub fn select_user(
     globs: &[(Role, GlobUse)],
-    around: &Surroundings,
+    search: &FileSearch,
     first_id: HookId,
 ) -> UserSelection {
-    let mut files = OpenFiles::new(around);
+    let mut files = OpenFiles::new(search);
     let mut wanted: BTreeMap<(ObjectId, u64), WantedFunction> = BTreeMap::new();
     let mut probes = WantedProbes::default();
     let mut selection = UserSelection::default();
@@ -103,6 +105,7 @@ pub fn select_user(
     selection.functions.extend(hooks);
     selection.probes = probes;
     selection.files = files.files;
+    selection.holders = files.holders.into_iter().collect();
     selection
 }
 
@@ -139,8 +142,21 @@ fn add(
     wanted: &mut BTreeMap<(ObjectId, u64), WantedFunction>,
     left_out: &mut Vec<(String, String, String)>,
 ) -> Result<usize, String> {
+    let objects = files.open(&user.object)?;
+    in_each(&objects, |object| {
+        add_of_file(user, role, object, files, wanted, left_out)
+    })
+}
+
+fn add_of_file(
+    user: &UserGlob,
+    role: Role,
+    object: ObjectId,
+    files: &OpenFiles<'_>,
+    wanted: &mut BTreeMap<(ObjectId, u64), WantedFunction>,
+    left_out: &mut Vec<(String, String, String)>,
+) -> Result<usize, String> {
     let is_entry = role == Role::Entry;
-    let object = files.open(&user.object)?;
     let file_name = files.name(object);
     let of_file = files.functions(object);
     if of_file.is_go {
@@ -187,13 +203,15 @@ fn deny(
     wanted: &mut BTreeMap<(ObjectId, u64), WantedFunction>,
     left_out: &mut Vec<(String, String, String)>,
 ) -> Result<usize, String> {
-    let object = files.open(&user.object)?;
-    let file_name = files.name(object);
+    let objects = files.open(&user.object)?;
     let mut n = 0;
-    for symbol in files.functions(object).matching(user) {
-        if let Some(denied) = wanted.remove(&(object, symbol.offset)) {
-            n += 1;
-            left_out.push((denied.name, file_name.clone(), why.to_owned()));
+    for object in objects {
+        let file_name = files.name(object);
+        for symbol in files.functions(object).matching(user) {
+            if let Some(denied) = wanted.remove(&(object, symbol.offset)) {
+                n += 1;
+                left_out.push((denied.name, file_name.clone(), why.to_owned()));
+            }
         }
     }
     if n == 0 {
@@ -246,7 +264,7 @@ mod tests {
     use std::fs::{self, File};
     use std::process;
 
-    use super::{Surroundings, UserSelection, select_user};
+    use super::{FileSearch, UserSelection, select_user};
     use crate::config::{GlobOrigin, GlobUse, Role};
     use crate::spec::{EntryReason, HookId, ResultType};
     use crate::user::symbols::functions;
@@ -257,7 +275,7 @@ mod tests {
             .iter()
             .map(|(role, text)| (*role, glob(text)))
             .collect();
-        select_user(&globs, &Surroundings::default(), HookId(7))
+        select_user(&globs, &FileSearch::default(), HookId(7))
     }
 
     fn why(role: Role, text: &str) -> String {

@@ -6,7 +6,7 @@ use std::fs;
 
 use retsnoop_rs::config::{GlobOrigin, GlobUse, Role};
 use retsnoop_rs::spec::{ArgumentPlace, HookId, Register, ResultType, UserObject};
-use retsnoop_rs::user::{FileProbes, Surroundings, UserSelection, list_probes, select_user};
+use retsnoop_rs::user::{FileProbes, FileSearch, UserSelection, list_probes, select_user};
 
 use crate::gcc::compile;
 use crate::noise::Noise;
@@ -72,7 +72,7 @@ fn list(program: &str) -> Result<FileProbes, String> {
 
 fn select(glob: &str) -> UserSelection {
     let glob = GlobUse::new(glob.parse().unwrap(), GlobOrigin::Option);
-    select_user(&[(Role::Entry, glob)], &Surroundings::default(), HookId(0))
+    select_user(&[(Role::Entry, glob)], &FileSearch::default(), HookId(0))
 }
 
 #[test]

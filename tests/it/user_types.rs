@@ -5,7 +5,7 @@ use std::fs;
 
 use retsnoop_rs::config::{GlobOrigin, GlobUse, Role};
 use retsnoop_rs::spec::{HookId, ResultType};
-use retsnoop_rs::user::{Surroundings, select_user};
+use retsnoop_rs::user::{FileSearch, select_user};
 
 use crate::gcc::compile;
 use crate::noise::Noise;
@@ -45,7 +45,7 @@ const EXPECTED: [(&str, ResultType); 10] = [
 
 fn types(glob: &str) -> Vec<(String, ResultType)> {
     let glob = GlobUse::new(glob.parse().unwrap(), GlobOrigin::Option);
-    let selection = select_user(&[(Role::Entry, glob)], &Surroundings::default(), HookId(0));
+    let selection = select_user(&[(Role::Entry, glob)], &FileSearch::default(), HookId(0));
     let functions = selection.functions.into_iter();
     let mut types: Vec<_> = functions.map(|f| (f.name, f.result)).collect();
     types.sort_by(|(left, _), (right, _)| left.cmp(right));

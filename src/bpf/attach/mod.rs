@@ -21,7 +21,7 @@ use anyhow::{Error, Result};
 use super::object::LoadedObject;
 use super::sys::Guardian;
 use crate::select::TracedFunction;
-use crate::spec::{BackendKind, EntryReason, HookId, ResultType};
+use crate::spec::{BackendKind, EntryReason, HookId, ObjectId, ResultType};
 
 pub(super) use usdt::LoadedProbes;
 
@@ -58,6 +58,8 @@ pub(super) struct Links {
 pub(super) struct Link {
     pub(super) fd: OwnedFd,
     pub(super) functions: Vec<HookId>,
+    /// The file of the functions, if they are user functions.
+    pub(super) object: Option<ObjectId>,
 }
 
 impl Links {
@@ -78,9 +80,13 @@ impl Links {
     /// Adds links that are all for the same functions.
     fn hold(&mut self, links: impl IntoIterator<Item = OwnedFd>, functions: &[&TracedFunction]) {
         let ids: Vec<HookId> = functions.iter().map(|function| function.id).collect();
+        let first = functions.first();
+        let first = first.and_then(|function| function.hook.user_function());
+        let object = first.map(|(object, _)| object);
         self.links.extend(links.into_iter().map(|fd| Link {
             fd,
             functions: ids.clone(),
+            object,
         }));
         self.n_attached += functions.len();
     }

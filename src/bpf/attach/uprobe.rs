@@ -139,6 +139,7 @@ fn by_file<'f>(
 
 pub(super) fn path_of(loaded: &LoadedObject<'_>, file: ObjectId) -> Result<CString> {
     let file = loaded.user_files.get(file.0 as usize);
+    let file = file.and_then(Option::as_ref);
     let number = file.context("no file for a user function")?.as_raw_fd();
     Ok(CString::new(format!("/proc/self/fd/{number}"))?)
 }

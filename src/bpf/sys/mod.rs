@@ -8,6 +8,7 @@
 mod closing;
 mod exclusive;
 mod guardian;
+mod identity;
 mod links;
 mod mapped;
 mod own;
@@ -32,6 +33,7 @@ use libbpf_sys::{
 pub(super) use self::closing::Closing;
 pub(super) use self::exclusive::Exclusive;
 pub(super) use self::guardian::Guardian;
+pub use self::identity::real_inode;
 pub(super) use self::links::{
     attach_kprobe_multi, attach_raw_tracepoint, attach_tracing, attach_tracing_multi,
     attach_uprobe_multi, link_misses, open_kprobe, open_kprobe_at, open_tracepoint, open_uprobe,

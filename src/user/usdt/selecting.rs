@@ -13,7 +13,7 @@ use crate::spec::{
     UsdtSite, nearest,
 };
 use crate::user::elf::{ElfBytes, UserElf};
-use crate::user::files::OpenFiles;
+use crate::user::files::{OpenFiles, in_each};
 use crate::user::symbols::result_types;
 
 /// Maximum number of sites that are attached to in a run.
@@ -50,8 +50,20 @@ impl WantedProbes {
         if role == Role::Allow && glob.end.is_some() {
             return Err("only sessions have an end: `=>` is for entry probes (-e)".to_owned());
         }
-        let object = files.open(&glob.object)?;
-        files.read_probes(object);
+        let objects = files.open(&glob.object)?;
+        in_each(&objects, |object| {
+            files.read_probes(object);
+            self.add_of_file(glob, role, object, files)
+        })
+    }
+
+    fn add_of_file(
+        &mut self,
+        glob: &UsdtGlob,
+        role: Role,
+        object: ObjectId,
+        files: &OpenFiles<'_>,
+    ) -> Result<usize, String> {
         let probes = files.probes(object)?;
         let file_name = files.name(object);
         let matching = matching(probes, glob, &glob.name);
@@ -146,18 +158,19 @@ impl WantedProbes {
         files: &mut OpenFiles<'_>,
         why: &str,
     ) -> Result<usize, String> {
-        let object = files.open(&glob.object)?;
-        let file_name = files.name(object);
+        let objects = files.open(&glob.object)?;
         let is_denied = |(of, name): &ProbeKey| {
-            *of == object && glob.provider.matches(&name.provider) && glob.name.matches(&name.name)
+            objects.contains(of)
+                && glob.provider.matches(&name.provider)
+                && glob.name.matches(&name.name)
         };
         let denied = self.probes.keys().filter(|key| is_denied(key));
         let denied: Vec<ProbeKey> = denied.cloned().collect();
         for key in &denied {
             self.probes.remove(key);
-            let (_, name) = key;
+            let (object, name) = key;
             self.left_out
-                .push((name.to_string(), file_name.clone(), why.to_owned()));
+                .push((name.to_string(), files.name(*object), why.to_owned()));
         }
         if denied.is_empty() {
             return Err("it denies nothing that the other globs ask for".to_owned());

@@ -23,6 +23,7 @@ mod view;
 mod backends;
 mod command;
 mod command_signals;
+mod container_files;
 mod containers;
 mod debuginfod;
 mod deny;
