@@ -14,6 +14,9 @@ use crate::target::containers::{Container, Registry, running};
 /// Maximum number of root directories that are looked at in a container.
 const MAX_ROOTS: usize = 8;
 
+/// Maximum number of processes of a container that are asked for theirs.
+const MAX_PROCESSES: usize = 64;
+
 /// A container that is traced.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TracedContainer {
@@ -89,7 +92,8 @@ impl Roots {
         seen: &mut HashSet<(u64, u64)>,
     ) -> Vec<File> {
         let mut roots = Vec::new();
-        for pid in self.hierarchy.processes(&container.path) {
+        let processes = self.hierarchy.processes(&container.path);
+        for pid in processes.into_iter().take(MAX_PROCESSES) {
             if roots.len() >= MAX_ROOTS || seen.len() >= MAX_ROOTS {
                 break;
             }
