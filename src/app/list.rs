@@ -79,7 +79,7 @@ fn user_functions(
     }
     let mut selection = Selection::default();
     let user = users::add(&mut selection, globs, &users::Places::of_host(None), diag);
-    let whys: Vec<&str> = user.whys().collect();
+    let whys: Vec<&str> = user.whys_of_none().collect();
     if !whys.is_empty() {
         return Err(Failure::hinted(
             whys.join("; "),

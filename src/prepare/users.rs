@@ -137,6 +137,12 @@ impl UserFunctions {
         self.probes.iter().map(|probe| probe.sites.len()).sum()
     }
 
+    /// Returns why globs matched nothing, not even what is left out with a reason.
+    pub(crate) fn whys_of_none(&self) -> impl Iterator<Item = &str> {
+        let of_none = self.reports.iter().filter(|report| report.n_left_out == 0);
+        of_none.filter_map(|report| report.why_nothing.as_deref())
+    }
+
     /// Returns why globs selected nothing.
     pub(crate) fn whys(&self) -> impl Iterator<Item = &str> {
         self.reports

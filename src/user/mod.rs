@@ -12,6 +12,7 @@ mod dynamic;
 mod elf;
 mod files;
 mod found;
+mod go;
 mod ld_cache;
 mod loader;
 mod locate;

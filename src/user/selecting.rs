@@ -24,6 +24,8 @@ pub struct UserReport {
     pub n_functions: usize,
     /// Why it selected nothing; `None` if it selected a function.
     pub why_nothing: Option<String>,
+    /// Number of functions that match, and are left out with a reason.
+    pub n_left_out: usize,
 }
 
 /// The user functions of a run.
@@ -68,22 +70,30 @@ pub fn select_user(
     // Deny globs come last, because they take away what the others have selected.
     for (role, glob) in globs.iter().filter(|(role, _)| *role != Role::Deny) {
         let left_out = &mut selection.left_out;
+        let n_before = left_out.len();
         let report = match glob.spec.kind() {
             GlobKind::User(user) => add(user, *role, &mut files, &mut wanted, left_out),
             GlobKind::Usdt(usdt) => probes.add(usdt, *role, &mut files),
             GlobKind::Function { .. } | GlobKind::Source(_) | GlobKind::Event(_) => continue,
         };
-        selection.reports.push(report_of(*role, glob, report));
+        let n_left_out = selection.left_out.len() - n_before;
+        selection
+            .reports
+            .push(report_of(*role, glob, report, n_left_out));
     }
     for (role, glob) in globs.iter().filter(|(role, _)| *role == Role::Deny) {
         let why = format!("denied by {glob}");
         let left_out = &mut selection.left_out;
+        let n_before = left_out.len();
         let report = match glob.spec.kind() {
             GlobKind::User(user) => deny(user, &why, &mut files, &mut wanted, left_out),
             GlobKind::Usdt(usdt) => probes.deny(usdt, &mut files, &why),
             GlobKind::Function { .. } | GlobKind::Source(_) | GlobKind::Event(_) => continue,
         };
-        selection.reports.push(report_of(*role, glob, report));
+        let n_left_out = selection.left_out.len() - n_before;
+        selection
+            .reports
+            .push(report_of(*role, glob, report, n_left_out));
     }
     add_result_types(&files, &mut wanted);
     let named = wanted.into_iter().zip(first_id.0..);
@@ -125,12 +135,18 @@ fn add_result_types(files: &OpenFiles<'_>, wanted: &mut BTreeMap<(ObjectId, u64)
     }
 }
 
-fn report_of(role: Role, glob: &GlobUse, found: Result<usize, String>) -> UserReport {
+fn report_of(
+    role: Role,
+    glob: &GlobUse,
+    found: Result<usize, String>,
+    n_left_out: usize,
+) -> UserReport {
     UserReport {
         role,
         glob: glob.clone(),
         n_functions: *found.as_ref().unwrap_or(&0),
         why_nothing: found.err().map(|why| format!("{glob}: {why}")),
+        n_left_out,
     }
 }
 
@@ -160,10 +176,12 @@ fn add_of_file(
     let file_name = files.name(object);
     let of_file = files.functions(object);
     if of_file.is_go {
-        return Err(
-            "it is a Go program: its stacks move, and the kernel cannot trace returns on them"
-                .to_owned(),
-        );
+        // The runtime copies a stack that becomes too small, with the address that the kernel put there.
+        let why =
+            "it is a Go program: its stacks move, and the kernel cannot trace returns on them";
+        let matching = of_file.matching(user);
+        left_out.extend(matching.map(|it| (it.name.clone(), file_name.clone(), why.to_owned())));
+        return Err(why.to_owned());
     }
     let mut n = 0;
     let mut denied: Option<&str> = None;

@@ -14,6 +14,7 @@ use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
 use super::demangle::readable;
 use super::denied::why_denied;
 use super::elf::{BadElf, ElfBytes, UserElf};
+use super::go::{go_functions, is_go};
 use super::symbol_table::SymbolTable;
 use super::types;
 use crate::spec::ResultType;
@@ -74,7 +75,7 @@ fn functions_of(source: ElfBytes<'_>) -> Result<Functions, BadElf> {
     tables.extend(elf.symbol_table(SHT_DYNSYM.0)?);
     let mut found = Functions {
         is_stripped,
-        is_go: elf.has_section(".gopclntab") || elf.has_section(".note.go.buildid"),
+        is_go: is_go(&elf),
         ..Functions::default()
     };
     // Both tables have the exported functions.
@@ -102,6 +103,15 @@ fn functions_of(source: ElfBytes<'_>) -> Result<Functions, BadElf> {
                 if let Some(offset) = elf.offset_of(addr) {
                     defined.entry((offset, name())).or_insert(symbol.size);
                 }
+            }
+        }
+    }
+    if found.is_go && is_stripped {
+        let of_go = go_functions(&elf)?;
+        found.is_stripped = of_go.is_empty();
+        for function in of_go {
+            if let Some(offset) = elf.offset_of(function.addr) {
+                defined.insert((offset, function.name), function.size);
             }
         }
     }
