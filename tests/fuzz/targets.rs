@@ -6,12 +6,14 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use retsnoop_rs::config::{GlobOrigin, GlobUse, Role};
 use retsnoop_rs::events::{decode, decode_cgroup};
 use retsnoop_rs::kernel::btf::Btf;
 use retsnoop_rs::kernel::images::{self, BuildId};
 use retsnoop_rs::kernel::kallsyms::Kallsyms;
-use retsnoop_rs::spec::{Addr, GlobKind, GlobSpec, Ip};
+use retsnoop_rs::spec::{Addr, GlobKind, GlobSpec, HookId, Ip, UserObject};
 use retsnoop_rs::symbolize::{Level, LineOptions, LineSource, PendingLines, Symbolizer};
+use retsnoop_rs::user::{FileSearch, Surroundings, list_probes, select_user};
 
 /// Their names, as those of cargo-fuzz.
 pub(crate) type Target = fn(&[u8]);
@@ -115,4 +117,28 @@ fn ask_types(btf: &Btf) {
 pub(crate) fn records(bytes: &[u8]) {
     let _ = decode(bytes);
     let _ = decode_cgroup(bytes);
+}
+
+/// A program or a library whose functions and probes are traced, and whose libraries are looked for.
+pub(crate) fn user(bytes: &[u8]) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(bytes).unwrap();
+    let path = file.path();
+    let globs = ["u:{}:*", "usdt:{}:*:*", "u:libnosuch:*"].map(|glob| {
+        let text = glob.replace("{}", &path.display().to_string());
+        let glob = GlobUse::new(text.parse().unwrap(), GlobOrigin::Option);
+        (Role::Entry, glob)
+    });
+    let search = FileSearch {
+        around: vec![Surroundings::of_command(&[path.into()])],
+        ..FileSearch::default()
+    };
+    let len = bytes.len() as u64;
+    let selection = select_user(&globs, &search, HookId(0));
+    for function in selection.functions {
+        if let Some((_, offset)) = function.hook.user_function() {
+            assert!(offset < len);
+        }
+    }
+    let _ = list_probes(&UserObject::File(path.display().to_string()));
 }

@@ -24,8 +24,8 @@ use flate2::write::GzEncoder;
 use retsnoop_rs::symbolize::{Caught, take_caught};
 
 use self::targets::Target;
-use crate::forge;
 use crate::noise::Noise;
+use crate::{forge, forge_user};
 
 /// No answer about files of a few kilobytes takes as long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -159,9 +159,18 @@ fn whatever_types_a_kernel_says_it_has_they_are_read_or_refused() {
 }
 
 #[test]
+fn whatever_a_user_file_is_it_is_read_or_refused() {
+    feed(targets::user, &seeds("user"));
+}
+
+#[test]
 fn the_seeds_are_those_that_are_forged() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/seeds");
-    for (target, forged) in [("image", forge::small()), ("btf", forge::btf())] {
+    for (target, forged) in [
+        ("image", forge::small()),
+        ("btf", forge::btf()),
+        ("user", forge_user::user()),
+    ] {
         if env::var_os("UPDATE_GOLDEN").is_some() {
             fs::create_dir_all(folder.join(target)).unwrap();
             for (name, bytes) in &forged {

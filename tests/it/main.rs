@@ -9,6 +9,7 @@ mod cli;
 mod flags;
 #[path = "../forge.rs"]
 mod forge;
+mod forge_user;
 mod fuzz;
 mod gcc;
 mod heart;
