@@ -40,6 +40,7 @@ struct task_layout {
 	__u32 signal_live; /* threads that have not exited */
 	__u32 task_thread_pid;
 	__u32 task_cred; /* effective credentials */
+	__u32 task_stack;
 	__u32 cred_euid;
 	__u32 cred_egid;
 	__u32 pid_level;
@@ -81,6 +82,7 @@ struct config {
 	__u32 stack_size; /* THREAD_SIZE: stacks of tasks are aligned to it */
 	__u32 has_notes; /* something is noted besides calls */
 	__u32 reads_arguments; /* of system calls: see syscall.bpf.h */
+	__u32 answer_at; /* of a system call's result, on the stack of its task; 0: not known */
 	__u32 reserved;
 	__u32 flight_cpus; /* CPUs that have slots of their own: see flight.bpf.h */
 	__u32 flight_slots; /* for each of them; 0: calls are not kept */

@@ -45,6 +45,12 @@ enum result_class {
 	/* An integer or unknown type of a user function: -1 as above, or an errno of any width. */
 	CLASS_USER_INTEGER = 11,
 	/*
+	 * __seccomp_filter(): an int, or a bool, that says that the system call is refused. The
+	 * programs replace it by the errno that the call fails with; see filtered_result().
+	 */
+	CLASS_FILTER_INT = 12,
+	CLASS_FILTER_BOOL = 13,
+	/*
 	 * A flag, for handlers of requests. The failure is sent to the requester as an answer. So
 	 * it counts, even if the handler's callers succeed.
 	 */

@@ -492,7 +492,7 @@ static __noinline void finish_session(struct session *session)
  * Handles the return of a traced function. Returns true if it was the outermost open call of the
  * session.
  */
-static __noinline bool on_exit(const struct call *call, struct session *session)
+static __noinline bool on_exit(struct call *call, struct session *session)
 {
 	struct frame *frame;
 	u32 depth;
@@ -512,6 +512,7 @@ static __noinline bool on_exit(const struct call *call, struct session *session)
 	depth = session->depth - 1;
 	if (depth >= MAX_DEPTH) /* never true, but the verifier does not know */
 		return false;
+	call->result = judged_result(frame->class, call->result);
 	session->code = result_code(frame->class, call->result);
 	code = verifier_reload(session->code);
 	keep_call(session, frame, depth, call, code, now);

@@ -41,7 +41,7 @@ mod tests {
     use super::value_of;
     use crate::bpf::attach::{OPENS_SHIFT, REASON_SHIFT, result_class};
     use crate::bpf::{ScopeKind, ScopeRule, scope, wire};
-    use crate::spec::{EntryReason, ResultType};
+    use crate::spec::{EntryReason, FilterResult, ResultType};
 
     #[test]
     fn limits_are_those_of_the_programs() {
@@ -122,12 +122,17 @@ mod tests {
             ("CLASS_BLK_STATUS", ResultType::BlkStatus),
             ("CLASS_VM_FAULT", ResultType::VmFault),
             ("CLASS_UNKNOWN", ResultType::Unknown),
+            (
+                "CLASS_FILTER_INT",
+                ResultType::Filter(FilterResult::MinusOne),
+            ),
+            ("CLASS_FILTER_BOOL", ResultType::Filter(FilterResult::False)),
         ] {
             assert_eq!(value_of(name), u64::from(result_class(result)), "{name}");
         }
         assert_eq!(value_of("CLASS_ANSWERS"), 1 << 7);
         // The parts of a class byte do not overlap.
-        assert!(value_of("CLASS_UNKNOWN") <= value_of("CLASS_MASK"));
+        assert!(value_of("CLASS_FILTER_BOOL") <= value_of("CLASS_MASK"));
         assert!(value_of("ENTRY_REQUEST") <= value_of("CLASS_REASON_MASK"));
         assert_eq!(
             value_of("CLASS_MASK") + 1,

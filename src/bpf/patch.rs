@@ -176,6 +176,7 @@ mod tests {
             finds_types_fast: true,
             preempt_masks: PreemptMasks::ADJACENT,
             stack_size: 16384,
+            answer_at: 0,
             preempt: Preempt::Variable {
                 btf_id: 77,
                 offset: 0,

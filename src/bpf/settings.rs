@@ -70,6 +70,7 @@ pub struct TaskLayout {
     pub signal_live: u32,
     pub task_thread_pid: u32,
     pub task_cred: u32,
+    pub task_stack: u32,
     pub cred_euid: u32,
     pub cred_egid: u32,
     pub pid_level: u32,
@@ -127,6 +128,9 @@ pub struct KernelLayout {
     pub finds_types_fast: bool,
     /// Size of a task's kernel stack (`THREAD_SIZE`), in bytes; a power of two.
     pub stack_size: u32,
+    /// Offset on a task's kernel stack of the register that holds the result of its system call;
+    /// 0 if it is not known.
+    pub answer_at: u32,
     /// Location of `preempt_count`.
     pub preempt: Preempt,
     /// Which bits of `preempt_count` are set while an interrupt is served.

@@ -12,7 +12,7 @@ use super::trail::RecordedTrail;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{TracedFunction, entry_reason};
 use crate::spec::{
-    Addr, AddressSpace, EntryReason, Hook, HookId, NoteSource, ObjectId, ResultType,
+    Addr, AddressSpace, EntryReason, FilterResult, Hook, HookId, NoteSource, ObjectId, ResultType,
 };
 use crate::symbolize::{Inlined, LineAnswer, SourceLine};
 
@@ -292,7 +292,7 @@ impl RecordedLine {
     }
 }
 
-const ALL_TYPES: [ResultType; 18] = [
+const ALL_TYPES: [ResultType; 20] = [
     ResultType::Void,
     ResultType::Bool,
     ResultType::Unsigned(1),
@@ -311,6 +311,8 @@ const ALL_TYPES: [ResultType; 18] = [
     ResultType::MinusOne,
     ResultType::False,
     ResultType::UserInteger,
+    ResultType::Filter(FilterResult::MinusOne),
+    ResultType::Filter(FilterResult::False),
 ];
 
 /// Parses the `Debug` format of a result type.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Functions whose results BTF does not describe.
 
+/// The function that runs the seccomp filters of a task for a system call.
+pub(crate) const SECCOMP_FILTERS: &str = "__seccomp_filter";
+
 /// Functions that return an address or a negative errno as `unsigned long`. Also treated like this
 /// is every name that contains `get_unmapped_area`: the hook of file systems, devices and
 /// architectures that chooses an address.

@@ -54,6 +54,7 @@ pub(crate) fn layout(
             .is_some(),
         finds_types_fast: btf.is_sorted(),
         stack_size: stack_size(btf),
+        answer_at: answer_at(btf).unwrap_or_default(),
         preempt: arch::preempt(btf, kallsyms),
         preempt_masks: preempt_masks(btf, kallsyms),
         session_is_return: btf.func_id("bpf_session_is_return"),
@@ -70,6 +71,15 @@ fn stack_size(btf: &Btf) -> u32 {
     let size = btf.type_size("thread_union");
     size.filter(|size| size.is_power_of_two())
         .unwrap_or(arch::STACK_SIZE)
+}
+
+/// Returns where on a task's stack the result of its system call is. The registers of the system
+/// call are at the end of the stack, below `TOP_OF_KERNEL_STACK_PADDING`. With FRED, as on 7.3, that
+/// has the size of a `struct fred_info`, which kernels without it do not have.
+fn answer_at(btf: &Btf) -> Option<u32> {
+    let above = btf.type_size("pt_regs")? + btf.type_size("fred_info").unwrap_or_default();
+    let result = btf.member_offset("pt_regs", arch::RESULT_REGISTER)?;
+    Some(stack_size(btf).checked_sub(above)? + result)
 }
 
 /// Returns the bit masks of the preemption count. They depend on a change that cannot be derived
@@ -94,6 +104,7 @@ fn task(btf: &Btf) -> Result<TaskLayout> {
         task_thread_pid,
         task_nsproxy,
         task_cred,
+        task_stack,
     ] = offsets(
         btf,
         "task_struct",
@@ -105,6 +116,7 @@ fn task(btf: &Btf) -> Result<TaskLayout> {
             "thread_pid",
             "nsproxy",
             "cred",
+            "stack",
         ],
     )?;
     let [cred_euid, cred_egid] = offsets(btf, "cred", ["euid", "egid"])?;
@@ -125,6 +137,7 @@ fn task(btf: &Btf) -> Result<TaskLayout> {
         signal_live,
         task_thread_pid,
         task_cred,
+        task_stack,
         cred_euid,
         cred_egid,
         pid_level,

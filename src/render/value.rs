@@ -106,7 +106,10 @@ fn success(text: &mut String, result_type: ResultType, raw: u64) {
             number(text, Ok::<_, ()>(value), value as u64);
         }
         ResultType::Signed(size) => number(text, Ok::<_, ()>(value), truncated(raw, size)),
-        ResultType::Unknown | ResultType::MinusOne | ResultType::UserInteger => {
+        ResultType::Unknown
+        | ResultType::MinusOne
+        | ResultType::UserInteger
+        | ResultType::Filter(_) => {
             number(text, Ok::<_, ()>(value), raw);
         }
     }

@@ -39,7 +39,7 @@ pub use nearest::nearest;
 pub use note::{FieldFormat, NoteField, NoteKind, NoteSource, NoteValue};
 pub use place::{CodePlace, SymbolPlace, parse_hex};
 pub use placeholder::Placeholder;
-pub use result::{Outcome, ResultType};
+pub use result::{FilterResult, Outcome, ResultType};
 pub use usdt::{
     ArgumentPlace, EnclosingFunction, MAX_USDT_ARGUMENTS, Register, ReturnPlace, TracedProbe,
     TracedSite, UsdtArgument, UsdtGlob, UsdtSite,

@@ -43,6 +43,18 @@ pub enum ResultType {
     /// A user function that returns an `int` or a `long`, or whose type is unknown: `-1`, and
     /// `-2..=-4095` as an errno, in 32 or 64 bits.
     UserInteger,
+    /// `int`, or `bool`, of the function that runs seccomp filters. The programs send the errno that
+    /// a refused system call fails with instead: `-1..=-4095`, or 0 if the call is allowed.
+    Filter(FilterResult),
+}
+
+/// How a kernel tells that a seccomp filter has refused a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FilterResult {
+    /// An `int` that is -1.
+    MinusOne,
+    /// A `bool` that is false.
+    False,
 }
 
 /// `STATUS_MINUS_ONE` and `STATUS_FALSE` of `classify.bpf.h`: what a failing user function returns
@@ -94,7 +106,7 @@ impl ResultType {
         match self {
             Self::Void | Self::Bool | Self::Unsigned(_) => Outcome::Success,
             Self::Pointer if value == 0 => Outcome::Null,
-            Self::Pointer | Self::Signed(_) | Self::UlongErrno => errno(value),
+            Self::Pointer | Self::Signed(_) | Self::UlongErrno | Self::Filter(_) => errno(value),
             Self::BlkStatus if value != 0 => Outcome::Status(value as u32),
             Self::VmFault if raw & VM_FAULT_ERROR != 0 => Outcome::Status(value as u32),
             Self::BlkStatus | Self::VmFault => Outcome::Success,

@@ -21,7 +21,7 @@ use anyhow::{Error, Result};
 use super::object::LoadedObject;
 use super::sys::Guardian;
 use crate::select::TracedFunction;
-use crate::spec::{BackendKind, EntryReason, HookId, ObjectId, ResultType};
+use crate::spec::{BackendKind, EntryReason, FilterResult, HookId, ObjectId, ResultType};
 
 pub(super) use usdt::LoadedProbes;
 
@@ -150,5 +150,7 @@ pub(super) fn result_class(result: ResultType) -> u8 {
         ResultType::MinusOne => 9,
         ResultType::False => 10,
         ResultType::UserInteger => 11,
+        ResultType::Filter(FilterResult::MinusOne) => 12,
+        ResultType::Filter(FilterResult::False) => 13,
     }
 }

@@ -7,7 +7,8 @@ use super::helpers::helper_result;
 use super::known::returns_errno_as_ulong;
 use super::parse::{Btf, Type};
 use super::prototype::is_name_or_qualifier;
-use crate::spec::ResultType;
+use crate::knowledge::results::SECCOMP_FILTERS;
+use crate::spec::{FilterResult, ResultType, base_name};
 
 /// Maximum length of a chain of typedefs and qualifiers. A longer one is treated as a cycle.
 const MAX_HOPS: usize = 64;
@@ -26,6 +27,9 @@ impl Btf {
         let Some(declared) = self.declared_result(func) else {
             return ResultType::Unknown;
         };
+        if base_name(name) == SECCOMP_FILTERS {
+            return filter_result(declared);
+        }
         if declared != ResultType::Unsigned(8) {
             return declared;
         }
@@ -67,6 +71,15 @@ impl Btf {
             id = typ.size_or_type;
         }
         ResultType::Unknown
+    }
+}
+
+/// Since 7.3, as seen there, it is a truth value.
+fn filter_result(declared: ResultType) -> ResultType {
+    match declared {
+        ResultType::Signed(4) => ResultType::Filter(FilterResult::MinusOne),
+        ResultType::Bool => ResultType::Filter(FilterResult::False),
+        other => other,
     }
 }
 

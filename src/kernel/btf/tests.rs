@@ -10,7 +10,7 @@ use super::format::RECORD_SIZE;
 use super::{ArgKind, Btf, StructArgs, TrampolineObstacle, TrampolineRules};
 use crate::kernel::version::KernelVersion;
 use crate::knowledge::helpers::{ERRNO_HELPERS, POINTER_HELPERS};
-use crate::spec::ResultType;
+use crate::spec::{FilterResult, ResultType};
 
 const NEW: TrampolineRules = TrampolineRules {
     max_slots: 12,
@@ -124,6 +124,21 @@ fn a_typedef_that_carries_failure_is_known_by_its_name() {
     );
     assert_eq!(result_of("f", u8_named("vm_fault_t")), ResultType::VmFault);
     assert_eq!(result_of("f", u8_named("u8")), ResultType::Unsigned(1));
+}
+
+#[test]
+fn seccomp_filters_refuse_by_minus_one_or_by_false() {
+    let result = |make: fn(&mut Builder) -> u32| result_of("__seccomp_filter", make);
+    assert_eq!(
+        result(|b| b.int("int", 4, 1)),
+        ResultType::Filter(FilterResult::MinusOne)
+    );
+    assert_eq!(
+        result(|b| b.int("_Bool", 1, 4)),
+        ResultType::Filter(FilterResult::False)
+    );
+    // A type of another kernel is judged as such.
+    assert_eq!(result(|_| 0), ResultType::Void);
 }
 
 #[test]

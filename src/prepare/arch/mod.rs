@@ -9,6 +9,6 @@ mod aarch64;
 mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
-pub(super) use self::aarch64::{STACK_SIZE, argument_offset, preempt};
+pub(super) use self::aarch64::{RESULT_REGISTER, STACK_SIZE, argument_offset, preempt};
 #[cfg(target_arch = "x86_64")]
-pub(super) use self::x86_64::{STACK_SIZE, argument_offset, preempt};
+pub(super) use self::x86_64::{RESULT_REGISTER, STACK_SIZE, argument_offset, preempt};

@@ -8,6 +8,9 @@ use crate::kernel::kallsyms::Kallsyms;
 /// Usual size of a task's stack in bytes. With KASAN it is larger.
 pub(in crate::prepare) const STACK_SIZE: u32 = 16 * 1024;
 
+/// Member of `struct pt_regs` that holds, or begins with, the result of a system call.
+pub(in crate::prepare) const RESULT_REGISTER: &str = "ax";
+
 /// Returns where a kprobe's registers have the argument in a slot: the offset in `struct pt_regs`, in
 /// bytes. `None` if it is on the stack.
 pub(in crate::prepare) fn argument_offset(slot: u16) -> Option<u32> {
