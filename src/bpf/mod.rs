@@ -44,5 +44,5 @@ pub use settings::{
     ErrorSettings, KernelLayout, PerCpu, Preempt, PreemptMasks, ProbePmu, ScopeEntry, ScopeKind,
     ScopeRule, ScopeSettings, Settings, TaskLayout, TracingMultiTypes,
 };
-pub use sys::{KernelSupport, real_inode, silence_libbpf};
+pub use sys::{KernelSupport, LsmProgram, lsm_programs, real_inode, silence_libbpf};
 pub use tracer::{Attached, Moved, ObjectStorage, Sink, Tracer};

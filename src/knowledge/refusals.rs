@@ -3,8 +3,10 @@
 //! and which functions only pass questions on.
 
 mod probes;
+mod selinux;
 
 pub(crate) use self::probes::{NotedWhen, REFUSAL_PROBES, RefusalProbe, RefusalValue, ShownAs};
+pub(crate) use self::selinux::SELINUX_PERMISSIONS;
 
 /// The part of the kernel that refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,7 +134,16 @@ pub(crate) const REFUSAL_EVENTS: &[(&str, &str)] = &[
 ];
 
 /// Functions that are called only when something was refused.
-pub(crate) const TOLD_BY: &[&str] = &["audit_log_path_denied", "aa_audit_msg"];
+pub(crate) const TOLD_BY: &[&str] = &[
+    "audit_log_path_denied",
+    "audit_seccomp",
+    "force_sig_seccomp",
+    "force_sig_info",
+    "tomoyo_supervisor",
+];
+
+/// Functions that know less than others that refuse with them. They are asked last.
+pub(crate) const KNOWS_LESS: &[&str] = &["aa_path_perm"];
 
 /// Functions that only ask whether a capability is there. None of them is ever to blame: whoever
 /// asked is.
@@ -166,9 +177,13 @@ pub(crate) const CAPABILITY_QUESTIONS: &[&str] = &[
     "sockopt_capable",
     "sockopt_ns_capable",
     "capable_noaudit",
+    "aa_capable",
     "apparmor_capable",
     "selinux_capable",
 ];
+
+/// What the names of the functions begin with that BPF programs at LSM hooks are attached to.
+pub(crate) const BPF_LSM: &str = "bpf_lsm_";
 
 /// Prefixes of the functions of security modules, and their classes.
 pub(crate) const MODULE_PREFIXES: &[(&str, RefusalClass)] = &[
@@ -187,7 +202,7 @@ pub(crate) const MODULE_PREFIXES: &[(&str, RefusalClass)] = &[
     ("safesetid_", RefusalClass::SafeSetId),
     ("ima_", RefusalClass::Ima),
     ("evm_", RefusalClass::Ima),
-    ("bpf_lsm_", RefusalClass::BpfLsm),
+    (BPF_LSM, RefusalClass::BpfLsm),
     ("lockdown_", RefusalClass::Lockdown),
     ("security_locked_down", RefusalClass::Lockdown),
     ("devcgroup_", RefusalClass::DeviceCgroup),

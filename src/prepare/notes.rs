@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::refusals;
-use crate::bpf::{MAX_EVENT_BYTES, NoteProbe};
+use crate::bpf::{MAX_EVENT_BYTES, NoteProbe, lsm_programs};
 use crate::config::GlobUse;
 use crate::failure::Failure;
 use crate::kernel::btf::{Btf, TrampolineRules};
@@ -102,6 +102,9 @@ pub(crate) fn plan(
     let mut plan = NotePlan::default();
     if let Some(rules) = refusals {
         for (source, probe) in refusals::refusals(btf, rules) {
+            plan.add(source, probe);
+        }
+        for (source, probe) in refusals::lsm_hooks(&lsm_programs(), btf, rules) {
             plan.add(source, probe);
         }
         for (category, name) in REFUSAL_EVENTS {

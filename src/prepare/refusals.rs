@@ -1,20 +1,29 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What is noted of refusals: which values explain one, and where they are in this kernel.
 
+use std::collections::BTreeMap;
+
 use super::arch;
 use crate::bpf::wire::NOTE_BYTES;
 use crate::bpf::{
-    FACT_TEXT, Fact, FactBase, FactCondition, FactEnd, FactValue, MAX_FACT_HOPS, MAX_FACT_VALUES,
-    NOTE_STACK, NoteProbe,
+    FACT_TEXT, Fact, FactBase, FactCondition, FactEnd, FactValue, LsmProgram, MAX_FACT_HOPS,
+    MAX_FACT_VALUES, NOTE_STACK, NoteProbe,
 };
 use crate::kernel::btf::{Btf, MemberPath, PathEnd, TrampolineRules};
 use crate::knowledge::refusals::{
-    CAPABILITIES, NotedWhen, REFUSAL_PROBES, RefusalProbe, RefusalValue, ShownAs,
+    BPF_LSM, CAPABILITIES, NotedWhen, REFUSAL_PROBES, RefusalProbe, RefusalValue, ShownAs,
 };
+use crate::knowledge::syscalls::call_names;
 use crate::spec::{FieldFormat, NoteField, NoteKind, NoteSource};
 
 /// The value whose numbers are names of capabilities.
 const CAPABILITY: &str = "capability";
+
+/// The value whose numbers are names of system calls.
+const SYSTEM_CALL: &str = "syscall";
+
+/// Hooks with BPF programs that are noted at most. Each takes a program of ours.
+const MAX_HOOKS: usize = 64;
 
 /// Returns the sources of refusals that this kernel has. A function that it does not have, or that
 /// cannot be attached to, is left out: another one refuses then, or the reason remains unknown.
@@ -72,6 +81,66 @@ fn refusal(
         fields,
     };
     Some((source, noted))
+}
+
+/// Returns a source for each hook that BPF programs are at. Its fields are the programs: all of them
+/// have the hook's result, which tells that one of them refused, and not which one.
+pub(super) fn lsm_hooks(
+    programs: &[LsmProgram],
+    btf: &Btf,
+    rules: TrampolineRules,
+) -> Vec<(NoteSource, NoteProbe)> {
+    let mut hooks: BTreeMap<u32, Vec<&LsmProgram>> = BTreeMap::new();
+    for program in programs {
+        hooks.entry(program.hook).or_default().push(program);
+    }
+    let hooks = hooks.into_iter().take(MAX_HOOKS);
+    hooks
+        .filter_map(|(hook, programs)| lsm_hook(hook, &programs, btf, rules))
+        .collect()
+}
+
+fn lsm_hook(
+    hook: u32,
+    programs: &[&LsmProgram],
+    btf: &Btf,
+    rules: TrampolineRules,
+) -> Option<(NoteSource, NoteProbe)> {
+    let name = btf.func_name(hook)?;
+    let shape = btf.shape(hook)?;
+    if !name.starts_with(BPF_LSM) || shape.obstacle(rules).is_some() {
+        return None;
+    }
+    let arg_slots = u8::try_from(shape.arg_slots).ok()?;
+    let result = FactValue {
+        base: FactBase::Context(8 * u32::from(arg_slots)),
+        hops: Vec::new(),
+        end: FactEnd::Number,
+        at: 0,
+    };
+    let field = |program: &&LsmProgram| NoteField {
+        name: format!("{} ({})", program.id, program.name),
+        offset: 0,
+        size: 4,
+        format: FieldFormat::Signed,
+    };
+    let source = NoteSource {
+        name: name.to_owned(),
+        kind: NoteKind::Refusal,
+        fields: programs.iter().map(field).collect(),
+    };
+    let fact = Fact {
+        condition: FactCondition::OnFailure(btf.result_type(name, hook)),
+        values: vec![result],
+        len: NOTE_BYTES,
+        has_stack: false,
+    };
+    let probe = NoteProbe::Return {
+        btf_id: hook,
+        arg_slots,
+        fact,
+    };
+    Some((source, probe))
 }
 
 /// Places values in a note: numbers from the start, texts in the blocks behind them, and the stack
@@ -168,6 +237,9 @@ fn format(value: &RefusalValue, end: PathEnd) -> FieldFormat {
         (PathEnd::Number { .. }, ShownAs::Type) if value.name == CAPABILITY => {
             let names = (0..).zip(CAPABILITIES.map(str::to_owned));
             FieldFormat::Named(names.collect())
+        }
+        (PathEnd::Number { .. }, ShownAs::Type) if value.name == SYSTEM_CALL => {
+            FieldFormat::Named(call_names())
         }
         (PathEnd::Number { names, .. }, ShownAs::Type) if !names.is_empty() => {
             FieldFormat::Named(names)

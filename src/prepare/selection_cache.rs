@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::notes::NotePlan;
 use crate::bpf::attach::Refused;
-use crate::bpf::{Attached, KernelLayout, PerCpu, Preempt};
+use crate::bpf::{Attached, KernelLayout, PerCpu, Preempt, lsm_programs};
 use crate::cache::{Cache, user_directory};
 use crate::config::Config;
 use crate::diag::Diag;
@@ -75,6 +75,10 @@ impl SelectionCache {
         }
         // Numbers of events change from one boot to the next.
         if config.globs.name_events() {
+            return None;
+        }
+        // Programs at LSM hooks come and go.
+        if config.refusals && !lsm_programs().is_empty() {
             return None;
         }
         // User functions depend on their files.

@@ -10,6 +10,7 @@ mod exclusive;
 mod guardian;
 mod identity;
 mod links;
+mod lsm;
 mod mapped;
 mod own;
 mod support;
@@ -39,6 +40,7 @@ pub(super) use self::links::{
     attach_uprobe_multi, link_misses, open_kprobe, open_kprobe_at, open_tracepoint, open_uprobe,
     recursion_misses, run_at_event,
 };
+pub use self::lsm::{LsmProgram, lsm_programs};
 pub(super) use self::mapped::MappedArray;
 pub(super) use self::own::{is_in_first_pid_namespace, own_tgid};
 pub use self::support::KernelSupport;

@@ -106,6 +106,13 @@ impl Btf {
         self.named_id(name, BtfKind::Func)
     }
 
+    /// The name of the function with this id; `None` if it is not a function.
+    #[must_use]
+    pub fn func_name(&self, func: u32) -> Option<&str> {
+        let func = self.typ(func).filter(|typ| typ.kind == BtfKind::Func)?;
+        Some(self.string(func.name_offset))
+    }
+
     /// The id of a variable; `None` if this BTF (without its base) has none. BTF has only per-CPU
     /// variables.
     #[must_use]

@@ -236,7 +236,7 @@ pub(crate) const REFUSAL_PROBES: &[RefusalProbe] = &[
         ],
         has_stack: false,
     },
-    // AppArmor: the data of the audit message. Older kernels have them in `common_audit_data`.
+    // AppArmor: the data of the audit message. Compilers inline it into `aa_audit`.
     RefusalProbe {
         function: "aa_audit_msg",
         when: NotedWhen::Called,
@@ -245,8 +245,89 @@ pub(crate) const REFUSAL_PROBES: &[RefusalProbe] = &[
                 "profile",
                 &["ad.subj_label.hname", "sa.apparmor_audit_data.label.hname"],
             ),
-            value("operation", &["ad.op", "sa.apparmor_audit_data.op"]),
-            value("name", &["ad.name", "sa.apparmor_audit_data.name"]),
+            APPARMOR_OPERATION,
+            APPARMOR_NAME,
+            APPARMOR_INFO,
+        ],
+        has_stack: false,
+    },
+    RefusalProbe {
+        function: "aa_audit",
+        when: NotedWhen::Failed,
+        values: &[
+            APPARMOR_PROFILE,
+            APPARMOR_OPERATION,
+            APPARMOR_NAME,
+            APPARMOR_INFO,
+        ],
+        has_stack: false,
+    },
+    // The rest of AppArmor also tells of rules that are not to be audited.
+    RefusalProbe {
+        function: "aa_audit_file",
+        when: NotedWhen::Failed,
+        values: &[
+            APPARMOR_PROFILE,
+            value("operation", &["op"]),
+            value("name", &["name"]),
+            value("request", &["request"]),
+        ],
+        has_stack: false,
+    },
+    // Where `aa_audit_file` has too many arguments for trampolines. It has the last name only.
+    RefusalProbe {
+        function: "aa_path_perm",
+        when: NotedWhen::Failed,
+        values: &[
+            value("profile", &["label.hname"]),
+            value("operation", &["op"]),
+            value("name", &["path.dentry.d_name.name"]),
+            value("request", &["request"]),
+        ],
+        has_stack: false,
+    },
+    RefusalProbe {
+        function: "aa_profile_af_perm",
+        when: NotedWhen::Failed,
+        values: &[
+            APPARMOR_PROFILE,
+            APPARMOR_OPERATION,
+            value("family", &["family"]),
+            value("type", &["type"]),
+        ],
+        has_stack: false,
+    },
+    RefusalProbe {
+        function: "aa_capable",
+        when: NotedWhen::Failed,
+        values: &[
+            value("profile", &["label.hname"]),
+            value("capability", &["cap"]),
+        ],
+        has_stack: true,
+    },
+    // TOMOYO asks here in every mode, and also if access is granted.
+    RefusalProbe {
+        function: "tomoyo_supervisor",
+        when: NotedWhen::Called,
+        values: &[
+            value("domain", &["r.domain.domainname.name"]),
+            value("request", &["fmt"]),
+            value("name", &["r.param.path.filename.name"]),
+            value("mode", &["r.mode"]),
+            value("granted", &["r.granted"]),
+            value("kind", &["r.param_type"]),
+            value("operation", &["r.param.path.operation"]),
+        ],
+        has_stack: false,
+    },
+    // IPE: the operation, and the file.
+    RefusalProbe {
+        function: "ipe_evaluate_event",
+        when: NotedWhen::Failed,
+        values: &[
+            value("operation", &["ctx.op"]),
+            value("name", &["ctx.file.f_path.dentry.d_name.name"]),
         ],
         has_stack: false,
     },
@@ -270,13 +351,60 @@ pub(crate) const REFUSAL_PROBES: &[RefusalProbe] = &[
         values: DEVICE_BPF,
         has_stack: false,
     },
+    // A filter whose listener (`SECCOMP_RET_USER_NOTIF`) may have given the answer.
     RefusalProbe {
         function: "__seccomp_filter",
         when: NotedWhen::Failed,
-        values: &[value("syscall", &["this_syscall"])],
+        values: &[
+            value("syscall", &["this_syscall"]),
+            hex("listener", &["current.seccomp.filter.notif"]),
+            hex("status", &["current.thread_info.status"]),
+        ],
+        has_stack: false,
+    },
+    // Always if a filter kills; otherwise if the action is to be logged.
+    RefusalProbe {
+        function: "audit_seccomp",
+        when: NotedWhen::Called,
+        values: &[
+            value("syscall", &["syscall"]),
+            hex("action", &["code"]),
+            hex("status", &["current.thread_info.status"]),
+        ],
+        has_stack: false,
+    },
+    // A filter answers with SIGSYS.
+    RefusalProbe {
+        function: "force_sig_seccomp",
+        when: NotedWhen::Called,
+        values: &[
+            value("syscall", &["syscall"]),
+            value("kills", &["force_coredump"]),
+            hex("status", &["current.thread_info.status"]),
+        ],
+        has_stack: false,
+    },
+    // The same where that function is inlined, as in 5.10.
+    RefusalProbe {
+        function: "force_sig_info",
+        when: NotedWhen::Called,
+        values: &[
+            value("syscall", &["info._sifields._sigsys._syscall"]),
+            value("signal", &["info.si_signo"]),
+            value("code", &["info.si_code"]),
+            hex("status", &["current.thread_info.status"]),
+        ],
         has_stack: false,
     },
 ];
+
+const APPARMOR_PROFILE: RefusalValue = value("profile", &["profile.base.hname"]);
+
+/// The data of an audit message. Older kernels have them in `common_audit_data`.
+const APPARMOR_OPERATION: RefusalValue =
+    value("operation", &["ad.op", "sa.apparmor_audit_data.op"]);
+const APPARMOR_NAME: RefusalValue = value("name", &["ad.name", "sa.apparmor_audit_data.name"]);
+const APPARMOR_INFO: RefusalValue = value("info", &["ad.info", "sa.apparmor_audit_data.info"]);
 
 const MAY_DELETE: &[RefusalValue] = &[
     octal("dirmode", &["dir.i_mode"]),

@@ -8,11 +8,14 @@
 //! between the culprit and the note.
 
 mod decide;
+mod modules;
 
 use std::sync::Arc;
 
 use self::decide::{Facts, decide};
-use crate::knowledge::refusals::{CAPABILITY_QUESTIONS, MODULE_PREFIXES, RefusalClass, TOLD_BY};
+use crate::knowledge::refusals::{
+    CAPABILITY_QUESTIONS, KNOWS_LESS, MODULE_PREFIXES, RefusalClass, TOLD_BY,
+};
 use crate::render::{RenderContext, SymbolizedSession};
 use crate::session::{Call, Note, Session};
 use crate::spec::{Addr, Ip, NoteKind, NoteSource, NoteValue, Outcome, base_name};
@@ -69,8 +72,10 @@ pub(in crate::render) fn refusal(
         return told;
     }
     let end = end_of_callees(&session.chain.calls, culprit);
-    let checked = noted()
-        .filter(|note| note.n_started > culprit && note.n_started <= end)
+    let checks = || noted().filter(|note| note.n_started > culprit && note.n_started <= end);
+    let checked = checks()
+        .filter(|note| !knows_less(note, context))
+        .chain(checks().filter(|note| knows_less(note, context)))
         .find_map(|note| of_note(note, errno, shown, context));
     checked.or_else(|| of_name(session, culprit, context))
 }
@@ -85,6 +90,11 @@ fn is_told(note: &Note, session: &Session, context: &RenderContext<'_>) -> bool 
         && note
             .inside
             .is_some_and(|inside| links.any(|link| link.call == inside))
+}
+
+fn knows_less(note: &Note, context: &RenderContext<'_>) -> bool {
+    let source = context.sources.get(note.source);
+    source.is_some_and(|source| KNOWS_LESS.contains(&source.name.as_str()))
 }
 
 fn is_failure(call: Option<&Call>) -> bool {
@@ -152,7 +162,10 @@ fn asker(source: &NoteSource, note: &Note, shown: SymbolizedSession<'_>) -> Opti
         Some(functions(frame))
     };
     let mut found: Vec<AskerView> = addrs.iter().filter_map(names).flatten().collect();
-    let first = found.iter().position(|asker| passes_on(&asker.name))?;
+    // A trampoline that is jumped to leaves no frame of the function, as on 7.3.
+    let is_within = |asker: &AskerView| passes_on(&asker.name);
+    let first = found.iter().position(is_within);
+    let first = first.or_else(|| found.iter().position(|asker| is_tracer(&asker.name)))?;
     let mut rest = found.drain(first..);
     rest.find(|asker| !passes_on(&asker.name) && !is_tracer(&asker.name))
 }

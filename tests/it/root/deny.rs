@@ -29,19 +29,24 @@ true
 "#;
 
 /// A refusal that is expected.
-struct Refused {
+#[derive(Clone, Copy)]
+pub(super) struct Refused {
     /// Run by `sh`; `u` runs a command as user 1000.
-    command: &'static str,
-    class: &'static str,
+    pub(super) command: &'static str,
+    pub(super) class: &'static str,
     /// What the words contain.
-    words: &'static str,
+    pub(super) words: &'static str,
     /// The function that asks, where that matters.
-    asker: &'static str,
+    pub(super) asker: &'static str,
     /// Kernels that cannot refuse so.
-    not_on: &'static [&'static str],
+    pub(super) not_on: &'static [&'static str],
 }
 
-const fn refused(command: &'static str, class: &'static str, words: &'static str) -> Refused {
+pub(super) const fn refused(
+    command: &'static str,
+    class: &'static str,
+    words: &'static str,
+) -> Refused {
     Refused {
         command,
         class,
@@ -64,7 +69,7 @@ const BEFORE_LANDLOCK: &[&str] = &["5.10"];
 /// The flags of files on tmpfs were added between 6.1 and 6.12.
 const BEFORE_FLAGS: &[&str] = &["5.10", "6.1"];
 
-const fn not_on(not_on: &'static [&'static str], refused: Refused) -> Refused {
+pub(super) const fn not_on(not_on: &'static [&'static str], refused: Refused) -> Refused {
     Refused { not_on, ..refused }
 }
 
@@ -179,7 +184,7 @@ const REFUSALS: &[Refused] = &[
     ),
 ];
 
-fn sh(script: &str) -> bool {
+pub(super) fn sh(script: &str) -> bool {
     let script = format!(
         "u() {{ setpriv --reuid=1000 --regid=1000 --clear-groups --inh-caps=-all \"$@\"; }}\n{script}"
     );
@@ -211,12 +216,11 @@ fn missing(refused: &Refused, sessions: &[&Value]) -> Option<String> {
     })
 }
 
-#[test]
-fn refused_permissions_are_told_with_rule_and_asker() {
-    assert!(sh(PREPARE));
+/// Causes refusals while `-c deny` traces: each must be told. Returns their number.
+pub(super) fn check_refusals(cases: &[Refused]) -> usize {
     let trace = Trace::start(&["-c", "deny"]);
     let is_wanted = |case: &&Refused| !case.not_on.contains(&kernel().as_str());
-    let wanted: Vec<&Refused> = REFUSALS.iter().filter(is_wanted).collect();
+    let wanted: Vec<&Refused> = cases.iter().filter(is_wanted).collect();
     for case in &wanted {
         // The commands fail; that is what they are for.
         sh(&format!("cd /tmp/deny; {}", case.command));
@@ -246,7 +250,14 @@ fn refused_permissions_are_told_with_rule_and_asker() {
         })
         .collect();
     assert!(missing.is_empty(), "{missing:#?} not among {shown:#?}");
-    assert!(wanted.len() >= 20, "only {} on {}", wanted.len(), kernel());
+    wanted.len()
+}
+
+#[test]
+fn refused_permissions_are_told_with_rule_and_asker() {
+    assert!(sh(PREPARE));
+    let n_told = check_refusals(REFUSALS);
+    assert!(n_told >= 20, "only {n_told} on {}", kernel());
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod container_files;
 mod containers;
 mod debuginfod;
 mod deny;
+mod deny_modules;
 mod doctor;
 mod endings;
 mod environment;

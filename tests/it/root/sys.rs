@@ -180,3 +180,42 @@ pub(super) fn unique() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
+
+/// Attaches a BPF program, called `refuse_all`, that refuses every `symlink()` until the descriptors are
+/// closed.
+pub(super) fn refuse_symlink() -> [OwnedFd; 2] {
+    let insn = |code: u8, imm: i32| libbpf_sys::bpf_insn {
+        code,
+        imm,
+        ..Default::default()
+    };
+    // r0 = -EPERM; exit
+    let insns = [insn(0xb7, -libc::EPERM), insn(0x95, 0)];
+    // SAFETY: a C string; the kernel's types are read.
+    let hook = unsafe {
+        libbpf_sys::libbpf_find_vmlinux_btf_id(c"path_symlink".as_ptr(), libbpf_sys::BPF_LSM_MAC)
+    };
+    let options = libbpf_sys::bpf_prog_load_opts {
+        sz: size_of::<libbpf_sys::bpf_prog_load_opts>() as libbpf_sys::size_t,
+        expected_attach_type: libbpf_sys::BPF_LSM_MAC,
+        attach_btf_id: hook.cast_unsigned(),
+        ..Default::default()
+    };
+    // SAFETY: C strings, and as many instructions as it says; all live through the call.
+    let program = unsafe {
+        libbpf_sys::bpf_prog_load(
+            libbpf_sys::BPF_PROG_TYPE_LSM,
+            c"refuse_all".as_ptr(),
+            c"GPL".as_ptr(),
+            insns.as_ptr(),
+            2,
+            (&raw const options).cast_mut(),
+        )
+    };
+    assert!(program >= 0, "{}", io::Error::last_os_error());
+    // SAFETY: no name; the descriptor is open.
+    let link = unsafe { libbpf_sys::bpf_raw_tracepoint_open(ptr::null(), program) };
+    assert!(link >= 0, "{}", io::Error::last_os_error());
+    // SAFETY: both were made for us.
+    [program, link].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}

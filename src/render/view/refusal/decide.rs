@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use super::modules;
 use crate::knowledge::refusals::RefusalClass;
 use crate::spec::{NoteSource, NoteValue};
 
@@ -37,7 +38,7 @@ const O_NOATIME: u64 = 0o1_000_000;
 
 /// The values of a note, by name.
 pub(super) struct Facts<'a> {
-    source: &'a NoteSource,
+    pub(super) source: &'a NoteSource,
     values: &'a [NoteValue],
 }
 
@@ -46,7 +47,7 @@ impl<'a> Facts<'a> {
         Self { source, values }
     }
 
-    fn value(&self, name: &str) -> Option<&'a NoteValue> {
+    pub(super) fn value(&self, name: &str) -> Option<&'a NoteValue> {
         let index = self
             .source
             .fields
@@ -55,17 +56,17 @@ impl<'a> Facts<'a> {
         self.values.get(index)
     }
 
-    fn number(&self, name: &str) -> Option<u64> {
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
         self.value(name)?.number()
     }
 
     /// Returns whether the number has one of these bits; false if it is not known.
-    fn has(&self, name: &str, bits: u64) -> bool {
+    pub(super) fn has(&self, name: &str, bits: u64) -> bool {
         self.number(name).is_some_and(|number| number & bits != 0)
     }
 
     /// Returns the text, `?` if it is not known.
-    fn text(&self, name: &str) -> String {
+    pub(super) fn text(&self, name: &str) -> String {
         let text = self.value(name).and_then(NoteValue::text);
         text.map_or_else(
             || "?".to_owned(),
@@ -73,8 +74,14 @@ impl<'a> Facts<'a> {
         )
     }
 
+    /// Returns the text in quotes; `None` if it is not known, or empty.
+    pub(super) fn quoted(&self, name: &str) -> Option<String> {
+        let text = self.value(name).and_then(NoteValue::text)?;
+        Some(format!("\"{}\"", String::from_utf8_lossy(text)))
+    }
+
     /// Returns a number or a name, `?` if it is not known.
-    fn shown(&self, name: &str) -> String {
+    pub(super) fn shown(&self, name: &str) -> String {
         match self.value(name) {
             Some(NoteValue::Signed(number)) => number.to_string(),
             Some(NoteValue::Unsigned(number)) => number.to_string(),
@@ -86,7 +93,7 @@ impl<'a> Facts<'a> {
     }
 
     /// ` of "NAME"`; empty if the name is not known.
-    fn of_name(&self) -> String {
+    pub(super) fn of_name(&self) -> String {
         match self.value("name").and_then(NoteValue::text) {
             Some(name) => format!(" of \"{}\"", String::from_utf8_lossy(name)),
             None => String::new(),
@@ -138,27 +145,12 @@ pub(super) fn decide(
                 facts.text("target")
             ),
         )),
-        "aa_audit_msg" => Some((
-            RefusalClass::AppArmor,
-            format!(
-                "profile \"{}\", operation \"{}\", name \"{}\"",
-                facts.text("profile"),
-                facts.text("operation"),
-                facts.text("name")
-            ),
-        )),
-        "avc:selinux_audited" if facts.number("denied") != Some(0) => Some(selinux(facts)),
         "devcgroup_check_permission" | "__cgroup_bpf_check_dev_permission" => Some(device(facts)),
-        "__seccomp_filter" => Some((
-            RefusalClass::Seccomp,
-            format!("for system call number {}", facts.shown("syscall")),
-        )),
         "hook_file_open" => Some((
             RefusalClass::Landlock,
             format!("opening{}", facts.of_name()),
         )),
-        _ if source.starts_with("landlock:") => Some(landlock(source, facts)),
-        _ => None,
+        _ => modules::decide(source, errno, facts),
     }
 }
 
@@ -319,17 +311,6 @@ fn protected(facts: &Facts<'_>) -> Option<(RefusalClass, String)> {
     Some((RefusalClass::ProtectedLinks, setting.to_owned()))
 }
 
-fn selinux(facts: &Facts<'_>) -> (RefusalClass, String) {
-    let words = format!(
-        "permissions {} of class {} for {} on {}",
-        facts.shown("denied"),
-        facts.text("tclass"),
-        facts.text("scontext"),
-        facts.text("tcontext")
-    );
-    (RefusalClass::SeLinux, words)
-}
-
 fn device(facts: &Facts<'_>) -> (RefusalClass, String) {
     // `DEVCG_DEV_BLOCK`, `DEVCG_DEV_CHAR`; `DEVCG_ACC_*`.
     let kind = match facts.number("type").map(|kind| kind & 0xffff) {
@@ -348,20 +329,4 @@ fn device(facts: &Facts<'_>) -> (RefusalClass, String) {
         access.join(" and ")
     );
     (RefusalClass::DeviceCgroup, words)
-}
-
-fn landlock(source: &str, facts: &Facts<'_>) -> (RefusalClass, String) {
-    let event = source.trim_start_matches("landlock:landlock_");
-    let mut words = event.replace('_', " ");
-    for field in &facts.source.fields {
-        let text = facts.value(&field.name).and_then(NoteValue::text);
-        let value = match text {
-            Some(text) => format!("\"{}\"", String::from_utf8_lossy(text)),
-            None => facts.shown(&field.name),
-        };
-        if value != "?" {
-            let _ = write!(words, ", {} {value}", field.name);
-        }
-    }
-    (RefusalClass::Landlock, words)
 }

@@ -107,3 +107,78 @@ fn what_is_missing_is_a_question_mark_and_never_a_guess() {
     assert_eq!(decided("may_delete", 1, &[]), None);
     assert_eq!(decided("printk:console", 1, &[]), None);
 }
+
+#[test]
+fn a_filter_is_told_with_system_call_and_answer() {
+    let call = ("syscall", NoteValue::Named(83, "mkdir".to_owned()));
+    let listener = |address| ("listener", NoteValue::Hex(address));
+    assert_eq!(
+        words("__seccomp_filter", 13, &[call.clone(), listener(0)]),
+        "system call mkdir was answered with EACCES (SECCOMP_RET_ERRNO)"
+    );
+    assert_eq!(
+        words(
+            "__seccomp_filter",
+            1,
+            &[call.clone(), listener(0xffff_8000)]
+        ),
+        "system call mkdir was answered with EPERM (SECCOMP_RET_ERRNO, or by the filter's listener)"
+    );
+    // `TS_COMPAT`: the numbers of 32-bit system calls are others.
+    let status = ("status", NoteValue::Hex(2));
+    assert_eq!(
+        words("__seccomp_filter", 1, &[call.clone(), status]),
+        "32-bit system call number 83 was answered with EPERM (SECCOMP_RET_ERRNO)"
+    );
+    // A call that is allowed may be logged, and other signals are sent, too.
+    let logged = ("action", NoteValue::Hex(0x7ffc_0000));
+    assert_eq!(decided("audit_seccomp", 1, &[call.clone(), logged]), None);
+    let signal = [call, ("signal", number(11)), ("code", number(1))];
+    assert_eq!(decided("force_sig_info", 1, &signal), None);
+}
+
+#[test]
+fn modules_are_told_with_what_they_know() {
+    let values = [
+        ("profile", text("p")),
+        ("operation", text("open")),
+        ("name", text("/etc/shadow")),
+        ("request", number(0b100_0110)),
+    ];
+    assert_eq!(
+        words("aa_audit_file", 13, &values),
+        "profile \"p\", operation \"open\", name \"/etc/shadow\", permissions write read open"
+    );
+    // `aa_capable` says the same, and which capability it is.
+    assert_eq!(
+        decided("aa_audit", 1, &[("operation", text("capable"))]),
+        None
+    );
+    let values = [
+        ("denied", number(0x80_0002)),
+        ("scontext", text("a:b:c")),
+        ("tcontext", text("d:e:f")),
+        ("tclass", text("file")),
+    ];
+    assert_eq!(
+        words("avc:selinux_audited", 13, &values),
+        "permission read watch_with_perm of class file for a:b:c on d:e:f"
+    );
+    let access = |mode, granted| {
+        [
+            ("mode", number(mode)),
+            ("granted", number(granted)),
+            ("kind", number(0)),
+            ("operation", number(6)),
+            ("name", text("/d/")),
+            ("domain", text("<kernel>")),
+        ]
+    };
+    assert_eq!(
+        words("tomoyo_supervisor", 1, &access(3, 0)),
+        "file rmdir /d/ in domain \"<kernel>\""
+    );
+    // Permissive, and granted.
+    assert_eq!(decided("tomoyo_supervisor", 1, &access(2, 0)), None);
+    assert_eq!(decided("tomoyo_supervisor", 1, &access(3, 1)), None);
+}
