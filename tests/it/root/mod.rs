@@ -49,6 +49,7 @@ mod on_load;
 mod output;
 mod reach;
 mod scope;
+mod selinux;
 mod stalled;
 mod symbols;
 mod terminal;
