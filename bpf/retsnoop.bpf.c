@@ -31,6 +31,7 @@
 #include "calls.bpf.h"
 #include "kprobes.bpf.h"
 #include "trampolines.bpf.h"
+#include "errno.bpf.h"
 #include "uprobes.bpf.h"
 #include "shared.bpf.h"
 #include "note_programs.bpf.h"

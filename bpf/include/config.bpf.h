@@ -57,6 +57,7 @@ struct task_layout {
 	__u32 root_hierarchy; /* 0: the unified hierarchy */
 	__u32 node_id;
 	__u32 thread_status; /* thread_info.status in a task; 0: there is none */
+	__u32 task_fsbase; /* of thread.fsbase; 0: unknown */
 };
 
 struct config {
@@ -83,6 +84,7 @@ struct config {
 	__u32 has_notes; /* something is noted besides calls */
 	__u32 reads_arguments; /* of system calls: see syscall.bpf.h */
 	__u32 answer_at; /* of a system call's result, on the stack of its task; 0: not known */
+	__u32 has_errno; /* errno_places is filled in */
 	__u32 reserved;
 	__u32 flight_cpus; /* CPUs that have slots of their own: see flight.bpf.h */
 	__u32 flight_slots; /* for each of them; 0: calls are not kept */

@@ -12,6 +12,8 @@ static __noinline void uprobe_call_starts(struct pt_regs *ctx, u64 task, bool op
 {
 	struct call call = {.ctx = ctx, .sp = outside_sp(regs_stack_pointer(ctx))};
 
+	if (cfg.has_errno)
+		read_errno_slot(ctx, probe_tag(ctx));
 	call_starts(&call, probe_tag(ctx), task, opens, may_open);
 }
 
@@ -46,6 +48,8 @@ static __noinline void uprobe_call_ends(struct pt_regs *ctx, u64 task)
 	};
 
 	read_tag(&call, probe_tag(ctx));
+	if (cfg.has_errno)
+		call.result = with_errno(call.func, call.result);
 	call_ends(&call, task, true);
 }
 

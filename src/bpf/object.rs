@@ -245,6 +245,10 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
     maps.hits.set_max_entries(settings.n_functions.max(1))?;
     maps.usdt_sites
         .set_max_entries(settings.n_usdt_sites.max(1))?;
+    if settings.has_errno {
+        maps.errno_places
+            .set_max_entries(settings.n_functions.max(1))?;
+    }
     maps.flight
         .set_max_entries(settings.flight.map_or(1, FlightLayout::n_elements))?;
     maps.scope
@@ -292,6 +296,7 @@ fn config(settings: &Settings) -> types::config {
         has_notes: u32::from(settings.n_notes > 0),
         reads_arguments: u32::from(settings.reads_arguments),
         answer_at: layout.answer_at,
+        has_errno: u32::from(settings.has_errno),
         reserved: 0,
         flight_cpus: settings.flight.map_or(0, |flight| flight.n_cpus),
         flight_slots: settings.flight.map_or(0, |flight| flight.n_slots),
@@ -345,6 +350,7 @@ fn task_layout(layout: TaskLayout) -> task_layout {
         root_hierarchy,
         node_id,
         thread_status,
+        task_fsbase,
     )
 }
 

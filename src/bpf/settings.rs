@@ -90,6 +90,8 @@ pub struct TaskLayout {
     pub node_id: u32,
     /// `task_struct.thread_info.status`, or 0 if there is none.
     pub thread_status: u32,
+    /// Offset of `thread.fsbase`; 0 if the architecture has none.
+    pub task_fsbase: u32,
 }
 
 /// Bits of `preempt_count` that count interrupts (`include/linux/preempt.h`).
@@ -259,6 +261,8 @@ pub struct Settings {
     pub n_notes: u32,
     /// Number of sites of USDT probes.
     pub n_usdt_sites: u32,
+    /// Whether the errno of functions of the C library is read.
+    pub has_errno: bool,
     /// Facts about this kernel's types and features.
     pub layout: KernelLayout,
     /// Mount point of tracefs. It is needed only for functions of modules that are loaded later,

@@ -3,12 +3,38 @@
 
 use std::fs::File;
 
+use anyhow::{Context, Result};
+use libbpf_rs::{MapCore, MapFlags};
+
 use super::attach::Link;
 use super::detach::functions_of;
 use super::tracer::Tracer;
-use crate::spec::ObjectId;
+use crate::spec::{ErrnoPlace, HookId, ObjectId};
+
+/// `enum errno_kind` of `errno.bpf.h`.
+const DISTANCE: u64 = 1;
+const SLOT: u64 = 2;
 
 impl Tracer<'_> {
+    /// Sets where functions have their errno. [`Settings::has_errno`](super::Settings::has_errno) must
+    /// be set.
+    ///
+    /// # Errors
+    /// If an id is not one of the functions.
+    pub fn set_errno_places(&self, places: &[(HookId, ErrnoPlace)]) -> Result<()> {
+        for (id, place) in places {
+            let (value, kind) = match place {
+                ErrnoPlace::Distance(distance) => (*distance, DISTANCE),
+                ErrnoPlace::Slot(distance) => (*distance, SLOT),
+            };
+            let bytes = [value.to_ne_bytes(), kind.to_ne_bytes()].concat();
+            let map = &self.loaded.skel.maps.errno_places;
+            map.update(&id.0.to_ne_bytes(), &bytes, MapFlags::ANY)
+                .context("failed to write where functions have their errno")?;
+        }
+        Ok(())
+    }
+
     /// Adds a file. Functions with this object can be attached to from then on.
     pub fn add_file(&mut self, file: File) -> ObjectId {
         let files = &mut self.loaded.user_files;

@@ -64,6 +64,7 @@ pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
         n_notes: 0,
         reads_arguments: true,
         n_usdt_sites: 0,
+        has_errno: false,
         layout: layout(&btf, &kallsyms, files, support)?,
         tracefs: None,
         preempts_programs: false,

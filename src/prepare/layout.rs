@@ -154,7 +154,15 @@ fn task(btf: &Btf) -> Result<TaskLayout> {
         root_hierarchy: optional("cgroup_root", "hierarchy_id"),
         node_id: optional("kernfs_node", "id"),
         thread_status: optional("thread_info", "status") + optional("task_struct", "thread_info"),
+        task_fsbase: fsbase(btf).unwrap_or_default(),
     })
+}
+
+/// Returns the offset of the thread pointer that a task had when it was last switched to. Instructions
+/// that set it without the kernel (`wrfsbase`) are not used by C libraries.
+fn fsbase(btf: &Btf) -> Option<u32> {
+    let thread = btf.member_offset("task_struct", "thread")?;
+    Some(thread + btf.member_offset("thread_struct", "fsbase")?)
 }
 
 fn offsets<const N: usize>(btf: &Btf, structure: &str, members: [&str; N]) -> Result<[u32; N]> {

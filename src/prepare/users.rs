@@ -10,7 +10,7 @@ use crate::config::{Config, GlobUse, Role};
 use crate::diag::Diag;
 use crate::scope::{Roots, TracedContainer};
 use crate::select::Selection;
-use crate::spec::{HookId, ObjectId, TracedProbe};
+use crate::spec::{ErrnoPlace, HookId, ObjectId, TracedProbe};
 use crate::user::{FileSearch, Surroundings, UserReport, UserSelection, select_user};
 
 /// The user functions and USDT probes of a run, besides their hooks in the selection.
@@ -18,6 +18,8 @@ use crate::user::{FileSearch, Surroundings, UserReport, UserSelection, select_us
 pub(crate) struct UserFunctions {
     /// The files; the index is the object id.
     pub(crate) files: Vec<File>,
+    /// Where functions that return -1 have their errno.
+    pub(crate) errno_places: Vec<(HookId, ErrnoPlace)>,
     /// Identities of the files, in the same order.
     pub(crate) identities: Vec<Vec<u8>>,
     /// The containers in which files were found.
@@ -36,6 +38,8 @@ pub(crate) struct Places {
     search: FileSearch,
     /// The containers of the places; `None` for the host.
     containers: Vec<Option<TracedContainer>>,
+    /// Whether files of containers are looked for, now or later.
+    is_of_containers: bool,
 }
 
 impl Places {
@@ -48,6 +52,7 @@ impl Places {
                 identify: real_inode,
             },
             containers: vec![None],
+            is_of_containers: false,
         }
     }
 
@@ -73,7 +78,9 @@ impl Places {
                 "none of the containers runs now: names of user functions are read from the files of \
                  the host",
             );
-            return of_host();
+            let mut places = of_host();
+            places.is_of_containers = true;
+            return places;
         }
         if config.scope.wants_other_groups() {
             around.push(words.map_or_else(Surroundings::default, Surroundings::of_command));
@@ -85,6 +92,7 @@ impl Places {
                 identify: real_inode,
             },
             containers,
+            is_of_containers: true,
         }
     }
 }
@@ -104,6 +112,7 @@ pub(crate) fn add(
         files,
         holders,
         functions,
+        errno_places,
         probes,
         left_out,
         reports,
@@ -123,6 +132,11 @@ pub(crate) fn add(
     });
     UserFunctions {
         files,
+        // Functions of containers that start later have the ids of these, and other places.
+        errno_places: match places.is_of_containers {
+            true => Vec::new(),
+            false => errno_places,
+        },
         identities,
         holders: holders.collect(),
         probes,

@@ -31,7 +31,16 @@ pub(super) fn push_result(text: &mut String, result_type: ResultType, raw: u64, 
         }
         Outcome::Status(status) => match result_type {
             ResultType::BlkStatus => blk_status(text, status),
-            ResultType::MinusOne | ResultType::UserInteger => text.push_str("-1"),
+            ResultType::MinusOne | ResultType::UserInteger => {
+                text.push_str("-1");
+                if let Some(errno) = result_type.errno_beside(raw) {
+                    text.push(' ');
+                    match Errno(errno).name() {
+                        Some(name) => text.push_str(name),
+                        None => push_decimal(text, errno.into()),
+                    }
+                }
+            }
             ResultType::False => text.push_str("false"),
             _ => vm_fault(text, status),
         },

@@ -30,6 +30,8 @@ pub(crate) struct Sizes {
     pub(crate) n_notes: usize,
     /// Places of USDT probes.
     pub(crate) n_usdt_sites: usize,
+    /// Functions whose errno is read.
+    pub(crate) n_errno_places: usize,
 }
 
 /// Builds the settings of a run.
@@ -55,6 +57,7 @@ pub(crate) fn settings(
         n_functions: sizes.n_functions as u32,
         n_notes: sizes.n_notes as u32,
         n_usdt_sites: sizes.n_usdt_sites as u32,
+        has_errno: sizes.n_errno_places > 0 && layout.task.task_fsbase != 0,
         layout,
         tracefs: files.tracefs_directory(),
         preempts_programs: files.preempts_programs(),

@@ -110,6 +110,7 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
                 n_functions: prepared.selection.functions.len(),
                 n_notes: prepared.notes.sources.len(),
                 n_usdt_sites: prepared.user.n_sites(),
+                n_errno_places: prepared.user.errno_places.len(),
             },
             command.as_deref(),
             &scoping,
@@ -118,6 +119,9 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
         let mut tracer = Tracer::load(storage, &settings).map_err(explain_refusal)?;
         let user = &mut prepared.user;
         tracer.set_user(mem::take(&mut user.files), mem::take(&mut user.probes))?;
+        if settings.has_errno {
+            tracer.set_errno_places(&user.errno_places)?;
+        }
         diag.phase("loaded programs");
         Ok(Self {
             context,

@@ -99,6 +99,15 @@ impl ResultType {
         }
     }
 
+    /// Returns the errno that the programs have put into the upper half of the `-1` of a function of the
+    /// C library; `None` if they did not.
+    #[must_use]
+    pub fn errno_beside(self, raw: u64) -> Option<u16> {
+        let is_minus_one = self == Self::MinusOne && raw as i32 == -1;
+        let errno = u16::try_from(raw >> 32).ok();
+        errno.filter(|errno| is_minus_one && (1..=MAX_ERRNO as u16).contains(errno))
+    }
+
     /// The meaning of `raw`, the return register, for a function of this type.
     #[must_use]
     pub fn judge(self, raw: u64) -> Outcome {

@@ -10,6 +10,7 @@ mod demangle;
 mod denied;
 mod dynamic;
 mod elf;
+mod errno;
 mod files;
 mod found;
 mod go;

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::elf::ElfBytes;
+use super::errno::errno_places;
 use super::files::{OpenFiles, UserFile, in_each};
 use super::locate::FileSearch;
 use super::symbols::{Functions, UserSymbol, result_types};
@@ -10,7 +12,8 @@ use super::usdt::WantedProbes;
 use crate::config::{GlobUse, Role};
 use crate::select::TracedFunction;
 use crate::spec::{
-    EntryReason, GlobKind, Hook, HookId, ObjectId, ResultType, TracedProbe, UserGlob, nearest,
+    EntryReason, ErrnoPlace, GlobKind, Hook, HookId, ObjectId, ResultType, TracedProbe, UserGlob,
+    nearest,
 };
 
 /// What one glob selected.
@@ -38,6 +41,8 @@ pub struct UserSelection {
     /// The functions, in order of file and offset, with ids from the first one that was given. The
     /// hooks of USDT probes follow, in order of file and name.
     pub functions: Vec<TracedFunction>,
+    /// Where functions that return -1 have their errno, if that is known.
+    pub errno_places: Vec<(HookId, ErrnoPlace)>,
     /// What is attached to for the USDT probes among them.
     pub probes: Vec<TracedProbe>,
     /// Matching functions and probes that are not traced: name, name of the file, reason.
@@ -109,6 +114,7 @@ pub fn select_user(
             prototype: None,
         })
         .collect();
+    selection.errno_places = errno_places_of(&files, &selection.functions);
     selection.left_out.append(&mut probes.left_out);
     let first_probe = HookId(first_id.0 + selection.functions.len() as u32);
     let (hooks, probes) = probes.into_traced(&files, first_probe);
@@ -133,6 +139,29 @@ fn add_result_types(files: &OpenFiles<'_>, wanted: &mut BTreeMap<(ObjectId, u64)
             }
         }
     }
+}
+
+/// Returns where the functions that are judged as those of the C library have their errno.
+fn errno_places_of(
+    files: &OpenFiles<'_>,
+    functions: &[TracedFunction],
+) -> Vec<(HookId, ErrnoPlace)> {
+    let mut of_files: BTreeMap<ObjectId, (Vec<HookId>, Vec<u64>)> = BTreeMap::new();
+    for function in functions {
+        if let (ResultType::MinusOne, Some((object, offset))) =
+            (function.result, function.hook.user_function())
+        {
+            let (ids, offsets) = of_files.entry(object).or_default();
+            ids.push(function.id);
+            offsets.push(offset);
+        }
+    }
+    let of_file = |(object, (ids, offsets)): (ObjectId, (Vec<HookId>, Vec<u64>))| {
+        let places = errno_places(ElfBytes::File(&files.file(object).file), &offsets);
+        let places = ids.into_iter().zip(places);
+        places.filter_map(|(id, place)| Some((id, place?)))
+    };
+    of_files.into_iter().flat_map(of_file).collect()
 }
 
 fn report_of(

@@ -217,6 +217,14 @@ impl SessionObject {
     }
 }
 
+/// Returns a result without the errno that the programs put beside a -1.
+fn raw_of(view: &CallView<'_>, result: u64) -> u64 {
+    match view.result_type().errno_beside(result) {
+        Some(_) => result & u64::from(u32::MAX),
+        None => result,
+    }
+}
+
 impl CallObject {
     pub(super) fn new(view: &CallView<'_>) -> Self {
         let call = view.call;
@@ -225,9 +233,10 @@ impl CallObject {
             function: view.name().into_owned(),
             module: view.module().map(str::to_owned),
             result: returned.map(|call| result_text(view.result_type(), call.result, call.outcome)),
-            raw: returned.map(|call| format!("{:#x}", call.result)),
+            raw: returned.map(|call| format!("{:#x}", raw_of(view, call.result))),
             errno: match call.outcome {
                 Outcome::Errno(number) => Some(number),
+                Outcome::Status(_) if call.returned => view.result_type().errno_beside(call.result),
                 Outcome::Success | Outcome::Null | Outcome::Status(_) => None,
             },
             failed: call.outcome.is_failure(),

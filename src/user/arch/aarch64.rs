@@ -5,6 +5,7 @@
 use object::elf::{self, Machine};
 
 use crate::spec::{ArgumentPlace, Register};
+use crate::user::errno::ErrnoCode;
 
 /// The architecture of an ELF file.
 pub(in crate::user) const MACHINE: Machine = elf::EM_AARCH64;
@@ -36,5 +37,10 @@ pub(in crate::user) fn argument_place(
     _operand: &str,
     _distance: &dyn Fn(&str) -> Option<i64>,
 ) -> Option<ArgumentPlace> {
+    None
+}
+
+/// The code of `__errno_location` is not known yet.
+pub(in crate::user) fn errno_code(_: &[u8]) -> Option<ErrnoCode> {
     None
 }

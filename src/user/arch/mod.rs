@@ -11,10 +11,10 @@ mod x86_64;
 #[cfg(target_arch = "aarch64")]
 pub(super) use self::aarch64::{
     LD_CACHE_FLAG, LIBRARY_DIRECTORY, MACHINE, MUSL_PATHS, RETURN_ADDRESS_SIZE, argument_place,
-    dwarf_register, is_stack_pointer,
+    dwarf_register, errno_code, is_stack_pointer,
 };
 #[cfg(target_arch = "x86_64")]
 pub(super) use self::x86_64::{
     LD_CACHE_FLAG, LIBRARY_DIRECTORY, MACHINE, MUSL_PATHS, RETURN_ADDRESS_SIZE, argument_place,
-    dwarf_register, is_stack_pointer,
+    dwarf_register, errno_code, is_stack_pointer,
 };

@@ -5,6 +5,7 @@ use gimli::X86_64;
 use object::elf::{self, Machine};
 
 use crate::spec::{ArgumentPlace, Register};
+use crate::user::errno::ErrnoCode;
 
 /// The architecture of an ELF file.
 pub(in crate::user) const MACHINE: Machine = elf::EM_X86_64;
@@ -23,6 +24,30 @@ pub(in crate::user) const RETURN_ADDRESS_SIZE: i64 = 8;
 
 /// The instruction pointer. At a probe it is the address of the probed instruction.
 const RIP: Register = Register(128);
+
+/// `endbr64`, which functions begin with if they are compiled for indirect branch tracking.
+const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+
+/// Reads the code of `__errno_location`: of glibc `mov slot(%rip),%rax; add %fs:0,%rax; ret`, of musl
+/// `mov %fs:0,%rax; add $distance,%rax; ret`.
+pub(in crate::user) fn errno_code(code: &[u8]) -> Option<ErrnoCode> {
+    let rest = code.strip_prefix(&ENDBR64).unwrap_or(code);
+    let skipped = (code.len() - rest.len()) as i64;
+    if let Some(rest) = rest.strip_prefix(&[0x48, 0x8b, 0x05]) {
+        let (slot, rest) = rest.split_first_chunk::<4>()?;
+        // The distance counts from the next instruction.
+        let slot = i64::from(i32::from_le_bytes(*slot)) + skipped + 7;
+        let is_it = rest.starts_with(&[0x64, 0x48, 0x03, 0x04, 0x25, 0, 0, 0, 0, 0xc3]);
+        return is_it.then_some(ErrnoCode::Slot(slot));
+    }
+    let rest = rest.strip_prefix(&[0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0])?;
+    match rest {
+        [0x48, 0x83, 0xc0, distance, 0xc3, ..] => {
+            Some(ErrnoCode::Distance(i64::from(*distance as i8)))
+        }
+        _ => None,
+    }
+}
 
 /// Offset of the second byte of a register.
 const SECOND_BYTE: u16 = 1;

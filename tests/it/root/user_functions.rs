@@ -8,6 +8,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::ptr;
+use std::thread;
 use std::time::Instant;
 
 use retsnoop_rs::app::replay;
@@ -130,8 +131,35 @@ fn functions_of_a_library_are_traced_in_every_process() {
     assert!(!cat.unwrap().success());
     let report = trace.finish();
     let session = report.only("cat");
-    assert_eq!(session.result(), "-1");
+    // The errno is that of the thread.
+    assert_eq!(session.result(), "-1 ENOENT");
+    assert_eq!(session.0["entry"]["errno"], 2);
+    assert_eq!(session.0["entry"]["raw"], "0xffffffff");
     assert_eq!(session.stack()[0]["module"], "libc.so.6");
+}
+
+/// Threads have different thread pointers, and one place in the library leads to the errno of each.
+#[test]
+fn the_errno_of_the_c_library_is_that_of_the_thread() {
+    let fail = |number: u32| {
+        let fails = move || {
+            if number.is_multiple_of(2) {
+                sys::fail_close();
+            } else {
+                assert!(fs::remove_dir("/nosuch").is_err());
+            }
+        };
+        thread::spawn(fails).join().unwrap();
+    };
+    let globs = [
+        "-e",
+        "u:libc:{close,__close}:neg1",
+        "-e",
+        "u:libc:rmdir:neg1",
+    ];
+    let report = traced(&globs, || (0..4).for_each(fail));
+    let results: Vec<&str> = report.sessions.iter().map(|s| s.result()).collect();
+    assert_eq!(results, ["-1 EBADF", "-1 ENOENT", "-1 EBADF", "-1 ENOENT"]);
 }
 
 /// The same function by two paths and by the process: a failure was to be shown once, not thrice.
