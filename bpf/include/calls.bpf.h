@@ -85,8 +85,7 @@ static __always_inline u64 call_starts(struct call *call, u64 tag, u64 task, boo
 	return inner_call_starts(call, tag, task);
 }
 
-static __always_inline void take_return(struct call *call, struct session *session,
-					bool opens)
+static __always_inline void take_return(struct call *call, struct session *session, bool opens)
 {
 	if (on_exit(call, session) && opens)
 		finish_session(session);

@@ -26,9 +26,9 @@ static s32 errno_code(s64 value)
 
 /*
  * Returns the result of a system call that a seccomp filter has refused; 0 if it is allowed. The
- * kernel has stored the answer in the registers of the system call, which are on the task's stack. A
- * call that was answered with a signal has none, and counts as -EPERM: before 7.3 this is what the
- * returned -1 looks like.
+ * kernel has stored the answer in the registers of the system call, which are on the task's stack.
+ * A call that was answered with a signal has none, and counts as -EPERM: before 7.3 this is what
+ * the returned -1 looks like.
  */
 static __noinline u64 filtered_result(u32 class, u64 raw)
 {

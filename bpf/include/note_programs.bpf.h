@@ -136,7 +136,8 @@ static __noinline void take_fact(void *ctx, u64 task, u64 tag, u64 result_offset
 		return;
 	if (fact->condition != FACT_ALWAYS)
 		bpf_probe_read_kernel(&result, sizeof(result), ctx + result_offset);
-	if (fact->condition == FACT_ON_FAILURE && !result_code(fact->class, judged_result(fact->class, result)))
+	if (fact->condition == FACT_ON_FAILURE &&
+	    !result_code(fact->class, judged_result(fact->class, result)))
 		return;
 	if (fact->condition == FACT_IF_TRUE && !(u8)result)
 		return;
