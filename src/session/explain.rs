@@ -10,7 +10,7 @@ use super::trail;
 use super::types::{Call, Chain, Note, Session, SessionHeader, SessionLosses, Trail};
 use crate::code::TrailFacts;
 use crate::select::TracedFunction;
-use crate::spec::{Addr, EntryReason, HookId};
+use crate::spec::{Addr, EntryReason, HookId, ResultType};
 use crate::syscalls::SystemCall;
 
 /// A session whose records are complete.
@@ -78,7 +78,7 @@ impl Assembled {
     /// Returns the session. `functions` are those of the run.
     #[must_use]
     pub fn explain(self, functions: &[TracedFunction], facts: &SessionFacts) -> Session {
-        let trail = self.trail(&facts.code);
+        let trail = self.trail(functions, &facts.code);
         // Without the machine code it is unknown whether an untraced callee failed, so the culprit
         // is not certain.
         let ends_here = match (&facts.code, &trail) {
@@ -117,8 +117,13 @@ impl Assembled {
         }
     }
 
-    fn trail(&self, code: &CulpritCode) -> Option<Trail> {
+    fn trail(&self, functions: &[TracedFunction], code: &CulpritCode) -> Option<Trail> {
         let culprit = self.culprit_call()?;
+        // No code of the kernel makes an errno that a seccomp filter has chosen.
+        let function = functions.get(culprit.func.index());
+        if function.is_some_and(|function| matches!(function.result, ResultType::Filter(_))) {
+            return None;
+        }
         match code {
             CulpritCode::Known { facts, traced } => {
                 Some(trail::judge(culprit.outcome, facts, traced))
