@@ -27,7 +27,8 @@ struct {
 	__type(value, struct errno_place);
 } errno_places SEC(".maps");
 
-/* What processes have in the slot. It is read at the call: the return does not know the function. */
+/* What processes have in the slot. It is read at the call: the return does not know the function.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
@@ -51,8 +52,8 @@ static __noinline void read_errno_slot(struct pt_regs *ctx, u64 tag)
 }
 
 /*
- * Returns the result, with the errno in its upper half if it is -1 and the errno is known. The upper
- * half of a -1 is 0 or has all bits set, and no errno is that.
+ * Returns the result, with the errno in its upper half if it is -1 and the errno is known. The
+ * upper half of a -1 is 0 or has all bits set, and no errno is that.
  */
 static __noinline u64 with_errno(u32 func, u64 result)
 {

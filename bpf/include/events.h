@@ -4,8 +4,8 @@
  *
  * Integers have fixed widths, and there is no implicit padding. Sizes are asserted here and in
  * src/bpf/wire.rs, whose types libbpf-cargo generates from this file's BTF. A session first sends
- * its context, its stacks, its notes and its system call. The rec_session follows, and refers to the stacks by
- * capture number.
+ * its context, its stacks, its notes and its system call. The rec_session follows, and refers to
+ * the stacks by capture number.
  */
 #ifndef RETSNOOP_EVENTS_H
 #define RETSNOOP_EVENTS_H

@@ -81,7 +81,8 @@
 /* Where the stack begins in a note that has one. */
 #define NOTE_STACK 128
 
-/* System call numbers whose arguments are known, and arguments in memory that are read of one call. */
+/* System call numbers whose arguments are known, and arguments in memory that are read of one call.
+ */
 #define MAX_SYSCALLS 512
 #define MAX_AREAS 4
 
