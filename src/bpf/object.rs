@@ -220,7 +220,7 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
             bits[usize::from(error / 64)] |= 1 << (error % 64);
         }
     }
-    if settings.reads_arguments {
+    if settings.read.arguments {
         for (abi, areas) in [Abi::Native, Abi::Compat]
             .into_iter()
             .zip(rodata.syscall_areas.chunks_mut(MAX_SYSCALLS))
@@ -245,7 +245,7 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
     maps.hits.set_max_entries(settings.n_functions.max(1))?;
     maps.usdt_sites
         .set_max_entries(settings.n_usdt_sites.max(1))?;
-    if settings.has_errno {
+    if settings.read.errno {
         maps.errno_places
             .set_max_entries(settings.n_functions.max(1))?;
     }
@@ -294,9 +294,9 @@ fn config(settings: &Settings) -> types::config {
         nmi_mask: layout.preempt_masks.nmi,
         stack_size: layout.stack_size,
         has_notes: u32::from(settings.n_notes > 0),
-        reads_arguments: u32::from(settings.reads_arguments),
+        reads_arguments: u32::from(settings.read.arguments),
         answer_at: layout.answer_at,
-        has_errno: u32::from(settings.has_errno),
+        has_errno: u32::from(settings.read.errno),
         reserved: 0,
         flight_cpus: settings.flight.map_or(0, |flight| flight.n_cpus),
         flight_slots: settings.flight.map_or(0, |flight| flight.n_slots),

@@ -236,6 +236,15 @@ pub struct ErrorSettings {
     pub never: Option<Vec<u16>>,
 }
 
+/// What is read of the memory of tasks, besides calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadMemory {
+    /// The arguments of failed system calls.
+    pub arguments: bool,
+    /// The errno of failed functions of the C library.
+    pub errno: bool,
+}
+
 /// Settings of the kernel side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -245,8 +254,8 @@ pub struct Settings {
     pub show_success: bool,
     /// Filters by error.
     pub errors: ErrorSettings,
-    /// Whether the arguments of failed system calls are read.
-    pub reads_arguments: bool,
+    /// What is read of the tasks that fail.
+    pub read: ReadMemory,
     /// Which tasks open sessions.
     pub scope: ScopeSettings,
     /// Size of the ring buffer in bytes: a power of two, at least a page.
@@ -261,8 +270,6 @@ pub struct Settings {
     pub n_notes: u32,
     /// Number of sites of USDT probes.
     pub n_usdt_sites: u32,
-    /// Whether the errno of functions of the C library is read.
-    pub has_errno: bool,
     /// Facts about this kernel's types and features.
     pub layout: KernelLayout,
     /// Mount point of tracefs. It is needed only for functions of modules that are loaded later,

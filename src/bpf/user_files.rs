@@ -16,7 +16,7 @@ const DISTANCE: u64 = 1;
 const SLOT: u64 = 2;
 
 impl Tracer<'_> {
-    /// Sets where functions have their errno. [`Settings::has_errno`](super::Settings::has_errno) must
+    /// Sets where functions have their errno. [`ReadMemory::errno`](super::ReadMemory::errno) must
     /// be set.
     ///
     /// # Errors

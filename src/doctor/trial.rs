@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use crate::bpf::{ErrorSettings, ObjectStorage, ScopeSettings, Settings, Tracer};
+use crate::bpf::{ErrorSettings, ObjectStorage, ReadMemory, ScopeSettings, Settings, Tracer};
 use crate::config::Optimizations;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::symbols::SymbolReader;
@@ -62,9 +62,11 @@ pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
         max_depth: 64,
         n_functions: 1,
         n_notes: 0,
-        reads_arguments: true,
+        read: ReadMemory {
+            arguments: true,
+            errno: false,
+        },
         n_usdt_sites: 0,
-        has_errno: false,
         layout: layout(&btf, &kallsyms, files, support)?,
         tracefs: None,
         preempts_programs: false,

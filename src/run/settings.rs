@@ -3,8 +3,8 @@
 
 use super::spawned::SpawnedCommand;
 use crate::bpf::{
-    ErrorSettings, FlightLayout, KernelLayout, ScopeEntry, ScopeKind, ScopeRule, ScopeSettings,
-    Settings,
+    ErrorSettings, FlightLayout, KernelLayout, ReadMemory, ScopeEntry, ScopeKind, ScopeRule,
+    ScopeSettings, Settings,
 };
 use crate::config::Comm;
 use crate::config::{Config, Errors};
@@ -49,7 +49,10 @@ pub(crate) fn settings(
         }),
         show_success: config.sessions.success,
         errors: errors(&config.sessions.errors),
-        reads_arguments: config.sessions.arguments,
+        read: ReadMemory {
+            arguments: config.sessions.arguments,
+            errno: sizes.n_errno_places > 0 && layout.task.task_fsbase != 0,
+        },
         scope: scope(config, command.and_then(SpawnedCommand::held), scoping),
         ring_bytes: config.ringbuf_bytes,
         max_sessions: max_sessions(files.n_threads(), command.is_some()),
@@ -57,7 +60,6 @@ pub(crate) fn settings(
         n_functions: sizes.n_functions as u32,
         n_notes: sizes.n_notes as u32,
         n_usdt_sites: sizes.n_usdt_sites as u32,
-        has_errno: sizes.n_errno_places > 0 && layout.task.task_fsbase != 0,
         layout,
         tracefs: files.tracefs_directory(),
         preempts_programs: files.preempts_programs(),

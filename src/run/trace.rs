@@ -119,7 +119,7 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
         let mut tracer = Tracer::load(storage, &settings).map_err(explain_refusal)?;
         let user = &mut prepared.user;
         tracer.set_user(mem::take(&mut user.files), mem::take(&mut user.probes))?;
-        if settings.has_errno {
+        if settings.read.errno {
             tracer.set_errno_places(&user.errno_places)?;
         }
         diag.phase("loaded programs");
