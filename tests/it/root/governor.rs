@@ -340,5 +340,6 @@ fn a_run_that_is_flooded_ends_when_it_is_asked_to() {
     drop(busy);
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     assert!(took < Duration::from_secs(15), "{took:?}: {}", ended.stderr);
-    assert!(ended.stderr.contains("ring full"), "{}", ended.stderr);
+    // What did not fit was lost.
+    assert!(ended.stderr.contains("a larger buffer"), "{}", ended.stderr);
 }
