@@ -214,9 +214,12 @@ impl Tree<'_> {
     /// return, or a success that is shown. The reason is the last callee with a failure below it,
     /// else the last callee.
     fn reason_of_success(&self, call: usize) -> ResultReason {
+        let may_be = |callee: usize| !self.is_question(call, callee);
         let callee = self
-            .last_callee(call, |callee| self.effective(callee).is_some())
-            .or_else(|| self.last_callee(call, |_| true));
+            .last_callee(call, |callee| {
+                may_be(callee) && self.effective(callee).is_some()
+            })
+            .or_else(|| self.last_callee(call, may_be));
         ResultReason {
             link: LinkKind::Transparent,
             callee,

@@ -257,9 +257,9 @@ fn void_and_bool_calls_pass_on_what_failed_below_them() {
     let tree = "
         sys_test = -1
           may_use = 0
-            capable = -1
+            check = -1
     ";
-    assert_eq!(chain(tree), "sys_test> may_use~ capable!");
+    assert_eq!(chain(tree), "sys_test> may_use~ check!");
 }
 
 #[test]

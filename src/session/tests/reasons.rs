@@ -57,6 +57,20 @@ fn who_asks_for_a_capability_is_to_blame_and_not_who_answers() {
         chain(&translated),
         "sys_test* may_do_it! ? [security_capable]"
     );
+    // Whoever asks may answer yes or no.
+    let tree = "
+        sys_test = -1
+          may_use = 0
+            security_capable = -1
+              cap_capable = -1
+    ";
+    assert_eq!(chain(tree), "sys_test> may_use~ ? [security_capable]");
+    // A session about a question is about who answers.
+    let tree = "
+        security_capable = -1
+          cap_capable = -1
+    ";
+    assert_eq!(chain(tree), "security_capable> cap_capable!");
 }
 
 #[test]
