@@ -36,6 +36,7 @@
 #include "shared.bpf.h"
 #include "note_programs.bpf.h"
 #include "usdt.bpf.h"
+#include "failing.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

@@ -106,6 +106,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "prepare",
         &[
             "knowledge",
+            "syscalls",
             "spec",
             "diag",
             "cache",
@@ -126,6 +127,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "run",
         &[
+            "syscalls",
             "spec",
             "diag",
             "config",

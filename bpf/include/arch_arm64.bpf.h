@@ -54,6 +54,11 @@ static __always_inline u64 trampoline_call_site(u64 at, u64 ip)
  * Where the registers of a system call are depends on the size of struct pt_regs, which differs
  * between versions. They are not read.
  */
+static __always_inline bool syscall_number(u64 regs, u32 *number, u16 *is_compat)
+{
+	return false;
+}
+
 static __always_inline bool read_syscall_registers(struct rec_syscall *out, u64 top)
 {
 	return false;

@@ -90,6 +90,22 @@ static __always_inline u64 saved_register(u64 regs, u32 offset)
 	return value;
 }
 
+static __always_inline bool is_compat_call(u64 regs)
+{
+	/* A program in 64-bit mode may make a 32-bit call (int $0x80). */
+	if (cfg.at.thread_status)
+		return read_half(bpf_get_current_task() + cfg.at.thread_status) & TS_COMPAT;
+	return (saved_register(regs, offsetof(struct pt_regs, cs)) & 0xffff) == USER32_CS;
+}
+
+/* Returns false if the number is not known. */
+static __always_inline bool syscall_number(u64 regs, u32 *number, u16 *is_compat)
+{
+	*number = saved_register(regs, offsetof(struct pt_regs, orig_ax));
+	*is_compat = is_compat_call(regs);
+	return true;
+}
+
 /*
  * Reads the registers that the entry code has saved at the top of the kernel stack. Kernels with
  * CONFIG_X86_FRED (since 6.9) leave 16 bytes above them. The selectors tell where they are. Returns
@@ -108,11 +124,7 @@ static __always_inline bool read_syscall_registers(struct rec_syscall *out, u64 
 	if (cs != USER_CS && cs != USER32_CS)
 		return false;
 	out->number = saved_register(regs, offsetof(struct pt_regs, orig_ax));
-	/* A program in 64-bit mode may make a 32-bit call (int $0x80). */
-	out->is_compat = cs == USER32_CS;
-	if (cfg.at.thread_status)
-		out->is_compat =
-			!!(read_half(bpf_get_current_task() + cfg.at.thread_status) & TS_COMPAT);
+	out->is_compat = is_compat_call(regs);
 	if (out->is_compat) {
 		out->args[0] = (u32)saved_register(regs, offsetof(struct pt_regs, bx));
 		out->args[1] = (u32)saved_register(regs, offsetof(struct pt_regs, cx));

@@ -10,6 +10,7 @@ mod body;
 mod copier;
 mod detach;
 mod ending;
+mod failing;
 mod flight;
 #[cfg(test)]
 pub(crate) mod headers;
@@ -33,6 +34,7 @@ mod user_files;
 pub mod wire;
 
 pub use ending::Detaching;
+pub use failing::FailingCalls;
 pub use flight::{FlightLayout, FlightMemory, FlightSlots};
 pub use kernel_stats::{Hits, KernelStats, Misses};
 pub use note_probes::{

@@ -17,6 +17,7 @@ use libbpf_rs::{MapCore, MapFlags, MapMut, OpenObject};
 use super::attach::LoadedProbes;
 use super::body::Body;
 use super::copier::Copier;
+use super::failing;
 use super::flight::{FlightLayout, FlightMemory};
 use super::patch::OF_SINGLE;
 use super::refusal::NoMaps;
@@ -41,6 +42,8 @@ pub(super) struct LoadedObject<'obj> {
     pub(super) flight: Option<FlightMemory>,
     /// Number of rules that did not fit into the scope.
     pub(super) left_out: u64,
+    /// Whether failing system calls are counted.
+    pub(super) counts_failing_calls: bool,
     pub(super) templates: Templates,
     pub(super) copier: Copier,
     /// The files of user functions, by their object ids.
@@ -95,6 +98,7 @@ pub(super) struct Templates {
     pub(super) note_arguments: Body,
     pub(super) note_return: Body,
     pub(super) note_call: Body,
+    pub(super) call_failed: Body,
 }
 
 /// Opens and configures the object, and creates its maps.
@@ -133,6 +137,7 @@ pub(super) fn load<'obj>(
         alive,
         flight,
         left_out: 0,
+        counts_failing_calls: settings.read.failing_calls,
         templates,
         copier,
         user_files: Vec::new(),
@@ -191,6 +196,7 @@ impl Templates {
             note_arguments: body(&progs.retsnoop_note_arguments),
             note_return: body(&progs.retsnoop_note_return),
             note_call: body(&progs.retsnoop_note_call),
+            call_failed: body(&progs.retsnoop_call_failed),
         }
     }
 }
@@ -242,6 +248,12 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
         maps.notes.set_max_entries(settings.max_sessions)?;
         maps.facts.set_max_entries(settings.n_notes)?;
     }
+    maps.failing_calls
+        .set_max_entries(if settings.read.failing_calls {
+            failing::MAX_CALLS
+        } else {
+            1
+        })?;
     maps.hits.set_max_entries(settings.n_functions.max(1))?;
     maps.usdt_sites
         .set_max_entries(settings.n_usdt_sites.max(1))?;

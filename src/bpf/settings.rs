@@ -243,6 +243,8 @@ pub struct ReadMemory {
     pub arguments: bool,
     /// The errno of failed functions of the C library.
     pub errno: bool,
+    /// Number and errno of each failing system call, which are counted.
+    pub failing_calls: bool,
 }
 
 /// Settings of the kernel side.

@@ -83,6 +83,7 @@ impl Tracer<'_> {
             .map(|wanted| self.attach_task(wanted))
             .collect::<Result<Vec<_>>>()?;
         self.tasks.extend(attached);
+        self.count_failing_calls()?;
         if self.scope.watch_cgroups {
             self.watch_cgroups()?;
         }
@@ -133,7 +134,7 @@ impl Tracer<'_> {
         })
     }
 
-    fn attach_tracepoint(&self, name: &CStr, template: &Body) -> Result<TaskProbe> {
+    pub(super) fn attach_tracepoint(&self, name: &CStr, template: &Body) -> Result<TaskProbe> {
         let insns = self.loaded.copier.copy(template, Copy::default());
         let program = program::load(PROGRAM_NAME, &insns, ProgramKind::RawTracepoint)?;
         let link = sys::attach_raw_tracepoint(name, program.as_fd()).with_context(|| {

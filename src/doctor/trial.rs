@@ -65,6 +65,7 @@ pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
         read: ReadMemory {
             arguments: true,
             errno: false,
+            failing_calls: false,
         },
         n_usdt_sites: 0,
         layout: layout(&btf, &kallsyms, files, support)?,

@@ -13,8 +13,8 @@ use crate::kernel::btf::{Btf, MemberPath, PathEnd, TrampolineRules};
 use crate::knowledge::refusals::{
     BPF_LSM, CAPABILITIES, NotedWhen, REFUSAL_PROBES, RefusalProbe, RefusalValue, ShownAs,
 };
-use crate::knowledge::syscalls::call_names;
 use crate::spec::{FieldFormat, NoteField, NoteKind, NoteSource};
+use crate::syscalls::{self, Abi};
 
 /// The value whose numbers are names of capabilities.
 const CAPABILITY: &str = "capability";
@@ -239,7 +239,12 @@ fn format(value: &RefusalValue, end: PathEnd) -> FieldFormat {
             FieldFormat::Named(names.collect())
         }
         (PathEnd::Number { .. }, ShownAs::Type) if value.name == SYSTEM_CALL => {
-            FieldFormat::Named(call_names())
+            let names = syscalls::names(Abi::Native);
+            FieldFormat::Named(
+                names
+                    .map(|(number, name)| (number, name.to_owned()))
+                    .collect(),
+            )
         }
         (PathEnd::Number { names, .. }, ShownAs::Type) if !names.is_empty() => {
             FieldFormat::Named(names)

@@ -37,7 +37,9 @@ pub use json::{
 pub use listing::{
     ListedFunction, write_json as write_functions_json, write_text as write_functions_text,
 };
-pub use summary::{Detached, Drops, Missed, Summary, UntracedTasks, write as write_summary_text};
+pub use summary::{
+    Detached, Drops, Missed, Summary, Unexamined, UntracedTasks, write as write_summary_text,
+};
 pub use text::{write_flight as write_flight_text, write_session as write_session_text};
 pub use usdt_listing::{ListedUsdt, write_json as write_usdt_json, write_text as write_usdt_text};
 pub use view::{TracerRows, ips};

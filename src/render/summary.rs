@@ -33,6 +33,20 @@ pub struct Summary {
     pub run_time: Duration,
     /// Functions that the governor detached, in that order.
     pub detached: Vec<Detached>,
+    /// System calls of a command that failed and whose functions were not traced, the most frequent
+    /// first.
+    pub unexamined: Vec<Unexamined>,
+}
+
+/// System calls that failed in the same way and were not looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unexamined {
+    /// Name of the system call, as strace has it.
+    pub call: &'static str,
+    /// The errno, positive.
+    pub errno: u16,
+    /// How often it failed so.
+    pub count: u64,
 }
 
 /// A function that was called too often or cost too much.
@@ -142,6 +156,8 @@ fn line(summary: &Summary) -> String {
         functions,
         run_time,
         detached,
+        // They have a line of their own.
+        unexamined: _,
     } = summary;
     let mut parts = vec![count(*shown, "session") + " shown"];
     let mut add = |number: u64, what: &str| {
@@ -231,6 +247,7 @@ mod tests {
                 rate: 250_000,
                 option: "max-rate",
             }],
+            unexamined: Vec::new(),
         };
         assert_eq!(
             line(&summary),

@@ -16,4 +16,5 @@ pub(crate) mod spawned;
 pub(crate) mod totals;
 pub(crate) mod trace;
 pub(crate) mod tracing;
-pub(crate) mod watch;
+mod unexamined;
+mod watch;

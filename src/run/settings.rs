@@ -52,6 +52,8 @@ pub(crate) fn settings(
         read: ReadMemory {
             arguments: config.sessions.arguments,
             errno: sizes.n_errno_places > 0 && layout.task.task_fsbase != 0,
+            // Without a command, nobody asks what else failed; and all tasks pay for it.
+            failing_calls: command.is_some(),
         },
         scope: scope(config, command.and_then(SpawnedCommand::held), scoping),
         ring_bytes: config.ringbuf_bytes,

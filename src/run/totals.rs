@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::consumer::Counts;
+use super::unexamined;
 use crate::bpf::{KernelStats, Misses, Tracer};
 use crate::config::OutputFormat;
 use crate::diag::Diag;
@@ -99,6 +100,10 @@ pub(crate) struct Totals<'a> {
     /// Functions that the governor detached from.
     pub(crate) detached: Vec<Detached>,
     pub(crate) run_time: Duration,
+    /// Names of the traced entry functions.
+    pub(crate) entries: Vec<String>,
+    /// Whether a command has ended with another status than 0.
+    pub(crate) command_failed: bool,
 }
 
 /// Prints the warnings and writes the summary.
@@ -114,6 +119,8 @@ pub(crate) fn sum_up(
         counts,
         detached,
         run_time,
+        entries,
+        command_failed,
     } = totals;
     let (stats, misses) = (tracer.stats(), tracer.misses());
     say_misses(misses, &stats, diag);
@@ -123,9 +130,15 @@ pub(crate) fn sum_up(
     };
     say_untraced(untraced, diag);
     let counted = summary(&stats, misses, counts, tracer.n_functions(), run_time);
+    let (failing, n_uncounted) = tracer.failing_calls()?;
+    let unexamined = unexamined::unexamined(&failing, &entries);
+    if command_failed || diag.verbosity() > 0 {
+        unexamined::say(&unexamined, n_uncounted, diag);
+    }
     let summary = Summary {
         untraced,
         detached,
+        unexamined,
         ..counted
     };
     write_summary(&summary, format, out, diag)
@@ -178,6 +191,7 @@ fn summary(
         functions: n_functions as u64,
         run_time,
         detached: Vec::new(),
+        unexamined: Vec::new(),
     }
 }
 

@@ -77,6 +77,8 @@ struct FinishedRun<'a, 'o> {
     /// When it was attached.
     began: Instant,
     ended: RunResults,
+    /// Names of the traced entry functions.
+    entries: Vec<String>,
     result: Result<()>,
 }
 
@@ -172,6 +174,10 @@ impl<'a, 'o> AttachedRun<'a, 'o> {
             mut tracer,
         } = self.loaded;
         let began = Instant::now();
+        let is_entry =
+            |of: &&TracedFunction| of.entry.is_some() && !self.attached.has_refused(of.id);
+        let entries = self.armed.iter().filter(is_entry);
+        let entries = entries.map(|of| of.name.clone()).collect();
         let mut ended = RunResults::default();
         let tracing = TracingRun {
             context,
@@ -191,6 +197,7 @@ impl<'a, 'o> AttachedRun<'a, 'o> {
             tracer,
             began,
             ended,
+            entries,
             result,
         }
     }
@@ -210,6 +217,7 @@ impl FinishedRun<'_, '_> {
             tracer,
             began,
             ended,
+            entries,
             result,
         } = self;
         let RunContext {
@@ -222,6 +230,8 @@ impl FinishedRun<'_, '_> {
             counts: ended.counts,
             detached: ended.detached,
             run_time: ended.run_time.unwrap_or(run_time),
+            entries,
+            command_failed: ended.command_failed,
         };
         let summed_up = sum_up(totals, config.run.format, &mut out, diag);
         // With a command or after an error, the user must not wait long for detaching. It may then

@@ -62,6 +62,8 @@ pub(super) struct RunResults {
     pub(super) run_time: Option<Duration>,
     /// Why the command was not started; `None` if it was, or if there is none.
     pub(super) not_started: Option<Error>,
+    /// Whether the command has ended with another status than 0.
+    pub(super) command_failed: bool,
 }
 
 impl RunResults {
@@ -69,6 +71,7 @@ impl RunResults {
     fn drain(&mut self, run: &mut ReadingState<'_>, tracer: &mut Tracer<'_>) -> Result<()> {
         tracer.stop();
         let drained = run.drain(tracer);
+        self.command_failed = has_failed(run.command.as_deref_mut());
         self.run_time = self.started.map(|started| started.elapsed());
         self.counts = run.consumer.counts();
         self.detached = run.watch.detached();
@@ -112,7 +115,7 @@ impl<'a> TracingRun<'a, '_> {
         if let Some(cache) = &cache {
             cache.store(&functions, &self.attached, layout, &notes, files);
         }
-        if self.is_over_unseen(tracer) {
+        if self.is_over_unseen(tracer, ended) {
             return Ok(());
         }
         let (kernel, mut image, lines) = deferred_symbols.load_after_start(files, diag)?;
@@ -255,7 +258,7 @@ impl<'a> TracingRun<'a, '_> {
 
     /// Returns true if the command has ended already and no session is to be shown. In that case
     /// the kernel's symbols need not be read.
-    fn is_over_unseen(&mut self, tracer: &mut Tracer<'_>) -> bool {
+    fn is_over_unseen(&mut self, tracer: &mut Tracer<'_>, ended: &mut RunResults) -> bool {
         let has_flight = self.context.config.flight.is_some();
         if let (Some(command), None) = (&mut self.command, &self.recorder)
             && command.is_over_unseen(|| tracer.stats().shown > 0, self.context.diag)
@@ -263,6 +266,7 @@ impl<'a> TracingRun<'a, '_> {
             && (!has_flight || command.status() == Some(0))
         {
             tracer.stop();
+            ended.command_failed = has_failed(Some(command));
             return tracer.stats().shown == 0;
         }
         false
@@ -278,6 +282,11 @@ impl<'a> TracingRun<'a, '_> {
         }
         traced
     }
+}
+
+fn has_failed(command: Option<&mut SpawnedCommand>) -> bool {
+    let status = command.and_then(SpawnedCommand::status);
+    status.is_some_and(|status| status != 0)
 }
 
 /// Enables source lines of modules, including those of `--on-load`.

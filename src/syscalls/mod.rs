@@ -6,19 +6,22 @@
 
 mod areas;
 mod decode;
+mod functions;
 mod memory;
 mod numbers;
 mod table;
 
 pub(crate) use self::areas::{AreaKind, AreaLayout, areas_of};
 pub(crate) use self::decode::{Decoded, Value, decode};
+pub(crate) use self::functions::{function_name, is_harmless};
+pub(crate) use self::numbers::{name, names};
 
 /// Bytes that are read of an argument in memory at most, including the NUL of a text (`AREA_BYTES` of
 /// `limits.h`).
 const AREA_BYTES: usize = 256;
 
 /// The table that a system call's number is an index of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Abi {
     /// The kernel's own.
     Native,

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! arm64: names of system calls, and of functions that do not return. Nothing of it was run.
 
-/// Not known: system calls are shown by their numbers.
-#[cfg(target_arch = "aarch64")]
-pub(super) const CALL_NAMES: &[(i64, &str)] = &[];
-
 /// See the constants of the same names in the module above.
 #[cfg(target_arch = "aarch64")]
 pub(super) const SELDOM_CALLED: &str = "__arm64_sys_bpf";

@@ -6,8 +6,6 @@
 
 mod aarch64;
 mod x86_64;
-#[cfg(target_arch = "x86_64")]
-mod x86_64_calls;
 
 #[cfg(target_arch = "aarch64")]
 use self::aarch64 as own;
@@ -17,10 +15,6 @@ use self::x86_64 as own;
 /// The function of a system call of the architecture that this program is built for. It is called
 /// seldom, and is there wherever BPF programs are.
 pub(crate) const SELDOM_CALLED: &str = own::SELDOM_CALLED;
-
-/// Names of the system calls of the architecture that this program is built for: the first number,
-/// and the names of consecutive ones, separated by spaces.
-pub(crate) const CALL_NAMES: &[(i64, &str)] = own::CALL_NAMES;
 
 /// What names in the system call tables begin with.
 pub(crate) const SYSTEM_CALLS: [&[&str]; 2] = [x86_64::SYSTEM_CALLS, aarch64::SYSTEM_CALLS];

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! x86-64: names of system calls, of functions that do not return, and of interrupts.
 
-#[cfg(target_arch = "x86_64")]
-pub(super) use super::x86_64_calls::CALL_NAMES;
-
 /// See the constants of the same names in the module above.
 #[cfg(target_arch = "x86_64")]
 pub(super) const SELDOM_CALLED: &str = "__x64_sys_bpf";

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::SCHEMA;
 use crate::render::Summary;
+use crate::spec::Errno;
 
 /// The summary of a run.
 #[derive(Debug, Serialize)]
@@ -22,6 +23,15 @@ pub(super) struct SummaryObject {
     functions: u64,
     run_time_ns: u64,
     detached: Vec<DetachedObject>,
+    unexamined: Vec<UnexaminedObject>,
+}
+
+#[derive(Debug, Serialize)]
+struct UnexaminedObject {
+    syscall: &'static str,
+    errno: u16,
+    error: Option<&'static str>,
+    count: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,6 +105,16 @@ impl SummaryObject {
                     module: of.module.clone(),
                     calls_per_second: of.rate,
                     option: of.option,
+                })
+                .collect(),
+            unexamined: summary
+                .unexamined
+                .iter()
+                .map(|of| UnexaminedObject {
+                    syscall: of.call,
+                    errno: of.errno,
+                    error: Errno(of.errno).name(),
+                    count: of.count,
                 })
                 .collect(),
         }

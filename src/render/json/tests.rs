@@ -12,7 +12,7 @@ use crate::render::fixtures::{
     noted, passed_on, refused, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
-use crate::render::{Detached, Drops, Missed, Summary, UntracedTasks};
+use crate::render::{Detached, Drops, Missed, Summary, Unexamined, UntracedTasks};
 use crate::render::{SymbolizedSession, TracerRows};
 use crate::session::{DumpReason, FlightDump, Session};
 
@@ -68,6 +68,11 @@ fn summary_line() -> String {
             module: None,
             rate: 250_000,
             option: "max-rate",
+        }],
+        unexamined: vec![Unexamined {
+            call: "ioctl",
+            errno: 16,
+            count: 2,
         }],
     };
     let mut out = Vec::new();

@@ -54,6 +54,7 @@ mod stalled;
 mod symbols;
 mod terminal;
 mod trail;
+mod unexamined;
 mod usdt;
 mod use_cases;
 mod user_functions;

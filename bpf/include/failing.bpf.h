@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Counts the system calls that fail, whatever functions are traced: also those that seccomp refuses
+ * before any function of theirs is called.
+ */
+#ifndef RETSNOOP_FAILING_H
+#define RETSNOOP_FAILING_H
+
+struct failing_call {
+	u32 number;
+	u16 is_compat; /* the number is of the 32-bit table */
+	u16 code; /* the errno */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* set by user space if calls are counted */
+	__type(key, struct failing_call);
+	__type(value, u64);
+} failing_calls SEC(".maps");
+
+/* Calls that found no room. */
+u64 failing_calls_lost;
+
+/* An errno, and none of those with which the kernel starts a call again after a signal. */
+static __always_inline bool is_failed_call(s64 result)
+{
+	return result < 0 && result >= -MAX_ERRNO && !(result <= -512 && result >= -516);
+}
+
+static __noinline void count_failing_call(u64 regs, s64 result)
+{
+	struct failing_call call = {.code = -result};
+	u64 one = 1;
+	u64 *count;
+
+	if (!syscall_number(regs, &call.number, &call.is_compat))
+		return;
+	count = bpf_map_lookup_elem(&failing_calls, &call);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	else if (bpf_map_update_elem(&failing_calls, &call, &one, BPF_NOEXIST)) {
+		/* Another CPU was faster, or there is no room. */
+		count = bpf_map_lookup_elem(&failing_calls, &call);
+		if (count)
+			__sync_fetch_and_add(count, 1);
+		else
+			__sync_fetch_and_add(&failing_calls_lost, 1);
+	}
+}
+
+/* Arguments of the raw tracepoint: the saved registers, and the result. */
+SEC("raw_tracepoint/sys_exit")
+int retsnoop_call_failed(u64 *ctx)
+{
+	if (ready && is_failed_call(ctx[1]) && in_scope())
+		count_failing_call(ctx[0], ctx[1]);
+	return 0;
+}
+
+#endif
