@@ -214,6 +214,7 @@ int retsnoop_usdt_opening(struct pt_regs *ctx)
 	bool opening = may_open();
 	u64 task = task_key();
 
+	use_stack_of_task(ctx);
 	if (is_of_interest(probe_tag(ctx), task, opening))
 		usdt_hit(ctx, task, opening);
 	return 0;
@@ -226,6 +227,7 @@ int retsnoop_usdt_note(struct pt_regs *ctx)
 	u64 task = task_key();
 	struct usdt_site *site;
 
+	use_stack_of_task(ctx);
 	if (has_no_session(task))
 		return 0;
 	site = usdt_site_of(probe_tag(ctx));
@@ -241,6 +243,7 @@ int retsnoop_usdt_ending(struct pt_regs *ctx)
 	struct call call = {.ctx = ctx, .sp = ROOT_SP};
 	u64 task = task_key();
 
+	use_stack_of_task(ctx);
 	if (!has_no_session(task))
 		usdt_ends(&call, probe_tag(ctx), task);
 	return 0;

@@ -364,3 +364,46 @@ fn a_recorded_run_with_user_functions_is_replayed() {
         assert_eq!(again[key], session[key], "{key}");
     }
 }
+
+/// Where programs may be preempted, those of several tasks must not share a stack.
+#[test]
+fn threads_that_fail_at_the_same_time_are_all_seen() {
+    const PROGRAM: &str = r#"
+#include <pthread.h>
+#include <unistd.h>
+
+__attribute__((noinline)) int lose(int fd)
+{
+	int result = close(fd);
+
+	asm volatile("");
+	return result;
+}
+
+static void *run(void *unused)
+{
+	for (int i = 0; i < 20; i++)
+		lose(-1);
+	return unused;
+}
+
+int main(void)
+{
+	pthread_t threads[20];
+
+	for (int i = 0; i < 20; i++)
+		pthread_create(&threads[i], 0, run, 0);
+	for (int i = 0; i < 20; i++)
+		pthread_join(threads[i], 0);
+	return 0;
+}
+"#;
+    let directory = tempfile::tempdir().unwrap();
+    let program = crate::gcc::compile(directory.path(), PROGRAM, &["-O1", "-pthread"]);
+    let glob = format!("u:{program}:lose:int");
+    let trace = Trace::start(&["-e", &glob, "-sn"]);
+    assert!(Command::new(&program).status().unwrap().success());
+    let report = trace.finish();
+    assert_eq!(report.sessions.len(), 400, "{:?}", report.summary);
+    assert_eq!(report.summary.count("started"), 400);
+}
