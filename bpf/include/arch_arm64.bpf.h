@@ -50,15 +50,24 @@ static __always_inline u64 trampoline_call_site(u64 at, u64 ip)
 	return 0;
 }
 
-/*
- * Where the registers of a system call are depends on the size of struct pt_regs, which differs
- * between versions. They are not read.
- */
-static __always_inline bool syscall_number(u64 regs, u32 *number, u16 *is_compat)
+static __always_inline bool is_compat_call(void)
 {
 	return false;
 }
 
+/* The system call's number is in the register for it also when it returns. */
+static __always_inline u32 regs_syscall_number(u64 regs)
+{
+	u64 number = 0;
+
+	bpf_probe_read_kernel(&number, sizeof(number), &((struct pt_regs *)regs)->regs[8]);
+	return number;
+}
+
+/*
+ * Where the registers of a system call are depends on the size of struct pt_regs, which differs
+ * between versions. They are not read.
+ */
 static __always_inline bool read_syscall_registers(struct rec_syscall *out, u64 top)
 {
 	return false;

@@ -90,20 +90,17 @@ static __always_inline u64 saved_register(u64 regs, u32 offset)
 	return value;
 }
 
-static __always_inline bool is_compat_call(u64 regs)
+/* Returns whether the current system call is one of the 32-bit table. */
+static __always_inline bool is_compat_call(void)
 {
-	/* A program in 64-bit mode may make a 32-bit call (int $0x80). */
-	if (cfg.at.thread_status)
-		return read_half(bpf_get_current_task() + cfg.at.thread_status) & TS_COMPAT;
-	return (saved_register(regs, offsetof(struct pt_regs, cs)) & 0xffff) == USER32_CS;
+	/* A program in 64-bit mode may make such a call, too (int $0x80). */
+	return cfg.at.thread_status &&
+	       read_half(bpf_get_current_task() + cfg.at.thread_status) & TS_COMPAT;
 }
 
-/* Returns false if the number is not known. */
-static __always_inline bool syscall_number(u64 regs, u32 *number, u16 *is_compat)
+static __always_inline u32 regs_syscall_number(u64 regs)
 {
-	*number = saved_register(regs, offsetof(struct pt_regs, orig_ax));
-	*is_compat = is_compat_call(regs);
-	return true;
+	return saved_register(regs, offsetof(struct pt_regs, orig_ax));
 }
 
 /*
@@ -124,7 +121,7 @@ static __always_inline bool read_syscall_registers(struct rec_syscall *out, u64 
 	if (cs != USER_CS && cs != USER32_CS)
 		return false;
 	out->number = saved_register(regs, offsetof(struct pt_regs, orig_ax));
-	out->is_compat = is_compat_call(regs);
+	out->is_compat = is_compat_call();
 	if (out->is_compat) {
 		out->args[0] = (u32)saved_register(regs, offsetof(struct pt_regs, bx));
 		out->args[1] = (u32)saved_register(regs, offsetof(struct pt_regs, cx));

@@ -28,14 +28,16 @@ static __always_inline bool is_failed_call(s64 result)
 	return result < 0 && result >= -MAX_ERRNO && !(result <= -512 && result >= -516);
 }
 
-static __noinline void count_failing_call(u64 regs, s64 result)
+static __noinline void count_failing_call(u32 number, s64 result)
 {
-	struct failing_call call = {.code = -result};
+	struct failing_call call = {
+		.number = number,
+		.is_compat = is_compat_call(),
+		.code = -result,
+	};
 	u64 one = 1;
 	u64 *count;
 
-	if (!syscall_number(regs, &call.number, &call.is_compat))
-		return;
 	count = bpf_map_lookup_elem(&failing_calls, &call);
 	if (count)
 		__sync_fetch_and_add(count, 1);
@@ -54,7 +56,22 @@ SEC("raw_tracepoint/sys_exit")
 int retsnoop_call_failed(u64 *ctx)
 {
 	if (ready && is_failed_call(ctx[1]) && in_scope())
-		count_failing_call(ctx[0], ctx[1]);
+		count_failing_call(regs_syscall_number(ctx[0]), ctx[1]);
+	return 0;
+}
+
+/* The same for a perf event. User space checks its format before (src/bpf/tasks.rs). */
+struct call_returned {
+	u64 common;
+	s64 id;
+	s64 ret;
+};
+
+SEC("tracepoint/raw_syscalls/sys_exit")
+int retsnoop_call_failed_event(struct call_returned *ctx)
+{
+	if (ready && is_failed_call(ctx->ret) && in_scope())
+		count_failing_call(ctx->id, ctx->ret);
 	return 0;
 }
 

@@ -27,16 +27,6 @@ pub struct FailingCalls {
 }
 
 impl Tracer<'_> {
-    /// Counts failing system calls of tasks in scope from now on, if that is wanted.
-    pub(super) fn count_failing_calls(&mut self) -> Result<()> {
-        if self.loaded.counts_failing_calls {
-            let template = &self.loaded.templates.call_failed;
-            let attached = self.attach_tracepoint(c"sys_exit", template)?;
-            self.tasks.push(attached);
-        }
-        Ok(())
-    }
-
     /// Returns the failing system calls so far, and how many found no room.
     ///
     /// # Errors

@@ -99,6 +99,7 @@ pub(super) struct Templates {
     pub(super) note_return: Body,
     pub(super) note_call: Body,
     pub(super) call_failed: Body,
+    pub(super) call_failed_event: Body,
 }
 
 /// Opens and configures the object, and creates its maps.
@@ -197,6 +198,7 @@ impl Templates {
             note_return: body(&progs.retsnoop_note_return),
             note_call: body(&progs.retsnoop_note_call),
             call_failed: body(&progs.retsnoop_call_failed),
+            call_failed_event: body(&progs.retsnoop_call_failed_event),
         }
     }
 }

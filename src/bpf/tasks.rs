@@ -78,12 +78,21 @@ impl Tracer<'_> {
                 });
             }
         }
+        if self.loaded.counts_failing_calls {
+            wanted.push(TaskTracepoint {
+                tracepoint: c"sys_exit",
+                template: &templates.call_failed,
+                event: "raw_syscalls/sys_exit",
+                of_event: &templates.call_failed_event,
+                // The members of `struct call_returned` in `failing.bpf.h`.
+                fields: &[("id", 8, 8), ("ret", 16, 8)],
+            });
+        }
         let attached = wanted
             .iter()
             .map(|wanted| self.attach_task(wanted))
             .collect::<Result<Vec<_>>>()?;
         self.tasks.extend(attached);
-        self.count_failing_calls()?;
         if self.scope.watch_cgroups {
             self.watch_cgroups()?;
         }
@@ -134,7 +143,7 @@ impl Tracer<'_> {
         })
     }
 
-    pub(super) fn attach_tracepoint(&self, name: &CStr, template: &Body) -> Result<TaskProbe> {
+    fn attach_tracepoint(&self, name: &CStr, template: &Body) -> Result<TaskProbe> {
         let insns = self.loaded.copier.copy(template, Copy::default());
         let program = program::load(PROGRAM_NAME, &insns, ProgramKind::RawTracepoint)?;
         let link = sys::attach_raw_tracepoint(name, program.as_fd()).with_context(|| {
