@@ -53,12 +53,16 @@ pub(super) fn merge(
 
 /// Creates a row for each address, outermost first. Reserves room for the rows of `n_links` links.
 fn rows(addrs: &[Addr], roles: &[AddrRole], n_links: usize) -> Vec<StackRow> {
-    // The innermost addresses that belong to subprograms of our own program.
+    // The innermost addresses that belong to our own program and its subprograms. A traced function
+    // lies between them and programs of others. Symbols may be missing among those of programs that
+    // come and go, so some of ours may have names of others.
     let n_parts = roles
         .iter()
-        .position(|role| *role != AddrRole::Program)
-        .filter(|outside| roles[*outside] == AddrRole::Tracer)
-        .unwrap_or_default();
+        .take_while(|role| matches!(role, AddrRole::Program | AddrRole::Tracer))
+        .enumerate()
+        .filter(|(_, role)| **role == AddrRole::Tracer)
+        .last()
+        .map_or(0, |(index, _)| index + 1);
     let mut interrupted = false;
     let mut rows = Vec::with_capacity(addrs.len() + n_links);
     for (index, (addr, role)) in addrs.iter().zip(roles).enumerate() {

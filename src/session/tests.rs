@@ -34,6 +34,9 @@ const TYPES: &[(&str, ResultType)] = &[
 const FUNC_SIZE: u64 = 0x100;
 const TRAMPOLINE: u64 = 0xffff_ffff_c000_0000;
 
+/// Addresses from here on are of BPF programs that are not known to be ours.
+const PROGRAM: u64 = TRAMPOLINE + 0x1000_0000;
+
 fn functions(names: &[&str]) -> Vec<TracedFunction> {
     names
         .iter()
@@ -118,7 +121,9 @@ fn explained(assembled: Assembled, functions: &[TracedFunction]) -> Session {
 }
 
 fn role(addr: Addr) -> AddrRole {
-    if addr.0 >= TRAMPOLINE {
+    if addr.0 >= PROGRAM {
+        AddrRole::Program
+    } else if addr.0 >= TRAMPOLINE {
         AddrRole::Tracer
     } else {
         AddrRole::Code
