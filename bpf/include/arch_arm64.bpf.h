@@ -68,7 +68,7 @@ static __always_inline u32 regs_syscall_number(u64 regs)
  * Where the registers of a system call are depends on the size of struct pt_regs, which differs
  * between versions. They are not read.
  */
-static __always_inline bool read_syscall_registers(struct rec_syscall *out, u64 top)
+static __always_inline bool read_syscall_registers(struct rec_syscall *out)
 {
 	return false;
 }

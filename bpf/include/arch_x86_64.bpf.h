@@ -73,22 +73,10 @@ static __always_inline u64 trampoline_call_site(u64 at, u64 ip)
 #define offsetof(type, member) __builtin_offsetof(type, member)
 #endif
 
-#define USER_CS 0x33
-#define USER32_CS 0x23
-#define USER_DS 0x2b
-
 /* Bit of thread_info.status: the current system call is one of the 32-bit table. */
 #define TS_COMPAT 2
 
-static __always_inline u32 read_half(u64 at);
-
-static __always_inline u64 saved_register(u64 regs, u32 offset)
-{
-	u64 value = 0;
-
-	bpf_probe_read_kernel(&value, sizeof(value), (void *)(regs + offset));
-	return value;
-}
+#define SAVED_REGISTER(regs, name) read_word((regs) + offsetof(struct pt_regs, name))
 
 /* Returns whether the current system call is one of the 32-bit table. */
 static __always_inline bool is_compat_call(void)
@@ -100,43 +88,37 @@ static __always_inline bool is_compat_call(void)
 
 static __always_inline u32 regs_syscall_number(u64 regs)
 {
-	return saved_register(regs, offsetof(struct pt_regs, orig_ax));
+	return SAVED_REGISTER(regs, orig_ax);
 }
 
 /*
- * Reads the registers that the entry code has saved at the top of the kernel stack. Kernels with
- * CONFIG_X86_FRED (since 6.9) leave 16 bytes above them. The selectors tell where they are. Returns
- * false if the task did not come from user space.
+ * Reads the registers that the entry code has saved at the end of the task's stack. Returns false
+ * if it is not known where.
  */
-static __always_inline bool read_syscall_registers(struct rec_syscall *out, u64 top)
+static __always_inline bool read_syscall_registers(struct rec_syscall *out)
 {
-	u64 regs = top - sizeof(struct pt_regs);
-	u64 cs;
+	u64 stack = read_word(bpf_get_current_task() + cfg.at.task_stack);
+	u64 regs = stack + cfg.answer_at - offsetof(struct pt_regs, ax);
 
-	if (saved_register(regs, offsetof(struct pt_regs, ss)) != USER_DS)
-		regs -= 16;
-	if (saved_register(regs, offsetof(struct pt_regs, ss)) != USER_DS)
+	if (!cfg.answer_at || !stack)
 		return false;
-	cs = saved_register(regs, offsetof(struct pt_regs, cs)) & 0xffff;
-	if (cs != USER_CS && cs != USER32_CS)
-		return false;
-	out->number = saved_register(regs, offsetof(struct pt_regs, orig_ax));
+	out->number = regs_syscall_number(regs);
 	out->is_compat = is_compat_call();
 	if (out->is_compat) {
-		out->args[0] = (u32)saved_register(regs, offsetof(struct pt_regs, bx));
-		out->args[1] = (u32)saved_register(regs, offsetof(struct pt_regs, cx));
-		out->args[2] = (u32)saved_register(regs, offsetof(struct pt_regs, dx));
-		out->args[3] = (u32)saved_register(regs, offsetof(struct pt_regs, si));
-		out->args[4] = (u32)saved_register(regs, offsetof(struct pt_regs, di));
-		out->args[5] = (u32)saved_register(regs, offsetof(struct pt_regs, bp));
+		out->args[0] = (u32)SAVED_REGISTER(regs, bx);
+		out->args[1] = (u32)SAVED_REGISTER(regs, cx);
+		out->args[2] = (u32)SAVED_REGISTER(regs, dx);
+		out->args[3] = (u32)SAVED_REGISTER(regs, si);
+		out->args[4] = (u32)SAVED_REGISTER(regs, di);
+		out->args[5] = (u32)SAVED_REGISTER(regs, bp);
 		return true;
 	}
-	out->args[0] = saved_register(regs, offsetof(struct pt_regs, di));
-	out->args[1] = saved_register(regs, offsetof(struct pt_regs, si));
-	out->args[2] = saved_register(regs, offsetof(struct pt_regs, dx));
-	out->args[3] = saved_register(regs, offsetof(struct pt_regs, r10));
-	out->args[4] = saved_register(regs, offsetof(struct pt_regs, r8));
-	out->args[5] = saved_register(regs, offsetof(struct pt_regs, r9));
+	out->args[0] = SAVED_REGISTER(regs, di);
+	out->args[1] = SAVED_REGISTER(regs, si);
+	out->args[2] = SAVED_REGISTER(regs, dx);
+	out->args[3] = SAVED_REGISTER(regs, r10);
+	out->args[4] = SAVED_REGISTER(regs, r8);
+	out->args[5] = SAVED_REGISTER(regs, r9);
 	return true;
 }
 

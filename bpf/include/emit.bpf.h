@@ -147,6 +147,7 @@ static __noinline void send_syscall(struct session *session)
 
 	if (!read_syscall(session))
 		return;
+	session->out.flags |= SESSION_HAS_SYSCALL;
 	out->hdr.kind = REC_SYSCALL;
 	size += (verifier_reload(out->n_areas) & 7) * AREA_BYTES;
 	send(session, &out->hdr, size, sizeof(*out));

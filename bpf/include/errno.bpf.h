@@ -27,8 +27,7 @@ struct {
 	__type(value, struct errno_place);
 } errno_places SEC(".maps");
 
-/* What processes have in the slot. It is read at the call: the return does not know the function.
- */
+/* What processes have in the slot. A return does not know the function, so a call reads it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
@@ -42,12 +41,17 @@ static __noinline void read_errno_slot(struct pt_regs *ctx, u64 tag)
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct errno_place *place = bpf_map_lookup_elem(&errno_places, &func);
 	u64 distance = 0;
+	u64 *known;
 	u64 at;
 
 	if (!place || place->kind != ERRNO_SLOT)
 		return;
 	at = regs_instruction_pointer(ctx) + place->value;
-	if (!bpf_probe_read_user(&distance, sizeof(distance), (void *)at))
+	if (bpf_probe_read_user(&distance, sizeof(distance), (void *)at))
+		return;
+	/* It stays the same until the process executes another program. */
+	known = bpf_map_lookup_elem(&errno_slots, &tgid);
+	if (!known || *known != distance)
 		bpf_map_update_elem(&errno_slots, &tgid, &distance, BPF_ANY);
 }
 

@@ -82,6 +82,7 @@ enum call_flags {
 
 enum session_flags {
 	SESSION_FAILED = 1,
+	SESSION_HAS_SYSCALL = 2, /* a rec_syscall was sent, or did not fit into the buffer */
 };
 
 struct rec_hdr {

@@ -35,10 +35,9 @@ static __noinline void count_failing_call(u32 number, s64 result)
 		.is_compat = is_compat_call(),
 		.code = -result,
 	};
+	u64 *count = bpf_map_lookup_elem(&failing_calls, &call);
 	u64 one = 1;
-	u64 *count;
 
-	count = bpf_map_lookup_elem(&failing_calls, &call);
 	if (count)
 		__sync_fetch_and_add(count, 1);
 	else if (bpf_map_update_elem(&failing_calls, &call, &one, BPF_NOEXIST)) {

@@ -81,8 +81,7 @@
 /* Where the stack begins in a note that has one. */
 #define NOTE_STACK 128
 
-/* System call numbers whose arguments are known, and arguments in memory that are read of one call.
- */
+/* Numbers of system calls that may be known, and arguments in memory that are read of one. */
 #define MAX_SYSCALLS 512
 #define MAX_AREAS 4
 

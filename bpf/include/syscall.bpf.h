@@ -33,9 +33,9 @@ static __always_inline void read_area(struct rec_syscall *out, u32 index, u32 i)
 	u32 argument;
 	s32 len;
 
-	out->lens[i] = AREA_NONE;
 	if (kind == AREA_UNUSED)
 		return;
+	out->lens[i] = AREA_NONE;
 	out->n_areas = i + 1;
 	argument = area->argument;
 	if (argument > 5)
@@ -63,19 +63,16 @@ static __always_inline void read_area(struct rec_syscall *out, u32 index, u32 i)
 			       : (s32)size;
 }
 
-/* Reads the system call of the current task. Returns false if there is none. */
+/* Reads the system call of the current task. Returns false if it is not known where it is. */
 static __always_inline bool read_syscall(struct session *session)
 {
 	struct rec_syscall *out = &session->syscall;
-	u64 top = (verifier_reload(session->stack_sp) | (u64)(cfg.stack_size - 1)) + 1;
 	u32 index;
 	u32 i;
 
-	if (!read_syscall_registers(out, top))
+	if (!read_syscall_registers(out))
 		return false;
 	out->n_areas = 0;
-	for (i = 0; i < MAX_AREAS; i++)
-		out->lens[i] = AREA_NONE;
 	index = out->number;
 	if (index >= MAX_SYSCALLS)
 		return true;

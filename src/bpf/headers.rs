@@ -2,7 +2,7 @@
 //! Constants that both the headers of the BPF programs and Rust have: tests compare them.
 
 /// The headers that define constants.
-const HEADERS: [&str; 8] = [
+const HEADERS: [&str; 10] = [
     include_str!("../../bpf/include/limits.h"),
     include_str!("../../bpf/include/events.h"),
     include_str!("../../bpf/include/config.bpf.h"),
@@ -11,6 +11,8 @@ const HEADERS: [&str; 8] = [
     include_str!("../../bpf/include/stack.bpf.h"),
     include_str!("../../bpf/include/maps.bpf.h"),
     include_str!("../../bpf/include/note_programs.bpf.h"),
+    include_str!("../../bpf/include/syscall.bpf.h"),
+    include_str!("../../bpf/include/errno.bpf.h"),
 ];
 
 /// Returns the value of a constant: `#define NAME 64`, or `NAME = 64,` of an enum.
@@ -40,7 +42,7 @@ pub(crate) fn value_of(name: &str) -> u64 {
 mod tests {
     use super::value_of;
     use crate::bpf::attach::{OPENS_SHIFT, REASON_SHIFT, result_class};
-    use crate::bpf::{ScopeKind, ScopeRule, scope, wire};
+    use crate::bpf::{ScopeKind, ScopeRule, scope, user_files, wire};
     use crate::spec::{EntryReason, FilterResult, ResultType};
 
     #[test]
@@ -49,6 +51,9 @@ mod tests {
             ("MAX_CALLS", u64::from(wire::MAX_CALLS)),
             ("MAX_STACK", u64::from(wire::MAX_STACK)),
             ("NOTE_BYTES", u64::from(wire::NOTE_BYTES)),
+            ("MAX_SYSCALLS", wire::MAX_SYSCALLS as u64),
+            ("MAX_AREAS", wire::MAX_AREAS as u64),
+            ("AREA_BYTES", wire::AREA_BYTES as u64),
             ("MAX_CGROUP_PATH", u64::from(wire::MAX_CGROUP_PATH)),
             ("SCOPE_BITS", 64 * scope::N_SCOPE_WORDS as u64),
             ("SCOPE_MARK_BITS", u64::from(scope::MARK_BITS)),
@@ -69,6 +74,13 @@ mod tests {
             ("REC_CONTEXT", wire::REC_CONTEXT),
             ("REC_CGROUP", wire::REC_CGROUP),
             ("REC_NOTE", wire::REC_NOTE),
+            ("REC_SYSCALL", wire::REC_SYSCALL),
+            ("AREA_TEXT", wire::AREA_TEXT.into()),
+            ("AREA_SIZED", wire::AREA_SIZED.into()),
+            ("AREA_COUNTED", wire::AREA_COUNTED.into()),
+            ("SESSION_HAS_SYSCALL", wire::SESSION_HAS_SYSCALL),
+            ("ERRNO_DISTANCE", user_files::DISTANCE as u32),
+            ("ERRNO_SLOT", user_files::SLOT as u32),
             ("CGROUP_MADE", wire::CGROUP_MADE),
             ("CGROUP_REMOVED", wire::CGROUP_REMOVED),
             ("CALL_FAILED", wire::CALL_FAILED.into()),

@@ -12,8 +12,8 @@ use super::tracer::Tracer;
 use crate::spec::{ErrnoPlace, HookId, ObjectId};
 
 /// `enum errno_kind` of `errno.bpf.h`.
-const DISTANCE: u64 = 1;
-const SLOT: u64 = 2;
+pub(super) const DISTANCE: u64 = 1;
+pub(super) const SLOT: u64 = 2;
 
 impl Tracer<'_> {
     /// Sets where functions have their errno. [`ReadMemory::errno`](super::ReadMemory::errno) must

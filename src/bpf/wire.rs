@@ -8,6 +8,7 @@ pub use super::skel::types::{
     call_rec, flight_slot, rec_cgroup, rec_context, rec_hdr, rec_note, rec_session, rec_stack,
     rec_syscall,
 };
+use crate::syscalls;
 
 /// `REC_STACK`: a kernel stack.
 pub const REC_STACK: u32 = 1;
@@ -22,11 +23,11 @@ pub const REC_NOTE: u32 = 5;
 /// `REC_SYSCALL`: the system call that a session is about.
 pub const REC_SYSCALL: u32 = 6;
 /// `MAX_SYSCALLS` of `limits.h`: numbers of system calls whose arguments may be known, of each table.
-pub const MAX_SYSCALLS: usize = 512;
+pub const MAX_SYSCALLS: usize = syscalls::MAX_NUMBER as usize;
 /// `MAX_AREAS` of `limits.h`: arguments in memory that are read of one system call.
 pub const MAX_AREAS: usize = 4;
 /// `AREA_BYTES` of `limits.h`: bytes of such an argument.
-pub const AREA_BYTES: usize = 256;
+pub const AREA_BYTES: usize = syscalls::AREA_BYTES;
 /// `AREA_TEXT`: an argument that is read up to a NUL.
 pub const AREA_TEXT: u8 = 1;
 /// `AREA_SIZED`: an argument of a fixed size.
@@ -35,6 +36,8 @@ pub const AREA_SIZED: u8 = 2;
 pub const AREA_COUNTED: u8 = 3;
 /// `AREA_NONE`: the argument was not read.
 pub const AREA_NONE: i32 = -1;
+/// `SESSION_HAS_SYSCALL`: the session's system call was sent, or lost.
+pub const SESSION_HAS_SYSCALL: u32 = 2;
 /// `CGROUP_MADE`: the cgroup was created.
 pub const CGROUP_MADE: u32 = 1;
 /// `CGROUP_REMOVED`: the cgroup was removed.

@@ -12,8 +12,8 @@ use super::types::{
 use crate::bpf::wire::{
     AREA_BYTES, AREA_NONE, CALL_FAILED, CALL_UNRETURNED, CGROUP_MADE, CGROUP_REMOVED, MAX_AREAS,
     MAX_CALLS, MAX_CGROUP_PATH, MAX_STACK, NOTE_BYTES, REC_CGROUP, REC_CONTEXT, REC_NOTE,
-    REC_SESSION, REC_STACK, REC_SYSCALL, call_rec, rec_cgroup, rec_context, rec_hdr, rec_note,
-    rec_session, rec_stack, rec_syscall,
+    REC_SESSION, REC_STACK, REC_SYSCALL, SESSION_HAS_SYSCALL, call_rec, rec_cgroup, rec_context,
+    rec_hdr, rec_note, rec_session, rec_stack, rec_syscall,
 };
 use crate::spec::Addr;
 use crate::syscalls::{Abi, Area, SystemCall};
@@ -181,6 +181,7 @@ fn session(reader: Reader<'_>) -> Result<SessionRecord, DecodeError> {
         session: reader.u64(offset_of!(rec_hdr, session))?,
         seq: reader.u32(offset_of!(rec_hdr, seq))?,
         n_notes: reader.u32(offset_of!(rec_hdr, n_notes))?,
+        has_syscall: reader.u32(offset_of!(rec_session, flags))? & SESSION_HAS_SYSCALL != 0,
         started_ns: reader.u64(offset_of!(rec_session, started_ns))?,
         ended_ns: reader.u64(offset_of!(rec_session, ended_ns))?,
         tgid: reader.u32(offset_of!(rec_session, tgid))?,

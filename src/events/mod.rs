@@ -12,4 +12,5 @@ pub use decode::{DecodeError, decode, decode_cgroup};
 pub use flight::{FlightRecord, FlightSlot, decode_flight};
 pub use types::{
     CallRecord, CgroupRecord, ContextRecord, Event, NoteRecord, SessionRecord, StackRecord,
+    SyscallRecord,
 };

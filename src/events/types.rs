@@ -103,6 +103,8 @@ pub struct SessionRecord {
     pub seq: u32,
     /// Number of notes that the session had, including those that were overwritten or lost.
     pub n_notes: u32,
+    /// Whether its system call was sent, or lost on the way.
+    pub has_syscall: bool,
     /// Start in nanoseconds of the monotonic clock.
     pub started_ns: u64,
     /// End in nanoseconds of the monotonic clock.

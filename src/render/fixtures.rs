@@ -397,6 +397,7 @@ pub(super) fn incomplete() -> Session {
         unmatched_returns: 2,
         missing_stacks: 1,
         missing_notes: 3,
+        missing_arguments: 1,
     };
     session
 }

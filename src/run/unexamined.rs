@@ -46,6 +46,9 @@ fn call_of(function: &str) -> Option<(Abi, &str)> {
 
 /// Names the failures that were not looked into, and how to look.
 pub(super) fn say(all: &[Unexamined], lost: u64, diag: &Diag) {
+    if lost > 0 {
+        diag.warning(format!("{lost} failing system calls were not counted"));
+    }
     let named: Vec<&Unexamined> = all
         .iter()
         .filter(|of| !is_harmless(of.call, of.errno))
@@ -61,9 +64,6 @@ pub(super) fn say(all: &[Unexamined], lost: u64, diag: &Diag) {
         0,
         format!("failed, and not looked into: {}", words.join(", ")),
     );
-    if lost > 0 {
-        diag.warning(format!("{lost} failing system calls were not counted"));
-    }
     let mut functions: Vec<&str> = Vec::new();
     for of in named.iter().take(MAX_NAMED) {
         let function = function_name(of.call);

@@ -167,6 +167,7 @@ impl<'f> Assembler<'f> {
         let verdict = provenance::explain(&calls, self.functions);
         let stack = stack_of(&verdict.chain, &record.calls, stacks);
         let notes = self.notes(notes, &record.calls);
+        let missing_arguments = u32::from(record.has_syscall && syscall.is_none());
         let missing_notes = record.n_notes.saturating_sub(notes.len() as u32);
         self.n_sessions += 1;
         let reason = self.reason(record, &calls);
@@ -190,6 +191,7 @@ impl<'f> Assembler<'f> {
             stack,
             losses: SessionLosses {
                 missing_notes,
+                missing_arguments,
                 ..losses(record)
             },
             notes,
@@ -323,5 +325,6 @@ fn losses(record: &SessionRecord) -> SessionLosses {
         unmatched_returns: record.unmatched_returns,
         missing_stacks: record.missing_stacks,
         missing_notes: 0,
+        missing_arguments: 0,
     }
 }

@@ -10,9 +10,10 @@ use super::{
     AddrRole, Assembled, Assembler, CulpritCode, LinkKind, Malformed, Session, SessionFacts,
 };
 use crate::bpf::headers;
-use crate::events::{CallRecord, Event, NoteRecord, SessionRecord, StackRecord};
+use crate::events::{CallRecord, Event, NoteRecord, SessionRecord, StackRecord, SyscallRecord};
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, Hook, HookId, NoteKind, NoteSource, ResultType};
+use crate::syscalls::{Abi, SystemCall};
 
 /// Names of functions whose result type is not `int`.
 const TYPES: &[(&str, ResultType)] = &[
@@ -442,4 +443,35 @@ fn stacks_wait_for_their_own_session_and_not_forever() {
         let expected = (!is_gone).then(|| Addr(func_addr(0).0 + session % FUNC_SIZE));
         assert_eq!(addrs, Vec::from_iter(expected), "session {session}");
     }
+}
+
+#[test]
+fn a_system_call_that_was_not_received_is_counted() {
+    let (functions, calls) = parse("sys_test = -22");
+    let losses = |has_syscall, is_received| {
+        let mut assembler = Assembler::new(&functions);
+        if is_received {
+            let call = SystemCall {
+                abi: Abi::Native,
+                number: 3,
+                arguments: [0; 6],
+                areas: Vec::new(),
+            };
+            let record = SyscallRecord { session: 1, call };
+            assembler.feed(Event::Syscall(record)).unwrap();
+        }
+        let record = SessionRecord {
+            session: 1,
+            calls: calls.clone(),
+            has_syscall,
+            ..SessionRecord::default()
+        };
+        let assembled = assembler.feed(Event::Session(Box::new(record))).unwrap();
+        let session = explained(assembled.unwrap(), &functions);
+        session.chain.losses.missing_arguments
+    };
+    assert_eq!(losses(true, true), 0);
+    assert_eq!(losses(true, false), 1);
+    // Of no system call, of an old recording, or with `--no-args`.
+    assert_eq!(losses(false, false), 0);
 }

@@ -104,6 +104,8 @@ pub struct SessionLosses {
     pub missing_stacks: u32,
     /// Number of notes that were overwritten by later ones, or could not be sent.
     pub missing_notes: u32,
+    /// 1 if the arguments of the system call could not be sent, else 0.
+    pub missing_arguments: u32,
 }
 
 /// Something that happened in the session and is no call of a traced function.

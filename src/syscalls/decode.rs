@@ -22,6 +22,8 @@ pub(crate) struct Argument {
     pub(crate) name: &'static str,
     /// Its value.
     pub(crate) value: Value,
+    /// The register.
+    pub(crate) raw: u64,
 }
 
 /// A value of an argument, or of a member of a struct.
@@ -70,9 +72,10 @@ pub(crate) fn decode(call: &SystemCall) -> Decoded {
         return Decoded {
             name,
             arguments: arguments
-                .map(|(name, value)| Argument {
+                .map(|(name, raw)| Argument {
                     name,
-                    value: Value::Hex(value),
+                    value: Value::Hex(raw),
+                    raw,
                 })
                 .collect(),
         };
@@ -87,6 +90,7 @@ pub(crate) fn decode(call: &SystemCall) -> Decoded {
         arguments.push(Argument {
             name: parameter.name,
             value: value(parameter.kind, raw, area, call, index),
+            raw,
         });
     }
     Decoded { name, arguments }
@@ -261,6 +265,15 @@ mod tests {
             values(&open(0x40_0000))[1],
             named("O_RDONLY|0x400000", 0x40_0000)
         );
+    }
+
+    #[test]
+    fn an_argument_behind_one_that_does_not_count_has_its_own_register() {
+        let call = call(240, [1, 0, 0o600, 7, 0, 0], vec![text("/queue")]);
+        let arguments = decode(&call).arguments;
+        let attr = arguments.last().unwrap();
+        assert_eq!((attr.name, attr.raw), ("attr", 7));
+        assert_eq!(arguments.len(), 3);
     }
 
     #[test]

@@ -18,7 +18,10 @@ pub(crate) use self::numbers::{name, names};
 
 /// Bytes that are read of an argument in memory at most, including the NUL of a text (`AREA_BYTES` of
 /// `limits.h`).
-const AREA_BYTES: usize = 256;
+pub(crate) const AREA_BYTES: usize = 256;
+
+/// Above the numbers of all system calls that are known.
+pub(crate) const MAX_NUMBER: u32 = 512;
 
 /// The table that a system call's number is an index of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

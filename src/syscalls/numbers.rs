@@ -7,10 +7,7 @@ use ::syscalls::x86;
 #[cfg(target_arch = "x86_64")]
 use ::syscalls::x86_64 as native;
 
-use super::Abi;
-
-/// Above the numbers of all system calls.
-const MAX_NUMBER: u32 = 512;
+use super::{Abi, MAX_NUMBER};
 
 /// Returns the name of a system call; `None` if the number is not known.
 pub(crate) fn name(abi: Abi, number: u32) -> Option<&'static str> {

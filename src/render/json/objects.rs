@@ -176,6 +176,7 @@ struct LossesObject {
     unmatched_returns: u32,
     missing_stacks: u32,
     missing_notes: u32,
+    missing_arguments: u32,
 }
 
 impl SessionObject {
@@ -395,6 +396,7 @@ impl LossesObject {
             unmatched_returns,
             missing_stacks,
             missing_notes,
+            missing_arguments,
         } = losses;
         Self {
             beyond_depth,
@@ -404,6 +406,7 @@ impl LossesObject {
             unmatched_returns,
             missing_stacks,
             missing_notes,
+            missing_arguments,
         }
     }
 }

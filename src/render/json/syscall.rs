@@ -38,7 +38,7 @@ struct ArgumentObject {
 pub(super) fn syscall(session: &Session) -> Option<SyscallObject> {
     let call = session.syscall.as_ref()?;
     let decoded = decode(call);
-    let arguments = decoded.arguments.iter().zip(call.arguments);
+    let arguments = decoded.arguments.iter();
     Some(SyscallObject {
         name: decoded.name,
         number: call.number,
@@ -47,10 +47,10 @@ pub(super) fn syscall(session: &Session) -> Option<SyscallObject> {
             Abi::Compat => "compat",
         },
         arguments: arguments
-            .map(|(argument, raw)| ArgumentObject {
+            .map(|argument| ArgumentObject {
                 name: argument.name,
                 value: json(&argument.value),
-                raw: format!("{raw:#x}"),
+                raw: format!("{:#x}", argument.raw),
                 cut: matches!(argument.value, Value::LongText(_)),
                 unreadable: matches!(argument.value, Value::Unreadable(_)),
             })

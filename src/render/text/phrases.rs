@@ -52,6 +52,7 @@ pub(super) fn losses(page: &mut Page, losses: &SessionLosses) {
         unmatched_returns,
         missing_stacks,
         missing_notes,
+        missing_arguments,
     } = *losses;
     let counts = [
         (
@@ -85,6 +86,11 @@ pub(super) fn losses(page: &mut Page, losses: &SessionLosses) {
             "kernel stacks missing",
         ),
         (missing_notes, "event missing", "events missing"),
+        (
+            missing_arguments,
+            "system call missing",
+            "system calls missing",
+        ),
     ];
     let mut before = "incomplete: ";
     for (count, one, many) in counts.into_iter().filter(|(count, ..)| *count > 0) {
