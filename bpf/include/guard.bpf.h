@@ -13,20 +13,22 @@
 #define RETSNOOP_GUARD_H
 
 struct guard {
-	u64 saved;
+	u64 key;
 };
 
 /*
- * Returns the guard of this CPU. It needs no lock. An interrupt may occur at any point, but its
- * program restores the value that it found. If the kernel preempts programs of trampolines, another
- * task may run in between: it has another key, so it enters, and restores ours later. We then find
- * our key, or, if we have migrated, a key of a task that has left. In the latter case one call may
- * be let in wrongly, or rejected wrongly. Sessions are not corrupted, because each belongs to one
- * task.
+ * Returns the guard of a context. Each has one of its own, not each CPU: where programs may be
+ * preempted, tasks enter and leave in any order, and would restore what others have left. Such a
+ * value stays, and the task that it names is kept out for good.
+ *
+ * Contexts that share a guard overwrite each other's key. A program of ours may then run inside
+ * another one, which costs time, and adds a call to the session that is none of its own.
  */
-static __always_inline u64 *guard_of_cpu(void)
+static __always_inline u64 *guard_of(u64 key)
 {
-	return &guards[bpf_get_smp_processor_id() & (MAX_CPUS - 1)];
+	u32 hash = (u32)(key >> 4) * 0x9e3779b1U; /* as in cache_entry() */
+
+	return &guards[hash >> (32 - GUARD_BITS)];
 }
 
 /*
@@ -35,29 +37,27 @@ static __always_inline u64 *guard_of_cpu(void)
  */
 static __always_inline bool enter_guard(struct guard *guard, u64 key)
 {
-	u64 *of_cpu = guard_of_cpu();
+	volatile u64 *of_context = guard_of(key);
 
-	/*
-	 * Volatile, with the guard or without it: the verifier must not know the value. Otherwise
-	 * it explores everything until leave_guard() twice.
-	 */
-	*(volatile u64 *)&guard->saved = *of_cpu;
+	guard->key = key;
 	if (!guarded)
 		return true;
-	if (*(volatile u64 *)&guard->saved == key)
+	if (*of_context == key)
 		return false;
-	*(volatile u64 *)of_cpu = key;
+	*of_context = key;
 	return true;
 }
 
 /*
  * Leaves the guard. User space sets `guarded` before it attaches programs that need the guard, and
- * never resets it. A program that entered while it was 0 restores the value that it found.
+ * never resets it. What another context has written stays.
  */
-static __always_inline void leave_guard(struct guard *guard)
+static __always_inline void leave_guard(const struct guard *guard)
 {
-	if (guarded)
-		*(volatile u64 *)guard_of_cpu() = *(volatile u64 *)&guard->saved;
+	volatile u64 *of_context = guard_of(guard->key);
+
+	if (guarded && *of_context == guard->key)
+		*of_context = 0;
 }
 
 #endif

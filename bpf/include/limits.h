@@ -57,7 +57,10 @@
 /* Bytes of a cgroup's path that are reported. The path of a container in a pod has about 200. */
 #define MAX_CGROUP_PATH 512
 
-/* CPUs that have a recursion guard of their own. Further CPUs share these guards. */
+/* log2 of the recursion guards: see guard.bpf.h. */
+#define GUARD_BITS 12
+
+/* CPUs that have state of their own. Further CPUs share it. */
 #define MAX_CPUS 1024
 
 /* The capture number of the stack that a successful session shows. Other numbers start at 1. */

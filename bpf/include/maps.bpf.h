@@ -168,7 +168,7 @@ volatile u64 zero = 0;
 
 struct stats stats = {};
 struct task_cache_entry task_cache[1 << TASK_CACHE_BITS] = {};
-u64 guards[MAX_CPUS] = {};
+u64 guards[1 << GUARD_BITS] = {};
 /* Sessions that are open in interrupt contexts, on all CPUs. Nearly always 0. */
 u32 interrupt_sessions = 0;
 /*
