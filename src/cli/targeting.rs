@@ -22,7 +22,8 @@ pub struct Targeting {
     /// these modules only. `:kernel/bpf/*.c` selects the functions that these source files define.
     /// `u:PATH:GLOB` selects functions of an executable or a library (`u:libc:getaddrinfo`), `p:PID:GLOB`
     /// those of the executable of a process, `p:PID:LIBRARY:GLOB` those of a library that it has mapped.
-    /// Failures of these are -1 and -Exxx, or what follows: `:int` (-Exxx), `:neg1` (-1), `:ptr` (NULL), `:bool` (false). `usdt:PATH:PROVIDER:NAME` selects USDT probes:
+    /// Failures of these are -1 and -Exxx, or what follows: `:int` (-Exxx), `:neg1` (-1), `:ptr` (NULL),
+    /// `:bool` (false). `usdt:PATH:PROVIDER:NAME` selects USDT probes:
     /// a hit opens a session, which ends when the function returns that the probe is in, or at a hit of the
     /// probe behind `=>` (`usdt:app:app:start=>done`). `lsm:HOOK` selects `security_HOOK`, and the functions
     /// that the security modules have for this hook. `@FILE` reads globs from a file, one a line.

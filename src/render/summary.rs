@@ -33,8 +33,8 @@ pub struct Summary {
     pub run_time: Duration,
     /// Functions that the governor detached, in that order.
     pub detached: Vec<Detached>,
-    /// System calls of a command that failed and whose functions were not traced, the most frequent
-    /// first.
+    /// System calls of a command that failed and whose functions were not traced: the most frequent
+    /// first, and those with `ENOENT` last.
     pub unexamined: Vec<Unexamined>,
 }
 

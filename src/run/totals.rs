@@ -130,7 +130,10 @@ pub(crate) fn sum_up(
     };
     say_untraced(untraced, diag);
     let counted = summary(&stats, misses, counts, tracer.n_functions(), run_time);
-    let (failing, n_uncounted) = tracer.failing_calls()?;
+    let (failing, n_uncounted) = tracer.failing_calls().unwrap_or_else(|error| {
+        diag.warning(format!("{error:#}"));
+        Default::default()
+    });
     let unexamined = unexamined::unexamined(&failing, &entries);
     if command_failed || diag.verbosity() > 0 {
         unexamined::say(&unexamined, n_uncounted, diag);

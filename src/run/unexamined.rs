@@ -15,6 +15,7 @@ use crate::syscalls::{Abi, function_name, is_harmless, name};
 const MAX_NAMED: usize = 8;
 
 /// Returns the failing system calls whose functions are not among `entries`, the most frequent first.
+/// Those with `ENOENT` are last: most are of files that are looked for in several places.
 pub(super) fn unexamined(failing: &[FailingCalls], entries: &[String]) -> Vec<Unexamined> {
     let traced: HashSet<(Abi, &str)> = entries.iter().filter_map(|entry| call_of(entry)).collect();
     let mut all: Vec<Unexamined> = failing
@@ -29,7 +30,8 @@ pub(super) fn unexamined(failing: &[FailingCalls], entries: &[String]) -> Vec<Un
             })
         })
         .collect();
-    all.sort_by_key(|of| Reverse(of.count));
+    let is_search = |of: &Unexamined| i32::from(of.errno) == libc::ENOENT;
+    all.sort_by_key(|of| (is_search(of), Reverse(of.count)));
     all
 }
 
@@ -119,11 +121,11 @@ mod tests {
                 .map(|of| of.call)
                 .collect()
         };
-        assert_eq!(named(&[]), ["openat", "stat", "ioctl"]);
-        assert_eq!(named(&["__x64_sys_openat", "vfs_open"]), ["stat", "ioctl"]);
+        assert_eq!(named(&[]), ["ioctl", "openat", "stat"]);
+        assert_eq!(named(&["__x64_sys_openat", "vfs_open"]), ["ioctl", "stat"]);
         assert_eq!(
             named(&["__x64_sys_newstat", "__ia32_compat_sys_openat"]),
-            ["openat", "ioctl"]
+            ["ioctl", "openat"]
         );
     }
 }
