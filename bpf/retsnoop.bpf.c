@@ -36,6 +36,7 @@
 #include "shared.bpf.h"
 #include "note_programs.bpf.h"
 #include "usdt.bpf.h"
+#include "told.bpf.h"
 #include "failing.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -47,6 +48,8 @@ struct rec_context rec_context_root = {};
 struct rec_cgroup rec_cgroup_root = {};
 struct rec_note rec_note_root = {};
 struct rec_syscall rec_syscall_root = {};
+struct rec_output rec_output_root = {};
+struct rec_exit rec_exit_root = {};
 
 /*
  * Programs of tracepoints.
@@ -60,7 +63,11 @@ struct rec_syscall rec_syscall_root = {};
 SEC("raw_tracepoint/sched_process_exit")
 int retsnoop_task_exit(void *ctx)
 {
-	follow_exit();
+	/* Before follow_exit() removes the rule. */
+	bool is_told = cfg.tells_words && ready && in_scope();
+
+	if (follow_exit() && is_told)
+		tell_exit();
 	close_session_of_exiting_task();
 	return 0;
 }

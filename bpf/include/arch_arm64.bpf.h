@@ -64,6 +64,24 @@ static __always_inline u32 regs_syscall_number(u64 regs)
 	return number;
 }
 
+/* System calls that write. */
+#define SYSCALL_WRITE 64
+#define SYSCALL_WRITEV 66
+#define COMPAT_WRITE 4
+#define COMPAT_WRITEV 146
+
+static __always_inline u64 syscall_registers(void)
+{
+	return 0;
+}
+
+/* The register of the first argument has the result now. */
+static __always_inline void read_three_arguments(u64 regs, bool is_compat, u64 *args)
+{
+	bpf_probe_read_kernel(args, 24, ((struct pt_regs *)regs)->regs);
+	bpf_probe_read_kernel(args, 8, &((struct pt_regs *)regs)->orig_x0);
+}
+
 /*
  * Where the registers of a system call are depends on the size of struct pt_regs, which differs
  * between versions. They are not read.

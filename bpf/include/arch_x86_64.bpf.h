@@ -91,16 +91,41 @@ static __always_inline u32 regs_syscall_number(u64 regs)
 	return SAVED_REGISTER(regs, orig_ax);
 }
 
+/* System calls that write: of the native table, and of the 32-bit one. */
+#define SYSCALL_WRITE 1
+#define SYSCALL_WRITEV 20
+#define COMPAT_WRITE 4
+#define COMPAT_WRITEV 146
+
 /*
- * Reads the registers that the entry code has saved at the end of the task's stack. Returns false
- * if it is not known where.
+ * Returns the address of the registers that the entry code has saved at the end of the task's
+ * stack; 0 if it is not known.
  */
-static __always_inline bool read_syscall_registers(struct rec_syscall *out)
+static __always_inline u64 syscall_registers(void)
 {
 	u64 stack = read_word(bpf_get_current_task() + cfg.at.task_stack);
-	u64 regs = stack + cfg.answer_at - offsetof(struct pt_regs, ax);
 
 	if (!cfg.answer_at || !stack)
+		return 0;
+	return stack + cfg.answer_at - offsetof(struct pt_regs, ax);
+}
+
+/* Reads the first three arguments of a system call. */
+static __always_inline void read_three_arguments(u64 regs, bool is_compat, u64 *args)
+{
+	args[0] = is_compat ? (u32)SAVED_REGISTER(regs, bx) : SAVED_REGISTER(regs, di);
+	args[1] = is_compat ? (u32)SAVED_REGISTER(regs, cx) : SAVED_REGISTER(regs, si);
+	args[2] = SAVED_REGISTER(regs, dx);
+	if (is_compat)
+		args[2] = (u32)args[2];
+}
+
+/* Reads the registers of the current system call. Returns false if it is not known where. */
+static __always_inline bool read_syscall_registers(struct rec_syscall *out)
+{
+	u64 regs = syscall_registers();
+
+	if (!regs)
 		return false;
 	out->number = regs_syscall_number(regs);
 	out->is_compat = is_compat_call();

@@ -34,10 +34,13 @@ struct scope_rules {
 /* Offsets of members, in bytes. Names consist of struct and member. */
 struct task_layout {
 	__u32 task_group_leader;
+	__u32 task_exit_code;
 	__u32 task_comm;
 	__u32 task_tgid;
 	__u32 task_signal;
 	__u32 signal_live; /* threads that have not exited */
+	__u32 signal_flags;
+	__u32 signal_group_exit_code;
 	__u32 task_thread_pid;
 	__u32 task_cred; /* effective credentials */
 	__u32 task_stack;
@@ -85,9 +88,10 @@ struct config {
 	__u32 reads_arguments; /* of system calls: see syscall.bpf.h */
 	__u32 answer_at; /* of a system call's result, on the stack of its task; 0: not known */
 	__u32 has_errno; /* errno_places is filled in */
-	__u32 reserved;
+	__u32 tells_words; /* what tasks write to stderr, and how they end, is sent */
 	__u32 flight_cpus; /* CPUs that have slots of their own: see flight.bpf.h */
 	__u32 flight_slots; /* for each of them; 0: calls are not kept */
+	__u32 reserved;
 };
 
 const volatile struct config cfg = {};

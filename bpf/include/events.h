@@ -19,6 +19,8 @@ enum rec_kind {
 	REC_CGROUP = 4,
 	REC_NOTE = 5,
 	REC_SYSCALL = 6,
+	REC_OUTPUT = 7,
+	REC_EXIT = 8,
 };
 
 enum cgroup_event {
@@ -158,6 +160,32 @@ struct rec_syscall {
 	__u8 data[MAX_AREAS * AREA_BYTES];
 };
 _Static_assert(sizeof(struct rec_syscall) == 24 + 48 + 32 + MAX_AREAS * AREA_BYTES, "wire");
+
+/* A task wrote to its standard error. Belongs to no session. */
+struct rec_output {
+	struct rec_hdr hdr;
+	__u64 at_ns;
+	__u64 size; /* bytes that were written */
+	__u32 tgid;
+	__u32 tid;
+	__u8 comm[COMM_LEN];
+	__u32 len; /* bytes of the text: the first ones, and less than OUTPUT_BYTES */
+	__u32 reserved;
+	__u8 text[OUTPUT_BYTES];
+};
+_Static_assert(sizeof(struct rec_output) == 72 + OUTPUT_BYTES, "wire");
+
+/* A process ended. Belongs to no session. */
+struct rec_exit {
+	struct rec_hdr hdr;
+	__u64 at_ns;
+	__u32 tgid;
+	__u32 tid; /* of its last thread */
+	__u8 comm[COMM_LEN]; /* name of its first thread */
+	__u32 code; /* as waitpid() gives it: the status above the signal */
+	__u32 reserved;
+};
+_Static_assert(sizeof(struct rec_exit) == 64, "wire");
 
 struct call_rec {
 	__u64 started_ns;

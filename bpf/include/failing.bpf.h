@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Counts the system calls that fail, whatever functions are traced: also those that seccomp refuses
- * before any function of theirs is called.
+ * Programs at the return of system calls, whatever functions are traced. They count the calls that
+ * fail, also those that seccomp refuses before any function of theirs is called, and send what is
+ * written to stderr.
  */
 #ifndef RETSNOOP_FAILING_H
 #define RETSNOOP_FAILING_H
@@ -50,12 +51,25 @@ static __noinline void count_failing_call(u32 number, s64 result)
 	}
 }
 
+/* Returns whether something is to be done about a call with this result. */
+static __always_inline bool is_call_of_interest(s64 result)
+{
+	return ready && (is_failed_call(result) || (cfg.tells_words && result > 0)) && in_scope();
+}
+
 /* Arguments of the raw tracepoint: the saved registers, and the result. */
 SEC("raw_tracepoint/sys_exit")
 int retsnoop_call_failed(u64 *ctx)
 {
-	if (ready && is_failed_call(ctx[1]) && in_scope())
-		count_failing_call(regs_syscall_number(ctx[0]), ctx[1]);
+	u32 number;
+
+	if (!is_call_of_interest(ctx[1]))
+		return 0;
+	number = regs_syscall_number(ctx[0]);
+	if (is_failed_call(ctx[1]))
+		count_failing_call(number, ctx[1]);
+	else if (is_write(number))
+		tell_output(ctx[0], number, ctx[1]);
 	return 0;
 }
 
@@ -69,8 +83,12 @@ struct call_returned {
 SEC("tracepoint/raw_syscalls/sys_exit")
 int retsnoop_call_failed_event(struct call_returned *ctx)
 {
-	if (ready && is_failed_call(ctx->ret) && in_scope())
+	if (!is_call_of_interest(ctx->ret))
+		return 0;
+	if (is_failed_call(ctx->ret))
 		count_failing_call(ctx->id, ctx->ret);
+	else if (is_write(ctx->id))
+		tell_output(syscall_registers(), ctx->id, ctx->ret);
 	return 0;
 }
 

@@ -26,13 +26,16 @@ static void add_rule(enum scope_kind kind, u64 id, u32 rule)
 	}
 }
 
-static void remove_rule(enum scope_kind kind, u64 id)
+/* Returns whether there was one. */
+static bool remove_rule(enum scope_kind kind, u64 id)
 {
 	struct scope_key key = {.id = id, .kind = kind};
 
 	/* Only the caller whose deletion succeeds decrements the mark. */
-	if (!bpf_map_delete_elem(&scope, &key))
-		__sync_fetch_and_add(scope_mark(kind, id), -1);
+	if (bpf_map_delete_elem(&scope, &key))
+		return false;
+	__sync_fetch_and_add(scope_mark(kind, id), -1);
+	return true;
 }
 
 static __always_inline void follow_child(u32 from, u32 to)
@@ -68,17 +71,19 @@ static __always_inline void follow_exec(void)
 
 /*
  * Removes the rule of a process when its last thread exits: the id may be given to another process.
+ * Returns whether there was one. If the last threads exit at the same time, this is true for only
+ * one of them.
  */
-static __always_inline void follow_exit(void)
+static __always_inline bool follow_exit(void)
 {
 	u64 task = bpf_get_current_task();
 	u64 signal;
 
 	if (!has_rules(&cfg.rules[SCOPE_PID]))
-		return;
+		return false;
 	signal = read_word(task + cfg.at.task_signal);
-	if (signal && !read_half(signal + cfg.at.signal_live))
-		remove_rule(SCOPE_PID, bpf_get_current_pid_tgid() >> 32);
+	return signal && !read_half(signal + cfg.at.signal_live) &&
+	       remove_rule(SCOPE_PID, bpf_get_current_pid_tgid() >> 32);
 }
 
 static u64 cgroup_id_of(u64 cgroup)

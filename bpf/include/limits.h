@@ -94,6 +94,9 @@
 /* Arguments of a USDT probe, as in <sys/sdt.h>. */
 #define MAX_USDT_ARGUMENTS 12
 
+/* Bytes that a program wrote to its standard error, of each write. A power of two. */
+#define OUTPUT_BYTES 256
+
 #define COMM_LEN 16
 #define MAX_ERRNO 4095
 

@@ -10,6 +10,9 @@ use crate::syscalls::Abi;
 /// Kinds of failing calls that are counted: a few hundred system calls with a few errnos each.
 pub(super) const MAX_CALLS: u32 = 4096;
 
+/// Processes whose last words are held back at the same time; see `told.bpf.h`.
+pub(super) const MAX_PROCESSES: u32 = 512;
+
 /// Size of `struct failing_call`, in bytes.
 const KEY_SIZE: usize = 8;
 
@@ -27,6 +30,14 @@ pub struct FailingCalls {
 }
 
 impl Tracer<'_> {
+    /// Returns how many writes to standard error, and ends of processes, were not sent: there were
+    /// too many, or no room.
+    #[must_use]
+    pub fn told_left_out(&self) -> u64 {
+        let bss = self.loaded.skel.maps.bss_data.as_deref();
+        bss.map_or(0, |bss| bss.told_left_out)
+    }
+
     /// Returns the failing system calls so far, and how many found no room.
     ///
     /// # Errors

@@ -42,7 +42,7 @@ pub(super) struct LoadedObject<'obj> {
     pub(super) flight: Option<FlightMemory>,
     /// Number of rules that did not fit into the scope.
     pub(super) left_out: u64,
-    /// Whether failing system calls are counted.
+    /// Whether failing system calls are counted, and what programs say is sent.
     pub(super) counts_failing_calls: bool,
     pub(super) templates: Templates,
     pub(super) copier: Copier,
@@ -256,6 +256,9 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
         } else {
             1
         })?;
+    if settings.read.failing_calls {
+        maps.told.set_max_entries(failing::MAX_PROCESSES)?;
+    }
     maps.hits.set_max_entries(settings.n_functions.max(1))?;
     maps.usdt_sites
         .set_max_entries(settings.n_usdt_sites.max(1))?;
@@ -311,9 +314,10 @@ fn config(settings: &Settings) -> types::config {
         reads_arguments: u32::from(settings.read.arguments),
         answer_at: layout.answer_at,
         has_errno: u32::from(settings.read.errno),
-        reserved: 0,
+        tells_words: u32::from(settings.read.failing_calls),
         flight_cpus: settings.flight.map_or(0, |flight| flight.n_cpus),
         flight_slots: settings.flight.map_or(0, |flight| flight.n_slots),
+        reserved: 0,
     }
 }
 
@@ -341,10 +345,13 @@ fn task_layout(layout: TaskLayout) -> task_layout {
     }
     with_members!(
         task_group_leader,
+        task_exit_code,
         task_comm,
         task_tgid,
         task_signal,
         signal_live,
+        signal_flags,
+        signal_group_exit_code,
         task_thread_pid,
         task_cred,
         task_stack,

@@ -64,10 +64,13 @@ pub struct TracingMultiTypes {
 #[expect(missing_docs, reason = "see above")]
 pub struct TaskLayout {
     pub task_group_leader: u32,
+    pub task_exit_code: u32,
     pub task_comm: u32,
     pub task_tgid: u32,
     pub task_signal: u32,
     pub signal_live: u32,
+    pub signal_flags: u32,
+    pub signal_group_exit_code: u32,
     pub task_thread_pid: u32,
     pub task_cred: u32,
     pub task_stack: u32,
@@ -243,7 +246,8 @@ pub struct ReadMemory {
     pub arguments: bool,
     /// The errno of failed functions of the C library.
     pub errno: bool,
-    /// Number and errno of each failing system call, which are counted.
+    /// Number and errno of each failing system call, which are counted; what tasks write to their
+    /// standard error; and how processes end.
     pub failing_calls: bool,
 }
 

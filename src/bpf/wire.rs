@@ -5,8 +5,8 @@
 use std::mem::size_of;
 
 pub use super::skel::types::{
-    call_rec, flight_slot, rec_cgroup, rec_context, rec_hdr, rec_note, rec_session, rec_stack,
-    rec_syscall,
+    call_rec, flight_slot, rec_cgroup, rec_context, rec_exit, rec_hdr, rec_note, rec_output,
+    rec_session, rec_stack, rec_syscall,
 };
 use crate::syscalls;
 
@@ -22,6 +22,10 @@ pub const REC_CGROUP: u32 = 4;
 pub const REC_NOTE: u32 = 5;
 /// `REC_SYSCALL`: the system call that a session is about.
 pub const REC_SYSCALL: u32 = 6;
+/// `REC_OUTPUT`: a task wrote to its standard error.
+pub const REC_OUTPUT: u32 = 7;
+/// `REC_EXIT`: a process ended.
+pub const REC_EXIT: u32 = 8;
 /// `MAX_SYSCALLS` of `limits.h`: numbers of system calls whose arguments may be known, of each table.
 pub const MAX_SYSCALLS: usize = syscalls::MAX_NUMBER as usize;
 /// `MAX_AREAS` of `limits.h`: arguments in memory that are read of one system call.
@@ -52,6 +56,8 @@ pub const MAX_CALLS: u32 = 64;
 pub const MAX_CGROUP_PATH: u32 = 512;
 /// `NOTE_BYTES` of `limits.h`: bytes of a note.
 pub const NOTE_BYTES: u32 = 256;
+/// `OUTPUT_BYTES` of `limits.h`: bytes of what a task wrote.
+pub const OUTPUT_BYTES: u32 = 256;
 /// `MAX_STACK` of `limits.h`: addresses of one stack.
 pub const MAX_STACK: u32 = 127;
 /// 64-bit words of a slot of the flight recorder.
@@ -68,5 +74,7 @@ const _: () = assert!(size_of::<rec_session>() == 120 + 56 * MAX_CALLS as usize)
 const _: () = assert!(size_of::<rec_context>() == 56);
 const _: () = assert!(size_of::<rec_note>() == 56 + NOTE_BYTES as usize);
 const _: () = assert!(size_of::<rec_syscall>() == 104 + MAX_AREAS * AREA_BYTES);
+const _: () = assert!(size_of::<rec_output>() == 72 + OUTPUT_BYTES as usize);
+const _: () = assert!(size_of::<rec_exit>() == 64);
 const _: () = assert!(size_of::<rec_cgroup>() == 40 + MAX_CGROUP_PATH as usize);
 const _: () = assert!(size_of::<flight_slot>() == 8 * FLIGHT_WORDS);

@@ -6,14 +6,15 @@ use std::fmt;
 use std::mem::offset_of;
 
 use super::types::{
-    CallRecord, CgroupRecord, ContextRecord, Event, NoteRecord, SessionRecord, StackRecord,
-    SyscallRecord,
+    CallRecord, CgroupRecord, ContextRecord, Event, ExitRecord, NoteRecord, OutputRecord,
+    SessionRecord, StackRecord, SyscallRecord,
 };
 use crate::bpf::wire::{
     AREA_BYTES, AREA_NONE, CALL_FAILED, CALL_UNRETURNED, CGROUP_MADE, CGROUP_REMOVED, MAX_AREAS,
-    MAX_CALLS, MAX_CGROUP_PATH, MAX_STACK, NOTE_BYTES, REC_CGROUP, REC_CONTEXT, REC_NOTE,
-    REC_SESSION, REC_STACK, REC_SYSCALL, SESSION_HAS_SYSCALL, call_rec, rec_cgroup, rec_context,
-    rec_hdr, rec_note, rec_session, rec_stack, rec_syscall,
+    MAX_CALLS, MAX_CGROUP_PATH, MAX_STACK, NOTE_BYTES, OUTPUT_BYTES, REC_CGROUP, REC_CONTEXT,
+    REC_EXIT, REC_NOTE, REC_OUTPUT, REC_SESSION, REC_STACK, REC_SYSCALL, SESSION_HAS_SYSCALL,
+    call_rec, rec_cgroup, rec_context, rec_exit, rec_hdr, rec_note, rec_output, rec_session,
+    rec_stack, rec_syscall,
 };
 use crate::spec::Addr;
 use crate::syscalls::{Abi, Area, SystemCall};
@@ -54,9 +55,19 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         REC_CGROUP => cgroup(reader).map(Event::Cgroup),
         REC_NOTE => note(reader).map(Event::Note),
         REC_SYSCALL => syscall(reader).map(Event::Syscall),
+        REC_OUTPUT => output(reader).map(Event::Output),
+        REC_EXIT => exit(reader).map(Event::Exit),
         REC_SESSION => session(reader).map(|session| Event::Session(Box::new(session))),
         kind => Err(DecodeError::UnknownKind(kind)),
     }
+}
+
+/// Returns true if the record belongs to no session, but says what the program wrote or that it
+/// ended.
+#[must_use]
+pub fn is_told(bytes: &[u8]) -> bool {
+    let kind = Reader(bytes).u32(offset_of!(rec_hdr, kind));
+    kind == Ok(REC_OUTPUT) || kind == Ok(REC_EXIT)
 }
 
 /// Decodes the record of a cgroup that was created or removed; `None` if it is another record.
@@ -172,6 +183,33 @@ fn area(reader: Reader<'_>, index: usize) -> Result<Area, DecodeError> {
     }
     let start = offset_of!(rec_syscall, data) + AREA_BYTES * index;
     Ok(Area::Bytes(reader.bytes(start, len)?.to_vec()))
+}
+
+fn output(reader: Reader<'_>) -> Result<OutputRecord, DecodeError> {
+    let len = reader.u32(offset_of!(rec_output, len))?;
+    if len > OUTPUT_BYTES {
+        return Err(DecodeError::OutOfRange);
+    }
+    Ok(OutputRecord {
+        at_ns: reader.u64(offset_of!(rec_output, at_ns))?,
+        size: reader.u64(offset_of!(rec_output, size))?,
+        tgid: reader.u32(offset_of!(rec_output, tgid))?,
+        tid: reader.u32(offset_of!(rec_output, tid))?,
+        comm: reader.name(offset_of!(rec_output, comm))?,
+        text: reader
+            .bytes(offset_of!(rec_output, text), len as usize)?
+            .to_vec(),
+    })
+}
+
+fn exit(reader: Reader<'_>) -> Result<ExitRecord, DecodeError> {
+    Ok(ExitRecord {
+        at_ns: reader.u64(offset_of!(rec_exit, at_ns))?,
+        tgid: reader.u32(offset_of!(rec_exit, tgid))?,
+        tid: reader.u32(offset_of!(rec_exit, tid))?,
+        comm: reader.name(offset_of!(rec_exit, comm))?,
+        code: reader.u32(offset_of!(rec_exit, code))?,
+    })
 }
 
 fn session(reader: Reader<'_>) -> Result<SessionRecord, DecodeError> {

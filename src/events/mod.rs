@@ -8,9 +8,9 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{DecodeError, decode, decode_cgroup};
+pub use decode::{DecodeError, decode, decode_cgroup, is_told};
 pub use flight::{FlightRecord, FlightSlot, decode_flight};
 pub use types::{
-    CallRecord, CgroupRecord, ContextRecord, Event, NoteRecord, SessionRecord, StackRecord,
-    SyscallRecord,
+    CallRecord, CgroupRecord, ContextRecord, Event, ExitRecord, NoteRecord, OutputRecord,
+    SessionRecord, StackRecord, SyscallRecord,
 };

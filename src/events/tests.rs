@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Decodes hostile bytes. Any input gives an event or an error.
 
-use super::{DecodeError, Event, decode};
+use super::{DecodeError, Event, decode, is_told};
 use crate::spec::Addr;
 
 /// A stack record with three addresses, in the layout of the BPF programs.
@@ -17,6 +17,33 @@ fn stack_bytes() -> Vec<u8> {
     for addr in [1_u64, 2, 3] {
         bytes.extend(addr.to_ne_bytes());
     }
+    bytes
+}
+
+/// A record of what was written to stderr, in the layout of the BPF programs, with a length.
+fn output_bytes(len: u32) -> Vec<u8> {
+    let mut bytes = vec![0; 24];
+    bytes[..4].copy_from_slice(&7_u32.to_ne_bytes());
+    bytes.extend(5_000_u64.to_ne_bytes()); // at_ns
+    bytes.extend(1_u64.rotate_right(1).to_ne_bytes()); // size
+    bytes.extend(70_u32.to_ne_bytes()); // tgid
+    bytes.extend(71_u32.to_ne_bytes()); // tid
+    bytes.extend(b"cat\0not the name");
+    bytes.extend(len.to_ne_bytes());
+    bytes.extend(0_u32.to_ne_bytes());
+    bytes.extend(b"\x1b[2J: No\0such\n");
+    bytes
+}
+
+/// A record of a process that ended.
+fn exit_bytes() -> Vec<u8> {
+    let mut bytes = vec![0; 24];
+    bytes[..4].copy_from_slice(&8_u32.to_ne_bytes());
+    bytes.extend(6_000_u64.to_ne_bytes()); // at_ns
+    bytes.extend(70_u32.to_ne_bytes()); // tgid
+    bytes.extend(70_u32.to_ne_bytes()); // tid
+    bytes.extend(b"sixteen bytes...");
+    bytes.extend(0x300_u32.to_ne_bytes()); // code
     bytes
 }
 
@@ -44,6 +71,35 @@ fn a_stack_is_read_with_its_session() {
     };
     assert_eq!((stack.session, stack.capture), (77, 2));
     assert_eq!(stack.addrs, [1, 2, 3].map(Addr));
+}
+
+#[test]
+fn what_was_written_is_read_as_it_is() {
+    let Event::Output(output) = decode(&output_bytes(14)).unwrap() else {
+        panic!("not an output");
+    };
+    assert_eq!(output.text, b"\x1b[2J: No\0such\n");
+    assert_eq!(output.comm, b"cat");
+    assert_eq!((output.at_ns, output.size), (5_000, 1 << 63));
+    assert_eq!((output.tgid, output.tid), (70, 71));
+}
+
+#[test]
+fn an_end_is_read_with_its_status() {
+    let Event::Exit(exit) = decode(&exit_bytes()).unwrap() else {
+        panic!("not an exit");
+    };
+    assert_eq!((exit.at_ns, exit.tgid, exit.tid), (6_000, 70, 70));
+    assert_eq!(
+        (exit.comm.as_slice(), exit.code),
+        (&b"sixteen bytes..."[..], 0x300)
+    );
+}
+
+#[test]
+fn what_is_told_is_no_matter_of_a_session() {
+    assert!(is_told(&output_bytes(14)) && is_told(&exit_bytes()));
+    assert!(!is_told(&stack_bytes()) && !is_told(&[7, 0]));
 }
 
 #[test]
@@ -88,7 +144,12 @@ fn a_wrapped_ring_gives_its_newest_calls() {
 
 #[test]
 fn every_prefix_of_a_record_is_an_error_and_no_panic() {
-    for whole in [stack_bytes(), session_bytes(3, 3, 3)] {
+    for whole in [
+        stack_bytes(),
+        session_bytes(3, 3, 3),
+        output_bytes(14),
+        exit_bytes(),
+    ] {
         for len in 0..whole.len() {
             assert_eq!(
                 decode(&whole[..len]),
@@ -116,16 +177,21 @@ fn counts_beyond_the_limits_are_refused() {
     let mut stack = stack_bytes();
     stack[28..32].copy_from_slice(&u32::MAX.to_ne_bytes());
     assert_eq!(decode(&stack), Err(DecodeError::OutOfRange));
+    for len in [257, u32::MAX] {
+        assert_eq!(decode(&output_bytes(len)), Err(DecodeError::OutOfRange));
+    }
+    assert_eq!(decode(&output_bytes(256)), Err(DecodeError::Truncated));
 }
 
 #[test]
 fn random_bytes_never_panic() {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for round in 0..20_000 {
-        let mut bytes = if round % 2 == 0 {
-            stack_bytes()
-        } else {
-            session_bytes(3, 3, 3)
+        let mut bytes = match round % 4 {
+            0 => stack_bytes(),
+            1 => session_bytes(3, 3, 3),
+            2 => output_bytes(14),
+            _ => exit_bytes(),
         };
         for _ in 0..4 {
             state = state

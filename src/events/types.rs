@@ -19,6 +19,43 @@ pub enum Event {
     Note(NoteRecord),
     /// The system call that a session is about. The record of its session follows later.
     Syscall(SyscallRecord),
+    /// What a task wrote to its standard error.
+    Output(OutputRecord),
+    /// A process that ended.
+    Exit(ExitRecord),
+}
+
+/// What a task wrote to its standard error by one system call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputRecord {
+    /// When it had written, in nanoseconds of the monotonic clock.
+    pub at_ns: u64,
+    /// Number of bytes that it wrote.
+    pub size: u64,
+    /// Process id (thread group id).
+    pub tgid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// Name of the thread, raw.
+    pub comm: Vec<u8>,
+    /// The first bytes of what it wrote, raw: less than 256, and as far as they could be read.
+    pub text: Vec<u8>,
+}
+
+/// A process that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitRecord {
+    /// When it ended, in nanoseconds of the monotonic clock.
+    pub at_ns: u64,
+    /// Process id (thread group id).
+    pub tgid: u32,
+    /// Thread id of its last thread.
+    pub tid: u32,
+    /// Name of its first thread, raw.
+    pub comm: Vec<u8>,
+    /// How it ended, as `waitpid` gives it: the exit status times 256, or the number of a signal,
+    /// with 128 added if the kernel wrote a core file.
+    pub code: u32,
 }
 
 /// The system call that a session is about, and its arguments.

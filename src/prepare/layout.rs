@@ -99,6 +99,7 @@ fn task(btf: &Btf) -> Result<TaskLayout> {
     let [
         task_comm,
         task_group_leader,
+        task_exit_code,
         task_tgid,
         task_signal,
         task_thread_pid,
@@ -111,6 +112,7 @@ fn task(btf: &Btf) -> Result<TaskLayout> {
         [
             "comm",
             "group_leader",
+            "exit_code",
             "tgid",
             "signal",
             "thread_pid",
@@ -120,7 +122,8 @@ fn task(btf: &Btf) -> Result<TaskLayout> {
         ],
     )?;
     let [cred_euid, cred_egid] = offsets(btf, "cred", ["euid", "egid"])?;
-    let [signal_live] = offsets(btf, "signal_struct", ["live"])?;
+    let [signal_live, signal_flags, signal_group_exit_code] =
+        offsets(btf, "signal_struct", ["live", "flags", "group_exit_code"])?;
     let [pid_level, pid_numbers] = offsets(btf, "pid", ["level", "numbers"])?;
     let [nsproxy_mnt, nsproxy_net] = offsets(btf, "nsproxy", ["mnt_ns", "net_ns"])?;
     let [inum] = offsets(btf, "ns_common", ["inum"])?;
@@ -131,10 +134,13 @@ fn task(btf: &Btf) -> Result<TaskLayout> {
     let optional = |name: &str, member| btf.member_offset(name, member).unwrap_or_default();
     Ok(TaskLayout {
         task_group_leader,
+        task_exit_code,
         task_comm,
         task_tgid,
         task_signal,
         signal_live,
+        signal_flags,
+        signal_group_exit_code,
         task_thread_pid,
         task_cred,
         task_stack,

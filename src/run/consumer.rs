@@ -10,13 +10,13 @@ use super::arming::Arming;
 use super::flight::FlightRecorder;
 use crate::bpf::Tracer;
 use crate::config::OutputFormat;
-use crate::events;
+use crate::events::{self, Event};
 use crate::live::trails::{Traced, TrailSource};
 use crate::render::{self, RenderContext, SymbolizedSession, TracerRows};
 use crate::select::TracedFunction;
 use crate::session::{
     AddrRole, Assembled, Assembler, CulpritCode, DumpReason, ErrorFilter, Placement, Session,
-    SessionFacts, TaskContext, Workload,
+    SessionFacts, TaskContext, Told, Workload,
 };
 use crate::spec::Addr;
 use crate::symbolize::Symbolizer;
@@ -43,6 +43,7 @@ pub(crate) struct Consumer<'a> {
     hold: u64,
     shows_successes: bool,
     counts: Counts,
+    told: Told,
     arming: Arming<'a>,
     flight: Option<FlightRecorder<'a>>,
     traced: &'a Traced,
@@ -68,6 +69,8 @@ pub(crate) struct FactSources<'a> {
 /// What became of the records so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
+    /// Records received, whatever they are about.
+    pub(crate) records: u64,
     /// Session records received, including those that could not be assembled.
     pub(crate) received: u64,
     pub(crate) shown: u64,
@@ -111,6 +114,7 @@ impl<'a> Consumer<'a> {
             hold: 1,
             shows_successes: false,
             counts: Counts::default(),
+            told: Told::default(),
             arming: Arming::default(),
             flight: None,
             traced,
@@ -202,7 +206,16 @@ impl<'a> Consumer<'a> {
                 return;
             }
         };
-        if matches!(event, events::Event::Session(_)) {
+        self.counts.records += 1;
+        match event {
+            Event::Output(record) => self.told.wrote(record.into()),
+            Event::Exit(record) => self.told.ended(record.into()),
+            event => self.feed(event),
+        }
+    }
+
+    fn feed(&mut self, event: Event) {
+        if matches!(event, Event::Session(_)) {
             self.counts.received += 1;
         }
         match self.assembler.feed(event) {
@@ -280,6 +293,12 @@ impl<'a> Consumer<'a> {
     fn is_limit_reached(&self) -> bool {
         let shown = self.counts.shown + self.held;
         self.limit.is_some_and(|limit| shown >= limit)
+    }
+
+    #[expect(dead_code, reason = "the verdict is not there yet")]
+    /// Returns what the programs of the run said themselves so far.
+    pub(crate) fn told(&self) -> &Told {
+        &self.told
     }
 
     pub(crate) fn counts(&self) -> Counts {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::arming::attach_more;
-use super::consumer::Consumer;
+use super::consumer::{Consumer, Counts};
 use super::later_files::LaterFiles;
 use super::record::Recorder;
 use super::spawned::SpawnedCommand;
@@ -152,7 +152,8 @@ impl ReadingState<'_> {
     /// Reads the records that are left in the ring buffer after tracing has stopped, and writes out
     /// the flight recorder if the end is a reason to.
     pub(crate) fn drain(&mut self, tracer: &Tracer<'_>) -> Result<()> {
-        if self.consumer.counts().received < tracer.stats().shown {
+        // The last words and the end of a command come after its last session.
+        if self.consumer.counts().received < tracer.stats().shown || self.command.is_some() {
             self.draining = Some(Draining::default());
             tracer.poll(self, &[])?;
         }
@@ -176,6 +177,11 @@ impl Sink for ReadingState<'_> {
             self.cgroups.push(record);
             return;
         }
+        // Nor is what a program says.
+        if events::is_told(bytes) {
+            self.consumer.record(bytes);
+            return;
+        }
         if let Err(error) = open_image(&mut self.image, self.symbolizer, self.diag) {
             self.diag.warning(format!("no source lines: {error:#}"));
         }
@@ -193,8 +199,8 @@ impl Sink for ReadingState<'_> {
         }
         self.consumer.write_flight(tracer);
         if let Some(draining) = &mut self.draining {
-            let received = self.consumer.counts().received;
-            let is_over = received >= tracer.stats().shown || !draining.goes_on(received);
+            let counts = self.consumer.counts();
+            let is_over = draining.is_over(counts, tracer.stats().shown);
             return Ok((!is_over).then_some(Duration::from_millis(1)));
         }
         let is_wanted_elsewhere = self.is_over()
@@ -216,7 +222,7 @@ impl Sink for ReadingState<'_> {
 /// The progress of reading what was sent before the end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Draining {
-    received: u64,
+    records: u64,
     /// Number of consecutive polls without a new record.
     idle: u32,
 }
@@ -227,14 +233,16 @@ impl Draining {
     /// ones.
     const PATIENCE: u32 = 10;
 
-    fn goes_on(&mut self, received: u64) -> bool {
-        self.idle = if received > self.received {
+    /// Is called before each poll. `shown` is the number of sessions that were sent.
+    fn is_over(&mut self, counts: Counts, shown: u64) -> bool {
+        self.idle = if counts.records > self.records {
             0
         } else {
             self.idle + 1
         };
-        self.received = received;
-        self.idle <= Self::PATIENCE
+        self.records = counts.records;
+        let is_complete = counts.received >= shown;
+        self.idle > if is_complete { 1 } else { Self::PATIENCE }
     }
 }
 

@@ -87,7 +87,14 @@ impl Recorder {
                     let noted = values.iter().flatten().flat_map(stack_of);
                     addrs.extend(noted.flat_map(|addr| [*addr, before(*addr)]));
                 }
-                Ok(Event::Context(_) | Event::Cgroup(_) | Event::Syscall(_)) | Err(_) => {}
+                Ok(
+                    Event::Context(_)
+                    | Event::Cgroup(_)
+                    | Event::Syscall(_)
+                    | Event::Output(_)
+                    | Event::Exit(_),
+                )
+                | Err(_) => {}
             }
         }
         let called: Vec<&TracedFunction> = called

@@ -151,6 +151,7 @@ pub(crate) fn sum_up(
 /// otherwise here.
 fn unwritten(stats: &KernelStats, counts: Counts) -> u64 {
     let Counts {
+        records: _,
         received: _,
         shown,
         filtered,

@@ -123,8 +123,8 @@ impl<'f> Assembler<'f> {
                 self.waiting(record.session).syscall = Some(record.call);
                 Ok(None)
             }
-            // A cgroup record belongs to no session.
-            Event::Cgroup(_) => Ok(None),
+            // These belong to no session.
+            Event::Cgroup(_) | Event::Output(_) | Event::Exit(_) => Ok(None),
             Event::Session(mut record) => self.finish(&mut record).map(Some),
         }
     }

@@ -11,6 +11,7 @@ mod flight;
 mod merge;
 mod placement;
 mod provenance;
+mod told;
 mod trail;
 mod types;
 
@@ -23,6 +24,7 @@ pub use filter::ErrorFilter;
 pub use flight::{DumpReason, FlightCall, FlightDump, FlightThread, flight_threads};
 pub use merge::AddrRole;
 pub use placement::Placement;
+pub use told::{TaskExit, TaskOutput, Told};
 pub use types::{
     Call, Chain, ChainLink, ContainerName, ExecutionContext, LinkKind, MonotonicNs, Note, Session,
     SessionHeader, SessionLosses, StackRow, TaskContext, Trail, UntracedCallee, Workload,

@@ -53,6 +53,7 @@ mod selinux;
 mod stalled;
 mod symbols;
 mod terminal;
+mod told;
 mod trail;
 mod unexamined;
 mod usdt;
