@@ -37,6 +37,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "session",
         &["knowledge", "syscalls", "events", "spec", "select", "code"],
     ),
+    // Sessions, messages and ends of processes to a ranking of failures.
+    ("explain", &["knowledge", "syscalls", "session", "spec"]),
     ("symbolize", &["kernel", "spec", "diag", "cache", "trusted"]),
     // What is missing of an image, by its build id; says how far it is.
     ("debuginfod", &["kernel", "diag", "trusted"]),
@@ -60,6 +62,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "knowledge",
             "syscalls",
             "session",
+            "explain",
             "symbolize",
             "spec",
             "select",
@@ -138,6 +141,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "command",
             "events",
             "session",
+            "explain",
             "symbolize",
             "capture",
             "render",

@@ -51,6 +51,8 @@ pub mod events;
 
 pub mod session;
 
+pub mod explain;
+
 pub mod symbolize;
 
 pub mod debuginfod;

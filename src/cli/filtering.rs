@@ -11,6 +11,10 @@ use crate::spec::{BareUnit, ErrnoSet, parse_duration};
 /// Options of this heading.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Filtering")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags as typed; `resolve` makes enums of them"
+)]
 pub struct Filtering {
     /// Show successful calls too [default: failures only]
     #[arg(short = 'S', long = "success", alias = "success-stacks")]
@@ -57,6 +61,16 @@ pub struct Filtering {
     /// The duration is that of the entry function. A bare number is milliseconds.
     #[arg(short = 'L', long = "longer", value_name = "TIME", value_parser = longer)]
     pub longer: Option<Duration>,
+
+    /// With a verdict on a command: show all failures in full.
+    ///
+    /// Without it, those that are probably not the reason are only counted.
+    #[arg(long, conflicts_with = "stream")]
+    pub all: bool,
+
+    /// Show each failure of a command when it happens, and give no verdict at its end
+    #[arg(long)]
+    pub stream: bool,
 
     /// Do not read the arguments of system calls.
     ///

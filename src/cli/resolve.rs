@@ -2,17 +2,18 @@
 //! From what was typed to what it means; contradictions and gaps are errors here.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use self::targets::{ChosenTargets, chosen, forced, split};
 use super::commands::Command;
 use super::help::Generated;
 use super::listing;
-use super::{Cli, CommandOptions, Filtering, Modes, Processes, SymbolizeLevel, Targeting};
+use super::{Cli, CommandOptions, Filtering, Modes, Processes, SymbolizeLevel};
 use crate::config::{
-    BackendChoice, Choice, Chosen, Config, ContainersConfig, DoctorConfig, Environment, Errors,
-    GlobArg, GlobUse, Globs, Limits, ListConfig, OnLoadModules, Optimizations, OutputFile,
-    OutputFormat, Role, RunAs, RunSettings, Scope, Sessions, Symbolization, SymbolizeConfig,
-    TracedCommand, UsageError, UsdtConfig, UseCases,
+    BackendChoice, Choice, Chosen, Config, ContainersConfig, DEFAULT_CASE, DoctorConfig,
+    Environment, Errors, Limits, ListConfig, Optimizations, OutputFile, OutputFormat, RunAs,
+    RunSettings, Scope, Sessions, Symbolization, SymbolizeConfig, Telling, TracedCommand,
+    UsageError, UsdtConfig, UseCases,
 };
 use crate::spec::ErrnoSet;
 
@@ -102,7 +103,7 @@ fn config_of(cli: Cli, cases: &UseCases) -> Result<Config, UsageError> {
     } = cli;
     let follow_forks = !running.no_follow_forks;
     let command = command_of(command, running)?;
-    let (targets, on_load, mut scope) = split(targeting);
+    let (mut targets, on_load, mut scope) = split(targeting);
     let follow = processes.follow;
     if follow && scope.pids.is_empty() && scope.no_pids.is_empty() {
         return Err(UsageError::new(
@@ -120,7 +121,12 @@ fn config_of(cli: Cli, cases: &UseCases) -> Result<Config, UsageError> {
         )
         .hint("leave out -p, or start the command yourself and choose both with -p"));
     }
+    if targets.names_nothing() {
+        targets.take_default(command.is_some() || scope.is_limited())?;
+    }
     let notes = cases.notes_on(&targets.cases);
+    let is_default = targets.cases.iter().all(|case| case == DEFAULT_CASE);
+    let telling = telling(&filtering, is_default && command.is_some())?;
     let ChosenTargets {
         globs,
         errors,
@@ -149,6 +155,7 @@ fn config_of(cli: Cli, cases: &UseCases) -> Result<Config, UsageError> {
             },
             color: output.color,
             verbosity: output.verbose,
+            telling,
             dry_run: modes.dry_run,
             max_events: output.max_events,
             duration: output.duration,
@@ -226,6 +233,30 @@ fn choices(processes: Processes) -> Result<Vec<Choice<Chosen>>, UsageError> {
     Ok(all)
 }
 
+/// How failures are told. A verdict is for commands whose system calls are all traced.
+///
+/// # Errors
+/// If an option is for a verdict, and there is none.
+fn telling(filtering: &Filtering, has_verdict: bool) -> Result<Telling, UsageError> {
+    if !has_verdict {
+        let given = [(filtering.all, "--all"), (filtering.stream, "--stream")];
+        return match given.iter().find(|(is_given, _)| *is_given) {
+            None => Ok(Telling::AsTheyCome),
+            Some((_, option)) => Err(UsageError::new(format!(
+                "{option} is for commands without -c and -e, which get a verdict at their end"
+            ))
+            .hint("leave it out: each failure is shown when it happens")),
+        };
+    }
+    Ok(if filtering.stream {
+        Telling::AsTheyCome
+    } else if filtering.all {
+        Telling::VerdictAndAll
+    } else {
+        Telling::Verdict
+    })
+}
+
 /// What is to be run, and how.
 fn command_of(
     words: Vec<OsString>,
@@ -280,123 +311,6 @@ fn use_cases(directory: Option<&Path>, environment: &Environment) -> Result<UseC
     Ok(cases)
 }
 
-/// Targeting apart: which functions, which threads.
-struct Targets {
-    cases: Vec<String>,
-    entry: Vec<GlobArg>,
-    allow: Vec<GlobArg>,
-    deny: Vec<GlobArg>,
-}
-
-/// What `--on-load` alone means.
-const ON_LOAD_CASE: &str = "module";
-
-fn split(targeting: Targeting) -> (Targets, OnLoadModules, Scope) {
-    let Targeting {
-        mut cases,
-        entry,
-        allow,
-        deny,
-        on_load,
-        pids,
-        no_pids,
-        comms,
-        no_comms,
-    } = targeting;
-    let on_load = OnLoadModules {
-        is_whole_job: !on_load.is_empty() && cases.is_empty() && entry.is_empty(),
-        modules: on_load,
-    };
-    if on_load.is_whole_job {
-        cases.push(ON_LOAD_CASE.to_owned());
-    }
-    (
-        Targets {
-            cases,
-            entry,
-            allow,
-            deny,
-        },
-        on_load,
-        Scope {
-            pids,
-            no_pids,
-            comms,
-            no_comms,
-            follow_forks: false,
-            choices: Vec::new(),
-            await_containers: false,
-            host_root: PathBuf::new(),
-        },
-    )
-}
-
-/// `--force` is for functions that are named, not for whatever a glob happens to match.
-fn forced(mut globs: Globs, force: bool) -> Result<Globs, UsageError> {
-    let mut all = globs.entry.iter().chain(&globs.allow);
-    if force && !all.any(GlobUse::names_a_function) {
-        return Err(UsageError::new(
-            "--force is for functions that -e or -a name in full, not for globs",
-        )
-        .hint("name the function, such as `-a migrate_disable --force`"));
-    }
-    globs.force = force;
-    Ok(globs)
-}
-
-/// What the use cases and the globs of a command line stand for.
-struct ChosenTargets {
-    globs: Globs,
-    /// The errors that all use cases ask for; `None` if one of them has no such choice.
-    errors: Option<ErrnoSet>,
-    refusals: bool,
-}
-
-fn chosen(targets: Targets, cases: &UseCases) -> Result<ChosenTargets, UsageError> {
-    let Targets {
-        cases: names,
-        entry,
-        allow,
-        deny,
-    } = targets;
-    let names = if names.iter().any(|name| name == "all") {
-        cases.names()
-    } else {
-        names
-    };
-    let mut errors = (!names.is_empty()).then(ErrnoSet::default);
-    let mut refusals = false;
-    let mut globs = Globs::default();
-    globs.add_arguments(Role::Entry, entry)?;
-    globs.add_arguments(Role::Allow, allow)?;
-    globs.add_arguments(Role::Deny, deny)?;
-    for name in &names {
-        let case = cases.find(name)?;
-        refusals |= case.refusals;
-        errors = errors.zip(case.errors).map(|(all, more)| all.with(&more));
-        let Globs {
-            entry,
-            allow,
-            deny,
-            force: _,
-        } = case.globs;
-        globs.entry.extend(entry);
-        globs.allow.extend(allow);
-        globs.deny.extend(deny);
-    }
-    if globs.entry.is_empty() {
-        return Err(
-            UsageError::new("no entry function and no use case: nothing to trace")
-                .hint("try `retsnoop-rs -c bpf`, or `retsnoop-rs -e '*_sys_openat' -a 'vfs_*'`"),
-        );
-    }
-    Ok(ChosenTargets {
-        globs,
-        errors,
-        refusals,
-    })
-}
-
 fn backend(modes: &Modes) -> BackendChoice {
     if modes.kprobe_multi {
         BackendChoice::KprobeMulti
@@ -439,6 +353,8 @@ fn sessions(filtering: Filtering, of_cases: Option<ErrnoSet>) -> Result<Sessions
         any_errors,
         longer,
         no_args,
+        all: _,
+        stream: _,
     } = filtering;
     let (wanted, unwanted): (Vec<_>, Vec<_>) =
         any_errors.into_iter().partition(|choice| choice.wanted);
@@ -495,5 +411,6 @@ fn symbolization_of(levels: &[SymbolizeLevel]) -> Symbolization {
     }
 }
 
+mod targets;
 #[cfg(test)]
 mod tests;

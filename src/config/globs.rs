@@ -47,6 +47,8 @@ pub enum GlobOrigin {
         /// Why the case has this glob.
         why: String,
     },
+    /// Nobody: the user named no functions.
+    Program,
 }
 
 /// A glob in its role.
@@ -104,7 +106,19 @@ impl GlobUse {
                 false
             }
         };
-        is_literal && !matches!(self.origin, GlobOrigin::Case { .. })
+        is_literal && self.is_users()
+    }
+
+    /// Whether the user wrote it, on the command line or in a file.
+    #[must_use]
+    pub fn is_users(&self) -> bool {
+        matches!(self.origin, GlobOrigin::Option | GlobOrigin::File(_))
+    }
+
+    /// Whether it only stands for the functions that the program chooses.
+    #[must_use]
+    pub fn is_programs(&self) -> bool {
+        self.origin == GlobOrigin::Program
     }
 }
 
@@ -115,6 +129,7 @@ impl fmt::Display for GlobUse {
             GlobOrigin::Option => write!(f, "`{}`", self.spec),
             GlobOrigin::File(path) => write!(f, "`{}` of `{}`", self.spec, path.display()),
             GlobOrigin::Case { name, .. } => write!(f, "`{}` of use case `{name}`", self.spec),
+            GlobOrigin::Program => write!(f, "`{}`, chosen by the program", self.spec),
         }
     }
 }

@@ -22,8 +22,9 @@ pub use scope::{Choice, Comm, NamespaceRef};
 pub use settings::{
     BackendChoice, Chosen, ColorChoice, Config, DoctorConfig, Download, Environment, Errors,
     Limits, OnLoadModules, Optimizations, OutputFile, OutputFormat, RunAs, RunSettings, Scope,
-    Sessions, Symbolization, SymbolizeConfig, TracedCommand,
+    Sessions, Symbolization, SymbolizeConfig, Telling, TracedCommand,
 };
 #[cfg(test)]
 pub(crate) use usecases::BUILT_IN;
+pub(crate) use usecases::DEFAULT_CASE;
 pub use usecases::{UseCase, UseCases};

@@ -193,6 +193,13 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Whether it is less than the whole machine. What is only excluded does not count.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        let has_choice = self.choices.iter().any(|choice| choice.wanted);
+        has_choice || !self.pids.is_empty() || !self.comms.is_empty()
+    }
+
     /// Whether containers are chosen.
     #[must_use]
     pub fn wants_containers(&self) -> bool {
@@ -304,12 +311,26 @@ pub struct RunSettings {
     pub color: ColorChoice,
     /// How often `-v` was given.
     pub verbosity: u8,
+    /// When failures are shown, and which.
+    pub telling: Telling,
     /// Attach nothing.
     pub dry_run: bool,
     /// End after so many shown sessions.
     pub max_events: Option<u64>,
     /// End after so long.
     pub duration: Option<Duration>,
+}
+
+/// When failures are shown, and which.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Telling {
+    /// Each one when it happens.
+    #[default]
+    AsTheyCome,
+    /// When the command has ended: those that are the reason.
+    Verdict,
+    /// When the command has ended: all, those that are the reason first.
+    VerdictAndAll,
 }
 
 /// When to colour.

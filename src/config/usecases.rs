@@ -21,8 +21,12 @@ use crate::trusted::{Untrusted, open_directory, open_regular, open_trusted};
 /// In bytes: what a file may have. The largest built-in one has 8 KiB.
 const LARGEST_FILE: u64 = 256 << 10;
 
+/// The case of runs that name neither functions nor a case.
+pub(crate) const DEFAULT_CASE: &str = "any";
+
 /// The built-in cases: name and file. A test holds the list to the directory.
 pub(crate) const BUILT_IN: &[(&str, &str)] = &[
+    (DEFAULT_CASE, include_str!("../../usecases/any.toml")),
     ("bpf", include_str!("../../usecases/bpf.toml")),
     ("cgroup", include_str!("../../usecases/cgroup.toml")),
     ("deny", include_str!("../../usecases/deny.toml")),
@@ -100,6 +104,9 @@ struct File {
     /// Explains refused permissions.
     #[serde(default)]
     refusals: bool,
+    /// The inner functions are all that can fail, besides those that `allow` names.
+    #[serde(default)]
+    broad: bool,
     #[serde(default)]
     entry: Vec<Group>,
     #[serde(default)]
@@ -187,10 +194,11 @@ impl UseCases {
         }
     }
 
-    /// The names of all cases.
+    /// The names of all cases that are about something.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.sources.keys().cloned().collect()
+        let names = self.sources.keys().filter(|name| *name != DEFAULT_CASE);
+        names.cloned().collect()
     }
 
     /// The one of this name.
@@ -281,6 +289,7 @@ fn parse(name: &str, text: &str) -> Result<UseCase, String> {
         description,
         errors,
         refusals,
+        broad,
         entry,
         allow,
         deny,
@@ -306,6 +315,10 @@ fn parse(name: &str, text: &str) -> Result<UseCase, String> {
                 globs.add(role, GlobUse::new(spec, origin));
             }
         }
+    }
+    if broad {
+        let all = "*".parse()?;
+        globs.add(Role::Allow, GlobUse::new(all, GlobOrigin::Program));
     }
     let errors = errors.map(|text| {
         let set = text.parse();

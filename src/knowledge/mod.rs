@@ -6,8 +6,10 @@
 pub(crate) mod arch;
 pub(crate) mod blind;
 pub(crate) mod callees;
+pub(crate) mod complaints;
 pub(crate) mod denied;
 pub(crate) mod frames;
+pub(crate) mod harmless;
 pub(crate) mod helpers;
 pub(crate) mod reasons;
 pub(crate) mod refusals;

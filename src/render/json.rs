@@ -21,6 +21,7 @@ mod objects;
 mod schema;
 mod summary;
 mod syscall;
+mod verdict;
 
 use std::io::{self, Write};
 
@@ -29,7 +30,9 @@ use serde::Serialize;
 use self::flight::FlightObject;
 use self::objects::SessionObject;
 use self::summary::SummaryObject;
+use self::verdict::VerdictObject;
 use super::{RenderContext, Summary, SymbolizedSession};
+use crate::explain::Verdict;
 use crate::session::FlightDump;
 
 /// Version of the schema. It is raised when a key is removed or changes its meaning, but not when
@@ -69,6 +72,20 @@ pub fn write_flight(
 /// When writing fails.
 pub fn write_summary(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     write_line(&SummaryObject::new(summary), out)
+}
+
+/// Writes the verdict on a command as one line. `status` is its exit status.
+///
+/// # Errors
+///
+/// When writing fails.
+pub fn write_verdict(
+    verdict: &Verdict<'_>,
+    status: Option<u8>,
+    context: &RenderContext<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write_line(&VerdictObject::new(verdict, status, context), out)
 }
 
 fn write_line(object: &impl Serialize, mut out: &mut dyn Write) -> io::Result<()> {

@@ -32,7 +32,7 @@ pub use doctor::{Check, CheckSection, CheckState, Checkup};
 pub use escape::escape;
 pub use json::{
     write_flight as write_flight_json, write_session as write_session_json,
-    write_summary as write_summary_json,
+    write_summary as write_summary_json, write_verdict as write_verdict_json,
 };
 pub use listing::{
     ListedFunction, write_json as write_functions_json, write_text as write_functions_text,
@@ -40,7 +40,11 @@ pub use listing::{
 pub use summary::{
     Detached, Drops, Missed, Summary, Unexamined, UntracedTasks, write as write_summary_text,
 };
-pub use text::{write_flight as write_flight_text, write_session as write_session_text};
+pub use text::{
+    Detail, write_end as write_end_text, write_flight as write_flight_text,
+    write_others as write_others_text, write_reason as write_reason_text,
+    write_session as write_session_text,
+};
 pub use usdt_listing::{ListedUsdt, write_json as write_usdt_json, write_text as write_usdt_text};
 pub use view::{TracerRows, ips};
 

@@ -9,6 +9,7 @@
 mod flight;
 mod notes;
 mod phrases;
+mod reason;
 mod syscall;
 mod trail;
 mod workload;
@@ -17,6 +18,7 @@ use std::io::{self, Write};
 
 pub use self::flight::write_flight;
 use self::phrases::{push_ids, push_module, push_result_of, push_source};
+pub use self::reason::{Detail, write_end, write_others, write_reason};
 use super::escape::{push_escaped, push_escaped_text};
 use super::layout::{StackTable, TableRow};
 use super::style::{Page, Style};
@@ -46,7 +48,7 @@ pub fn write_session(
     workload::workload(&mut page, session, context.verbosity);
     let tracer = TracerRows::in_text(context.verbosity);
     let views = view::rows(shown, context, tracer);
-    stack(&views, context).write(&mut page);
+    row_table(&views, context).write(&mut page);
     handled(&mut page, shown, context);
     notes::notes(&mut page, session, context);
     phrases::losses(&mut page, &session.chain.losses);
@@ -81,7 +83,7 @@ fn header(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
     page.end_line();
 }
 
-fn stack(views: &[RowView<'_>], context: &RenderContext<'_>) -> StackTable {
+fn row_table(views: &[RowView<'_>], context: &RenderContext<'_>) -> StackTable {
     let n_rows = views.iter().map(|view| 1 + view.inlined().len());
     let mut table = StackTable::with_room(n_rows.sum());
     for view in views {

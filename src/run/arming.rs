@@ -8,7 +8,7 @@ use std::mem;
 use super::attaching;
 use crate::bpf::{Sink, Tracer};
 use crate::code::{Code, FromFn, Reached, reachable};
-use crate::config::{Config, GlobOrigin, GlobUse};
+use crate::config::{Config, GlobUse};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::live::behind::Behind;
@@ -70,7 +70,7 @@ fn is_name(glob: &GlobUse) -> bool {
         GlobKind::Function { name, module } => name.is_literal() || module.is_some(),
         _ => false,
     };
-    is_literal && !matches!(glob.origin, GlobOrigin::Case { .. })
+    is_literal && glob.is_users()
 }
 
 fn reached(prepared: &Prepared, files: &KernelFiles, diag: &Diag) -> Option<Reached> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::arming::Arming;
 use super::flight::FlightRecorder;
+use super::telling::Teller;
 use crate::bpf::Tracer;
 use crate::config::OutputFormat;
 use crate::events::{self, Event};
@@ -46,6 +47,7 @@ pub(crate) struct Consumer<'a> {
     told: Told,
     arming: Arming<'a>,
     flight: Option<FlightRecorder<'a>>,
+    teller: Option<Teller>,
     traced: &'a Traced,
     workload: &'a dyn Fn(&TaskContext) -> Option<Rc<Workload>>,
     failed: Option<io::Error>,
@@ -117,6 +119,7 @@ impl<'a> Consumer<'a> {
             told: Told::default(),
             arming: Arming::default(),
             flight: None,
+            teller: None,
             traced,
             workload,
             failed: None,
@@ -153,6 +156,30 @@ impl<'a> Consumer<'a> {
     /// Sets the flight recorder, which learns of shown sessions.
     pub(crate) fn fly(&mut self, flight: FlightRecorder<'a>) {
         self.flight = Some(flight);
+    }
+
+    /// Has failures kept for a verdict ([`Self::conclude`]).
+    pub(crate) fn keep_for_verdict(&mut self, teller: Teller) {
+        self.teller = Some(teller);
+    }
+
+    /// Writes the verdict on a command that has ended with this status, if one is wanted.
+    pub(crate) fn conclude(&mut self, status: Option<u8>) {
+        self.deliver();
+        let Some(teller) = self.teller.take().filter(|_| self.failed.is_none()) else {
+            return;
+        };
+        let written = teller.write(
+            status,
+            &self.told,
+            self.format,
+            &self.context,
+            self.symbolizer,
+            self.out,
+        );
+        if let Err(error) = written.and_then(|()| self.out.flush()) {
+            self.failed = Some(error);
+        }
     }
 
     /// Asks for the calls of the flight recorder, if there is one.
@@ -258,8 +285,18 @@ impl<'a> Consumer<'a> {
             return;
         }
         session.header.workload = session.header.context.as_ref().and_then(self.workload);
-        let session = &session;
-        self.arming.observe(session);
+        self.arming.observe(&session);
+        if self.format == OutputFormat::Json || self.teller.is_none() {
+            self.write(&session);
+        } else {
+            self.counts.shown += 1;
+        }
+        if let Some(teller) = &mut self.teller {
+            teller.session(session);
+        }
+    }
+
+    fn write(&mut self, session: &Session) {
         let tracer = match self.format {
             OutputFormat::Text => TracerRows::in_text(self.context.verbosity),
             OutputFormat::Json => TracerRows::Kept,

@@ -13,6 +13,7 @@ pub(crate) mod reading;
 pub(crate) mod record;
 pub(crate) mod settings;
 pub(crate) mod spawned;
+mod telling;
 pub(crate) mod totals;
 pub(crate) mod trace;
 pub(crate) mod tracing;

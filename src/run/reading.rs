@@ -158,6 +158,7 @@ impl ReadingState<'_> {
             tracer.poll(self, &[])?;
         }
         let status = self.command.as_mut().and_then(|command| command.status());
+        self.consumer.conclude(status);
         if let Some(status) = status.filter(|status| *status != 0) {
             self.consumer
                 .ask_for_flight(DumpReason::CommandStatus(status));

@@ -14,11 +14,12 @@ use super::later_files::LaterFiles;
 use super::reading::{Reading, ReadingState};
 use super::record::Recorder;
 use super::spawned::SpawnedCommand;
+use super::telling::Teller;
 use super::trace::RunContext;
 use super::watch::{BUSY_LIFETIME, Watch};
 use crate::bpf::{Attached, Tracer};
 use crate::code::{Code, Trails};
-use crate::config::Config;
+use crate::config::{Config, Telling};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::symbols::SymbolReader;
@@ -151,6 +152,9 @@ impl<'a> TracingRun<'a, '_> {
         arming.look_behind(&behind);
         consumer.arm(arming);
         consumer.place(placement(live.absent_modules(), &live.kallsyms()));
+        if let Some(teller) = Teller::new(config.run.telling) {
+            consumer.keep_for_verdict(teller);
+        }
         if let Some(flight) = &config.flight {
             consumer.fly(FlightRecorder::new(flight, &functions, &workload, files));
         }
@@ -259,7 +263,11 @@ impl<'a> TracingRun<'a, '_> {
     /// Returns true if the command has ended already and no session is to be shown. In that case
     /// the kernel's symbols need not be read.
     fn is_over_unseen(&mut self, tracer: &mut Tracer<'_>, ended: &mut RunResults) -> bool {
-        let has_flight = self.context.config.flight.is_some();
+        let config = self.context.config;
+        let has_flight = config.flight.is_some();
+        if config.run.telling != Telling::AsTheyCome {
+            return false;
+        }
         if let (Some(command), None) = (&mut self.command, &self.recorder)
             && command.is_over_unseen(|| tracer.stats().shown > 0, self.context.diag)
             // Otherwise there are calls to be written out.

@@ -7,9 +7,10 @@ use std::collections::HashSet;
 
 use crate::bpf::FailingCalls;
 use crate::diag::Diag;
+use crate::explain::is_harmless;
 use crate::render::Unexamined;
 use crate::spec::Errno;
-use crate::syscalls::{Abi, function_name, is_harmless, name};
+use crate::syscalls::{Abi, function_name, name};
 
 /// Number of kinds of failures that are named.
 const MAX_NAMED: usize = 8;

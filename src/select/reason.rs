@@ -35,6 +35,8 @@ pub enum LeftOutReason {
     },
     /// The cold part of a function (`.cold`), which is entered by a jump.
     ColdPart,
+    /// Its result is never a failure, and only the program asked for it.
+    CannotFail,
     /// It never returns, so it can neither fail nor end a session.
     NoReturn,
     /// ftrace cannot trace it.
@@ -58,6 +60,7 @@ impl fmt::Display for LeftOutReason {
             Self::Denied { glob } => write!(f, "denied by {glob}"),
             Self::BuiltIn { why } => write!(f, "never traced: {why}"),
             Self::ColdPart => f.write_str("the unlikely part of a function, entered by a jump"),
+            Self::CannotFail => f.write_str("its result is never a failure (-a adds it)"),
             Self::NoReturn => f.write_str("never returns"),
             Self::NotTraceable => f.write_str(
                 "unknown to ftrace: marked notrace, start-up code, or built without tracing",

@@ -2,7 +2,7 @@
 //! Reports what each glob matched, and explains why a glob traces nothing.
 
 use super::reason::LeftOutReason;
-use crate::config::{GlobOrigin, GlobUse, Role};
+use crate::config::{GlobUse, Role};
 
 /// The result of one glob.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl GlobReport {
     /// The globs of a use case cover several kernels, and some match on one of them only.
     #[must_use]
     pub fn is_users(&self) -> bool {
-        !matches!(self.glob.origin, GlobOrigin::Case { .. })
+        self.glob.is_users()
     }
 
     /// Returns why this glob traces nothing; `None` if it traces a function (a deny glob: if it

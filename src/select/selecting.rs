@@ -40,7 +40,15 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &BackendCapabili
     let verdicts: Vec<CandidateVerdict> = candidates
         .iter()
         .map(|candidate| {
-            let mut verdict = judge(candidate, &types, &traces, capabilities, &denied_by);
+            let is_ours = is_chosen_by_us(globs, candidate);
+            let mut verdict = judge(
+                candidate,
+                is_ours,
+                &types,
+                &traces,
+                capabilities,
+                &denied_by,
+            );
             if is_forced(globs, candidate) {
                 force(&mut verdict, capabilities);
             }
@@ -110,8 +118,20 @@ struct CandidateVerdict {
     typed: Typed,
 }
 
+/// Returns true if only the program asks for a function: neither a glob of the user's nor one of a
+/// use case does.
+fn is_chosen_by_us(globs: &Globs, candidate: &Candidate<'_>) -> bool {
+    let mut allow = candidate.allow.iter();
+    let is_ours = |glob: &u16| {
+        let glob = globs.allow.get(usize::from(*glob));
+        glob.is_some_and(GlobUse::is_programs)
+    };
+    candidate.entry.is_empty() && allow.all(is_ours)
+}
+
 fn judge<'a>(
     candidate: &Candidate<'a>,
+    is_chosen_by_us: bool,
     types: &CandidateTypes<'a>,
     traces: &TraceIndex<'a>,
     capabilities: &BackendCapabilities,
@@ -129,6 +149,14 @@ fn judge<'a>(
             reason: Some(LeftOutReason::Denied {
                 glob: Arc::clone(glob),
             }),
+            overridden: None,
+            traceable: false,
+            typed,
+        };
+    }
+    if is_chosen_by_us && !typed.result.can_fail() {
+        return CandidateVerdict {
+            reason: Some(LeftOutReason::CannotFail),
             overridden: None,
             traceable: false,
             typed,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The system call that a session is about: its name, arguments and result.
 
-use super::phrases::push_result_of;
+use super::phrases::{push_result_of, returned};
 use crate::render::RenderContext;
 use crate::render::escape::{push_escaped, push_escaped_text};
 use crate::render::style::{Page, Style};
@@ -13,14 +13,24 @@ use crate::syscalls::{Decoded, Value, decode};
 /// Writes `openat(AT_FDCWD, "/etc/shadow", O_RDONLY) = -EACCES (Permission denied)`. Writes nothing if
 /// the arguments are not known.
 pub(super) fn syscall(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
+    if session.syscall.is_some() {
+        call(page, session, context);
+        page.end_line();
+    }
+}
+
+/// Adds the call and its result to the line; without arguments, the entry function and its result.
+pub(super) fn call(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
     let Some(call) = &session.syscall else {
+        if let Some(entry) = session.entry() {
+            returned(page, &CallView::new(entry, context));
+        }
         return;
     };
     page.flow(Style::Strong, |text| {
         push_call(text, &decode(call), call.number)
     });
     let Some(entry) = session.entry().filter(|entry| entry.returned) else {
-        page.end_line();
         return;
     };
     page.flow(Style::Plain, |text| {
@@ -30,7 +40,6 @@ pub(super) fn syscall(page: &mut Page, session: &Session, context: &RenderContex
     if let Some((_, meaning)) = errno_in_words(entry.outcome) {
         page.flow(Style::Plain, |text| text.extend([" (", meaning, ")"]));
     }
-    page.end_line();
 }
 
 fn push_call(text: &mut String, call: &Decoded, number: u32) {

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What programs wrote to their standard error: lines, and the errnos that they speak of.
+
+use std::mem;
+
+use crate::knowledge::complaints::COMPLAINTS;
+use crate::session::{MonotonicNs, TaskOutput, Told};
+use crate::spec::{Errno, Pid};
+
+/// Longest line that is kept, in bytes. A longer one is cut.
+const MAX_LINE: usize = 1024;
+
+/// Lines that are kept. Of more, the last ones are.
+const MAX_LINES: usize = 512;
+
+/// Processes whose unfinished lines are kept.
+const MAX_UNFINISHED: usize = 256;
+
+/// A line that a process wrote to its standard error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The process.
+    pub tgid: Pid,
+    /// When its end was written.
+    pub at: MonotonicNs,
+    /// The text without the end of the line, as the program wrote it. Escape it before output.
+    pub text: Vec<u8>,
+}
+
+impl Line {
+    /// Returns what was written to standard errors, in order of time. A line that was not ended counts
+    /// as one.
+    #[must_use]
+    pub fn all(told: &Told) -> Vec<Self> {
+        let mut outputs: Vec<&TaskOutput> = told.outputs().iter().collect();
+        outputs.sort_by_key(|output| output.at);
+        let mut lines = Lines::default();
+        for output in outputs {
+            lines.add(output);
+        }
+        lines.all()
+    }
+}
+
+/// Puts lines together from what processes write.
+#[derive(Debug, Default)]
+struct Lines {
+    unfinished: Vec<Line>,
+    finished: Vec<Line>,
+}
+
+impl Lines {
+    fn add(&mut self, output: &TaskOutput) {
+        let place = self.place(output);
+        let mut parts = output.text.split(|byte| *byte == b'\n').peekable();
+        while let Some(part) = parts.next() {
+            let line = &mut self.unfinished[place];
+            line.at = output.at;
+            let room = MAX_LINE - line.text.len().min(MAX_LINE);
+            line.text.extend(part.iter().take(room));
+            if parts.peek().is_some() {
+                let next = Line {
+                    text: Vec::new(),
+                    ..line.clone()
+                };
+                let line = mem::replace(line, next);
+                self.finish(line);
+            }
+        }
+        if output.total > output.text.len() as u64 {
+            // What follows is not known.
+            let line = self.unfinished.remove(place);
+            self.finish(line);
+        }
+    }
+
+    fn all(self) -> Vec<Line> {
+        let unfinished = self.unfinished.into_iter();
+        let unfinished = unfinished.filter(|line| !line.text.is_empty());
+        let mut all: Vec<Line> = self.finished.into_iter().chain(unfinished).collect();
+        all.sort_by_key(|line| line.at);
+        all
+    }
+
+    fn place(&mut self, output: &TaskOutput) -> usize {
+        let mut unfinished = self.unfinished.iter();
+        if let Some(place) = unfinished.position(|line| line.tgid == output.tgid) {
+            return place;
+        }
+        if self.unfinished.len() >= MAX_UNFINISHED {
+            let line = self.unfinished.remove(0);
+            self.finish(line);
+        }
+        self.unfinished.push(Line {
+            tgid: output.tgid,
+            at: output.at,
+            text: Vec::new(),
+        });
+        self.unfinished.len() - 1
+    }
+
+    fn finish(&mut self, line: Line) {
+        if line.text.is_empty() {
+            return;
+        }
+        if self.finished.len() >= MAX_LINES {
+            self.finished.remove(0);
+        }
+        self.finished.push(line);
+    }
+}
+
+/// A line that is compared with failures.
+#[derive(Debug)]
+pub(super) struct Complaint<'l> {
+    pub(super) line: &'l Line,
+    /// The text in lower case.
+    lower: Vec<u8>,
+}
+
+impl<'l> Complaint<'l> {
+    pub(super) fn new(line: &'l Line) -> Self {
+        Self {
+            line,
+            lower: line.text.to_ascii_lowercase(),
+        }
+    }
+
+    /// Returns true if the line has the text that `strerror()` has for the errno, or its name.
+    pub(super) fn names(&self, errno: u16) -> bool {
+        let errno = Errno(errno);
+        let meaning = errno.meaning().map(str::to_ascii_lowercase);
+        meaning.is_some_and(|meaning| self.has(meaning.as_bytes()))
+            || errno.name().is_some_and(|name| self.has_word(name))
+    }
+
+    /// Returns true if the line has words of a well-known program for the errno.
+    pub(super) fn means(&self, errno: u16) -> bool {
+        let Some(name) = Errno(errno).name() else {
+            return false;
+        };
+        let mut known = COMPLAINTS.iter();
+        known.any(|(words, errnos)| errnos.contains(&name) && self.has(words.as_bytes()))
+    }
+
+    /// Returns true if the line has this text, or the last part of it if it is a path.
+    pub(super) fn mentions(&self, text: &[u8]) -> bool {
+        let lower = text.to_ascii_lowercase();
+        let last = lower.rsplit(|byte| *byte == b'/').next();
+        let last = last.unwrap_or_default();
+        self.has(&lower) && lower.len() > 1 || last.len() > 2 && self.has(last)
+    }
+
+    /// Returns true if the line has the name of a system call as a word.
+    pub(super) fn mentions_call(&self, call: &str) -> bool {
+        self.has_word(&call.to_ascii_uppercase())
+    }
+
+    fn has(&self, text: &[u8]) -> bool {
+        memchr::memmem::find(&self.lower, text).is_some()
+    }
+
+    /// Returns true if `word`, which is in upper case, stands alone.
+    fn has_word(&self, word: &str) -> bool {
+        let word = word.to_ascii_lowercase();
+        let is_letter = |byte: Option<&u8>| {
+            byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        };
+        memchr::memmem::find_iter(&self.lower, word.as_bytes()).any(|at| {
+            let before = at.checked_sub(1).and_then(|at| self.lower.get(at));
+            !is_letter(before) && !is_letter(self.lower.get(at + word.len()))
+        })
+    }
+}
