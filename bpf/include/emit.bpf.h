@@ -61,6 +61,8 @@ static __noinline void send_notes(struct session *session)
 		/* The other elements are of earlier sessions. */
 		if (i >= session->n_notes)
 			return;
+		if (note->unread & NOTE_IS_LATE)
+			read_late(note);
 		note->hdr.kind = REC_NOTE;
 		send(session, &note->hdr, 56 + verifier_reload(note->len), sizeof(*note));
 	}

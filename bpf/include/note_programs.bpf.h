@@ -12,11 +12,14 @@ enum fact_condition {
 	FACT_ALWAYS = 0,
 	FACT_ON_FAILURE = 1, /* by the class of its result */
 	FACT_IF_TRUE = 2, /* it returned a bool that is true */
+	FACT_IF_GIVEN = 3, /* if the word that its first value begins with is not 0 */
 };
 
 enum fact_kind {
 	FACT_NUMBER = 0, /* the word that the last pointer is read as */
 	FACT_TEXT_AT = 1, /* the text that it points to, with `add` */
+	FACT_LONG_TEXT = 2, /* the same, as the only value of the note */
+	FACT_FC_LOG = 3, /* the text that a struct fc_log gets next; the only value of the note */
 };
 
 /* The base of values that are read from the current task. Others are offsets in the context. */
@@ -32,7 +35,7 @@ struct fact_value {
 	u32 at; /* offset in the note's data; of a text, a multiple of FACT_TEXT */
 	u32 n_hops;
 	s32 hops[MAX_FACT_HOPS];
-	s32 add; /* added to the address of a text */
+	s32 add; /* added to the address of a text; of a struct fc_log, the offset of `buffer` */
 	u32 reserved;
 };
 
@@ -52,6 +55,23 @@ struct {
 	__type(key, u32);
 	__type(value, struct fact);
 } facts SEC(".maps");
+
+/* Elements of `buffer` in a struct fc_log. */
+#define FC_LOG_SIZE 8
+
+/*
+ * Notes where the next text of a struct fc_log will be. The function that formats the text takes
+ * any number of arguments, so the kernel attaches no program with its arguments to its return.
+ */
+static __always_inline void note_fc_log(const struct fact_value *value, u64 log,
+					struct rec_note *note)
+{
+	u32 head = read_half(log + value->hops[0]) & (FC_LOG_SIZE - 1);
+
+	*(u64 *)note->data = log + value->add + 8 * head;
+	note->len = 8;
+	note->unread |= NOTE_IS_LATE;
+}
 
 /*
  * Reads a value into the note. Returns 0 if it could be read. The words behind a pointer that could
@@ -74,6 +94,16 @@ static __noinline long read_fact_value(const struct fact_value *value, void *ctx
 		failed = bpf_probe_read_kernel(&word, sizeof(word), (void *)word + value->hops[i]);
 	}
 	word = verifier_reload(word);
+	if (value->kind == FACT_FC_LOG) {
+		note_fc_log(value, word, note);
+		return 0;
+	}
+	if (value->kind == FACT_LONG_TEXT) {
+		failed = bpf_probe_read_kernel_str(note->data, NOTE_BYTES,
+						   (void *)(word + value->add));
+		note->len = failed < 0 ? 0 : failed;
+		return failed < 0;
+	}
 	if (value->kind == FACT_NUMBER) {
 		*(u64 *)&note->data[value->at & (NOTE_BYTES - 8)] = word;
 		return failed;
@@ -134,12 +164,16 @@ static __noinline void take_fact(void *ctx, u64 task, u64 tag, u64 result_offset
 
 	if (!fact)
 		return;
+	if (fact->condition == FACT_IF_GIVEN)
+		result_offset = fact->values[0].base & 0xff;
 	if (fact->condition != FACT_ALWAYS)
 		bpf_probe_read_kernel(&result, sizeof(result), ctx + result_offset);
 	if (fact->condition == FACT_ON_FAILURE &&
 	    !result_code(fact->class, judged_result(fact->class, result)))
 		return;
 	if (fact->condition == FACT_IF_TRUE && !(u8)result)
+		return;
+	if (fact->condition == FACT_IF_GIVEN && !result)
 		return;
 	session = enter_session(&guard, task);
 	if (!session)

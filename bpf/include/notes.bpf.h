@@ -21,6 +21,12 @@ struct {
 	__type(value, struct session_notes);
 } notes SEC(".maps");
 
+/*
+ * A bit of rec_note.unread: the data begin with the address of a pointer to a text, which is read
+ * when the note is sent. Values have lower bits.
+ */
+#define NOTE_IS_LATE (1U << 31)
+
 static struct session_notes *notes_of(const struct session *session)
 {
 	u32 slot = session->slot;
@@ -49,6 +55,16 @@ static __always_inline struct rec_note *new_note(struct session *session, u32 so
 	note->unread = 0;
 	note->len = 0;
 	return note;
+}
+
+/* Reads a text that was not there yet when it was noted. */
+static __noinline void read_late(struct rec_note *note)
+{
+	u64 text = read_word(*(u64 *)note->data);
+	long len = bpf_probe_read_kernel_str(note->data, NOTE_BYTES, (void *)text);
+
+	note->len = len < 0 ? 0 : len;
+	note->unread = len < 0;
 }
 
 #endif

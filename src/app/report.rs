@@ -10,7 +10,7 @@ use crate::diag::Diag;
 use crate::prepare::gather::Prepared;
 use crate::render::escape;
 use crate::select::{LeftOutReason, Selection, TracedFunction, assign, counts};
-use crate::spec::{NoteKind, NoteSource};
+use crate::spec::NoteSource;
 
 /// Reports globs that match nothing, forced functions, back ends, and the functions that were left
 /// out.
@@ -81,7 +81,7 @@ pub(super) fn dry_run(prepared: &Prepared, config: &Config) -> String {
             module.unwrap_or_default()
         );
     }
-    let of_user = |source: &&NoteSource| source.kind != NoteKind::Refusal;
+    let of_user = |source: &&NoteSource| source.kind.is_asked_for();
     for source in prepared.notes.sources.iter().filter(of_user) {
         let _infallible = writeln!(text, "  note {}", escape(source.name.as_bytes()));
     }

@@ -38,8 +38,8 @@ pub use failing::FailingCalls;
 pub use flight::{FlightLayout, FlightMemory, FlightSlots};
 pub use kernel_stats::{Hits, KernelStats, Misses};
 pub use note_probes::{
-    FACT_TEXT, Fact, FactBase, FactCondition, FactEnd, FactValue, MAX_EVENT_BYTES, MAX_FACT_HOPS,
-    MAX_FACT_VALUES, NOTE_STACK, NoteProbe,
+    FACT_TEXT, Fact, FactBase, FactCondition, FactEnd, FactValue, LONG_TEXT, MAX_EVENT_BYTES,
+    MAX_FACT_HOPS, MAX_FACT_VALUES, NOTE_STACK, NoteProbe,
 };
 pub use refusal::{hint_of, is_forbidden};
 pub use settings::{

@@ -54,6 +54,9 @@ pub const MAX_FACT_HOPS: usize = 6;
 /// Bytes of a text (`FACT_TEXT` of `limits.h`).
 pub const FACT_TEXT: u32 = 64;
 
+/// Bytes of a long text (`NOTE_BYTES` of `limits.h`).
+pub const LONG_TEXT: u32 = 256;
+
 /// Where the stack begins in a note, in bytes (`NOTE_STACK` of `limits.h`).
 pub const NOTE_STACK: u32 = 128;
 
@@ -79,6 +82,8 @@ pub enum FactCondition {
     OnFailure(ResultType),
     /// If it returned a bool that is true.
     IfTrue,
+    /// If the word that its first value begins with is not 0.
+    IfGiven,
 }
 
 /// Where reading a value begins.
@@ -111,4 +116,14 @@ pub enum FactEnd {
     Number,
     /// The text at the last word and this offset.
     Text(i32),
+    /// The same, of up to [`LONG_TEXT`] bytes. It is the note's only value and begins at 0.
+    LongText(i32),
+    /// The text that is put next into the `struct fc_log` at the last word. It is read at the end of
+    /// the session, and is the note's only value.
+    FcLog {
+        /// Offset of `head`.
+        head: i32,
+        /// Offset of `buffer`.
+        buffer: i32,
+    },
 }

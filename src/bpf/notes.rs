@@ -163,6 +163,7 @@ impl Fact {
             FactCondition::Always => (0, 0),
             FactCondition::OnFailure(result) => (1, result_class(result)),
             FactCondition::IfTrue => (2, 0),
+            FactCondition::IfGiven => (3, 0),
         };
         let n_values = self.values.len().min(MAX_FACT_VALUES);
         let has_stack = u32::from(self.has_stack);
@@ -185,9 +186,18 @@ impl Fact {
 impl FactValue {
     /// Appends the `struct fact_value`.
     fn push_words(&self, words: &mut Vec<u32>) {
+        let mut hops = [0; MAX_FACT_HOPS];
+        for (place, hop) in hops.iter_mut().zip(&self.hops) {
+            *place = *hop as u32;
+        }
         let (kind, add) = match self.end {
             FactEnd::Number => (0, 0),
             FactEnd::Text(add) => (1, add),
+            FactEnd::LongText(add) => (2, add),
+            FactEnd::FcLog { head, buffer } => {
+                hops[0] = head as u32;
+                (3, buffer)
+            }
         };
         let base = match self.base {
             FactBase::Context(offset) => offset,
@@ -195,10 +205,6 @@ impl FactValue {
         };
         let n_hops = self.hops.len().min(MAX_FACT_HOPS);
         words.extend([base, kind, self.at, n_hops as u32]);
-        let mut hops = [0; MAX_FACT_HOPS];
-        for (place, hop) in hops.iter_mut().zip(&self.hops) {
-            *place = *hop as u32;
-        }
         words.extend(hops);
         words.extend([add as u32, 0]);
     }
@@ -211,7 +217,7 @@ mod tests {
     use super::types;
     use crate::bpf::headers::value_of;
     use crate::bpf::note_probes::{
-        FACT_TEXT, Fact, FactBase, FactCondition, FactEnd, FactValue, MAX_FACT_HOPS,
+        FACT_TEXT, Fact, FactBase, FactCondition, FactEnd, FactValue, LONG_TEXT, MAX_FACT_HOPS,
         MAX_FACT_VALUES, NOTE_STACK,
     };
     use crate::bpf::wire::NOTE_BYTES;
@@ -224,6 +230,7 @@ mod tests {
         assert_eq!(value_of("FACT_TEXT"), u64::from(FACT_TEXT));
         assert_eq!(value_of("NOTE_STACK"), u64::from(NOTE_STACK));
         assert_eq!(value_of("NOTE_BYTES"), u64::from(NOTE_BYTES));
+        assert_eq!(value_of("NOTE_BYTES"), u64::from(LONG_TEXT));
         let value = |base| FactValue {
             base,
             hops: vec![16, -8],

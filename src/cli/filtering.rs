@@ -77,6 +77,13 @@ pub struct Filtering {
     /// They are read when a call has failed. Paths and texts of programs may be private.
     #[arg(long = "no-args")]
     pub no_args: bool,
+
+    /// Do not show what the kernel says in words while a system call fails.
+    ///
+    /// Such words are in its log (dmesg), in answers to netlink requests, in the log of a mount, and in
+    /// the log of the verifier for BPF programs.
+    #[arg(long = "no-messages")]
+    pub no_messages: bool,
 }
 
 fn longer(text: &str) -> Result<Duration, String> {

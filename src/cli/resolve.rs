@@ -355,6 +355,7 @@ fn sessions(filtering: Filtering, of_cases: Option<ErrnoSet>) -> Result<Sessions
         no_args,
         all: _,
         stream: _,
+        no_messages,
     } = filtering;
     let (wanted, unwanted): (Vec<_>, Vec<_>) =
         any_errors.into_iter().partition(|choice| choice.wanted);
@@ -383,13 +384,13 @@ fn sessions(filtering: Filtering, of_cases: Option<ErrnoSet>) -> Result<Sessions
     }
     // What -X leaves out is left out of the choice of use cases, too.
     errors.allow = errors.allow.or(of_cases);
-    // 0 is no condition.
-    let longer = longer.filter(|longer| !longer.is_zero());
     Ok(Sessions {
         success,
         errors,
-        longer,
+        // 0 is no condition.
+        longer: longer.filter(|longer| !longer.is_zero()),
         arguments: !no_args,
+        messages: !no_messages,
     })
 }
 

@@ -273,6 +273,8 @@ pub struct Sessions {
     pub longer: Option<Duration>,
     /// With the arguments of system calls.
     pub arguments: bool,
+    /// With what the kernel says in words.
+    pub messages: bool,
 }
 
 /// Which errors are shown.

@@ -11,6 +11,7 @@ pub(crate) mod denied;
 pub(crate) mod frames;
 pub(crate) mod harmless;
 pub(crate) mod helpers;
+pub(crate) mod messages;
 pub(crate) mod reasons;
 pub(crate) mod refusals;
 pub(crate) mod requests;

@@ -27,9 +27,9 @@ use crate::live::kernel_symbols::{KernelSymbols, Read, read};
 use crate::live::lines::{self, ImageChoice, PendingImage};
 use crate::select::{
     BackendCapabilities, BackendPolicy, GlobReport, LeftOut, LeftOutReason, Offered, Selection,
-    matching_modules, select,
+    TracedFunction, matching_modules, select,
 };
-use crate::spec::BackendKind;
+use crate::spec::{BackendKind, EntryReason};
 
 /// What is known before anything is loaded.
 pub(crate) struct Prepared {
@@ -132,6 +132,13 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         .then_some(capabilities.trampolines)
         .flatten();
     let mut notes = notes::plan(&of_events, refusals, &btf, files)?;
+    let is_of_syscalls = |entry: &TracedFunction| entry.entry == Some(EntryReason::SystemCall);
+    if config.sessions.messages
+        && let Some(rules) = capabilities.trampolines
+        && selection.entries().any(is_of_syscalls)
+    {
+        notes.add_messages(&btf, rules, files);
+    }
     notes.add_usdt(&mut user.probes, &selection.functions);
     Ok(Prepared {
         selection,

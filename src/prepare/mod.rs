@@ -6,6 +6,7 @@ mod arch;
 pub(crate) mod features;
 pub(crate) mod gather;
 pub(crate) mod layout;
+mod messages;
 pub(crate) mod notes;
 pub(crate) mod on_load;
 pub(crate) mod preflight;

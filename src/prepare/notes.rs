@@ -4,13 +4,14 @@
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::refusals;
+use super::{messages, refusals};
 use crate::bpf::{MAX_EVENT_BYTES, NoteProbe, lsm_programs};
 use crate::config::GlobUse;
 use crate::failure::Failure;
 use crate::kernel::btf::{Btf, TrampolineRules};
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::trace_event::{parse_format, record_size};
+use crate::knowledge::messages::{MESSAGE_EVENTS, NETLINK};
 use crate::knowledge::refusals::REFUSAL_EVENTS;
 use crate::select::TracedFunction;
 use crate::spec::{
@@ -60,6 +61,22 @@ impl NotePlan {
             }
         }
         plan
+    }
+
+    /// Adds the places where the kernel says something in words.
+    pub(crate) fn add_messages(&mut self, btf: &Btf, rules: TrampolineRules, files: &KernelFiles) {
+        let mut has_extack = false;
+        for (category, name) in MESSAGE_EVENTS {
+            // 5.10 does not have all of them.
+            if let Ok((source, probe)) = tracepoint(category, name, files) {
+                let kind = NoteKind::Message;
+                has_extack |= *category == NETLINK;
+                self.add(NoteSource { kind, ..source }, probe);
+            }
+        }
+        for (source, probe) in messages::functions(btf, rules, has_extack) {
+            self.add(source, probe);
+        }
     }
 
     fn add(&mut self, source: NoteSource, probe: NoteProbe) {

@@ -270,6 +270,7 @@ fn key(config: &Config, files: &KernelFiles, modules: &BTreeMap<String, u64>) ->
         config.backend,
         config.all_matching,
         config.refusals,
+        config.sessions.messages,
     );
     Some(format!("selection {program:?} {build_id:?} {modules:?} {what:?}").into_bytes())
 }

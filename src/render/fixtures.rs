@@ -142,7 +142,7 @@ const LINES: [LineOf; 11] = [
     (0xffff_ffff_8100_a000, "security/security.c:5601", &[]),
 ];
 
-pub(super) use self::notes::{noted, refused};
+pub(super) use self::notes::{noted, refused, said};
 pub(super) use self::syscalls::{called, called_by_32_bits};
 
 pub(super) struct World {

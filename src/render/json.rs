@@ -15,6 +15,7 @@
 
 mod context;
 mod flight;
+mod messages;
 mod notes;
 mod objects;
 #[cfg(test)]

@@ -12,7 +12,6 @@ use crate::output::stop::StopFlag;
 use crate::prepare::gather::say_refused;
 use crate::prepare::notes::NotePlan;
 use crate::select::{Assigned, TracedFunction};
-use crate::spec::NoteKind;
 
 /// If more functions than this are attached one by one, a message says that it takes long.
 const MANY_ONE_BY_ONE: usize = 100;
@@ -83,11 +82,11 @@ pub(crate) fn attach_notes(tracer: &mut Tracer<'_>, plan: &NotePlan, diag: &Diag
             continue;
         };
         let said = format!("`{}` is not noted: {why}", source.name);
-        // Nobody asked for a single function that refuses, and no kernel has all of them.
-        if source.kind == NoteKind::Refusal {
-            diag.info(1, said);
-        } else {
+        // No kernel has all places that refuse or say something.
+        if source.kind.is_asked_for() {
             diag.warning(said);
+        } else {
+            diag.info(1, said);
         }
     }
     diag.phase("attached to what is noted");

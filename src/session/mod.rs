@@ -9,6 +9,7 @@ mod explain;
 mod filter;
 mod flight;
 mod merge;
+mod messages;
 mod placement;
 mod provenance;
 mod told;
@@ -23,6 +24,7 @@ pub use explain::{Assembled, CulpritCode, SessionFacts};
 pub use filter::ErrorFilter;
 pub use flight::{DumpReason, FlightCall, FlightDump, FlightThread, flight_threads};
 pub use merge::AddrRole;
+pub use messages::{Message, Speaker, messages};
 pub use placement::Placement;
 pub use told::{TaskExit, TaskOutput, Told};
 pub use types::{

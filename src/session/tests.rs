@@ -2,6 +2,7 @@
 //! Tests of chains, provenance and merging, written as call trees: one line per call, indented by
 //! depth, `name = result`. The name determines the result type (see `TYPES`).
 
+mod messages;
 mod reasons;
 mod rows;
 

@@ -29,6 +29,19 @@ pub enum NoteKind {
     Usdt,
     /// A function that refused a permission, with facts about the decision.
     Refusal,
+    /// A place where the kernel says something in words.
+    Message,
+}
+
+impl NoteKind {
+    /// Returns whether it is noted because the user asked for it.
+    #[must_use]
+    pub fn is_asked_for(self) -> bool {
+        match self {
+            Self::Tracepoint | Self::RawTracepoint | Self::Usdt => true,
+            Self::Refusal | Self::Message => false,
+        }
+    }
 }
 
 /// A value of a note.

@@ -14,7 +14,7 @@ use crate::spec::{NoteKind, NoteValue};
 pub(super) struct NoteObject {
     /// `sched:sched_switch`, or the name of a function.
     source: String,
-    /// `tracepoint`, `raw_tracepoint`, `usdt`, or `refusal`.
+    /// `tracepoint`, `raw_tracepoint`, `usdt`, `refusal`, or `message`.
     kind: &'static str,
     at_ns: u64,
     /// The innermost traced function that was running.
@@ -59,6 +59,7 @@ fn kind(kind: NoteKind) -> &'static str {
         NoteKind::RawTracepoint => "raw_tracepoint",
         NoteKind::Usdt => "usdt",
         NoteKind::Refusal => "refusal",
+        NoteKind::Message => "message",
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::SCHEMA;
 use super::context::ContextObject;
+use super::messages::{MessageObject, messages};
 use super::notes::{NoteObject, notes};
 use super::syscall::{SyscallObject, syscall};
 use crate::render::value::result_text;
@@ -38,6 +39,8 @@ pub(super) struct SessionObject {
     entry_reason: &'static str,
     /// The system call, if the entry function is one.
     syscall: Option<SyscallObject>,
+    /// What the kernel said in words.
+    messages: Vec<MessageObject>,
     /// The call of the entry function.
     entry: Option<CallObject>,
     culprit: Option<CulpritObject>,
@@ -206,6 +209,7 @@ impl SessionObject {
             context: ContextObject::new(session),
             entry_reason: entry_reason(session.reason),
             syscall: syscall(session),
+            messages: messages(session, context),
             entry: entry.as_ref().map(CallObject::new),
             culprit: rows.iter().find_map(|row| CulpritObject::new(row, session)),
             refusal: refusal(shown, context).map(RefusalObject::new),

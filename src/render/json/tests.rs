@@ -9,7 +9,7 @@ use super::schema::violations;
 use super::{write_flight, write_session, write_summary};
 use crate::render::fixtures::{
     World, called, called_by_32_bits, flight, hostile, hostile_flight, incomplete, long_names,
-    noted, passed_on, refused, succeeded, translated, untraced,
+    noted, passed_on, refused, said, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{Detached, Drops, Missed, Summary, Unexamined, UntracedTasks};
@@ -86,6 +86,7 @@ fn every_object_is_one_line_that_its_schema_describes() {
     let sessions = [
         passed_on(),
         noted(),
+        said(),
         called(),
         called_by_32_bits(),
         refused(),
@@ -153,6 +154,7 @@ fn sessions_as_json() {
     check("translated.json", &translated());
     check("passed_on.json", &passed_on());
     check("noted.json", &noted());
+    check("said.json", &said());
     check("called.json", &called());
     check("called_by_32_bits.json", &called_by_32_bits());
     check("refused.json", &refused());

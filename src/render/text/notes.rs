@@ -7,7 +7,7 @@ use crate::render::style::{Page, Style};
 use crate::render::value::{push_decimal, push_duration, push_note_value};
 use crate::render::view::CallView;
 use crate::session::{Note, Session};
-use crate::spec::{NoteKind, NoteSource, NoteValue};
+use crate::spec::{NoteSource, NoteValue};
 
 /// Writes a line for each note; writes nothing if there are none.
 pub(super) fn notes(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
@@ -27,9 +27,9 @@ pub(super) fn notes(page: &mut Page, session: &Session, context: &RenderContext<
     }
 }
 
-/// Facts about refusals are in the verdict already.
+/// Facts about refusals are in the verdict already, and messages are at the top.
 fn is_listed(source: &NoteSource, verbosity: u8) -> bool {
-    source.kind != NoteKind::Refusal || verbosity > 0
+    source.kind.is_asked_for() || verbosity > 0
 }
 
 fn note(

@@ -4,7 +4,7 @@
 use super::write_session;
 use crate::render::fixtures::{
     World, called, called_by_32_bits, hostile, incomplete, long_names, noted, passed_on, refused,
-    succeeded, translated, untraced,
+    said, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{RenderContext, SymbolizedSession, TracerRows};
@@ -41,6 +41,28 @@ fn what_else_happened_is_listed_in_order() {
     check("called.txt", &called(), |_| {});
     check("called_by_32_bits.txt", &called_by_32_bits(), |_| {});
     check("noted_60.txt", &noted(), |context| context.width = Some(60));
+}
+
+#[test]
+fn what_the_kernel_said_is_told_below_the_call() {
+    check("said.txt", &said(), |_| {});
+    check("said_v.txt", &said(), |context| context.verbosity = 1);
+}
+
+#[test]
+fn of_many_messages_the_last_ones_are_told() {
+    let mut many = said();
+    let last = many.notes[2].clone();
+    many.notes = (0..9)
+        .map(|number| {
+            let mut note = last.clone();
+            note.values = vec![crate::spec::NoteValue::Text(vec![b'a' + number])];
+            note
+        })
+        .collect();
+    let text = render(&many, |_| {});
+    assert!(text.contains("kernel said 5 more before (-v shows it)\nkernel said \"f\"\n"));
+    assert!(render(&many, |context| context.verbosity = 1).contains("kernel said \"a\"\n"));
 }
 
 #[test]

@@ -42,6 +42,7 @@ mod legacy_cgroups;
 mod lifecycle;
 mod listing;
 mod main_job;
+mod messages;
 mod misses;
 mod modules;
 mod not_started;
