@@ -15,7 +15,7 @@ use crate::kernel::kallsyms::{Kallsyms, Symbol};
 use crate::spec::Addr;
 
 /// Maximum size of a function in bytes. A symbol without a following one may seem to be larger.
-const MAX_SIZE: u64 = 128 << 10;
+pub(super) const MAX_SIZE: u64 = 128 << 10;
 
 const EFAULT: u16 = 14;
 
@@ -92,6 +92,11 @@ impl<'a> Code<'a> {
     #[must_use]
     pub fn kallsyms(&self) -> &'a Kallsyms {
         self.kallsyms
+    }
+
+    /// Returns the source of the bytes.
+    pub(super) fn text(&self) -> &'a dyn KernelText {
+        self.text
     }
 
     /// Returns the function that starts at `addr`; `None` if no function starts there, it cannot be
@@ -241,6 +246,6 @@ fn is_body_of_system_call(name: &str) -> bool {
 }
 
 /// Returns true for cold parts: `f.cold`, `f.cold.3`, `f.part.0.cold`.
-fn is_part(name: &str) -> bool {
+pub(super) fn is_part(name: &str) -> bool {
     name.split('.').skip(1).any(|suffix| suffix == "cold")
 }

@@ -7,6 +7,7 @@
 mod arch;
 mod decode;
 mod errnos;
+mod flow;
 mod functions;
 mod pointers;
 mod reach;
@@ -19,6 +20,7 @@ mod trail;
 
 pub use decode::ResultUse;
 pub use errnos::{ErrnoSite, Errnos};
+pub use flow::{Flow, FlowQuestion, Flows, Repetition, ResultFate, Returned};
 pub use functions::{Callee, Code, FunctionCode};
 pub use pointers::{Pointer, pointers};
 pub use reach::{Reached, reachable};

@@ -10,9 +10,11 @@ mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
 pub(super) use self::aarch64::{
-    Loads, MAX_ENTRY_OFFSET, NOTHING, decode, is_thunk, register_of_thunk,
+    ARGUMENTS, CLOBBERED, Loads, MAX_ENTRY_OFFSET, N_REGISTERS, NOTHING, decode, is_return_thunk,
+    is_thunk, keeps_registers, register_of_thunk, translate,
 };
 #[cfg(target_arch = "x86_64")]
 pub(super) use self::x86_64::{
-    Loads, MAX_ENTRY_OFFSET, NOTHING, decode, is_thunk, register_of_thunk,
+    ARGUMENTS, CLOBBERED, Loads, MAX_ENTRY_OFFSET, N_REGISTERS, NOTHING, decode, is_return_thunk,
+    is_thunk, keeps_registers, register_of_thunk, translate,
 };

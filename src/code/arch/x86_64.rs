@@ -7,10 +7,14 @@
 //! if an instruction contains it as a constant, or contains the constants from which compilers
 //! compute a choice of two errnos.
 
+mod translate;
+
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 use crate::code::decode::{ControlTransfer, Decoded, ResultUse};
 use crate::spec::Addr;
+
+pub(in crate::code) use self::translate::{ARGUMENTS, CLOBBERED, N_REGISTERS, translate};
 
 /// Number of instructions after a call that are checked for the use of its result.
 const RESULT_USE_WINDOW: u8 = 6;
@@ -33,6 +37,31 @@ pub(in crate::code) const NOTHING: &[&str] = &[
     "write_ibpb",
 ];
 
+/// Prefixes of what is called by assembler code that does not say that the usual registers are
+/// lost: the slow paths of macros, and thunks that save them.
+const KEEP_REGISTERS: &[&str] = &[
+    "__SCT__preempt_schedule",
+    "__get_user_",
+    "__preempt_schedule",
+    "__put_user_",
+    "__raw_callee_save_",
+    "__sw_hweight",
+    "___preempt_schedule",
+    "clear_page_",
+    "clear_user_",
+    "cmpxchg8b_emu",
+    "copy_user_",
+    "ftrace_",
+    "native_",
+    "paravirt_",
+    "preempt_schedule_",
+    "rep_movs_",
+    "rep_stos_",
+    "this_cpu_cmpxchg",
+    "xen_",
+    "zen_untrain_ret",
+];
+
 /// The kernel's `MAX_ERRNO`.
 const MAX_ERRNO: i64 = 4095;
 
@@ -43,6 +72,17 @@ pub(in crate::code) type Loads = [Option<u16>; 16];
 /// Returns true for thunks of indirect calls and for those of static calls.
 pub(in crate::code) fn is_thunk(name: &str) -> bool {
     name.starts_with("__x86_indirect_") || name.starts_with("__x86_static_call_")
+}
+
+/// Returns true for thunks of returns, to which functions jump instead of a `ret`.
+pub(in crate::code) fn is_return_thunk(name: &str) -> bool {
+    name.starts_with("__x86_return_") || name.ends_with("_return_thunk")
+}
+
+/// Returns true for what may keep registers that functions need not keep.
+pub(in crate::code) fn keeps_registers(name: &str) -> bool {
+    let mut known = KEEP_REGISTERS.iter().chain(NOTHING);
+    known.any(|start| name.starts_with(start))
 }
 
 /// Returns the number of the register that a thunk calls. The thunk of `rax` has the same address
