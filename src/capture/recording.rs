@@ -8,6 +8,7 @@ use std::ops::Not;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::fate::RecordedFate;
 use super::trail::RecordedTrail;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{TracedFunction, entry_reason};
@@ -40,6 +41,9 @@ pub struct Recording {
     /// The trails of functions that were culprits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trails: Vec<RecordedTrail>,
+    /// What the machine code says about the results of calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fates: Vec<RecordedFate>,
     /// The sources of notes, by number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub note_sources: Vec<NoteSource>,

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Recordings are unchanged after writing and reading. Hostile ones are errors.
 
-use super::{RecordedFunction, RecordedLine, RecordedSymbol, RecordedTrail, Recording};
-use crate::code::{Errnos, ResultUse, TrailCallee, TrailFacts};
+use super::{
+    RecordedFate, RecordedFunction, RecordedLine, RecordedSymbol, RecordedTrail, Recording,
+};
+use crate::code::{
+    Errnos, FlowQuestion, Repetition, ResultFate, ResultUse, Returned, TrailCallee, TrailFacts,
+};
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, Hook, HookId, ResultType};
 use crate::symbolize::{Inlined, SourceLine};
@@ -53,8 +57,24 @@ fn recording() -> Recording {
     }];
     recording.lines = vec![RecordedLine::of(Addr(0x1004), Some(&source), &[inlined])];
     recording.trails = vec![RecordedTrail::of(Addr(0x1000), &trail(), |_| Some(3))];
+    recording.fates = vec![RecordedFate::of(&(question(), ResultFate::Ignored))];
     recording.push_record(&[0, 1, 0xff]);
     recording
+}
+
+fn question() -> FlowQuestion {
+    let returned = |value: i64, kind| Returned {
+        register: value as u64,
+        kind,
+    };
+    FlowQuestion {
+        caller: Addr(0x1000),
+        callee: Addr(0x2000),
+        call_site: Some(Addr(0x1010)),
+        value: returned(0, ResultType::Pointer),
+        result: returned(-12, ResultType::Signed(4)),
+        repetition: Repetition::Again,
+    }
 }
 
 #[test]
@@ -70,6 +90,8 @@ fn a_recording_is_read_back_as_it_was_written() {
     assert_eq!(&*answer.inlined[0].function, "helper");
     assert_eq!(read.trails[0].facts().unwrap(), trail());
     assert_eq!(read.trails[0].callees[0].traced_since, Some(3));
+    let answer = read.fates[0].answer().unwrap();
+    assert_eq!(answer, (question(), ResultFate::Ignored));
 }
 
 #[test]
@@ -88,6 +110,8 @@ fn hostile_recordings_are_errors() {
     assert!(bad.records().is_err());
     bad.trails[0].callees[0].used = "Tasted".to_owned();
     assert!(bad.trails[0].facts().is_err());
+    bad.fates[0].fate = "Eaten".to_owned();
+    assert!(bad.fates[0].answer().is_err());
     bad.functions[0].id = u32::MAX;
     assert!(bad.functions().is_err());
 }

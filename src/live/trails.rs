@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::capture::Recording;
-use crate::code::{KernelText, TrailFacts, Trails};
+use crate::capture::{RecordedFate, Recording};
+use crate::code::{FlowQuestion, Flows, KernelText, ResultFate, TrailFacts, Trails};
 use crate::kernel::btf::{Btf, BtfFunction};
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::kcore::Kcore;
 use crate::select::TracedFunction;
-use crate::session::CulpritCode;
+use crate::session::{CulpritCode, ResultFates};
 use crate::spec::{Addr, ResultType, base_name};
 
 /// The text of the running kernel; `/proc/kcore` is opened at the first read.
@@ -135,7 +135,7 @@ impl Traced {
 }
 
 /// Source of facts about the machine code of culprits.
-pub(crate) trait TrailSource {
+pub(crate) trait TrailSource: ResultFates {
     /// Returns what the machine code of a function says about the trail; `None` if the code is
     /// unknown.
     fn below(&self, function: &TracedFunction) -> Option<Rc<TrailFacts>>;
@@ -158,12 +158,23 @@ pub(crate) trait TrailSource {
 /// Trails from the machine code of the running kernel.
 pub(crate) struct LiveTrails<'a> {
     pub(crate) trails: Trails<'a>,
+    pub(crate) flows: Flows,
     pub(crate) traced: &'a Traced,
 }
 
 impl<'a> LiveTrails<'a> {
     pub(crate) fn new(trails: Trails<'a>, traced: &'a Traced) -> Self {
-        Self { trails, traced }
+        Self {
+            trails,
+            flows: Flows::default(),
+            traced,
+        }
+    }
+}
+
+impl ResultFates for LiveTrails<'_> {
+    fn fate(&self, question: &FlowQuestion) -> Option<ResultFate> {
+        self.flows.answer(self.trails.code(), question)
     }
 }
 
@@ -180,6 +191,7 @@ impl TrailSource for LiveTrails<'_> {
 /// Trails from a recording.
 pub(crate) struct RecordedTrails {
     trails: HashMap<Addr, Rc<TrailFacts>>,
+    fates: HashMap<FlowQuestion, ResultFate>,
     pub(crate) traced: Traced,
 }
 
@@ -195,7 +207,18 @@ impl RecordedTrails {
                 }
             }
         }
-        Ok(Self { trails, traced })
+        let fates = recording.fates.iter().map(RecordedFate::answer);
+        Ok(Self {
+            trails,
+            fates: fates.collect::<Result<_>>()?,
+            traced,
+        })
+    }
+}
+
+impl ResultFates for RecordedTrails {
+    fn fate(&self, question: &FlowQuestion) -> Option<ResultFate> {
+        self.fates.get(question).copied()
     }
 }
 

@@ -101,6 +101,7 @@ impl<'a> Consumer<'a> {
         } = facts;
         let mut assembler = Assembler::new(functions);
         assembler.set_sources(context.sources);
+        assembler.set_fates(trails);
         Self {
             assembler,
             trails,

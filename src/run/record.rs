@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::capture::{RecordedFunction, RecordedLine, RecordedSymbol, RecordedTrail, Recording};
+use crate::capture::{
+    RecordedFate, RecordedFunction, RecordedLine, RecordedSymbol, RecordedTrail, Recording,
+};
 use crate::events::{self, Event};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::live::trails::LiveTrails;
@@ -115,6 +117,7 @@ impl Recorder {
             .iter()
             .map(|(addr, facts)| RecordedTrail::of(*addr, facts, |addr| trails.traced.since(addr)))
             .collect();
+        recording.fates = trails.flows.asked().iter().map(RecordedFate::of).collect();
         self.file
             .write_all(recording.to_json()?.as_bytes())
             .with_context(|| format!("failed to write `{}`", self.path.display()))

@@ -8,6 +8,7 @@ use std::fmt;
 use std::mem;
 
 use super::explain::Assembled;
+use super::fates::{CodeOfCalls, NoCode, ResultFates};
 use super::placement::Placement;
 use super::provenance;
 use super::types::{
@@ -48,6 +49,7 @@ pub struct Assembler<'f> {
     waiting: VecDeque<PendingRecords>,
     n_sessions: u64,
     placement: Placement,
+    fates: &'f dyn ResultFates,
 }
 
 impl fmt::Debug for Assembler<'_> {
@@ -81,12 +83,18 @@ impl<'f> Assembler<'f> {
             waiting: VecDeque::new(),
             n_sessions: 0,
             placement: Placement::default(),
+            fates: &NoCode,
         }
     }
 
     /// Sets the sources of notes. The index of a source is its number.
     pub fn set_sources(&mut self, sources: &'f [NoteSource]) {
         self.sources = sources;
+    }
+
+    /// Sets the source of what the machine code says about the results of calls.
+    pub fn set_fates(&mut self, fates: &'f dyn ResultFates) {
+        self.fates = fates;
     }
 
     /// Sets the placement that translates the addresses of modules that were not loaded when their
@@ -164,7 +172,12 @@ impl<'f> Assembler<'f> {
         } = waiting.unwrap_or_default();
         self.placement.settle(self.functions, record, &mut stacks);
         let calls = self.calls(&record.calls)?;
-        let verdict = provenance::explain(&calls, self.functions);
+        let verdict = provenance::explain(&CodeOfCalls {
+            calls: &calls,
+            functions: self.functions,
+            source: self.fates,
+            has_gaps: record.cut_calls > 0,
+        });
         let stack = stack_of(&verdict.chain, &record.calls, stacks);
         let notes = self.notes(notes, &record.calls);
         let missing_arguments = u32::from(record.has_syscall && syscall.is_none());

@@ -2,10 +2,12 @@
 //! Assembles events into finished sessions: call tree, chain, culprit and stack.
 //!
 //! This module does no I/O and has no callbacks. The caller passes in facts about the kernel: what
-//! each address of the stack is, and what the machine code of the culprit says.
+//! each address of the stack is, and what the machine code says about the culprit and about results
+//! of calls.
 
 mod assemble;
 mod explain;
+mod fates;
 mod filter;
 mod flight;
 mod merge;
@@ -21,6 +23,7 @@ mod tests;
 
 pub use assemble::{Assembler, Malformed};
 pub use explain::{Assembled, CulpritCode, SessionFacts};
+pub use fates::ResultFates;
 pub use filter::ErrorFilter;
 pub use flight::{DumpReason, FlightCall, FlightDump, FlightThread, flight_threads};
 pub use merge::AddrRole;

@@ -3,11 +3,14 @@
 //! function down.
 //!
 //! The position of a failure proves nothing: the deepest or last failure is often one that was
-//! handled. The value decides: a callee that returned the same error as its caller is the reason.
-//! Only if no callee did, the last callee that failed before the return may have been translated. A
+//! handled. The value decides: a callee that returned the same error as its caller is the reason,
+//! if the caller's machine code does not rule it out. Only if no callee did, a failure counts that
+//! leads to the caller's error by a branch in its code, or else the last one before the return. A
 //! `NULL` from a look-up is too common to count as a reason without further evidence.
 
+use super::fates::CodeOfCalls;
 use super::types::{Call, ChainLink, LinkKind};
+use crate::code::ResultFate;
 use crate::knowledge::reasons::{
     ALLOCATORS, CHARGES, CLEANUPS, LIMIT_REACHED, LOOKUPS, NOT_FOUND, TAKES_ERRORS,
 };
@@ -18,9 +21,12 @@ use crate::spec::{EntryReason, Outcome, ResultType, base_name};
 const ENOMEM: u16 = 12;
 const EINTR: u16 = 4;
 
-/// "Not my parameter, ask the next handler". If every handler returns it, the error that the caller
-/// returns is the caller's own.
-const ENOPARAM: u16 = 519;
+/// "Not mine, ask the next handler": `ENOIOCTLCMD`, `ENOPARAM`. If every handler returns it, the
+/// error that the caller returns is the caller's own.
+const ASK_NEXT: &[u16] = &[515, 519];
+
+/// Maximum number of failed callees of one call whose results are followed in its code.
+const MAX_ASKED: usize = 64;
 
 /// The provenance of a session's failure.
 #[derive(Debug)]
@@ -55,8 +61,12 @@ impl ResultReason {
 }
 
 /// Follows the failure from the entry function (`calls[0]`) down to the culprit.
-pub(super) fn explain(calls: &[Call], functions: &[TracedFunction]) -> Verdict {
-    let tree = Tree { calls, functions };
+pub(super) fn explain(code: &CodeOfCalls<'_>) -> Verdict {
+    let tree = Tree {
+        calls: code.calls,
+        functions: code.functions,
+        code,
+    };
     let mut chain = Vec::new();
     let mut bearers = Vec::new();
     let mut certain = true;
@@ -89,6 +99,7 @@ pub(super) fn explain(calls: &[Call], functions: &[TracedFunction]) -> Verdict {
 struct Tree<'a> {
     calls: &'a [Call],
     functions: &'a [TracedFunction],
+    code: &'a CodeOfCalls<'a>,
 }
 
 impl Tree<'_> {
@@ -145,7 +156,10 @@ impl Tree<'_> {
         if !outcome.is_failure() {
             return self.reason_of_success(call);
         }
-        if let Some(callee) = self.last_callee(call, |callee| self.carries(call, callee, outcome)) {
+        let passed_on = self.last_callee(call, |callee| {
+            self.carries(call, callee, outcome) && !self.is_ruled_out(callee)
+        });
+        if let Some(callee) = passed_on {
             if self.asks_around(call, callee) {
                 return ResultReason::origin(false);
             }
@@ -157,7 +171,11 @@ impl Tree<'_> {
                 bearer: maker.is_some().then_some(callee),
             };
         }
+        if let Some(reason) = self.reason_by_code(call) {
+            return reason;
+        }
         match self.last_decisive_callee(call) {
+            Some(callee) if self.is_ruled_out(callee) => ResultReason::origin(true),
             Some(callee) if self.may_translate(callee, outcome) => ResultReason {
                 link: LinkKind::Translated,
                 callee: Some(callee),
@@ -167,6 +185,45 @@ impl Tree<'_> {
             // A failure that was handled just before makes the origin uncertain.
             Some(callee) => ResultReason::origin(!self.calls[callee].outcome.is_failure()),
             None => ResultReason::origin(true),
+        }
+    }
+
+    /// Returns true if the caller's code shows that this failure is not the reason of its own.
+    fn is_ruled_out(&self, callee: usize) -> bool {
+        matches!(
+            self.code.fate(callee),
+            Some(ResultFate::Ignored | ResultFate::Never)
+        )
+    }
+
+    /// Returns the last callee whose failure leads to the caller's error by the caller's code.
+    fn reason_by_code(&self, call: usize) -> Option<ResultReason> {
+        let candidates = self
+            .callees(call)
+            .rev()
+            .filter(|callee| self.calls[*callee].outcome.is_failure())
+            .take(MAX_ASKED)
+            .filter(|callee| !self.asks_for_next(*callee) && !self.is_question(call, *callee));
+        let fates = candidates.filter_map(|callee| Some((callee, self.code.fate(callee)?)));
+        let (callee, is_certain) = fates
+            .filter_map(|(callee, fate)| match fate {
+                ResultFate::Decides => Some((callee, self.code.is_exact(callee))),
+                ResultFate::MayDecide => Some((callee, false)),
+                _ => None,
+            })
+            .next()?;
+        Some(ResultReason {
+            link: LinkKind::Translated,
+            callee: Some(callee),
+            certain: is_certain,
+            bearer: None,
+        })
+    }
+
+    fn asks_for_next(&self, callee: usize) -> bool {
+        match self.calls[callee].outcome {
+            Outcome::Errno(errno) => ASK_NEXT.contains(&errno),
+            _ => false,
         }
     }
 
@@ -290,6 +347,7 @@ impl Tree<'_> {
                     &self.functions[self.calls[callee].func.index()].name,
                     CLEANUPS,
                 );
+            let counts = counts || self.code.fate(callee) == Some(ResultFate::Ignored);
             !silent && !weak && !cleans_up && !counts && !self.is_question(call, callee)
         })
     }
@@ -298,7 +356,8 @@ impl Tree<'_> {
     fn may_translate(&self, callee: usize, outcome: Outcome) -> bool {
         let name = &self.functions[self.calls[callee].func.index()].name;
         match (self.effective(callee), outcome) {
-            (None, _) | (Some(Outcome::Errno(ENOPARAM)), _) => false,
+            (None, _) => false,
+            (Some(Outcome::Errno(errno)), _) if ASK_NEXT.contains(&errno) => false,
             (Some(Outcome::Null), Outcome::Errno(errno)) => {
                 errno == ENOMEM && has_part(name, ALLOCATORS)
                     || NOT_FOUND.contains(&errno) && name_has(name, LOOKUPS)

@@ -2,15 +2,18 @@
 //! Tests of chains, provenance and merging, written as call trees: one line per call, indented by
 //! depth, `name = result`. The name determines the result type (see `TYPES`).
 
+mod fates;
 mod messages;
 mod reasons;
 mod rows;
 
+use self::fates::Answers;
 use super::assemble::{MAX_STACKS, MAX_WAITING};
 use super::{
     AddrRole, Assembled, Assembler, CulpritCode, LinkKind, Malformed, Session, SessionFacts,
 };
 use crate::bpf::headers;
+use crate::code::ResultFate;
 use crate::events::{CallRecord, Event, NoteRecord, SessionRecord, StackRecord, SyscallRecord};
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, Hook, HookId, NoteKind, NoteSource, ResultType};
@@ -98,7 +101,17 @@ fn parse(tree: &str) -> (Vec<TracedFunction>, Vec<CallRecord>) {
 }
 
 fn assemble(functions: &[TracedFunction], calls: Vec<CallRecord>, stack: &[u64]) -> Session {
+    assemble_with(functions, calls, stack, &Answers::default())
+}
+
+fn assemble_with(
+    functions: &[TracedFunction],
+    calls: Vec<CallRecord>,
+    stack: &[u64],
+    answers: &Answers,
+) -> Session {
     let mut assembler = Assembler::new(functions);
+    assembler.set_fates(answers);
     let stack = StackRecord {
         session: 1,
         capture: 1,
@@ -135,8 +148,14 @@ fn role(addr: Addr) -> AddrRole {
 /// Formats the chain: `name>` passed on, `name*` translated, `name~` transparent, `name!` origin. A
 /// `?` follows if the culprit is not certain, then the handled failures in brackets.
 fn chain(tree: &str) -> String {
+    chain_by_code(tree, &[])
+}
+
+/// As `chain`, with what becomes of the results of functions.
+fn chain_by_code(tree: &str, fates: &[(&str, ResultFate)]) -> String {
     let (functions, calls) = parse(tree);
-    let session = assemble(&functions, calls, &[]);
+    let answers = Answers::of(&functions, fates);
+    let session = assemble_with(&functions, calls, &[], &answers);
     let name = |call: usize| {
         functions[session.chain.calls[call].func.index()]
             .name

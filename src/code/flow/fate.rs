@@ -64,8 +64,8 @@ pub enum ResultFate {
     PassedOn,
     /// The branch behind it leads to the caller's result, on all ways.
     Decides,
-    /// The branch behind it leads to the caller's result on some ways, and the other branch does
-    /// not.
+    /// The branch behind it leads to the caller's result or to something unknown, and the other
+    /// branch does not lead there.
     MayDecide,
     /// The code does not tell.
     Unclear,
@@ -222,11 +222,10 @@ fn judge(
     let Some(success) = success() else {
         return ResultFate::Unclear;
     };
-    let is_only_end = !ends.has_other && !found.has_others;
     let is_end_of_success = success.is_made && !success.has_others;
-    match (is_only_end, success.is_made) {
-        (true, _) if !is_end_of_success => ResultFate::Decides,
-        (false, false) => ResultFate::MayDecide,
+    match (found.has_others, ends.has_other) {
+        (false, false) if !is_end_of_success => ResultFate::Decides,
+        (false, true) if !success.is_made => ResultFate::MayDecide,
         _ => ResultFate::Unclear,
     }
 }

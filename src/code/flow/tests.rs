@@ -262,9 +262,9 @@ fn an_error_may_become_another_one() {
         EINVAL,
         RET,
     ];
-    assert_eq!(fate(&some, -2, -22), Some(ResultFate::MayDecide));
+    assert_eq!(fate(&some, -2, -22), Some(ResultFate::Unclear));
     // The same errno made anew, on the way behind the test only.
-    assert_eq!(fate(&some, -22, -22), Some(ResultFate::MayDecide));
+    assert_eq!(fate(&some, -22, -22), Some(ResultFate::Unclear));
     // What is read from memory may be anything: mov eax, [rdi]
     let memory = [
         CALL,
