@@ -46,7 +46,7 @@ pub fn write_session(
     let mut page = Page::new(context.width, context.color);
     header(&mut page, session, context);
     syscall::syscall(&mut page, session, context);
-    messages::messages(&mut page, session, context);
+    messages::messages(&mut page, session, "", context);
     workload::workload(&mut page, session, context.verbosity);
     let tracer = TracerRows::in_text(context.verbosity);
     let views = view::rows(shown, context, tracer);

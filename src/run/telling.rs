@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::config::{OutputFormat, Telling};
 use crate::explain::{Cause, Line, Reason, Story, Verdict};
 use crate::render::{self, Detail, RenderContext, SymbolizedSession, TracerRows};
-use crate::session::{Session, Told};
+use crate::session::{self, Session, Told};
 use crate::symbolize::Symbolizer;
 
 /// Failures that are shown besides the first one if something speaks for them.
@@ -47,7 +47,11 @@ impl Teller {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let lines = Line::all(told);
-        let verdict = self.story.verdict(told, &lines, &|_| Vec::new());
+        let said = |session: &Session| {
+            let messages = session::messages(session, context.sources).into_iter();
+            messages.map(|message| message.text).collect()
+        };
+        let verdict = self.story.verdict(told, &lines, &said);
         if format == OutputFormat::Json {
             return render::write_verdict_json(&verdict, status, context, out);
         }

@@ -11,8 +11,13 @@ use crate::session::{Message, Session};
 const SHOWN: usize = 4;
 
 /// Writes `kernel said "tmpfs: Bad value for 'mode'"`, a line for each message, and `said nearby` for
-/// those that the culprit need not have said.
-pub(super) fn messages(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
+/// those that the culprit need not have said. Each line begins with `indent`.
+pub(super) fn messages(
+    page: &mut Page,
+    session: &Session,
+    indent: &str,
+    context: &RenderContext<'_>,
+) {
     let all = crate::session::messages(session, context.sources);
     let n_left_out = match context.verbosity {
         0 => all.len().saturating_sub(SHOWN),
@@ -20,6 +25,7 @@ pub(super) fn messages(page: &mut Page, session: &Session, context: &RenderConte
     };
     if n_left_out > 0 {
         page.flow(Style::Note, |text| {
+            text.push_str(indent);
             text.push_str("kernel said ");
             push_decimal(text, n_left_out as u64);
             text.push_str(" more before (-v shows it)");
@@ -27,6 +33,7 @@ pub(super) fn messages(page: &mut Page, session: &Session, context: &RenderConte
         page.end_line();
     }
     for message in &all[n_left_out..] {
+        page.flow_text(Style::Plain, indent);
         self::message(page, message);
     }
 }

@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use super::phrases::{self, push_module};
-use super::{handled, notes, row_table, syscall, trail, workload};
+use super::{handled, messages, notes, row_table, syscall, trail, workload};
 use crate::explain::{Cause, Reason};
 use crate::render::escape::{push_escaped, push_escaped_text};
 use crate::render::style::{Page, Style};
@@ -47,6 +47,7 @@ pub fn write_reason(
     let tracer = TracerRows::in_text(context.verbosity);
     let views = view::rows(shown, context, tracer);
     decided(&mut page, shown, &views, context);
+    messages::messages(&mut page, session, "  ", context);
     chain(&mut page, session, context);
     if detail == Detail::Stack {
         let first = views.iter().position(|view| view.link.is_some());
