@@ -21,3 +21,4 @@ mod root;
 mod scripts;
 mod usdt;
 mod user_types;
+mod why;
