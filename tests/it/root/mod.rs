@@ -61,5 +61,6 @@ mod usdt;
 mod use_cases;
 mod user_functions;
 mod warm;
+mod why;
 mod zz_btrfs;
 mod zz_lockdown;
