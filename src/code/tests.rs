@@ -20,13 +20,13 @@ ffffffff81001010 16 caller e8ebffffffe8f6fffffff4f4f4f4f4f4
 ";
 
 /// A kernel of a few functions.
-struct Few {
-    kallsyms: Kallsyms,
+pub(super) struct Few {
+    pub(super) kallsyms: Kallsyms,
     bytes: HashMap<Addr, Vec<u8>>,
 }
 
 impl Few {
-    fn new(table: &str) -> Self {
+    pub(super) fn new(table: &str) -> Self {
         let mut symbols = "ffffffff81000000 T _stext\n".to_owned();
         let mut bytes = HashMap::new();
         for line in table.lines() {
@@ -50,7 +50,7 @@ impl Few {
         }
     }
 
-    fn addr(&self, name: &str) -> Addr {
+    pub(super) fn addr(&self, name: &str) -> Addr {
         let symbol = self.kallsyms.named(name).next();
         symbol.unwrap_or_else(|| panic!("no `{name}`")).addr
     }

@@ -21,9 +21,13 @@ use crate::spec::{EntryReason, Outcome, ResultType, base_name};
 const ENOMEM: u16 = 12;
 const EINTR: u16 = 4;
 
-/// "Not mine, ask the next handler": `ENOIOCTLCMD`, `ENOPARAM`. If every handler returns it, the
-/// error that the caller returns is the caller's own.
-const ASK_NEXT: &[u16] = &[515, 519];
+/// "Not my parameter, ask the next handler". If every handler returns it, the error that the caller
+/// returns is the caller's own.
+const ENOPARAM: u16 = 519;
+
+/// "Not my command, ask the next handler". As above, if it is known that the caller itself asked,
+/// not an untraced function in between.
+const ENOIOCTLCMD: u16 = 515;
 
 /// Maximum number of failed callees of one call whose results are followed in its code.
 const MAX_ASKED: usize = 64;
@@ -222,7 +226,8 @@ impl Tree<'_> {
 
     fn asks_for_next(&self, callee: usize) -> bool {
         match self.calls[callee].outcome {
-            Outcome::Errno(errno) => ASK_NEXT.contains(&errno),
+            Outcome::Errno(ENOPARAM) => true,
+            Outcome::Errno(ENOIOCTLCMD) => self.code.fate(callee).is_some(),
             _ => false,
         }
     }
@@ -356,8 +361,8 @@ impl Tree<'_> {
     fn may_translate(&self, callee: usize, outcome: Outcome) -> bool {
         let name = &self.functions[self.calls[callee].func.index()].name;
         match (self.effective(callee), outcome) {
-            (None, _) => false,
-            (Some(Outcome::Errno(errno)), _) if ASK_NEXT.contains(&errno) => false,
+            (None, _) | (Some(Outcome::Errno(ENOPARAM)), _) => false,
+            (Some(Outcome::Errno(ENOIOCTLCMD)), _) => !self.asks_for_next(callee),
             (Some(Outcome::Null), Outcome::Errno(errno)) => {
                 errno == ENOMEM && has_part(name, ALLOCATORS)
                     || NOT_FOUND.contains(&errno) && name_has(name, LOOKUPS)

@@ -76,6 +76,6 @@ impl Surroundings for Neighbourhood<'_, '_> {
 
     fn is_return(&self, addr: u64) -> bool {
         self.name_at(addr)
-            .is_some_and(|(name, _)| machine::is_return_thunk(name))
+            .is_some_and(|(name, offset)| offset == 0 && machine::is_return_thunk(name))
     }
 }

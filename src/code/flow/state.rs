@@ -19,6 +19,10 @@ pub(super) struct Uses {
 }
 
 /// The last comparison: `a` with `b`.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is part of a state, which is larger by far, and is nearly always known"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Comparison {
     Unknown {

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use super::{Flow, FlowQuestion, Flows, Repetition, ResultFate, Returned};
+use crate::code::tests::Few;
 use crate::code::{Code, FromFn};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::spec::{Addr, ResultType};
@@ -108,6 +109,48 @@ fn fate(parts: &[Part], value: i64, result: i64) -> Option<ResultFate> {
 
 fn fate_of_null(parts: &[Part], result: i64) -> Option<ResultFate> {
     fate_in(parts, &[], NULL, number(result))
+}
+
+/// Functions of 6.12.
+const REAL: &str = include_str!("../../../tests/data/code/flow.txt");
+
+#[test]
+fn functions_of_a_kernel_are_understood() {
+    let few = Few::new(REAL);
+    let code = Code::new(&few.kallsyms, &few);
+    let flows = Flows::default();
+    let fate = |caller, callee, value, errno: i64| {
+        let question = FlowQuestion {
+            caller: few.addr(caller),
+            callee: few.addr(callee),
+            call_site: None,
+            value,
+            result: number(-errno),
+            repetition: Repetition::Last,
+        };
+        flows.answer(&code, &question)
+    };
+    // The limit of user namespaces.
+    let limit = |errno| fate("create_user_ns", "inc_ucount", NULL, errno);
+    assert_eq!(limit(28), Some(ResultFate::Decides));
+    // ENOMEM is for another reason.
+    assert_eq!(limit(12), Some(ResultFate::Never));
+    // Without a policy any node will do.
+    let (pages, policy) = ("hugetlb_acct_memory.part.0", "policy_mbind_nodemask");
+    assert_eq!(fate(pages, policy, NULL, 12), Some(ResultFate::Unclear));
+    // Automatic loading of modules, by two names.
+    for errno in [2, 93, 94] {
+        let loading = fate("inet_create", "__request_module", number(-errno), errno);
+        assert_eq!(loading, Some(ResultFate::Ignored));
+    }
+    let loading = fate("tcp_set_ulp", "__request_module", number(-2), 2);
+    assert_eq!(loading, Some(ResultFate::Ignored));
+    // -ENOIOCTLCMD is followed by a call through a pointer; other errors are passed on.
+    let ioctl = |value, errno| fate("__x64_sys_ioctl", "do_vfs_ioctl", number(value), errno);
+    assert_eq!(ioctl(-515, 25), Some(ResultFate::MayDecide));
+    assert_eq!(ioctl(-25, 25), Some(ResultFate::PassedOn));
+    assert_eq!(ioctl(-22, 25), Some(ResultFate::Never));
+    assert_eq!(flows.asked().len(), 10);
 }
 
 #[test]

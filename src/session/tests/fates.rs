@@ -115,6 +115,7 @@ fn a_failure_that_decides_is_the_reason_though_others_failed_later() {
         sys_test = -25
           do_vfs_ioctl = -515
     ";
+    assert_eq!(chain(tree), "sys_test* do_vfs_ioctl! ?");
     for fate in [ResultFate::Decides, ResultFate::Unclear] {
         assert_eq!(
             chain_by_code(tree, &[("do_vfs_ioctl", fate)]),
@@ -141,7 +142,7 @@ fn the_very_call_that_decides_is_certain() {
     assert_eq!(question.value.register, -2_i64 as u64);
     assert_eq!(question.repetition, Repetition::Last);
     // It is not the last one, or that is not known.
-    calls.push(calls[1].clone());
+    calls.push(calls[1]);
     calls[2].seq = 2;
     calls[2].result = 0;
     assert!(!chain(calls.clone()).certain);

@@ -31,6 +31,7 @@ mod deny_modules;
 mod doctor;
 mod endings;
 mod environment;
+mod fates;
 mod faults;
 mod faults_attach;
 mod faults_tasks;

@@ -16,6 +16,9 @@ const SOCKETS: &[&str] = &[
     "udp_ioctl",
 ];
 
+/// `udp_ioctl` says -ENOIOCTLCMD, and `sock_do_ioctl` makes -ENOTTY of it, if it is traced.
+const MAKERS: [&str; 2] = ["sock_do_ioctl", "udp_ioctl"];
+
 /// The numbers of "312 of 1444 matching functions reachable from …".
 fn numbers(stderr: &str) -> Option<(u32, u32)> {
     let (before, rest) = stderr.split_once(" of ")?;
@@ -69,7 +72,7 @@ fn what_is_seen_in_a_stack_is_traced_from_then_on() {
     trace.simfail(&["--comm", "second", "ioctl-socket"]);
     let report = trace.finish();
     let first = report.only("first");
-    assert_eq!(first.culprit(), "udp_ioctl");
+    assert!(MAKERS.contains(&first.culprit()), "{first:#?}");
     let stack = first.stack_functions();
     assert!(stack.contains(&"sock_ioctl"), "{stack:?} {}", report.stderr);
     assert_eq!(
@@ -79,7 +82,7 @@ fn what_is_seen_in_a_stack_is_traced_from_then_on() {
         first.chain()
     );
     let second = report.only("second");
-    assert_eq!(second.culprit(), "udp_ioctl");
+    assert!(MAKERS.contains(&second.culprit()), "{second:#?}");
     assert!(
         second.chain().contains(&"sock_ioctl"),
         "{:?}",

@@ -219,3 +219,34 @@ pub(super) fn refuse_symlink() -> [OwnedFd; 2] {
     // SAFETY: both were made for us.
     [program, link].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }
+
+/// Asks for an upper layer protocol of TCP that there is not; returns the error as a positive
+/// number.
+pub(super) fn fail_upper_layer() -> i32 {
+    let name = b"nosuchulp";
+    // SAFETY: no memory is involved.
+    let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) };
+    assert!(socket >= 0);
+    // SAFETY: the descriptor is ours.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // SAFETY: the name is only read.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_ULP,
+            name.as_ptr().cast(),
+            name.len() as libc::socklen_t,
+        )
+    };
+    assert_eq!(result, -1);
+    io::Error::last_os_error().raw_os_error().unwrap()
+}
+
+/// Leaves for a user namespace of its own, which only a process of one thread may; returns the
+/// error as a positive number.
+pub(super) fn fail_user_namespace() -> i32 {
+    // SAFETY: no memory is involved.
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWUSER) }, -1);
+    io::Error::last_os_error().raw_os_error().unwrap()
+}
