@@ -13,7 +13,9 @@ mod report;
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -24,13 +26,14 @@ use crate::cli::{self, Action, Parsed};
 use crate::config::{Config, DoctorConfig, Environment, UsageError};
 use crate::diag::{Diag, Paint};
 use crate::doctor;
-use crate::failure::{is_broken_pipe, say};
+use crate::failure::{Failure, is_broken_pipe, say};
 use crate::kernel::facts::KernelFiles;
 use crate::output::print;
 use crate::output::stop::{Hangup, StopFlag, UserSignal};
 use crate::places;
 use crate::prepare::selection_cache::SelectionCache;
 use crate::prepare::{features, gather, preflight};
+use crate::run::again::Outlook;
 use crate::run::arming;
 use crate::run::flight;
 use crate::run::spawned::{OUR_FAILURE, SpawnedCommand};
@@ -156,18 +159,66 @@ fn diagnose(options: &DoctorConfig, files: &KernelFiles, diag: &Diag) -> ExitCod
     }
 }
 
-/// Runs a trace. With a command, its exit status becomes ours.
+/// Runs a trace, and a command again as long as `--again` asks for it. With a command, its exit status
+/// becomes ours.
 fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> ExitCode {
+    let again = config.command.as_ref().map_or(0, |command| command.again);
+    if again > 0
+        && let Err(error) = check_stdin()
+    {
+        say(&error, diag);
+        return ExitCode::from(OUR_FAILURE);
+    }
+    let mut config = config.clone();
+    let mut first = None;
+    loop {
+        let (code, outlook) = traced_once(&config, files, diag);
+        let before = *first.get_or_insert(code);
+        if code == ExitCode::SUCCESS && before != ExitCode::SUCCESS {
+            diag.warning("the command succeeded this time: what it failed of before is not known");
+        }
+        let deeper = outlook.and_then(|outlook| outlook.deeper(&config));
+        let left = config.command.as_ref().map_or(0, |command| command.again);
+        let Some((deeper, what)) = deeper.filter(|_| left > 0) else {
+            return code;
+        };
+        diag.note(format!(
+            "the verdict is not certain: running the command again, with {what} traced"
+        ));
+        config = deeper;
+        if let Some(command) = &mut config.command {
+            command.again -= 1;
+        }
+    }
+}
+
+/// Checks that a command that reads stdin can read the same again.
+fn check_stdin() -> Result<()> {
+    let kind = fs::metadata("/proc/self/fd/0").map(|stdin| stdin.file_type());
+    match kind {
+        Ok(kind) if !kind.is_char_device() => Err(Failure::hinted(
+            "--again runs the command several times, and stdin is a pipe or a file, which only the \
+             first run would read",
+            "give it `</dev/null`, or have the command itself read the file",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn traced_once(config: &Config, files: &KernelFiles, diag: &Diag) -> (ExitCode, Option<Outlook>) {
     // The command is forked first, so that it inherits nothing of ours.
     let mut command = match SpawnedCommand::hold(config) {
         Ok(command) => command,
         Err(error) => {
             say(&error, diag);
-            return ExitCode::from(OUR_FAILURE);
+            return (ExitCode::from(OUR_FAILURE), None);
         }
     };
-    let done = trace_all(config, files, command.as_mut(), diag);
-    match command {
+    let (done, outlook) = match trace_all(config, files, command.as_mut(), diag) {
+        Ok(outlook) => (Ok(()), outlook),
+        Err(error) => (Err(error), None),
+    };
+    let code = match command {
         Some(command) => command.conclude(done, diag),
         // With `--dry-run` it is not started, which is no failure.
         None if config.command.is_some() && done.is_err() => {
@@ -175,7 +226,8 @@ fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> ExitCode {
             ExitCode::from(OUR_FAILURE)
         }
         None => finish(done, diag),
-    }
+    };
+    (code, outlook)
 }
 
 fn trace_all(
@@ -183,7 +235,7 @@ fn trace_all(
     files: &KernelFiles,
     command: Option<&mut SpawnedCommand>,
     diag: &Diag,
-) -> Result<()> {
+) -> Result<Option<Outlook>> {
     let hangup = match config.output {
         Some(_) => Hangup::Reopens,
         None => Hangup::Ends,
@@ -195,6 +247,7 @@ fn trace_all(
     let stop = StopFlag::on_signals(hangup, user_signal, command.is_some())?;
     let processes = preflight::check_processes(&config.scope.pids, files)?;
     preflight::check(files)?;
+    preflight::check_calls(&config.sessions.calls)?;
     let scope = &config.scope;
     if command.is_some() || !scope.pids.is_empty() || !scope.no_pids.is_empty() {
         preflight::check_pid_namespace(files)?;
@@ -209,7 +262,8 @@ fn trace_all(
     }
     report::selection(&prepared, config, diag);
     if config.run.dry_run {
-        return print(report::dry_run(&prepared, config).as_bytes());
+        print(report::dry_run(&prepared, config).as_bytes())?;
+        return Ok(None);
     }
     prepared.image.fetch_modules(&prepared.selection, diag);
     let context = RunContext {

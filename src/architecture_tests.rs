@@ -130,6 +130,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "run",
         &[
+            "knowledge",
             "syscalls",
             "spec",
             "diag",

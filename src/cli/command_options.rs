@@ -35,6 +35,20 @@ pub struct CommandOptions {
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     pub timeout: Option<Duration>,
 
+    /// Run the command again until the verdict is certain, at most N more times [default: 3].
+    ///
+    /// Each time, the functions are traced in addition that may have decided instead. A command has its
+    /// effects each time. This is for commands without -c and -e.
+    #[arg(
+        long,
+        value_name = "N",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "3",
+        value_parser = clap::value_parser!(u32).range(1..=20)
+    )]
+    pub again: Option<u32>,
+
     /// Also show failures of execve along $PATH, before the command runs
     #[arg(long)]
     pub trace_exec: bool,

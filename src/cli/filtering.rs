@@ -62,6 +62,12 @@ pub struct Filtering {
     #[arg(short = 'L', long = "longer", value_name = "TIME", value_parser = longer)]
     pub longer: Option<Duration>,
 
+    /// Only failures of these system calls.
+    ///
+    /// NAME is as strace spells it. `!NAME` leaves a system call out. Comma list, repeatable.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub only: Vec<Choice<String>>,
+
     /// With a verdict on a command: show all failures in full.
     ///
     /// Without it, those that are probably not the reason are only counted.

@@ -17,6 +17,12 @@ pub struct Output {
     #[arg(long)]
     pub json: bool,
 
+    /// Print one line for each failure: time, thread, call, result, culprit.
+    ///
+    /// Equal failures in a row become one line with their number, such as `12×`.
+    #[arg(long, conflicts_with_all = ["json", "all"])]
+    pub oneline: bool,
+
     /// Write to FILE [default: stdout; with a command: stderr].
     ///
     /// With a command, stdout is the command's. SIGHUP makes retsnoop-rs open FILE again.

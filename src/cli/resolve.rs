@@ -126,7 +126,9 @@ fn config_of(cli: Cli, cases: &UseCases) -> Result<Config, UsageError> {
     }
     let notes = cases.notes_on(&targets.cases);
     let is_default = targets.cases.iter().all(|case| case == DEFAULT_CASE);
-    let telling = telling(&filtering, is_default && command.is_some())?;
+    let again = command.as_ref().map_or(0, |command| command.again);
+    let has_verdict = is_default && command.is_some() && !output.oneline;
+    let telling = telling(&filtering, again > 0, has_verdict)?;
     let ChosenTargets {
         globs,
         errors,
@@ -148,10 +150,10 @@ fn config_of(cli: Cli, cases: &UseCases) -> Result<Config, UsageError> {
         symbolization: symbolization_of(&symbolization.levels),
         kernel_image: symbolization.kernel,
         run: RunSettings {
-            format: if output.json {
-                OutputFormat::Json
-            } else {
-                OutputFormat::Text
+            format: match (output.json, output.oneline) {
+                (true, _) => OutputFormat::Json,
+                (false, true) => OutputFormat::Lines,
+                (false, false) => OutputFormat::Text,
             },
             color: output.color,
             verbosity: output.verbose,
@@ -170,6 +172,7 @@ fn config_of(cli: Cli, cases: &UseCases) -> Result<Config, UsageError> {
         limits: Limits {
             max_rate: (advanced.max_rate > 0).then_some(advanced.max_rate),
             budget: advanced.budget.map(|budget| budget.share),
+            is_for_others: false,
         },
         max_depth: advanced.max_depth,
         ringbuf_bytes: advanced.ringbuf_size.bytes,
@@ -237,9 +240,13 @@ fn choices(processes: Processes) -> Result<Vec<Choice<Chosen>>, UsageError> {
 ///
 /// # Errors
 /// If an option is for a verdict, and there is none.
-fn telling(filtering: &Filtering, has_verdict: bool) -> Result<Telling, UsageError> {
+fn telling(filtering: &Filtering, again: bool, has_verdict: bool) -> Result<Telling, UsageError> {
     if !has_verdict {
-        let given = [(filtering.all, "--all"), (filtering.stream, "--stream")];
+        let given = [
+            (filtering.all, "--all"),
+            (filtering.stream, "--stream"),
+            (again, "--again"),
+        ];
         return match given.iter().find(|(is_given, _)| *is_given) {
             None => Ok(Telling::AsTheyCome),
             Some((_, option)) => Err(UsageError::new(format!(
@@ -247,6 +254,12 @@ fn telling(filtering: &Filtering, has_verdict: bool) -> Result<Telling, UsageErr
             ))
             .hint("leave it out: each failure is shown when it happens")),
         };
+    }
+    if again && filtering.stream {
+        return Err(
+            UsageError::new("--stream gives no verdict that --again could make certain")
+                .hint("leave out one of the two"),
+        );
     }
     Ok(if filtering.stream {
         Telling::AsTheyCome
@@ -269,6 +282,7 @@ fn command_of(
         timeout,
         trace_exec,
         no_follow_forks,
+        again,
     } = options;
     if words.is_empty() {
         let given = [
@@ -277,6 +291,7 @@ fn command_of(
             (new_session, "--new-session"),
             (timeout.is_some(), "--timeout"),
             (trace_exec, "--trace-exec"),
+            (again.is_some(), "--again"),
             (no_follow_forks, "--no-follow-forks"),
         ];
         return match given.iter().find(|(is_given, _)| *is_given) {
@@ -298,6 +313,7 @@ fn command_of(
         new_session,
         timeout,
         trace_exec,
+        again: again.unwrap_or(0),
     }))
 }
 
@@ -355,6 +371,7 @@ fn sessions(filtering: Filtering, of_cases: Option<ErrnoSet>) -> Result<Sessions
         no_args,
         all: _,
         stream: _,
+        only,
         no_messages,
     } = filtering;
     let (wanted, unwanted): (Vec<_>, Vec<_>) =
@@ -390,6 +407,7 @@ fn sessions(filtering: Filtering, of_cases: Option<ErrnoSet>) -> Result<Sessions
         // 0 is no condition.
         longer: longer.filter(|longer| !longer.is_zero()),
         arguments: !no_args,
+        calls: only,
         messages: !no_messages,
     })
 }

@@ -169,6 +169,8 @@ pub struct Limits {
     pub max_rate: Option<u32>,
     /// Share of one CPU, 1.0 all of it; `None`: any.
     pub budget: Option<f64>,
+    /// Whether `budget` is for calls outside of sessions only: what others pay.
+    pub is_for_others: bool,
 }
 
 /// Which threads' calls open sessions; an empty allow list allows all.
@@ -249,6 +251,8 @@ pub struct TracedCommand {
     pub timeout: Option<Duration>,
     /// Whether what happens before its `execve` counts.
     pub trace_exec: bool,
+    /// How often it may run again, for a verdict that is certain.
+    pub again: u32,
 }
 
 /// As whom a command runs.
@@ -273,6 +277,8 @@ pub struct Sessions {
     pub longer: Option<Duration>,
     /// With the arguments of system calls.
     pub arguments: bool,
+    /// Only these system calls, by name; empty: all.
+    pub calls: Vec<Choice<String>>,
     /// With what the kernel says in words.
     pub messages: bool,
 }
@@ -353,6 +359,8 @@ pub enum OutputFormat {
     /// For people.
     #[default]
     Text,
+    /// For people: one line for each failure.
+    Lines,
     /// One JSON object a line.
     Json,
 }

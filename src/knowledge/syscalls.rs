@@ -10,9 +10,102 @@ pub(crate) fn is_syscall_entry(name: &str) -> bool {
     prefixes.any(|prefix| name.starts_with(prefix))
 }
 
+/// What the functions of system calls end with that fail for reasons which people ask about.
+const COMMON_CALLS: &[&str] = &[
+    "accept4",
+    "access",
+    "add_key",
+    "bind",
+    "bpf",
+    "chdir",
+    "chmod",
+    "chown",
+    "chroot",
+    "clone",
+    "clone3",
+    "connect",
+    "copy_file_range",
+    "delete_module",
+    "execve",
+    "fallocate",
+    "fchmodat",
+    "fchownat",
+    "fcntl",
+    "finit_module",
+    "fsconfig",
+    "fsmount",
+    "fsopen",
+    "ftruncate",
+    "init_module",
+    "io_uring_setup",
+    "ioctl",
+    "keyctl",
+    "kill",
+    "link",
+    "linkat",
+    "mkdir",
+    "mkdirat",
+    "mknodat",
+    "mlock",
+    "mmap",
+    "mount",
+    "move_mount",
+    "mprotect",
+    "newfstatat",
+    "open",
+    "open_tree",
+    "openat",
+    "perf_event_open",
+    "pivot_root",
+    "prctl",
+    "prlimit64",
+    "ptrace",
+    "pwrite64",
+    "read",
+    "rename",
+    "renameat2",
+    "rmdir",
+    "sched_setscheduler",
+    "sendmsg",
+    "sendto",
+    "setgid",
+    "setgroups",
+    "setns",
+    "setpriority",
+    "setresuid",
+    "setsockopt",
+    "setuid",
+    "setxattr",
+    "socket",
+    "statx",
+    "swapon",
+    "symlink",
+    "symlinkat",
+    "umount",
+    "unlink",
+    "unlinkat",
+    "unshare",
+    "write",
+];
+
+/// Returns whether a function is that of a system call of the kernel's own table that often fails.
+pub(crate) fn is_common_call(name: &str) -> bool {
+    let of_64_bits = ["__x64_sys_", "__arm64_sys_"].into_iter();
+    let mut calls = of_64_bits.filter_map(|prefix| name.strip_prefix(prefix));
+    calls.any(|call| COMMON_CALLS.binary_search(&call).is_ok())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::is_syscall_entry;
+    use super::{COMMON_CALLS, is_common_call, is_syscall_entry};
+
+    #[test]
+    fn common_calls_are_sorted() {
+        assert!(COMMON_CALLS.is_sorted());
+        assert!(is_common_call("__x64_sys_mount"));
+        assert!(!is_common_call("__ia32_sys_mount"));
+        assert!(!is_common_call("__x64_sys_getpid"));
+    }
 
     #[test]
     fn entries_of_system_calls_are_told_from_what_they_call() {

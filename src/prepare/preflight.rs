@@ -6,10 +6,12 @@ use std::fs;
 
 use anyhow::Result;
 
+use crate::config::Choice;
 use crate::failure::Failure;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::privileges::{Capabilities, Lockdown};
-use crate::spec::Pid;
+use crate::spec::{Pid, nearest};
+use crate::syscalls::{Abi, names};
 
 /// Processes with their start times, because a process id may be reused.
 #[derive(Debug)]
@@ -63,6 +65,27 @@ pub(crate) fn check_processes(pids: &[Pid], files: &KernelFiles) -> Result<Runni
         }
     }
     Ok(started)
+}
+
+/// Checks that the names of `--only` are those of system calls.
+pub(crate) fn check_calls(calls: &[Choice<String>]) -> Result<()> {
+    let known = || [Abi::Native, Abi::Compat].into_iter().flat_map(names);
+    for choice in calls {
+        let name = choice.what.as_str();
+        if known().any(|(_, known)| known == name) {
+            continue;
+        }
+        let similar = nearest(name, known().map(|(_, name)| name), 1);
+        let hint = match similar.first() {
+            Some(similar) => format!("a similar one is `{similar}`"),
+            None => "names are those that strace prints".to_owned(),
+        };
+        return Err(Failure::hinted(
+            format!("there is no system call `{name}` (--only)"),
+            hint,
+        ));
+    }
+    Ok(())
 }
 
 /// `PROC_PID_INIT_INO` of `linux/proc_ns.h`: the initial PID namespace, whose ids the kernel uses.

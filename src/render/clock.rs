@@ -21,7 +21,7 @@ const NS: u32 = 1_000_000_000;
 
 impl Clock {
     /// Appends `HH:MM:SS.uuuuuu`, local time.
-    pub(super) fn push_time_of_day(&self, text: &mut String, at: MonotonicNs) {
+    pub fn push_time_of_day(&self, text: &mut String, at: MonotonicNs) {
         // Writing to a `String` cannot fail.
         let _ = write!(text, "{}", self.local(at).format("%H:%M:%S%.6f"));
     }

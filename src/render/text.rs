@@ -9,6 +9,7 @@
 mod flight;
 mod messages;
 mod notes;
+mod oneline;
 mod phrases;
 mod reason;
 mod syscall;
@@ -18,6 +19,7 @@ mod workload;
 use std::io::{self, Write};
 
 pub use self::flight::write_flight;
+pub use self::oneline::one_line;
 use self::phrases::{push_ids, push_module, push_result_of, push_source};
 pub use self::reason::{Detail, write_end, write_others, write_reason};
 use super::escape::{push_escaped, push_escaped_text};

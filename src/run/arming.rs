@@ -11,6 +11,7 @@ use crate::code::{Code, FromFn, Reached, reachable};
 use crate::config::{Config, GlobUse};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
+use crate::knowledge::syscalls::is_common_call;
 use crate::live::behind::Behind;
 use crate::live::trails::Traced;
 use crate::prepare::gather::Prepared;
@@ -26,6 +27,12 @@ const EAGER_ATTACH_LIMIT: usize = 64;
 pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFiles, diag: &Diag) {
     let n_matching = prepared.selection.functions.len();
     if config.all_matching || n_matching <= EAGER_ATTACH_LIMIT || !prepared.attaches_one_by_one() {
+        return;
+    }
+    // Of a run of `--again` the entry function is chosen, too.
+    let is_deepened = config.globs.entry.iter().all(GlobUse::is_programs);
+    if config.globs.allow.iter().any(GlobUse::is_programs) && !is_deepened {
+        take_common_calls(prepared, config, diag);
         return;
     }
     let Some(reached) = reached(prepared, files, diag) else {
@@ -61,6 +68,26 @@ pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
         entries_text(selection),
     );
     diag.note(text);
+}
+
+/// Defers what the program chose where attaching is slow: all but the system calls that fail most
+/// often. The others are counted, and named if they fail.
+fn take_common_calls(prepared: &mut Prepared, config: &Config, diag: &Diag) {
+    let globs = &config.globs;
+    let is_asked_for = |function: &TracedFunction| {
+        let mut globs = globs.entry.iter().chain(&globs.allow);
+        let module = function.module.as_deref();
+        globs.any(|glob| glob.is_users() && glob.spec.matches(&function.name, module))
+    };
+    let is_wanted = |function: &TracedFunction| {
+        is_asked_for(function) || function.entry.is_some() && is_common_call(&function.name)
+    };
+    prepared.selection.defer(is_wanted);
+    diag.note(format!(
+        "this kernel attaches functions one by one: {} system calls that often fail are traced, and \
+         no inner functions (--again traces what the failing call reaches)",
+        prepared.selection.armed().count()
+    ));
 }
 
 /// Returns true if the user wrote out a function name or a module. Such functions are armed even if

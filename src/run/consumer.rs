@@ -6,8 +6,10 @@ use std::io::{self, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::again::Outlook;
 use super::arming::Arming;
 use super::flight::FlightRecorder;
+use super::lines::Lines;
 use super::telling::Teller;
 use crate::bpf::Tracer;
 use crate::config::OutputFormat;
@@ -48,6 +50,9 @@ pub(crate) struct Consumer<'a> {
     arming: Arming<'a>,
     flight: Option<FlightRecorder<'a>>,
     teller: Option<Teller>,
+    outlook: Option<Outlook>,
+    /// Lines of `--oneline`.
+    lines: Lines,
     traced: &'a Traced,
     workload: &'a dyn Fn(&TaskContext) -> Option<Rc<Workload>>,
     failed: Option<io::Error>,
@@ -121,6 +126,8 @@ impl<'a> Consumer<'a> {
             arming: Arming::default(),
             flight: None,
             teller: None,
+            outlook: None,
+            lines: Lines::default(),
             traced,
             workload,
             failed: None,
@@ -166,6 +173,9 @@ impl<'a> Consumer<'a> {
 
     /// Writes the verdict on a command that has ended with this status, if one is wanted.
     pub(crate) fn conclude(&mut self, status: Option<u8>) {
+        if let Err(error) = self.lines.write(self.context.clock, self.out) {
+            self.failed = Some(error);
+        }
         self.deliver();
         let Some(teller) = self.teller.take().filter(|_| self.failed.is_none()) else {
             return;
@@ -178,9 +188,23 @@ impl<'a> Consumer<'a> {
             self.symbolizer,
             self.out,
         );
-        if let Err(error) = written.and_then(|()| self.out.flush()) {
+        let flushed = written.and_then(|outlook| {
+            self.outlook = outlook;
+            self.out.flush()
+        });
+        if let Err(error) = flushed {
             self.failed = Some(error);
         }
+    }
+
+    /// Takes what is open after the verdict; `None` without one.
+    pub(crate) fn take_outlook(&mut self) -> Option<Outlook> {
+        self.outlook.take()
+    }
+
+    /// Returns when [`Self::deliver`] has a line to write.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.lines.due()
     }
 
     /// Asks for the calls of the flight recorder, if there is one.
@@ -203,7 +227,9 @@ impl<'a> Consumer<'a> {
         };
         self.deliver();
         let written = match self.format {
-            OutputFormat::Text => render::write_flight_text(&dump, &self.context, self.out),
+            OutputFormat::Text | OutputFormat::Lines => {
+                render::write_flight_text(&dump, &self.context, self.out)
+            }
             OutputFormat::Json => render::write_flight_json(&dump, &self.context, self.out),
         };
         if let Err(error) = written.and_then(|()| self.out.flush()) {
@@ -213,6 +239,11 @@ impl<'a> Consumer<'a> {
 
     /// Flushes the sessions that are written but not flushed, and counts them as shown.
     pub(crate) fn deliver(&mut self) {
+        if self.lines.due().is_some_and(|due| Instant::now() >= due)
+            && let Err(error) = self.lines.write(self.context.clock, self.out)
+        {
+            self.failed = Some(error);
+        }
         if self.held == 0 {
             return;
         }
@@ -299,6 +330,7 @@ impl<'a> Consumer<'a> {
 
     fn write(&mut self, session: &Session) {
         let tracer = match self.format {
+            OutputFormat::Lines => TracerRows::LeftOut,
             OutputFormat::Text => TracerRows::in_text(self.context.verbosity),
             OutputFormat::Json => TracerRows::Kept,
         };
@@ -306,6 +338,11 @@ impl<'a> Consumer<'a> {
         let frames = &self.symbolizer.look_up(ips);
         let shown = SymbolizedSession { session, frames };
         let written = match self.format {
+            OutputFormat::Lines => {
+                let line = render::one_line(shown, &self.context);
+                let at = session.header.started;
+                self.lines.add(at, line, self.context.clock, self.out)
+            }
             OutputFormat::Text => render::write_session_text(shown, &self.context, self.out),
             OutputFormat::Json => render::write_session_json(shown, &self.context, self.out),
         };

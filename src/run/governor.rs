@@ -81,6 +81,11 @@ impl Governor {
     /// since the last evaluation.
     pub(crate) fn look(&mut self, now: Vec<Hits>, elapsed: Duration) -> Vec<DetachVerdict> {
         let seconds = elapsed.as_secs_f64().max(1e-3);
+        let inside_cost = if self.limits.is_for_others {
+            0.0
+        } else {
+            INSNS_PER_CALL_INSIDE
+        };
         let mut costs = Vec::new();
         let mut verdicts = Vec::new();
         for (id, hits) in (0..).map(HookId).zip(&now) {
@@ -100,7 +105,7 @@ impl Governor {
                 continue;
             }
             let instructions = f64::from(calls - inside) * INSNS_PER_CALL_OUTSIDE
-                + f64::from(inside) * INSNS_PER_CALL_INSIDE;
+                + f64::from(inside) * inside_cost;
             costs.push((
                 instructions * self.ns_per_instruction / 1e9 / seconds,
                 id,
@@ -177,7 +182,14 @@ mod tests {
     }
 
     fn governor(max_rate: Option<u32>, budget: Option<f64>) -> Governor {
-        Governor::with_speed(Limits { max_rate, budget }, 1.0)
+        Governor::with_speed(
+            Limits {
+                max_rate,
+                budget,
+                is_for_others: false,
+            },
+            1.0,
+        )
     }
 
     #[test]

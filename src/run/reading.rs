@@ -215,8 +215,11 @@ impl Sink for ReadingState<'_> {
         let until_look = self
             .look_at
             .map(|at| at.saturating_duration_since(Instant::now()));
+        let due = self.consumer.due();
+        let until_line = due.map(|due| due.saturating_duration_since(Instant::now()));
         let wait = self.deadline.wait();
-        Ok(wait.map(|wait| until_look.map_or(wait, |until| wait.min(until))))
+        let sooner = [until_look, until_line].into_iter().flatten().min();
+        Ok(wait.map(|wait| sooner.map_or(wait, |sooner| wait.min(sooner))))
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::io::{self, Write};
 
-use crate::config::{OutputFormat, Telling};
+use super::again::Outlook;
+use crate::config::{Config, OutputFormat, Telling};
 use crate::explain::{Cause, Line, Reason, Story, Verdict};
 use crate::render::{self, Detail, RenderContext, SymbolizedSession, TracerRows};
 use crate::session::{self, Session, Told};
@@ -13,23 +14,33 @@ use crate::symbolize::Symbolizer;
 const MAX_SHOWN: usize = 4;
 
 /// What a command did, and how much of it is shown.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Teller {
     story: Story,
     shows_all: bool,
+    /// Whether an uncertain verdict is kept for the next run of the command.
+    may_run_again: bool,
+    /// Whether functions are traced besides those of system calls.
+    has_inner: bool,
+    /// The settings of this run, which those of the next one are made of.
+    next: Config,
 }
 
 impl Teller {
     /// Returns `None` if failures are shown as they come.
-    pub(crate) fn new(telling: Telling) -> Option<Self> {
-        match telling {
-            Telling::AsTheyCome => None,
-            Telling::Verdict => Some(Self::default()),
-            Telling::VerdictAndAll => Some(Self {
-                shows_all: true,
-                ..Self::default()
-            }),
-        }
+    pub(crate) fn new(config: &Config, has_inner: bool) -> Option<Self> {
+        let again = config.command.as_ref().map_or(0, |command| command.again);
+        Some(Self {
+            story: Story::default(),
+            shows_all: match config.run.telling {
+                Telling::AsTheyCome => return None,
+                Telling::Verdict => false,
+                Telling::VerdictAndAll => true,
+            },
+            may_run_again: again > 0,
+            has_inner,
+            next: config.clone(),
+        })
     }
 
     pub(crate) fn session(&mut self, session: Session) {
@@ -45,17 +56,24 @@ impl Teller {
         context: &RenderContext<'_>,
         symbolizer: &Symbolizer,
         out: &mut dyn Write,
-    ) -> io::Result<()> {
+    ) -> io::Result<Option<Outlook>> {
         let lines = Line::all(told);
         let said = |session: &Session| {
             let messages = session::messages(session, context.sources).into_iter();
             messages.map(|message| message.text).collect()
         };
         let verdict = self.story.verdict(told, &lines, &said);
-        if format == OutputFormat::Json {
-            return render::write_verdict_json(&verdict, status, context, out);
-        }
         let n_shown = self.n_shown(&verdict, status);
+        let first = verdict.reasons.first().filter(|_| n_shown > 0);
+        let outlook = first.map(|reason| Outlook::of(reason.session, self.has_inner));
+        let is_open = |outlook: &Outlook| outlook.deeper(&self.next).is_some();
+        if self.may_run_again && status.is_some() && outlook.as_ref().is_some_and(is_open) {
+            return Ok(outlook);
+        }
+        if format == OutputFormat::Json {
+            render::write_verdict_json(&verdict, status, context, out)?;
+            return Ok(outlook);
+        }
         let (shown, others) = verdict.reasons.split_at(n_shown);
         for (index, reason) in shown.iter().enumerate() {
             let detail = if index == 0 || self.shows_all {
@@ -66,7 +84,8 @@ impl Teller {
             write_reason(reason, detail, context, symbolizer, out)?;
         }
         render::write_others_text(others, context, out)?;
-        render::write_end_text(self.story.counts(), status, context, out)
+        render::write_end_text(self.story.counts(), status, context, out)?;
+        Ok(outlook)
     }
 
     /// Returns how many reasons are shown: those that a program complained about, or else the first

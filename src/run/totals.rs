@@ -211,7 +211,7 @@ fn write_summary(
         OutputFormat::Json => write_summary_json(summary, out)
             .and_then(|()| out.flush())
             .context("failed to write the summary"),
-        OutputFormat::Text => {
+        OutputFormat::Text | OutputFormat::Lines => {
             let mut line = Vec::new();
             write_summary_text(summary, &mut line)?;
             diag.info(0, String::from_utf8_lossy(&line).trim_end());

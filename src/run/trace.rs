@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use super::again::Outlook;
 use super::attaching::{attach, attach_notes, detach};
 use super::record::Recorder;
 use super::settings::{Sizes, settings};
@@ -35,13 +36,13 @@ pub(crate) struct RunContext<'a> {
     pub(crate) diag: &'a Diag,
 }
 
-/// Traces until the run ends.
+/// Traces until the run ends. Returns what is open after a verdict.
 pub(crate) fn trace(
     prepared: Prepared,
     processes: RunningProcesses,
     command: Option<&mut SpawnedCommand>,
     context: RunContext<'_>,
-) -> Result<()> {
+) -> Result<Option<Outlook>> {
     let mut storage = ObjectStorage::new();
     LoadedRun::load(&mut storage, prepared, processes, command, context)?
         .attach()?
@@ -209,7 +210,7 @@ impl FinishedRun<'_, '_> {
     /// # Errors
     /// Returns the error that ended the run, why the command was not started, or why the summary
     /// could not be written.
-    fn end(self) -> Result<()> {
+    fn end(self) -> Result<Option<Outlook>> {
         let Self {
             context,
             mut out,
@@ -242,6 +243,7 @@ impl FinishedRun<'_, '_> {
         result
             .and(ended.not_started.map_or(Ok(()), Err))
             .and(summed_up)
+            .map(|()| ended.outlook)
     }
 }
 

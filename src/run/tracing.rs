@@ -2,11 +2,14 @@
 //! The phase of a run in which functions are attached: tracing starts, and sessions are shown until
 //! the end.
 
+use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
 
+use super::again::Outlook;
 use super::arming::Arming;
 use super::consumer::{Consumer, Counts, FactSources};
 use super::flight::FlightRecorder;
@@ -19,7 +22,7 @@ use super::trace::RunContext;
 use super::watch::{BUSY_LIFETIME, Watch};
 use crate::bpf::{Attached, Tracer};
 use crate::code::{Code, Trails};
-use crate::config::{Config, Telling};
+use crate::config::{Config, GlobUse, Limits, Telling};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::symbols::SymbolReader;
@@ -65,6 +68,8 @@ pub(super) struct RunResults {
     pub(super) not_started: Option<Error>,
     /// Whether the command has ended with another status than 0.
     pub(super) command_failed: bool,
+    /// What is open about the failure that is the reason; `None` without a verdict.
+    pub(super) outlook: Option<Outlook>,
 }
 
 impl RunResults {
@@ -75,6 +80,7 @@ impl RunResults {
         self.command_failed = has_failed(run.command.as_deref_mut());
         self.run_time = self.started.map(|started| started.elapsed());
         self.counts = run.consumer.counts();
+        self.outlook = run.consumer.take_outlook();
         self.detached = run.watch.detached();
         drained
     }
@@ -152,7 +158,8 @@ impl<'a> TracingRun<'a, '_> {
         arming.look_behind(&behind);
         consumer.arm(arming);
         consumer.place(placement(live.absent_modules(), &live.kallsyms()));
-        if let Some(teller) = Teller::new(config.run.telling) {
+        let has_inner = self.armed.iter().any(|function| function.entry.is_none());
+        if let Some(teller) = Teller::new(config, has_inner) {
             consumer.keep_for_verdict(teller);
         }
         if let Some(flight) = &config.flight {
@@ -163,7 +170,7 @@ impl<'a> TracingRun<'a, '_> {
             .into_iter()
             .chain(command_end.as_ref().map(AsFd::as_fd))
             .collect();
-        let watch = Watch::new(config.limits, &functions);
+        let watch = Watch::new(limits(config), &functions);
         let mut run = self.run(consumer, image, &symbolizer, watch);
         if tracer.stats().started == 0 {
             // No session waits to be shown, so there is time to prepare what the first culprit
@@ -351,12 +358,36 @@ fn render_context<'a>(
     }
 }
 
+/// The share of the machine's CPU time that a run may cost others if the user named no functions.
+const DEFAULT_BUDGET: f64 = 0.1;
+
+/// Returns what the run may cost.
+fn limits(config: &Config) -> Limits {
+    let is_broad = config.globs.allow.iter().any(GlobUse::is_programs);
+    if !is_broad || config.limits.budget.is_some() {
+        return config.limits;
+    }
+    let n_cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    Limits {
+        budget: Some(DEFAULT_BUDGET * n_cpus as f64),
+        is_for_others: true,
+        ..config.limits
+    }
+}
+
 fn filter(config: &Config) -> ErrorFilter {
     let errors = &config.sessions.errors;
+    let calls = |wanted: bool| {
+        let calls = config.sessions.calls.iter();
+        let chosen = calls.filter(|choice| choice.wanted == wanted);
+        chosen.map(|choice| choice.what.clone()).collect()
+    };
     ErrorFilter {
         only: errors.allow.clone(),
         never: errors.deny.clone(),
         any: errors.allow_any.clone(),
         none: errors.deny_any.clone(),
+        calls: calls(true),
+        no_calls: calls(false),
     }
 }

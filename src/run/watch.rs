@@ -123,7 +123,7 @@ impl<'a> Watch<'a> {
                 format!("{rate} calls a second exceed --max-rate {max}")
             }
             Cause::Budget { share } => format!(
-                "all functions together take about {:.0} % of a CPU, more than --budget {}, and \
+                "all functions together take about {:.0} % of a CPU, more than --budget {:.0}, and \
                  its {rate} calls a second most of that",
                 share * 100.0,
                 self.limits.budget.unwrap_or_default() * 100.0
@@ -166,6 +166,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         max_rate: Some(1000),
         budget: None,
+        is_for_others: false,
     };
 
     fn function(id: u32, name: &str, entry: Option<EntryReason>) -> TracedFunction {

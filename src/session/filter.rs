@@ -5,8 +5,11 @@
 //! an error is no `EINVAL` (fault B5 of the reference). An earlier failure that was handled is not
 //! on the chain.
 
+use std::collections::BTreeSet;
+
 use super::types::{Call, Session};
 use crate::spec::ErrnoSet;
+use crate::syscalls::decode;
 
 /// The error conditions of a run. All of them must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +22,10 @@ pub struct ErrorFilter {
     pub any: Option<ErrnoSet>,
     /// No failure on the chain may be in this set; `None`: no condition.
     pub none: Option<ErrnoSet>,
+    /// The session's system call must be one of these; empty: no condition.
+    pub calls: BTreeSet<String>,
+    /// The session's system call must not be one of these.
+    pub no_calls: BTreeSet<String>,
 }
 
 impl ErrorFilter {
@@ -32,6 +39,17 @@ impl ErrorFilter {
             && !self.never.as_ref().is_some_and(is_result)
             && self.any.as_ref().is_none_or(is_on_chain)
             && !self.none.as_ref().is_some_and(is_on_chain)
+            && self.is_call_wanted(session)
+    }
+
+    fn is_call_wanted(&self, session: &Session) -> bool {
+        if self.calls.is_empty() && self.no_calls.is_empty() {
+            return true;
+        }
+        let call = session.syscall.as_ref().and_then(|call| decode(call).name);
+        call.map_or(self.calls.is_empty(), |call| {
+            (self.calls.is_empty() || self.calls.contains(call)) && !self.no_calls.contains(call)
+        })
     }
 }
 

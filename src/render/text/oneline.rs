@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A failure in one line, for watching a machine.
+
+use super::phrases::{push_module, push_source};
+use super::syscall;
+use crate::render::escape::{push_escaped, push_escaped_text};
+use crate::render::style::{Page, Style};
+use crate::render::value::push_decimal;
+use crate::render::view::{self, TracerRows};
+use crate::render::{RenderContext, SymbolizedSession};
+
+/// Returns the line of a failure without its time and its end: thread name, process, call, result,
+/// culprit and its source line.
+#[must_use]
+pub fn one_line(shown: SymbolizedSession<'_>, context: &RenderContext<'_>) -> String {
+    let session = shown.session;
+    let mut page = Page::new(None, context.color);
+    page.flow(Style::Strong, |text| {
+        push_escaped(text, &session.header.comm);
+        text.push('[');
+        push_decimal(text, session.header.tgid.0.into());
+        text.push_str("] ");
+    });
+    syscall::call(&mut page, session, context);
+    let rows = view::rows(shown, context, TracerRows::LeftOut);
+    let culprit = rows.iter().find_map(|row| {
+        let link = row.link.as_ref().filter(|link| link.is_culprit)?;
+        Some((row, link.of))
+    });
+    if let Some((row, culprit)) = culprit {
+        page.flow(Style::Culprit, |text| {
+            text.push_str(" by ");
+            push_escaped_text(text, &culprit.name());
+            push_module(text, culprit.module());
+        });
+        let source = row.frame.and_then(|frame| view::innermost(frame).0);
+        if let Some(source) = source.or(row.place().source) {
+            page.flow(Style::Faint, |text| {
+                text.push_str(" (");
+                push_source(text, source);
+                text.push(')');
+            });
+        }
+    }
+    page.end_line();
+    page.into_text().trim_end().to_owned()
+}
