@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::render::RenderContext;
-use crate::session::{Message, Session};
+use crate::session::{Message, Session, messages as of_session};
 
 /// A message of the kernel.
 #[derive(Debug, Serialize)]
@@ -23,6 +23,6 @@ pub(super) fn messages(session: &Session, context: &RenderContext<'_>) -> Vec<Me
         source: message.speaker.name(),
         when: if message.certain { "decided" } else { "nearby" },
     };
-    let all = crate::session::messages(session, context.sources);
+    let all = of_session(session, context.sources);
     all.into_iter().map(object).collect()
 }

@@ -5,7 +5,7 @@ use crate::render::RenderContext;
 use crate::render::escape::push_escaped;
 use crate::render::style::{Page, Style};
 use crate::render::value::push_decimal;
-use crate::session::{Message, Session};
+use crate::session::{Message, Session, messages as of_session};
 
 /// Number of messages that are shown without `-v`: the last ones.
 const SHOWN: usize = 4;
@@ -18,7 +18,7 @@ pub(super) fn messages(
     indent: &str,
     context: &RenderContext<'_>,
 ) {
-    let all = crate::session::messages(session, context.sources);
+    let all = of_session(session, context.sources);
     let n_left_out = match context.verbosity {
         0 => all.len().saturating_sub(SHOWN),
         _ => 0,

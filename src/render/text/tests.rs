@@ -9,6 +9,7 @@ use crate::render::fixtures::{
 use crate::render::golden::check_golden;
 use crate::render::{RenderContext, SymbolizedSession, TracerRows};
 use crate::session::Session;
+use crate::spec::NoteValue;
 
 fn render(session: &Session, adjust: impl Fn(&mut RenderContext<'_>)) -> String {
     let world = World::new();
@@ -56,7 +57,7 @@ fn of_many_messages_the_last_ones_are_told() {
     many.notes = (0..9)
         .map(|number| {
             let mut note = last.clone();
-            note.values = vec![crate::spec::NoteValue::Text(vec![b'a' + number])];
+            note.values = vec![NoteValue::Text(vec![b'a' + number])];
             note
         })
         .collect();

@@ -3,7 +3,7 @@
 
 use super::{assemble, parse};
 use crate::session::{MonotonicNs, Note, Session, Speaker, messages};
-use crate::spec::{NoteKind, NoteSource, NoteValue};
+use crate::spec::{NoteKind, NoteSource, NoteValue, Outcome};
 
 /// By number: the log, two sources of netlink, the log of a mount, that of the verifier, and an event
 /// that the user asked for.
@@ -88,7 +88,7 @@ fn a_message_is_of_the_culprit_if_it_was_said_between_its_start_and_its_end() {
 fn in_a_success_nobody_decided() {
     let (mut session, sources) = said(&[(LOG, 150, b"hello")]);
     for call in &mut session.chain.calls {
-        call.outcome = crate::spec::Outcome::Success;
+        call.outcome = Outcome::Success;
     }
     assert!(!messages(&session, &sources)[0].certain);
 }

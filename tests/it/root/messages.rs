@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::harness::Trace;
-use super::harness::{Report, kernel, program, run};
+use super::harness::{Ended, Report, kernel, run};
+use super::view::Session;
 
 /// Fails as its arguments say.
 const FAILING: &str = r#"
@@ -40,18 +40,23 @@ for what in sys.argv[1:]:
 
 const ENTRIES: &str = "*_sys_{mount,fsconfig,sendto,bpf}";
 
-fn traced(options: &[&str], what: &[&str]) -> Report {
-    let globs = ["-e", ENTRIES, "-e", "inet_rtm_newroute", "-sn", "--json"];
+/// Traces with these options. What is shown is `stdout`.
+fn shown(options: &[&str], what: &[&str]) -> Ended {
     let file = format!("/tmp/messages-{}", super::sys::unique());
-    let command = ["-o", &file, "--", "python3", "-c", FAILING];
-    let ended = run(&[&globs[..], options, &command, what].concat());
+    let command = ["-sn", "-o", &file, "--", "python3", "-c", FAILING];
+    let ended = run(&[options, &command, what].concat());
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     let stdout = std::fs::read_to_string(&file).unwrap();
-    super::harness::Ended { stdout, ..ended }.report()
+    Ended { stdout, ..ended }
+}
+
+fn traced(options: &[&str], what: &[&str]) -> Report {
+    let globs = ["-e", ENTRIES, "-e", "inet_rtm_newroute", "--json"];
+    shown(&[&globs[..], options].concat(), what).report()
 }
 
 fn messages(report: &Report) -> Vec<Value> {
-    let of = |session: &super::view::Session| session.0["messages"].clone();
+    let of = |session: &Session| session.0["messages"].clone();
     report.sessions.iter().map(of).collect()
 }
 
@@ -84,10 +89,7 @@ fn they_are_left_out_if_nobody_wants_them() {
 
 #[test]
 fn in_text_they_are_below_the_call_and_escaped() {
-    let options = ["-e", "*_sys_mount", "-sn", "--", "python3", "-c", FAILING];
-    let command = program(&[&options[..], &["mount", "escape"]].concat());
-    let ended = Trace::spawn(command).wait();
-    let text = ended.stdout;
+    let text = shown(&["-e", "*_sys_mount"], &["mount", "escape"]).stdout;
     let said = "\nkernel said \"tmpfs: Bad value for 'mode'\"\n";
     assert!(text.contains(said), "{text}");
     assert!(text.contains("kernel said \"tmpfs: Unknown parameter 'no\\x1b[31m'\"\n"));
@@ -103,10 +105,8 @@ fn of_a_flood_the_last_ones_are_told_and_the_others_counted() {
     if kernel() == "5.10" {
         return;
     }
-    let options = ["-e", "*_sys_write", "-S", "-sn", "--json", "--"];
-    let flood = ["python3", "-c", FAILING, "flood"];
-    let report = run(&[&options[..], &flood].concat()).report();
-    let is_flood = |session: &&super::view::Session| session.0["messages"] != json!([]);
+    let report = shown(&["-e", "*_sys_write", "-S", "--json"], &["flood"]).report();
+    let is_flood = |session: &&Session| session.0["messages"] != json!([]);
     let flood = report.sessions.iter().find(is_flood).unwrap();
     let said = flood.0["messages"].as_array().unwrap();
     assert_eq!(said.len(), 16);
