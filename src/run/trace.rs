@@ -142,11 +142,11 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
         let RunContext { stop, diag, .. } = self.context;
         let armed: Vec<TracedFunction> = self.prepared.selection.armed().cloned().collect();
         let assigned = assign(&armed, &self.prepared.policy);
-        let attached = attach(&mut self.tracer, &armed, &assigned, stop, diag);
-        let attached = attached.and_then(|attached| {
-            attach_notes(&mut self.tracer, &self.prepared.notes, diag)?;
-            Ok(attached)
-        });
+        // The kernel takes a trampoline the longer, the more functions ftrace has to do with already.
+        let noted = attach_notes(&mut self.tracer, &self.prepared.notes, diag);
+        let attached =
+            noted.and_then(|()| attach(&mut self.tracer, &armed, &assigned, stop, diag));
+        diag.phase("attached to functions");
         match attached {
             Ok(attached) => Ok(AttachedRun {
                 loaded: self,
