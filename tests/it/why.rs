@@ -57,9 +57,9 @@ fn session(text: &str) -> serde_json::Value {
 
 fn verdict(errno: &str, culprit: &str, certain: bool) -> serde_json::Value {
     let reason = json!({
-        "session": 7, "syscall": "mount", "errno": errno, "culprit": culprit, "certain": certain
+        "session": 7, "syscall": "mount", "error": errno, "culprit": culprit, "certain": certain
     });
-    json!({"type": "verdict", "status": 32, "reasons": [reason]})
+    json!({"kind": "verdict", "status": 32, "reasons": [reason]})
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! Runs the acceptance set of `retsnoop-rs -- CMD`, and scores it; see scripts/why.
 //!
 //! `why run OUT [ID…]` and `why check OUT [ID…]` are for a guest (`RETSNOOP_KERNEL`, `RETSNOOP_BIN`
-//! and `WHYFAIL_BIN` are set there), `why score OUT KERNEL` is for any machine. The current folder is
+//! and `WHYFAIL_BIN` are set there), `why score OUT KERNEL` is for any machine.
+//! `why play OUT [ID…]` runs the commands alone, so that one run of the program can trace them all. The current folder is
 //! the checkout. ID: a case, or the beginning of its name.
 #![expect(
     clippy::print_stdout,
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let result = match arguments.as_slice() {
         ["run", out, ids @ ..] => run(out, ids),
         ["check", out, ids @ ..] => check(out, ids),
+        ["play", out, ids @ ..] => play(out, ids),
         ["score", out, kernel] => score(out, kernel),
         _ => Err("usage: why run|check OUT [ID…], why score OUT KERNEL".to_owned()),
     };
@@ -79,6 +81,23 @@ fn check(out: &str, ids: &[&str]) -> Result<bool, String> {
         }
     }
     println!("{} cases, {n_bad} bad", cases.len());
+    Ok(n_bad == 0)
+}
+
+/// Runs the commands alone, to be traced together: one line for each, with the time (`CLOCK_MONOTONIC`)
+/// when it began and ended.
+fn play(out: &str, ids: &[&str]) -> Result<bool, String> {
+    let kernel = kernel()?;
+    let cases = select(&kernel, ids)?;
+    let place = Place::prepare(&kernel, Path::new(out))?;
+    let mut n_bad = 0;
+    for case in cases.iter().filter(|case| case.skip.is_none()) {
+        let stdout = format!("{}.out", case.id);
+        let status = place.run_command(case, &case.argv(), 60, &stdout);
+        let (begun, ended) = place.last_run();
+        n_bad += usize::from(status.as_ref() != Ok(&case.status));
+        println!("{} {begun} {ended} {status:?}", case.id);
+    }
     Ok(n_bad == 0)
 }
 

@@ -2,6 +2,7 @@
 //! Runs the cases, one after another, in the guest: sets up, runs the command under the program,
 //! cleans up, and keeps what was said.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -34,6 +35,9 @@ pub(crate) struct Outcome {
     /// What kept it from running as it should; empty: nothing.
     pub(crate) trouble: String,
     pub(crate) milliseconds: u64,
+    /// When it began and ended, in nanoseconds since the machine was booted.
+    #[serde(default)]
+    pub(crate) ran: (u64, u64),
 }
 
 /// The programs, and where results go.
@@ -42,6 +46,7 @@ pub(crate) struct Place {
     kernel: String,
     retsnoop: String,
     pub(crate) out: PathBuf,
+    last_run: Cell<(u64, u64)>,
 }
 
 impl Place {
@@ -62,7 +67,13 @@ impl Place {
             kernel: kernel.to_owned(),
             retsnoop,
             out: out.to_owned(),
+            last_run: Cell::new((0, 0)),
         })
+    }
+
+    /// When the last command began and ended, in nanoseconds since the machine was booted.
+    pub(crate) fn last_run(&self) -> (u64, u64) {
+        self.last_run.get()
     }
 
     /// Runs one case under the program; its output goes to `ID.json` and `ID.err`.
@@ -84,6 +95,7 @@ impl Place {
         let begun = Instant::now();
         let status = self.run_command(case, &argv, seconds, &format!("{}.json", case.id));
         outcome.milliseconds = begun.elapsed().as_millis() as u64;
+        outcome.ran = self.last_run();
         outcome.trouble = match status {
             Err(error) => error,
             Ok(TIMED_OUT) => format!("no end after {seconds} s"),
@@ -112,7 +124,9 @@ impl Place {
                 return Err(format!("setup: {status:?}: {}", said.trim()));
             }
         }
+        let begun = uptime_ns();
         let status = self.command(argv, seconds, stdout, &format!("{}.err", case.id));
+        self.last_run.set((begun, uptime_ns()));
         if !case.cleanup.is_empty() {
             let _ = self.bash(&["-c", &case.cleanup], &log);
         }
@@ -170,6 +184,13 @@ impl Place {
         fs::write(path, functions.join("\n")).map_err(|error| format!("functions: {error}"))?;
         Ok(outcomes)
     }
+}
+
+/// The time since the machine was booted, in nanoseconds: the monotonic clock, to 10 ms.
+fn uptime_ns() -> u64 {
+    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds = uptime.split_whitespace().next().unwrap_or_default();
+    (seconds.parse().unwrap_or(0.0) * 1e9) as u64
 }
 
 fn guest_command(program: &str) -> Command {

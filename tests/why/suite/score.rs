@@ -99,15 +99,19 @@ pub(crate) fn score(
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
-    let is_verdict = |object: &&Value| object["kind"] == "verdict" || object["type"] == "verdict";
+    let is_verdict = |object: &&Value| object["kind"] == "verdict";
     let Some(verdict) = objects.iter().rfind(is_verdict) else {
         add_trouble(&mut score.trouble, "no verdict");
         return score;
     };
     let reasons = verdict["reasons"].as_array().cloned().unwrap_or_default();
     let is_right = |reason: &Value| {
-        let syscall = reason["syscall"].as_str().unwrap_or_default();
-        case.syscall.iter().any(|name| name == syscall) && reason["errno"] == case.errno.as_str()
+        let is_call = match reason["syscall"].as_str() {
+            Some(syscall) => case.syscall.iter().any(|name| name == syscall),
+            // The session of a netlink request begins below the system call.
+            None => case.request,
+        };
+        is_call && reason["error"] == case.errno.as_str()
     };
     score.place = reasons.iter().position(is_right).map_or(0, |n| n + 1);
     let Some(first) = reasons.first() else {
@@ -120,7 +124,7 @@ pub(crate) fn score(
     score.answer = format!(
         "{} {} {culprit}{}",
         first["syscall"].as_str().unwrap_or("?"),
-        first["errno"].as_str().unwrap_or("?"),
+        first["error"].as_str().unwrap_or("?"),
         if first["certain"] == true {
             " (certain)"
         } else {
