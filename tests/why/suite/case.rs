@@ -112,10 +112,17 @@ impl Case {
 
     /// The functions that are a right answer on a kernel that has these functions.
     pub(crate) fn accepted(&self, functions: &BTreeSet<String>) -> Vec<&str> {
-        let is_there = |name: &&String| functions.contains(*name);
-        let n = self.culprit.iter().position(|name| is_there(&name));
-        let chain = &self.culprit[..n.map_or(self.culprit.len(), |n| n + 1)];
-        chain.iter().chain(&self.also).map(String::as_str).collect()
+        let is_there = |name: &String| functions.contains(name);
+        let n = self.culprit.iter().position(is_there);
+        let n = n.map_or(self.culprit.len(), |n| n + 1);
+        let (chain, callers) = self.culprit.split_at(n);
+        // The body of a system call and the entry that jumps there are one function in the source.
+        let is_body = chain.iter().any(|name| name.starts_with("__do_sys_"));
+        let entries = callers.iter().filter(|name| {
+            is_body && (name.starts_with("__se_sys_") || name.starts_with("__x64_sys_"))
+        });
+        let names = chain.iter().chain(entries).chain(&self.also);
+        names.map(String::as_str).collect()
     }
 
     /// The same case as it is on a kernel of the matrix.

@@ -76,7 +76,7 @@ impl Place {
         self.last_run.get()
     }
 
-    /// Runs one case under the program; its output goes to `ID.json` and `ID.err`.
+    /// Runs one case under the program; what it and the command print goes to `ID.out` and `ID.err`.
     pub(crate) fn run(&self, case: &Case) -> Outcome {
         let mut outcome = Outcome {
             id: case.id.clone(),
@@ -93,7 +93,7 @@ impl Place {
         let mut argv = vec![self.retsnoop.clone(), "--json".into(), "--".into()];
         argv.extend(case.argv());
         let begun = Instant::now();
-        let status = self.run_command(case, &argv, seconds, &format!("{}.json", case.id));
+        let status = self.run_command(case, &argv, seconds, &format!("{}.out", case.id));
         outcome.milliseconds = begun.elapsed().as_millis() as u64;
         outcome.ran = self.last_run();
         outcome.trouble = match status {

@@ -56,18 +56,15 @@ pub(crate) fn score_all(cases: &[Case], out: &Path) -> Result<Vec<Score>, String
             serde_json::from_str(line).map_err(|error| format!("results: {error}: {line}"))?;
         let case = cases.iter().find(|case| case.id == outcome.id);
         let case = case.ok_or(format!("no case is called `{}`", outcome.id))?;
-        let output = fs::read(out.join(format!("{}.json", case.id))).unwrap_or_default();
-        scores.push(score(
-            case,
-            &outcome,
-            &String::from_utf8_lossy(&output),
-            &functions,
-        ));
+        // stdout is the command's; the answer is on stderr, between what the command says there.
+        let output = fs::read(out.join(format!("{}.err", case.id))).unwrap_or_default();
+        let output = String::from_utf8_lossy(&output);
+        scores.push(score(case, &outcome, &output, &functions));
     }
     Ok(scores)
 }
 
-/// Scores one case by what was written to stdout.
+/// Scores one case by what was written to stderr.
 pub(crate) fn score(
     case: &Case,
     outcome: &Outcome,
