@@ -137,12 +137,15 @@ pub(crate) fn score(
     score
 }
 
-/// Whether a message of the session has these words.
+/// Whether the messages of the session have these words. A line that the kernel prints in pieces
+/// (`pr_cont()`) is several messages.
 fn says(session: &Value, words: &str) -> bool {
     let messages = session["messages"].as_array();
     messages.is_some_and(|messages| {
-        let text = |message: &Value| message["text"].as_str().unwrap_or_default().to_owned();
-        messages.iter().any(|message| text(message).contains(words))
+        let texts = messages
+            .iter()
+            .filter_map(|message| message["text"].as_str());
+        texts.collect::<Vec<_>>().join(" ").contains(words)
     })
 }
 
