@@ -35,9 +35,9 @@ pub struct CommandOptions {
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     pub timeout: Option<Duration>,
 
-    /// Run the command again until the verdict is certain, at most N more times [default: 3].
+    /// Run the command again until the verdict is certain.
     ///
-    /// Each time, the functions are traced in addition that may have decided instead. A command has its
+    /// At most N more times [default: 3]. Each time, the functions are traced in addition that may have decided instead. A command has its
     /// effects each time. This is for commands without -c and -e.
     #[arg(
         long,

@@ -9,7 +9,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("retsnoop-rs -c bpf", "why do bpf() calls fail?"),
     (
-        "retsnoop-rs -c fs -- cat /etc/shadow",
+        "retsnoop-rs -- cat /etc/shadow",
         "why does this command fail, or what it starts?",
     ),
     (

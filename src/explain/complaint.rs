@@ -3,6 +3,8 @@
 
 use std::mem;
 
+use memchr::memmem;
+
 use crate::knowledge::complaints::COMPLAINTS;
 use crate::session::{MonotonicNs, TaskOutput, Told};
 use crate::spec::{Errno, Pid};
@@ -157,7 +159,7 @@ impl<'l> Complaint<'l> {
     }
 
     fn has(&self, text: &[u8]) -> bool {
-        memchr::memmem::find(&self.lower, text).is_some()
+        memmem::find(&self.lower, text).is_some()
     }
 
     /// Returns true if `word`, which is in upper case, stands alone.
@@ -166,7 +168,7 @@ impl<'l> Complaint<'l> {
         let is_letter = |byte: Option<&u8>| {
             byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
         };
-        memchr::memmem::find_iter(&self.lower, word.as_bytes()).any(|at| {
+        memmem::find_iter(&self.lower, word.as_bytes()).any(|at| {
             let before = at.checked_sub(1).and_then(|at| self.lower.get(at));
             !is_letter(before) && !is_letter(self.lower.get(at + word.len()))
         })

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What is asked about a session in order to compare it with others.
 
+use memchr::memmem;
+
 use crate::knowledge::harmless::{HARMLESS, Harmless};
 use crate::session::{LinkKind, Session};
 use crate::spec::{Errno, HookId, Outcome};
@@ -96,7 +98,7 @@ impl Harmless {
     fn fits(&self, call: &str, errno: u16, texts: &[Vec<u8>]) -> bool {
         let has_text = |part: &str| {
             let mut texts = texts.iter();
-            texts.any(|text| memchr::memmem::find(text, part.as_bytes()).is_some())
+            texts.any(|text| memmem::find(text, part.as_bytes()).is_some())
         };
         (self.calls.is_empty() || self.calls.contains(&call))
             && Errno(errno)

@@ -3,11 +3,13 @@
 
 mod flight;
 mod notes;
+mod story;
 mod syscalls;
 
 use std::sync::Arc;
 
 pub(super) use self::flight::{flight, hostile_flight};
+pub(super) use self::story::story;
 use super::{Clock, RenderContext, TracerRows, ips};
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::TracedFunction;

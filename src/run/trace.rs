@@ -144,8 +144,7 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
         let assigned = assign(&armed, &self.prepared.policy);
         // The kernel takes a trampoline the longer, the more functions ftrace has to do with already.
         let noted = attach_notes(&mut self.tracer, &self.prepared.notes, diag);
-        let attached =
-            noted.and_then(|()| attach(&mut self.tracer, &armed, &assigned, stop, diag));
+        let attached = noted.and_then(|()| attach(&mut self.tracer, &armed, &assigned, stop, diag));
         diag.phase("attached to functions");
         match attached {
             Ok(attached) => Ok(AttachedRun {

@@ -154,14 +154,11 @@ impl<'a> TracingRun<'a, '_> {
             traced: &traced,
             workload: &workload,
         };
-        let mut consumer = consumer(config, rendering, facts, out);
+        let has_inner = self.armed.iter().any(|function| function.entry.is_none());
+        let mut consumer = consumer(config, rendering, facts, has_inner, out);
         arming.look_behind(&behind);
         consumer.arm(arming);
         consumer.place(placement(live.absent_modules(), &live.kallsyms()));
-        let has_inner = self.armed.iter().any(|function| function.entry.is_none());
-        if let Some(teller) = Teller::new(config, has_inner) {
-            consumer.keep_for_verdict(teller);
-        }
         if let Some(flight) = &config.flight {
             consumer.fly(FlightRecorder::new(flight, &functions, &workload, files));
         }
@@ -322,6 +319,7 @@ fn consumer<'a>(
     config: &Config,
     context: RenderContext<'a>,
     facts: FactSources<'a>,
+    has_inner: bool,
     out: &'a mut SessionOutput<'_>,
 ) -> Consumer<'a> {
     let hold = out.takes_at_once();
@@ -335,6 +333,9 @@ fn consumer<'a>(
         out,
     );
     consumer.hold(hold);
+    if let Some(teller) = Teller::new(config, has_inner) {
+        consumer.keep_for_verdict(teller);
+    }
     if config.sessions.success {
         consumer.show_successes();
     }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::slice;
 
 use serde_json::json;
 
@@ -95,7 +96,7 @@ fn the_right_function_in_another_session_is_no_right_culprit() {
 fn no_verdict_is_trouble_and_no_answer() {
     let score = scored(&[session("")], &[]);
     assert_eq!(score.trouble, "no verdict");
-    let sum = Sum::of(&[score.clone()]);
+    let sum = Sum::of(slice::from_ref(&score));
     assert_eq!((sum.n_run, sum.n_trouble, sum.n_first), (1, 1, 0));
     assert!(render("6.12", &[score]).contains("no verdict"));
 }

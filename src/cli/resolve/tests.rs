@@ -277,6 +277,8 @@ const OF_MODULES: &[&str] = &[
     "nfnetlink_rcv_msg",
     "nfnetlink_rcv_batch",
     "crypto_user_rcv_msg",
+    "sock_diag_rcv_msg",
+    "xfrm_user_rcv_msg",
 ];
 
 #[test]

@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::schema::violations;
-use super::{write_flight, write_session, write_summary};
+use super::{write_flight, write_session, write_summary, write_verdict};
+use crate::explain::Line;
 use crate::render::fixtures::{
     World, called, called_by_32_bits, flight, hostile, hostile_flight, incomplete, long_names,
-    noted, passed_on, refused, said, succeeded, translated, untraced,
+    noted, passed_on, refused, said, story, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{Detached, Drops, Missed, Summary, Unexamined, UntracedTasks};
@@ -33,6 +34,15 @@ fn line(session: &Session) -> String {
 fn flight_line(dump: &FlightDump) -> String {
     let mut out = Vec::new();
     write_flight(dump, &World::new().context(), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn verdict_line() -> String {
+    let (story, told) = story();
+    let lines = Line::all(&told);
+    let verdict = story.verdict(&told, &lines, &|_| Vec::new());
+    let mut out = Vec::new();
+    write_verdict(&verdict, Some(1), &World::new().context(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -109,6 +119,7 @@ fn every_object_is_one_line_that_its_schema_describes() {
     });
     let more = [
         summary_line(),
+        verdict_line(),
         flight_line(&flight()),
         flight_line(&hostile_flight()),
     ];
@@ -174,6 +185,11 @@ fn sessions_as_json() {
 #[test]
 fn the_summary_as_json() {
     check_golden("summary.json", &summary_line());
+}
+
+#[test]
+fn the_verdict_as_json() {
+    check_golden("verdict.json", &verdict_line());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use super::phrases::{self, push_module};
 use super::{handled, messages, notes, row_table, syscall, trail, workload};
-use crate::explain::{Cause, Reason};
+use crate::explain::{Cause, Reason, outcome};
 use crate::render::escape::{push_escaped, push_escaped_text};
 use crate::render::style::{Page, Style};
 use crate::render::value::push_decimal;
@@ -228,7 +228,7 @@ fn kind(session: &Session, context: &RenderContext<'_>) -> String {
         (None, Some(entry)) => entry.name().into_owned(),
         (None, None) => "?".to_owned(),
     };
-    match crate::explain::outcome(session) {
+    match outcome(session) {
         Outcome::Errno(errno) => format!("{name} {}", Errno(errno)),
         Outcome::Null => format!("{name} NULL"),
         Outcome::Status(_) | Outcome::Success => name,

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Sessions as a terminal shows them.
 
-use super::write_session;
+use super::{Detail, one_line, write_end, write_others, write_reason, write_session};
+use crate::explain::Line;
 use crate::render::fixtures::{
     World, called, called_by_32_bits, hostile, incomplete, long_names, noted, passed_on, refused,
-    said, succeeded, translated, untraced,
+    said, story, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{RenderContext, SymbolizedSession, TracerRows};
@@ -29,6 +30,45 @@ fn check(golden: &str, session: &Session, adjust: impl Fn(&mut RenderContext<'_>
         "trailing blanks in {golden}"
     );
     check_golden(golden, &text);
+}
+
+fn verdict(adjust: impl Fn(&mut RenderContext<'_>)) -> String {
+    let world = World::new();
+    let mut context = world.context();
+    adjust(&mut context);
+    let mut out = Vec::new();
+    let (story, told) = story();
+    let lines = Line::all(&told);
+    let verdict = story.verdict(&told, &lines, &|_| Vec::new());
+    for (reason, detail) in verdict.reasons.iter().zip([Detail::Stack, Detail::Verdict]) {
+        let session = reason.session;
+        let frames = &world.frames(session, TracerRows::LeftOut);
+        let shown = SymbolizedSession { session, frames };
+        write_reason(reason, shown, detail, &context, &mut out).unwrap();
+    }
+    write_others(&verdict.reasons, &context, &mut out).unwrap();
+    write_end(story.counts(), Some(1), &context, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_verdict_has_the_reason_first_and_then_what_else_failed() {
+    check_golden("verdict.txt", &verdict(|_| {}));
+    check_golden("verdict_v.txt", &verdict(|context| context.verbosity = 1));
+}
+
+#[test]
+fn one_line_has_the_call_and_the_culprit() {
+    let world = World::new();
+    let lines = [called(), passed_on(), hostile()].map(|session| {
+        let frames = &world.frames(&session, TracerRows::LeftOut);
+        let shown = SymbolizedSession {
+            session: &session,
+            frames,
+        };
+        one_line(shown, &world.context()) + "\n"
+    });
+    check_golden("oneline.txt", &lines.concat());
 }
 
 #[test]
