@@ -71,15 +71,10 @@ impl Facts {
             Outcome::Success | Outcome::Null | Outcome::Status(_) => None,
         };
         let arguments = decoded.map(|decoded| decoded.arguments).unwrap_or_default();
-        let texts: Vec<Vec<u8>> = arguments
-            .into_iter()
-            .filter_map(|argument| match argument.value {
-                Value::Text(text) | Value::LongText(text) => Some(text),
-                Value::Plain(text) => Some(text.into_bytes()),
-                _ => None,
-            })
-            .filter(|text| !text.is_empty())
-            .collect();
+        let mut texts = Vec::new();
+        for argument in arguments {
+            push_texts(argument.value, &mut texts);
+        }
         let harmless = call.zip(errno).and_then(|(call, errno)| {
             let mut kinds = HARMLESS.iter();
             let kind = kinds.find(|kind| kind.fits(call, errno, &texts))?;
@@ -91,6 +86,20 @@ impl Facts {
             texts,
             harmless,
         }
+    }
+}
+
+/// Adds what is text in a value.
+fn push_texts(value: Value, texts: &mut Vec<Vec<u8>>) {
+    match value {
+        Value::Text(text) | Value::LongText(text) if !text.is_empty() => texts.push(text),
+        Value::Plain(text) => texts.push(text.into_bytes()),
+        Value::Struct(members) => {
+            for (_, member) in members {
+                push_texts(member, texts);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -100,9 +100,9 @@ pub(crate) const HARMLESS: &[Harmless] = &[
         "asks whether a descriptor is a terminal, or a file of this kind",
     ),
     kind(
-        &["arch_prctl"],
+        &["arch_prctl", "prctl"],
         &["EINVAL"],
-        "the C library asks for features that this processor does not have",
+        "asks for features that this kernel or processor does not have",
     ),
     kind(
         &["lseek", "fadvise64", "pread64"],

@@ -17,6 +17,9 @@ pub(crate) const EVALUATION_INTERVAL: Duration = Duration::from_secs(1);
 /// nothing.
 const MIN_CALLS: u32 = 5 * HIT_PERIOD;
 
+/// Evaluations in a row that the budget of a run must be exceeded in if nobody gave one.
+const MIN_OVER: u32 = 3;
+
 /// `HIT_PERIOD` of `hits.bpf.h`: a sampled call counts as this many.
 const HIT_PERIOD: u32 = 61;
 
@@ -50,6 +53,8 @@ pub(crate) struct Governor {
     limits: Limits,
     ns_per_instruction: f64,
     before: Vec<Hits>,
+    /// Number of evaluations in a row that were over the budget.
+    n_over: u32,
     gone: BTreeSet<HookId>,
 }
 
@@ -63,8 +68,15 @@ impl Governor {
             limits,
             ns_per_instruction,
             before: Vec::new(),
+            n_over: 0,
             gone: BTreeSet::new(),
         }
+    }
+
+    /// Sets the counters at the start. Calls before it, such as those of loading our programs, do not
+    /// count.
+    pub(crate) fn begin(&mut self, now: Vec<Hits>) {
+        self.before = now;
     }
 
     /// Returns true if a limit is set.
@@ -113,7 +125,13 @@ impl Governor {
             ));
         }
         if let Some(budget) = self.limits.budget {
-            verdicts.extend(over_budget(costs, budget));
+            let over = over_budget(costs, budget);
+            self.n_over = if over.is_empty() { 0 } else { self.n_over + 1 };
+            // Attaching anew takes longer than a burst. Who gave a budget has it held at once.
+            if !self.limits.is_for_others || self.n_over >= MIN_OVER {
+                verdicts.extend(over);
+                self.n_over = 0;
+            }
         }
         self.before = now;
         self.gone
@@ -232,6 +250,23 @@ mod tests {
         let gone: Vec<_> = verdicts.iter().map(|verdict| verdict.func).collect();
         assert_eq!(gone, [HookId(1), HookId(2)]);
         assert!(matches!(verdicts[0].cause, Cause::Budget { share } if share > 0.14));
+    }
+
+    #[test]
+    fn a_budget_that_nobody_gave_bears_a_burst() {
+        let mut governor = governor(None, Some(0.05));
+        governor.limits.is_for_others = true;
+        governor.begin(calls(&[1_000_000]));
+        assert!(governor.look(calls(&[1_000_100]), SECOND).is_empty());
+        let mut look = |n: u32| {
+            governor
+                .look(calls(&[1_000_100 + n * 300_000]), SECOND)
+                .len()
+        };
+        assert_eq!(
+            [look(1), look(2), look(2), look(3), look(4), look(5)],
+            [0, 0, 0, 0, 0, 1]
+        );
     }
 
     #[test]

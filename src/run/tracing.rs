@@ -167,7 +167,8 @@ impl<'a> TracingRun<'a, '_> {
             .into_iter()
             .chain(command_end.as_ref().map(AsFd::as_fd))
             .collect();
-        let watch = Watch::new(limits(config), &functions);
+        let mut watch = Watch::new(limits(config), &functions);
+        watch.begin(tracer);
         let mut run = self.run(consumer, image, &symbolizer, watch);
         if tracer.stats().started == 0 {
             // No session waits to be shown, so there is time to prepare what the first culprit

@@ -45,6 +45,14 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Has the calls counted from now on.
+    pub(crate) fn begin(&mut self, tracer: &Tracer<'_>) {
+        if self.governor.is_on() {
+            self.governor.begin(tracer.hits());
+        }
+        self.looked = Instant::now();
+    }
+
     /// Evaluates the call counters once per [`EVALUATION_INTERVAL`]. Returns true if there are
     /// functions to detach from.
     ///

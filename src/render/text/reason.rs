@@ -9,10 +9,10 @@ use super::{handled, messages, notes, row_table, syscall, trail, workload};
 use crate::explain::{Cause, Reason, outcome};
 use crate::render::escape::{push_escaped, push_escaped_text};
 use crate::render::style::{Page, Style};
-use crate::render::value::push_decimal;
+use crate::render::value::{errno_in_words, push_decimal};
 use crate::render::view::{self, CallView, RowView, TracerRows};
 use crate::render::{RenderContext, SymbolizedSession};
-use crate::session::{LinkKind, Session};
+use crate::session::{Call, LinkKind, Session};
 use crate::spec::{Errno, Outcome, base_name};
 use crate::syscalls::decode;
 
@@ -74,6 +74,7 @@ fn head(page: &mut Page, reason: &Reason<'_>, context: &RenderContext<'_>) {
         text.push_str("]  ");
     });
     syscall::call(page, session, context);
+    answered(page, session, context);
     if reason.count > 1 {
         page.flow(Style::Note, |text| {
             text.push_str("  ");
@@ -82,6 +83,29 @@ fn head(page: &mut Page, reason: &Reason<'_>, context: &RenderContext<'_>) {
         });
     }
     page.end_line();
+}
+
+/// Writes how a request was answered whose system call succeeded.
+fn answered(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
+    let has_failed = |call: &&Call| call.outcome.is_failure();
+    let chain = &session.chain;
+    let calls = chain
+        .links
+        .iter()
+        .filter_map(|link| chain.calls.get(link.call));
+    let (Some(entry), Some(answer)) = (session.entry(), calls.clone().find(has_failed)) else {
+        return;
+    };
+    if entry.outcome.is_failure() {
+        return;
+    }
+    page.flow(Style::Strong, |text| {
+        text.push_str(", answered ");
+        phrases::push_result_of(text, &CallView::new(answer, context));
+    });
+    if let Some((_, meaning)) = errno_in_words(answer.outcome) {
+        page.flow(Style::Plain, |text| text.extend([" (", meaning, ")"]));
+    }
 }
 
 /// Writes the culprit and what is known of its decision.
