@@ -11,17 +11,34 @@ use crate::why::suite::run::Place;
 use crate::why::suite::score::score_all;
 use crate::why::suite::table::{Sum, render};
 
-// In percent of the cases that run on the kernel.
-const RIGHT_SESSION_FIRST: f64 = 95.0;
-const CULPRIT: f64 = 93.0;
-const CERTAIN_BUT_WRONG: f64 = 2.0;
+/// Cases of each area. A case takes half a minute of a guest, most of which attaches and detaches;
+/// `scripts/why` runs all of them.
+const SAMPLE: &[&str] = &[
+    "mount-tmpfs-mode",
+    "cat-missing",
+    "exec-noexec",
+    "unshare-user-max",
+    "cat-mode",
+    "mlock-limit",
+    "bind-in-use",
+    "ip-route-gateway",
+    "nft-table-missing",
+    "bpf-map-size",
+];
+
+// In percent of the cases of the sample: one may miss.
+const RIGHT_SESSION_FIRST: f64 = 90.0;
+const CULPRIT: f64 = 90.0;
+const CERTAIN_BUT_WRONG: f64 = 0.0;
 
 #[test]
 fn commands_that_fail_are_told_the_reason() {
     let kernel = kernel();
     let out = env::var("RETSNOOP_VM_OUT").unwrap();
     let out = Path::new(&out).join("why");
-    let cases = cases(&kernel);
+    let mut cases = cases(&kernel);
+    cases.retain(|case| SAMPLE.contains(&case.id.as_str()));
+    assert_eq!(cases.len(), SAMPLE.len());
     let place = Place::prepare(&kernel, &out).unwrap();
     place.run_all(&cases).unwrap();
     let scores = score_all(&cases, &out).unwrap();

@@ -21,8 +21,8 @@ const FOLDER: &str = "/tmp/why";
 /// Programs of ours, where everybody can execute them.
 const PROGRAMS: &str = "/tmp/why-bin";
 /// For one case, from start to end; attaching one by one takes longer.
-const TIMEOUT_SECONDS: u32 = 60;
-const SLOW_TIMEOUT_SECONDS: u32 = 180;
+const TIMEOUT_SECONDS: u32 = 180;
+const SLOW_TIMEOUT_SECONDS: u32 = 240;
 /// What `timeout` returns when the time was up.
 const TIMED_OUT: i32 = 124;
 
