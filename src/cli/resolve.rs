@@ -10,10 +10,10 @@ use super::help::Generated;
 use super::listing;
 use super::{Cli, CommandOptions, Filtering, Modes, Processes, SymbolizeLevel};
 use crate::config::{
-    BackendChoice, Choice, Chosen, Config, ContainersConfig, DEFAULT_CASE, DoctorConfig,
-    Environment, Errors, Limits, ListConfig, Optimizations, OutputFile, OutputFormat, RunAs,
-    RunSettings, Scope, Sessions, Symbolization, SymbolizeConfig, Telling, TracedCommand,
-    UsageError, UsdtConfig, UseCases,
+    BackendChoice, Choice, Chosen, Config, ContainersConfig, DoctorConfig, Environment, Errors,
+    Limits, ListConfig, Optimizations, OutputFile, OutputFormat, RunAs, RunSettings, Scope,
+    Sessions, Symbolization, SymbolizeConfig, Telling, TracedCommand, UsageError, UsdtConfig,
+    UseCases,
 };
 use crate::spec::ErrnoSet;
 
@@ -125,7 +125,7 @@ fn config_of(cli: Cli, cases: &UseCases) -> Result<Config, UsageError> {
         targets.take_default(command.is_some() || scope.is_limited())?;
     }
     let notes = cases.notes_on(&targets.cases);
-    let is_default = targets.cases.iter().all(|case| case == DEFAULT_CASE);
+    let is_default = targets.is_default();
     let again = command.as_ref().map_or(0, |command| command.again);
     let has_verdict = is_default && command.is_some() && !output.oneline;
     let telling = telling(&filtering, again > 0, has_verdict)?;

@@ -23,6 +23,11 @@ impl Targets {
         self.cases.is_empty() && self.entry.is_empty()
     }
 
+    /// Whether they are about every system call, and nothing else.
+    pub(super) fn is_default(&self) -> bool {
+        self.entry.is_empty() && !self.cases.is_empty() && self.cases.iter().all(is_default)
+    }
+
     /// Chooses every failing system call.
     ///
     /// # Errors
@@ -40,6 +45,10 @@ impl Targets {
         self.cases.push(DEFAULT_CASE.to_owned());
         Ok(())
     }
+}
+
+fn is_default(case: &String) -> bool {
+    case == DEFAULT_CASE
 }
 
 /// What `--on-load` alone means.

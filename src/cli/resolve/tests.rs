@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Action;
 use crate::cli::{self, Parsed, command};
 use crate::config::{
-    BUILT_IN, BackendChoice, Config, Environment, GlobOrigin, OutputFormat, Symbolization,
+    BUILT_IN, BackendChoice, Config, Environment, GlobOrigin, OutputFormat, Symbolization, Telling,
     UsageError, UseCases,
 };
 use crate::spec::Outcome;
@@ -271,6 +271,24 @@ const KERNELS: [(&str, &str); 4] = [
     ),
     ("7.2", include_str!("../../../tests/data/functions/7.2.txt")),
 ];
+
+#[test]
+fn a_verdict_is_for_commands_that_nothing_else_is_asked_of() {
+    let telling = |line: &str| config(line).run.telling;
+    assert_eq!(telling("-- true"), Telling::Verdict);
+    assert_eq!(telling("-c any -- true"), Telling::Verdict);
+    assert_eq!(telling("-a f --all -- true"), Telling::VerdictAndAll);
+    for line in [
+        "-e f -- true",
+        "-c bpf -- true",
+        "-c bpf,any -- true",
+        "--stream -- true",
+        "--oneline -- true",
+        "-p 1",
+    ] {
+        assert_eq!(telling(line), Telling::AsTheyCome, "{line}");
+    }
+}
 
 /// Entry functions that are in modules on all kernels.
 const OF_MODULES: &[&str] = &[
