@@ -154,8 +154,7 @@ impl<'a> TracingRun<'a, '_> {
             traced: &traced,
             workload: &workload,
         };
-        let has_inner = self.armed.iter().any(|function| function.entry.is_none());
-        let mut consumer = consumer(config, rendering, facts, has_inner, out);
+        let mut consumer = consumer(config, rendering, facts, self.has_inner(), out);
         arming.look_behind(&behind);
         consumer.arm(arming);
         consumer.place(placement(live.absent_modules(), &live.kallsyms()));
@@ -167,8 +166,7 @@ impl<'a> TracingRun<'a, '_> {
             .into_iter()
             .chain(command_end.as_ref().map(AsFd::as_fd))
             .collect();
-        let mut watch = Watch::new(limits(config), &functions);
-        watch.begin(tracer);
+        let watch = Watch::new(limits(config), &functions).begin(tracer);
         let mut run = self.run(consumer, image, &symbolizer, watch);
         if tracer.stats().started == 0 {
             // No session waits to be shown, so there is time to prepare what the first culprit
@@ -283,6 +281,11 @@ impl<'a> TracingRun<'a, '_> {
             return tracer.stats().shown == 0;
         }
         false
+    }
+
+    /// Whether functions besides entry functions are traced.
+    fn has_inner(&self) -> bool {
+        self.armed.iter().any(|function| function.entry.is_none())
     }
 
     fn traced(&self) -> Traced {

@@ -46,11 +46,12 @@ impl<'a> Watch<'a> {
     }
 
     /// Has the calls counted from now on.
-    pub(crate) fn begin(&mut self, tracer: &Tracer<'_>) {
+    pub(crate) fn begin(mut self, tracer: &Tracer<'_>) -> Self {
         if self.governor.is_on() {
             self.governor.begin(tracer.hits());
         }
         self.looked = Instant::now();
+        self
     }
 
     /// Evaluates the call counters once per [`EVALUATION_INTERVAL`]. Returns true if there are
