@@ -75,11 +75,12 @@ static __always_inline u64 syscall_registers(void)
 	return 0;
 }
 
-/* The register of the first argument has the result now. */
+/* The register of the first argument has the result now. The kernel keeps orig_x0 behind the rest.
+ */
 static __always_inline void read_three_arguments(u64 regs, bool is_compat, u64 *args)
 {
 	bpf_probe_read_kernel(args, 24, ((struct pt_regs *)regs)->regs);
-	bpf_probe_read_kernel(args, 8, &((struct pt_regs *)regs)->orig_x0);
+	bpf_probe_read_kernel(args, 8, (void *)(regs + sizeof(struct pt_regs)));
 }
 
 /*
