@@ -143,8 +143,21 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
         let armed: Vec<TracedFunction> = self.prepared.selection.armed().cloned().collect();
         let assigned = assign(&armed, &self.prepared.policy);
         // The kernel takes a trampoline the longer, the more functions ftrace has to do with already.
-        let noted = attach_notes(&mut self.tracer, &self.prepared.notes, diag);
-        let attached = noted.and_then(|()| attach(&mut self.tracer, &armed, &assigned, stop, diag));
+        // Where functions are attached one by one, there are few.
+        let is_slow = self.prepared.attaches_one_by_one();
+        let notes = &self.prepared.notes;
+        let noted = if is_slow {
+            Ok(())
+        } else {
+            attach_notes(&mut self.tracer, notes, diag)
+        };
+        let attached = noted.and_then(|()| {
+            let attached = attach(&mut self.tracer, &armed, &assigned, stop, diag)?;
+            if is_slow {
+                attach_notes(&mut self.tracer, notes, diag)?;
+            }
+            Ok(attached)
+        });
         diag.phase("attached to functions");
         match attached {
             Ok(attached) => Ok(AttachedRun {
