@@ -13,9 +13,7 @@ mod report;
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::io;
-use std::os::unix::fs::FileTypeExt;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -26,7 +24,7 @@ use crate::cli::{self, Action, Parsed};
 use crate::config::{Config, DoctorConfig, Environment, UsageError};
 use crate::diag::{Diag, Paint};
 use crate::doctor;
-use crate::failure::{Failure, is_broken_pipe, say};
+use crate::failure::{is_broken_pipe, say};
 use crate::kernel::facts::KernelFiles;
 use crate::output::print;
 use crate::output::stop::{Hangup, StopFlag, UserSignal};
@@ -164,7 +162,7 @@ fn diagnose(options: &DoctorConfig, files: &KernelFiles, diag: &Diag) -> ExitCod
 fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> ExitCode {
     let again = config.command.as_ref().map_or(0, |command| command.again);
     if again > 0
-        && let Err(error) = check_stdin()
+        && let Err(error) = preflight::check_stdin()
     {
         say(&error, diag);
         return ExitCode::from(OUR_FAILURE);
@@ -177,9 +175,7 @@ fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> ExitCode {
         if code == ExitCode::SUCCESS && before != ExitCode::SUCCESS {
             diag.warning("the command succeeded this time: what it failed of before is not known");
         }
-        let deeper = outlook.and_then(|outlook| outlook.deeper(&config));
-        let left = config.command.as_ref().map_or(0, |command| command.again);
-        let Some((deeper, what)) = deeper.filter(|_| left > 0) else {
+        let Some((deeper, what)) = outlook.and_then(|outlook| outlook.deeper(&config)) else {
             return code;
         };
         diag.note(format!(
@@ -189,19 +185,6 @@ fn traced(config: &Config, files: &KernelFiles, diag: &Diag) -> ExitCode {
         if let Some(command) = &mut config.command {
             command.again -= 1;
         }
-    }
-}
-
-/// Checks that a command that reads stdin can read the same again.
-fn check_stdin() -> Result<()> {
-    let kind = fs::metadata("/proc/self/fd/0").map(|stdin| stdin.file_type());
-    match kind {
-        Ok(kind) if !kind.is_char_device() => Err(Failure::hinted(
-            "--again runs the command several times, and stdin is a pipe or a file, which only the \
-             first run would read",
-            "give it `</dev/null`, or have the command itself read the file",
-        )),
-        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What programs wrote to their standard error: lines, and the errnos that they speak of.
 
+use std::collections::BTreeSet;
 use std::mem;
 
 use memchr::memmem;
@@ -118,31 +119,43 @@ pub(super) struct Complaint<'l> {
     pub(super) line: &'l Line,
     /// The text in lower case.
     lower: Vec<u8>,
+    /// The errnos that the line names.
+    named: Vec<u16>,
+    /// The errnos that it has words of a well-known program for.
+    meant: Vec<u16>,
 }
 
 impl<'l> Complaint<'l> {
-    pub(super) fn new(line: &'l Line) -> Self {
-        Self {
+    /// Reads what a line says about errnos. Only those of `errnos` are looked for.
+    pub(super) fn new(line: &'l Line, errnos: &BTreeSet<u16>) -> Self {
+        let mut complaint = Self {
             line,
             lower: line.text.to_ascii_lowercase(),
-        }
+            named: Vec::new(),
+            meant: Vec::new(),
+        };
+        let matching = |matches: &dyn Fn(Errno) -> bool| {
+            let errnos = errnos.iter().copied();
+            errnos.filter(|errno| matches(Errno(*errno))).collect()
+        };
+        complaint.named = matching(&|errno| complaint.has_errno(errno));
+        complaint.meant = matching(&|errno| complaint.has_words_for(errno));
+        complaint
     }
 
     /// Returns true if the line has the text that `strerror()` has for the errno, or its name.
     pub(super) fn names(&self, errno: u16) -> bool {
-        let errno = Errno(errno);
-        let meaning = errno.meaning().map(str::to_ascii_lowercase);
-        meaning.is_some_and(|meaning| self.has(meaning.as_bytes()))
-            || errno.name().is_some_and(|name| self.has_word(name))
+        self.named.contains(&errno)
     }
 
     /// Returns true if the line has words of a well-known program for the errno.
     pub(super) fn means(&self, errno: u16) -> bool {
-        let Some(name) = Errno(errno).name() else {
-            return false;
-        };
-        let mut known = COMPLAINTS.iter();
-        known.any(|(words, errnos)| errnos.contains(&name) && self.has(words.as_bytes()))
+        self.meant.contains(&errno)
+    }
+
+    /// Returns true if the line has this text.
+    pub(super) fn repeats(&self, text: &[u8]) -> bool {
+        self.has(&text.to_ascii_lowercase())
     }
 
     /// Returns true if the line has this text, or the last part of it if it is a path.
@@ -155,16 +168,31 @@ impl<'l> Complaint<'l> {
 
     /// Returns true if the line has the name of a system call as a word.
     pub(super) fn mentions_call(&self, call: &str) -> bool {
-        self.has_word(&call.to_ascii_uppercase())
+        self.has_word(call)
+    }
+
+    fn has_errno(&self, errno: Errno) -> bool {
+        let meaning = errno.meaning().map(str::to_ascii_lowercase);
+        meaning.is_some_and(|meaning| self.has(meaning.as_bytes()))
+            || errno
+                .name()
+                .is_some_and(|name| self.has_word(&name.to_ascii_lowercase()))
+    }
+
+    fn has_words_for(&self, errno: Errno) -> bool {
+        let Some(name) = errno.name() else {
+            return false;
+        };
+        let mut known = COMPLAINTS.iter();
+        known.any(|(words, errnos)| errnos.contains(&name) && self.has(words.as_bytes()))
     }
 
     fn has(&self, text: &[u8]) -> bool {
         memmem::find(&self.lower, text).is_some()
     }
 
-    /// Returns true if `word`, which is in upper case, stands alone.
+    /// Returns true if `word`, which is in lower case, stands alone.
     fn has_word(&self, word: &str) -> bool {
-        let word = word.to_ascii_lowercase();
         let is_letter = |byte: Option<&u8>| {
             byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
         };

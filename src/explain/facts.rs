@@ -6,7 +6,7 @@ use memchr::memmem;
 use crate::knowledge::harmless::{HARMLESS, Harmless};
 use crate::session::{LinkKind, Session};
 use crate::spec::{Errno, HookId, Outcome};
-use crate::syscalls::{Value, decode};
+use crate::syscalls::{Value, call_of_function, decode};
 
 /// What tells one failure from another. Failures with the same key are shown once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,15 +36,8 @@ pub(super) struct Facts {
 /// Returns what the program sees: the result of the entry function, or that of the request that it
 /// carried.
 pub(crate) fn outcome(session: &Session) -> Outcome {
-    let chain = &session.chain;
-    let calls = chain
-        .links
-        .iter()
-        .filter_map(|link| chain.calls.get(link.call));
-    calls
-        .map(|call| call.outcome)
-        .find(|outcome| outcome.is_failure())
-        .unwrap_or(Outcome::Success)
+    let failed = session.failed_call();
+    failed.map_or(Outcome::Success, |call| call.outcome)
 }
 
 impl Key {
@@ -63,9 +56,14 @@ impl Key {
 }
 
 impl Facts {
-    pub(super) fn of(session: &Session) -> Self {
+    /// `entry` is the name of the entry function. It tells the system call if its arguments were not
+    /// read.
+    pub(super) fn of(session: &Session, entry: &str) -> Self {
         let decoded = session.syscall.as_ref().map(decode);
-        let call = decoded.as_ref().and_then(|decoded| decoded.name);
+        let call = match &decoded {
+            Some(decoded) => decoded.name,
+            None => call_of_function(entry).map(|(_, call)| call),
+        };
         let errno = match outcome(session) {
             Outcome::Errno(errno) => Some(errno),
             Outcome::Success | Outcome::Null | Outcome::Status(_) => None,

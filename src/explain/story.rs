@@ -9,11 +9,11 @@ use super::verdict::{self, Verdict};
 use crate::session::{MonotonicNs, Session, Told};
 use crate::spec::Pid;
 
-/// Sessions that are kept whole. Of more, the last ones are, and one of each kind.
+/// Sessions that are kept whole: of more, the last one of each kind, and the last ones.
 const MAX_SESSIONS: usize = 1024;
 
-/// Kinds of failures that are told apart.
-const MAX_KINDS: usize = 4096;
+/// Kinds of failures that are told apart. The last one of each is kept.
+const MAX_KINDS: usize = 512;
 
 /// Processes that are counted.
 const MAX_PROCESSES: usize = 1 << 16;
@@ -23,6 +23,8 @@ const MAX_PROCESSES: usize = 1 << 16;
 pub(super) struct Kind {
     /// How many there were, whether they are kept or not.
     pub(super) count: u64,
+    /// How many of them are kept.
+    n_kept: usize,
     pub(super) first: MonotonicNs,
     pub(super) last: MonotonicNs,
 }
@@ -44,13 +46,14 @@ pub struct Story {
     numbers: HashMap<Key, usize>,
     processes: BTreeSet<Pid>,
     n_failures: u64,
-    n_not_kept: u64,
+    /// Failures of no kind that are not kept.
+    n_forgotten: u64,
 }
 
 impl Story {
-    /// Adds a failing session.
-    pub fn session(&mut self, session: Session) {
-        let facts = Facts::of(&session);
+    /// Adds a failing session. `entry` is the name of its entry function.
+    pub fn session(&mut self, session: Session, entry: &str) {
+        let facts = Facts::of(&session, entry);
         let kind = self.kind(&session, &facts);
         self.n_failures += 1;
         if self.processes.len() < MAX_PROCESSES {
@@ -61,17 +64,32 @@ impl Story {
                 kind.first = session.header.started;
             }
             kind.count += 1;
+            kind.n_kept += 1;
             kind.last = session.header.started;
         }
         if self.failures.len() >= MAX_SESSIONS {
-            self.failures.pop_front();
-            self.n_not_kept += 1;
+            self.make_room();
         }
         self.failures.push_back(Failure {
             session,
             facts,
             kind,
         });
+    }
+
+    /// Drops the oldest failure that a later one of its kind stands for, or that is of no kind. There is
+    /// one: there are fewer kinds than failures.
+    fn make_room(&mut self) {
+        let kinds = &self.kinds;
+        let n_kept = |kind: usize| kinds.get(kind).map_or(0, |kind| kind.n_kept);
+        let mut failures = self.failures.iter();
+        let place = failures.position(|failure| failure.kind.is_none_or(|kind| n_kept(kind) > 1));
+        let dropped = place.and_then(|place| self.failures.remove(place));
+        match dropped.map(|failure| failure.kind) {
+            Some(Some(kind)) => self.kinds[kind].n_kept -= 1,
+            Some(None) => self.n_forgotten += 1,
+            None => {}
+        }
     }
 
     fn kind(&mut self, session: &Session, facts: &Facts) -> Option<usize> {
@@ -94,15 +112,10 @@ impl Story {
         (self.n_failures, self.processes.len())
     }
 
-    /// Returns how many of the failures are not kept whole.
+    /// Returns how many failures are in no reason of the verdict: there were too many kinds.
     #[must_use]
-    pub fn n_not_kept(&self) -> u64 {
-        self.n_not_kept
-    }
-
-    /// Returns the kept failures, in the order of their ends.
-    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
-        self.failures.iter().map(|failure| &failure.session)
+    pub fn n_forgotten(&self) -> u64 {
+        self.n_forgotten
     }
 
     /// Ranks the failures by what the processes told. `lines` are those of [`Line::all`]; `said` is

@@ -102,7 +102,7 @@ fn ended(told: &mut Told, tgid: u32, at: u64, status: u32) {
 fn ranked(sessions: Vec<Session>, told: &Told) -> Vec<(u64, Cause, u64)> {
     let mut story = Story::default();
     for session in sessions {
-        story.session(session);
+        story.session(session, "");
     }
     let lines = Line::all(told);
     let verdict = story.verdict(told, &lines, &|_| Vec::new());
@@ -200,12 +200,43 @@ fn binary_and_endless_words_are_bounded() {
 }
 
 #[test]
-fn failures_that_are_not_kept_are_counted() {
+fn failures_that_are_not_kept_are_counted_and_one_of_each_kind_is_kept() {
     let mut told = Told::default();
     ended(&mut told, 7, 9000, 1);
     let mut sessions = vec![failed(7, 5, MOUNT, EINVAL, "/first")];
     sessions.extend((10..3000).map(|at| failed(7, at, OPENAT, ENOENT, "/a")));
-    let ranked = ranked(sessions, &told);
-    assert_eq!(ranked.len(), 1);
-    assert_eq!(ranked[0].2, 2990);
+    assert_eq!(
+        ranked(sessions, &told),
+        [(5, Cause::LastBeforeExit, 1), (2999, Cause::Harmless, 2990),]
+    );
+}
+
+#[test]
+fn of_too_many_kinds_the_later_ones_are_counted() {
+    let mut story = Story::default();
+    let session = |number: u32| {
+        let mut session = failed(7, u64::from(number) + 1, MOUNT, EINVAL, "/a");
+        session.chain.calls[0].func = HookId(number);
+        session
+    };
+    (0..3000).for_each(|number| story.session(session(number), ""));
+    let told = Told::default();
+    let verdict = story.verdict(&told, &[], &|_| Vec::new());
+    let n_told: u64 = verdict.reasons.iter().map(|reason| reason.count).sum();
+    assert_eq!(n_told + story.n_forgotten(), 3000);
+    assert_eq!(verdict.reasons.len(), 1024);
+}
+
+#[test]
+fn without_arguments_the_function_tells_the_call() {
+    let mut story = Story::default();
+    let session = Session {
+        syscall: None,
+        ..failed(7, 5, OPENAT, ENOENT, "/a")
+    };
+    story.session(session, "__x64_sys_openat");
+    let told = Told::default();
+    let verdict = story.verdict(&told, &[], &|_| Vec::new());
+    let first = &verdict.reasons[0];
+    assert_eq!((first.call, first.cause), (Some("openat"), Cause::Harmless));
 }

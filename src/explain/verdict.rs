@@ -29,6 +29,8 @@ pub enum Cause {
 pub struct Reason<'s> {
     /// The failure that the evidence is about; without any, the last one.
     pub session: &'s Session,
+    /// Name of the system call; `None` if it is another function's failure, or not known.
+    pub call: Option<&'static str>,
     /// The evidence.
     pub cause: Cause,
     /// What the program wrote about it.
@@ -113,9 +115,13 @@ fn complained<'s>(
         .iter()
         .map(|failure| said(&failure.session))
         .collect();
+    let errnos = failures
+        .iter()
+        .filter_map(|failure| failure.facts.errno)
+        .collect();
     let mut all: HashMap<usize, About<'s>> = HashMap::new();
     for (number, line) in lines.iter().enumerate() {
-        let complaint = Complaint::new(line);
+        let complaint = Complaint::new(line, &errnos);
         let fitting = failures.iter().enumerate().filter_map(|(index, failure)| {
             let fit = fit(failure, &complaint, &messages[index])?;
             Some((fit, failure.session.header.ended, index))
@@ -140,7 +146,7 @@ fn fit(failure: &Failure, complaint: &Complaint<'_>, messages: &[Vec<u8>]) -> Op
     }
     let repeats_kernel = messages
         .iter()
-        .any(|message| message.len() >= MIN_MESSAGE && complaint.mentions(message));
+        .any(|message| message.len() >= MIN_MESSAGE && complaint.repeats(message));
     let is_named = facts.errno.is_some_and(|errno| complaint.names(errno));
     let is_meant = facts.errno.is_some_and(|errno| complaint.means(errno));
     if !repeats_kernel && !is_named && !is_meant {
@@ -217,6 +223,7 @@ fn folded<'s>(story: &'s Story, ranked: Vec<Ranked<'s>>) -> Vec<Reason<'s>> {
         }
         reasons.push(Reason {
             session: &failure.session,
+            call: failure.facts.call,
             cause,
             line,
             harmless: failure.facts.harmless,

@@ -24,14 +24,10 @@ pub(crate) const COMPLAINTS: &[(&str, &[&str])] = &[
     ("command not found", &["ENOENT"]),
     (": not found", &["ENOENT"]),
     ("cannot fork", &["EAGAIN", "ENOMEM"]),
-    ("resource temporarily unavailable", &["EAGAIN"]),
     // Loaders, interpreters and tools.
-    ("cannot allocate memory", &["ENOMEM"]),
     ("out of memory", &["ENOMEM"]),
     ("are the same file", &["EINVAL"]),
     ("no more loop devices", &["EBUSY", "ENXIO"]),
-    ("unable to create", &["EACCES", "EPERM", "ENOENT"]),
-    ("could not insert", &["EINVAL", "EPERM", "ENOENT", "ENODEV"]),
     ("unknown symbol", &["ENOENT"]),
     ("invalid module format", &["ENOEXEC"]),
 ];

@@ -3,6 +3,7 @@
 //! exist, missing privileges, lockdown.
 
 use std::fs;
+use std::os::unix::fs::FileTypeExt;
 
 use anyhow::Result;
 
@@ -65,6 +66,19 @@ pub(crate) fn check_processes(pids: &[Pid], files: &KernelFiles) -> Result<Runni
         }
     }
     Ok(started)
+}
+
+/// Checks that a command that reads stdin can read the same again.
+pub(crate) fn check_stdin() -> Result<()> {
+    let kind = fs::metadata("/proc/self/fd/0").map(|stdin| stdin.file_type());
+    match kind {
+        Ok(kind) if !kind.is_char_device() => Err(Failure::hinted(
+            "--again runs the command several times, and stdin is a pipe or a file, which only the \
+             first run would read",
+            "give it `</dev/null`, or have the command itself read the file",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that the names of `--only` are those of system calls.

@@ -41,9 +41,9 @@ pub use summary::{
     Detached, Drops, Missed, Summary, Unexamined, UntracedTasks, write as write_summary_text,
 };
 pub use text::{
-    Detail, one_line, write_end as write_end_text, write_flight as write_flight_text,
-    write_others as write_others_text, write_reason as write_reason_text,
-    write_session as write_session_text,
+    Detail, FailureCounts, one_line, write_end as write_end_text,
+    write_flight as write_flight_text, write_others as write_others_text,
+    write_reason as write_reason_text, write_session as write_session_text,
 };
 pub use usdt_listing::{ListedUsdt, write_json as write_usdt_json, write_text as write_usdt_text};
 pub use view::{TracerRows, ips};

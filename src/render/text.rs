@@ -21,7 +21,7 @@ use std::io::{self, Write};
 pub use self::flight::write_flight;
 pub use self::oneline::one_line;
 use self::phrases::{push_ids, push_module, push_result_of, push_source};
-pub use self::reason::{Detail, write_end, write_others, write_reason};
+pub use self::reason::{Detail, FailureCounts, write_end, write_others, write_reason};
 use super::escape::{push_escaped, push_escaped_text};
 use super::layout::{StackTable, TableRow};
 use super::style::{Page, Style};
@@ -220,11 +220,7 @@ fn verdict(
     context: &RenderContext<'_>,
 ) {
     let session = shown.session;
-    let culprit = rows.iter().find_map(|row| {
-        let link = row.link.as_ref().filter(|link| link.is_culprit)?;
-        Some((row, link.of))
-    });
-    let Some((row, culprit)) = culprit else {
+    let Some((row, culprit)) = view::culprit_row(rows) else {
         return;
     };
     let certainty = if session.chain.certain {

@@ -162,6 +162,16 @@ pub(super) fn rows<'a>(
     views
 }
 
+/// Returns the culprit's row, and its call; `None` if nothing failed.
+pub(super) fn culprit_row<'v, 'a>(
+    rows: &'v [RowView<'a>],
+) -> Option<(&'v RowView<'a>, CallView<'a>)> {
+    rows.iter().find_map(|row| {
+        let link = row.link.as_ref().filter(|link| link.is_culprit)?;
+        Some((row, link.of))
+    })
+}
+
 /// Returns the failed calls that do not explain the result. Equal ones with the same caller are
 /// grouped.
 pub(super) fn handled<'a>(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `--again`: what the next run of a command traces, so that its verdict becomes certain.
+//! `--again`: what the next run of a command traces, so that its verdict becomes certain. A run has an
+//! outlook only if the command is to run again.
 
 use crate::config::{Config, GlobOrigin, GlobUse, Role};
 use crate::session::Session;

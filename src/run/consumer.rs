@@ -10,7 +10,7 @@ use super::again::Outlook;
 use super::arming::Arming;
 use super::flight::FlightRecorder;
 use super::lines::Lines;
-use super::telling::Teller;
+use super::telling::{CommandOutcome, Teller};
 use crate::bpf::Tracer;
 use crate::config::OutputFormat;
 use crate::events::{self, Event};
@@ -171,8 +171,8 @@ impl<'a> Consumer<'a> {
         self.teller = Some(teller);
     }
 
-    /// Writes the verdict on a command that has ended with this status, if one is wanted.
-    pub(crate) fn conclude(&mut self, status: Option<u8>) {
+    /// Writes the verdict on a command, if one is wanted.
+    pub(crate) fn conclude(&mut self, end: CommandOutcome) {
         if let Err(error) = self.lines.write(self.context.clock, self.out) {
             self.failed = Some(error);
         }
@@ -181,7 +181,7 @@ impl<'a> Consumer<'a> {
             return;
         };
         let written = teller.write(
-            status,
+            end,
             &self.told,
             self.format,
             &self.context,
@@ -197,7 +197,7 @@ impl<'a> Consumer<'a> {
         }
     }
 
-    /// Takes what is open after the verdict; `None` without one.
+    /// Takes what the next run of the command traces; `None` if it does not run again.
     pub(crate) fn take_outlook(&mut self) -> Option<Outlook> {
         self.outlook.take()
     }
@@ -324,7 +324,7 @@ impl<'a> Consumer<'a> {
             self.counts.shown += 1;
         }
         if let Some(teller) = &mut self.teller {
-            teller.session(session);
+            teller.session(session, self.context.functions);
         }
     }
 
@@ -368,12 +368,6 @@ impl<'a> Consumer<'a> {
     fn is_limit_reached(&self) -> bool {
         let shown = self.counts.shown + self.held;
         self.limit.is_some_and(|limit| shown >= limit)
-    }
-
-    #[expect(dead_code, reason = "the verdict is not there yet")]
-    /// Returns what the programs of the run said themselves so far.
-    pub(crate) fn told(&self) -> &Told {
-        &self.told
     }
 
     pub(crate) fn counts(&self) -> Counts {

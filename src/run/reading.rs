@@ -11,6 +11,7 @@ use super::consumer::{Consumer, Counts};
 use super::later_files::LaterFiles;
 use super::record::Recorder;
 use super::spawned::SpawnedCommand;
+use super::telling::CommandOutcome;
 use super::watch::{BUSY_LIFETIME, Watch};
 use crate::bpf::{Sink, Tracer};
 use crate::diag::Diag;
@@ -158,7 +159,10 @@ impl ReadingState<'_> {
             tracer.poll(self, &[])?;
         }
         let status = self.command.as_mut().and_then(|command| command.status());
-        self.consumer.conclude(status);
+        self.consumer.conclude(CommandOutcome {
+            status,
+            is_stopped: self.stop.is_raised(),
+        });
         if let Some(status) = status.filter(|status| *status != 0) {
             self.consumer
                 .ask_for_flight(DumpReason::CommandStatus(status));

@@ -6,12 +6,22 @@ use std::io::{self, Write};
 use super::again::Outlook;
 use crate::config::{Config, OutputFormat, Telling};
 use crate::explain::{Cause, Line, Reason, Story, Verdict};
-use crate::render::{self, Detail, RenderContext, SymbolizedSession, TracerRows};
+use crate::render::{self, Detail, FailureCounts, RenderContext, SymbolizedSession, TracerRows};
+use crate::select::TracedFunction;
 use crate::session::{self, Session, Told};
 use crate::symbolize::Symbolizer;
 
 /// Failures that are shown besides the first one if something speaks for them.
 const MAX_SHOWN: usize = 4;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CommandOutcome {
+    /// Its exit status; `None` if it has not ended, or if there is none.
+    pub(crate) status: Option<u8>,
+    /// Whether the user ended the run.
+    pub(crate) is_stopped: bool,
+}
 
 /// What a command did, and how much of it is shown.
 #[derive(Debug)]
@@ -43,14 +53,18 @@ impl Teller {
         })
     }
 
-    pub(crate) fn session(&mut self, session: Session) {
-        self.story.session(session);
+    /// Keeps a failure. `functions` are those of the run.
+    pub(crate) fn session(&mut self, session: Session, functions: &[TracedFunction]) {
+        let entry = session.entry();
+        let entry = entry.and_then(|call| functions.get(call.func.index()));
+        let name = entry.map_or("", |function| function.name.as_str());
+        self.story.session(session, name);
     }
 
-    /// Writes the verdict. `status` is the command's exit status; `None` if it has not ended.
+    /// Writes the verdict, or returns what is to be traced when the command runs again.
     pub(crate) fn write(
         &self,
-        status: Option<u8>,
+        CommandOutcome { status, is_stopped }: CommandOutcome,
         told: &Told,
         format: OutputFormat,
         context: &RenderContext<'_>,
@@ -65,14 +79,19 @@ impl Teller {
         let verdict = self.story.verdict(told, &lines, &said);
         let n_shown = self.n_shown(&verdict, status);
         let first = verdict.reasons.first().filter(|_| n_shown > 0);
-        let outlook = first.map(|reason| Outlook::of(reason.session, self.has_inner));
-        let is_open = |outlook: &Outlook| outlook.deeper(&self.next).is_some();
-        if self.may_run_again && status.is_some() && outlook.as_ref().is_some_and(is_open) {
-            return Ok(outlook);
+        if let Some(reason) = first
+            && self.may_run_again
+            && status.is_some()
+            && !is_stopped
+        {
+            let outlook = Outlook::of(reason.session, self.has_inner);
+            if outlook.deeper(&self.next).is_some() {
+                return Ok(Some(outlook));
+            }
         }
         if format == OutputFormat::Json {
             render::write_verdict_json(&verdict, status, context, out)?;
-            return Ok(outlook);
+            return Ok(None);
         }
         let (shown, others) = verdict.reasons.split_at(n_shown);
         for (index, reason) in shown.iter().enumerate() {
@@ -84,8 +103,14 @@ impl Teller {
             write_reason(reason, detail, context, symbolizer, out)?;
         }
         render::write_others_text(others, context, out)?;
-        render::write_end_text(self.story.counts(), status, context, out)?;
-        Ok(outlook)
+        let (n_failures, n_processes) = self.story.counts();
+        let counts = FailureCounts {
+            n_failures,
+            n_processes,
+            n_forgotten: self.story.n_forgotten(),
+        };
+        render::write_end_text(counts, status, context, out)?;
+        Ok(None)
     }
 
     /// Returns how many reasons are shown: those that a program complained about, or else the first

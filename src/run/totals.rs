@@ -71,6 +71,16 @@ fn say_misses(misses: Misses, stats: &KernelStats, diag: &Diag) {
     }
 }
 
+/// Tells how much of what the command wrote is not known.
+fn say_untold(n_untold: u64, diag: &Diag) {
+    if n_untold > 0 {
+        diag.note(format!(
+            "{n_untold} writes to standard error, or ends of processes, were not taken into account: \
+             there were too many at once"
+        ));
+    }
+}
+
 /// Warns about processes and cgroups that were not traced as requested.
 fn say_untraced(untraced: UntracedTasks, diag: &Diag) {
     let UntracedTasks {
@@ -104,6 +114,8 @@ pub(crate) struct Totals<'a> {
     pub(crate) entries: Vec<String>,
     /// Whether a command has ended with another status than 0.
     pub(crate) command_failed: bool,
+    /// Whether there is a verdict on a command.
+    pub(crate) has_verdict: bool,
 }
 
 /// Prints the warnings and writes the summary.
@@ -121,9 +133,13 @@ pub(crate) fn sum_up(
         run_time,
         entries,
         command_failed,
+        has_verdict,
     } = totals;
     let (stats, misses) = (tracer.stats(), tracer.misses());
     say_misses(misses, &stats, diag);
+    if has_verdict {
+        say_untold(tracer.told_left_out(), diag);
+    }
     let untraced = UntracedTasks {
         no_room: tracer.left_out_of_scope(),
         noticed_late: scoping.n_unnoticed(tracer),

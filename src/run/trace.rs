@@ -16,7 +16,7 @@ use super::spawned::SpawnedCommand;
 use super::totals::{Totals, sum_up};
 use super::tracing::{RunResults, TracingRun};
 use crate::bpf::{Attached, ObjectStorage, Tracer, is_forbidden};
-use crate::config::Config;
+use crate::config::{Config, Telling};
 use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::kernel::facts::KernelFiles;
@@ -245,6 +245,7 @@ impl FinishedRun<'_, '_> {
             run_time: ended.run_time.unwrap_or(run_time),
             entries,
             command_failed: ended.command_failed,
+            has_verdict: config.run.telling != Telling::AsTheyCome,
         };
         let summed_up = sum_up(totals, config.run.format, &mut out, diag);
         // With a command or after an error, the user must not wait long for detaching. It may then

@@ -10,7 +10,7 @@ use crate::diag::Diag;
 use crate::explain::is_harmless;
 use crate::render::Unexamined;
 use crate::spec::Errno;
-use crate::syscalls::{Abi, function_name, name};
+use crate::syscalls::{Abi, call_of_function, function_name, name};
 
 /// Number of kinds of failures that are named.
 const MAX_NAMED: usize = 8;
@@ -18,7 +18,11 @@ const MAX_NAMED: usize = 8;
 /// Returns the failing system calls whose functions are not among `entries`, the most frequent first.
 /// Those with `ENOENT` are last: most are of files that are looked for in several places.
 pub(super) fn unexamined(failing: &[FailingCalls], entries: &[String]) -> Vec<Unexamined> {
-    let traced: HashSet<(Abi, &str)> = entries.iter().filter_map(|entry| call_of(entry)).collect();
+    let traced: HashSet<(Abi, &str)> = entries
+        .iter()
+        .filter_map(|entry| call_of_function(entry))
+        .map(|(abi, call)| (abi, function_name(call)))
+        .collect();
     let mut all: Vec<Unexamined> = failing
         .iter()
         .filter_map(|calls| {
@@ -34,17 +38,6 @@ pub(super) fn unexamined(failing: &[FailingCalls], entries: &[String]) -> Vec<Un
     let is_search = |of: &Unexamined| i32::from(of.errno) == libc::ENOENT;
     all.sort_by_key(|of| (is_search(of), Reverse(of.count)));
     all
-}
-
-/// Returns the table and the name of the system call that a function belongs to; `None` if it is none.
-fn call_of(function: &str) -> Option<(Abi, &str)> {
-    let (prefix, rest) = function.split_once("_sys_")?;
-    let abi = if prefix.contains("ia32") {
-        Abi::Compat
-    } else {
-        Abi::Native
-    };
-    Some((abi, rest))
 }
 
 /// Names the failures that were not looked into, and how to look.

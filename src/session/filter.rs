@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::types::{Call, Session};
+use super::types::Session;
 use crate::spec::ErrnoSet;
 use crate::syscalls::decode;
 
@@ -32,9 +32,13 @@ impl ErrorFilter {
     /// Returns true if the session meets all conditions.
     #[must_use]
     pub fn passes(&self, session: &Session) -> bool {
-        let is_result =
-            |set: &ErrnoSet| result_of(session).is_some_and(|call| set.contains(call.outcome));
-        let is_on_chain = |set: &ErrnoSet| chain_of(session).any(|call| set.contains(call.outcome));
+        let is_result = |set: &ErrnoSet| {
+            session
+                .failed_call()
+                .is_some_and(|call| set.contains(call.outcome))
+        };
+        let is_on_chain =
+            |set: &ErrnoSet| session.chain_calls().any(|call| set.contains(call.outcome));
         self.only.as_ref().is_none_or(is_result)
             && !self.never.as_ref().is_some_and(is_result)
             && self.any.as_ref().is_none_or(is_on_chain)
@@ -53,24 +57,13 @@ impl ErrorFilter {
     }
 }
 
-/// Returns the call whose result is the session's result: the first failed call on the chain. This
-/// is the entry function's call if it failed. The entry function succeeds if it returns nothing, or
-/// if it is a system call that carries a netlink request which is answered with an error.
-fn result_of(session: &Session) -> Option<&Call> {
-    chain_of(session).find(|call| call.outcome.is_failure())
-}
-
-fn chain_of(session: &Session) -> impl Iterator<Item = &Call> {
-    let links = session.chain.links.iter();
-    links.filter_map(|link| session.chain.calls.get(link.call))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::types::{
-        Chain, ChainLink, ExecutionContext, LinkKind, MonotonicNs, SessionHeader, SessionLosses,
+        Call, Chain, ChainLink, ExecutionContext, LinkKind, MonotonicNs, SessionHeader,
+        SessionLosses,
     };
-    use super::{Call, ErrorFilter, Session};
+    use super::{ErrorFilter, Session};
     use crate::spec::{EntryReason, ErrnoSet, HookId, Outcome, Pid};
 
     /// Builds a session whose chain has these outcomes, from the entry function down.

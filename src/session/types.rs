@@ -278,6 +278,21 @@ impl Session {
         call.outcome.is_failure().then_some(call)
     }
 
+    /// Returns the call whose failure the session ends with: the first failed one of the chain. It is
+    /// the entry function's if that failed. The entry function succeeds if it returns nothing, or if it
+    /// is a system call that carries a netlink request which is answered with an error. `None` for a
+    /// success.
+    #[must_use]
+    pub fn failed_call(&self) -> Option<&Call> {
+        self.chain_calls().find(|call| call.outcome.is_failure())
+    }
+
+    /// Returns the calls of the chain, from the entry function down to the culprit.
+    pub fn chain_calls(&self) -> impl Iterator<Item = &Call> {
+        let links = self.chain.links.iter();
+        links.filter_map(|link| self.chain.calls.get(link.call))
+    }
+
     /// Returns the entry function's call; `None` if there are no calls.
     #[must_use]
     pub fn entry(&self) -> Option<&Call> {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The kernel functions of system calls.
 
+use super::{Abi, numbers};
+
 /// System calls whose function has another name. The old ones of the same name have other structs.
 const OTHER_NAMES: &[(&str, &str)] = &[
     ("stat", "newstat"),
@@ -15,4 +17,36 @@ const OTHER_NAMES: &[(&str, &str)] = &[
 pub(crate) fn function_name(call: &str) -> &str {
     let other = OTHER_NAMES.iter().find(|(name, _)| *name == call);
     other.map_or(call, |(_, function)| function)
+}
+
+/// Returns the table and the name of the system call that a kernel function is for; `None` if it is for
+/// none.
+pub(crate) fn call_of_function(function: &str) -> Option<(Abi, &'static str)> {
+    let (prefix, rest) = function.split_once("_sys_")?;
+    let abi = if prefix.contains("ia32") {
+        Abi::Compat
+    } else {
+        Abi::Native
+    };
+    let mut calls = numbers::names(abi);
+    let (_, call) = calls.find(|(_, call)| function_name(call) == rest)?;
+    Some((abi, call))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_those_of_their_calls() {
+        let call = |function| call_of_function(function);
+        assert_eq!(call("__x64_sys_openat"), Some((Abi::Native, "openat")));
+        assert_eq!(call("__x64_sys_newstat"), Some((Abi::Native, "stat")));
+        assert_eq!(
+            call("__ia32_compat_sys_openat"),
+            Some((Abi::Compat, "openat"))
+        );
+        assert_eq!(call("vfs_open"), None);
+        assert_eq!(call("__x64_sys_nosuch"), None);
+    }
 }

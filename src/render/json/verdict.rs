@@ -8,7 +8,6 @@ use crate::explain::{Cause, Reason, Verdict, outcome};
 use crate::render::RenderContext;
 use crate::render::view::CallView;
 use crate::spec::{Errno, Outcome};
-use crate::syscalls::decode;
 
 /// Which failures are the reason, and which are not.
 #[derive(Debug, Serialize)]
@@ -77,7 +76,7 @@ fn object(reason: &Reason<'_>, context: &RenderContext<'_>) -> ReasonObject {
         count: reason.count,
         first_ns: reason.first.0,
         last_ns: reason.last.0,
-        syscall: session.syscall.as_ref().and_then(|call| decode(call).name),
+        syscall: reason.call,
         error: match outcome(session) {
             Outcome::Errno(errno) => Errno(errno).name(),
             Outcome::Null | Outcome::Status(_) | Outcome::Success => None,

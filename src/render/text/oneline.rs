@@ -23,11 +23,7 @@ pub fn one_line(shown: SymbolizedSession<'_>, context: &RenderContext<'_>) -> St
     });
     syscall::call(&mut page, session, context);
     let rows = view::rows(shown, context, TracerRows::LeftOut);
-    let culprit = rows.iter().find_map(|row| {
-        let link = row.link.as_ref().filter(|link| link.is_culprit)?;
-        Some((row, link.of))
-    });
-    if let Some((row, culprit)) = culprit {
+    if let Some((row, culprit)) = view::culprit_row(&rows) {
         page.flow(Style::Culprit, |text| {
             text.push_str(" by ");
             push_escaped_text(text, &culprit.name());

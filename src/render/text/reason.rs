@@ -12,9 +12,8 @@ use crate::render::style::{Page, Style};
 use crate::render::value::{errno_in_words, push_decimal};
 use crate::render::view::{self, CallView, RowView, TracerRows};
 use crate::render::{RenderContext, SymbolizedSession};
-use crate::session::{Call, LinkKind, Session};
+use crate::session::Session;
 use crate::spec::{Errno, Outcome, base_name};
-use crate::syscalls::decode;
 
 /// Kinds of failures that are named in the last line.
 const MAX_OTHERS: usize = 12;
@@ -48,7 +47,7 @@ pub fn write_reason(
     let views = view::rows(shown, context, tracer);
     decided(&mut page, shown, &views, context);
     messages::messages(&mut page, session, "  ", context);
-    chain(&mut page, session, context);
+    chain(&mut page, reason, context);
     if detail == Detail::Stack {
         let first = views.iter().position(|view| view.link.is_some());
         let skipped = match context.verbosity {
@@ -87,16 +86,10 @@ fn head(page: &mut Page, reason: &Reason<'_>, context: &RenderContext<'_>) {
 
 /// Writes how a request was answered whose system call succeeded.
 fn answered(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
-    let has_failed = |call: &&Call| call.outcome.is_failure();
-    let chain = &session.chain;
-    let calls = chain
-        .links
-        .iter()
-        .filter_map(|link| chain.calls.get(link.call));
-    let (Some(entry), Some(answer)) = (session.entry(), calls.clone().find(has_failed)) else {
+    let Some(answer) = session.failed_call() else {
         return;
     };
-    if entry.outcome.is_failure() {
+    if session.entry() == Some(answer) {
         return;
     }
     page.flow(Style::Strong, |text| {
@@ -115,11 +108,7 @@ fn decided(
     rows: &[RowView<'_>],
     context: &RenderContext<'_>,
 ) {
-    let culprit = rows.iter().find_map(|row| {
-        let link = row.link.as_ref().filter(|link| link.is_culprit)?;
-        Some((row, link.of))
-    });
-    let Some((row, culprit)) = culprit else {
+    let Some((row, culprit)) = view::culprit_row(rows) else {
         return;
     };
     let certainty = match shown.session.chain.certain {
@@ -154,17 +143,14 @@ fn decided(
 }
 
 /// Writes `  chain       mount > path_mount > … > tmpfs_fill_super`.
-fn chain(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
-    let decoded = session.syscall.as_ref().map(decode);
-    let called = decoded.and_then(|decoded| decoded.name);
-    let links = session.chain.links.iter();
-    let links = links.filter(|link| link.link != LinkKind::Transparent);
-    let calls = links.filter_map(|link| session.chain.calls.get(link.call));
+fn chain(page: &mut Page, reason: &Reason<'_>, context: &RenderContext<'_>) {
+    let session = reason.session;
+    let calls = session.chain_calls();
     let names: Vec<String> = calls
         .filter(|call| call.outcome.is_failure())
         .map(|call| {
             let is_entry = session.entry() == Some(call);
-            let called = called.filter(|_| is_entry).map(str::to_owned);
+            let called = reason.call.filter(|_| is_entry).map(str::to_owned);
             called.unwrap_or_else(|| CallView::new(call, context).name().into_owned())
         })
         .collect();
@@ -234,7 +220,7 @@ pub fn write_others(
 fn kinds(reasons: &[Reason<'_>], context: &RenderContext<'_>) -> Vec<(String, u64)> {
     let mut kinds: Vec<(String, u64)> = Vec::new();
     for reason in reasons {
-        let name = kind(reason.session, context);
+        let name = kind(reason, context);
         match kinds.iter_mut().find(|(known, _)| *known == name) {
             Some((_, count)) => *count += reason.count,
             None => kinds.push((name, reason.count)),
@@ -243,11 +229,10 @@ fn kinds(reasons: &[Reason<'_>], context: &RenderContext<'_>) -> Vec<(String, u6
     kinds
 }
 
-fn kind(session: &Session, context: &RenderContext<'_>) -> String {
-    let decoded = session.syscall.as_ref().map(decode);
-    let call = decoded.and_then(|decoded| decoded.name);
+fn kind(reason: &Reason<'_>, context: &RenderContext<'_>) -> String {
+    let session = reason.session;
     let entry = session.entry().map(|call| CallView::new(call, context));
-    let name = match (call, entry) {
+    let name = match (reason.call, entry) {
         (Some(call), _) => call.to_owned(),
         (None, Some(entry)) => entry.name().into_owned(),
         (None, None) => "?".to_owned(),
@@ -259,31 +244,57 @@ fn kind(session: &Session, context: &RenderContext<'_>) -> String {
     }
 }
 
+/// Failures of a command in numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct FailureCounts {
+    /// All of them.
+    pub n_failures: u64,
+    /// Processes that had some.
+    pub n_processes: usize,
+    /// Those that are neither shown nor counted with another one.
+    pub n_forgotten: u64,
+}
+
 /// Writes how many system calls failed, and how the command ended.
 ///
 /// # Errors
 ///
 /// When writing fails.
 pub fn write_end(
-    (n_failures, n_processes): (u64, usize),
+    counts: FailureCounts,
     status: Option<u8>,
     context: &RenderContext<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let FailureCounts {
+        n_failures,
+        n_processes,
+        n_forgotten,
+    } = counts;
     let mut page = Page::new(context.width, context.color);
     page.flow(Style::Plain, |text| {
-        let plural =
-            |count: u64, one: &str, many: &str| if count == 1 { one } else { many }.to_owned();
         if n_failures == 0 {
             text.push_str("no system call failed");
-        } else {
-            push_decimal(text, n_failures);
-            text.push_str(&plural(n_failures, " system call of ", " system calls of "));
-            push_decimal(text, n_processes as u64);
-            text.push_str(&plural(n_processes as u64, " process", " processes"));
-            text.push_str(" failed");
+            return;
         }
+        push_decimal(text, n_failures);
+        text.push_str(match n_failures {
+            1 => " system call of ",
+            _ => " system calls of ",
+        });
+        push_decimal(text, n_processes as u64);
+        text.push_str(match n_processes {
+            1 => " process failed",
+            _ => " processes failed",
+        });
     });
+    if n_forgotten > 0 {
+        page.flow(Style::Note, |text| {
+            text.push_str("; ");
+            push_decimal(text, n_forgotten);
+            text.push_str(" of too many kinds are not named");
+        });
+    }
     if let Some(status) = status {
         page.flow(Style::Plain, |text| {
             text.push_str("; exit status ");

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Sessions as a terminal shows them.
 
-use super::{Detail, one_line, write_end, write_others, write_reason, write_session};
+use super::{
+    Detail, FailureCounts, one_line, write_end, write_others, write_reason, write_session,
+};
 use crate::explain::Line;
 use crate::render::fixtures::{
     World, called, called_by_32_bits, hostile, incomplete, long_names, noted, passed_on, refused,
@@ -47,7 +49,13 @@ fn verdict(adjust: impl Fn(&mut RenderContext<'_>)) -> String {
         write_reason(reason, shown, detail, &context, &mut out).unwrap();
     }
     write_others(&verdict.reasons, &context, &mut out).unwrap();
-    write_end(story.counts(), Some(1), &context, &mut out).unwrap();
+    let (n_failures, n_processes) = story.counts();
+    let counts = FailureCounts {
+        n_failures,
+        n_processes,
+        n_forgotten: 0,
+    };
+    write_end(counts, Some(1), &context, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
