@@ -51,44 +51,43 @@ static __noinline void count_failing_call(u32 number, s64 result)
 	}
 }
 
-/* Returns whether something is to be done about a call with this result. */
-static __always_inline bool is_call_of_interest(s64 result)
+/*
+ * All tasks of the machine come here at each return of a system call, so the cheapest questions are
+ * asked first. `regs` is 0 if it is not at hand.
+ */
+static __always_inline void call_returned(u32 number, s64 result, u64 regs)
 {
-	return ready && (is_failed_call(result) || (cfg.tells_words && result > 0)) && in_scope();
+	if (is_failed_call(result)) {
+		if (in_scope())
+			count_failing_call(number, result);
+	} else if (cfg.tells_words && result > 0 && is_write(number) && in_scope()) {
+		tell_output(regs ? regs : syscall_registers(), number, result);
+	}
 }
 
 /* Arguments of the raw tracepoint: the saved registers, and the result. */
 SEC("raw_tracepoint/sys_exit")
 int retsnoop_call_failed(u64 *ctx)
 {
-	u32 number;
+	s64 result = ctx[1];
 
-	if (!is_call_of_interest(ctx[1]))
-		return 0;
-	number = regs_syscall_number(ctx[0]);
-	if (is_failed_call(ctx[1]))
-		count_failing_call(number, ctx[1]);
-	else if (is_write(number))
-		tell_output(ctx[0], number, ctx[1]);
+	if (ready && (is_failed_call(result) || (cfg.tells_words && result > 0)))
+		call_returned(regs_syscall_number(ctx[0]), result, ctx[0]);
 	return 0;
 }
 
 /* The same for a perf event. User space checks its format before (src/bpf/tasks.rs). */
-struct call_returned {
+struct call_return {
 	u64 common;
 	s64 id;
 	s64 ret;
 };
 
 SEC("tracepoint/raw_syscalls/sys_exit")
-int retsnoop_call_failed_event(struct call_returned *ctx)
+int retsnoop_call_failed_event(struct call_return *ctx)
 {
-	if (!is_call_of_interest(ctx->ret))
-		return 0;
-	if (is_failed_call(ctx->ret))
-		count_failing_call(ctx->id, ctx->ret);
-	else if (is_write(ctx->id))
-		tell_output(syscall_registers(), ctx->id, ctx->ret);
+	if (ready)
+		call_returned(ctx->id, ctx->ret, 0);
 	return 0;
 }
 

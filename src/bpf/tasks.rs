@@ -84,7 +84,7 @@ impl Tracer<'_> {
                 template: &templates.call_failed,
                 event: "raw_syscalls/sys_exit",
                 of_event: &templates.call_failed_event,
-                // The members of `struct call_returned` in `failing.bpf.h`.
+                // The members of `struct call_return` in `failing.bpf.h`.
                 fields: &[("id", 8, 8), ("ret", 16, 8)],
             });
         }
