@@ -22,6 +22,9 @@ use crate::spec::{Addr, GlobKind, HookId};
 /// Up to this many matching functions are attached to unconditionally, even one by one.
 const EAGER_ATTACH_LIMIT: usize = 64;
 
+/// Number of functions that a run of `--again` attaches to one by one.
+const MAX_NEAREST: usize = 256;
+
 /// Defers the functions that the entry functions do not reach. This happens only if the back end
 /// attaches one by one and more than [`EAGER_ATTACH_LIMIT`] functions match.
 pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFiles, diag: &Diag) {
@@ -30,14 +33,18 @@ pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
         return;
     }
     // Of a run of `--again` the entry function is chosen, too.
+    let is_broad = config.globs.allow.iter().any(GlobUse::is_programs);
     let is_deepened = config.globs.entry.iter().all(GlobUse::is_programs);
-    if config.globs.allow.iter().any(GlobUse::is_programs) && !is_deepened {
+    if is_broad && !is_deepened {
         take_common_calls(prepared, config, diag);
         return;
     }
-    let Some(reached) = reached(prepared, files, diag) else {
+    let Some(mut reached) = reached(prepared, files, diag) else {
         return;
     };
+    if is_broad {
+        keep_nearest(&mut reached, &prepared.selection);
+    }
     let named: Vec<&GlobUse> = config
         .globs
         .allow
@@ -70,6 +77,23 @@ pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
     diag.note(text);
 }
 
+/// Keeps the functions that the entry functions reach by the fewest calls, of those that can fail.
+fn keep_nearest(reached: &mut Reached, selection: &Selection) {
+    let can_fail = selection.functions.iter().filter(|it| it.result.can_fail());
+    let mut nearest: Vec<(u32, Addr)> = can_fail
+        .filter_map(|function| {
+            let addr = function.addr();
+            Some((*reached.functions.get(&addr)?, addr))
+        })
+        .collect();
+    nearest.sort_unstable();
+    nearest.truncate(MAX_NEAREST);
+    reached.functions = nearest
+        .into_iter()
+        .map(|(distance, addr)| (addr, distance))
+        .collect();
+}
+
 /// Defers what the program chose where attaching is slow: all but the system calls that fail most
 /// often. The others are counted, and named if they fail.
 fn take_common_calls(prepared: &mut Prepared, config: &Config, diag: &Diag) {
@@ -83,9 +107,13 @@ fn take_common_calls(prepared: &mut Prepared, config: &Config, diag: &Diag) {
         is_asked_for(function) || function.entry.is_some() && is_common_call(&function.name)
     };
     prepared.selection.defer(is_wanted);
+    let hint = match config.command {
+        Some(_) => "--again traces what the failing call reaches",
+        None => "-e and -a, or -c, choose others",
+    };
     diag.note(format!(
         "this kernel attaches functions one by one: {} system calls that often fail are traced, and \
-         no inner functions (--again traces what the failing call reaches)",
+         no inner functions ({hint})",
         prepared.selection.armed().count()
     ));
 }
