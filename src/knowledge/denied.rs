@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Functions that are never traced, whatever the globs say, and why.
 
+use super::arch;
+
 /// Globs of names, and why these functions are never traced.
 pub(crate) const DENIED: &[(&[&str], &str)] = &[
     (
@@ -135,3 +137,9 @@ pub(crate) const NO_RETURN: &[&str] = &[
     "usercopy_abort",
     "vpanic",
 ];
+
+/// Returns true if the function `name` is known to never return.
+pub(crate) fn never_returns(name: &str) -> bool {
+    let mut lists = [NO_RETURN].into_iter().chain(arch::NO_RETURN);
+    lists.any(|list| list.binary_search(&name).is_ok())
+}

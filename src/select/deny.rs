@@ -3,8 +3,7 @@
 
 use std::sync::LazyLock;
 
-use crate::knowledge::arch;
-use crate::knowledge::denied::{DENIED, NO_RETURN};
+use crate::knowledge::denied::DENIED;
 use crate::spec::NameGlob;
 
 static COMPILED: LazyLock<Vec<(NameGlob, &'static str)>> = LazyLock::new(|| {
@@ -23,10 +22,4 @@ pub(super) fn built_in(name: &str) -> Option<&'static str> {
         .iter()
         .find(|(glob, _)| glob.matches(name))
         .map(|&(_, why)| why)
-}
-
-/// Returns true if the function `name` is known to never return.
-pub(super) fn never_returns(name: &str) -> bool {
-    let mut lists = [NO_RETURN].into_iter().chain(arch::NO_RETURN);
-    lists.any(|list| list.binary_search(&name).is_ok())
 }

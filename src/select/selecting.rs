@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::candidates::{Candidate, TraceIndex, Tracing, candidates};
-use super::deny::{built_in, never_returns};
+use super::deny::built_in;
 use super::reason::{LeftOut, LeftOutReason};
 use super::report::GlobReport;
 use super::types::{Selection, TracedFunction, count_reasons};
@@ -12,6 +12,7 @@ use super::typing::{CandidateTypes, Typed};
 use crate::config::{GlobUse, Globs, Role};
 use crate::kernel::btf::TrampolineRules;
 use crate::kernel::facts::KernelFacts;
+use crate::knowledge::denied::never_returns;
 use crate::knowledge::requests::REQUESTS;
 use crate::knowledge::syscalls::is_syscall_entry;
 use crate::spec::{EntryReason, GlobKind, Hook, HookId, nearest};

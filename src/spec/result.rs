@@ -16,7 +16,7 @@ const MAX_ERRNO: i64 = 4095;
 const VM_FAULT_ERROR: u64 = 0x1 | 0x2 | 0x40 | 0x10 | 0x20;
 
 /// How a function's result is interpreted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ResultType {
     /// No result.
     Void,
@@ -49,7 +49,7 @@ pub enum ResultType {
 }
 
 /// How a kernel tells that a seccomp filter has refused a system call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum FilterResult {
     /// An `int` that is -1.
     MinusOne,

@@ -18,7 +18,7 @@ const POINTER: u64 = 0xffff_8880_1234_5000;
 const EFAULT: u64 = (-14_i64) as u64;
 
 /// What a call returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Returned {
     /// The register for results.
     pub register: u64,
@@ -27,7 +27,7 @@ pub struct Returned {
 }
 
 /// Whether the same call was made again before its caller returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Repetition {
     /// It was the last one.
     Last,
@@ -36,7 +36,7 @@ pub enum Repetition {
 }
 
 /// The question what a call that returned `value` has to do with its caller's `result`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowQuestion {
     /// Address of the caller's start.
     pub caller: Addr,

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::fate::{Flow, FlowQuestion, Repetition, ResultFate};
+use super::fate::{Flow, FlowQuestion, ResultFate};
 use crate::code::arch;
 use crate::code::functions::Code;
 use crate::spec::Addr;
@@ -55,19 +55,7 @@ impl Flows {
             .iter()
             .filter_map(|(question, answer)| Some((*question, (*answer)?)))
             .collect();
-        asked.sort_by_key(|(question, _)| {
-            let FlowQuestion {
-                caller,
-                callee,
-                call_site,
-                value,
-                result,
-                repetition,
-            } = question;
-            let values = (value.register, result.register);
-            let is_last = *repetition == Repetition::Last;
-            (*caller, *callee, *call_site, values, is_last)
-        });
+        asked.sort_unstable_by_key(|(question, _)| *question);
         asked
     }
 

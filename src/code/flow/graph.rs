@@ -16,6 +16,9 @@ const MAX_INSTRUCTIONS: usize = 20_000;
 /// Maximum number of instructions between a load by index and a jump to what it loaded.
 const TABLE_WINDOW: u8 = 4;
 
+/// Maximum number of parts of a function. It has one cold part; without symbols each jump there is one.
+const MAX_REGIONS: usize = 64;
+
 /// What lies at an address that a branch outside of the function goes to.
 pub(super) enum Outside {
     /// Another function, which returns to this one's caller.
@@ -222,6 +225,7 @@ impl Builder<'_> {
         }
         match self.surroundings.at(addr) {
             Outside::Function => Some(false),
+            Outside::Part(_) if self.regions.len() >= MAX_REGIONS => None,
             Outside::Part(region) => {
                 self.regions.push(region);
                 self.bytes(addr).map(|_| true)

@@ -4,8 +4,7 @@
 use super::graph::{Outside, Region, Surroundings};
 use crate::code::arch as machine;
 use crate::code::functions::{Code, MAX_SIZE, is_part};
-use crate::knowledge::arch;
-use crate::knowledge::denied::NO_RETURN;
+use crate::knowledge::denied::never_returns;
 use crate::spec::Addr;
 
 /// Number of bytes to read of code that is part of a function by a jump alone. Some kernels have no
@@ -63,9 +62,7 @@ impl Surroundings for Neighbourhood<'_, '_> {
 
     fn never_returns(&self, addr: u64) -> bool {
         self.name_at(addr).is_some_and(|(name, offset)| {
-            let of_arch = arch::NO_RETURN.iter().flat_map(|names| names.iter());
-            offset <= machine::MAX_ENTRY_OFFSET
-                && NO_RETURN.iter().chain(of_arch).any(|known| *known == name)
+            offset <= machine::MAX_ENTRY_OFFSET && never_returns(name)
         })
     }
 
