@@ -229,8 +229,8 @@ fn trace_all(
     };
     let stop = StopFlag::on_signals(hangup, user_signal, command.is_some())?;
     let processes = preflight::check_processes(&config.scope.pids, files)?;
-    preflight::check(files)?;
     preflight::check_calls(&config.sessions.calls)?;
+    preflight::check(files)?;
     let scope = &config.scope;
     if command.is_some() || !scope.pids.is_empty() || !scope.no_pids.is_empty() {
         preflight::check_pid_namespace(files)?;

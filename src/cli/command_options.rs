@@ -37,8 +37,8 @@ pub struct CommandOptions {
 
     /// Run the command again until the verdict is certain.
     ///
-    /// At most N more times [default: 3]. Each time, the functions are traced in addition that may have decided instead. A command has its
-    /// effects each time. This is for commands without -c and -e.
+    /// At most N more times [default: 3]. Each time, functions are traced in addition that may have
+    /// decided instead. A command has its effects each time. This is for commands without -c and -e.
     #[arg(
         long,
         value_name = "N",

@@ -65,7 +65,12 @@ pub struct Filtering {
     /// Only failures of these system calls.
     ///
     /// NAME is as strace spells it. `!NAME` leaves a system call out. Comma list, repeatable.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        conflicts_with = "no_args"
+    )]
     pub only: Vec<Choice<String>>,
 
     /// With a verdict on a command: show all failures in full.

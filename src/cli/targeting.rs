@@ -12,7 +12,7 @@ use crate::spec::Pid;
 pub struct Targeting {
     /// Use case, a ready-made set of globs; `-c help` lists them.
     ///
-    /// `-c all` is all of them: slow on kernels that attach functions one by one. Comma list, repeatable.
+    /// `-c all` is all of them but `any`: slow on kernels that attach functions one by one. Comma list, repeatable.
     #[arg(short = 'c', long = "case", value_name = "NAME", value_delimiter = ',')]
     pub cases: Vec<String>,
 

@@ -2,9 +2,10 @@
 //! What it answers to command lines that ask for help, make no sense, or cannot be served.
 
 use std::fs;
+use std::process::Stdio;
 
 use super::golden::{check, repository};
-use super::program::{Stage, transcript};
+use super::program::{Stage, output, transcript};
 
 /// Name of the golden file, and the command line.
 const ANSWERS: &[(&str, &[&str])] = &[
@@ -147,6 +148,20 @@ const ANSWERS: &[(&str, &[&str])] = &[
         "dump_on_errno_number",
         &["-c", "bpf", "--flight", "--dump-on", "error:map_*=5000"],
     ),
+    // Verdicts on commands.
+    ("only_unknown", &["--only", "opnat", "--", "true"]),
+    ("only_without_name", &["--only", "!", "--", "true"]),
+    (
+        "only_without_arguments",
+        &["--only", "openat", "--no-args", "--", "true"],
+    ),
+    ("all_of_case", &["-c", "bpf", "--all", "--", "true"]),
+    ("stream_of_glob", &["-e", "f", "--stream", "--", "true"]),
+    ("again_of_case", &["-c", "bpf", "--again", "--", "true"]),
+    ("again_alone", &["-p", "1", "--again"]),
+    ("again_zero", &["--again=0", "--", "true"]),
+    ("again_stream", &["--again", "--stream", "--", "true"]),
+    ("oneline_json", &["--oneline", "--json", "--", "true"]),
     // Modules that are not loaded yet.
     ("on_load_empty", &["--on-load", ""]),
     ("on_load_glob", &["--on-load", "xf*"]),
@@ -209,6 +224,18 @@ fn every_answer_is_the_expected_one() {
         let path = format!("tests/golden/cli/{name}.txt");
         check(&path, &transcript(arguments, &output));
     }
+}
+
+#[test]
+fn a_command_that_reads_a_pipe_does_not_run_again() {
+    let stage = Stage::new();
+    let mut command = stage.command(&["--again", "--", "cat"]);
+    let output = output(command.stdin(Stdio::piped()));
+    assert_eq!(output.status.code(), Some(125));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("stdin is a pipe"), "{stderr}");
+    assert!(stderr.contains("hint: give it `</dev/null`"), "{stderr}");
+    assert!(output.stdout.is_empty());
 }
 
 #[test]
