@@ -99,12 +99,9 @@ fn in_text_they_are_below_the_call_and_escaped() {
     );
 }
 
+/// Not on 5.10, where only what goes to the console is told, which is little of it.
 #[test]
 fn of_a_flood_the_last_ones_are_told_and_the_others_counted() {
-    // On 5.10 only what goes to the console is told, which is little of it.
-    if kernel() == "5.10" {
-        return;
-    }
     let report = shown(&["-e", "*_sys_write", "-S", "--json"], &["flood"]).report();
     let is_flood = |session: &&Session| session.0["messages"] != json!([]);
     let flood = report.sessions.iter().find(is_flood).unwrap();
