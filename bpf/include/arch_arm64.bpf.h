@@ -16,6 +16,17 @@ static __always_inline u64 regs_instruction_pointer(const struct pt_regs *regs)
 	return regs->pc;
 }
 
+/* Arguments that are in registers; at most MAX_NOTED_ARGS. */
+#define REGISTER_ARGS 7
+
+static __always_inline void read_register_arguments(const struct pt_regs *regs, u64 *args)
+{
+	u32 i;
+
+	for (i = 0; i < REGISTER_ARGS; i++)
+		args[i] = regs->regs[i];
+}
+
 static __always_inline u64 regs_result(const struct pt_regs *regs)
 {
 	return regs->regs[0];

@@ -18,6 +18,19 @@ static __always_inline u64 regs_result(const struct pt_regs *regs)
 	return regs->ax;
 }
 
+/* Arguments that are in registers; at most MAX_NOTED_ARGS. */
+#define REGISTER_ARGS 6
+
+static __always_inline void read_register_arguments(const struct pt_regs *regs, u64 *args)
+{
+	args[0] = regs->di;
+	args[1] = regs->si;
+	args[2] = regs->dx;
+	args[3] = regs->cx;
+	args[4] = regs->r8;
+	args[5] = regs->r9;
+}
+
 /* Returns the stack pointer that the call had. The return has popped the return address. */
 static __always_inline u64 regs_returned_stack_pointer(const struct pt_regs *regs)
 {

@@ -71,6 +71,15 @@
  */
 #define MAX_NOTES 16
 
+/*
+ * Calls of functions whose returns may be noted, inside one another. The returns of further ones
+ * are not noted. A power of two.
+ */
+#define MAX_NOTED_CALLS 16
+
+/* Arguments in registers that such a call keeps until it returns. A power of two, minus one. */
+#define MAX_NOTED_ARGS 7
+
 /* Bytes of a note that its source fills. A power of two. */
 #define NOTE_BYTES 256
 

@@ -50,6 +50,7 @@ struct session {
 	u32 cut_top; /* see make_room(): `top` after a cut, and next_seq then */
 	u32 cut_seq;
 	u32 n_notes; /* notes so far */
+	u32 n_noted_calls; /* open calls in session_notes.calls */
 	struct frame frames[MAX_DEPTH];
 	struct rec_stack stacks[MAX_STACKS];
 	struct rec_stack last_stack; /* of the last innermost call; for successful sessions */

@@ -22,12 +22,12 @@ enum fact_kind {
 	FACT_FC_LOG = 3, /* the text that a struct fc_log gets next; the only value of the note */
 };
 
-/* The base of values that are read from the current task. Others are offsets in the context. */
+/* The base of values that are read from the current task. Others are offsets in the arguments. */
 #define FACT_TASK 0xffff
 
 /*
- * How to read a value. It begins with the word at `base` in the program's context, which has the
- * function's arguments or the registers. Each hop adds an offset and reads a word there.
+ * How to read a value. It begins with the word at `base`, in what has the function's arguments: the
+ * program's context, or struct noted_call. Each hop adds an offset and reads a word there.
  */
 struct fact_value {
 	u32 base;
@@ -77,7 +77,7 @@ static __always_inline void note_fc_log(const struct fact_value *value, u64 log,
  * Reads a value into the note. Returns 0 if it could be read. The words behind a pointer that could
  * not be read are 0, and no object is at a small address.
  */
-static __noinline long read_fact_value(const struct fact_value *value, void *ctx,
+static __noinline long read_fact_value(const struct fact_value *value, void *args,
 				       struct rec_note *note)
 {
 	u64 word = 0;
@@ -87,7 +87,7 @@ static __noinline long read_fact_value(const struct fact_value *value, void *ctx
 	if (value->base == FACT_TASK)
 		word = (u64)bpf_get_current_task();
 	else
-		bpf_probe_read_kernel(&word, sizeof(word), ctx + (value->base & 0xff));
+		bpf_probe_read_kernel(&word, sizeof(word), args + (value->base & 0xff));
 	for (i = 0; i < MAX_FACT_HOPS; i++) {
 		if (i >= value->n_hops)
 			break;
@@ -121,7 +121,7 @@ static __always_inline void note_stack_of(void *ctx, struct rec_note *note)
 }
 
 static __noinline void note_fact(struct session *session, u32 source, const struct fact *fact,
-				 void *ctx)
+				 void *args, void *ctx)
 {
 	struct rec_note *note = new_note(session, source);
 	u32 i;
@@ -134,7 +134,7 @@ static __noinline void note_fact(struct session *session, u32 source, const stru
 	for (i = 0; i < MAX_FACT_VALUES; i++) {
 		if (i >= fact->n_values)
 			break;
-		if (read_fact_value(&fact->values[i], ctx, note))
+		if (read_fact_value(&fact->values[i], args, note))
 			note->unread |= 1U << i;
 	}
 }
@@ -153,32 +153,42 @@ static __always_inline struct session *enter_session(struct guard *guard, u64 ta
 	return session;
 }
 
-/* The tag of a note's source: its number (bits 0 to 31), the number of its fact (32 to 47). */
-static __noinline void take_fact(void *ctx, u64 task, u64 tag, u64 result_offset)
+/* Returns whether a call with these arguments is noted. Its result is at `result_offset`. */
+static __noinline bool is_noted(const struct fact *fact, void *args, u64 result_offset)
 {
-	u32 number = (tag >> 32) & 0xffff;
-	struct fact *fact = bpf_map_lookup_elem(&facts, &number);
-	struct session *session;
-	struct guard guard;
 	u64 result = 0;
 
-	if (!fact)
-		return;
 	if (fact->condition == FACT_IF_GIVEN)
 		result_offset = fact->values[0].base & 0xff;
 	if (fact->condition != FACT_ALWAYS)
-		bpf_probe_read_kernel(&result, sizeof(result), ctx + result_offset);
-	if (fact->condition == FACT_ON_FAILURE &&
-	    !result_code(fact->class, judged_result(fact->class, result)))
-		return;
-	if (fact->condition == FACT_IF_TRUE && !(u8)result)
-		return;
-	if (fact->condition == FACT_IF_GIVEN && !result)
+		bpf_probe_read_kernel(&result, sizeof(result), args + result_offset);
+	if (fact->condition == FACT_ON_FAILURE)
+		return result_code(fact->class, judged_result(fact->class, result)) != 0;
+	if (fact->condition == FACT_IF_TRUE)
+		return (u8)result != 0;
+	return fact->condition == FACT_ALWAYS || result != 0;
+}
+
+static __always_inline struct fact *fact_of(u64 tag)
+{
+	u32 number = (tag >> 32) & 0xffff;
+
+	return bpf_map_lookup_elem(&facts, &number);
+}
+
+/* The tag of a note's source: its number (bits 0 to 31), the number of its fact (32 to 47). */
+static __noinline void take_fact(void *ctx, u64 task, u64 tag, u64 result_offset)
+{
+	struct fact *fact = fact_of(tag);
+	struct session *session;
+	struct guard guard;
+
+	if (!fact || !is_noted(fact, ctx, result_offset))
 		return;
 	session = enter_session(&guard, task);
 	if (!session)
 		return;
-	note_fact(session, tag, fact, ctx);
+	note_fact(session, tag, fact, ctx, ctx);
 	leave_guard(&guard);
 }
 
@@ -202,6 +212,95 @@ int retsnoop_note_call(struct pt_regs *ctx)
 
 	if (!has_no_session(task))
 		take_fact(ctx, task, patched_constant(TAG_MARK), 0);
+	return 0;
+}
+
+/*
+ * kprobe.session: one link for all functions. To detach a trampoline, the kernel waits for all
+ * tasks to leave it, a third of a second for each one. The cookie of a function is the tag of its
+ * source, the number of its arguments (bits 48 to 50), and whether its call is noted (51), not its
+ * return.
+ */
+#define COOKIE_ARGS_SHIFT 48
+#define COOKIE_OF_CALL (1ULL << 51)
+
+/* Keeps the arguments of a call until its return. Returns a number that is not 0 if it did. */
+static __noinline u64 noted_call_starts(struct pt_regs *ctx, u64 task)
+{
+	u64 cookie = bpf_get_attach_cookie(ctx);
+	struct session_notes *notes;
+	struct session *session;
+	struct noted_call *call;
+	struct guard guard;
+	u32 n_open = MAX_NOTED_CALLS;
+
+	if (cookie & COOKIE_OF_CALL) {
+		take_fact(ctx, task, cookie, 0);
+		return 0;
+	}
+	session = enter_session(&guard, task);
+	if (!session)
+		return 0;
+	notes = notes_of(session);
+	if (notes)
+		n_open = session->n_noted_calls;
+	if (notes && n_open < MAX_NOTED_CALLS) {
+		call = &notes->calls[n_open & (MAX_NOTED_CALLS - 1)];
+		call->cookie = cookie;
+		read_register_arguments(ctx, call->words);
+		session->n_noted_calls = n_open + 1;
+	}
+	leave_guard(&guard);
+	return n_open < MAX_NOTED_CALLS ? n_open + 1 : 0;
+}
+
+static __noinline void note_return_of(struct session *session, struct noted_call *call,
+				      struct pt_regs *ctx)
+{
+	u32 n_args = (call->cookie >> COOKIE_ARGS_SHIFT) & MAX_NOTED_ARGS;
+	struct fact *fact = fact_of(call->cookie);
+
+	call->words[n_args & MAX_NOTED_ARGS] = regs_result(ctx);
+	if (fact && is_noted(fact, call->words, 8 * n_args))
+		note_fact(session, call->cookie, fact, call->words, ctx);
+}
+
+static __noinline void noted_call_ends(struct pt_regs *ctx, u64 task, u64 token)
+{
+	struct session_notes *notes;
+	struct session *session;
+	struct noted_call *call;
+	struct guard guard;
+	u32 place = token - 1;
+
+	session = enter_session(&guard, task);
+	if (!session)
+		return;
+	notes = notes_of(session);
+	/* Calls inside of it whose returns were lost end here, too. */
+	if (notes && place < session->n_noted_calls) {
+		session->n_noted_calls = place;
+		call = &notes->calls[place & (MAX_NOTED_CALLS - 1)];
+		if (call->cookie == bpf_get_attach_cookie(ctx))
+			note_return_of(session, call, ctx);
+	}
+	leave_guard(&guard);
+}
+
+SEC("kprobe")
+int retsnoop_note_session(struct pt_regs *ctx)
+{
+	u64 task = task_key();
+	u64 token;
+
+	if (session_is_return(ctx) & 0xff) {
+		noted_call_ends(ctx, task, *session_cookie(ctx));
+		return 0;
+	}
+	token = has_no_session(task) ? 0 : noted_call_starts(ctx, task);
+	if (!token)
+		return 1;
+	*session_cookie(ctx) = token;
 	return 0;
 }
 

@@ -6,8 +6,15 @@
 #ifndef RETSNOOP_NOTES_H
 #define RETSNOOP_NOTES_H
 
+/* A call of a function whose return may be noted. Its arguments are gone by then. */
+struct noted_call {
+	u64 cookie;
+	u64 words[MAX_NOTED_ARGS + 1]; /* the arguments, and the result behind the last one */
+};
+
 struct session_notes {
 	struct rec_note notes[MAX_NOTES];
+	struct noted_call calls[MAX_NOTED_CALLS];
 };
 
 /*

@@ -60,6 +60,7 @@ static void reset_session(struct session *session, u64 key, u32 slot,
 	session->failed_depth = 0;
 	session->cut_seq = 0;
 	session->n_notes = 0;
+	session->n_noted_calls = 0;
 	session->last_stack.n_addrs = 0;
 	session->slot = slot;
 	session->stack_sp = 0;

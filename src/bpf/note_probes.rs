@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::ResultType;
+use crate::spec::{Addr, ResultType};
 
 /// A place whose passing is noted. Its number is that of its source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +23,10 @@ pub enum NoteProbe {
         /// Number of arguments.
         n_args: u32,
     },
-    /// The return of a kernel function, by a trampoline.
+    /// The return of a kernel function: by kprobe.session, or by a trampoline.
     Return {
+        /// Address of its symbol, if kprobe.session may be used.
+        addr: Option<Addr>,
         /// Id of the function in the kernel's BTF.
         btf_id: u32,
         /// Number of argument slots, of 8 bytes each, before the result.
@@ -32,13 +34,25 @@ pub enum NoteProbe {
         /// What is read.
         fact: Fact,
     },
-    /// The call of a kernel function, by a kprobe.
+    /// The call of a kernel function: by kprobe.session, or by a kprobe.
     Call {
+        /// Address of its symbol, if kprobe.session may be used.
+        addr: Option<Addr>,
         /// The function's name. A name is enough, as it must be of one function only.
         name: String,
         /// What is read.
         fact: Fact,
     },
+}
+
+impl NoteProbe {
+    /// The address of its function's symbol; `None` if it is of no function.
+    pub(crate) fn addr_mut(&mut self) -> Option<&mut Option<Addr>> {
+        match self {
+            Self::Return { addr, .. } | Self::Call { addr, .. } => Some(addr),
+            Self::Tracepoint { .. } | Self::RawTracepoint { .. } => None,
+        }
+    }
 }
 
 /// Bytes of an event's record that a note holds at most. All of a note's bytes would be 0 bytes to

@@ -36,10 +36,17 @@ impl Tracer<'_> {
     /// # Errors
     /// If the programs cannot be told what to read.
     pub fn attach_notes(&mut self, probes: &[NoteProbe]) -> Result<Vec<(usize, String)>> {
-        let mut failed = Vec::new();
         for (source, probe) in probes.iter().enumerate() {
             if let Some(fact) = probe.fact() {
                 self.store_fact(source, fact)?;
+            }
+        }
+        let (link, noted) = self.loaded.attach_note_session(probes);
+        self.notes.extend(link);
+        let mut failed = Vec::new();
+        for (source, probe) in probes.iter().enumerate() {
+            if noted.contains(&source) {
+                continue;
             }
             match self.loaded.attach_note(source as u32, probe) {
                 Ok(link) => self.notes.push(link),
@@ -131,7 +138,7 @@ impl LoadedObject<'_> {
 }
 
 impl NoteLink {
-    fn new(links: Vec<OwnedFd>, program: OwnedFd) -> Self {
+    pub(super) fn new(links: Vec<OwnedFd>, program: OwnedFd) -> Self {
         Self { links, program }
     }
 

@@ -98,6 +98,7 @@ pub(super) struct Templates {
     pub(super) note_arguments: Body,
     pub(super) note_return: Body,
     pub(super) note_call: Body,
+    pub(super) note_session: Body,
     pub(super) call_failed: Body,
     pub(super) call_failed_event: Body,
 }
@@ -197,6 +198,7 @@ impl Templates {
             note_arguments: body(&progs.retsnoop_note_arguments),
             note_return: body(&progs.retsnoop_note_return),
             note_call: body(&progs.retsnoop_note_call),
+            note_session: body(&progs.retsnoop_note_session),
             call_failed: body(&progs.retsnoop_call_failed),
             call_failed_event: body(&progs.retsnoop_call_failed_event),
         }

@@ -137,8 +137,9 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
         && let Some(rules) = capabilities.trampolines
         && selection.entries().any(is_of_syscalls)
     {
-        notes.add_messages(&btf, rules, files);
+        notes.add_messages(selection.entries(), &btf, rules, files);
     }
+    notes.locate(&facts.kallsyms, selection.entries());
     notes.add_usdt(&mut user.probes, &selection.functions);
     Ok(Prepared {
         selection,

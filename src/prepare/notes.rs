@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What is noted in sessions besides calls: the tracepoints that the user names, and refusals.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::messages::Speakers;
 use super::{messages, refusals};
 use crate::bpf::{MAX_EVENT_BYTES, NoteProbe, lsm_programs};
 use crate::config::GlobUse;
 use crate::failure::Failure;
 use crate::kernel::btf::{Btf, TrampolineRules};
 use crate::kernel::facts::KernelFiles;
+use crate::kernel::kallsyms::Kallsyms;
 use crate::kernel::trace_event::{parse_format, record_size};
-use crate::knowledge::messages::{MESSAGE_EVENTS, NETLINK};
-use crate::knowledge::refusals::REFUSAL_EVENTS;
+use crate::knowledge::messages::{LOG_EVENT, NETLINK_EVENT};
+use crate::knowledge::refusals::{BPF_LSM, REFUSAL_EVENTS};
 use crate::select::TracedFunction;
 use crate::spec::{
-    EventGlob, FieldFormat, NoteField, NoteKind, NoteSource, TracedProbe, UsdtArgument, nearest,
+    Addr, EventGlob, FieldFormat, NoteField, NoteKind, NoteSource, TracedProbe, UsdtArgument,
+    nearest,
 };
 
 /// The sources of notes of a run. Both lists are parallel, but for USDT probes, which are the last
@@ -46,6 +51,35 @@ impl NotePlan {
         }
     }
 
+    /// Finds the addresses of the functions, so that one link can attach to all of them. BPF programs
+    /// of LSM hooks are attached to by trampolines, and so is ours. `entries` are left out, too: newer
+    /// kernels run the program of a trampoline first, which ends the session of an entry function.
+    pub(crate) fn locate<'a>(
+        &mut self,
+        kallsyms: &Kallsyms,
+        entries: impl Iterator<Item = &'a TracedFunction>,
+    ) {
+        let entries: HashSet<&str> = entries.map(|entry| &*entry.name).collect();
+        for (source, probe) in self.sources.iter().zip(&mut self.probes) {
+            let mut named = kallsyms.named(&source.name);
+            if let (Some(symbol), None) = (named.next(), named.next())
+                && let Some(addr) = probe.addr_mut()
+                && !source.name.starts_with(BPF_LSM)
+                && !entries.contains(&*source.name)
+            {
+                *addr = Some(symbol.addr);
+            }
+        }
+    }
+
+    /// Moves all addresses by `distance`, modulo 2^64.
+    pub(crate) fn moved(mut self, distance: u64) -> Self {
+        for addr in self.probes.iter_mut().filter_map(NoteProbe::addr_mut) {
+            *addr = addr.map(|addr| Addr(addr.0.wrapping_add(distance)));
+        }
+        self
+    }
+
     /// Looks up the numbers of events again, which another boot of the same kernel may have changed.
     /// An event that is gone is left out.
     pub(crate) fn renumbered(self, files: &KernelFiles) -> Self {
@@ -63,18 +97,26 @@ impl NotePlan {
         plan
     }
 
-    /// Adds the places where the kernel says something in words.
-    pub(crate) fn add_messages(&mut self, btf: &Btf, rules: TrampolineRules, files: &KernelFiles) {
+    /// Adds the places where the kernel may say something in words while these functions run.
+    pub(crate) fn add_messages<'a>(
+        &mut self,
+        entries: impl Iterator<Item = &'a TracedFunction>,
+        btf: &Btf,
+        rules: TrampolineRules,
+        files: &KernelFiles,
+    ) {
+        let speakers = Speakers::of_entries(entries.map(|entry| &*entry.name));
+        let netlink = speakers.netlink.then_some(NETLINK_EVENT);
         let mut has_extack = false;
-        for (category, name) in MESSAGE_EVENTS {
+        for (category, name) in [Some(LOG_EVENT), netlink].into_iter().flatten() {
             // 5.10 does not have all of them.
             if let Ok((source, probe)) = tracepoint(category, name, files) {
                 let kind = NoteKind::Message;
-                has_extack |= *category == NETLINK;
+                has_extack |= netlink == Some((category, name));
                 self.add(NoteSource { kind, ..source }, probe);
             }
         }
-        for (source, probe) in messages::functions(btf, rules, has_extack) {
+        for (source, probe) in messages::functions(speakers, btf, rules, has_extack) {
             self.add(source, probe);
         }
     }

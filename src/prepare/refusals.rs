@@ -65,11 +65,13 @@ fn refusal(
     let name = probe.function.to_owned();
     let noted = if is_call {
         NoteProbe::Call {
+            addr: None,
             name: name.clone(),
             fact,
         }
     } else {
         NoteProbe::Return {
+            addr: None,
             btf_id: func,
             arg_slots: u8::try_from(shape.arg_slots).ok()?,
             fact,
@@ -136,6 +138,7 @@ fn lsm_hook(
         has_stack: false,
     };
     let probe = NoteProbe::Return {
+        addr: None,
         btf_id: hook,
         arg_slots,
         fact,

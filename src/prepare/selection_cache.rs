@@ -124,7 +124,7 @@ impl SelectionCache {
             },
             n_refused: kept.n_refused,
             layout: moved(kept.layout, self.start),
-            notes: kept.notes.renumbered(files),
+            notes: kept.notes.renumbered(files).moved(self.start),
         })
     }
 
@@ -192,7 +192,7 @@ impl SelectionCache {
             functions,
             n_refused,
             layout: moved(layout, self.start.wrapping_neg()),
-            notes: notes.clone(),
+            notes: notes.clone().moved(self.start.wrapping_neg()),
             modules,
         };
         let value = serde_json::to_vec(&kept).ok()?;

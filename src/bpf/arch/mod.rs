@@ -9,6 +9,6 @@ mod aarch64;
 mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
-pub(super) use self::aarch64::FURTHEST_PROBE;
+pub(super) use self::aarch64::{FURTHEST_PROBE, REGISTER_ARGS};
 #[cfg(target_arch = "x86_64")]
-pub(super) use self::x86_64::FURTHEST_PROBE;
+pub(super) use self::x86_64::{FURTHEST_PROBE, REGISTER_ARGS};
