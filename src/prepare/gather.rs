@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context, Result};
 
@@ -14,7 +15,7 @@ use super::sources;
 use super::users::{self, UserFunctions};
 use crate::bpf::{KernelLayout, KernelSupport};
 use crate::config::BackendChoice;
-use crate::config::{Config, Globs, Role};
+use crate::config::{Config, GlobUse, Globs, Role};
 use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::kernel::absent::AbsentModule;
@@ -173,17 +174,27 @@ pub(crate) fn read_facts(
     files: &KernelFiles,
     diag: &Diag,
 ) -> Result<GatheredFacts> {
+    // The text also seems to have a patch site where a function begins with a branch that can be
+    // switched on. Among tens of thousands of functions there are some, and one of them makes the
+    // kernel refuse a link for all. So these kernels' list is read for them, which has addresses
+    // since 6.5 (83f74441bcb1).
+    let is_broad = globs.allow.iter().any(GlobUse::is_programs);
+    let (read, sites) = thread::scope(|scope| {
+        let sites = is_broad.then(|| scope.spawn(|| files.traceable_addresses().ok()));
+        let read = read(files, diag);
+        let joined = |sites: ScopedJoinHandle<'_, _>| sites.join().ok().flatten();
+        (read, sites.and_then(joined))
+    });
     let Read {
         kallsyms,
         btf,
         mut symbols,
         text,
-    } = read(files, diag)?;
+    } = read?;
     let kallsyms = symbols.add_absent_modules(&absent, kallsyms)?;
-    let traceable = if text.is_some() {
-        None
-    } else {
-        Some(listed(files)?)
+    let traceable = match sites {
+        None if text.is_none() => Some(listed(files)?),
+        sites => sites,
     };
     let globs = sources::resolve(globs, image, files, &kallsyms, diag)?;
     let modules = matching_modules(&globs, &kallsyms);

@@ -6,6 +6,7 @@
 //! our process ends.
 
 use std::ffi::CStr;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Error, Result};
@@ -81,6 +82,12 @@ pub(super) struct CallPrograms<'a> {
     pub(super) returns: (&'static CStr, &'a Body),
 }
 
+/// Returns true if the kernel says that there is no place for a probe.
+fn is_invalid(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.and_then(io::Error::raw_os_error) == Some(libc::EINVAL)
+}
+
 /// Attaches to each function by two events of its own, for its call and its return.
 pub(super) fn attach_all(
     loaded: &LoadedObject<'_>,
@@ -97,7 +104,8 @@ pub(super) fn attach_all(
             Err(error) => links.refused.push(Refused {
                 func: function.id,
                 why: format!("{error:#}"),
-                is_final: false,
+                // Another time it will not be a place for a probe either.
+                is_final: is_invalid(&error),
             }),
         }
         if !progress(n_done + 1, functions.len()) {
