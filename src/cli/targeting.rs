@@ -33,10 +33,18 @@ pub struct Targeting {
 
     /// Inner functions: traced inside sessions, besides the entry functions.
     ///
-    /// GLOB as for -e. `tp:CATEGORY:NAME` and `rawtp:NAME` select tracepoints: what they say while a
+    /// Without -a and -c, the functions of the kernel are chosen that can fail, but for those that are
+    /// called all the time (`--only-entries` chooses none). GLOB as for -e. `tp:CATEGORY:NAME` and `rawtp:NAME` select tracepoints: what they say while a
     /// session is open is shown with it. Repeatable.
     #[arg(short = 'a', long = "allow", value_name = "GLOB")]
     pub allow: Vec<GlobArg>,
+
+    /// No inner functions: only the entry functions of -e or -c are traced.
+    ///
+    /// A call costs others the least then. The culprit is the entry function, unless another entry
+    /// function is called inside of it.
+    #[arg(long, conflicts_with = "allow")]
+    pub only_entries: bool,
 
     /// Functions that are never traced; overrides -e, -a and -c.
     ///

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use super::error::UsageError;
 use super::lsm::LsmHooks;
+use super::usecases::DEFAULT_CASE;
 use crate::spec::{Addr, EventGlob, GlobKind, GlobSpec};
 
 /// What a glob is for.
@@ -113,6 +114,13 @@ impl GlobUse {
     #[must_use]
     pub fn is_users(&self) -> bool {
         matches!(self.origin, GlobOrigin::Option | GlobOrigin::File(_))
+    }
+
+    /// Whether it is of the use case whose functions the program chooses. What such a glob denies, the
+    /// user may still ask for.
+    #[must_use]
+    pub fn is_of_default_case(&self) -> bool {
+        matches!(&self.origin, GlobOrigin::Case { name, .. } if name == DEFAULT_CASE)
     }
 
     /// Whether it only stands for the functions that the program chooses.

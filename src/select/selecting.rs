@@ -15,7 +15,7 @@ use crate::kernel::facts::KernelFacts;
 use crate::knowledge::denied::never_returns;
 use crate::knowledge::requests::REQUESTS;
 use crate::knowledge::syscalls::is_syscall_entry;
-use crate::spec::{EntryReason, GlobKind, Hook, HookId, nearest};
+use crate::spec::{EntryReason, GlobKind, Hook, HookId, ResultType, nearest};
 
 /// What the back ends of a run can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +42,14 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &BackendCapabili
         .iter()
         .map(|candidate| {
             let is_ours = is_chosen_by_us(globs, candidate);
+            let denied = denying(globs, candidate, is_ours);
             let mut verdict = judge(
                 candidate,
                 is_ours,
                 &types,
                 &traces,
                 capabilities,
-                &denied_by,
+                denied.and_then(|glob| denied_by.get(glob)),
             );
             if is_forced(globs, candidate) {
                 force(&mut verdict, capabilities);
@@ -130,20 +131,26 @@ fn is_chosen_by_us(globs: &Globs, candidate: &Candidate<'_>) -> bool {
     candidate.entry.is_empty() && allow.all(is_ours)
 }
 
+/// Returns the number of the glob that denies a function. The globs of the default use case deny
+/// only what the program chooses.
+fn denying(globs: &Globs, candidate: &Candidate<'_>, is_chosen_by_us: bool) -> Option<usize> {
+    let mut denying = candidate.deny.iter().map(|&glob| usize::from(glob));
+    denying.find(|&glob| {
+        let glob = globs.deny.get(glob);
+        is_chosen_by_us || !glob.is_some_and(GlobUse::is_of_default_case)
+    })
+}
+
 fn judge<'a>(
     candidate: &Candidate<'a>,
     is_chosen_by_us: bool,
     types: &CandidateTypes<'a>,
     traces: &TraceIndex<'a>,
     capabilities: &BackendCapabilities,
-    denied_by: &[Arc<str>],
+    denied: Option<&Arc<str>>,
 ) -> CandidateVerdict {
     let typed = types.of(candidate, capabilities.trampolines);
     let name = candidate.symbol.name;
-    let denied = candidate
-        .deny
-        .first()
-        .and_then(|&glob| denied_by.get(usize::from(glob)));
     if let Some(glob) = denied {
         // Wide globs match many functions that are denied again, so reading their text is skipped.
         return CandidateVerdict {
@@ -155,7 +162,9 @@ fn judge<'a>(
             typed,
         };
     }
-    if is_chosen_by_us && !typed.result.can_fail() {
+    // A page fault that fails is no failure of a system call, and there are very many.
+    let can_matter = typed.result.can_fail() && typed.result != ResultType::VmFault;
+    if is_chosen_by_us && !can_matter {
         return CandidateVerdict {
             reason: Some(LeftOutReason::CannotFail),
             overridden: None,

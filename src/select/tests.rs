@@ -154,6 +154,25 @@ fn functions_come_in_order_of_address_with_dense_ids_and_sizes() {
 }
 
 #[test]
+fn the_default_denies_only_what_the_program_chooses() {
+    let mut globs = globs(&["vfs_open"], &["vfs_void"], &[]);
+    let of_default = GlobOrigin::Case {
+        name: "any".to_owned(),
+        why: "hot".to_owned(),
+    };
+    let all = GlobUse::new("*".parse().unwrap(), GlobOrigin::Program);
+    globs.add(Role::Allow, all);
+    globs.add(
+        Role::Deny,
+        GlobUse::new("vfs_*".parse().unwrap(), of_default),
+    );
+    let selection = select(&globs, &facts(Some(NAMES)), &ALL);
+    let of_vfs = |name: &&str| name.starts_with("vfs_");
+    let chosen: Vec<&str> = names(&selection).into_iter().filter(of_vfs).collect();
+    assert_eq!(chosen, ["vfs_open", "vfs_void"]);
+}
+
+#[test]
 fn entry_globs_allow_and_deny_wins() {
     let selection = selected(&["vfs_open", "vfs_void"], &[], &["*_open"]);
     assert_eq!(names(&selection), ["vfs_void"]);

@@ -15,6 +15,9 @@ pub(super) struct Targets {
     entry: Vec<GlobArg>,
     allow: Vec<GlobArg>,
     deny: Vec<GlobArg>,
+    only_entries: bool,
+    /// Whether functions of modules are armed that are not loaded yet.
+    has_absent: bool,
 }
 
 impl Targets {
@@ -60,6 +63,7 @@ pub(super) fn split(targeting: Targeting) -> (Targets, OnLoadModules, Scope) {
         entry,
         allow,
         deny,
+        only_entries,
         on_load,
         pids,
         no_pids,
@@ -79,6 +83,8 @@ pub(super) fn split(targeting: Targeting) -> (Targets, OnLoadModules, Scope) {
             entry,
             allow,
             deny,
+            only_entries,
+            has_absent: !on_load.modules.is_empty(),
         },
         on_load,
         Scope {
@@ -121,7 +127,10 @@ pub(super) fn chosen(targets: Targets, cases: &UseCases) -> Result<ChosenTargets
         entry,
         allow,
         deny,
+        only_entries,
+        has_absent,
     } = targets;
+    let is_broad = names.is_empty() && allow.is_empty() && !only_entries && !has_absent;
     let names = if names.iter().any(|name| name == "all") {
         cases.names()
     } else {
@@ -146,6 +155,15 @@ pub(super) fn chosen(targets: Targets, cases: &UseCases) -> Result<ChosenTargets
         globs.entry.extend(entry);
         globs.allow.extend(allow);
         globs.deny.extend(deny);
+    }
+    if is_broad {
+        // The inner functions of every system call are those of any entry function.
+        let Globs { allow, deny, .. } = cases.find(DEFAULT_CASE)?.globs;
+        globs.allow.extend(allow);
+        globs.deny.extend(deny);
+    }
+    if only_entries {
+        globs.allow.retain(|glob| glob.event().is_some());
     }
     Ok(ChosenTargets {
         globs,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::Action;
 use crate::cli::{self, Parsed, command};
 use crate::config::{
-    BUILT_IN, BackendChoice, Config, Environment, GlobOrigin, OutputFormat, Symbolization, Telling,
-    UsageError, UseCases,
+    BUILT_IN, BackendChoice, Config, Environment, GlobOrigin, GlobUse, OutputFormat, Symbolization,
+    Telling, UsageError, UseCases,
 };
 use crate::spec::Outcome;
 use nix::sys::stat::Mode;
@@ -52,6 +52,24 @@ fn a_use_case_brings_its_globs_with_their_reasons() {
         &config.globs.entry[0].origin,
         GlobOrigin::Case { name, why } if name == "bpf" && !why.is_empty()
     ));
+}
+
+#[test]
+fn entry_functions_alone_get_the_inner_functions_of_the_default() {
+    let chosen = |line: &str| {
+        let globs = config(line).globs;
+        let is_broad = globs.allow.iter().any(GlobUse::is_programs);
+        (globs.entry.len(), globs.allow.len(), is_broad)
+    };
+    assert_eq!(chosen("-e f"), (1, 1, true));
+    assert!(!config("-e f").globs.deny.is_empty());
+    assert_eq!(chosen("-e f -a g"), (1, 1, false));
+    assert_eq!(chosen("-e f --only-entries"), (1, 0, false));
+    // What is noted is no function.
+    let (_, n_inner, is_broad) = chosen("-c any --only-entries -p 1");
+    assert_eq!((n_inner, is_broad), (0, false));
+    let both = error(&["-e", "f", "-a", "g", "--only-entries"]).to_string();
+    assert!(both.contains("--only-entries"), "{both}");
 }
 
 #[test]

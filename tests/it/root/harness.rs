@@ -255,8 +255,21 @@ impl Report {
     }
 }
 
-/// The program under test with these arguments, its stdout to be read.
+/// The program under test with these arguments. With -e alone it chooses thousands of inner
+/// functions, which take seconds to attach to in a guest. Tests that are not about that trace the
+/// entry functions alone: --only-entries is added for them. Its stdout is to be read.
 pub(super) fn program(arguments: &[&str]) -> Command {
+    let chooses = ["-a", "-c", "--on-load", "--only-entries"];
+    let names_entries = arguments.contains(&"-e");
+    let mut all = arguments.to_vec();
+    if names_entries && !arguments.iter().any(|argument| chooses.contains(argument)) {
+        all.insert(0, "--only-entries");
+    }
+    bare_program(&all)
+}
+
+/// The program under test, with these arguments and no others.
+pub(super) fn bare_program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env::var("RETSNOOP_BIN").expect("RETSNOOP_BIN is not set"));
     command
         .args(arguments)

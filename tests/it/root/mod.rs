@@ -21,6 +21,7 @@ mod table;
 mod view;
 
 mod backends;
+mod broad;
 mod command;
 mod command_signals;
 mod container_files;
