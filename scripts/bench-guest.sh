@@ -238,6 +238,55 @@ bench_flight() {
   flight_lines send bench7 -e __x64_sys_sendto -a '*xmit*' -a '*sendmsg*' -a '*sendto*' -a 'packet_*' -a '*vlan*' -d dev_hard_start_xmit
 }
 
+# `elsewhere_lines LABEL`: what programs out of scope take now; the first time tells what they take
+# untraced, and later ones are ratios of that. Sets nothing else.
+elsewhere_lines() {
+  local label=$1 begin round fork=() dd=()
+  "$box" true && settle
+  for ((round = 0; round < ROUNDS; round++)); do
+    now_ms && begin=$echo_ms
+    for _ in {1..40}; do "$box" true; done
+    now_ms && fork+=($((echo_ms - begin)))
+    now_ms && begin=$echo_ms
+    "$box" dd if=/dev/zero of=/dev/null bs=4k count=20000 2>&-
+    now_ms && dd+=($((echo_ms - begin)))
+  done
+  read -r fork_ms _ < <(spread "${fork[@]}")
+  read -r dd_ms _ < <(spread "${dd[@]}")
+  untraced_fork_ms=${untraced_fork_ms:-$fork_ms} untraced_dd_ms=${untraced_dd_ms:-$dd_ms}
+  echo "elsewhere, $label: fork and exec, 40 times, $(spread "${fork[@]}") ms, $(ratio "$fork_ms" "$untraced_fork_ms") x untraced;" \
+    "dd bs=4k, 20,000 times, $(spread "${dd[@]}") ms, $(ratio "$dd_ms" "$untraced_dd_ms") x"
+}
+
+ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
+
+# A run that chooses its functions itself. (It wants a scope: nobody is a program that never runs.)
+bench_verdict() {
+  local begin round alone=() beyond=() stand_alone_ms
+  box=$work/busybox
+  cp "$(command -v busybox)" "$box"
+  elsewhere_lines untraced
+  attach_line "-n nobody, first time" "$retsnoop" -n nobody --no-cache
+  attach_line "-n nobody, cache warm" "$retsnoop" -n nobody
+  start_tracer "$retsnoop" -n nobody
+  settle
+  elsewhere_lines "traced, --max-rate 0"
+  stop_tracer
+  echo "$last_line"
+  for ((round = 0; round < ROUNDS; round++)); do
+    now_ms && begin=$echo_ms
+    "$box" true
+    now_ms && alone+=($((echo_ms - begin)))
+    now_ms && begin=$echo_ms
+    "$retsnoop" -- "$box" true 2>&"$talk" >"$out"
+    now_ms && beyond+=($((echo_ms - begin)))
+    settle
+    while read -r -t 0.01 -u "$talk" line; do last_line=$line; done
+  done
+  read -r stand_alone_ms _ < <(spread "${alone[@]}")
+  echo "-- true: $(spread "${beyond[@]}") ms, alone $stand_alone_ms ms; $last_line"
+}
+
 bench_memory() {
   start_tracer "$retsnoop" -c bpf -ss
   "$calls" map-create-fails 99 1 >/dev/null
