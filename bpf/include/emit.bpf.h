@@ -160,9 +160,10 @@ static bool send_session(struct session *session)
 	struct rec_session *out = &session->out;
 	u32 size = sizeof(*out) - sizeof(out->calls);
 
-	if (out->peak < out->top)
-		out->peak = out->top;
-	out->n_calls = verifier_reload(out->peak) < MAX_CALLS ? out->peak : MAX_CALLS;
+	out->peak = out->top;
+	if (session->first_record)
+		out->peak = session->first_record + MAX_CALLS;
+	out->n_calls = verifier_reload(out->top) < MAX_CALLS ? out->top : MAX_CALLS;
 	if (cfg.has_task_btf && cfg.finds_types_fast)
 		fill_who_by_type(session);
 	else

@@ -218,7 +218,7 @@ struct rec_session {
 	__u32 unmatched_returns;
 	__u32 missing_stacks;
 	__u32 n_calls; /* elements of calls[] that are sent */
-	__u32 peak; /* valid: calls[i % MAX_CALLS] for peak - MAX_CALLS <= i < top */
+	__u32 peak; /* there: calls[i % MAX_CALLS] for peak - MAX_CALLS <= i < top */
 	__u32 top;
 	__u32 cut; /* records discarded of calls after a failure: see make_room() */
 	struct call_rec calls[MAX_CALLS]; /* in the order in which the calls ended */

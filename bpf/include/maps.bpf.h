@@ -51,6 +51,7 @@ struct session {
 	u32 cut_seq;
 	u32 n_notes; /* notes so far */
 	u32 n_noted_calls; /* open calls in session_notes.calls */
+	u32 first_record; /* see next_record() */
 	struct frame frames[MAX_DEPTH];
 	struct rec_stack stacks[MAX_STACKS];
 	struct rec_stack last_stack; /* of the last innermost call; for successful sessions */

@@ -3,18 +3,28 @@
 #ifndef RETSNOOP_RECORDS_H
 #define RETSNOOP_RECORDS_H
 
-/* The records are a ring. User space derives from `peak` which ones were overwritten. */
+/*
+ * The records are a ring. Those from session->first_record up to out.top are there; earlier ones
+ * were overwritten.
+ */
 static struct call_rec *next_record(struct session *session)
 {
-	return &session->out.calls[session->out.top++ & (MAX_CALLS - 1)];
+	u32 index = session->out.top++;
+	u32 n_records = index + 1 - session->first_record;
+
+	session->first_record += (n_records - MAX_CALLS) * is_less(MAX_CALLS, n_records);
+	return &session->out.calls[index & (MAX_CALLS - 1)];
 }
 
-/* Discards the records from index `top` on. */
-static void truncate_records(struct rec_session *out, u32 top)
+/*
+ * Discards the records from index `top` on. Those below it may have been overwritten by discarded
+ * ones; what follows then begins at `top`.
+ */
+static void truncate_records(struct session *session, u32 top)
 {
-	if (out->peak < out->top)
-		out->peak = out->top;
-	out->top = top;
+	session->out.top = top;
+	session->first_record -=
+		(session->first_record - top) * is_less(top, session->first_record);
 }
 
 /*
@@ -28,10 +38,10 @@ static __always_inline void make_room(struct session *session)
 	struct rec_session *out = &session->out;
 	u32 top = session->failed_top;
 
-	if (out->top < MAX_CALLS || out->top < out->peak || !top || top + MIN_CUT > out->top)
+	if (out->top - session->first_record < MAX_CALLS || !top || top + MIN_CUT > out->top)
 		return;
 	out->cut += out->top - top;
-	truncate_records(out, top);
+	truncate_records(session, top);
 	session->cut_top = top;
 	session->cut_seq = session->next_seq;
 }

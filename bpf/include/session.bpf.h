@@ -61,6 +61,7 @@ static void reset_session(struct session *session, u64 key, u32 slot,
 	session->cut_seq = 0;
 	session->n_notes = 0;
 	session->n_noted_calls = 0;
+	session->first_record = 0;
 	session->last_stack.n_addrs = 0;
 	session->slot = slot;
 	session->stack_sp = 0;
@@ -75,7 +76,6 @@ static void reset_session(struct session *session, u64 key, u32 slot,
 	out->unreturned = 0;
 	out->unmatched_returns = 0;
 	out->missing_stacks = 0;
-	out->peak = 0;
 	out->top = 0;
 	out->cut = 0;
 	/* Read the name at the start, because an exec or prctl inside the session changes it. */

@@ -313,7 +313,7 @@ static __always_inline struct call_rec *success_record(struct session *session, 
 	bool transparent = frame->class == CLASS_NEVER && frame->pending;
 
 	if (!transparent && !cfg.show_success && !(frame->flags & FRAME_ANSWERED)) {
-		truncate_records(&session->out, records_begin(session, frame));
+		truncate_records(session, records_begin(session, frame));
 		session->cap_top = frame->cap_top;
 	}
 	if (cfg.show_success && frame->seq + 1 == session->next_seq && !is_outside(frame->sp))

@@ -125,6 +125,15 @@ fn a_name_ends_with_its_field() {
 }
 
 #[test]
+fn calls_after_discarded_ones_are_there() {
+    // Thousands of records were discarded, down to the 33rd; seven followed.
+    let Event::Session(session) = decode(&session_bytes(33 + 64, 40, 40)).unwrap() else {
+        panic!("not a session");
+    };
+    assert_eq!((session.calls.len(), session.overwritten_calls), (7, 33));
+}
+
+#[test]
 fn calls_come_back_in_the_order_of_their_starts() {
     let Event::Session(session) = decode(&session_bytes(3, 3, 3)).unwrap() else {
         panic!("not a session");
