@@ -132,10 +132,10 @@ impl<'a> Watch<'a> {
                 format!("{rate} calls a second exceed --max-rate {max}")
             }
             Cause::Budget { share } => format!(
-                "all functions together take about {:.0} % of a CPU, more than --budget {:.0}, and \
+                "all functions together take about {:.0} % of a CPU, more than --budget {}, and \
                  its {rate} calls a second most of that",
                 share * 100.0,
-                self.limits.budget.unwrap_or_default() * 100.0
+                percent(self.limits.budget.unwrap_or_default())
             ),
         };
         diag.warning(format!("detached from {name}: {why}"));
@@ -160,6 +160,11 @@ impl<'a> Watch<'a> {
         });
         detached.collect()
     }
+}
+
+/// Returns a share in percent, to two places.
+fn percent(share: f64) -> f64 {
+    (share * 1e4).round() / 1e2
 }
 
 #[cfg(test)]
@@ -189,6 +194,13 @@ mod tests {
             result: ResultType::Unknown,
             prototype: None,
         }
+    }
+
+    #[test]
+    fn a_budget_is_told_as_it_was_given() {
+        // A tenth of three processors is no round number.
+        let told = [0.005, 0.1 * 3.0, 0.0025, 12.0].map(|share| super::percent(share).to_string());
+        assert_eq!(told, ["0.5", "30", "0.25", "1200"]);
     }
 
     #[test]
