@@ -153,7 +153,10 @@ pub(super) fn chosen(targets: Targets, cases: &UseCases) -> Result<ChosenTargets
             force: _,
         } = case.globs;
         globs.entry.extend(entry);
-        globs.allow.extend(allow);
+        // What is noted is no function. The functions of modules that `lsm:HOOK` stands for are part
+        // of what -e says, and stay.
+        let is_kept = |glob: &GlobUse| !only_entries || glob.event().is_some();
+        globs.allow.extend(allow.into_iter().filter(is_kept));
         globs.deny.extend(deny);
     }
     if is_broad {
@@ -161,9 +164,6 @@ pub(super) fn chosen(targets: Targets, cases: &UseCases) -> Result<ChosenTargets
         let Globs { allow, deny, .. } = cases.find(DEFAULT_CASE)?.globs;
         globs.allow.extend(allow);
         globs.deny.extend(deny);
-    }
-    if only_entries {
-        globs.allow.retain(|glob| glob.event().is_some());
     }
     Ok(ChosenTargets {
         globs,

@@ -65,7 +65,8 @@ fn entry_functions_alone_get_the_inner_functions_of_the_default() {
     assert!(!config("-e f").globs.deny.is_empty());
     assert_eq!(chosen("-e f -a g"), (1, 1, false));
     assert_eq!(chosen("-e f --only-entries"), (1, 0, false));
-    // What is noted is no function.
+    let of_hook = config("-e lsm:capable --only-entries").globs;
+    assert!(!of_hook.allow.is_empty(), "{of_hook:?}");
     let (_, n_inner, is_broad) = chosen("-c any --only-entries -p 1");
     assert_eq!((n_inner, is_broad), (0, false));
     let both = error(&["-e", "f", "-a", "g", "--only-entries"]).to_string();
