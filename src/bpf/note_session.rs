@@ -75,15 +75,22 @@ impl LoadedObject<'_> {
 }
 
 impl NotedFunction {
-    /// `None` if the address is not known, or if not all arguments are in registers.
+    /// `None` if the address is not known, if not all arguments are in registers, or if the stack is
+    /// noted.
     fn of((source, probe): (usize, &NoteProbe)) -> Option<Self> {
         // The number of the fact is that of the source.
         let number = u64::try_from(source).ok()?;
         let tag = number | number << 32;
         let (addr, cookie) = match probe {
+            // The stack that is seen at the return does not have the caller.
             NoteProbe::Return {
-                addr, arg_slots, ..
-            } if *arg_slots <= REGISTER_ARGS => (*addr, tag | u64::from(*arg_slots) << ARGS_SHIFT),
+                addr,
+                arg_slots,
+                fact,
+                ..
+            } if *arg_slots <= REGISTER_ARGS && !fact.has_stack => {
+                (*addr, tag | u64::from(*arg_slots) << ARGS_SHIFT)
+            }
             NoteProbe::Call { addr, .. } => (*addr, tag | OF_CALL),
             _ => return None,
         };
@@ -126,6 +133,16 @@ mod tests {
             cookie(&returns(Some(Addr(0x10)), 3)),
             Some((0x10, 0x0003_0005_0000_0005))
         );
+        let with_stack = NoteProbe::Return {
+            addr: Some(Addr(0x10)),
+            btf_id: 1,
+            arg_slots: 3,
+            fact: Fact {
+                has_stack: true,
+                ..fact()
+            },
+        };
+        assert_eq!(cookie(&with_stack), None);
         assert_eq!(cookie(&returns(None, 3)), None);
         assert_eq!(cookie(&returns(Some(Addr(0x10)), 12)), None);
         let call = NoteProbe::Call {
