@@ -42,6 +42,7 @@ pub use note_probes::{
     FACT_TEXT, Fact, FactBase, FactCondition, FactEnd, FactValue, LONG_TEXT, MAX_EVENT_BYTES,
     MAX_FACT_HOPS, MAX_FACT_VALUES, NOTE_STACK, NoteProbe,
 };
+pub use notes::AttachedNotes;
 pub use refusal::{hint_of, is_forbidden};
 pub use settings::{
     ErrorSettings, KernelLayout, PerCpu, Preempt, PreemptMasks, ProbePmu, ReadMemory, ScopeEntry,

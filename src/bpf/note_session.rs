@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::os::fd::AsFd;
 
+use anyhow::Result;
+
 use super::arch::REGISTER_ARGS;
 use super::note_probes::NoteProbe;
 use super::notes::NoteLink;
@@ -28,24 +30,25 @@ impl LoadedObject<'_> {
     /// Attaches to the functions of `probes` that kprobe.session can take. Returns the link, and the
     /// sources that it notes; the others need programs of their own. A kernel without kprobe.session
     /// takes none.
+    ///
+    /// # Errors
+    /// If the kernel refuses the program.
     pub(super) fn attach_note_session(
         &self,
         probes: &[NoteProbe],
-    ) -> (Option<NoteLink>, HashSet<usize>) {
+    ) -> Result<(Option<NoteLink>, HashSet<usize>)> {
         let layout = &self.copier.layout;
         let functions: Vec<NotedFunction> =
             (0..).zip(probes).filter_map(NotedFunction::of).collect();
         let is_offered = layout.session_is_return.is_some() && layout.session_cookie.is_some();
         if functions.is_empty() || !is_offered {
-            return (None, HashSet::new());
+            return Ok((None, HashSet::new()));
         }
         let body = self
             .copier
             .copy(&self.templates.note_session, Copy::default());
         let kind = ProgramKind::Kprobe(TRACE_KPROBE_SESSION);
-        let Ok(program) = program::load(c"retsnoop_note_session", &body, kind) else {
-            return (None, HashSet::new());
-        };
+        let program = program::load(c"retsnoop_note_session", &body, kind)?;
         let attach = |functions: &[NotedFunction]| {
             let addrs: Vec<u64> = functions.iter().map(|function| function.addr.0).collect();
             let cookies: Vec<u64> = functions.iter().map(|function| function.cookie).collect();
@@ -70,7 +73,7 @@ impl LoadedObject<'_> {
                 }
             }
         }
-        (Some(NoteLink::new(links, program)), noted)
+        Ok((Some(NoteLink::new(links, program)), noted))
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Attaches the programs that add notes to sessions.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -29,35 +30,52 @@ pub(super) struct NoteLink {
     program: OwnedFd,
 }
 
+/// What the kernel refused of the places whose passing is noted.
+#[derive(Debug, Default)]
+pub struct AttachedNotes {
+    /// The index of each probe that is not noted, and why.
+    pub failed: Vec<(usize, String)>,
+    /// Why functions were attached to one by one, though the kernel has kprobe.session.
+    pub one_by_one: Option<String>,
+}
+
 impl Tracer<'_> {
     /// Attaches to the places whose passing is noted. The index of a probe is its source. Returns
-    /// why it failed for each one that it failed for.
+    /// what the kernel refused.
     ///
     /// # Errors
     /// If the programs cannot be told what to read.
-    pub fn attach_notes(&mut self, probes: &[NoteProbe]) -> Result<Vec<(usize, String)>> {
+    pub fn attach_notes(&mut self, probes: &[NoteProbe]) -> Result<AttachedNotes> {
         for (source, probe) in probes.iter().enumerate() {
             if let Some(fact) = probe.fact() {
                 self.store_fact(source, fact)?;
             }
         }
-        let (link, noted) = self.loaded.attach_note_session(probes);
-        self.notes.extend(link);
-        let mut failed = Vec::new();
+        let mut attached = AttachedNotes::default();
+        let noted = match self.loaded.attach_note_session(probes) {
+            Ok((link, noted)) => {
+                self.notes.extend(link);
+                noted
+            }
+            Err(error) => {
+                attached.one_by_one = Some(format!("{error:#}"));
+                HashSet::new()
+            }
+        };
         for (source, probe) in probes.iter().enumerate() {
             if noted.contains(&source) {
                 continue;
             }
             match self.loaded.attach_note(source as u32, probe) {
                 Ok(link) => self.notes.push(link),
-                Err(error) => failed.push((source, format!("{error:#}"))),
+                Err(error) => attached.failed.push((source, format!("{error:#}"))),
             }
         }
         if !self.notes.is_empty() {
             // These programs run inside helpers that the others call, and the others inside theirs.
             self.raise_guard()?;
         }
-        Ok(failed)
+        Ok(attached)
     }
 
     /// Stores what the program of a source reads.

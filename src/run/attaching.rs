@@ -77,7 +77,11 @@ pub(crate) fn report(attached: &Attached, functions: &[TracedFunction], diag: &D
 
 /// Attaches to what is noted besides calls, and reports what the kernel refused.
 pub(crate) fn attach_notes(tracer: &mut Tracer<'_>, plan: &NotePlan, diag: &Diag) -> Result<()> {
-    for (source, why) in tracer.attach_notes(&plan.probes)? {
+    let attached = tracer.attach_notes(&plan.probes)?;
+    if let Some(why) = attached.one_by_one {
+        diag.info(1, format!("what is noted is attached one by one: {why}"));
+    }
+    for (source, why) in attached.failed {
         let Some(source) = plan.sources.get(source) else {
             continue;
         };
