@@ -11,7 +11,14 @@ pub(crate) const LOG_EVENT: (&str, &str) = ("printk", "console");
 pub(crate) const NETLINK_EVENT: (&str, &str) = ("netlink", "netlink_extack");
 
 /// System calls that send netlink requests. (The handlers of the requests are in `requests.rs`.)
-pub(crate) const NETLINK_CALLS: &[&str] = &["sendmmsg", "sendmsg", "sendto", "write", "writev"];
+pub(crate) const NETLINK_CALLS: &[&str] = &[
+    "io_uring_enter",
+    "sendmmsg",
+    "sendmsg",
+    "sendto",
+    "write",
+    "writev",
+];
 
 /// System calls in which file systems read their parameters.
 pub(crate) const FS_LOG_CALLS: &[&str] = &["fsconfig", "fsmount", "fsopen", "fspick", "mount"];
