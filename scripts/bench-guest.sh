@@ -239,7 +239,7 @@ bench_flight() {
 }
 
 # `elsewhere_lines LABEL`: what programs out of scope take now; the first time tells what they take
-# untraced, and later ones are ratios of that. Sets nothing else.
+# untraced, and later ones are ratios of that. The budget for others holds, as in any such run.
 elsewhere_lines() {
   local label=$1 begin round fork=() dd=()
   "$box" true && settle

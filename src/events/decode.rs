@@ -245,8 +245,7 @@ fn calls(reader: Reader<'_>) -> Result<(Vec<CallRecord>, u32), DecodeError> {
         .saturating_sub(MAX_CALLS);
     let top = reader.u32(offset_of!(rec_session, top))?;
     let n_sent = reader.u32(offset_of!(rec_session, n_calls))?;
-    // The range is empty if all records were overwritten and those that replaced them were
-    // discarded.
+    // In recordings of before, `peak` may be far above `top`: the range is empty then.
     let low = low.min(top);
     let n_valid = top - low;
     if n_valid > MAX_CALLS || n_sent > MAX_CALLS {
