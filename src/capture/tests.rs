@@ -25,6 +25,7 @@ fn trail() -> TrailFacts {
             makes: Errnos::of([2]),
             below: Errnos::of([12, 14]),
             is_open: true,
+            is_traceable: false,
         }],
     }
 }

@@ -44,6 +44,9 @@ pub struct RecordedCallee {
     pub below: Vec<u16>,
     /// Whether it may return other errnos too.
     pub is_open: bool,
+    /// Whether it can be traced. Recordings of 0.1.0 and before do not say.
+    #[serde(default = "is_traceable_by_default")]
+    pub is_traceable: bool,
     /// Number of records that had arrived when it was traced first; `None` if it was not traced.
     pub traced_since: Option<u64>,
 }
@@ -70,6 +73,7 @@ impl RecordedTrail {
                     makes: callee.makes.as_slice().to_vec(),
                     below: callee.below.as_slice().to_vec(),
                     is_open: callee.is_open,
+                    is_traceable: callee.is_traceable,
                     traced_since: traced_since(callee.addr),
                 })
                 .collect(),
@@ -92,6 +96,7 @@ impl RecordedTrail {
                 makes: Errnos::of(callee.makes.iter().copied()),
                 below: Errnos::of(callee.below.iter().copied()),
                 is_open: callee.is_open,
+                is_traceable: callee.is_traceable,
             })
         });
         Ok(TrailFacts {
@@ -101,6 +106,10 @@ impl RecordedTrail {
             callees: callees.collect::<Result<_>>()?,
         })
     }
+}
+
+fn is_traceable_by_default() -> bool {
+    true
 }
 
 fn result_use(text: &str) -> Result<ResultUse> {

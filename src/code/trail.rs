@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::decode::ResultUse;
 use super::errnos::Errnos;
 use super::functions::{Code, FunctionCode};
+use crate::kernel::traceable::PatchSite;
 use crate::knowledge::callees::{CAN_FAIL, KNOWN, NEVER_FAILING};
 use crate::spec::{Addr, ResultType};
 
@@ -53,6 +54,9 @@ pub struct TrailCallee {
     /// Whether a function below it calls through a pointer or is unknown, so that it may return
     /// other errnos.
     pub is_open: bool,
+    /// Whether it begins with an instruction that tracers patch. Parts of the kernel are built
+    /// without (`lib/`, `kernel/trace/`).
+    pub is_traceable: bool,
 }
 
 /// Computes the trails of functions, with a cache.
@@ -147,9 +151,16 @@ impl<'a> Trails<'a> {
                 makes,
                 below,
                 is_open,
+                is_traceable: self.is_traceable(callee.addr),
             });
         }
         facts
+    }
+
+    fn is_traceable(&self, addr: Addr) -> bool {
+        let mut start = [0; PatchSite::REACH];
+        // What cannot be read may be traceable.
+        !self.code.text().read(addr, &mut start) || PatchSite::find(addr, &start).is_some()
     }
 
     /// Returns the result type of a function; `None` if it cannot fail or is uninteresting.

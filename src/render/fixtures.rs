@@ -336,6 +336,7 @@ pub(super) fn untraced(
     let callees = callees.iter().map(|name| UntracedCallee {
         name: (*name).to_owned(),
         module: None,
+        is_traceable: !name.starts_with("kstrto"),
     });
     session.chain.trail = Some(Trail {
         made_here,

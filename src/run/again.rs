@@ -27,7 +27,8 @@ impl Outlook {
     pub(crate) fn of(session: &Session, has_inner: bool) -> Self {
         let trail = session.chain.trail.as_ref();
         let callees = trail.map(|trail| trail.callees.as_slice());
-        let callees = callees.unwrap_or_default().iter().take(MAX_CALLEES);
+        let callees = callees.unwrap_or_default().iter();
+        let callees = callees.filter(|it| it.is_traceable).take(MAX_CALLEES);
         let call = session.syscall.as_ref().and_then(|call| decode(call).name);
         Self {
             is_certain: session.chain.certain,

@@ -36,6 +36,7 @@ pub(super) fn judge(outcome: Outcome, facts: &TrailFacts, traced: &[bool]) -> Tr
             .map(|(_, callee)| UntracedCallee {
                 name: callee.name.clone(),
                 module: callee.module.clone(),
+                is_traceable: callee.is_traceable,
             })
             .collect(),
         through_pointers: facts.has_indirect,

@@ -144,6 +144,8 @@ pub struct UntracedCallee {
     pub name: String,
     /// Name of its module; `None` for the kernel image.
     pub module: Option<String>,
+    /// Whether it can be traced: its code has a place for tracers.
+    pub is_traceable: bool,
 }
 
 impl Trail {

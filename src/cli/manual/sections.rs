@@ -134,7 +134,9 @@ One of these does not hold: a function translated the error, the culprit had han
 .B or an untraced callee:
 Functions that the culprit calls directly, that are not traced, and that may have made the error, by their types and the errnos in their machine code.
 The likeliest is first.
-The options that trace them follow.
+The options that trace them follow; those marked
+.B (cannot be traced)
+are built without a place for tracers.
 .TP
 .BI "its own code does not make " ERROR :
 The error came from an untraced callee, from a function that is called through a pointer, or was handed over in an argument or in memory.

@@ -105,14 +105,16 @@ struct AskerObject {
 struct UntracedObject {
     /// Whether the culprit's own instructions create this error; `null` if this is not known.
     made_here: Option<bool>,
-    callees: Vec<FunctionObject>,
+    callees: Vec<UntracedCalleeObject>,
     through_pointers: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct FunctionObject {
+struct UntracedCalleeObject {
     function: String,
     module: Option<String>,
+    /// Whether `-a` can trace it.
+    traceable: bool,
 }
 
 /// A link of the chain, which leads from the entry function to the culprit.
@@ -305,9 +307,10 @@ impl UntracedObject {
             callees,
             through_pointers,
         } = trail;
-        let callees = callees.iter().map(|callee| FunctionObject {
+        let callees = callees.iter().map(|callee| UntracedCalleeObject {
             function: callee.name.clone(),
             module: callee.module.clone(),
+            traceable: callee.is_traceable,
         });
         Self {
             made_here: *made_here,

@@ -175,7 +175,7 @@ fn sessions_as_json() {
         value["culprit"]["untraced"],
         json!({
             "made_here": false,
-            "callees": [{"function": "kstrtouint", "module": null}],
+            "callees": [{"function": "kstrtouint", "module": null, "traceable": false}],
             "through_pointers": false,
         })
     );

@@ -194,8 +194,16 @@ fn where_the_trail_ends_it_says_who_else_it_may_be() {
         behind.lines().nth(1).unwrap().to_owned()
     };
     assert_eq!(
+        said(Some(true), &["memdup_user"], false),
+        "  or an untraced callee: memdup_user (trace it: -a memdup_user)"
+    );
+    assert_eq!(
         said(Some(true), &["kstrtouint"], false),
-        "  or an untraced callee: kstrtouint (trace it: -a kstrtouint)"
+        "  or an untraced callee: kstrtouint (cannot be traced)"
+    );
+    assert_eq!(
+        said(Some(true), &["kstrtouint", "a"], false),
+        "  or an untraced callee: kstrtouint (cannot be traced), a (trace it: -a a)"
     );
     assert_eq!(
         said(None, &["a", "b", "c", "d", "e", "f"], true),

@@ -53,6 +53,9 @@ fn callees(page: &mut Page, trail: &Trail) {
         let is_last = index + 1 == named.len() && n_more == 0 && !trail.through_pointers;
         page.flow(Style::Note, |text| {
             push_escaped_text(text, &callee.name);
+            if !callee.is_traceable {
+                text.push_str(" (cannot be traced)");
+            }
             text.push_str(if is_last { " " } else { ", " });
         });
     }
@@ -66,7 +69,9 @@ fn callees(page: &mut Page, trail: &Trail) {
     if trail.through_pointers {
         page.flow_text(Style::Note, "or one called through a pointer ");
     }
+    let named: Vec<_> = named.iter().filter(|it| it.is_traceable).collect();
     let trace = match named.len() {
+        0 => return,
         1 => "(trace it:",
         _ => "(trace them:",
     };

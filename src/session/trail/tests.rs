@@ -19,6 +19,7 @@ fn callee(name: &str, addr: u64, result: ResultType) -> TrailCallee {
         makes: Errnos::default(),
         below: Errnos::default(),
         is_open: false,
+        is_traceable: true,
     }
 }
 
