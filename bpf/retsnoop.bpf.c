@@ -23,6 +23,7 @@
 #include "frames.bpf.h"
 #include "capture.bpf.h"
 #include "notes.bpf.h"
+#include "files.bpf.h"
 #include "syscall.bpf.h"
 #include "emit.bpf.h"
 #include "records.bpf.h"

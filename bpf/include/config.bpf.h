@@ -63,6 +63,36 @@ struct task_layout {
 	__u32 task_fsbase; /* of thread.fsbase; 0: unknown */
 };
 
+/*
+ * The same of files. All are 0 if one is not known, and where each function has programs of its
+ * own: what needs loops is not read then (see syscall.bpf.h), because each of them would be
+ * verified with the loops.
+ */
+struct file_layout {
+	__u32 task_files;
+	__u32 task_fs;
+	__u32 files_fdt;
+	__u32 fdt_max_fds;
+	__u32 fdt_fd;
+	__u32 file_path;
+	__u32 path_mnt;
+	__u32 path_dentry;
+	__u32 fs_pwd;
+	__u32 dentry_parent;
+	__u32 dentry_name; /* of d_name.name */
+	__u32 dentry_pprev; /* of d_hash.pprev */
+	__u32 dentry_inode;
+	__u32 inode_ino;
+	__u32 inode_sb;
+	__u32 sb_type;
+	__u32 type_name;
+	__u32 mount_mnt; /* of the vfsmount in a mount */
+	__u32 mount_parent;
+	__u32 mount_mountpoint;
+	__u32 mnt_root;
+	__u32 fs_root;
+};
+
 struct config {
 	__u64 longer_ns; /* shorter sessions are not shown; 0: no limit */
 	__u64 preempt_count; /* per-CPU address of preempt_count if BTF lacks it, else 0 */
@@ -70,6 +100,7 @@ struct config {
 	__u32 has_preempt_var; /* BTF has the per-CPU variable, and it is loaded by its id */
 	__u32 preempt_offset; /* of preempt_count in that variable */
 	struct task_layout at;
+	struct file_layout file;
 	__u32 max_depth; /* deeper calls are counted, not recorded; at most MAX_DEPTH */
 	__u32 own_tgid; /* our own process, which opens no sessions */
 	__u32 show_success; /* successful sessions are shown, too */

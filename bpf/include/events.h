@@ -148,6 +148,35 @@ _Static_assert(sizeof(struct rec_note) == 24 + 32 + NOTE_BYTES, "wire");
 #define AREA_NONE (-1)
 #define AREA_UNREADABLE (-2)
 
+/* The file of a descriptor, or the current directory. */
+struct area_file {
+	__u64 inode;
+	__u32 is_cut; /* names are missing at the outer end */
+	__u32 is_deleted;
+	char type[16]; /* of its file system */
+	char names[AREA_BYTES - 32]; /* each with a NUL, the innermost first */
+};
+_Static_assert(sizeof(struct area_file) == AREA_BYTES, "wire");
+
+/* The beginning of a buffer. */
+struct area_buffer {
+	__u64 size;
+	__u64 is_read;
+	__u8 data[64]; /* the last byte is not used */
+};
+_Static_assert(sizeof(struct area_buffer) == 80, "wire");
+
+/* A message that is sent: of `struct user_msghdr`, with its first buffer and its address. */
+struct area_message {
+	__u64 name;
+	__u64 n_buffers;
+	__u64 control_len;
+	__u64 address_len; /* bytes that were read */
+	struct area_buffer buffer;
+	__u8 address[AREA_BYTES - 112];
+};
+_Static_assert(sizeof(struct area_message) == AREA_BYTES, "wire");
+
 /* The system call that a session is about, and its arguments. Sent before its session. */
 struct rec_syscall {
 	struct rec_hdr hdr;

@@ -45,8 +45,8 @@ pub use note_probes::{
 pub use notes::AttachedNotes;
 pub use refusal::{hint_of, is_forbidden};
 pub use settings::{
-    ErrorSettings, KernelLayout, PerCpu, Preempt, PreemptMasks, ProbePmu, ReadMemory, ScopeEntry,
-    ScopeKind, ScopeRule, ScopeSettings, Settings, TaskLayout, TracingMultiTypes,
+    ErrorSettings, FileLayout, KernelLayout, PerCpu, Preempt, PreemptMasks, ProbePmu, ReadMemory,
+    ScopeEntry, ScopeKind, ScopeRule, ScopeSettings, Settings, TaskLayout, TracingMultiTypes,
 };
 pub use sys::{KernelSupport, LsmProgram, lsm_programs, real_inode, silence_libbpf};
 pub use tracer::{Attached, Moved, ObjectStorage, Sink, Tracer};

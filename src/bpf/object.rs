@@ -23,12 +23,15 @@ use super::patch::OF_SINGLE;
 use super::refusal::NoMaps;
 use super::rlimit;
 use super::scope;
-use super::settings::{ErrorSettings, Preempt, Settings, TaskLayout};
-use super::skel::types::task_layout;
+use super::settings::{ErrorSettings, FileLayout, Preempt, Settings, TaskLayout};
+use super::skel::types::{file_layout, task_layout};
 use super::skel::{OpenRetsnoopProgs, OpenRetsnoopSkel, RetsnoopSkel, RetsnoopSkelBuilder, types};
 use super::specialize::Constants;
 use super::sys::{self, MappedArray};
-use super::wire::{AREA_COUNTED, AREA_SIZED, AREA_TEXT, MAX_SYSCALLS};
+use super::wire::{
+    AREA_BUFFERS, AREA_COUNTED, AREA_DIRECTORY, AREA_FILE, AREA_MESSAGE, AREA_SIZED, AREA_STRINGS,
+    AREA_TEXT, MAX_SYSCALLS,
+};
 use crate::syscalls::{Abi, AreaKind, AreaLayout, areas_of};
 
 /// The object with its maps, and the templates of its programs.
@@ -295,6 +298,7 @@ fn config(settings: &Settings) -> types::config {
         has_preempt_var,
         preempt_offset,
         at: task_layout(layout.task),
+        file: file_layout(layout.files),
         max_depth: settings.max_depth,
         own_tgid: sys::own_tgid(),
         show_success: u32::from(settings.show_success),
@@ -328,6 +332,11 @@ fn syscall_area(layout: AreaLayout) -> types::syscall_area {
         AreaKind::Text => (AREA_TEXT, 0, 0),
         AreaKind::Sized(size) => (AREA_SIZED, 0, size),
         AreaKind::Counted { by, limit } => (AREA_COUNTED, by, limit),
+        AreaKind::File => (AREA_FILE, 0, 0),
+        AreaKind::Directory => (AREA_DIRECTORY, 0, 0),
+        AreaKind::Strings => (AREA_STRINGS, 0, 0),
+        AreaKind::Buffers { by } => (AREA_BUFFERS, by, 0),
+        AreaKind::Message => (AREA_MESSAGE, 0, 0),
     };
     types::syscall_area {
         kind,
@@ -374,6 +383,40 @@ fn task_layout(layout: TaskLayout) -> task_layout {
         node_id,
         thread_status,
         task_fsbase,
+    )
+}
+
+/// As [`task_layout`].
+fn file_layout(layout: FileLayout) -> file_layout {
+    macro_rules! with_members {
+        ($($member:ident),* $(,)?) => {{
+            let FileLayout { $($member),* } = layout;
+            file_layout { $($member),* }
+        }};
+    }
+    with_members!(
+        task_files,
+        task_fs,
+        files_fdt,
+        fdt_max_fds,
+        fdt_fd,
+        file_path,
+        path_mnt,
+        path_dentry,
+        fs_pwd,
+        dentry_parent,
+        dentry_name,
+        dentry_pprev,
+        dentry_inode,
+        inode_ino,
+        inode_sb,
+        sb_type,
+        type_name,
+        mount_mnt,
+        mount_parent,
+        mount_mountpoint,
+        mnt_root,
+        fs_root,
     )
 }
 

@@ -165,13 +165,14 @@ mod tests {
 
     use super::{Copy, EntryAddrs, Single, patched, singled};
     use crate::bpf::settings::{
-        KernelLayout, Preempt, PreemptMasks, TaskLayout, TracingMultiTypes,
+        FileLayout, KernelLayout, Preempt, PreemptMasks, TaskLayout, TracingMultiTypes,
     };
     use crate::bpf::skel::RetsnoopSkelBuilder;
 
     fn layout() -> KernelLayout {
         KernelLayout {
             task: TaskLayout::default(),
+            files: FileLayout::default(),
             has_task_btf: true,
             finds_types_fast: true,
             preempt_masks: PreemptMasks::ADJACENT,

@@ -97,6 +97,36 @@ pub struct TaskLayout {
     pub task_fsbase: u32,
 }
 
+/// Offsets of members in structs that lead from a descriptor to the names of its file, in bytes. Names
+/// consist of struct and member. All are 0 if one is not known, and where each function has programs of
+/// its own: these are verified in a third more time with what reads names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "see above")]
+pub struct FileLayout {
+    pub task_files: u32,
+    pub task_fs: u32,
+    pub files_fdt: u32,
+    pub fdt_max_fds: u32,
+    pub fdt_fd: u32,
+    pub file_path: u32,
+    pub path_mnt: u32,
+    pub path_dentry: u32,
+    pub fs_pwd: u32,
+    pub dentry_parent: u32,
+    pub dentry_name: u32,
+    pub dentry_pprev: u32,
+    pub dentry_inode: u32,
+    pub inode_ino: u32,
+    pub inode_sb: u32,
+    pub sb_type: u32,
+    pub type_name: u32,
+    pub mount_mnt: u32,
+    pub mount_parent: u32,
+    pub mount_mountpoint: u32,
+    pub mnt_root: u32,
+    pub fs_root: u32,
+}
+
 /// Bits of `preempt_count` that count interrupts (`include/linux/preempt.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreemptMasks {
@@ -125,6 +155,8 @@ impl PreemptMasks {
 pub struct KernelLayout {
     /// Offsets of members for a task's identity and scope.
     pub task: TaskLayout,
+    /// Offsets of members for the names of files.
+    pub files: FileLayout,
     /// Whether `bpf_get_current_task_btf()` exists: since 5.11 (3ca1032ab7ab, "bpf: Implement
     /// `get_current_task_btf` and `RET_PTR_TO_BTF_ID`").
     pub has_task_btf: bool,

@@ -38,6 +38,16 @@ pub const AREA_TEXT: u8 = 1;
 pub const AREA_SIZED: u8 = 2;
 /// `AREA_COUNTED`: an argument whose size is another argument.
 pub const AREA_COUNTED: u8 = 3;
+/// `AREA_FILE`: the file of a descriptor.
+pub const AREA_FILE: u8 = 4;
+/// `AREA_DIRECTORY`: the same, of a path that is the next argument.
+pub const AREA_DIRECTORY: u8 = 5;
+/// `AREA_STRINGS`: an array of texts.
+pub const AREA_STRINGS: u8 = 6;
+/// `AREA_BUFFERS`: an array of buffers, whose number is another argument.
+pub const AREA_BUFFERS: u8 = 7;
+/// `AREA_MESSAGE`: a message of `sendmsg()`.
+pub const AREA_MESSAGE: u8 = 8;
 /// `AREA_NONE`: the argument was not read.
 pub const AREA_NONE: i32 = -1;
 /// `SESSION_HAS_SYSCALL`: the session's system call was sent, or lost.

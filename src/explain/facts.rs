@@ -97,6 +97,13 @@ fn push_texts(value: Value, texts: &mut Vec<Vec<u8>>) {
                 push_texts(member, texts);
             }
         }
+        Value::List(elements, _) => {
+            for element in elements {
+                push_texts(element, texts);
+            }
+        }
+        // The current directory was not chosen by this call.
+        Value::File(of, file) if matches!(*of, Value::Signed(_)) => texts.push(file),
         _ => {}
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::arch;
 use crate::bpf::{
-    KernelLayout, KernelSupport, PreemptMasks, ProbePmu, TaskLayout, TracingMultiTypes,
+    FileLayout, KernelLayout, KernelSupport, PreemptMasks, ProbePmu, TaskLayout, TracingMultiTypes,
 };
 use crate::kernel::btf::Btf;
 use crate::kernel::facts::KernelFiles;
@@ -49,6 +49,11 @@ pub(crate) fn layout(
     let pmu = |(kind, return_bit)| ProbePmu { kind, return_bit };
     Ok(KernelLayout {
         task: task(btf)?,
+        files: support
+            .kprobe_session
+            .then(|| file_layout(btf))
+            .flatten()
+            .unwrap_or_default(),
         has_task_btf: btf
             .enum_value("bpf_func_id", "BPF_FUNC_get_current_task_btf")
             .is_some(),
@@ -161,6 +166,35 @@ fn task(btf: &Btf) -> Result<TaskLayout> {
         node_id: optional("kernfs_node", "id"),
         thread_status: optional("thread_info", "status") + optional("task_struct", "thread_info"),
         task_fsbase: fsbase(btf).unwrap_or_default(),
+    })
+}
+
+/// Returns the offsets in the types of files; `None` if one is missing.
+fn file_layout(btf: &Btf) -> Option<FileLayout> {
+    let at = |structure, member| btf.member_offset(structure, member);
+    Some(FileLayout {
+        task_files: at("task_struct", "files")?,
+        task_fs: at("task_struct", "fs")?,
+        files_fdt: at("files_struct", "fdt")?,
+        fdt_max_fds: at("fdtable", "max_fds")?,
+        fdt_fd: at("fdtable", "fd")?,
+        file_path: at("file", "f_path")?,
+        path_mnt: at("path", "mnt")?,
+        path_dentry: at("path", "dentry")?,
+        fs_pwd: at("fs_struct", "pwd")?,
+        dentry_parent: at("dentry", "d_parent")?,
+        dentry_name: at("dentry", "d_name")? + at("qstr", "name")?,
+        dentry_pprev: at("dentry", "d_hash")? + at("hlist_bl_node", "pprev")?,
+        dentry_inode: at("dentry", "d_inode")?,
+        inode_ino: at("inode", "i_ino")?,
+        inode_sb: at("inode", "i_sb")?,
+        sb_type: at("super_block", "s_type")?,
+        type_name: at("file_system_type", "name")?,
+        mount_mnt: at("mount", "mnt")?,
+        mount_parent: at("mount", "mnt_parent")?,
+        mount_mountpoint: at("mount", "mnt_mountpoint")?,
+        mnt_root: at("vfsmount", "mnt_root")?,
+        fs_root: at("fs_struct", "root")?,
     })
 }
 

@@ -18,9 +18,22 @@ pub(crate) enum AreaKind {
         /// In bytes.
         limit: u8,
     },
+    /// No pointer, but a descriptor: its file is read.
+    File,
+    /// The same, of the directory of a path that is the next argument.
+    Directory,
+    /// An array of texts.
+    Strings,
+    /// An array of buffers.
+    Buffers {
+        /// Number of the argument with their number, from 0.
+        by: u8,
+    },
+    /// A `struct msghdr`.
+    Message,
 }
 
-/// An argument that points to memory.
+/// An argument of which more is read than its register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AreaLayout {
     /// Number of the argument, from 0.
@@ -35,24 +48,35 @@ const BUFFER: u8 = 64;
 /// Bytes that are read of a socket address; the longest is of a Unix socket, with 110.
 const ADDRESS: u8 = 128;
 
-/// Returns the arguments of a system call that point to memory, in order. `None` if the call is not
-/// known.
+/// Bytes that are read of the attributes of `bpf()`: those of the first commands.
+const BPF_ATTRIBUTES: u8 = 128;
+
+/// Returns the arguments of a system call that more is read of: those that point to memory in order, then
+/// descriptors in order. `None` if the call is not known.
 pub(crate) fn areas_of(
     abi: Abi,
     number: u32,
 ) -> Option<impl Iterator<Item = AreaLayout> + 'static> {
     let parameters = parameters_of(numbers::name(abi, number)?)?;
-    Some(
-        parameters
-            .iter()
-            .enumerate()
-            .filter_map(move |(index, parameter)| {
-                Some(AreaLayout {
-                    argument: index as u8,
-                    kind: area_of(parameter.kind, abi)?,
-                })
-            }),
-    )
+    let areas = |of: fn(Kind, Abi) -> Option<AreaKind>| {
+        let parameters = parameters.iter().enumerate();
+        parameters.filter_map(move |(index, parameter)| {
+            Some(AreaLayout {
+                argument: index as u8,
+                kind: of(parameter.kind, abi)?,
+            })
+        })
+    };
+    Some(areas(area_of).chain(areas(file_of)))
+}
+
+/// Returns how the file of an argument of this kind is read; `None` if it is no descriptor.
+pub(super) fn file_of(kind: Kind, _: Abi) -> Option<AreaKind> {
+    match kind {
+        Kind::Fd => Some(AreaKind::File),
+        Kind::Directory => Some(AreaKind::Directory),
+        _ => None,
+    }
 }
 
 /// Returns how an argument of this kind is read; `None` if it is no pointer to what is shown. Structs
@@ -67,6 +91,13 @@ pub(super) fn area_of(kind: Kind, abi: Abi) -> Option<AreaKind> {
         Kind::CloneArgs => Some(AreaKind::Sized(64)),
         Kind::ResourceLimit | Kind::TimeSpec => sized(16),
         Kind::SchedParam => Some(AreaKind::Sized(4)),
+        Kind::BpfAttributes(by) => Some(AreaKind::Counted {
+            by,
+            limit: BPF_ATTRIBUTES,
+        }),
+        Kind::Strings => (abi == Abi::Native).then_some(AreaKind::Strings),
+        Kind::Buffers(by) => (abi == Abi::Native).then_some(AreaKind::Buffers { by }),
+        Kind::Message => (abi == Abi::Native).then_some(AreaKind::Message),
         Kind::Int
         | Kind::Uint
         | Kind::Hex
@@ -98,6 +129,20 @@ mod tests {
     }
 
     #[test]
+    fn descriptors_follow_what_points_to_memory() {
+        let areas = |number| areas_of(Abi::Native, number).unwrap().collect::<Vec<_>>();
+        let openat = areas(257);
+        assert_eq!((openat[0].argument, openat[0].kind), (1, AreaKind::Text));
+        assert_eq!(
+            (openat[1].argument, openat[1].kind),
+            (0, AreaKind::Directory)
+        );
+        // Pointers of 32-bit programs are not followed.
+        assert_eq!(areas_of(Abi::Compat, 11).unwrap().count(), 1);
+        assert_eq!(areas(59).len(), 2);
+    }
+
+    #[test]
     fn paths_are_texts_and_addresses_are_counted() {
         let areas = |number| areas_of(Abi::Native, number).unwrap().collect::<Vec<_>>();
         let text = |argument| AreaLayout {
@@ -109,6 +154,10 @@ mod tests {
             argument: 1,
             kind: AreaKind::Counted { by: 2, limit: 128 },
         };
-        assert_eq!(areas(42), [address], "connect");
+        let fd = AreaLayout {
+            argument: 0,
+            kind: AreaKind::File,
+        };
+        assert_eq!(areas(42), [address, fd], "connect");
     }
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! From the registers and the memory of a system call to its name and typed arguments.
 
-use super::areas::area_of;
-use super::memory::of_memory;
+use super::areas::{area_of, file_of};
+use super::bpf::attributes;
+use super::files::file;
+use super::memory::{buffers, of_memory};
 use super::table::{Kind, Parameter, Set, parameters_of, set};
 use super::{Area, SystemCall, numbers};
 
@@ -49,6 +51,10 @@ pub(crate) enum Value {
     Plain(String),
     /// Members of a struct by name.
     Struct(Vec<(&'static str, Self)>),
+    /// Elements, and whether there are more.
+    List(Vec<Self>, bool),
+    /// A descriptor, and what it is: a path, or a name of what has none. Escape it before output.
+    File(Box<Self>, Vec<u8>),
     /// Memory at this address that could not be read.
     Unreadable(u64),
 }
@@ -80,6 +86,10 @@ pub(crate) fn decode(call: &SystemCall) -> Decoded {
                 .collect(),
         };
     };
+    let n_in_memory = parameters
+        .iter()
+        .filter(|parameter| area_of(parameter.kind, call.abi).is_some());
+    let mut files = call.areas.iter().skip(n_in_memory.count());
     let mut areas = call.areas.iter();
     let mut arguments: Vec<Argument> = Vec::with_capacity(parameters.len());
     for (index, (parameter, raw)) in parameters.iter().zip(call.arguments).enumerate() {
@@ -87,9 +97,14 @@ pub(crate) fn decode(call: &SystemCall) -> Decoded {
         if parameter.kind == Kind::CreationMode && !may_create(parameters, call) {
             continue;
         }
+        let value = value(parameter.kind, raw, area, call, index);
+        let file = file_of(parameter.kind, call.abi).and_then(|_| file(files.next()?));
         arguments.push(Argument {
             name: parameter.name,
-            value: value(parameter.kind, raw, area, call, index),
+            value: match file {
+                Some(file) => Value::File(Box::new(value), file),
+                None => value,
+            },
             raw,
         });
     }
@@ -149,6 +164,11 @@ fn in_memory(kind: Kind, raw: u64, area: &Area, call: &SystemCall) -> Value {
             } else {
                 Value::Text(bytes.clone())
             }
+        }
+        Kind::BpfAttributes(_) => attributes(call.arguments[0], bytes).unwrap_or(Value::Hex(raw)),
+        Kind::Buffers(by) => {
+            let wanted = call.arguments.get(usize::from(by)).copied().unwrap_or(0);
+            buffers(bytes, wanted)
         }
         _ => of_memory(kind, bytes).unwrap_or(Value::Hex(raw)),
     }
@@ -287,6 +307,52 @@ mod tests {
             values(&call(2, [0x10, 0, 0, 0, 0, 0], Vec::new()))[0],
             Value::Hex(0x10)
         );
+    }
+
+    #[test]
+    fn a_directory_is_told_behind_what_is_in_memory() {
+        let at = (-100_i64) as u64;
+        let mut file = vec![0; 32];
+        file.extend(b"root\0");
+        let areas = vec![text("x"), Area::Bytes(file)];
+        let relative = call(257, [at, 1, 0, 0, 0, 0], areas);
+        let cwd = Value::File(Box::new(named("AT_FDCWD", at)), b"/root".to_vec());
+        assert_eq!(values(&relative)[0], cwd);
+        // Recordings of before.
+        let without = call(257, [at, 1, 0, 0, 0, 0], vec![text("x")]);
+        assert_eq!(values(&without)[0], named("AT_FDCWD", at));
+    }
+
+    #[test]
+    fn programs_have_their_arguments() {
+        let areas = vec![text("/bin/ls"), Area::Bytes(b"\x01ls\0-l\0".to_vec())];
+        let call = call(59, [1, 2, 0, 0, 0, 0], areas);
+        let arguments = ["ls", "-l"].map(|text| Value::Text(text.as_bytes().to_vec()));
+        assert_eq!(values(&call)[1], Value::List(arguments.to_vec(), true));
+    }
+
+    #[test]
+    fn buffers_have_their_beginnings() {
+        let mut buffer = [3_u64, 1].map(u64::to_ne_bytes).concat();
+        buffer.extend(b"abc");
+        buffer.resize(80, 0);
+        let mut unread = 200_u64.to_ne_bytes().to_vec();
+        unread.resize(80, 0);
+        let area = |bytes: Vec<u8>| vec![Area::Bytes(bytes)];
+        let two = call(
+            20,
+            [1, 2, 3, 0, 0, 0],
+            area([buffer.clone(), unread].concat()),
+        );
+        let member =
+            |value, len| Value::Struct(vec![("base", value), ("len", Value::Unsigned(len))]);
+        let elements = vec![
+            member(Value::Text(b"abc".to_vec()), 3),
+            member(Value::Hex(0), 200),
+        ];
+        assert_eq!(values(&two)[1], Value::List(elements, true));
+        let short = call(20, [1, 2, 1, 0, 0, 0], area(buffer[..20].to_vec()));
+        assert_eq!(values(&short)[1], Value::List(Vec::new(), true));
     }
 
     #[test]

@@ -36,8 +36,76 @@ pub(super) fn of_memory(kind: Kind, bytes: &[u8]) -> Option<Value> {
                 Value::Signed(priority.into()),
             )]))
         }
+        Kind::Strings => {
+            let (has_more, rest) = bytes.split_first()?;
+            let texts = rest.split_inclusive(|byte| *byte == 0).map(text);
+            Some(Value::List(texts.collect(), *has_more != 0))
+        }
+        Kind::Message => message(bytes),
         _ => None,
     }
+}
+
+/// Bytes of a text of an array that are read at most, including its NUL (`MAX_STRING` of
+/// `syscall.bpf.h`).
+const MAX_TEXT: usize = 64;
+
+fn text(bytes: &[u8]) -> Value {
+    match bytes.split_last() {
+        Some((0, text)) if bytes.len() < MAX_TEXT => Value::Text(text.to_vec()),
+        Some((0, text)) => Value::LongText(text.to_vec()),
+        _ => Value::LongText(bytes.to_vec()),
+    }
+}
+
+/// Size of `struct area_buffer` of `events.h`.
+const BUFFER: usize = 80;
+
+/// Decodes the beginnings of buffers, of which there are `n_all`.
+pub(super) fn buffers(bytes: &[u8], n_all: u64) -> Value {
+    let all = bytes.chunks_exact(BUFFER).filter_map(buffer);
+    let all: Vec<Value> = all.collect();
+    let has_more = (all.len() as u64) < n_all;
+    Value::List(all, has_more)
+}
+
+fn buffer(bytes: &[u8]) -> Option<Value> {
+    let size = word(bytes, 0)?;
+    // The last byte is not used.
+    let data = bytes.get(16..BUFFER - 1)?;
+    let data = match (word(bytes, 1)?, usize::try_from(size)) {
+        (0, _) => Value::Hex(0),
+        (_, Ok(size)) if size <= data.len() => Value::Text(data[..size].to_vec()),
+        _ => Value::LongText(data.to_vec()),
+    };
+    Some(Value::Struct(vec![
+        ("base", data),
+        ("len", Value::Unsigned(size)),
+    ]))
+}
+
+/// Offsets in `struct area_message` of `events.h`.
+const MESSAGE_BUFFER: usize = 32;
+const MESSAGE_ADDRESS: usize = MESSAGE_BUFFER + BUFFER;
+
+/// Decodes a `struct msghdr` with its address and its first buffer.
+fn message(bytes: &[u8]) -> Option<Value> {
+    let (name, n_buffers) = (word(bytes, 0)?, word(bytes, 1)?);
+    let len = usize::try_from(word(bytes, 3)?).ok()?;
+    let address = bytes.get(MESSAGE_ADDRESS..)?.get(..len);
+    let address = address.filter(|bytes| !bytes.is_empty());
+    let address = match address.and_then(socket_address) {
+        Some(address) => address,
+        None if name == 0 => Value::Null,
+        None => Value::Hex(name),
+    };
+    let buffer = bytes.get(MESSAGE_BUFFER..MESSAGE_ADDRESS)?;
+    let buffer = if n_buffers == 0 { &[][..] } else { buffer };
+    Some(Value::Struct(vec![
+        ("name", address),
+        ("iov", buffers(buffer, n_buffers)),
+        ("controllen", Value::Unsigned(word(bytes, 2)?)),
+    ]))
 }
 
 fn word(bytes: &[u8], index: usize) -> Option<u64> {

@@ -5,7 +5,9 @@
 //! and extending; nothing else knows a system call by name.
 
 mod areas;
+mod bpf;
 mod decode;
+mod files;
 mod functions;
 mod memory;
 mod numbers;

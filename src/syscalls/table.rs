@@ -41,6 +41,14 @@ pub(super) enum Kind {
     ResourceLimit,
     TimeSpec,
     SchedParam,
+    /// An array of texts that ends with NULL.
+    Strings,
+    /// An array of `struct iovec`, whose number is the argument with this number.
+    Buffers(u8),
+    /// A `struct msghdr`.
+    Message,
+    /// A `union bpf_attr`, whose size is the argument with this number.
+    BpfAttributes(u8),
 }
 
 /// Names of the values of an argument.
@@ -111,6 +119,8 @@ fn kind(text: &'static str) -> Option<Kind> {
         return match name {
             "bytes" => Some(Kind::Bytes(counted_by)),
             "sockaddr" => Some(Kind::SocketAddress(counted_by)),
+            "iovec" => Some(Kind::Buffers(counted_by)),
+            "bpf_attr" => Some(Kind::BpfAttributes(counted_by)),
             _ => None,
         };
     }
@@ -134,6 +144,8 @@ fn kind(text: &'static str) -> Option<Kind> {
         "rlimit" => Kind::ResourceLimit,
         "timespec" => Kind::TimeSpec,
         "sched_param" => Kind::SchedParam,
+        "strings" => Kind::Strings,
+        "msghdr" => Kind::Message,
         _ => return None,
     })
 }
@@ -218,7 +230,7 @@ mod tests {
             })
             .collect();
         for (name, set) in &*SETS {
-            let is_elsewhere = ["solsocket", "resolve"].contains(name);
+            let is_elsewhere = ["solsocket", "resolve", "bpf_map", "bpf_prog"].contains(name);
             assert!(is_elsewhere || used.contains(&set), "{name}");
         }
     }

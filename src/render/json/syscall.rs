@@ -23,15 +23,17 @@ pub(super) struct SyscallObject {
 #[derive(Debug, Serialize)]
 struct ArgumentObject {
     name: &'static str,
-    /// A number, a text, an object for a struct, or `null` for NULL and for what could not be read.
+    /// A number, a text, an array, an object for a struct, or `null` for NULL and for what could not be read.
     /// Addresses and modes are texts, and so are names of flags.
     value: Json,
     /// The register, in hexadecimal.
     raw: String,
-    /// Whether the text goes on.
+    /// Whether the text or the array goes on.
     cut: bool,
     /// Whether memory could not be read.
     unreadable: bool,
+    /// What a descriptor is; `null` if it is none, or not known.
+    file: Option<String>,
 }
 
 /// Returns the system call of a session; `None` if it is not known.
@@ -51,8 +53,12 @@ pub(super) fn syscall(session: &Session) -> Option<SyscallObject> {
                 name: argument.name,
                 value: json(&argument.value),
                 raw: format!("{:#x}", argument.raw),
-                cut: matches!(argument.value, Value::LongText(_)),
+                cut: matches!(argument.value, Value::LongText(_) | Value::List(_, true)),
                 unreadable: matches!(argument.value, Value::Unreadable(_)),
+                file: match &argument.value {
+                    Value::File(_, file) => Some(String::from_utf8_lossy(file).into_owned()),
+                    _ => None,
+                },
             })
             .collect(),
     })
@@ -71,6 +77,8 @@ fn json(value: &Value) -> Json {
         Value::Null | Value::Unreadable(_) => Json::Null,
         Value::Named(name, _) | Value::Plain(name) => name.as_str().into(),
         Value::Text(bytes) | Value::LongText(bytes) => String::from_utf8_lossy(bytes).into(),
+        Value::List(elements, _) => Json::Array(elements.iter().map(json).collect()),
+        Value::File(descriptor, _) => json(descriptor),
         Value::Struct(members) => {
             let members = members
                 .iter()

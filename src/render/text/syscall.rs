@@ -90,6 +90,25 @@ fn push_value(text: &mut String, value: &Value) {
             }
             text.push('}');
         }
+        Value::List(elements, has_more) => {
+            text.push('[');
+            for (index, element) in elements.iter().enumerate() {
+                if index > 0 {
+                    text.push_str(", ");
+                }
+                push_value(text, element);
+            }
+            if *has_more {
+                text.push_str(if elements.is_empty() { "..." } else { ", ..." });
+            }
+            text.push(']');
+        }
+        Value::File(descriptor, file) => {
+            push_value(text, descriptor);
+            text.push('<');
+            push_escaped(text, file);
+            text.push('>');
+        }
         Value::Unreadable(address) => {
             push_hex(text, *address);
             text.push_str(" (not readable)");

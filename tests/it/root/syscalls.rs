@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::harness::{Report, Trace};
+use super::harness::{Report, Trace, attaches_slowly};
 use super::view::Session;
 use crate::gcc::compile;
 
@@ -88,6 +88,108 @@ for attempt in (lambda: os.open("/nosuch/file", os.O_WRONLY | os.O_CREAT | os.O_
     let open = json!({"dirfd": "AT_FDCWD", "path": "/nosuch/file", "mode": "0640",
         "flags": "O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC"});
     assert!(has("openat", &open), "{calls:?}");
+}
+
+#[test]
+fn descriptors_are_shown_with_their_files() {
+    let has_files = !attaches_slowly();
+    let trace = Trace::start(&[
+        "-e",
+        "*_sys_{openat,ioctl,lseek,read,connect,writev,sendmsg,execve,bpf}",
+        "-n",
+        "python3",
+        "-sn",
+    ]);
+    let script = r#"
+import ctypes, fcntl, os, select, socket
+libc = ctypes.CDLL(None)
+def fails(attempt, *arguments, **named):
+    try: attempt(*arguments, **named)
+    except OSError: pass
+os.chdir("/usr/bin")
+fails(os.open, "no-such", os.O_RDONLY)
+etc = os.open("/etc", os.O_RDONLY)
+fails(os.open, "no-such-below", os.O_RDONLY, dir_fd=etc)
+fails(os.open, "/no-such-at-all", os.O_RDONLY, dir_fd=etc)
+passwd = os.open("/etc/passwd", os.O_RDONLY)
+fails(fcntl.ioctl, passwd, 0x5401)
+fails(os.writev, passwd, [b"first", b"", b"x" * 70])
+proc = os.open("/proc/self/status", os.O_RDONLY)
+fails(fcntl.ioctl, proc, 0x5402)
+gone = os.open("/run/gone\x1b", os.O_CREAT | os.O_RDWR)
+os.unlink("/run/gone\x1b")
+fails(fcntl.ioctl, gone, 0x5403)
+fails(os.lseek, os.pipe()[0], 0, 0)
+poll = select.epoll()
+fails(os.read, poll.fileno(), 8)
+fails(socket.socket().connect, ("127.0.0.1", 9))
+fails(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendmsg, [b"hello", b"you"], [], 0, "/nosuch")
+fails(os.execv, "/no-such-program", ["name", "a b", "y" * 70])
+libc.syscall(321, 0, ctypes.byref((ctypes.c_uint * 32)(2, 4, 0, 1)), 72)
+"#;
+    let ran = Command::new("python3").args(["-c", script]).status();
+    assert!(ran.unwrap().success());
+    let report = trace.finish();
+    let calls = calls(&report);
+    if !has_files {
+        assert!(!calls.is_empty(), "{:?}", report.summary);
+        let mut arguments = calls
+            .iter()
+            .flat_map(|call| call["arguments"].as_array().unwrap());
+        assert!(
+            arguments.all(|argument| argument["file"].is_null()),
+            "{calls:?}"
+        );
+        return;
+    }
+    let argument = |call: &str, number: usize, is_it: &dyn Fn(&Value) -> bool| {
+        let mut calls = calls.iter().filter(|of| of["name"] == call);
+        let found = calls.find(|call| is_it(&call["arguments"]));
+        let found = found.unwrap_or_else(|| panic!("no such {call} in {calls:?}"));
+        found["arguments"][number].clone()
+    };
+    let opened = |path: &str| argument("openat", 0, &|it| it[1]["value"] == path)["file"].clone();
+    assert_eq!(opened("no-such"), "/usr/bin");
+    assert_eq!(opened("no-such-below"), "/etc");
+    assert_eq!(opened("/no-such-at-all"), Value::Null);
+    let requested = |name: &str| argument("ioctl", 0, &|it| it[1]["value"] == name)["file"].clone();
+    assert_eq!(requested("TCGETS"), "/etc/passwd");
+    let status = requested("TCSETS");
+    assert!(status.as_str().unwrap().starts_with("/proc/"), "{status}");
+    assert_eq!(requested("TCSETSW"), "/run/gone\u{1b} (deleted)");
+    let file = |call: &str| {
+        argument(call, 0, &|_| true)["file"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert!(file("lseek").starts_with("pipe:["), "{}", file("lseek"));
+    assert!(file("connect").starts_with("TCP:["), "{}", file("connect"));
+    assert_eq!(
+        argument("read", 0, &|it| it[2]["value"] == 8)["file"],
+        "anon_inode:[eventpoll]"
+    );
+    assert_eq!(
+        argument("writev", 1, &|_| true)["value"],
+        json!([
+            {"base": "first", "len": 5},
+            {"base": "", "len": 0},
+            {"base": "x".repeat(63), "len": 70},
+        ])
+    );
+    assert_eq!(
+        argument("sendmsg", 1, &|_| true)["value"],
+        json!({
+            "name": {"family": "AF_UNIX", "path": "/nosuch"},
+            "iov": [{"base": "hello", "len": 5}],
+            "controllen": 0,
+        })
+    );
+    let argv = argument("execve", 1, &|it| it[0]["value"] == "/no-such-program");
+    assert_eq!(argv["value"], json!(["name", "a b", "y".repeat(63)]));
+    let attributes = argument("bpf", 1, &|_| true)["value"].clone();
+    assert_eq!(attributes["map_type"], "BPF_MAP_TYPE_ARRAY");
+    assert_eq!(attributes["value_size"], 0);
 }
 
 #[test]
