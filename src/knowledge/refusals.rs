@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Who refuses permissions in the kernel: which parts there are, by which functions they are known,
+//! Who refuses permissions in the kernel, and which limits are held: which parts there are, by which functions they are known,
 //! and which functions only pass questions on.
 
+mod limits;
 mod probes;
 mod selinux;
 
+pub(crate) use self::limits::{COUNTER_SETTINGS, LIMIT_ERRNOS, LIMIT_PROBES, LIMITS_OF_FUNCTIONS};
 pub(crate) use self::probes::{NotedWhen, REFUSAL_PROBES, RefusalProbe, RefusalValue, ShownAs};
 pub(crate) use self::selinux::SELINUX_PERMISSIONS;
 
@@ -57,6 +59,8 @@ pub(crate) enum RefusalClass {
     AppendOnly,
     /// `fs.protected_symlinks` and the like.
     ProtectedLinks,
+    /// A resource limit, or a setting that limits a number.
+    Limit,
 }
 
 impl RefusalClass {
@@ -87,6 +91,7 @@ impl RefusalClass {
             Self::Immutable => "immutable",
             Self::AppendOnly => "append_only",
             Self::ProtectedLinks => "protected_links",
+            Self::Limit => "limit",
         }
     }
 
@@ -117,6 +122,7 @@ impl RefusalClass {
             Self::Immutable => "an immutable file",
             Self::AppendOnly => "an append-only file",
             Self::ProtectedLinks => "link protection",
+            Self::Limit => "a limit",
         }
     }
 }

@@ -11,7 +11,8 @@ use crate::bpf::{
 };
 use crate::kernel::btf::{Btf, MemberPath, PathEnd, TrampolineRules};
 use crate::knowledge::refusals::{
-    BPF_LSM, CAPABILITIES, NotedWhen, REFUSAL_PROBES, RefusalProbe, RefusalValue, ShownAs,
+    BPF_LSM, CAPABILITIES, LIMIT_PROBES, NotedWhen, REFUSAL_PROBES, RefusalProbe, RefusalValue,
+    ShownAs,
 };
 use crate::spec::{FieldFormat, NoteField, NoteKind, NoteSource};
 use crate::syscalls::{self, Abi};
@@ -28,8 +29,8 @@ const MAX_HOOKS: usize = 64;
 /// Returns the sources of refusals that this kernel has. A function that it does not have, or that
 /// cannot be attached to, is left out: another one refuses then, or the reason remains unknown.
 pub(super) fn refusals(btf: &Btf, rules: TrampolineRules) -> Vec<(NoteSource, NoteProbe)> {
-    REFUSAL_PROBES
-        .iter()
+    let probes = REFUSAL_PROBES.iter().chain(LIMIT_PROBES);
+    probes
         .filter_map(|probe| refusal(probe, btf, rules))
         .collect()
 }

@@ -5,7 +5,8 @@
 //! `inode.i_sb.s_id` is the text `s_id` in the super block that `i_sb` of the parameter `inode`
 //! points to: types say where a pointer must be followed, so one separator is enough.
 //! `inode.i_dentry.first.(dentry:d_u.d_alias).d_name` goes back from a member to the struct that
-//! contains it.
+//! contains it. `signal.rlim[7].rlim_cur` is in an element of an array; `subsys[cgroup_subsys_id:pids_cgrp_id]`
+//! has its number from an enum.
 
 use super::format::{BtfKind, read_u32};
 use super::parse::Btf;
@@ -127,9 +128,39 @@ impl Btf {
     fn go_to_member(&self, step: &mut PathStep, member: &str) -> Option<()> {
         self.follow_pointer(step)?;
         let id = self.skip_names(step.typ)?;
+        let (member, index) = match member.split_once('[') {
+            Some((member, index)) => (member, Some(index.strip_suffix(']')?)),
+            None => (member, None),
+        };
         let (typ, offset) = self.member(id, member)?;
         step.typ = typ;
         step.offset = step.offset.checked_add(i32::try_from(offset).ok()?)?;
+        match index {
+            Some(index) => self.go_to_element(step, index),
+            None => Some(()),
+        }
+    }
+
+    /// Goes to an element of an array. `index` is a number, or an enum and one of its names.
+    fn go_to_element(&self, step: &mut PathStep, index: &str) -> Option<()> {
+        let index = match index.split_once(':') {
+            Some((enumeration, name)) => self.enum_value(enumeration, name)?,
+            None => index.parse().ok()?,
+        };
+        let array = self.typ(self.skip_names(step.typ)?)?;
+        let is_array = array.kind == BtfKind::Array;
+        let n_elements = read_u32(array.payload, 8).filter(|_| is_array)?;
+        let index = u32::try_from(index).ok().filter(|it| *it < n_elements)?;
+        let element = read_u32(array.payload, 0)?;
+        let typ = self.typ(self.skip_names(element)?)?;
+        let size = match typ.kind {
+            BtfKind::Ptr => 8,
+            BtfKind::Int | BtfKind::Enum | BtfKind::Struct | BtfKind::Union => typ.size_or_type,
+            _ => return None,
+        };
+        let distance = i32::try_from(index.checked_mul(size)?).ok()?;
+        step.typ = element;
+        step.offset = step.offset.checked_add(distance)?;
         Some(())
     }
 

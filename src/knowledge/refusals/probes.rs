@@ -48,7 +48,7 @@ pub(crate) struct RefusalProbe {
     pub(crate) has_stack: bool,
 }
 
-const fn value(name: &'static str, paths: &'static [&'static str]) -> RefusalValue {
+pub(super) const fn value(name: &'static str, paths: &'static [&'static str]) -> RefusalValue {
     RefusalValue {
         name,
         paths,

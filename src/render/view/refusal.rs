@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Which rule refused a permission, from what was noted while the culprit ran.
+//! Which rule refused a permission, or which limit was reached, from what was noted while the culprit ran.
 //!
 //! Some places are passed only when something is refused: audit messages, and tracepoints for
 //! refusals. They come first. All other notes are of checks that failed. They are read from the last
@@ -8,13 +8,14 @@
 //! between the culprit and the note.
 
 mod decide;
+mod limits;
 mod modules;
 
 use std::sync::Arc;
 
 use self::decide::{Facts, decide};
 use crate::knowledge::refusals::{
-    CAPABILITY_QUESTIONS, KNOWS_LESS, MODULE_PREFIXES, RefusalClass, TOLD_BY,
+    CAPABILITY_QUESTIONS, KNOWS_LESS, LIMIT_ERRNOS, MODULE_PREFIXES, RefusalClass, TOLD_BY,
 };
 use crate::render::{RenderContext, SymbolizedSession};
 use crate::session::{Call, Note, Session};
@@ -24,7 +25,7 @@ use crate::symbolize::{Frame, SourceLine};
 /// Errors that mean a refusal: `EPERM`, `EACCES`, `EROFS`.
 const REFUSALS: [u16; 3] = [1, 13, 30];
 
-/// A refusal, and who asked.
+/// A refusal, and who asked. A limit that is reached counts as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::render) struct RefusalView {
     pub(in crate::render) class: RefusalClass,
@@ -61,7 +62,7 @@ pub(in crate::render) fn refusal(
     let Outcome::Errno(errno) = session.chain.calls[culprit].outcome else {
         return None;
     };
-    if !REFUSALS.contains(&errno) {
+    if !REFUSALS.contains(&errno) && !LIMIT_ERRNOS.contains(&errno) {
         return None;
     }
     let noted = || session.notes.iter().rev();
@@ -77,7 +78,7 @@ pub(in crate::render) fn refusal(
         .filter(|note| !knows_less(note, context))
         .chain(checks().filter(|note| knows_less(note, context)))
         .find_map(|note| of_note(note, errno, shown, context));
-    checked.or_else(|| of_name(session, culprit, context))
+    checked.or_else(|| of_name(session, culprit, errno, context))
 }
 
 /// Returns whether a note is of a place that only refusals pass, in a call of the chain.
@@ -119,7 +120,14 @@ fn of_note(
         return None;
     }
     let facts = Facts::new(source, &note.values);
-    let (class, words) = decide(&source.name, errno, &facts)?;
+    let (class, words) = if LIMIT_ERRNOS.contains(&errno) {
+        (
+            RefusalClass::Limit,
+            limits::decide(&source.name, errno, &facts)?,
+        )
+    } else {
+        decide(&source.name, errno, &facts)?
+    };
     Some(RefusalView {
         class,
         words,
@@ -127,11 +135,24 @@ fn of_note(
     })
 }
 
-/// The functions of security modules tell by their names which one it is.
-fn of_name(session: &Session, culprit: usize, context: &RenderContext<'_>) -> Option<RefusalView> {
+/// The functions of security modules tell by their names which one it is, and some functions hold one
+/// limit only.
+fn of_name(
+    session: &Session,
+    culprit: usize,
+    errno: u16,
+    context: &RenderContext<'_>,
+) -> Option<RefusalView> {
     let function = context
         .functions
         .get(session.chain.calls[culprit].func.index())?;
+    if LIMIT_ERRNOS.contains(&errno) {
+        return Some(RefusalView {
+            class: RefusalClass::Limit,
+            words: limits::of_function(base_name(&function.name), errno)?,
+            asker: None,
+        });
+    }
     let is_of = |(prefix, _): &&(&str, RefusalClass)| function.name.starts_with(prefix);
     let (_, class) = MODULE_PREFIXES.iter().find(is_of)?;
     Some(RefusalView {

@@ -42,6 +42,7 @@ mod governor;
 mod kept;
 mod legacy_cgroups;
 mod lifecycle;
+mod limits;
 mod listing;
 mod main_job;
 mod messages;
