@@ -55,13 +55,14 @@ pub(in crate::render) fn refusal(
     context: &RenderContext<'_>,
 ) -> Option<RefusalView> {
     let session = shown.session;
-    let link = session.chain.links.iter().rev();
-    let culprit = link
-        .map(|link| link.call)
-        .find(|call| is_failure(session.chain.calls.get(*call)))?;
-    let Outcome::Errno(errno) = session.chain.calls[culprit].outcome else {
-        return None;
-    };
+    let calls = &session.chain.calls;
+    let links = || session.chain.links.iter().rev().map(|link| link.call);
+    let culprit = links().find(|call| is_failure(calls.get(*call)))?;
+    // A culprit that returned NULL has the errno of its caller.
+    let errno = links().find_map(|call| match calls.get(call)?.outcome {
+        Outcome::Errno(errno) => Some(errno),
+        Outcome::Success | Outcome::Null | Outcome::Status(_) => None,
+    })?;
     if !REFUSALS.contains(&errno) && !LIMIT_ERRNOS.contains(&errno) {
         return None;
     }
