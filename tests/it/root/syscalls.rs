@@ -90,17 +90,8 @@ for attempt in (lambda: os.open("/nosuch/file", os.O_WRONLY | os.O_CREAT | os.O_
     assert!(has("openat", &open), "{calls:?}");
 }
 
-#[test]
-fn descriptors_are_shown_with_their_files() {
-    let has_files = !attaches_slowly();
-    let trace = Trace::start(&[
-        "-e",
-        "*_sys_{openat,ioctl,lseek,read,connect,writev,sendmsg,execve,bpf}",
-        "-n",
-        "python3",
-        "-sn",
-    ]);
-    let script = r#"
+/// Fails with descriptors of all kinds, and with arrays.
+const DESCRIPTORS: &str = r#"
 import ctypes, fcntl, os, select, socket
 libc = ctypes.CDLL(None)
 def fails(attempt, *arguments, **named):
@@ -127,7 +118,18 @@ fails(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendmsg, [b"hello", b"you
 fails(os.execv, "/no-such-program", ["name", "a b", "y" * 70])
 libc.syscall(321, 0, ctypes.byref((ctypes.c_uint * 32)(2, 4, 0, 1)), 72)
 "#;
-    let ran = Command::new("python3").args(["-c", script]).status();
+
+#[test]
+fn descriptors_are_shown_with_their_files() {
+    let has_files = !attaches_slowly();
+    let trace = Trace::start(&[
+        "-e",
+        "*_sys_{openat,ioctl,lseek,read,connect,writev,sendmsg,execve,bpf}",
+        "-n",
+        "python3",
+        "-sn",
+    ]);
+    let ran = Command::new("python3").args(["-c", DESCRIPTORS]).status();
     assert!(ran.unwrap().success());
     let report = trace.finish();
     let calls = calls(&report);
