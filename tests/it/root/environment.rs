@@ -7,28 +7,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::harness::{Trace, kernel, program, run};
+use super::setting::Setting;
 
 const KPTR_RESTRICT: &str = "/proc/sys/kernel/kptr_restrict";
-
-/// A setting of the kernel, put back in the end.
-struct Setting {
-    path: &'static str,
-    before: String,
-}
-
-impl Setting {
-    fn set(path: &'static str, value: &str) -> Self {
-        let before = fs::read_to_string(path).unwrap();
-        fs::write(path, value).unwrap();
-        Self { path, before }
-    }
-}
-
-impl Drop for Setting {
-    fn drop(&mut self) {
-        let _ = fs::write(self.path, &self.before);
-    }
-}
 
 /// The program in a mount namespace that a shell has prepared.
 fn prepared_by(shell: &str, arguments: &[&str]) -> Command {

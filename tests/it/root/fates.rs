@@ -11,27 +11,8 @@ use retsnoop_rs::config::OutputFormat;
 use serde_json::Value;
 
 use super::harness::Trace;
+use super::setting::Setting;
 use super::sys;
-
-/// Restores a file of `/proc/sys` at the end.
-struct Sysctl {
-    path: &'static str,
-    before: String,
-}
-
-impl Sysctl {
-    fn set(path: &'static str, value: &str) -> Self {
-        let before = fs::read_to_string(path).unwrap();
-        fs::write(path, value).unwrap();
-        Self { path, before }
-    }
-}
-
-impl Drop for Sysctl {
-    fn drop(&mut self) {
-        fs::write(self.path, &self.before).unwrap();
-    }
-}
 
 const ULP: &[&str] = &[
     "-e",
@@ -50,7 +31,7 @@ const ULP: &[&str] = &[
 #[test]
 fn automatic_loading_of_modules_that_fails_is_not_blamed() {
     // So that it fails with the errno of the caller.
-    let _modprobe = Sysctl::set("/proc/sys/kernel/modprobe", "/nowhere/modprobe");
+    let _modprobe = Setting::set("/proc/sys/kernel/modprobe", "/nowhere/modprobe");
     let file = env::temp_dir().join(format!("fates-{}.json", process::id()));
     let path = file.to_str().unwrap();
     let trace = Trace::start(&[ULP, &["--record-raw", path]].concat());
@@ -81,7 +62,7 @@ fn replayed(file: &Path) -> String {
 
 #[test]
 fn a_null_that_leads_to_the_error_is_the_reason() {
-    let _limit = Sysctl::set("/proc/sys/user/max_user_namespaces", "0");
+    let _limit = Setting::set("/proc/sys/user/max_user_namespaces", "0");
     let trace = Trace::start(&[
         "-e",
         "*_sys_unshare",

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use super::cgroup::Cgroup;
 use super::harness::{Report, Trace, bare_program};
+use super::setting::Setting;
+use super::view::Session;
 
 /// Runs into one limit after the other. The ones that only others than root have come last.
 const SCRIPT: &str = r#"
@@ -40,31 +42,10 @@ limited(resource.RLIMIT_MEMLOCK, 65536, call, libc.mlock, ctypes.c_void_p(id(lib
 limited(resource.RLIMIT_NPROC, 0, os.fork)
 "#;
 
-/// A setting with another value until this is dropped.
-struct Setting {
-    path: &'static str,
-    before: String,
-}
-
-impl Setting {
-    fn set(path: &'static str, value: &str) -> Self {
-        let before = fs::read_to_string(path).unwrap();
-        fs::write(path, value).unwrap();
-        Self { path, before }
-    }
-}
-
-impl Drop for Setting {
-    fn drop(&mut self) {
-        fs::write(self.path, &self.before).unwrap();
-    }
-}
-
 /// Returns the words for the limit of each failed call, by call and errno.
 fn told(report: &Report, call: &str, result: &str) -> Vec<String> {
-    let of_call = |session: &&super::view::Session| {
-        session.0["syscall"]["name"] == call && session.result() == result
-    };
+    let of_call =
+        |session: &&Session| session.0["syscall"]["name"] == call && session.result() == result;
     let limits = report.sessions.iter().filter(of_call);
     let limits = limits.map(|session| &session.0["refusal"]);
     let limits = limits.filter(|refusal| refusal["class"] == "limit");

@@ -14,6 +14,7 @@ mod cgroup;
 mod harness;
 #[allow(unsafe_code)]
 mod probed;
+mod setting;
 #[allow(unsafe_code)]
 mod sys;
 mod syscalls;
