@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Who refuses permissions in the kernel, and which limits are held: which parts there are, by which functions they are known,
-//! and which functions only pass questions on.
+//! Who refuses permissions in the kernel, and which limits are held: which parts there are, by which
+//! functions they are known, and which functions only pass questions on.
 
 mod limits;
 mod probes;

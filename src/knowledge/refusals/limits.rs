@@ -7,126 +7,107 @@ use super::probes::{NotedWhen, RefusalProbe, RefusalValue, value};
 /// `EDQUOT`.
 pub(crate) const LIMIT_ERRNOS: [u16; 7] = [11, 12, 23, 24, 27, 28, 122];
 
-// Numbers of resource limits (`include/uapi/asm-generic/resource.h`): their values are in the task.
-const FILE_SIZE: RefusalValue = value("limit", &["current.signal.rlim[1].rlim_cur"]);
-const MEMORY_LOCKED: RefusalValue = value("limit", &["current.signal.rlim[8].rlim_cur"]);
-const ADDRESS_SPACE: RefusalValue = value("limit", &["current.signal.rlim[9].rlim_cur"]);
+// Resource limits have numbers (`include/uapi/asm-generic/resource.h`): their values are in the task.
+
+const fn probe(
+    function: &'static str,
+    when: NotedWhen,
+    values: &'static [RefusalValue],
+) -> RefusalProbe {
+    RefusalProbe {
+        function,
+        when,
+        values,
+        has_stack: false,
+    }
+}
 
 /// The functions whose refusals are noted.
 pub(crate) const LIMIT_PROBES: &[RefusalProbe] = &[
     // The limit is the end of the numbers that are searched.
-    RefusalProbe {
-        function: "alloc_fd",
-        when: NotedWhen::Failed,
-        values: &[value("limit", &["end"])],
-        has_stack: false,
-    },
-    RefusalProbe {
-        function: "__alloc_fd",
-        when: NotedWhen::Failed,
-        values: &[value("limit", &["end"])],
-        has_stack: false,
-    },
+    probe("alloc_fd", NotedWhen::Failed, DESCRIPTORS),
+    probe("__alloc_fd", NotedWhen::Failed, DESCRIPTORS),
     // Processes of a user. Who may exceed it is asked afterwards.
-    RefusalProbe {
-        function: "is_rlimit_overlimit",
-        when: NotedWhen::True,
-        values: PROCESSES,
-        has_stack: false,
-    },
-    RefusalProbe {
-        function: "is_ucounts_overlimit",
-        when: NotedWhen::True,
-        values: PROCESSES,
-        has_stack: false,
-    },
-    RefusalProbe {
-        function: "pids_can_fork",
-        when: NotedWhen::Failed,
-        values: &[
-            value(
-                "limit",
-                &[
-                    "cset.subsys[cgroup_subsys_id:pids_cgrp_id].(pids_cgroup:css).limit.counter",
-                    "cset.subsys[cgroup_subsys_id:pids_cgrp_id].(pids_cgroup:css).limit",
-                ],
-            ),
-            value(
-                "used",
-                &["cset.subsys[cgroup_subsys_id:pids_cgrp_id].(pids_cgroup:css).counter.counter"],
-            ),
-        ],
-        has_stack: false,
-    },
+    probe("is_rlimit_overlimit", NotedWhen::True, PROCESSES),
+    probe("is_ucounts_overlimit", NotedWhen::True, PROCESSES),
+    probe("pids_can_fork", NotedWhen::Failed, PIDS),
     // `user.max_*`, and some of `fs.*`: of a user, in each user namespace.
-    RefusalProbe {
-        function: "inc_ucount",
-        when: NotedWhen::Failed,
-        values: &[
-            value("type", &["type"]),
-            value(
-                "UCOUNT_USER_NAMESPACES",
-                &["ns.ucount_max[ucount_type:UCOUNT_USER_NAMESPACES]"],
-            ),
-            value(
-                "UCOUNT_PID_NAMESPACES",
-                &["ns.ucount_max[ucount_type:UCOUNT_PID_NAMESPACES]"],
-            ),
-            value(
-                "UCOUNT_NET_NAMESPACES",
-                &["ns.ucount_max[ucount_type:UCOUNT_NET_NAMESPACES]"],
-            ),
-            value(
-                "UCOUNT_MNT_NAMESPACES",
-                &["ns.ucount_max[ucount_type:UCOUNT_MNT_NAMESPACES]"],
-            ),
-            value(
-                "UCOUNT_INOTIFY_INSTANCES",
-                &["ns.ucount_max[ucount_type:UCOUNT_INOTIFY_INSTANCES]"],
-            ),
-            value(
-                "UCOUNT_INOTIFY_WATCHES",
-                &["ns.ucount_max[ucount_type:UCOUNT_INOTIFY_WATCHES]"],
-            ),
-        ],
-        has_stack: false,
-    },
-    RefusalProbe {
-        function: "generic_write_check_limits",
-        when: NotedWhen::Failed,
-        values: &[
-            FILE_SIZE,
+    probe("inc_ucount", NotedWhen::Failed, COUNTERS),
+    probe(
+        "generic_write_check_limits",
+        NotedWhen::Failed,
+        &[
+            value("limit", &["current.signal.rlim[1].rlim_cur"]),
             value("position", &["pos"]),
             value("largest", &["file.f_mapping.host.i_sb.s_maxbytes"]),
         ],
-        has_stack: false,
-    },
-    RefusalProbe {
-        function: "do_mlock",
-        when: NotedWhen::Failed,
-        values: &[
-            MEMORY_LOCKED,
+    ),
+    probe(
+        "do_mlock",
+        NotedWhen::Failed,
+        &[
+            value("limit", &["current.signal.rlim[8].rlim_cur"]),
             value("wanted", &["len"]),
             value("pages", &["current.mm.locked_vm"]),
         ],
-        has_stack: false,
-    },
-    RefusalProbe {
-        function: "mmap_region",
-        when: NotedWhen::Failed,
-        values: &[
-            ADDRESS_SPACE,
+    ),
+    probe(
+        "mmap_region",
+        NotedWhen::Failed,
+        &[
+            value("limit", &["current.signal.rlim[9].rlim_cur"]),
             value("wanted", &["len"]),
             value("pages", &["current.mm.total_vm"]),
         ],
-        has_stack: false,
-    },
+    ),
 ];
+
+const DESCRIPTORS: &[RefusalValue] = &[value("limit", &["end"])];
 
 const PROCESSES: &[RefusalValue] = &[
     value("type", &["type"]),
     value("limit", &["rlimit", "max"]),
     value("used", &["ucounts.rlimit[0].counter"]),
+];
+
+const PIDS: &[RefusalValue] = &[
+    value(
+        "limit",
+        &["cset.subsys[cgroup_subsys_id:pids_cgrp_id].(pids_cgroup:css).limit.counter"],
+    ),
+    value(
+        "used",
+        &["cset.subsys[cgroup_subsys_id:pids_cgrp_id].(pids_cgroup:css).counter.counter"],
+    ),
+];
+
+/// The limits of the counters that most programs meet; `type` tells which one it is.
+const COUNTERS: &[RefusalValue] = &[
+    value("type", &["type"]),
+    value(
+        "UCOUNT_USER_NAMESPACES",
+        &["ns.ucount_max[ucount_type:UCOUNT_USER_NAMESPACES]"],
+    ),
+    value(
+        "UCOUNT_PID_NAMESPACES",
+        &["ns.ucount_max[ucount_type:UCOUNT_PID_NAMESPACES]"],
+    ),
+    value(
+        "UCOUNT_NET_NAMESPACES",
+        &["ns.ucount_max[ucount_type:UCOUNT_NET_NAMESPACES]"],
+    ),
+    value(
+        "UCOUNT_MNT_NAMESPACES",
+        &["ns.ucount_max[ucount_type:UCOUNT_MNT_NAMESPACES]"],
+    ),
+    value(
+        "UCOUNT_INOTIFY_INSTANCES",
+        &["ns.ucount_max[ucount_type:UCOUNT_INOTIFY_INSTANCES]"],
+    ),
+    value(
+        "UCOUNT_INOTIFY_WATCHES",
+        &["ns.ucount_max[ucount_type:UCOUNT_INOTIFY_WATCHES]"],
+    ),
 ];
 
 /// Settings that hold the limit of a counter (`enum ucount_type`).

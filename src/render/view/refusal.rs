@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Which rule refused a permission, or which limit was reached, from what was noted while the culprit ran.
+//! Which rule refused a permission, or which limit was reached, from what was noted while the culprit
+//! ran.
 //!
 //! Some places are passed only when something is refused: audit messages, and tracepoints for
 //! refusals. They come first. All other notes are of checks that failed. They are read from the last
