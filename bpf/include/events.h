@@ -162,7 +162,7 @@ _Static_assert(sizeof(struct area_file) == AREA_BYTES, "wire");
 struct area_buffer {
 	__u64 size;
 	__u64 is_read;
-	__u8 data[64]; /* the last byte is not used */
+	__u8 data[64]; /* the last byte is not used; begins with the address if it was not read */
 };
 _Static_assert(sizeof(struct area_buffer) == 80, "wire");
 

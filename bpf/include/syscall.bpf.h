@@ -114,6 +114,8 @@ static __always_inline bool read_buffer(struct area_buffer *out, u64 at)
 	size = vector[1] < sizeof(out->data) ? vector[1] : sizeof(out->data) - 1;
 	size = verifier_reload(size) & (sizeof(out->data) - 1);
 	out->is_read = !bpf_probe_read_user(out->data, size, (void *)vector[0]);
+	if (!out->is_read)
+		*(u64 *)out->data = vector[0];
 	return true;
 }
 

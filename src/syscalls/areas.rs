@@ -67,11 +67,11 @@ pub(crate) fn areas_of(
             })
         })
     };
-    Some(areas(area_of).chain(areas(file_of)))
+    Some(areas(area_of).chain(areas(|kind, _| file_of(kind))))
 }
 
 /// Returns how the file of an argument of this kind is read; `None` if it is no descriptor.
-pub(super) fn file_of(kind: Kind, _: Abi) -> Option<AreaKind> {
+pub(super) fn file_of(kind: Kind) -> Option<AreaKind> {
     match kind {
         Kind::Fd => Some(AreaKind::File),
         Kind::Directory => Some(AreaKind::Directory),

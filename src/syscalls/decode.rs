@@ -98,7 +98,7 @@ pub(crate) fn decode(call: &SystemCall) -> Decoded {
             continue;
         }
         let value = value(parameter.kind, raw, area, call, index);
-        let file = file_of(parameter.kind, call.abi).and_then(|_| file(files.next()?));
+        let file = file_of(parameter.kind).and_then(|_| file(files.next()?));
         arguments.push(Argument {
             name: parameter.name,
             value: match file {
@@ -336,7 +336,7 @@ mod tests {
         let mut buffer = [3_u64, 1].map(u64::to_ne_bytes).concat();
         buffer.extend(b"abc");
         buffer.resize(80, 0);
-        let mut unread = 200_u64.to_ne_bytes().to_vec();
+        let mut unread = [200_u64, 0, 0x10].map(u64::to_ne_bytes).concat();
         unread.resize(80, 0);
         let area = |bytes: Vec<u8>| vec![Area::Bytes(bytes)];
         let two = call(
@@ -348,7 +348,7 @@ mod tests {
             |value, len| Value::Struct(vec![("base", value), ("len", Value::Unsigned(len))]);
         let elements = vec![
             member(Value::Text(b"abc".to_vec()), 3),
-            member(Value::Hex(0), 200),
+            member(Value::Unreadable(0x10), 200),
         ];
         assert_eq!(values(&two)[1], Value::List(elements, true));
         let short = call(20, [1, 2, 1, 0, 0, 0], area(buffer[..20].to_vec()));

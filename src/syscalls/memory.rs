@@ -74,7 +74,10 @@ fn buffer(bytes: &[u8]) -> Option<Value> {
     // The last byte is not used.
     let data = bytes.get(16..BUFFER - 1)?;
     let data = match (word(bytes, 1)?, usize::try_from(size)) {
-        (0, _) => Value::Hex(0),
+        (0, _) => match word(bytes, 2)? {
+            0 => Value::Null,
+            address => Value::Unreadable(address),
+        },
         (_, Ok(size)) if size <= data.len() => Value::Text(data[..size].to_vec()),
         _ => Value::LongText(data.to_vec()),
     };

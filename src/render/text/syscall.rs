@@ -10,6 +10,9 @@ use crate::render::view::CallView;
 use crate::session::Session;
 use crate::syscalls::{Decoded, Value, decode};
 
+/// Bytes of a buffer that are written if they are no text. JSON has all that were read.
+const MAX_BINARY: usize = 8;
+
 /// Writes `openat(AT_FDCWD, "/etc/shadow", O_RDONLY) = -EACCES (Permission denied)`. Writes nothing if
 /// the arguments are not known.
 pub(super) fn syscall(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
@@ -74,10 +77,16 @@ fn push_value(text: &mut String, value: &Value) {
         Value::Octal(number) => push_octal(text, *number),
         Value::Null => text.push_str("NULL"),
         Value::Named(name, _) | Value::Plain(name) => push_escaped_text(text, name),
-        Value::Text(bytes) => push_quoted(text, bytes),
-        Value::LongText(bytes) => {
-            push_quoted(text, bytes);
-            text.push_str("...");
+        Value::Text(bytes) | Value::LongText(bytes) => {
+            // Paths and texts have no NUL, but requests of programs do.
+            let shown = match bytes.contains(&0) {
+                true => &bytes[..bytes.len().min(MAX_BINARY)],
+                false => bytes,
+            };
+            push_quoted(text, shown);
+            if shown.len() < bytes.len() || matches!(value, Value::LongText(_)) {
+                text.push_str("...");
+            }
         }
         Value::Struct(members) => {
             text.push('{');
@@ -132,5 +141,45 @@ fn push_octal(text: &mut String, number: u64) {
     text.push('0');
     if number > 0 {
         text.push_str(&format!("{number:o}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Value, push_value};
+
+    fn shown(value: &Value) -> String {
+        let mut text = String::new();
+        push_value(&mut text, value);
+        text
+    }
+
+    #[test]
+    fn of_what_is_no_text_the_beginning_is_shown() {
+        assert_eq!(
+            shown(&Value::Text(b"\x14\0\0\0\x12\0\x05\x06rest".to_vec())),
+            r#""\x14\x00\x00\x00\x12\x00\x05\x06"..."#
+        );
+        assert_eq!(shown(&Value::Text(b"a\0".to_vec())), r#""a\x00""#);
+        let text = "t".repeat(64);
+        assert_eq!(
+            shown(&Value::Text(text.clone().into_bytes())),
+            format!("{text:?}")
+        );
+        assert_eq!(shown(&Value::LongText(b"begun".to_vec())), r#""begun"..."#);
+    }
+
+    #[test]
+    fn arrays_tell_that_there_is_more() {
+        let one = vec![Value::Text(b"ls".to_vec())];
+        assert_eq!(shown(&Value::List(one.clone(), false)), r#"["ls"]"#);
+        assert_eq!(shown(&Value::List(one, true)), r#"["ls", ...]"#);
+        assert_eq!(shown(&Value::List(Vec::new(), true)), "[...]");
+    }
+
+    #[test]
+    fn names_of_files_reach_no_terminal_as_they_are() {
+        let file = Value::File(Box::new(Value::Signed(4)), b"/run/\x1b[31m>".to_vec());
+        assert_eq!(shown(&file), r"4</run/\x1b[31m>>");
     }
 }

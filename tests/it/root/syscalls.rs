@@ -110,6 +110,7 @@ fails(fcntl.ioctl, proc, 0x5402)
 gone = os.open("/run/gone\x1b", os.O_CREAT | os.O_RDWR)
 os.unlink("/run/gone\x1b")
 fails(fcntl.ioctl, gone, 0x5403)
+libc.writev(gone, (ctypes.c_ulong * 4)(8, 5, 0, 6), 2)
 fails(os.lseek, os.pipe()[0], 0, 0)
 poll = select.epoll()
 fails(os.read, poll.fileno(), 8)
@@ -177,7 +178,7 @@ fn descriptors_are_shown_with_their_files() {
         "anon_inode:[eventpoll]"
     );
     assert_eq!(
-        argument("writev", 1, &|_| true)["value"],
+        argument("writev", 1, &|it| it[0]["file"] == "/etc/passwd")["value"],
         json!([
             {"base": "first", "len": 5},
             {"base": "", "len": 0},
@@ -191,6 +192,11 @@ fn descriptors_are_shown_with_their_files() {
             "iov": [{"base": "hello", "len": 5}],
             "controllen": 0,
         })
+    );
+    let unreadable = argument("writev", 1, &|it| it[2]["value"] == 2);
+    assert_eq!(
+        unreadable["value"],
+        json!([{"base": null, "len": 5}, {"base": null, "len": 6}])
     );
     let argv = argument("execve", 1, &|it| it[0]["value"] == "/no-such-program");
     assert_eq!(argv["value"], json!(["name", "a b", "y".repeat(63)]));
