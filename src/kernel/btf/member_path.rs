@@ -5,8 +5,8 @@
 //! `inode.i_sb.s_id` is the text `s_id` in the super block that `i_sb` of the parameter `inode`
 //! points to: types say where a pointer must be followed, so one separator is enough.
 //! `inode.i_dentry.first.(dentry:d_u.d_alias).d_name` goes back from a member to the struct that
-//! contains it. `signal.rlim[7].rlim_cur` is in an element of an array; `subsys[cgroup_subsys_id:pids_cgrp_id]`
-//! has its number from an enum.
+//! contains it. `signal.rlim[7].rlim_cur` is in an element of an array, whose number may be that of a
+//! name of an enum: `subsys[cgroup_subsys_id:pids_cgrp_id]`.
 
 use super::format::{BtfKind, read_u32};
 use super::parse::Btf;
@@ -284,6 +284,8 @@ mod tests {
         let id = types.laid_out("kuid", 4, &[("val", int, 0)]);
         let node = types.laid_out("node", 8, &[]);
         let node_pointer = types.pointer(node);
+        let counts = types.array(short, 3);
+        types.enumeration("kind", &[("FIRST", 0), ("LAST", 2)]);
         let inode = types.laid_out(
             "inode",
             64,
@@ -292,6 +294,7 @@ mod tests {
                 ("i_uid", id, 4),
                 ("i_sb", block_pointer, 16),
                 ("i_first", node_pointer, 24),
+                ("i_counts", counts, 32),
             ],
         );
         types.laid_out(
@@ -348,6 +351,26 @@ mod tests {
             path("inode.i_first.(dentry:d_alias).d_name"),
             expected(Some(0), &[24, 40 - 48], PathEnd::Text(0))
         );
+    }
+
+    #[test]
+    fn elements_of_arrays_have_numbers_or_names() {
+        let (btf, func) = types();
+        let offset = |text: &str| Some(btf.member_path(func, text)?.hops);
+        assert_eq!(offset("inode.i_counts[0]"), Some(vec![32]));
+        assert_eq!(offset("inode.i_counts[2]"), Some(vec![36]));
+        assert_eq!(offset("inode.i_counts[kind:LAST]"), Some(vec![36]));
+        for path in [
+            "inode.i_counts[3]",
+            "inode.i_counts[-1]",
+            "inode.i_counts[",
+            "inode.i_counts[]",
+            "inode.i_counts[kind:MIDDLE]",
+            "inode.i_mode[0]",
+            "inode.i_counts",
+        ] {
+            assert_eq!(btf.member_path(func, path), None, "{path}");
+        }
     }
 
     #[test]
