@@ -149,4 +149,6 @@ pub(crate) const LIMITS_OF_FUNCTIONS: &[(&str, u16, &str)] = &[
     ("pids_can_fork", 11, "pids.max"),
     ("pids_try_charge", 11, "pids.max"),
     ("alloc_pid", 11, "kernel.pid_max"),
+    ("__io_account_mem", 12, "RLIMIT_MEMLOCK (ulimit -l)"),
+    ("__account_locked_vm", 12, "RLIMIT_MEMLOCK (ulimit -l)"),
 ];
