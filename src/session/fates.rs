@@ -5,6 +5,7 @@
 use super::types::Call;
 use crate::code::{FlowQuestion, Repetition, ResultFate, Returned};
 use crate::select::TracedFunction;
+use crate::spec::Ip;
 
 /// A source of answers about the results of calls.
 pub trait ResultFates {
@@ -41,6 +42,14 @@ impl CodeOfCalls<'_> {
             return None;
         }
         let (function, of_caller) = (self.function(call)?, self.function(caller)?);
+        // After a jump to the callee its result is the caller's. The return address is that of the
+        // caller's own call, and may lie in a function that ignores both.
+        let is_tail_call = call.call_site.is_some()
+            && (caller.call_site == call.call_site
+                || caller.call_site.is_none() && !is_inside(call, of_caller));
+        if is_tail_call {
+            return None;
+        }
         self.source.fate(&FlowQuestion {
             caller: of_caller.addr(),
             callee: function.addr(),
@@ -75,6 +84,12 @@ impl CodeOfCalls<'_> {
         let function = self.functions.get(call.func.index())?;
         (!function.hook.is_of_user()).then_some(function)
     }
+}
+
+/// Returns true if a function made this call, and not another one for it.
+fn is_inside(call: &Call, function: &TracedFunction) -> bool {
+    let site = call.call_site.map(Ip::return_to);
+    site.is_some_and(|site| function.contains(site.location))
 }
 
 fn returned(call: &Call, function: &TracedFunction) -> Returned {

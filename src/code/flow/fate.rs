@@ -157,7 +157,30 @@ impl Flow {
             return ResultFate::Unclear;
         };
         let success = || Some(Match::of(&follow(success_of(value.kind))?, *result));
-        judge(question, &ends, success)
+        match judge(question, &ends, success) {
+            ResultFate::Never | ResultFate::Unclear if self.is_told_aside(call, then, question) => {
+                ResultFate::MayDecide
+            }
+            fate => fate,
+        }
+    }
+
+    /// Returns true if the call returned `NULL`, and the caller then, and only then, returns what the
+    /// call may have written to the frame: an error behind a pointer, as of `qdisc_create(…, &err)`.
+    fn is_told_aside(&self, call: u32, then: u32, question: &FlowQuestion) -> bool {
+        let FlowQuestion { value, result, .. } = question;
+        if value.outcome() != Outcome::Null || !matches!(result.outcome(), Outcome::Errno(_)) {
+            return false;
+        }
+        let returns_it = |value| {
+            let mut state = State::clone(self.from_entry[then as usize].as_deref()?);
+            state.set_result(Value::constant(value));
+            state.take_words_as_result(&self.graph.taken);
+            let ended_by = (question.repetition == Repetition::Last).then_some(call);
+            let (ends, _) = run::run(&self.graph, then, state, ended_by)?;
+            Some(ends.has_other_followed)
+        };
+        returns_it(value.register) == Some(true) && returns_it(POINTER) == Some(false)
     }
 }
 

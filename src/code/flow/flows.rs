@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::fate::{Flow, FlowQuestion, ResultFate};
 use crate::code::arch;
-use crate::code::functions::Code;
+use crate::code::functions::{Code, is_part};
 use crate::spec::Addr;
 
 /// Maximum number of functions that are kept. A full cache is cleared. A function takes about
@@ -26,25 +26,39 @@ pub struct Flows {
 
 impl Flows {
     /// Answers a question. `None` if the caller's code is not known or cannot be followed, or if it
-    /// does not make that call.
+    /// does not make that call. If an untraced function between the two makes it, the answer is
+    /// whether that function ignores the result, or `None`.
     pub fn answer(&self, code: &Code<'_>, question: &FlowQuestion) -> Option<ResultFate> {
         if let Some(known) = self.answers.borrow().get(question) {
             return *known;
         }
-        let answer = self.flow(code, question.caller).and_then(|flow| {
-            let is_callee = |target| {
-                let found = code.kallsyms().resolve(target);
-                found.is_some_and(|(symbol, offset)| {
-                    symbol.addr == question.callee && offset <= arch::MAX_ENTRY_OFFSET
-                })
-            };
-            flow.answer(question, is_callee)
-        });
+        let answer = match untraced_caller(code, question) {
+            None => self.answer_in(code, question),
+            Some(caller) => {
+                let between = FlowQuestion {
+                    caller,
+                    ..*question
+                };
+                let answer = self.answer_in(code, &between);
+                answer.filter(|fate| *fate == ResultFate::Ignored)
+            }
+        };
         let mut answers = self.answers.borrow_mut();
         if answers.len() < MAX_ANSWERS {
             answers.insert(*question, answer);
         }
         answer
+    }
+
+    fn answer_in(&self, code: &Code<'_>, question: &FlowQuestion) -> Option<ResultFate> {
+        let is_callee = |target| {
+            let found = code.kallsyms().resolve(target);
+            found.is_some_and(|(symbol, offset)| {
+                symbol.addr == question.callee && offset <= arch::MAX_ENTRY_OFFSET
+            })
+        };
+        self.flow(code, question.caller)?
+            .answer(question, is_callee)
     }
 
     /// Returns the questions that were answered so far, with their answers, in a fixed order.
@@ -71,4 +85,13 @@ impl Flows {
         flows.insert(addr, flow.clone());
         flow
     }
+}
+
+/// Returns the start of the function that made the call, if that is not the caller.
+fn untraced_caller(code: &Code<'_>, question: &FlowQuestion) -> Option<Addr> {
+    // A return address may be the first byte behind a function.
+    let call = Addr(question.call_site?.0.checked_sub(1)?);
+    let (symbol, _) = code.kallsyms().resolve(call)?;
+    let is_other = symbol.is_function && symbol.addr != question.caller && !is_part(symbol.name);
+    is_other.then_some(symbol.addr)
 }

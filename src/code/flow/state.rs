@@ -67,6 +67,13 @@ impl State {
         self.registers[0] = value;
     }
 
+    /// Takes the words of the frame whose address is taken for what the call that is followed wrote.
+    pub(super) fn take_words_as_result(&mut self, taken: &[i32]) {
+        for offset in taken {
+            self.keep(Place::Slot(*offset, 8), Value::other_followed(true));
+        }
+    }
+
     /// Adds what may be known on another way. Returns true if that is more than before.
     pub(super) fn join(&mut self, other: &Self) -> bool {
         let mut changed = false;

@@ -2,6 +2,8 @@
 //! Tests with assembled functions (the assembler text stands beside the bytes) and with functions of
 //! real kernel images (`tests/data/code`).
 
+mod aside;
+
 use std::cell::Cell;
 use std::time::Instant;
 
@@ -67,19 +69,6 @@ fn assemble(start: u64, parts: &[Part]) -> Vec<u8> {
 
 /// Asks what becomes of the first call of `callee` by the assembled function.
 fn fate_in(parts: &[Part], cold: &[Part], value: Returned, result: Returned) -> Option<ResultFate> {
-    let kallsyms = Kallsyms::parse(SYMBOLS.as_bytes().to_vec()).unwrap();
-    let mut text = vec![0xcc; 0x400];
-    let bytes = assemble(START, parts);
-    text[..bytes.len()].copy_from_slice(&bytes);
-    let bytes = assemble(START + 0x200, cold);
-    text[0x200..0x200 + bytes.len()].copy_from_slice(&bytes);
-    let text = FromFn(|addr: Addr, bytes: &mut [u8]| {
-        let at = (addr.0 - START) as usize;
-        text.get(at..at + bytes.len())
-            .map(|found| bytes.copy_from_slice(found))
-            .is_some()
-    });
-    let code = Code::new(&kallsyms, &text);
     let question = FlowQuestion {
         caller: Addr(START),
         callee: Addr(CALLEE),
@@ -88,7 +77,25 @@ fn fate_in(parts: &[Part], cold: &[Part], value: Returned, result: Returned) -> 
         result,
         repetition: Repetition::Last,
     };
-    Flows::default().answer(&code, &question)
+    answer(&[(START, parts), (START + 0x200, cold)], &question)
+}
+
+/// Answers a question about assembled functions.
+fn answer(functions: &[(u64, &[Part])], question: &FlowQuestion) -> Option<ResultFate> {
+    let kallsyms = Kallsyms::parse(SYMBOLS.as_bytes().to_vec()).unwrap();
+    let mut text = vec![0xcc; 0x1000];
+    for (start, parts) in functions {
+        let (at, bytes) = ((start - START) as usize, assemble(*start, parts));
+        text[at..at + bytes.len()].copy_from_slice(&bytes);
+    }
+    let text = FromFn(|addr: Addr, bytes: &mut [u8]| {
+        let at = (addr.0 - START) as usize;
+        text.get(at..at + bytes.len())
+            .map(|found| bytes.copy_from_slice(found))
+            .is_some()
+    });
+    let code = Code::new(&kallsyms, &text);
+    Flows::default().answer(&code, question)
 }
 
 fn number(value: i64) -> Returned {
