@@ -10,11 +10,12 @@ use std::mem;
 use super::explain::Assembled;
 use super::fates::{CodeOfCalls, NoCode, ResultFates};
 use super::placement::Placement;
-use super::provenance;
+use super::provenance::{self, ToldRefusal};
 use super::types::{
     Call, ChainLink, ExecutionContext, MonotonicNs, Note, SessionHeader, SessionLosses, TaskContext,
 };
 use crate::events::{CallRecord, ContextRecord, Event, NoteRecord, SessionRecord, StackRecord};
+use crate::knowledge::refusals::TOLD_BY;
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, HookId, NoteSource, Outcome, Pid};
 use crate::syscalls::SystemCall;
@@ -172,14 +173,15 @@ impl<'f> Assembler<'f> {
         } = waiting.unwrap_or_default();
         self.placement.settle(self.functions, record, &mut stacks);
         let calls = self.calls(&record.calls)?;
-        let verdict = provenance::explain(&CodeOfCalls {
+        let notes = self.notes(notes, &record.calls);
+        let code = CodeOfCalls {
             calls: &calls,
             functions: self.functions,
             source: self.fates,
             has_gaps: record.cut_calls > 0,
-        });
+        };
+        let verdict = provenance::explain(&code, &self.told_refusals(&notes));
         let stack = stack_of(&verdict.chain, &record.calls, stacks);
-        let notes = self.notes(notes, &record.calls);
         let missing_arguments = u32::from(record.has_syscall && syscall.is_none());
         let missing_notes = record.n_notes.saturating_sub(notes.len() as u32);
         self.n_sessions += 1;
@@ -237,6 +239,21 @@ impl<'f> Assembler<'f> {
             })
         };
         records.into_iter().filter_map(note).collect()
+    }
+
+    /// Returns the notes of functions that are called only by what refuses.
+    fn told_refusals(&self, notes: &[Note]) -> Vec<ToldRefusal> {
+        let is_told = |note: &&Note| {
+            let source = self.sources.get(note.source);
+            source.is_some_and(|source| TOLD_BY.contains(&source.name.as_str()))
+        };
+        let told = notes.iter().filter(is_told).filter_map(|note| {
+            Some(ToldRefusal {
+                inside: note.inside?,
+                n_started: note.n_started,
+            })
+        });
+        told.collect()
     }
 
     /// Builds the call tree. Records are in the order of their starts, so the caller of a call is

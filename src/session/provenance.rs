@@ -16,7 +16,7 @@ use crate::knowledge::reasons::{
 };
 use crate::knowledge::refusals::CAPABILITY_QUESTIONS;
 use crate::select::TracedFunction;
-use crate::spec::{EntryReason, Outcome, ResultType, base_name};
+use crate::spec::{EntryReason, Ip, Outcome, ResultType, base_name};
 
 const ENOMEM: u16 = 12;
 const EINTR: u16 = 4;
@@ -64,12 +64,22 @@ impl ResultReason {
     }
 }
 
+/// A note that a call refused something itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ToldRefusal {
+    /// The call.
+    pub(super) inside: usize,
+    /// Number of calls that had started.
+    pub(super) n_started: usize,
+}
+
 /// Follows the failure from the entry function (`calls[0]`) down to the culprit.
-pub(super) fn explain(code: &CodeOfCalls<'_>) -> Verdict {
+pub(super) fn explain(code: &CodeOfCalls<'_>, refusals: &[ToldRefusal]) -> Verdict {
     let tree = Tree {
         calls: code.calls,
         functions: code.functions,
         code,
+        refusals,
     };
     let mut chain = Vec::new();
     let mut bearers = Vec::new();
@@ -104,6 +114,7 @@ struct Tree<'a> {
     calls: &'a [Call],
     functions: &'a [TracedFunction],
     code: &'a CodeOfCalls<'a>,
+    refusals: &'a [ToldRefusal],
 }
 
 impl Tree<'_> {
@@ -160,6 +171,9 @@ impl Tree<'_> {
         if !outcome.is_failure() {
             return self.reason_of_success(call);
         }
+        if self.has_refused(call) {
+            return ResultReason::origin(true);
+        }
         let passed_on = self.last_callee(call, |callee| {
             self.carries(call, callee, outcome) && !self.is_ruled_out(callee)
         });
@@ -180,6 +194,7 @@ impl Tree<'_> {
         }
         match self.last_decisive_callee(call) {
             Some(callee) if self.is_ruled_out(callee) => ResultReason::origin(true),
+            Some(callee) if self.is_through_another(call, callee) => ResultReason::origin(false),
             Some(callee) if self.may_translate(callee, outcome) => ResultReason {
                 link: LinkKind::Translated,
                 callee: Some(callee),
@@ -190,6 +205,21 @@ impl Tree<'_> {
             Some(callee) => ResultReason::origin(!self.calls[callee].outcome.is_failure()),
             None => ResultReason::origin(true),
         }
+    }
+
+    /// Returns true if the call said that it refuses, and no callee returned the error after that. What
+    /// failed before was a question whose answer made it refuse.
+    fn has_refused(&self, call: usize) -> bool {
+        let outcome = self.calls[call].outcome;
+        let is_last = |refusal: &ToldRefusal| {
+            let mut later = self.callees(call).rev();
+            !later.any(|callee| {
+                callee >= refusal.n_started && self.effective(callee) == Some(outcome)
+            })
+        };
+        let refusals = self.refusals.iter();
+        let mut inside = refusals.filter(|refusal| refusal.inside == call);
+        inside.any(is_last)
     }
 
     /// Returns true if the caller's code shows that this failure is not the reason of its own.
@@ -355,6 +385,19 @@ impl Tree<'_> {
             let counts = counts || self.code.fate(callee) == Some(ResultFate::Ignored);
             !silent && !weak && !cleans_up && !counts && !self.is_question(call, callee)
         })
+    }
+
+    /// Returns true if an untraced function made the call for the caller. Most functions that can fail
+    /// are traced, so it seldom hands an error on (`__inet_dev_addr_type()` returns a type). The body
+    /// of a system call may be such a function (`__do_sys_*`).
+    fn is_through_another(&self, call: usize, callee: usize) -> bool {
+        let function = &self.functions[self.calls[call].func.index()];
+        let site = self.calls[callee].call_site;
+        let is_tail_call = site == self.calls[call].call_site;
+        call > 0
+            && !is_tail_call
+            && !function.hook.is_of_user()
+            && site.is_some_and(|site| !function.contains(Ip::return_to(site).location))
     }
 
     /// Returns true if the caller may have translated the callee's failure into `outcome`.

@@ -112,6 +112,15 @@ fn assemble_with(
 ) -> Session {
     let mut assembler = Assembler::new(functions);
     assembler.set_fates(answers);
+    finished(assembler, functions, calls, stack)
+}
+
+fn finished(
+    mut assembler: Assembler<'_>,
+    functions: &[TracedFunction],
+    calls: Vec<CallRecord>,
+    stack: &[u64],
+) -> Session {
     let stack = StackRecord {
         session: 1,
         capture: 1,
@@ -156,6 +165,25 @@ fn chain_by_code(tree: &str, fates: &[(&str, ResultFate)]) -> String {
     let (functions, calls) = parse(tree);
     let answers = Answers::of(&functions, fates);
     let session = assemble_with(&functions, calls, &[], &answers);
+    written(&session, &functions)
+}
+
+/// As `chain`, with a note of a function that is called only by what refuses.
+fn chain_with_refusal(tree: &str, note: NoteRecord) -> String {
+    let (functions, calls) = parse(tree);
+    let sources = [NoteSource {
+        name: "audit_log_path_denied".to_owned(),
+        kind: NoteKind::Refusal,
+        fields: Vec::new(),
+    }];
+    let mut assembler = Assembler::new(&functions);
+    assembler.set_sources(&sources);
+    assembler.feed(Event::Note(note)).unwrap();
+    let session = finished(assembler, &functions, calls, &[]);
+    written(&session, &functions)
+}
+
+fn written(session: &Session, functions: &[TracedFunction]) -> String {
     let name = |call: usize| {
         functions[session.chain.calls[call].func.index()]
             .name
@@ -383,42 +411,6 @@ fn a_record_that_does_not_fit_together_is_refused() {
     };
     assert_eq!(feed(vec![unknown]), Err(Malformed));
     assert_eq!(feed(vec![calls[0], calls[0]]), Err(Malformed));
-}
-
-#[test]
-fn notes_that_were_overwritten_or_lost_are_counted() {
-    let (functions, calls) = parse("sys_test = -22");
-    let sources = [NoteSource {
-        name: "a:b".to_owned(),
-        kind: NoteKind::Tracepoint,
-        fields: Vec::new(),
-    }];
-    let missing = |numbers: &[u32], n_notes| {
-        let mut assembler = Assembler::new(&functions);
-        assembler.set_sources(&sources);
-        for number in numbers {
-            let note = NoteRecord {
-                number: *number,
-                ..NoteRecord::default()
-            };
-            assembler.feed(Event::Note(note)).unwrap();
-        }
-        let record = SessionRecord {
-            n_notes,
-            calls: calls.clone(),
-            ..SessionRecord::default()
-        };
-        let finished = assembler.feed(Event::Session(Box::new(record)));
-        let session = explained(finished.unwrap().unwrap(), &functions);
-        (session.notes.len(), session.chain.losses.missing_notes)
-    };
-    assert_eq!(missing(&[1, 0], 2), (2, 0));
-    // Sixteen are kept, and two of them were lost: one in between, and the last one.
-    let received: Vec<u32> = (4..19).filter(|number| *number != 7).collect();
-    assert_eq!(missing(&received, 20), (14, 6));
-    // All were lost; a damaged count is no reason to panic.
-    assert_eq!(missing(&[], 3), (0, 3));
-    assert_eq!(missing(&[0], 0), (1, 0));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the kernel said, and when.
+//! What the kernel said, and when; what was lost of it.
 
-use super::{assemble, parse};
-use crate::session::{MonotonicNs, Note, Session, Speaker, messages};
+use super::{assemble, explained, parse};
+use crate::events::{Event, NoteRecord, SessionRecord};
+use crate::session::{Assembler, MonotonicNs, Note, Session, Speaker, messages};
 use crate::spec::{NoteKind, NoteSource, NoteValue, Outcome};
 
 /// By number: the log, two sources of netlink, the log of a mount, that of the verifier, and an event
@@ -184,4 +185,40 @@ fn a_long_or_hostile_text_is_cut_and_kept_raw() {
 #[test]
 fn an_event_that_was_asked_for_is_no_message() {
     assert!(heard(&[(ASKED_FOR, 150, b"text"), (99, 150, b"text")]).is_empty());
+}
+
+#[test]
+fn notes_that_were_overwritten_or_lost_are_counted() {
+    let (functions, calls) = parse("sys_test = -22");
+    let sources = [NoteSource {
+        name: "a:b".to_owned(),
+        kind: NoteKind::Tracepoint,
+        fields: Vec::new(),
+    }];
+    let missing = |numbers: &[u32], n_notes| {
+        let mut assembler = Assembler::new(&functions);
+        assembler.set_sources(&sources);
+        for number in numbers {
+            let note = NoteRecord {
+                number: *number,
+                ..NoteRecord::default()
+            };
+            assembler.feed(Event::Note(note)).unwrap();
+        }
+        let record = SessionRecord {
+            n_notes,
+            calls: calls.clone(),
+            ..SessionRecord::default()
+        };
+        let finished = assembler.feed(Event::Session(Box::new(record)));
+        let session = explained(finished.unwrap().unwrap(), &functions);
+        (session.notes.len(), session.chain.losses.missing_notes)
+    };
+    assert_eq!(missing(&[1, 0], 2), (2, 0));
+    // Sixteen are kept, and two of them were lost: one in between, and the last one.
+    let received: Vec<u32> = (4..19).filter(|number| *number != 7).collect();
+    assert_eq!(missing(&received, 20), (14, 6));
+    // All were lost; a damaged count is no reason to panic.
+    assert_eq!(missing(&[], 3), (0, 3));
+    assert_eq!(missing(&[0], 0), (1, 0));
 }

@@ -2,7 +2,8 @@
 //! Errors that did not simply travel up: received as an argument, returned by one of several
 //! candidates, or sent as a netlink answer.
 
-use super::{assemble, chain, parse};
+use super::{assemble, chain, chain_with_refusal, func_addr, parse, written};
+use crate::events::NoteRecord;
 
 #[test]
 fn an_error_handed_over_as_an_argument_is_blamed_on_who_made_it() {
@@ -183,4 +184,60 @@ fn a_null_is_a_reason_by_what_it_means() {
         chain(&null("kmalloc_node", -12)),
         "sys_test* kmalloc_node! ?"
     );
+}
+
+#[test]
+fn who_says_that_it_refuses_is_to_blame_though_a_question_failed() {
+    // Link protection, as of `may_linkat()`.
+    let tree = "
+        sys_test = -1
+          may_link = -1
+            check_mode = -13
+          put_it = 0
+    ";
+    assert_eq!(chain(tree), "sys_test> may_link* check_mode! ?");
+    let refused = |tree: &str, next_seq, inside| {
+        let note = NoteRecord {
+            session: 1,
+            next_seq,
+            inside,
+            ..NoteRecord::default()
+        };
+        chain_with_refusal(tree, note)
+    };
+    assert_eq!(refused(tree, 3, 1), "sys_test> may_link! [check_mode]");
+    // Two variants: another call refused, and the same error came later.
+    assert_eq!(refused(tree, 4, 3), "sys_test> may_link* check_mode! ?");
+    let later = tree.replace("put_it", "  ask = -1\n          put_it");
+    assert_eq!(
+        refused(&later, 3, 1),
+        "sys_test> may_link> ask! [check_mode]"
+    );
+}
+
+#[test]
+fn what_an_untraced_function_called_is_no_translated_error() {
+    // `fib_table_lookup()` for `__inet_dev_addr_type()`, which returns a type.
+    let tree = "
+        sys_test = -99
+          bind_it = -99
+            find_route = -11
+    ";
+    let from = |site: u64| {
+        let (functions, mut calls) = parse(tree);
+        for call in &mut calls {
+            call.call_site = match call.depth {
+                2 => site,
+                depth => func_addr(usize::from(depth).saturating_sub(1)).0 + 0x20,
+            };
+        }
+        let session = assemble(&functions, calls, &[]);
+        written(&session, &functions)
+    };
+    let (inside, outside) = (func_addr(1).0 + 0x20, func_addr(7).0 + 0x20);
+    assert_eq!(from(inside), "sys_test> bind_it* find_route! ?");
+    assert_eq!(from(outside), "sys_test> bind_it! ? [find_route]");
+    // After a jump the return address is that of the caller's own call.
+    let own = func_addr(0).0 + 0x20;
+    assert_eq!(from(own), "sys_test> bind_it* find_route! ?");
 }
