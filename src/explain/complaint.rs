@@ -16,6 +16,9 @@ const MAX_LINE: usize = 1024;
 /// Lines that are kept. Of more, the last ones are.
 const MAX_LINES: usize = 512;
 
+/// Longest name of a process in bytes (`TASK_COMM_LEN` without its end). A longer one is cut.
+const MAX_COMM: usize = 15;
+
 /// Processes whose unfinished lines are kept.
 const MAX_UNFINISHED: usize = 256;
 
@@ -24,6 +27,8 @@ const MAX_UNFINISHED: usize = 256;
 pub struct Line {
     /// The process.
     pub tgid: Pid,
+    /// Its name when the line ended (`comm`), at most 15 bytes.
+    pub comm: Vec<u8>,
     /// When its end was written.
     pub at: MonotonicNs,
     /// The text without the end of the line, as the program wrote it. Escape it before output.
@@ -59,6 +64,7 @@ impl Lines {
         while let Some(part) = parts.next() {
             let line = &mut self.unfinished[place];
             line.at = output.at;
+            line.comm.clone_from(&output.comm);
             let room = MAX_LINE - line.text.len().min(MAX_LINE);
             line.text.extend(part.iter().take(room));
             if parts.peek().is_some() {
@@ -96,6 +102,7 @@ impl Lines {
         }
         self.unfinished.push(Line {
             tgid: output.tgid,
+            comm: output.comm.clone(),
             at: output.at,
             text: Vec::new(),
         });
@@ -119,6 +126,8 @@ pub(super) struct Complaint<'l> {
     pub(super) line: &'l Line,
     /// The text in lower case.
     lower: Vec<u8>,
+    /// Where what the program says begins in `lower`, behind its own name (`ls: `).
+    said: usize,
     /// The errnos that the line names.
     named: Vec<u16>,
     /// The errnos that it has words of a well-known program for.
@@ -131,6 +140,7 @@ impl<'l> Complaint<'l> {
         let mut complaint = Self {
             line,
             lower: line.text.to_ascii_lowercase(),
+            said: own_name(line),
             named: Vec::new(),
             meant: Vec::new(),
         };
@@ -158,12 +168,15 @@ impl<'l> Complaint<'l> {
         self.has(&text.to_ascii_lowercase())
     }
 
-    /// Returns true if the line has this text, or the last part of it if it is a path.
+    /// Returns true if the line has this text, or the last part of it if it is a path. The program's
+    /// own name does not count.
     pub(super) fn mentions(&self, text: &[u8]) -> bool {
         let lower = text.to_ascii_lowercase();
         let last = lower.rsplit(|byte| *byte == b'/').next();
         let last = last.unwrap_or_default();
-        self.has(&lower) && lower.len() > 1 || last.len() > 2 && self.has(last)
+        let said = &self.lower[self.said..];
+        let has = |text: &[u8]| memmem::find(said, text).is_some();
+        has(&lower) && lower.len() > 1 || last.len() > 2 && has(last)
     }
 
     /// Returns true if the line has the name of a system call as a word.
@@ -200,5 +213,21 @@ impl<'l> Complaint<'l> {
             let before = at.checked_sub(1).and_then(|at| self.lower.get(at));
             !is_letter(before) && !is_letter(self.lower.get(at + word.len()))
         })
+    }
+}
+
+/// Returns the length of the program's own name at the start of a line, with the colon: programs begin
+/// their messages with it (error(3), warn(3)), or with the path that they were started by.
+fn own_name(line: &Line) -> usize {
+    let Some(colon) = line.text.iter().position(|byte| *byte == b':') else {
+        return 0;
+    };
+    let name = line.text[..colon].rsplit(|byte| *byte == b'/').next();
+    let comm = line.comm.as_slice();
+    let is_cut = comm.len() == MAX_COMM;
+    let is_own = |name: &[u8]| name == comm || is_cut && name.starts_with(comm);
+    match name.is_some_and(is_own) {
+        true => colon + 1,
+        false => 0,
     }
 }

@@ -113,6 +113,56 @@ fn ranked(sessions: Vec<Session>, told: &Told) -> Vec<(u64, Cause, u64)> {
 }
 
 #[test]
+fn the_own_name_of_a_program_tells_no_failure_from_another() {
+    let mut told = Told::default();
+    wrote(
+        &mut told,
+        7,
+        40,
+        "prog: cannot do it: No such file or directory\n",
+    );
+    let sessions = || {
+        vec![
+            failed(7, 10, MOUNT, ENOENT, "/tmp/prog"),
+            failed(7, 20, MOUNT, ENOENT, "/tmp/other"),
+        ]
+    };
+    let first = |told: &Told| ranked(sessions(), told)[0].0;
+    assert_eq!(first(&told), 20);
+    // A path that ends so is meant where it stands behind the name.
+    let mut told = Told::default();
+    wrote(
+        &mut told,
+        7,
+        40,
+        "/bin/prog: /tmp/prog: No such file or directory\n",
+    );
+    assert_eq!(first(&told), 10);
+    // Another program's name is no own name.
+    let mut told = Told::default();
+    wrote(&mut told, 7, 40, "/tmp/prog2: No such file or directory\n");
+    assert_eq!(first(&told), 10);
+}
+
+#[test]
+fn what_was_only_asked_comes_after_what_was_refused() {
+    const ACCESS: u32 = 21;
+    const EPERM: u16 = 1;
+    const EACCES: u16 = 13;
+    let mut told = Told::default();
+    wrote(&mut told, 7, 40, "prog: /mnt: permission denied.\n");
+    ended(&mut told, 7, 50, 1);
+    let sessions = vec![
+        failed(7, 10, ACCESS, EACCES, "/run/prog"),
+        failed(7, 20, MOUNT, EPERM, "/mnt"),
+    ];
+    assert_eq!(
+        ranked(sessions, &told),
+        [(20, Cause::Said, 1), (10, Cause::Harmless, 1)]
+    );
+}
+
+#[test]
 fn what_the_program_complains_about_comes_first() {
     let mut told = Told::default();
     // As error(3) writes it, with look-ups of messages in between.

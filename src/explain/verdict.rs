@@ -29,6 +29,8 @@ pub enum Cause {
 pub struct Reason<'s> {
     /// The failure that the evidence is about; without any, the last one.
     pub session: &'s Session,
+    /// Number of its kind in this run; `None` if there were too many kinds.
+    pub kind: Option<usize>,
     /// Name of the system call; `None` if it is another function's failure, or not known.
     pub call: Option<&'static str>,
     /// The evidence.
@@ -155,6 +157,10 @@ fn fit(failure: &Failure, complaint: &Complaint<'_>, messages: &[Vec<u8>]) -> Op
     let mentions_argument = facts.texts.iter().any(|text| complaint.mentions(text));
     let mentions_call = facts.call.is_some_and(|call| complaint.mentions_call(call));
     let is_own = session.header.tgid == complaint.line.tgid;
+    // Before an exec(2) the process had another name.
+    let comm = complaint.line.comm.as_slice();
+    let has_name = [&session.header.comm, &session.header.leader_comm];
+    let is_same_program = is_own && has_name.iter().any(|name| name.as_slice() == comm);
     let is_unusual = facts.harmless.is_none();
     // Words of the kernel are seldom repeated by chance. A path that is mentioned tells one of many
     // failures of the same kind. What a process says of another one is less likely.
@@ -165,6 +171,7 @@ fn fit(failure: &Failure, complaint: &Complaint<'_>, messages: &[Vec<u8>]) -> Op
         (is_own, 8),
         (is_named, 4),
         (is_unusual, 6),
+        (is_same_program, 2),
         (is_meant, 2),
     ];
     let earned = points.into_iter().filter(|(is_so, _)| *is_so);
@@ -223,6 +230,7 @@ fn folded<'s>(story: &'s Story, ranked: Vec<Ranked<'s>>) -> Vec<Reason<'s>> {
         }
         reasons.push(Reason {
             session: &failure.session,
+            kind: failure.kind,
             call: failure.facts.call,
             cause,
             line,

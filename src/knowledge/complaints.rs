@@ -18,6 +18,8 @@ pub(crate) const COMPLAINTS: &[(&str, &[&str])] = &[
     ("target is busy", &["EBUSY"]),
     ("is write-protected", &["EROFS", "EACCES"]),
     ("must be superuser", &["EPERM"]),
+    // It means `EACCES`, too, but that has this text already.
+    ("permission denied", &["EPERM"]),
     ("can't read superblock", &["EIO", "EINVAL"]),
     // Shells.
     ("cannot execute: required file not found", &["ENOENT"]),

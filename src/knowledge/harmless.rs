@@ -80,6 +80,22 @@ pub(crate) const HARMLESS: &[Harmless] = &[
         "files are looked for in several places",
     ),
     kind(
+        &["access", "faccessat", "faccessat2"],
+        &["EACCES", "EROFS", "EPERM"],
+        "asks whether it may use a file",
+    ),
+    kind(
+        &["stat", "lstat", "newfstatat", "statx"],
+        &["EACCES"],
+        "files are looked for in several places",
+    ),
+    with_text(
+        &["open", "openat"],
+        &["ENXIO"],
+        "/dev/tty",
+        "asks for a controlling terminal",
+    ),
+    kind(
         &["unlink", "unlinkat", "rmdir"],
         &["ENOENT"],
         "what is to be removed is not there",
@@ -145,6 +161,47 @@ pub(crate) const HARMLESS: &[Harmless] = &[
         "asks whether a descriptor is a connected socket",
     ),
     kind(
+        &["connect"],
+        &["ENETUNREACH", "EAFNOSUPPORT", "EADDRNOTAVAIL"],
+        "addresses are tried one after another",
+    ),
+    kind(
+        &["setsockopt", "getsockopt"],
+        &["ENOPROTOOPT", "EOPNOTSUPP"],
+        "programs do without an option of sockets",
+    ),
+    kind(
+        &["epoll_ctl"],
+        &["EPERM", "EEXIST", "ENOENT"],
+        "asks whether a descriptor can be waited for, or is waited for already",
+    ),
+    kind(
+        &["fallocate", "fsync", "fdatasync", "sync_file_range"],
+        &["EOPNOTSUPP", "EINVAL", "EROFS"],
+        "this kind of file does not have it, and programs do without",
+    ),
+    with_text(
+        &["ioctl"],
+        &["EOPNOTSUPP", "EXDEV", "EINVAL", "ENOTTY", "EBADF"],
+        "FICLONE",
+        "programs copy with read() and write() instead",
+    ),
+    kind(
+        &["flock", "fcntl"],
+        &["EAGAIN", "EACCES"],
+        "a lock is held by another one",
+    ),
+    kind(
+        &["name_to_handle_at"],
+        &["EOPNOTSUPP", "EOVERFLOW"],
+        "asks whether a directory is a mount point, or for a size",
+    ),
+    kind(
+        &["get_mempolicy", "mbind", "set_mempolicy", "migrate_pages"],
+        &["ENOSYS", "EPERM"],
+        "programs do without a policy of memory",
+    ),
+    kind(
         &["sched_getaffinity"],
         &["EINVAL"],
         "asks for the size of the mask",
@@ -163,6 +220,11 @@ pub(crate) const HARMLESS: &[Harmless] = &[
             "close_range",
             "mount_setattr",
             "statx",
+            "io_uring_setup",
+            "membarrier",
+            "pidfd_open",
+            "faccessat2",
+            "userfaultfd",
         ],
         &["ENOSYS"],
         "programs do without new system calls",
