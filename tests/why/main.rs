@@ -3,8 +3,9 @@
 //!
 //! `why run OUT [ID…]` and `why check OUT [ID…]` are for a guest (`RETSNOOP_KERNEL`, `RETSNOOP_BIN`
 //! and `WHYFAIL_BIN` are set there), `why score OUT KERNEL` is for any machine.
-//! `why play OUT [ID…]` runs the commands alone, so that one run of the program can trace them all. The current folder is
-//! the checkout. ID: a case, or the beginning of its name.
+//! `why play OUT [ID…]` runs the commands alone, so that one run of the program can trace them all: its
+//! JSON lines are expected in `OUT/answers`. The current folder is the checkout. ID: a case, or the
+//! beginning of its name.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -19,7 +20,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use suite::case::{self, Case};
-use suite::run::Place;
+use suite::run::{Place, TIMEOUT_SECONDS};
 use suite::{score, table};
 
 const CASES: &str = "tests/data/why";
@@ -84,27 +85,25 @@ fn check(out: &str, ids: &[&str]) -> Result<bool, String> {
     Ok(n_bad == 0)
 }
 
-/// Runs the commands alone, to be traced together: one line for each, with the time (`CLOCK_MONOTONIC`)
-/// when it began and ended.
+/// Runs the commands alone, to be traced together.
 fn play(out: &str, ids: &[&str]) -> Result<bool, String> {
     let kernel = kernel()?;
     let cases = select(&kernel, ids)?;
     let place = Place::prepare(&kernel, Path::new(out))?;
-    let mut n_bad = 0;
-    for case in cases.iter().filter(|case| case.skip.is_none()) {
-        let stdout = format!("{}.out", case.id);
-        let status = place.run_command(case, &case.argv(), 60, &stdout);
-        let (begun, ended) = place.last_run();
-        n_bad += usize::from(status.as_ref() != Ok(&case.status));
-        println!("{} {begun} {ended} {status:?}", case.id);
-    }
-    Ok(n_bad == 0)
+    place.each(&cases, |case| {
+        place.run_timed(case, &case.argv(), TIMEOUT_SECONDS)
+    })?;
+    Ok(true)
 }
 
 /// Fails when a case has no answer: then the table tells nothing about the rest either.
 fn score(out: &str, kernel: &str) -> Result<bool, String> {
     let cases = case::read(Path::new(CASES), kernel)?;
-    let scores = score::score_all(&cases, Path::new(out))?;
+    let out = Path::new(out);
+    let scores = match out.join("answers").exists() {
+        true => score::score_played(&cases, out),
+        false => score::score_all(&cases, out),
+    }?;
     print!("{}", table::render(kernel, &scores));
     Ok(scores.iter().all(|score| score.trouble.is_empty()))
 }

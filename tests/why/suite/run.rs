@@ -21,8 +21,10 @@ const FOLDER: &str = "/tmp/why";
 /// Programs of ours, where everybody can execute them.
 const PROGRAMS: &str = "/tmp/why-bin";
 /// For one case, from start to end; attaching one by one takes longer.
-const TIMEOUT_SECONDS: u32 = 180;
+pub(crate) const TIMEOUT_SECONDS: u32 = 180;
 const SLOW_TIMEOUT_SECONDS: u32 = 240;
+/// A step of `/proc/uptime`.
+const UPTIME_STEP_NS: u64 = 10_000_000;
 /// What `timeout` returns when the time was up.
 const TIMED_OUT: i32 = 124;
 
@@ -71,13 +73,19 @@ impl Place {
         })
     }
 
-    /// When the last command began and ended, in nanoseconds since the machine was booted.
-    pub(crate) fn last_run(&self) -> (u64, u64) {
-        self.last_run.get()
+    /// Runs one case under the program; what it and the command print goes to `ID.out` and `ID.err`.
+    fn run(&self, case: &Case) -> Outcome {
+        let seconds = match self.kernel.as_str() {
+            "5.10" | "6.1" => SLOW_TIMEOUT_SECONDS,
+            _ => TIMEOUT_SECONDS,
+        };
+        let mut argv = vec![self.retsnoop.clone(), "--json".into(), "--".into()];
+        argv.extend(case.argv());
+        self.run_timed(case, &argv, seconds)
     }
 
-    /// Runs one case under the program; what it and the command print goes to `ID.out` and `ID.err`.
-    pub(crate) fn run(&self, case: &Case) -> Outcome {
+    /// Runs a command of a case, which it has so much time for.
+    pub(crate) fn run_timed(&self, case: &Case, argv: &[String], seconds: u32) -> Outcome {
         let mut outcome = Outcome {
             id: case.id.clone(),
             ..Outcome::default()
@@ -86,16 +94,10 @@ impl Place {
             outcome.skipped.clone_from(reason);
             return outcome;
         }
-        let seconds = match self.kernel.as_str() {
-            "5.10" | "6.1" => SLOW_TIMEOUT_SECONDS,
-            _ => TIMEOUT_SECONDS,
-        };
-        let mut argv = vec![self.retsnoop.clone(), "--json".into(), "--".into()];
-        argv.extend(case.argv());
         let begun = Instant::now();
-        let status = self.run_command(case, &argv, seconds, &format!("{}.out", case.id));
+        let status = self.run_command(case, argv, seconds, &format!("{}.out", case.id));
         outcome.milliseconds = begun.elapsed().as_millis() as u64;
-        outcome.ran = self.last_run();
+        outcome.ran = self.last_run.get();
         outcome.trouble = match status {
             Err(error) => error,
             Ok(TIMED_OUT) => format!("no end after {seconds} s"),
@@ -126,7 +128,7 @@ impl Place {
         }
         let begun = uptime_ns();
         let status = self.command(argv, seconds, stdout, &format!("{}.err", case.id));
-        self.last_run.set((begun, uptime_ns()));
+        self.last_run.set((begun, uptime_ns() + UPTIME_STEP_NS));
         if !case.cleanup.is_empty() {
             let _ = self.bash(&["-c", &case.cleanup], &log);
         }
@@ -163,8 +165,16 @@ impl Place {
     }
 
     /// Runs all cases, and writes `results` and `functions` for the score.
-    pub(crate) fn run_all(&self, cases: &[Case]) -> Result<Vec<Outcome>, String> {
-        let mut outcomes = Vec::new();
+    pub(crate) fn run_all(&self, cases: &[Case]) -> Result<(), String> {
+        self.each(cases, |case| self.run(case))
+    }
+
+    /// Runs something for each case, and writes `results` and `functions`.
+    pub(crate) fn each(
+        &self,
+        cases: &[Case],
+        run: impl Fn(&Case) -> Outcome,
+    ) -> Result<(), String> {
         let written = |outcome: &Outcome| {
             let mut file = File::options()
                 .create(true)
@@ -173,20 +183,18 @@ impl Place {
             writeln!(file, "{}", serde_json::to_string(outcome)?)
         };
         for case in cases {
-            let outcome = self.run(case);
-            written(&outcome).map_err(|error| format!("failed to write results: {error}"))?;
-            outcomes.push(outcome);
+            written(&run(case)).map_err(|error| format!("failed to write results: {error}"))?;
         }
         // In the end, when the modules are loaded that the cases need.
         let functions = functions_of(cases).map_err(|error| format!("kallsyms: {error}"))?;
         let functions: Vec<&str> = functions.iter().map(String::as_str).collect();
         let path = self.out.join("functions");
-        fs::write(path, functions.join("\n")).map_err(|error| format!("functions: {error}"))?;
-        Ok(outcomes)
+        fs::write(path, functions.join("\n")).map_err(|error| format!("functions: {error}"))
     }
 }
 
-/// The time since the machine was booted, in nanoseconds: the monotonic clock, to 10 ms.
+/// The time since the machine was booted, in nanoseconds: that of the monotonic clock, as guests are
+/// not suspended. Cut to 10 ms.
 fn uptime_ns() -> u64 {
     let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
     let seconds = uptime.split_whitespace().next().unwrap_or_default();

@@ -43,6 +43,42 @@ impl Score {
 
 /// Reads what a run of the cases left in a folder, and scores it.
 pub(crate) fn score_all(cases: &[Case], out: &Path) -> Result<Vec<Score>, String> {
+    let (functions, outcomes) = outcomes(out)?;
+    let mut scores = Vec::new();
+    for outcome in &outcomes {
+        let case = case_of(cases, outcome)?;
+        // stdout is the command's; the answer is on stderr, between what the command says there.
+        let output = fs::read(out.join(format!("{}.err", case.id))).unwrap_or_default();
+        let output = String::from_utf8_lossy(&output);
+        scores.push(score(case, outcome, &output, &functions));
+    }
+    Ok(scores)
+}
+
+/// Scores cases that one run of the program traced together: `answers` is the file with its JSON
+/// lines. There is no verdict about each, so the right session counts as the first; is it there, and is
+/// its culprit right?
+pub(crate) fn score_played(cases: &[Case], out: &Path) -> Result<Vec<Score>, String> {
+    let (functions, outcomes) = outcomes(out)?;
+    let answers = out.join("answers");
+    let answers = fs::read(&answers)
+        .map_err(|error| format!("failed to read `{}`: {error}", answers.display()))?;
+    let answers = String::from_utf8_lossy(&answers);
+    let objects = answers
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    let sessions: Vec<Value> = objects
+        .filter(|object: &Value| object["kind"] == "session")
+        .collect();
+    let score = |outcome: &Outcome| {
+        let case = case_of(cases, outcome)?;
+        Ok(score_session(case, outcome, &sessions, &functions))
+    };
+    outcomes.iter().map(score).collect()
+}
+
+/// What a run of the cases left in a folder: the functions of the kernel, and how each case went.
+fn outcomes(out: &Path) -> Result<(BTreeSet<String>, Vec<Outcome>), String> {
     let read = |name: &str| {
         let path = out.join(name);
         fs::read_to_string(&path)
@@ -50,18 +86,103 @@ pub(crate) fn score_all(cases: &[Case], out: &Path) -> Result<Vec<Score>, String
     };
     let functions = read("functions")?.lines().map(str::to_owned).collect();
     let results = read("results")?;
-    let mut scores = Vec::new();
-    for line in results.lines() {
-        let outcome: Outcome =
-            serde_json::from_str(line).map_err(|error| format!("results: {error}: {line}"))?;
-        let case = cases.iter().find(|case| case.id == outcome.id);
-        let case = case.ok_or(format!("no case is called `{}`", outcome.id))?;
-        // stdout is the command's; the answer is on stderr, between what the command says there.
-        let output = fs::read(out.join(format!("{}.err", case.id))).unwrap_or_default();
-        let output = String::from_utf8_lossy(&output);
-        scores.push(score(case, &outcome, &output, &functions));
+    let parse = |line: &str| {
+        serde_json::from_str(line).map_err(|error| format!("results: {error}: {line}"))
+    };
+    let outcomes: Result<Vec<Outcome>, String> = results.lines().map(parse).collect();
+    Ok((functions, outcomes?))
+}
+
+fn case_of<'c>(cases: &'c [Case], outcome: &Outcome) -> Result<&'c Case, String> {
+    let case = cases.iter().find(|case| case.id == outcome.id);
+    case.ok_or(format!("no case is called `{}`", outcome.id))
+}
+
+fn unscored(case: &Case, outcome: &Outcome, accepted: &[&str]) -> Score {
+    Score {
+        id: case.id.clone(),
+        area: case.area.clone(),
+        skipped: outcome.skipped.clone(),
+        trouble: outcome.trouble.clone(),
+        milliseconds: outcome.milliseconds,
+        truth: case.truth.clone(),
+        are_words_right: (!case.words.is_empty() && outcome.skipped.is_empty()).then_some(false),
+        expected: format!(
+            "{} {} {}",
+            case.syscall.join("|"),
+            case.errno,
+            accepted.join("|")
+        ),
+        ..Score::default()
     }
-    Ok(scores)
+}
+
+/// Scores one case by the sessions that began while it ran.
+fn score_session(
+    case: &Case,
+    outcome: &Outcome,
+    sessions: &[Value],
+    functions: &BTreeSet<String>,
+) -> Score {
+    let accepted = case.accepted(functions);
+    let mut score = unscored(case, outcome, &accepted);
+    if !outcome.skipped.is_empty() {
+        return score;
+    }
+    let (begun, ended) = outcome.ran;
+    let is_right = |session: &&Value| {
+        let started = session["started_ns"].as_u64().unwrap_or_default();
+        let error = session["entry"]["result"].as_str().unwrap_or_default();
+        (begun..=ended).contains(&started)
+            && is_call(case, session["syscall"]["name"].as_str())
+            && error.strip_prefix('-') == Some(case.errno.as_str())
+    };
+    let Some(session) = sessions.iter().rfind(is_right) else {
+        return score;
+    };
+    score.place = 1;
+    let culprit = &session["culprit"];
+    let answer = Answer {
+        call: session["syscall"]["name"].as_str(),
+        error: session["entry"]["result"].as_str(),
+        culprit: culprit["function"].as_str().unwrap_or_default(),
+        is_certain: culprit["certain"] == true,
+    };
+    answer.judge(&accepted, &mut score);
+    score.are_words_right = score.are_words_right.map(|_| says(session, &case.words));
+    score
+}
+
+/// What the program says about one failure.
+struct Answer<'a> {
+    call: Option<&'a str>,
+    error: Option<&'a str>,
+    culprit: &'a str,
+    is_certain: bool,
+}
+
+impl Answer<'_> {
+    fn judge(&self, accepted: &[&str], score: &mut Score) {
+        let is_right = accepted.contains(&base(self.culprit));
+        score.is_culprit_right = score.is_first() && is_right;
+        score.is_wrong = self.is_certain && !is_right;
+        score.answer = format!(
+            "{} {} {}{}",
+            self.call.unwrap_or("?"),
+            self.error.unwrap_or("?"),
+            self.culprit,
+            if self.is_certain { " (certain)" } else { "" },
+        );
+    }
+}
+
+/// Whether a failure is of the call that the case is about. The session of a netlink request begins
+/// below the system call.
+fn is_call(case: &Case, call: Option<&str>) -> bool {
+    match call {
+        Some(call) => case.syscall.iter().any(|name| name == call),
+        None => case.request,
+    }
 }
 
 /// Scores one case by what was written to stderr.
@@ -72,24 +193,8 @@ pub(crate) fn score(
     functions: &BTreeSet<String>,
 ) -> Score {
     let accepted = case.accepted(functions);
-    let mut score = Score {
-        id: case.id.clone(),
-        area: case.area.clone(),
-        skipped: outcome.skipped.clone(),
-        trouble: outcome.trouble.clone(),
-        milliseconds: outcome.milliseconds,
-        truth: case.truth.clone(),
-        are_words_right: (!case.words.is_empty()).then_some(false),
-        expected: format!(
-            "{} {} {}",
-            case.syscall.join("|"),
-            case.errno,
-            accepted.join("|")
-        ),
-        ..Score::default()
-    };
+    let mut score = unscored(case, outcome, &accepted);
     if !outcome.skipped.is_empty() {
-        score.are_words_right = None;
         return score;
     }
     let objects: Vec<Value> = output
@@ -103,31 +208,20 @@ pub(crate) fn score(
     };
     let reasons = verdict["reasons"].as_array().cloned().unwrap_or_default();
     let is_right = |reason: &Value| {
-        let is_call = match reason["syscall"].as_str() {
-            Some(syscall) => case.syscall.iter().any(|name| name == syscall),
-            // The session of a netlink request begins below the system call.
-            None => case.request,
-        };
-        is_call && reason["error"] == case.errno.as_str()
+        is_call(case, reason["syscall"].as_str()) && reason["error"] == case.errno.as_str()
     };
     score.place = reasons.iter().position(is_right).map_or(0, |n| n + 1);
     let Some(first) = reasons.first() else {
         add_trouble(&mut score.trouble, "no reasons");
         return score;
     };
-    let culprit = first["culprit"].as_str().unwrap_or_default();
-    score.is_culprit_right = score.is_first() && accepted.contains(&base(culprit));
-    score.is_wrong = first["certain"] == true && !accepted.contains(&base(culprit));
-    score.answer = format!(
-        "{} {} {culprit}{}",
-        first["syscall"].as_str().unwrap_or("?"),
-        first["error"].as_str().unwrap_or("?"),
-        if first["certain"] == true {
-            " (certain)"
-        } else {
-            ""
-        },
-    );
+    let answer = Answer {
+        call: first["syscall"].as_str(),
+        error: first["error"].as_str(),
+        culprit: first["culprit"].as_str().unwrap_or_default(),
+        is_certain: first["certain"] == true,
+    };
+    answer.judge(&accepted, &mut score);
     let session = objects
         .iter()
         .find(|object| object["id"] == first["session"]);
