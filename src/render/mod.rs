@@ -42,8 +42,9 @@ pub use summary::{
 };
 pub use text::{
     Detail, FailureCounts, one_line, write_end as write_end_text,
-    write_flight as write_flight_text, write_others as write_others_text,
-    write_reason as write_reason_text, write_session as write_session_text,
+    write_flight as write_flight_text, write_known as write_known_text,
+    write_others as write_others_text, write_reason as write_reason_text,
+    write_session as write_session_text,
 };
 pub use usdt_listing::{ListedUsdt, write_json as write_usdt_json, write_text as write_usdt_text};
 pub use view::{TracerRows, ips};

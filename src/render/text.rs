@@ -21,7 +21,7 @@ use std::io::{self, Write};
 pub use self::flight::write_flight;
 pub use self::oneline::one_line;
 use self::phrases::{push_ids, push_module, push_result_of, push_source};
-pub use self::reason::{Detail, FailureCounts, write_end, write_others, write_reason};
+pub use self::reason::{Detail, FailureCounts, write_end, write_known, write_others, write_reason};
 use super::escape::{push_escaped, push_escaped_text};
 use super::layout::{StackTable, TableRow};
 use super::style::{Page, Style};

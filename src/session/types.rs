@@ -154,6 +154,15 @@ impl Trail {
     pub fn ends_here(&self) -> bool {
         self.made_here != Some(false) && self.callees.is_empty() && !self.through_pointers
     }
+
+    /// Returns the untraced callee that made the error, if the code leaves no other.
+    #[must_use]
+    pub fn only_maker(&self) -> Option<&UntracedCallee> {
+        match self.callees.as_slice() {
+            [callee] if self.made_here == Some(false) && !self.through_pointers => Some(callee),
+            _ => None,
+        }
+    }
 }
 
 /// The cgroup and the namespaces of a session's task, as numbers.

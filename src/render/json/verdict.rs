@@ -7,6 +7,7 @@ use super::SCHEMA;
 use crate::explain::{Cause, Reason, Verdict, outcome};
 use crate::render::RenderContext;
 use crate::render::view::CallView;
+use crate::session::Trail;
 use crate::spec::{Errno, Outcome};
 
 /// Which failures are the reason, and which are not.
@@ -37,7 +38,7 @@ struct ReasonObject {
     /// Name of the system call.
     syscall: Option<&'static str>,
     error: Option<&'static str>,
-    /// The function that decided, and whether that is certain.
+    /// The function that decided, traced or not, and whether that is certain.
     culprit: Option<String>,
     certain: bool,
 }
@@ -61,6 +62,9 @@ impl VerdictObject {
 fn object(reason: &Reason<'_>, context: &RenderContext<'_>) -> ReasonObject {
     let session = reason.session;
     let culprit = session.culprit();
+    let culprit = culprit.map(|call| CallView::new(call, context).name().into_owned());
+    let trail = session.chain.trail.as_ref();
+    let maker = trail.and_then(Trail::only_maker);
     ReasonObject {
         session: session.header.id,
         why: match reason.cause {
@@ -81,7 +85,7 @@ fn object(reason: &Reason<'_>, context: &RenderContext<'_>) -> ReasonObject {
             Outcome::Errno(errno) => Errno(errno).name(),
             Outcome::Null | Outcome::Status(_) | Outcome::Success => None,
         },
-        culprit: culprit.map(|call| CallView::new(call, context).name().into_owned()),
+        culprit: maker.map(|maker| maker.name.clone()).or(culprit),
         certain: session.chain.certain,
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A failure in one line, for watching a machine.
 
-use super::phrases::{push_module, push_source};
+use super::phrases::{push_decider, push_source};
 use super::syscall;
-use crate::render::escape::{push_escaped, push_escaped_text};
+use crate::render::escape::push_escaped;
 use crate::render::style::{Page, Style};
 use crate::render::value::push_decimal;
 use crate::render::view::{self, TracerRows};
@@ -26,8 +26,7 @@ pub fn one_line(shown: SymbolizedSession<'_>, context: &RenderContext<'_>) -> St
     if let Some((row, culprit)) = view::culprit_row(&rows) {
         page.flow(Style::Culprit, |text| {
             text.push_str(" by ");
-            push_escaped_text(text, &culprit.name());
-            push_module(text, culprit.module());
+            push_decider(text, session, &culprit);
         });
         let source = row.frame.and_then(|frame| view::innermost(frame).0);
         if let Some(source) = source.or(row.place().source) {

@@ -6,7 +6,7 @@ use crate::render::escape::push_escaped_text;
 use crate::render::style::{Page, Style};
 use crate::render::value::{errno_in_words, push_call_result, push_decimal, push_result};
 use crate::render::view::{self, CallView, HandledView, RefusalView, RowView};
-use crate::session::SessionLosses;
+use crate::session::{Session, SessionLosses, Trail};
 use crate::spec::Pid;
 use crate::symbolize::SourceLine;
 
@@ -174,6 +174,18 @@ pub(super) fn place(page: &mut Page, row: &RowView<'_>) {
 fn push_name(text: &mut String, of: &CallView<'_>) {
     push_escaped_text(text, &of.name());
     push_module(text, of.module());
+}
+
+/// Writes who decided: the culprit, or the untraced callee that only can have made its error.
+pub(super) fn push_decider(text: &mut String, session: &Session, culprit: &CallView<'_>) {
+    let trail = session.chain.trail.as_ref();
+    match trail.and_then(Trail::only_maker) {
+        Some(maker) => {
+            push_escaped_text(text, &maker.name);
+            push_module(text, maker.module.as_deref());
+        }
+        None => push_name(text, culprit),
+    }
 }
 
 /// Appends the module in brackets; appends nothing for the kernel itself.

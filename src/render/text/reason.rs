@@ -12,7 +12,7 @@ use crate::render::style::{Page, Style};
 use crate::render::value::{errno_in_words, push_decimal};
 use crate::render::view::{self, CallView, RowView, TracerRows};
 use crate::render::{RenderContext, SymbolizedSession};
-use crate::session::Session;
+use crate::session::{Session, Trail};
 use crate::spec::{Errno, Outcome, base_name};
 
 /// Kinds of failures that are named in the last line.
@@ -117,13 +117,20 @@ fn decided(
     };
     page.flow_text(Style::Strong, certainty);
     page.flow(Style::Culprit, |text| {
-        push_escaped_text(text, &culprit.name());
-        push_module(text, culprit.module());
+        phrases::push_decider(text, shown.session, &culprit);
     });
     page.flow(Style::Failure, |text| {
         text.push(' ');
         phrases::push_result_of(text, &culprit);
     });
+    let trail = shown.session.chain.trail.as_ref();
+    if trail.and_then(Trail::only_maker).is_some() {
+        page.flow(Style::Plain, |text| {
+            text.push_str(", called by ");
+            push_escaped_text(text, &culprit.name());
+            push_module(text, culprit.module());
+        });
+    }
     phrases::place(page, row);
     page.end_line();
     let refusal = view::refusal(shown, context);
@@ -192,6 +199,32 @@ pub fn write_others(
             false => "also failed, and probably not the reason (--all shows them): ",
         },
     );
+    named(&mut page, &kinds);
+    out.write_all(page.into_text().as_bytes())
+}
+
+/// Writes the reasons that were shown while the command was running, in one line.
+///
+/// # Errors
+///
+/// When writing fails.
+pub fn write_known(
+    reasons: &[Reason<'_>],
+    context: &RenderContext<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let kinds = kinds(reasons, context);
+    if kinds.is_empty() {
+        return Ok(());
+    }
+    let mut page = Page::new(context.width, context.color);
+    page.flow_text(Style::Strong, "shown above: ");
+    named(&mut page, &kinds);
+    out.write_all(page.into_text().as_bytes())
+}
+
+/// Writes kinds of failures, and ends the line.
+fn named(page: &mut Page, kinds: &[(String, u64)]) {
     let n_named = kinds.len().min(MAX_OTHERS);
     for (index, (kind, count)) in kinds.iter().take(n_named).enumerate() {
         page.flow(Style::Plain, |text| {
@@ -213,7 +246,6 @@ pub fn write_others(
         });
     }
     page.end_line();
-    out.write_all(page.into_text().as_bytes())
 }
 
 /// Returns `openat ENOENT` and how often it happened, in the order of rank.
