@@ -10,7 +10,7 @@ use super::again::Outlook;
 use super::arming::Arming;
 use super::flight::FlightRecorder;
 use super::lines::Lines;
-use super::telling::{CommandOutcome, Teller};
+use super::telling::{CommandOutcome, Hearing, Teller};
 use crate::bpf::Tracer;
 use crate::config::OutputFormat;
 use crate::events::{self, Event};
@@ -180,17 +180,41 @@ impl<'a> Consumer<'a> {
         let Some(teller) = self.teller.take().filter(|_| self.failed.is_none()) else {
             return;
         };
-        let written = teller.write(
-            end,
-            &self.told,
-            self.format,
-            &self.context,
-            self.symbolizer,
-            self.out,
-        );
+        let hearing = Hearing {
+            told: &self.told,
+            format: self.format,
+            context: &self.context,
+            symbolizer: self.symbolizer,
+        };
+        let written = teller.write(end, hearing, self.out);
         let flushed = written.and_then(|outlook| {
             self.outlook = outlook;
             self.out.flush()
+        });
+        if let Err(error) = flushed {
+            self.failed = Some(error);
+        }
+    }
+
+    /// Writes what the command has complained about, if it is time to. Must be called while the command
+    /// is running only.
+    pub(crate) fn tell_at_once(&mut self) {
+        let Some(teller) = &mut self.teller else {
+            return;
+        };
+        if self.failed.is_some() || teller.due().is_none_or(|due| Instant::now() < due) {
+            return;
+        }
+        let hearing = Hearing {
+            told: &self.told,
+            format: self.format,
+            context: &self.context,
+            symbolizer: self.symbolizer,
+        };
+        let told = teller.tell_at_once(hearing, self.out);
+        let flushed = told.and_then(|has_told| match has_told {
+            true => self.out.flush(),
+            false => Ok(()),
         });
         if let Err(error) = flushed {
             self.failed = Some(error);
@@ -202,9 +226,10 @@ impl<'a> Consumer<'a> {
         self.outlook.take()
     }
 
-    /// Returns when [`Self::deliver`] has a line to write.
+    /// Returns when [`Self::deliver`] or [`Self::tell_at_once`] has something to write.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.lines.due()
+        let of_teller = self.teller.as_ref().and_then(Teller::due);
+        [self.lines.due(), of_teller].into_iter().flatten().min()
     }
 
     /// Asks for the calls of the flight recorder, if there is one.
@@ -267,7 +292,12 @@ impl<'a> Consumer<'a> {
         };
         self.counts.records += 1;
         match event {
-            Event::Output(record) => self.told.wrote(record.into()),
+            Event::Output(record) => {
+                self.told.wrote(record.into());
+                if let Some(teller) = &mut self.teller {
+                    teller.hears();
+                }
+            }
             Event::Exit(record) => self.told.ended(record.into()),
             event => self.feed(event),
         }

@@ -216,6 +216,7 @@ impl Sink for ReadingState<'_> {
         if is_wanted_elsewhere {
             return Ok(None);
         }
+        self.consumer.tell_at_once();
         let until_look = self
             .look_at
             .map(|at| at.saturating_duration_since(Instant::now()));

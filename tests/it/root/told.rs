@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What a command writes to its standard error, and how its processes end, as it is recorded.
+//! What a command writes to its standard error, and how its processes end, as it is recorded, and as it
+//! is answered.
 
 use retsnoop_rs::capture::Recording;
 use retsnoop_rs::events::{Event, ExitRecord, OutputRecord, decode};
 
-use super::harness::run;
+use super::harness::{Trace, run};
 
 /// What was told, in order.
 struct Told {
@@ -110,4 +111,47 @@ fn of_a_flood_little_is_sent_and_the_last_words_always_are() {
     assert_eq!(told.outputs().next().unwrap().size, 65536);
     assert_eq!(texts.last().unwrap(), "disk full\n");
     assert_eq!(told.exits().last().unwrap().code, 0x100);
+}
+
+#[test]
+fn a_complaint_is_answered_while_the_command_goes_on() {
+    let script = "mkdir /proc/no-such; mkdir /proc/no-such; sleep 60; mkdir /proc/later";
+    let trace = Trace::start_text(&["--only", "mkdir", "-sn", "--", "sh", "-c", script]);
+    trace.wait_until_said("/proc/no-such\", 0777) = -ENOENT");
+    assert!(!trace.said("shown above"));
+    let ended = trace.interrupt();
+    // Once, and its kind again with all that failed.
+    let times = |text: &str| ended.stderr.matches(text).count();
+    assert_eq!(
+        times("decided by") + times("probably by"),
+        1,
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(
+        times("shown above: mkdir ENOENT 2 times\n"),
+        1,
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(
+        times("2 system calls of 2 processes failed"),
+        1,
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn the_complaint_of_a_command_that_ends_is_part_of_the_verdict() {
+    let script = "mkdir /proc/no-such";
+    let ended = run(&["--only", "mkdir", "-sn", "--", "sh", "-c", script]);
+    let times = |text: &str| ended.stderr.matches(text).count();
+    assert_eq!(
+        times("/proc/no-such\", 0777) = -ENOENT"),
+        1,
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(times("shown above"), 0, "{}", ended.stderr);
 }
