@@ -94,7 +94,14 @@ pub(crate) const DENIED: &[(&[&str], &str)] = &[
         ],
         "it runs in the idle task, without the protection that programs need",
     ),
+    (
+        &["*_sys_rt_sigreturn", "*_sys_sigreturn"],
+        "it returns the result of the call that a signal interrupted: that is no failure of its own",
+    ),
 ];
+
+/// System calls of these functions. Their results are not counted as failures.
+pub(crate) const RESULT_OF_ANOTHER: &[&str] = &["rt_sigreturn", "sigreturn"];
 
 /// Functions that never return, so their sessions would never end. Since 6.15 (cfe816d469dc, "bpf:
 /// Reject attaching `fexit/fmod_ret` to `__noreturn` functions") the kernel refuses fexit on most

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use crate::bpf::FailingCalls;
 use crate::diag::Diag;
 use crate::explain::is_harmless;
+use crate::knowledge::denied::RESULT_OF_ANOTHER;
 use crate::render::Unexamined;
 use crate::spec::Errno;
 use crate::syscalls::{Abi, call_of_function, function_name, name};
@@ -27,6 +28,9 @@ pub(super) fn unexamined(failing: &[FailingCalls], entries: &[String]) -> Vec<Un
         .iter()
         .filter_map(|calls| {
             let name = name(calls.abi, calls.number)?;
+            if RESULT_OF_ANOTHER.contains(&name) {
+                return None;
+            }
             let is_traced = traced.contains(&(calls.abi, function_name(name)));
             (!is_traced).then_some(Unexamined {
                 call: name,
@@ -121,5 +125,7 @@ mod tests {
             named(&["__x64_sys_newstat", "__ia32_compat_sys_openat"]),
             ["ioctl", "openat"]
         );
+        // rt_sigreturn() returns what the interrupted call did.
+        assert!(unexamined(&[failing(15, 4, 1)], &[]).is_empty());
     }
 }
