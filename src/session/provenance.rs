@@ -29,6 +29,10 @@ const ENOPARAM: u16 = 519;
 /// not an untraced function in between.
 const ENOIOCTLCMD: u16 = 515;
 
+/// What hooks of security modules return if no module has something to say (`security_task_prctl()`).
+const ENOSYS: u16 = 38;
+const SECURITY_HOOK: &str = "security_";
+
 /// Maximum number of failed callees of one call whose results are followed in its code.
 const MAX_ASKED: usize = 64;
 
@@ -241,7 +245,11 @@ impl Tree<'_> {
         let fates = candidates.filter_map(|callee| Some((callee, self.code.fate(callee)?)));
         let (callee, is_certain) = fates
             .filter_map(|(callee, fate)| match fate {
-                ResultFate::Decides => Some((callee, self.code.is_exact(callee))),
+                // A look-up that finds nothing has not failed: it is the caller that makes it an error.
+                ResultFate::Decides => {
+                    let is_failure = self.calls[callee].outcome != Outcome::Null;
+                    Some((callee, is_failure && self.code.is_exact(callee)))
+                }
                 ResultFate::MayDecide => Some((callee, false)),
                 _ => None,
             })
@@ -255,8 +263,10 @@ impl Tree<'_> {
     }
 
     fn asks_for_next(&self, callee: usize) -> bool {
+        let name = &self.functions[self.calls[callee].func.index()].name;
         match self.calls[callee].outcome {
             Outcome::Errno(ENOPARAM) => true,
+            Outcome::Errno(ENOSYS) => name.starts_with(SECURITY_HOOK),
             Outcome::Errno(ENOIOCTLCMD) => self.code.fate(callee).is_some(),
             _ => false,
         }
@@ -405,7 +415,7 @@ impl Tree<'_> {
         let name = &self.functions[self.calls[callee].func.index()].name;
         match (self.effective(callee), outcome) {
             (None, _) | (Some(Outcome::Errno(ENOPARAM)), _) => false,
-            (Some(Outcome::Errno(ENOIOCTLCMD)), _) => !self.asks_for_next(callee),
+            (Some(Outcome::Errno(ENOIOCTLCMD | ENOSYS)), _) => !self.asks_for_next(callee),
             (Some(Outcome::Null), Outcome::Errno(errno)) => {
                 errno == ENOMEM && has_part(name, ALLOCATORS)
                     || NOT_FOUND.contains(&errno) && name_has(name, LOOKUPS)

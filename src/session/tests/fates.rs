@@ -148,4 +148,13 @@ fn the_very_call_that_decides_is_certain() {
     assert!(!chain(calls.clone()).certain);
     let question = *answers.asked.borrow().last().unwrap();
     assert_eq!(question.repetition, Repetition::Again);
+    // Nor is it certain where a NULL was made an error.
+    let (functions, mut calls) = parse(&tree.replace("check = -2", "find_thing = 0"));
+    let answers = Answers::of(&functions, &[("find_thing", ResultFate::Decides)]);
+    calls[1].call_site = functions[0].addr().0 + 8;
+    assert!(
+        !assemble_with(&functions, calls, &[], &answers)
+            .chain
+            .certain
+    );
 }

@@ -241,3 +241,16 @@ fn what_an_untraced_function_called_is_no_translated_error() {
     let own = func_addr(0).0 + 0x20;
     assert_eq!(from(own), "sys_test> bind_it* find_route! ?");
 }
+
+#[test]
+fn a_hook_that_no_security_module_answers_is_not_the_reason() {
+    let tree = "
+        sys_test = -22
+          security_task_prctl = -38
+            yama_task_prctl = -38
+    ";
+    assert_eq!(chain(tree), "sys_test! ? [security_task_prctl]");
+    // Another function's is.
+    let other = tree.replace("security_task_prctl", "call_it");
+    assert_eq!(chain(&other), "sys_test* call_it> yama_task_prctl! ?");
+}
