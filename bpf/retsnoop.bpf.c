@@ -32,6 +32,7 @@
 #include "calls.bpf.h"
 #include "kprobes.bpf.h"
 #include "trampolines.bpf.h"
+#include "at_syscalls.bpf.h"
 #include "errno.bpf.h"
 #include "uprobes.bpf.h"
 #include "shared.bpf.h"

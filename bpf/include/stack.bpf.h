@@ -26,6 +26,7 @@ struct call {
 	u32 call_site_offset; /* from `sp` to the word to read; 0: `call_site` is set */
 	u64 ip; /* of the function, used with call_site_offset; 0: unknown */
 	u32 place; /* as in struct call_rec */
+	u32 is_at_syscall; /* at a tracepoint: the stack has nothing of the function */
 };
 
 /*
@@ -296,7 +297,7 @@ static __always_inline struct call_rec *failure_record(struct session *session, 
 	 * stack. A user function has returned to user space, so there is no kernel stack.
 	 */
 	if (frame->child_code != code && (depth || !is_unwanted_error(code)) &&
-	    !is_outside(frame->sp))
+	    !is_outside(frame->sp) && !call->is_at_syscall)
 		*capture = capture_stack(call->ctx, session, is_after_failure(session, depth));
 	return next_record(session);
 }
@@ -386,7 +387,8 @@ static __always_inline void close_session_of_replaced_program(void)
  * Returns whether the session's entry function is called with the stack pointer of its first call.
  * That is no tail call of the function to itself: the return was missed. System calls of a task all
  * have the same stack pointer, so without this check they would be callees of the first one, and
- * the session would never end.
+ * the session would never end. At the tracepoint of system calls, it is missed whatever the
+ * function.
  */
 static __always_inline bool is_called_again(const struct session *session, const struct call *call)
 {
@@ -396,7 +398,7 @@ static __always_inline bool is_called_again(const struct session *session, const
 	 * No arithmetic: in programs of trampolines the stack pointer is a context pointer for the
 	 * verifier.
 	 */
-	return root->sp == call->sp && root->func == call->func;
+	return root->sp == call->sp && (root->func == call->func || call->is_at_syscall);
 }
 
 /*

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::time::{ClockId, clock_gettime};
 
-use super::attach::Link;
+use super::attach::{self, Link};
 use super::kernel_stats::Hits;
 use super::sys;
 use super::tracer::{Attached, Tracer};
@@ -60,6 +60,7 @@ impl Tracer<'_> {
         gone: &BTreeSet<HookId>,
         functions: &[TracedFunction],
     ) -> Result<Attached> {
+        self.forget_system_calls(gone, functions)?;
         let mut again = Vec::new();
         let mut to_close = Vec::new();
         let mut is_replaced = false;
@@ -91,6 +92,31 @@ impl Tracer<'_> {
             self.close(backend, links);
         }
         attached
+    }
+
+    /// Has the system calls of these functions not traced any more that tracepoints stand for. Their
+    /// links are those of all system calls, and stay.
+    fn forget_system_calls(
+        &mut self,
+        gone: &BTreeSet<HookId>,
+        functions: &[TracedFunction],
+    ) -> Result<()> {
+        let loaded = &self.loaded;
+        for (backend, links) in &mut self.links {
+            if *backend != BackendKind::SystemCalls {
+                continue;
+            }
+            for id in functions_of(&links.links).intersection(gone) {
+                if let Some(function) = functions.get(id.index()) {
+                    attach::forget(loaded, function)?;
+                    links.n_attached = links.n_attached.saturating_sub(1);
+                }
+            }
+            for link in &mut links.links {
+                link.functions.retain(|id| !gone.contains(id));
+            }
+        }
+        Ok(())
     }
 
     /// Removes the links that contain functions of `gone` from `self` and returns them.

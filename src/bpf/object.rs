@@ -63,6 +63,8 @@ pub(super) struct LoadedObject<'obj> {
     pub(super) has_shared: Cell<bool>,
     /// Whether they may be.
     pub(super) may_share: bool,
+    /// Whether the programs at the tracepoints of system calls are attached (`attach::syscalls`).
+    pub(super) is_at_syscalls: Cell<bool>,
 }
 
 /// Relocated instructions of each program.
@@ -91,6 +93,8 @@ pub(super) struct Templates {
     pub(super) tracing_session: Body,
     pub(super) tracing_entry: Body,
     pub(super) tracing_exit: Body,
+    pub(super) syscall_entry: Body,
+    pub(super) syscall_exit: Body,
     pub(super) task_exit: Body,
     pub(super) task_fork: Body,
     pub(super) task_new: Body,
@@ -152,6 +156,7 @@ pub(super) fn load<'obj>(
         generation: 0,
         has_shared: Cell::new(false),
         may_share: settings.optimizations.share,
+        is_at_syscalls: Cell::new(false),
     })
 }
 
@@ -191,6 +196,8 @@ impl Templates {
             tracing_session: body(&progs.retsnoop_tracing_session),
             tracing_entry: body(&progs.retsnoop_tracing_entry),
             tracing_exit: body(&progs.retsnoop_tracing_exit),
+            syscall_entry: body(&progs.retsnoop_syscall_entry),
+            syscall_exit: body(&progs.retsnoop_syscall_exit),
             task_exit: body(&progs.retsnoop_task_exit),
             task_fork: body(&progs.retsnoop_task_fork),
             task_new: body(&progs.retsnoop_task_new),

@@ -182,6 +182,12 @@ pub struct Globs {
 }
 
 impl Globs {
+    /// Whether the program chooses inner functions itself.
+    #[must_use]
+    pub fn is_broad(&self) -> bool {
+        self.allow.iter().any(GlobUse::is_programs)
+    }
+
     /// Whether any chooses by source file.
     #[must_use]
     pub fn name_sources(&self) -> bool {

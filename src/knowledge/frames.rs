@@ -19,6 +19,19 @@ pub(crate) const TRACER_PREFIXES: &[&str] = &[
     "return_to_handler",
 ];
 
+/// Prefixes of functions that call those of system calls.
+pub(crate) const SYSCALL_ENTRY: &[&str] = &[
+    "entry_SYSCALL_64",
+    "do_syscall_64",
+    "do_syscall_x64",
+    "x64_sys_call",
+    "el0t_64_sync",
+    "el0_sync",
+    "el0_svc",
+    "do_el0_svc",
+    "invoke_syscall",
+];
+
 /// How the names of our own programs begin. kallsyms has `bpf_prog_<tag>_<name>`. The name is that of
 /// the C function or, for programs that are loaded without BTF, the one that they are loaded by, of
 /// which the kernel keeps 15 characters. Other names are too common: a foreign program may well be

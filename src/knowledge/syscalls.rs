@@ -10,6 +10,13 @@ pub(crate) fn is_syscall_entry(name: &str) -> bool {
     prefixes.any(|prefix| name.starts_with(prefix))
 }
 
+/// Returns whether a function is the entry of a system call of the kernel's own table.
+pub(crate) fn is_native_entry(name: &str) -> bool {
+    ["__x64_sys_", "__arm64_sys_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
 /// What the functions of system calls end with that fail for reasons which people ask about.
 const COMMON_CALLS: &[&str] = &[
     "accept4",

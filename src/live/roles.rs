@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use crate::kernel::kallsyms::Kallsyms;
 use crate::knowledge::arch::INTERRUPTS;
-use crate::knowledge::frames::{OWN_PROGRAMS, TRACER_PREFIXES};
+use crate::knowledge::frames::{OWN_PROGRAMS, SYSCALL_ENTRY, TRACER_PREFIXES};
 use crate::session::AddrRole;
 use crate::spec::Addr;
 use crate::symbolize::PlaceHash;
@@ -50,6 +50,8 @@ fn role_of(name: &str) -> AddrRole {
         AddrRole::Tracer
     } else if is_program(name) {
         AddrRole::Program
+    } else if starts(SYSCALL_ENTRY) {
+        AddrRole::SyscallEntry
     } else {
         AddrRole::Code
     }

@@ -15,7 +15,7 @@ use super::sources;
 use super::users::{self, UserFunctions};
 use crate::bpf::{KernelLayout, KernelSupport};
 use crate::config::BackendChoice;
-use crate::config::{Config, GlobUse, Globs, Role};
+use crate::config::{Config, Globs, Role};
 use crate::diag::Diag;
 use crate::failure::Failure;
 use crate::kernel::absent::AbsentModule;
@@ -81,7 +81,7 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
             // With user functions the cache is not used.
             user: UserFunctions::default(),
             notes,
-            policy: policy(config.backend, support)?,
+            policy: policy(config, support)?,
             layout,
             image: lines::look_for(config, files, diag)?,
             known: None,
@@ -106,7 +106,7 @@ pub(crate) fn prepare(config: &Config, files: &KernelFiles, diag: &Diag) -> Resu
     } else {
         full_support(Some(&btf), files)
     };
-    let policy = policy(config.backend, support)?;
+    let policy = policy(config, support)?;
     diag.phase("asked the kernel for back ends");
     let layout = layout(&btf, &facts.kallsyms, files, support)?;
     let capabilities = capabilities(&policy, &btf, files);
@@ -178,7 +178,7 @@ pub(crate) fn read_facts(
     // switched on. Among tens of thousands of functions there are some, and one of them makes the
     // kernel refuse a link for all. So these kernels' list is read for them, which has addresses
     // since 6.5 (83f74441bcb1).
-    let is_broad = globs.allow.iter().any(GlobUse::is_programs);
+    let is_broad = globs.is_broad();
     let (read, sites) = thread::scope(|scope| {
         let sites = is_broad.then(|| scope.spawn(|| files.traceable_addresses().ok()));
         let read = read(files, diag);
@@ -234,12 +234,17 @@ pub(crate) fn offered(support: KernelSupport) -> Offered {
             .collect(),
         shared_kprobes: support.cookies,
         preempts_programs: support.preempts_programs,
+        at_system_calls: false,
     }
 }
 
-fn policy(choice: BackendChoice, support: KernelSupport) -> Result<BackendPolicy> {
-    let auto = BackendPolicy::Auto(offered(support));
-    let kind = match choice {
+fn policy(config: &Config, support: KernelSupport) -> Result<BackendPolicy> {
+    let auto = BackendPolicy::Auto(Offered {
+        // A run with a command has a program at each system call in any case.
+        at_system_calls: config.command.is_some() || config.globs.is_broad(),
+        ..offered(support)
+    });
+    let kind = match config.backend {
         BackendChoice::Auto => return Ok(auto),
         BackendChoice::TracingMulti => BackendKind::TracingMulti,
         BackendChoice::FentryMulti => BackendKind::FentryMulti,

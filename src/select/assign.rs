@@ -8,7 +8,8 @@ use std::fmt;
 
 use super::blind::blind_region;
 use super::types::TracedFunction;
-use crate::spec::BackendKind;
+use crate::knowledge::syscalls::is_native_entry;
+use crate::spec::{BackendKind, EntryReason};
 
 /// Up to this many functions, trampolines are used if functions are attached one by one: detaching
 /// is slow, but a call costs a third of a kprobe's. Measured per function on 6.1: fentry and fexit
@@ -41,6 +42,9 @@ pub struct Offered {
     /// Whether programs of trampolines can be preempted. Calls of other tasks are missed while they
     /// are.
     pub preempts_programs: bool,
+    /// Whether the functions of system calls may be left to tracepoints, which all tasks run at each
+    /// system call.
+    pub at_system_calls: bool,
 }
 
 /// How to attach to one function.
@@ -61,6 +65,8 @@ pub enum BackendReason {
     Best,
     /// Its programs cannot be preempted.
     NotPreempted,
+    /// Functions are attached one by one, and tracepoints take all system calls.
+    SystemCall,
     /// Functions are attached one by one, and there are few.
     Few,
     /// Functions are attached one by one, and there are many.
@@ -84,6 +90,7 @@ impl fmt::Display for BackendReason {
             Self::NotPreempted => f.write_str(
                 "this kernel preempts programs of trampolines, and keeps them out of other tasks meanwhile",
             ),
+            Self::SystemCall => f.write_str("all system calls at once"),
             Self::Few => write!(
                 f,
                 "cheapest to run, and no more than {MAX_SINGLE_TRAMPOLINES} functions"
@@ -143,6 +150,26 @@ impl BackendPolicy {
         order
     }
 
+    /// Returns true if tracepoints stand for the functions of system calls.
+    #[must_use]
+    pub fn takes_all_system_calls(&self) -> bool {
+        let Self::Auto(offered) = self else {
+            return false;
+        };
+        let order = self.order(0);
+        let is_one_by_one = order.first().is_some_and(|best| best.is_one_by_one());
+        // Programs of raw tracepoints are preempted as those of trampolines are.
+        offered.at_system_calls && is_one_by_one && !offered.preempts_programs
+    }
+
+    /// Returns true if a function is that of a system call, and tracepoints are to stand for it: where
+    /// functions are attached one by one, each would need programs or probes of its own.
+    fn leaves_to_tracepoints(&self, function: &TracedFunction) -> bool {
+        self.takes_all_system_calls()
+            && function.entry == Some(EntryReason::SystemCall)
+            && is_native_entry(&function.name)
+    }
+
     /// Returns the back ends for user functions, best first. They do not depend on the back end that
     /// the user chose for kernel functions.
     fn of_user_functions(&self) -> Vec<BackendKind> {
@@ -181,16 +208,20 @@ impl BackendPolicy {
 /// Assigns back ends to each of `functions`, in the same order.
 #[must_use]
 pub fn assign(functions: &[TracedFunction], policy: &BackendPolicy) -> Vec<Assigned> {
-    let order = policy.order(functions.len());
+    let is_left = |function: &&TracedFunction| policy.leaves_to_tracepoints(function);
+    let n_left = functions.iter().filter(is_left).count();
+    let n_functions = functions.len() - n_left;
+    let order = policy.order(n_functions);
+    let are_few = n_functions <= MAX_SINGLE_TRAMPOLINES;
     functions
         .iter()
         .map(|function| {
-            assign_one(
-                function,
-                policy,
-                &order,
-                functions.len() <= MAX_SINGLE_TRAMPOLINES,
-            )
+            let mut assigned = assign_one(function, policy, &order, are_few);
+            if policy.leaves_to_tracepoints(function) {
+                assigned.backends.insert(0, BackendKind::SystemCalls);
+                assigned.why = BackendReason::SystemCall;
+            }
+            assigned
         })
         .collect()
 }
@@ -276,7 +307,7 @@ mod tests {
     use crate::spec::BackendKind::{
         self, Kprobe, KprobeMulti, KprobeSession, TracingMulti, Trampoline,
     };
-    use crate::spec::{Addr, Hook, HookId, ResultType};
+    use crate::spec::{Addr, EntryReason, Hook, HookId, ResultType};
 
     fn function(name: &str, trampoline_ok: bool) -> TracedFunction {
         TracedFunction {
@@ -306,6 +337,7 @@ mod tests {
             backends: backends.to_vec(),
             shared_kprobes: true,
             preempts_programs: false,
+            at_system_calls: false,
         })
     }
 
@@ -375,12 +407,45 @@ mod tests {
             backends: vec![Trampoline, Kprobe],
             shared_kprobes: false,
             preempts_programs: false,
+            at_system_calls: false,
         });
         let first = &assign(&many, &without_cookies)[0];
         assert_eq!(
             (first.backends[0], first.why),
             (Trampoline, BackendReason::Best)
         );
+    }
+
+    #[test]
+    fn system_calls_are_left_to_tracepoints_where_functions_are_attached_one_by_one() {
+        let call = TracedFunction {
+            entry: Some(EntryReason::SystemCall),
+            ..function("__x64_sys_bpf", true)
+        };
+        let compat = TracedFunction {
+            name: "__ia32_sys_bpf".to_owned(),
+            ..call.clone()
+        };
+        let functions = [call, compat, function("bpf_check", true)];
+        let at_system_calls = |policy| {
+            let BackendPolicy::Auto(mut offered) = policy else {
+                unreachable!()
+            };
+            offered.at_system_calls = true;
+            BackendPolicy::Auto(offered)
+        };
+        let assigned = assign(&functions, &at_system_calls(without_fprobe()));
+        assert_eq!(
+            assigned[0].backends,
+            [BackendKind::SystemCalls, Trampoline, Kprobe]
+        );
+        assert_eq!(assigned[0].why, BackendReason::SystemCall);
+        assert_eq!(assigned[1].backends[0], Trampoline);
+        assert_eq!(assigned[2].backends[0], Trampoline);
+        let many = assign(&functions, &at_system_calls(with_fprobe()));
+        assert_eq!(many[0].backends[0], KprobeSession);
+        let not_wanted = assign(&functions, &without_fprobe());
+        assert_eq!(not_wanted[0].backends[0], Trampoline);
     }
 
     #[test]

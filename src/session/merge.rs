@@ -9,13 +9,15 @@
 use super::types::{Call, ChainLink, StackRow};
 use crate::knowledge::arch::PATCHED_CALL_END;
 use crate::select::TracedFunction;
-use crate::spec::{Addr, Ip};
+use crate::spec::{Addr, EntryReason, Ip};
 
 /// What an address of a kernel stack belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddrRole {
     /// Code of the kernel or of a module.
     Code,
+    /// Code of the kernel that calls the functions of system calls.
+    SyscallEntry,
     /// Our own tracing: a trampoline, a BPF program or the probe machinery.
     Tracer,
     /// A BPF program whose owner is unknown, such as a subprogram of one of ours.
@@ -47,7 +49,12 @@ pub(super) fn merge(
         .iter()
         .map(|link| calls[link.call].call_site.map(Ip::return_to))
         .collect();
-    place(&mut rows, &traced, &sites);
+    let n_outer = roles
+        .iter()
+        .rev()
+        .take_while(|role| **role == AddrRole::SyscallEntry)
+        .count();
+    place(&mut rows, &traced, &sites, n_outer);
     rows
 }
 
@@ -114,8 +121,14 @@ fn mark_trampoline_calls(rows: &mut [StackRow], traced: &[&TracedFunction]) {
 }
 
 /// Assigns a row to each link of the chain and inserts rows for the links that are not in the
-/// stack. `sites` are the return addresses of the links' calls, `None` if unknown.
-fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<Ip>]) {
+/// stack. `sites` are the return addresses of the links' calls, `None` if unknown. The first `n_outer`
+/// rows are of what calls the functions of system calls.
+fn place(
+    rows: &mut Vec<StackRow>,
+    traced: &[&TracedFunction],
+    sites: &[Option<Ip>],
+    n_outer: usize,
+) {
     // User functions are not on the kernel's stack. All of it is below them.
     let n_user = traced
         .iter()
@@ -130,6 +143,12 @@ fn place(rows: &mut Vec<StackRow>, traced: &[&TracedFunction], sites: &[Option<I
             !row.is_tracer && is_in(row, function)
         });
         let Some(found) = found else {
+            if link == 0 && function.entry == Some(EntryReason::SystemCall) && n_outer > 0 {
+                // It ended with a tail call.
+                rows.insert(n_outer, row_without_ip(link));
+                start = n_outer + 1;
+                continue;
+            }
             // A function that ended with a tail call left its return address to the function it
             // jumped to.
             let caller = (start..rows.len())

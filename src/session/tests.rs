@@ -39,6 +39,9 @@ const TYPES: &[(&str, ResultType)] = &[
 const FUNC_SIZE: u64 = 0x100;
 const TRAMPOLINE: u64 = 0xffff_ffff_c000_0000;
 
+/// Addresses from here on are of code that calls the functions of system calls.
+const SYSCALL_ENTRY: u64 = 0xffff_ffff_8300_0000;
+
 /// Addresses from here on are of BPF programs that are not known to be ours.
 const PROGRAM: u64 = TRAMPOLINE + 0x1000_0000;
 
@@ -145,7 +148,9 @@ fn explained(assembled: Assembled, functions: &[TracedFunction]) -> Session {
 }
 
 fn role(addr: Addr) -> AddrRole {
-    if addr.0 >= PROGRAM {
+    if (SYSCALL_ENTRY..SYSCALL_ENTRY + 0x1000).contains(&addr.0) {
+        AddrRole::SyscallEntry
+    } else if addr.0 >= PROGRAM {
         AddrRole::Program
     } else if addr.0 >= TRAMPOLINE {
         AddrRole::Tracer

@@ -23,6 +23,10 @@ pub enum BackendKind {
     Trampoline,
     /// A kprobe and a kretprobe per function. Works on any kernel.
     Kprobe,
+    /// Raw tracepoints `sys_enter` and `sys_exit`: two programs for the functions of all system calls.
+    /// Since 4.17 (c4f6699dfcb8, "bpf: introduce `BPF_RAW_TRACEPOINT`"). The user cannot choose it:
+    /// it takes no other functions.
+    SystemCalls,
     /// As `Kprobe`, but by name, for functions of modules that are not loaded yet. Works on any
     /// kernel. The user cannot choose it, because it is the only way for such functions.
     OnLoad,
@@ -63,7 +67,7 @@ impl BackendKind {
     /// of uprobes are not among them.
     #[must_use]
     pub fn is_of_kprobes(self) -> bool {
-        !self.needs_prototype() && !self.is_of_user_functions()
+        !self.needs_prototype() && !self.is_of_user_functions() && self != Self::SystemCalls
     }
 
     /// Whether it is for user functions. Others are for kernel functions.
@@ -91,6 +95,7 @@ impl BackendKind {
             Self::KprobeMulti => "two links for all functions",
             Self::Trampoline => "two programs for each function: slow to attach",
             Self::Kprobe => "two probes for each function: slow to attach",
+            Self::SystemCalls => "two programs for all system calls",
             Self::OnLoad => "two named probes for each function of a module to come",
             Self::UprobeMulti => "two links for all user functions of a file",
             Self::Uprobe => "two probes for each user function",
@@ -112,6 +117,7 @@ impl BackendKind {
             Self::KprobeMulti => needs(5, 18, Some("CONFIG_FPROBE")),
             Self::Trampoline => needs(5, 5, None),
             Self::Kprobe | Self::OnLoad => needs(4, 17, Some("CONFIG_KPROBE_EVENTS")),
+            Self::SystemCalls => needs(4, 17, None),
             Self::UprobeMulti => needs(6, 6, Some("CONFIG_UPROBES")),
             Self::Uprobe => needs(4, 17, Some("CONFIG_UPROBE_EVENTS")),
         }
@@ -144,6 +150,7 @@ impl fmt::Display for BackendKind {
             Self::KprobeMulti => "kprobe-multi",
             Self::Trampoline => "fentry",
             Self::Kprobe => "kprobe",
+            Self::SystemCalls => "sys_enter",
             Self::OnLoad => "kprobe-on-load",
             Self::UprobeMulti => "uprobe-multi",
             Self::Uprobe => "uprobe",

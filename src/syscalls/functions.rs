@@ -33,9 +33,37 @@ pub(crate) fn call_of_function(function: &str) -> Option<(Abi, &'static str)> {
     Some((abi, call))
 }
 
+/// Returns the number of the system call whose entry a kernel function is, in the kernel's own table;
+/// `None` if it is the entry of none.
+pub(crate) fn number_of_function(function: &str) -> Option<u32> {
+    let (prefix, rest) = function.split_once("_sys_")?;
+    if !matches!(prefix, "__x64" | "__arm64") {
+        return None;
+    }
+    let mut calls = numbers::names(Abi::Native);
+    let (number, _) = calls.find(|(_, call)| function_name(call) == rest)?;
+    u32::try_from(number).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_have_the_numbers_of_their_calls() {
+        let openat = numbers::names(Abi::Native).find(|(_, call)| *call == "openat");
+        let openat = openat.map(|(number, _)| number as u32);
+        assert_eq!(number_of_function("__x64_sys_openat"), openat);
+        assert_eq!(number_of_function("__arm64_sys_openat"), openat);
+        for other in [
+            "__ia32_sys_openat",
+            "__do_sys_openat",
+            "do_sys_openat2",
+            "vfs_open",
+        ] {
+            assert_eq!(number_of_function(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn functions_are_those_of_their_calls() {

@@ -15,7 +15,7 @@ mod table;
 
 pub(crate) use self::areas::{AreaKind, AreaLayout, areas_of};
 pub(crate) use self::decode::{Decoded, Value, decode};
-pub(crate) use self::functions::{call_of_function, function_name};
+pub(crate) use self::functions::{call_of_function, function_name, number_of_function};
 pub(crate) use self::numbers::{name, names};
 
 /// Bytes that are read of an argument in memory at most, including the NUL of a text (`AREA_BYTES` of

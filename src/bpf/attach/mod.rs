@@ -9,6 +9,7 @@ mod kprobe;
 mod kprobe_multi;
 mod on_load;
 mod shared;
+mod syscalls;
 mod tracing_multi;
 mod trampoline;
 mod uprobe;
@@ -23,6 +24,7 @@ use super::sys::Guardian;
 use crate::select::TracedFunction;
 use crate::spec::{BackendKind, EntryReason, FilterResult, HookId, ObjectId, ResultType};
 
+pub(super) use syscalls::forget;
 pub(super) use usdt::LoadedProbes;
 
 /// A function that the kernel refused, and the reason.
@@ -112,6 +114,7 @@ pub(super) fn implementation(backend: BackendKind) -> Box<dyn Backend> {
         BackendKind::KprobeMulti => Box::new(kprobe_multi::KprobeMulti),
         BackendKind::Trampoline => Box::new(trampoline::Trampoline),
         BackendKind::Kprobe => Box::new(kprobe::Kprobe),
+        BackendKind::SystemCalls => Box::new(syscalls::SystemCalls),
         BackendKind::OnLoad => Box::new(on_load::OnLoadProbes),
         BackendKind::UprobeMulti => Box::new(uprobe::UprobeMulti),
         BackendKind::Uprobe => Box::new(uprobe::Uprobe),

@@ -308,8 +308,9 @@ pub(in crate::bpf) fn recursion_misses(program: BorrowedFd<'_>) -> u64 {
 /// `kprobe_multi` link info"; 3acf8ace6823, "bpf: Add missed value to kprobe perf link info"), and
 /// for trampolines, which miss calls by recursion only: these are counted for the programs.
 pub(in crate::bpf) fn link_misses(backend: BackendKind, link: BorrowedFd<'_>) -> u64 {
-    // Nor does it tell for uprobes.
-    if backend.needs_prototype() || backend.is_of_user_functions() {
+    // Nor does it tell for uprobes and tracepoints.
+    let is_told = !backend.needs_prototype() && !backend.is_of_user_functions();
+    if !is_told || backend == BackendKind::SystemCalls {
         return 0;
     }
     let mut info = bpf_link_info::default();

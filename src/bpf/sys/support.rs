@@ -89,7 +89,7 @@ impl KernelSupport {
             BackendKind::FentryMulti => self.fentry_multi,
             BackendKind::KprobeSession => self.kprobe_session,
             BackendKind::KprobeMulti => self.kprobe_multi,
-            BackendKind::Trampoline => true,
+            BackendKind::Trampoline | BackendKind::SystemCalls => true,
             BackendKind::Kprobe | BackendKind::OnLoad => self.kprobe,
             BackendKind::UprobeMulti => self.uprobe_multi,
             BackendKind::Uprobe => self.uprobe,

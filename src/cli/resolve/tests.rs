@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::Action;
 use crate::cli::{self, Parsed, command};
 use crate::config::{
-    BUILT_IN, BackendChoice, Config, Environment, GlobOrigin, GlobUse, OutputFormat, Symbolization,
-    Telling, UsageError, UseCases,
+    BUILT_IN, BackendChoice, Config, Environment, GlobOrigin, OutputFormat, Symbolization, Telling,
+    UsageError, UseCases,
 };
 use crate::spec::Outcome;
 use nix::sys::stat::Mode;
@@ -58,7 +58,7 @@ fn a_use_case_brings_its_globs_with_their_reasons() {
 fn entry_functions_alone_get_the_inner_functions_of_the_default() {
     let chosen = |line: &str| {
         let globs = config(line).globs;
-        let is_broad = globs.allow.iter().any(GlobUse::is_programs);
+        let is_broad = globs.is_broad();
         (globs.entry.len(), globs.allow.len(), is_broad)
     };
     assert_eq!(chosen("-e f"), (1, 1, true));

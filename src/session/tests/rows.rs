@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Tests of merging the chain and the kernel stack.
 
-use super::{CallRecord, PROGRAM, TRAMPOLINE, TracedFunction, assemble, func_addr, parse};
-use crate::spec::Addr;
+use super::{
+    CallRecord, PROGRAM, SYSCALL_ENTRY, TRAMPOLINE, TracedFunction, assemble, func_addr, parse,
+};
+use crate::spec::{Addr, EntryReason};
 
 fn rows(tree: &str, capture_at: usize, stack: &[u64]) -> String {
     let (functions, mut calls) = parse(tree);
@@ -51,6 +53,18 @@ fn the_culprit_that_has_returned_already_gets_a_row_of_its_own() {
         rows(CHAIN_OF_THREE, 2, &stack),
         "- sys_test do_test check()"
     );
+}
+
+#[test]
+fn a_system_call_that_ended_with_a_tail_call_stands_behind_what_called_it() {
+    let (mut functions, mut calls) = parse(CHAIN_OF_THREE);
+    calls[2].capture = 1;
+    let stack = [at(1, 0x40), ELSEWHERE, SYSCALL_ENTRY + 8, SYSCALL_ENTRY];
+    let rows = |functions: &[TracedFunction]| named_rows(functions, calls.clone(), &stack);
+    // Another function may have been called by any of them.
+    assert_eq!(rows(&functions), "- - - sys_test() do_test check()");
+    functions[0].entry = Some(EntryReason::SystemCall);
+    assert_eq!(rows(&functions), "- - sys_test() - do_test check()");
 }
 
 /// While programs come and go, symbols may be missing, and addresses have names of other programs.

@@ -252,3 +252,58 @@ fn the_feature_report_names_the_back_end_that_is_chosen() {
     let said = format!("chosen back end: {best}");
     assert!(ended.stdout.contains(&said), "{}", ended.stdout);
 }
+
+/// Calls one system call all the time, and then makes another one fail.
+const BUSY_THEN_FAILS: &str = r#"
+import os, time
+end = time.monotonic() + 8
+while time.monotonic() < end:
+    for _ in range(1000): os.getppid()
+os.mkdir("/proc/no-such")
+"#;
+
+#[test]
+fn tracepoints_stand_for_system_calls_where_functions_are_attached_one_by_one() {
+    let told = "by sys_enter: all system calls at once";
+    let failed = "mkdir(\"/proc/no-such\"";
+    let ended = run(&[
+        "-v",
+        "-e",
+        "*_sys_mkdir",
+        "-sn",
+        "--",
+        "mkdir",
+        "/proc/no-such",
+    ]);
+    assert_eq!(
+        ended.stderr.contains(told),
+        attaches_slowly(),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stderr.contains(failed), "{}", ended.stderr);
+    // A call that is made too often is not traced any more, and the others are.
+    let entries = ["-e", "*_sys_mkdir", "-e", "*64_sys_getppid", "-sn"];
+    let limit = ["--max-rate", "1000", "--"];
+    let command = ["python3", "-c", BUSY_THEN_FAILS];
+    let ended = run(&[&entries[..], &limit, &command].concat());
+    assert!(
+        ended.stderr.contains("detached from __x64_sys_getppid"),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stderr.contains(failed), "{}", ended.stderr);
+    // A back end that was asked for is the only one.
+    let asked = [
+        "-v",
+        "--backend",
+        "fentry",
+        "-e",
+        "*64_sys_mkdir",
+        "-sn",
+        "--",
+    ];
+    let ended = run(&[&asked[..], &["mkdir", "/proc/no-such"]].concat());
+    assert!(!ended.stderr.contains(told), "{}", ended.stderr);
+    assert!(ended.stderr.contains(failed), "{}", ended.stderr);
+}
