@@ -7,6 +7,7 @@ pub(crate) mod arch;
 pub(crate) mod blind;
 pub(crate) mod callees;
 pub(crate) mod complaints;
+pub(crate) mod deciders;
 pub(crate) mod denied;
 pub(crate) mod frames;
 pub(crate) mod harmless;

@@ -8,16 +8,17 @@ use std::mem;
 use super::attaching;
 use crate::bpf::{Sink, Tracer};
 use crate::code::{Code, FromFn, Reached, reachable};
-use crate::config::{Config, GlobUse};
+use crate::config::{Config, GlobUse, Globs};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
+use crate::knowledge::deciders::is_common_decider;
 use crate::knowledge::syscalls::is_common_call;
 use crate::live::behind::Behind;
 use crate::live::trails::Traced;
 use crate::prepare::gather::Prepared;
 use crate::select::{BackendPolicy, Selection, TracedFunction, assign};
 use crate::session::Session;
-use crate::spec::{Addr, GlobKind, HookId};
+use crate::spec::{Addr, GlobKind, HookId, base_name};
 
 /// Up to this many matching functions are attached to unconditionally, even one by one.
 const EAGER_ATTACH_LIMIT: usize = 64;
@@ -32,10 +33,8 @@ pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
     if config.all_matching || n_matching <= EAGER_ATTACH_LIMIT || !prepared.attaches_one_by_one() {
         return;
     }
-    // Of a run of `--again` the entry function is chosen, too.
-    let is_broad = config.globs.allow.iter().any(GlobUse::is_programs);
-    let is_deepened = config.globs.entry.iter().all(GlobUse::is_programs);
-    if is_broad && !is_deepened {
+    let is_broad = config.globs.is_broad();
+    if takes_common_calls(&config.globs) {
         take_common_calls(prepared, config, diag);
         return;
     }
@@ -77,6 +76,12 @@ pub(crate) fn narrow(prepared: &mut Prepared, config: &Config, files: &KernelFil
     diag.note(text);
 }
 
+/// Returns true if the program chooses the inner functions of many system calls. Of a run of `--again`
+/// it chooses the entry function, too.
+pub(crate) fn takes_common_calls(globs: &Globs) -> bool {
+    globs.is_broad() && !globs.entry.iter().all(GlobUse::is_programs)
+}
+
 /// Keeps the functions that the entry functions reach by the fewest calls, of those that can fail.
 fn keep_nearest(reached: &mut Reached, selection: &Selection) {
     let can_fail = selection.functions.iter().filter(|it| it.result.can_fail());
@@ -94,8 +99,8 @@ fn keep_nearest(reached: &mut Reached, selection: &Selection) {
         .collect();
 }
 
-/// Defers what the program chose where attaching is slow: all but the system calls that fail most
-/// often. The others are counted, and named if they fail.
+/// Defers what the program chose where attaching is slow: all but the system calls (those that often
+/// fail, if tracepoints do not take all of them), and the functions that often decide why they fail.
 fn take_common_calls(prepared: &mut Prepared, config: &Config, diag: &Diag) {
     let globs = &config.globs;
     let is_asked_for = |function: &TracedFunction| {
@@ -103,18 +108,22 @@ fn take_common_calls(prepared: &mut Prepared, config: &Config, diag: &Diag) {
         let module = function.module.as_deref();
         globs.any(|glob| glob.is_users() && glob.spec.matches(&function.name, module))
     };
+    let takes_all = prepared.policy.takes_all_system_calls();
     let is_wanted = |function: &TracedFunction| {
-        is_asked_for(function) || function.entry.is_some() && is_common_call(&function.name)
+        is_asked_for(function)
+            || function.entry.is_some() && (takes_all || is_common_call(&function.name))
+            || is_common_decider(base_name(&function.name))
     };
     prepared.selection.defer(is_wanted);
     let hint = match config.command {
         Some(_) => "--again traces what the failing call reaches",
         None => "-e and -a, or -c, choose others",
     };
+    let armed = prepared.selection.armed();
+    let n_inner = armed.filter(|function| function.entry.is_none()).count();
     diag.note(format!(
-        "this kernel attaches functions one by one: {} system calls that often fail are traced, and \
-         no inner functions ({hint})",
-        prepared.selection.armed().count()
+        "this kernel attaches functions one by one: of the inner functions, {n_inner} are traced that \
+         often decide ({hint})"
     ));
 }
 

@@ -13,8 +13,9 @@ use crate::prepare::gather::say_refused;
 use crate::prepare::notes::NotePlan;
 use crate::select::{Assigned, TracedFunction};
 
-/// If more functions than this are attached one by one, a message says that it takes long.
-const MANY_ONE_BY_ONE: usize = 100;
+/// If more functions than this are attached one by one, a message says that it takes long. The program
+/// itself chooses fewer.
+const MANY_ONE_BY_ONE: usize = 250;
 
 /// How often detaching checks for another Ctrl-C.
 const CTRL_C_POLL_INTERVAL: Duration = Duration::from_millis(20);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Error, Result};
 
 use super::again::Outlook;
-use super::arming::Arming;
+use super::arming::{Arming, takes_common_calls};
 use super::consumer::{Consumer, Counts, FactSources};
 use super::flight::FlightRecorder;
 use super::later_files::LaterFiles;
@@ -22,7 +22,7 @@ use super::trace::RunContext;
 use super::watch::{BUSY_LIFETIME, Watch};
 use crate::bpf::{Attached, Tracer};
 use crate::code::{Code, Trails};
-use crate::config::{Config, GlobUse, Limits, Telling};
+use crate::config::{Config, Limits, Telling};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::symbols::SymbolReader;
@@ -39,7 +39,7 @@ use crate::prepare::on_load::placement;
 use crate::prepare::preflight::RunningProcesses;
 use crate::render::{Detached, RenderContext};
 use crate::scope::Scoping;
-use crate::select::TracedFunction;
+use crate::select::{Selection, TracedFunction};
 use crate::session::{ErrorFilter, TaskContext};
 use crate::spec::NoteSource;
 use crate::symbolize::Symbolizer;
@@ -112,7 +112,7 @@ impl<'a> TracingRun<'a, '_> {
             cache,
         } = prepared;
         let mut arming = Arming::new(&selection);
-        let deferred = behind::deferred(&selection);
+        let (deferred, has_inner) = (behind::deferred(&selection), self.has_inner(&selection));
         let functions = selection.functions;
         self.scoping.enter(tracer)?;
         diag.phase("attached");
@@ -154,7 +154,7 @@ impl<'a> TracingRun<'a, '_> {
             traced: &traced,
             workload: &workload,
         };
-        let mut consumer = consumer(config, rendering, facts, self.has_inner(), out);
+        let mut consumer = consumer(config, rendering, facts, has_inner, out);
         arming.look_behind(&behind);
         consumer.arm(arming);
         consumer.place(placement(live.absent_modules(), &live.kallsyms()));
@@ -283,9 +283,12 @@ impl<'a> TracingRun<'a, '_> {
         false
     }
 
-    /// Whether functions besides entry functions are traced.
-    fn has_inner(&self) -> bool {
-        self.armed.iter().any(|function| function.entry.is_none())
+    /// Whether the functions are traced, besides entry functions, that can be where attaching takes no
+    /// time, or those that one system call reaches.
+    fn has_inner(&self, selection: &Selection) -> bool {
+        let takes_common = takes_common_calls(&self.context.config.globs);
+        let has_all = !takes_common || selection.deferred.is_empty();
+        has_all && self.armed.iter().any(|function| function.entry.is_none())
     }
 
     fn traced(&self) -> Traced {
@@ -368,7 +371,7 @@ const DEFAULT_BUDGET: f64 = 0.1;
 
 /// Returns what the run may cost.
 fn limits(config: &Config) -> Limits {
-    let is_broad = config.globs.allow.iter().any(GlobUse::is_programs);
+    let is_broad = config.globs.is_broad();
     if !is_broad || config.limits.budget.is_some() {
         return config.limits;
     }
