@@ -10,6 +10,9 @@ pub(crate) fn is_syscall_entry(name: &str) -> bool {
     prefixes.any(|prefix| name.starts_with(prefix))
 }
 
+/// Runs before the function of a system call, and may refuse it.
+pub(crate) const SECCOMP_FILTER: &str = "__seccomp_filter";
+
 /// Returns whether a function is the entry of a system call of the kernel's own table.
 pub(crate) fn is_native_entry(name: &str) -> bool {
     ["__x64_sys_", "__arm64_sys_"]

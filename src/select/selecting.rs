@@ -14,7 +14,7 @@ use crate::kernel::btf::TrampolineRules;
 use crate::kernel::facts::KernelFacts;
 use crate::knowledge::denied::never_returns;
 use crate::knowledge::requests::REQUESTS;
-use crate::knowledge::syscalls::is_syscall_entry;
+use crate::knowledge::syscalls::{SECCOMP_FILTER, is_syscall_entry};
 use crate::spec::{EntryReason, GlobKind, Hook, HookId, ResultType, nearest};
 
 /// What the back ends of a run can take.
@@ -103,7 +103,7 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &BackendCapabili
 pub(crate) fn entry_reason(name: &str, is_request: bool) -> EntryReason {
     if is_request {
         EntryReason::Request
-    } else if is_syscall_entry(name) {
+    } else if is_syscall_entry(name) || name == SECCOMP_FILTER {
         EntryReason::SystemCall
     } else {
         EntryReason::KernelFunction

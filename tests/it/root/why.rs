@@ -5,7 +5,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use super::harness::{bare_program, kernel};
 use crate::why::cases;
@@ -24,6 +24,20 @@ const SAMPLE: &[&str] = &[
     "bpf-map-size",
 ];
 
+/// Modules that cases need.
+const MODULES: &[&str] = &[
+    "loop",
+    "btrfs",
+    "xfs",
+    "overlay",
+    "dm-mod",
+    "tun",
+    "bridge",
+    "veth",
+    "nf_tables",
+    "xfrm_user",
+];
+
 // In percent of the cases that run on the kernel.
 const RIGHT_SESSION_FIRST: f64 = 95.0;
 const CULPRIT: f64 = 93.0;
@@ -33,6 +47,12 @@ const CERTAIN_BUT_WRONG: f64 = 2.0;
 fn folder(name: &str) -> PathBuf {
     let out = env::var("RETSNOOP_VM_OUT").unwrap();
     Path::new(&out).join(name)
+}
+
+/// The functions of a module are traced that is there when the run starts.
+fn load_modules() {
+    let loaded = Command::new("modprobe").arg("-a").args(MODULES).status();
+    assert!(loaded.unwrap().success());
 }
 
 fn assert_good(kernel: &str, scores: &[Score]) {
@@ -56,21 +76,28 @@ fn commands_that_fail_are_told_the_reason() {
     assert_good(&kernel, &score_all(&cases, &out).unwrap());
 }
 
-/// One run traces the commands of all cases, so this takes less than a minute for each ten. Which
-/// failure comes first is not asked here: there is one verdict about all.
+/// Of so many cases one is played here; `scripts/why --play` plays all.
+const ONE_OF: usize = 3;
+
+/// One run traces the commands of many cases, so each takes two or three seconds. Which failure comes
+/// first is not asked here: there is one verdict about all.
 #[test]
-fn all_cases_in_one_run_have_the_right_culprit() {
+fn culprits_of_many_cases_in_one_run_are_right() {
     let kernel = kernel();
     let out = folder("played");
     fs::create_dir_all(&out).unwrap();
+    load_modules();
+    let cases = cases(&kernel);
     let player = env::var("WHY_BIN").unwrap();
-    let path = out.to_str().unwrap();
-    let ended = bare_program(&["--json", "--", &player, "play", path])
+    let mut arguments = vec!["--json", "--", &player, "play", out.to_str().unwrap()];
+    let chosen = cases.iter().step_by(ONE_OF);
+    arguments.extend(chosen.map(|case| case.id.as_str()));
+    let ended = bare_program(&arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(File::create(out.join("answers")).unwrap())
         .status()
         .unwrap();
     assert!(ended.success(), "{ended}");
-    assert_good(&kernel, &score_played(&cases(&kernel), &out).unwrap());
+    assert_good(&kernel, &score_played(&cases, &out).unwrap());
 }

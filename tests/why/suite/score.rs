@@ -130,12 +130,18 @@ fn score_session(
         return score;
     }
     let (begun, ended) = outcome.ran;
+    let failed = |call: &Value| {
+        let result = call["result"].as_str().unwrap_or_default();
+        result.strip_prefix('-') == Some(case.errno.as_str())
+    };
     let is_right = |session: &&Value| {
         let started = session["started_ns"].as_u64().unwrap_or_default();
-        let error = session["entry"]["result"].as_str().unwrap_or_default();
+        // The system call that sends a request succeeds.
+        let chain = session["chain"].as_array();
+        let is_answer = case.request && chain.is_some_and(|chain| chain.iter().any(failed));
         (begun..=ended).contains(&started)
             && is_call(case, session["syscall"]["name"].as_str())
-            && error.strip_prefix('-') == Some(case.errno.as_str())
+            && (failed(&session["entry"]) || is_answer)
     };
     let Some(session) = sessions.iter().rfind(is_right) else {
         return score;
@@ -145,12 +151,24 @@ fn score_session(
     let answer = Answer {
         call: session["syscall"]["name"].as_str(),
         error: session["entry"]["result"].as_str(),
-        culprit: culprit["function"].as_str().unwrap_or_default(),
+        culprit: only_maker(culprit)
+            .or(culprit["function"].as_str())
+            .unwrap_or_default(),
         is_certain: culprit["certain"] == true,
     };
     answer.judge(&accepted, &mut score);
     score.are_words_right = score.are_words_right.map(|_| says(session, &case.words));
     score
+}
+
+/// The untraced callee that alone can have made the error, which a verdict names.
+fn only_maker(culprit: &Value) -> Option<&str> {
+    let untraced = &culprit["untraced"];
+    let is_below = untraced["made_here"] == false && untraced["through_pointers"] == false;
+    match untraced["callees"].as_array()?.as_slice() {
+        [callee] if is_below => callee["function"].as_str(),
+        _ => None,
+    }
 }
 
 /// What the program says about one failure.
