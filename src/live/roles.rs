@@ -152,7 +152,7 @@ mod tests {
                 {
                     let name = name.split('"').next().unwrap();
                     // These are names of tracepoints; names with capitals are licenses.
-                    let is_program = !["sched_", "cgroup_", "sys_exit"]
+                    let is_program = !["sched_", "cgroup_", "sys_"]
                         .iter()
                         .any(|start| name.starts_with(start));
                     if !is_program || name.contains(char::is_uppercase) {

@@ -70,7 +70,8 @@ impl State {
     /// Takes the words of the frame whose address is taken for what the call that is followed wrote.
     pub(super) fn take_words_as_result(&mut self, taken: &[i32]) {
         for offset in taken {
-            self.keep(Place::Slot(*offset, 8), Value::other_followed(true));
+            // As wide as an error. A wider word that is read overlaps with it.
+            self.keep(Place::Slot(*offset, 4), Value::other_followed(true));
         }
     }
 

@@ -142,6 +142,9 @@ fn functions_of_a_kernel_are_understood() {
     assert_eq!(limit(28), Some(ResultFate::Decides));
     // ENOMEM is for another reason.
     assert_eq!(limit(12), Some(ResultFate::Never));
+    // The error is behind a pointer.
+    let qdisc = |errno| fate("tc_modify_qdisc", "qdisc_create", NULL, errno);
+    assert_eq!(qdisc(2), Some(ResultFate::MayDecide));
     // Without a policy any node will do.
     let (pages, policy) = ("hugetlb_acct_memory.part.0", "policy_mbind_nodemask");
     assert_eq!(fate(pages, policy, NULL, 12), Some(ResultFate::Unclear));
@@ -157,7 +160,7 @@ fn functions_of_a_kernel_are_understood() {
     assert_eq!(ioctl(-515, 25), Some(ResultFate::MayDecide));
     assert_eq!(ioctl(-25, 25), Some(ResultFate::PassedOn));
     assert_eq!(ioctl(-22, 25), Some(ResultFate::Never));
-    assert_eq!(flows.asked().len(), 10);
+    assert_eq!(flows.asked().len(), 11);
 }
 
 #[test]

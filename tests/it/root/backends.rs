@@ -253,12 +253,11 @@ fn the_feature_report_names_the_back_end_that_is_chosen() {
     assert!(ended.stdout.contains(&said), "{}", ended.stdout);
 }
 
-/// Calls one system call all the time, and then makes another one fail.
+/// Calls one system call all the time, until there is a file, and then makes another one fail.
 const BUSY_THEN_FAILS: &str = r#"
-import os, time
-end = time.monotonic() + 8
-while time.monotonic() < end:
-    for _ in range(1000): os.getppid()
+import os, sys
+while not os.path.exists(sys.argv[1]):
+    for _ in range(10000): os.getppid()
 os.mkdir("/proc/no-such")
 "#;
 
@@ -283,15 +282,14 @@ fn tracepoints_stand_for_system_calls_where_functions_are_attached_one_by_one() 
     );
     assert!(ended.stderr.contains(failed), "{}", ended.stderr);
     // A call that is made too often is not traced any more, and the others are.
+    let file = format!("/tmp/busy-{}", sys::unique());
     let entries = ["-e", "*_sys_mkdir", "-e", "*64_sys_getppid", "-sn"];
-    let limit = ["--max-rate", "1000", "--"];
-    let command = ["python3", "-c", BUSY_THEN_FAILS];
-    let ended = run(&[&entries[..], &limit, &command].concat());
-    assert!(
-        ended.stderr.contains("detached from __x64_sys_getppid"),
-        "{}",
-        ended.stderr
-    );
+    let limit = ["--max-rate", "500", "--"];
+    let command = ["python3", "-c", BUSY_THEN_FAILS, &file];
+    let trace = Trace::start_text(&[&entries[..], &limit, &command].concat());
+    trace.wait_until_said("detached from __x64_sys_getppid");
+    fs::write(&file, "").unwrap();
+    let ended = trace.wait();
     assert!(ended.stderr.contains(failed), "{}", ended.stderr);
     // A back end that was asked for is the only one.
     let asked = [
