@@ -30,7 +30,7 @@ use crate::output::print;
 use crate::output::stop::{Hangup, StopFlag, UserSignal};
 use crate::places;
 use crate::prepare::selection_cache::SelectionCache;
-use crate::prepare::{features, gather, preflight};
+use crate::prepare::{features, gather, learnt, preflight};
 use crate::run::again::Outlook;
 use crate::run::arming;
 use crate::run::flight;
@@ -235,6 +235,7 @@ fn trace_all(
     if command.is_some() || !scope.pids.is_empty() || !scope.no_pids.is_empty() {
         preflight::check_pid_namespace(files)?;
     }
+    let config = &learnt::without_learnt(config, files, diag);
     let mut prepared = gather::prepare(config, files, diag)?;
     arming::narrow(&mut prepared, config, files, diag);
     prepared

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::config::DEFAULT_MAX_RATE;
+
 /// Options of this heading.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Advanced")]
@@ -32,7 +34,7 @@ pub struct Advanced {
     ///
     /// Calls of all tasks count, in scope or not. They are counted by sampling. A message names the
     /// function. 0: never detach.
-    #[arg(long, value_name = "N", default_value = "200000")]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_RATE)]
     pub max_rate: u32,
 
     /// Limit the CPU time that tracing takes: `5%` [default: no limit].

@@ -50,6 +50,8 @@ pub enum GlobOrigin {
     },
     /// Nobody: the user named no functions.
     Program,
+    /// An earlier run, in which the function was called too often.
+    Learnt,
 }
 
 /// A glob in its role.
@@ -116,11 +118,15 @@ impl GlobUse {
         matches!(self.origin, GlobOrigin::Option | GlobOrigin::File(_))
     }
 
-    /// Whether it is of the use case whose functions the program chooses. What such a glob denies, the
-    /// user may still ask for.
+    /// Whether it is of the use case whose functions the program chooses, or learnt in runs of it. What
+    /// such a glob denies, the user may still ask for.
     #[must_use]
     pub fn is_of_default_case(&self) -> bool {
-        matches!(&self.origin, GlobOrigin::Case { name, .. } if name == DEFAULT_CASE)
+        match &self.origin {
+            GlobOrigin::Case { name, .. } => name == DEFAULT_CASE,
+            GlobOrigin::Learnt => true,
+            GlobOrigin::Option | GlobOrigin::File(_) | GlobOrigin::Program => false,
+        }
     }
 
     /// Whether it only stands for the functions that the program chooses.
@@ -138,6 +144,9 @@ impl fmt::Display for GlobUse {
             GlobOrigin::File(path) => write!(f, "`{}` of `{}`", self.spec, path.display()),
             GlobOrigin::Case { name, .. } => write!(f, "`{}` of use case `{name}`", self.spec),
             GlobOrigin::Program => write!(f, "`{}`, chosen by the program", self.spec),
+            GlobOrigin::Learnt => {
+                write!(f, "`{}`, called too often in an earlier run", self.spec)
+            }
         }
     }
 }

@@ -20,9 +20,9 @@ pub use listing::{ContainersConfig, ListConfig, ListFormat, UsdtConfig};
 pub use lsm::LsmHooks;
 pub use scope::{Choice, Comm, NamespaceRef};
 pub use settings::{
-    BackendChoice, Chosen, ColorChoice, Config, DoctorConfig, Download, Environment, Errors,
-    Limits, OnLoadModules, Optimizations, OutputFile, OutputFormat, RunAs, RunSettings, Scope,
-    Sessions, Symbolization, SymbolizeConfig, Telling, TracedCommand,
+    BackendChoice, Chosen, ColorChoice, Config, DEFAULT_MAX_RATE, DoctorConfig, Download,
+    Environment, Errors, Limits, OnLoadModules, Optimizations, OutputFile, OutputFormat, RunAs,
+    RunSettings, Scope, Sessions, Symbolization, SymbolizeConfig, Telling, TracedCommand,
 };
 #[cfg(test)]
 pub(crate) use usecases::BUILT_IN;

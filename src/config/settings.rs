@@ -162,6 +162,9 @@ pub struct OnLoadModules {
     pub is_whole_job: bool,
 }
 
+/// Calls of one function a second that are accepted unless the user says otherwise.
+pub const DEFAULT_MAX_RATE: u32 = 200_000;
+
 /// What the trace may cost, before functions are taken out of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {

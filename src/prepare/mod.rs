@@ -6,6 +6,7 @@ mod arch;
 pub(crate) mod features;
 pub(crate) mod gather;
 pub(crate) mod layout;
+pub(crate) mod learnt;
 mod messages;
 pub(crate) mod notes;
 pub(crate) mod on_load;

@@ -23,6 +23,7 @@ use crate::kernel::facts::KernelFiles;
 use crate::output::stop::StopFlag;
 use crate::output::stream::SessionOutput;
 use crate::prepare::gather::Prepared;
+use crate::prepare::learnt;
 use crate::prepare::preflight::RunningProcesses;
 use crate::scope::Scoping;
 use crate::select::{TracedFunction, assign};
@@ -234,8 +235,14 @@ impl FinishedRun<'_, '_> {
             result,
         } = self;
         let RunContext {
-            config, stop, diag, ..
+            config,
+            files,
+            stop,
+            diag,
         } = context;
+        let names = ended.detached.iter().map(|gone| &gone.function);
+        let inner = names.filter(|name| !entries.contains(name));
+        learnt::remember(config, files, inner.cloned().collect());
         let run_time = ended.started.unwrap_or(began).elapsed();
         let totals = Totals {
             tracer: &tracer,
