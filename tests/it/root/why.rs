@@ -77,7 +77,7 @@ fn commands_that_fail_are_told_the_reason() {
 }
 
 /// Of so many cases one is played here; `scripts/why --play` plays all.
-const ONE_OF: usize = 3;
+const ONE_OF: usize = 6;
 
 /// One run traces the commands of many cases, so each takes two or three seconds. Which failure comes
 /// first is not asked here: there is one verdict about all.
