@@ -169,7 +169,9 @@ impl Flow {
     /// call may have written to the frame: an error behind a pointer, as of `qdisc_create(…, &err)`.
     fn is_told_aside(&self, call: u32, then: u32, question: &FlowQuestion) -> bool {
         let FlowQuestion { value, result, .. } = question;
-        if value.outcome() != Outcome::Null || !matches!(result.outcome(), Outcome::Errno(_)) {
+        let is_error_of_null =
+            value.outcome() == Outcome::Null && matches!(result.outcome(), Outcome::Errno(_));
+        if self.graph.taken.is_empty() || !is_error_of_null {
             return false;
         }
         let returns_it = |value| {

@@ -33,7 +33,7 @@ fn a_function_in_between_may_ignore_the_result() {
     assert_eq!(ask(&ignores, between + 5), Some(ResultFate::Ignored));
     // What becomes of it in the caller is not known.
     assert_eq!(ask(&[CALL, RET], between + 5), None);
-    // call; test eax, eax; je +3; call other; ret; ret
+    // call; test eax, eax; je +6; call other; ret; ret
     let tests = [CALL, TEST, Bytes(&[0x74, 0x06]), CALL_OTHER, RET, RET];
     assert_eq!(ask(&tests, between + 5), None);
     // There is no such call.
@@ -62,7 +62,7 @@ fn an_error_may_be_written_behind_a_pointer_when_null_is_returned() {
     // Both do.
     let both = [WORD_TAKEN, CALL, TEST_64, READ_WORD, LEAVE];
     assert_ne!(fate_of_null(&both, -2), Some(ResultFate::MayDecide));
-    // Another call writes there before it is read: call; jmp to what reads it.
+    // Nobody returns it.
     let je = Bytes(&[0x74, 0x07]);
     let constant = [WORD_TAKEN, CALL, TEST_64, je, ZERO, LEAVE, ZERO, LEAVE];
     assert_eq!(fate_of_null(&constant, -2), Some(ResultFate::Never));
