@@ -148,6 +148,10 @@ pub(crate) const TOLD_BY: &[&str] = &[
     "tomoyo_supervisor",
 ];
 
+/// Those of them that the function calls which makes the error. Others are called by what hands it on,
+/// or when a task is to be killed (`force_sig_info()`).
+pub(crate) const TOLD_BY_DECIDER: &[&str] = &["audit_log_path_denied"];
+
 /// Functions that know less than others that refuse with them. They are asked last.
 pub(crate) const KNOWS_LESS: &[&str] = &["aa_path_perm"];
 

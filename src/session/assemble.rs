@@ -15,7 +15,7 @@ use super::types::{
     Call, ChainLink, ExecutionContext, MonotonicNs, Note, SessionHeader, SessionLosses, TaskContext,
 };
 use crate::events::{CallRecord, ContextRecord, Event, NoteRecord, SessionRecord, StackRecord};
-use crate::knowledge::refusals::TOLD_BY;
+use crate::knowledge::refusals::TOLD_BY_DECIDER;
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, HookId, NoteSource, Outcome, Pid};
 use crate::syscalls::SystemCall;
@@ -241,11 +241,11 @@ impl<'f> Assembler<'f> {
         records.into_iter().filter_map(note).collect()
     }
 
-    /// Returns the notes of functions that are called only by what refuses.
+    /// Returns the notes of functions that only the function calls that refuses.
     fn told_refusals(&self, notes: &[Note]) -> Vec<ToldRefusal> {
         let is_told = |note: &&Note| {
             let source = self.sources.get(note.source);
-            source.is_some_and(|source| TOLD_BY.contains(&source.name.as_str()))
+            source.is_some_and(|source| TOLD_BY_DECIDER.contains(&source.name.as_str()))
         };
         let told = notes.iter().filter(is_told).filter_map(|note| {
             Some(ToldRefusal {

@@ -173,11 +173,11 @@ fn chain_by_code(tree: &str, fates: &[(&str, ResultFate)]) -> String {
     written(&session, &functions)
 }
 
-/// As `chain`, with a note of a function that is called only by what refuses.
-fn chain_with_refusal(tree: &str, note: NoteRecord) -> String {
+/// As `chain`, with a note of a refusal by this function.
+fn chain_with_refusal(tree: &str, by: &str, note: NoteRecord) -> String {
     let (functions, calls) = parse(tree);
     let sources = [NoteSource {
-        name: "audit_log_path_denied".to_owned(),
+        name: by.to_owned(),
         kind: NoteKind::Refusal,
         fields: Vec::new(),
     }];

@@ -196,17 +196,23 @@ fn who_says_that_it_refuses_is_to_blame_though_a_question_failed() {
           put_it = 0
     ";
     assert_eq!(chain(tree), "sys_test> may_link* check_mode! ?");
-    let refused = |tree: &str, next_seq, inside| {
+    let refused_by = |by, tree: &str, next_seq, inside| {
         let note = NoteRecord {
             session: 1,
             next_seq,
             inside,
             ..NoteRecord::default()
         };
-        chain_with_refusal(tree, note)
+        chain_with_refusal(tree, by, note)
     };
+    let refused =
+        |tree: &str, next_seq, inside| refused_by("audit_log_path_denied", tree, next_seq, inside);
     assert_eq!(refused(tree, 3, 1), "sys_test> may_link! [check_mode]");
-    // Two variants: another call refused, and the same error came later.
+    // Three variants: the task is to be killed, another call refused, and the same error came later.
+    assert_eq!(
+        refused_by("force_sig_info", tree, 3, 1),
+        "sys_test> may_link* check_mode! ?"
+    );
     assert_eq!(refused(tree, 4, 3), "sys_test> may_link* check_mode! ?");
     let later = tree.replace("put_it", "  ask = -1\n          put_it");
     assert_eq!(
