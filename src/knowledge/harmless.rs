@@ -187,11 +187,6 @@ pub(crate) const HARMLESS: &[Harmless] = &[
         "programs copy with read() and write() instead",
     ),
     kind(
-        &["flock", "fcntl"],
-        &["EAGAIN", "EACCES"],
-        "a lock is held by another one",
-    ),
-    kind(
         &["name_to_handle_at"],
         &["EOPNOTSUPP", "EOVERFLOW"],
         "asks whether a directory is a mount point, or for a size",
