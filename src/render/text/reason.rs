@@ -176,7 +176,7 @@ fn chain(page: &mut Page, reason: &Reason<'_>, context: &RenderContext<'_>) {
     page.end_line();
 }
 
-/// Writes the failures that are not shown, one kind after another, and a blank line.
+/// Writes the failures that are not shown, one kind after another, in one line.
 ///
 /// # Errors
 ///
@@ -186,21 +186,12 @@ pub fn write_others(
     context: &RenderContext<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let kinds = kinds(reasons, context);
-    if kinds.is_empty() {
-        return Ok(());
-    }
-    let mut page = Page::new(context.width, context.color);
     let is_harmless = reasons.iter().all(|reason| reason.cause == Cause::Harmless);
-    page.flow_text(
-        Style::Strong,
-        match is_harmless {
-            true => "also failed, as in programs that work (--all shows them): ",
-            false => "also failed, and probably not the reason (--all shows them): ",
-        },
-    );
-    named(&mut page, &kinds);
-    out.write_all(page.into_text().as_bytes())
+    let label = match is_harmless {
+        true => "also failed, as in programs that work (--all shows them): ",
+        false => "also failed, and probably not the reason (--all shows them): ",
+    };
+    write_kinds(label, reasons, context, out)
 }
 
 /// Writes the reasons that were shown while the command was running, in one line.
@@ -213,18 +204,22 @@ pub fn write_known(
     context: &RenderContext<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    write_kinds("shown above: ", reasons, context, out)
+}
+
+/// Writes the kinds of these reasons in one line, which begins with `label`; nothing if there are none.
+fn write_kinds(
+    label: &str,
+    reasons: &[Reason<'_>],
+    context: &RenderContext<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let kinds = kinds(reasons, context);
     if kinds.is_empty() {
         return Ok(());
     }
     let mut page = Page::new(context.width, context.color);
-    page.flow_text(Style::Strong, "shown above: ");
-    named(&mut page, &kinds);
-    out.write_all(page.into_text().as_bytes())
-}
-
-/// Writes kinds of failures, and ends the line.
-fn named(page: &mut Page, kinds: &[(String, u64)]) {
+    page.flow_text(Style::Strong, label);
     let n_named = kinds.len().min(MAX_OTHERS);
     for (index, (kind, count)) in kinds.iter().take(n_named).enumerate() {
         page.flow(Style::Plain, |text| {
@@ -246,6 +241,7 @@ fn named(page: &mut Page, kinds: &[(String, u64)]) {
         });
     }
     page.end_line();
+    out.write_all(page.into_text().as_bytes())
 }
 
 /// Returns `openat ENOENT` and how often it happened, in the order of rank.
