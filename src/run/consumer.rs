@@ -177,8 +177,17 @@ impl<'a> Consumer<'a> {
             self.failed = Some(error);
         }
         self.deliver();
-        let Some(teller) = self.teller.take().filter(|_| self.failed.is_none()) else {
-            return;
+        self.outlook = self.tell(|teller, hearing, out| teller.write(end, hearing, out));
+        self.teller = None;
+    }
+
+    /// Has the teller write something, unless writing has failed before. Returns what it returned.
+    fn tell<T: Default>(
+        &mut self,
+        write: impl FnOnce(&mut Teller, Hearing<'_>, &mut dyn Write) -> io::Result<T>,
+    ) -> T {
+        let Some(teller) = self.teller.as_mut().filter(|_| self.failed.is_none()) else {
+            return T::default();
         };
         let hearing = Hearing {
             told: &self.told,
@@ -186,38 +195,20 @@ impl<'a> Consumer<'a> {
             context: &self.context,
             symbolizer: self.symbolizer,
         };
-        let written = teller.write(end, hearing, self.out);
-        let flushed = written.and_then(|outlook| {
-            self.outlook = outlook;
-            self.out.flush()
-        });
-        if let Err(error) = flushed {
+        let written = write(teller, hearing, self.out);
+        let flushed = written.and_then(|written| self.out.flush().map(|()| written));
+        flushed.unwrap_or_else(|error| {
             self.failed = Some(error);
-        }
+            T::default()
+        })
     }
 
     /// Writes what the command has complained about, if it is time to. Must be called while the command
     /// is running only.
     pub(crate) fn tell_at_once(&mut self) {
-        let Some(teller) = &mut self.teller else {
-            return;
-        };
-        if self.failed.is_some() || teller.due().is_none_or(|due| Instant::now() < due) {
-            return;
-        }
-        let hearing = Hearing {
-            told: &self.told,
-            format: self.format,
-            context: &self.context,
-            symbolizer: self.symbolizer,
-        };
-        let told = teller.tell_at_once(hearing, self.out);
-        let flushed = told.and_then(|has_told| match has_told {
-            true => self.out.flush(),
-            false => Ok(()),
-        });
-        if let Err(error) = flushed {
-            self.failed = Some(error);
+        let due = self.teller.as_ref().and_then(Teller::due);
+        if due.is_some_and(|due| Instant::now() >= due) {
+            self.tell(Teller::tell_at_once);
         }
     }
 

@@ -49,6 +49,8 @@ pub(crate) struct Teller {
 /// What is shown before the command ends.
 #[derive(Debug, Default)]
 struct AtOnce {
+    /// Not if the verdict may be kept for another run, or if each failure is written when it happens.
+    is_on: bool,
     /// When new lines are looked at; `None` if there are none.
     due: Option<Instant>,
     /// When the last line was written that was looked at.
@@ -80,7 +82,10 @@ impl Teller {
             may_run_again: again > 0,
             has_inner,
             next: config.clone(),
-            at_once: AtOnce::default(),
+            at_once: AtOnce {
+                is_on: again == 0 && config.run.format == OutputFormat::Text,
+                ..AtOnce::default()
+            },
         })
     }
 
@@ -94,7 +99,7 @@ impl Teller {
 
     /// Is told that a program wrote something.
     pub(crate) fn hears(&mut self) {
-        if self.at_once.due.is_none() && !self.may_run_again {
+        if self.at_once.is_on && self.at_once.due.is_none() {
             self.at_once.due = Some(Instant::now() + AT_ONCE_DELAY);
         }
     }
@@ -105,21 +110,18 @@ impl Teller {
     }
 
     /// Writes the failures that a program has complained about since the last time, each kind once in a
-    /// run. Returns whether there were any.
+    /// run.
     pub(crate) fn tell_at_once(
         &mut self,
         hearing: Hearing<'_>,
         out: &mut dyn Write,
-    ) -> io::Result<bool> {
+    ) -> io::Result<()> {
         self.at_once.due = None;
-        if hearing.format == OutputFormat::Json {
-            return Ok(false);
-        }
         let lines = Line::all(hearing.told);
         let first_new = lines.partition_point(|line| line.at <= self.at_once.seen);
         let new = &lines[first_new.max(lines.len().saturating_sub(MAX_NEW_LINES))..];
         let Some(last) = new.last() else {
-            return Ok(false);
+            return Ok(());
         };
         self.at_once.seen = last.at;
         let verdict = self.verdict(hearing, new);
@@ -135,8 +137,8 @@ impl Teller {
             write_reason(reason, self.detail(index), hearing, out)?;
         }
         let kinds: Vec<usize> = new_kinds.into_iter().map(|(kind, _)| kind).collect();
-        self.at_once.kinds.extend(&kinds);
-        Ok(!kinds.is_empty())
+        self.at_once.kinds.extend(kinds);
+        Ok(())
     }
 
     /// Writes the verdict, or returns what is to be traced when the command runs again.
