@@ -121,8 +121,12 @@ fn take_common_calls(prepared: &mut Prepared, config: &Config, diag: &Diag) {
     };
     let armed = prepared.selection.armed();
     let n_inner = armed.filter(|function| function.entry.is_none()).count();
+    let calls = match takes_all {
+        true => "all system calls are traced",
+        false => "the system calls are traced that often fail",
+    };
     diag.note(format!(
-        "this kernel attaches functions one by one: of the inner functions, {n_inner} are traced that \
+        "this kernel attaches functions one by one: {calls}, and of the inner functions {n_inner} that \
          often decide ({hint})"
     ));
 }

@@ -13,9 +13,8 @@ use crate::prepare::gather::say_refused;
 use crate::prepare::notes::NotePlan;
 use crate::select::{Assigned, TracedFunction};
 
-/// If more functions than this are attached one by one, a message says that it takes long. The program
-/// itself chooses fewer.
-const MANY_ONE_BY_ONE: usize = 250;
+/// If more functions than this are attached one by one, a message says that it takes long.
+const MANY_ONE_BY_ONE: usize = 100;
 
 /// How often detaching checks for another Ctrl-C.
 const CTRL_C_POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -24,11 +23,12 @@ const CTRL_C_POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// status, not for the kernel.
 const DETACH_GRACE_WITH_COMMAND: Duration = Duration::from_millis(60);
 
-/// Attaches to the functions of a run that is about to start.
+/// Attaches to the functions of a run that is about to start. `is_broad`: the program chose them.
 pub(crate) fn attach(
     tracer: &mut Tracer<'_>,
     functions: &[TracedFunction],
     assigned: &[Assigned],
+    is_broad: bool,
     stop: &StopFlag,
     diag: &Diag,
 ) -> Result<Attached> {
@@ -41,7 +41,11 @@ pub(crate) fn attach(
         diag.note(format!(
             "this kernel attaches functions one by one, and {n_one_by_one} match: this takes long"
         ));
-        diag.hint("narrow the selection: -d leaves functions out, -e and -a instead of -c choose");
+        if !is_broad {
+            diag.hint(
+                "narrow the selection: -d leaves functions out, -e and -a instead of -c choose",
+            );
+        }
     }
     let attached = tracer.attach(functions, assigned, &mut |done, all| {
         diag.progress(format!("attached to {done} of {all} functions"));

@@ -140,7 +140,10 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
     }
 
     fn attach(mut self) -> Result<AttachedRun<'a, 'o>> {
-        let RunContext { stop, diag, .. } = self.context;
+        let RunContext {
+            config, stop, diag, ..
+        } = self.context;
+        let is_broad = config.globs.is_broad();
         let armed: Vec<TracedFunction> = self.prepared.selection.armed().cloned().collect();
         let assigned = assign(&armed, &self.prepared.policy);
         // The kernel takes a trampoline the longer, the more functions ftrace has to do with already.
@@ -153,7 +156,7 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
             attach_notes(&mut self.tracer, notes, diag)
         };
         let attached = noted.and_then(|()| {
-            let attached = attach(&mut self.tracer, &armed, &assigned, stop, diag)?;
+            let attached = attach(&mut self.tracer, &armed, &assigned, is_broad, stop, diag)?;
             if is_slow {
                 attach_notes(&mut self.tracer, notes, diag)?;
             }

@@ -283,8 +283,8 @@ impl<'a> TracingRun<'a, '_> {
         false
     }
 
-    /// Whether the functions are traced, besides entry functions, that can be where attaching takes no
-    /// time, or those that one system call reaches.
+    /// Whether inner functions are traced, and all of those that were chosen. Not so where only those
+    /// are attached to that often decide: then another run may trace what the failing call reaches.
     fn has_inner(&self, selection: &Selection) -> bool {
         let takes_common = takes_common_calls(&self.context.config.globs);
         let has_all = !takes_common || selection.deferred.is_empty();
