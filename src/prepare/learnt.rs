@@ -7,7 +7,8 @@ use crate::config::{Config, DEFAULT_MAX_RATE, GlobOrigin, GlobUse, Globs};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::images::KernelIdentity;
-use crate::spec::GlobSpec;
+use crate::knowledge::deciders::is_common_decider;
+use crate::spec::{GlobSpec, base_name};
 
 /// Functions that are kept for a kernel: the last ones.
 const MAX_KEPT: usize = 256;
@@ -55,14 +56,22 @@ pub(crate) fn without_learnt(config: &Config, files: &KernelFiles, diag: &Diag) 
     let names = Learnt::open(&config, files).map(|learnt| learnt.names());
     let names = names.unwrap_or_default();
     if !names.is_empty() {
-        let names = names.join(", ");
-        diag.info(
-            1,
-            format!("left out, as earlier runs found them called too often (--no-cache): {names}"),
-        );
+        diag.note(format!(
+            "{} left out that earlier runs found called too often: -v names them, --no-cache tries them \
+             again",
+            counted(names.len())
+        ));
+        diag.info(1, format!("  {}", names.join(", ")));
     }
     leave_out(&mut config.globs, &names);
     config
+}
+
+fn counted(n_functions: usize) -> String {
+    match n_functions {
+        1 => "a function is".to_owned(),
+        n => format!("{n} functions are"),
+    }
 }
 
 fn leave_out(globs: &mut Globs, names: &[String]) {
@@ -78,12 +87,20 @@ fn leave_out(globs: &mut Globs, names: &[String]) {
 pub(crate) fn remember(config: &Config, files: &KernelFiles, left_out: Vec<String>) {
     let limits = &config.limits;
     let is_usual = limits.max_rate == Some(DEFAULT_MAX_RATE) && limits.budget.is_none();
-    if !is_usual || left_out.is_empty() {
+    let lasting = lasting(left_out);
+    if !is_usual || lasting.is_empty() {
         return;
     }
     if let Some(learnt) = Learnt::open(config, files) {
-        learnt.add(left_out);
+        learnt.add(lasting);
     }
+}
+
+/// Returns the functions that are not worth trying again. One that often decides is: it was called too
+/// often by what ran at that time.
+fn lasting(mut left_out: Vec<String>) -> Vec<String> {
+    left_out.retain(|name| !is_common_decider(base_name(name)));
+    left_out
 }
 
 #[cfg(test)]
@@ -92,7 +109,7 @@ mod tests {
     use std::fs;
     use std::process;
 
-    use super::{Learnt, MAX_KEPT, leave_out};
+    use super::{Learnt, MAX_KEPT, lasting, leave_out};
     use crate::cache::Cache;
     use crate::config::Globs;
 
@@ -119,6 +136,12 @@ mod tests {
         learnt.cache.put(&learnt.key, b"[1, 2").unwrap();
         assert_eq!(learnt.names(), names(&[]));
         fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn what_often_decides_is_tried_again() {
+        let left_out = names(&["orc_sort_cmp", "step_into", "copy_strings.isra.0"]);
+        assert_eq!(lasting(left_out), names(&["orc_sort_cmp"]));
     }
 
     #[test]
