@@ -150,7 +150,8 @@ impl BackendPolicy {
         order
     }
 
-    /// Returns true if tracepoints stand for the functions of system calls.
+    /// Returns true if tracepoints stand for the functions of system calls: where functions are attached
+    /// one by one, each would need programs or probes of its own.
     #[must_use]
     pub fn takes_all_system_calls(&self) -> bool {
         let Self::Auto(offered) = self else {
@@ -160,14 +161,6 @@ impl BackendPolicy {
         let is_one_by_one = order.first().is_some_and(|best| best.is_one_by_one());
         // Programs of raw tracepoints are preempted as those of trampolines are.
         offered.at_system_calls && is_one_by_one && !offered.preempts_programs
-    }
-
-    /// Returns true if a function is that of a system call, and tracepoints are to stand for it: where
-    /// functions are attached one by one, each would need programs or probes of its own.
-    fn leaves_to_tracepoints(&self, function: &TracedFunction) -> bool {
-        self.takes_all_system_calls()
-            && function.entry == Some(EntryReason::SystemCall)
-            && is_native_entry(&function.name)
     }
 
     /// Returns the back ends for user functions, best first. They do not depend on the back end that
@@ -208,8 +201,16 @@ impl BackendPolicy {
 /// Assigns back ends to each of `functions`, in the same order.
 #[must_use]
 pub fn assign(functions: &[TracedFunction], policy: &BackendPolicy) -> Vec<Assigned> {
-    let is_left = |function: &&TracedFunction| policy.leaves_to_tracepoints(function);
-    let n_left = functions.iter().filter(is_left).count();
+    let takes_calls = policy.takes_all_system_calls();
+    let is_left = |function: &TracedFunction| {
+        takes_calls
+            && function.entry == Some(EntryReason::SystemCall)
+            && is_native_entry(&function.name)
+    };
+    let n_left = functions
+        .iter()
+        .filter(|function| is_left(function))
+        .count();
     let n_functions = functions.len() - n_left;
     let order = policy.order(n_functions);
     let are_few = n_functions <= MAX_SINGLE_TRAMPOLINES;
@@ -217,7 +218,7 @@ pub fn assign(functions: &[TracedFunction], policy: &BackendPolicy) -> Vec<Assig
         .iter()
         .map(|function| {
             let mut assigned = assign_one(function, policy, &order, are_few);
-            if policy.leaves_to_tracepoints(function) {
+            if is_left(function) {
                 assigned.backends.insert(0, BackendKind::SystemCalls);
                 assigned.why = BackendReason::SystemCall;
             }
@@ -444,6 +445,11 @@ mod tests {
         assert_eq!(assigned[2].backends[0], Trampoline);
         let many = assign(&functions, &at_system_calls(with_fprobe()));
         assert_eq!(many[0].backends[0], KprobeSession);
+        let mut preempted = at_system_calls(without_fprobe());
+        if let BackendPolicy::Auto(offered) = &mut preempted {
+            offered.preempts_programs = true;
+        }
+        assert_eq!(assign(&functions, &preempted)[0].backends[0], Trampoline);
         let not_wanted = assign(&functions, &without_fprobe());
         assert_eq!(not_wanted[0].backends[0], Trampoline);
     }
