@@ -5,7 +5,8 @@
  * code has saved are at the end of the task's stack, above all frames: their address serves as the
  * call's stack pointer.
  *
- * seccomp refuses calls before sys_enter; such a call opens no session.
+ * seccomp refuses calls before sys_enter, so a refused call opens no session here. The function
+ * that filters does (usecases/any.toml).
  */
 #ifndef RETSNOOP_AT_SYSCALLS_H
 #define RETSNOOP_AT_SYSCALLS_H
@@ -64,9 +65,19 @@ static __noinline void syscall_ends(u64 *ctx, u64 task, u64 tag)
 	call_ends(&call, task, true);
 }
 
-/* Closes the session of a system call that is not traced any more since it began. */
-static __noinline void forgotten_syscall_ends(u64 *ctx, u64 task)
+/*
+ * Ends the session that this system call has opened, whatever is known of the call now: it may not
+ * be traced any more, or may have executed a 32-bit program, which makes it look like a call of
+ * that table.
+ */
+static __noinline void opening_syscall_ends(u64 *ctx, u64 task)
 {
+	struct call call = {
+		.ctx = ctx,
+		.sp = ctx[0],
+		.result = ctx[1],
+		.is_at_syscall = true,
+	};
 	enum execution_context context;
 	struct session *session;
 	struct guard guard;
@@ -75,8 +86,11 @@ static __noinline void forgotten_syscall_ends(u64 *ctx, u64 task)
 	if (!key || !enter_guard(&guard, key))
 		return;
 	session = find_session(key);
-	if (session && session->frames[0].sp == ctx[0])
-		abandon_session(session);
+	if (session && session->frames[0].sp == call.sp) {
+		call.func = session->frames[0].func;
+		call.class = session->frames[0].class;
+		take_return(&call, session, true);
+	}
 	leave_guard(&guard);
 }
 
@@ -87,13 +101,13 @@ int retsnoop_syscall_exit(u64 *ctx)
 	u64 task = task_key();
 	u64 tag;
 
-	if (has_no_session(task) || is_compat_call())
+	if (has_no_session(task))
 		return 0;
-	tag = tag_of_syscall(regs_syscall_number(ctx[0]));
+	tag = is_compat_call() ? 0 : tag_of_syscall(regs_syscall_number(ctx[0]));
 	if (tag)
 		syscall_ends(ctx, task, tag);
 	else
-		forgotten_syscall_ends(ctx, task);
+		opening_syscall_ends(ctx, task);
 	return 0;
 }
 

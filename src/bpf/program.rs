@@ -2,7 +2,7 @@
 //! Loads one copy of a program, and reports the verifier's verdict if it is rejected.
 
 use std::ffi::CStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::{Context, Result};
 
@@ -20,6 +20,20 @@ pub(super) fn load(name: &CStr, body: &Body, kind: ProgramKind<'_>) -> Result<Ow
             .with_context(|| format!("failed to load `{}`{}", name.to_string_lossy(), words(&log)))
             .with_context(|| error.to_string())
     })
+}
+
+/// Loads a program and attaches it to a raw tracepoint. Returns the program and the link.
+pub(super) fn at_tracepoint(
+    name: &CStr,
+    body: &Body,
+    tracepoint: &CStr,
+) -> Result<(OwnedFd, OwnedFd)> {
+    let program = load(name, body, ProgramKind::RawTracepoint)?;
+    let link = sys::attach_raw_tracepoint(tracepoint, program.as_fd()).with_context(|| {
+        let name = tracepoint.to_string_lossy();
+        format!("failed to attach to the tracepoint `{name}`")
+    })?;
+    Ok((program, link))
 }
 
 /// Returns the last three lines of the verifier's verdict, ready to be appended to an error.

@@ -145,11 +145,7 @@ impl Tracer<'_> {
 
     fn attach_tracepoint(&self, name: &CStr, template: &Body) -> Result<TaskProbe> {
         let insns = self.loaded.copier.copy(template, Copy::default());
-        let program = program::load(PROGRAM_NAME, &insns, ProgramKind::RawTracepoint)?;
-        let link = sys::attach_raw_tracepoint(name, program.as_fd()).with_context(|| {
-            let name = name.to_string_lossy();
-            format!("failed to attach to the tracepoint `{name}`")
-        })?;
+        let (program, link) = program::at_tracepoint(PROGRAM_NAME, &insns, name)?;
         Ok(TaskProbe {
             link,
             program,

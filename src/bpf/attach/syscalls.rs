@@ -2,17 +2,14 @@
 //! Raw tracepoints `sys_enter` and `sys_exit` in place of the functions of system calls: two programs
 //! for all of them, which are verified once. All tasks of the machine run them at each system call.
 
-use std::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapFlags};
 
-use super::super::body::Body;
 use super::super::object::LoadedObject;
 use super::super::patch::Copy;
 use super::super::program;
-use super::super::sys::{self, ProgramKind};
 use super::super::wire::MAX_SYSCALLS;
 use super::{AttachProgress, Backend, Links, Refused, tag};
 use crate::select::TracedFunction;
@@ -46,13 +43,20 @@ impl Backend for SystemCalls {
         let new = if taken.is_empty() || loaded.is_at_syscalls.get() {
             Vec::new()
         } else {
-            let templates = &loaded.templates;
-            let exit = attach_one(loaded, &templates.syscall_exit, c"sys_exit")?;
-            let entry = attach_one(loaded, &templates.syscall_entry, c"sys_enter")?;
+            let copy = Copy {
+                opens: true,
+                ..Copy::default()
+            };
+            let attach = |template, tracepoint| {
+                let insns = loaded.copier.copy(template, copy);
+                program::at_tracepoint(c"retsnoop_call", &insns, tracepoint)
+            };
+            let exit = attach(&loaded.templates.syscall_exit, c"sys_exit")?;
+            let entry = attach(&loaded.templates.syscall_entry, c"sys_enter")?;
             loaded.is_at_syscalls.set(true);
             vec![exit, entry]
         };
-        let (new, programs): (Vec<OwnedFd>, Vec<OwnedFd>) = new.into_iter().unzip();
+        let (programs, new): (Vec<OwnedFd>, Vec<OwnedFd>) = new.into_iter().unzip();
         links.programs = programs;
         links.hold(new, &taken);
         progress(functions.len(), functions.len());
@@ -74,23 +78,4 @@ fn set_tag(loaded: &LoadedObject<'_>, number: u32, tag: u64) -> Result<()> {
     let tags = &loaded.skel.maps.syscall_tags;
     tags.update(&number.to_ne_bytes(), &tag.to_ne_bytes(), MapFlags::ANY)
         .with_context(|| format!("failed to set the tag of system call {number}"))
-}
-
-/// Returns the link and the program.
-fn attach_one(
-    loaded: &LoadedObject<'_>,
-    template: &Body,
-    tracepoint: &CStr,
-) -> Result<(OwnedFd, OwnedFd)> {
-    let copy = Copy {
-        opens: true,
-        ..Copy::default()
-    };
-    let insns = loaded.copier.copy(template, copy);
-    let program = program::load(c"retsnoop_call", &insns, ProgramKind::RawTracepoint)?;
-    let link = sys::attach_raw_tracepoint(tracepoint, program.as_fd()).with_context(|| {
-        let name = tracepoint.to_string_lossy();
-        format!("failed to attach to the tracepoint `{name}`")
-    })?;
-    Ok((link, program))
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use retsnoop_rs::capture::Recording;
 use retsnoop_rs::events::{self, Event};
@@ -304,4 +305,45 @@ fn tracepoints_stand_for_system_calls_where_functions_are_attached_one_by_one() 
     let ended = run(&[&asked[..], &["mkdir", "/proc/no-such"]].concat());
     assert!(!ended.stderr.contains(told), "{}", ended.stderr);
     assert!(ended.stderr.contains(failed), "{}", ended.stderr);
+}
+
+/// Writes a program of 32 bits that exits at once: `mov eax, 1; xor ebx, ebx; int 0x80`.
+const MAKE_32_BITS: &str = r#"
+import os, struct, sys
+code = bytes.fromhex("b80100000031dbcd80")
+base, size = 0x8048000, 52 + 32
+header = b"\x7fELF\x01\x01\x01" + bytes(9) + struct.pack(
+    "<HHIIIIIHHHHHH", 2, 3, 1, base + size, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+segment = struct.pack("<IIIIIIII", 1, 0, base, base, size + len(code), size + len(code), 5, 4096)
+with open(sys.argv[1], "wb") as file: file.write(header + segment + code)
+os.chmod(sys.argv[1], 0o755)
+"#;
+
+#[test]
+fn a_call_that_executes_a_program_of_32_bits_ends_its_session() {
+    let [file, out] = ["bits", "report"].map(|name| format!("/tmp/{name}-{}", sys::unique()));
+    let made = Command::new("python3")
+        .args(["-c", MAKE_32_BITS, &file])
+        .status();
+    assert!(made.unwrap().success());
+    let script = format!("{file} && {file} && echo both");
+    let ended = run(&[
+        "--json",
+        "-o",
+        &out,
+        "-e",
+        "*64_sys_execve",
+        "-sn",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ]);
+    assert_eq!(ended.stdout, "both\n", "{}", ended.stderr);
+    let said = fs::read_to_string(&out).unwrap();
+    let summary: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert!(summary["succeeded"].as_u64() >= Some(2), "{summary}");
+    let dropped = summary["dropped"].as_object().unwrap();
+    assert!(dropped.values().all(|n| *n == 0), "{summary}");
+    assert_eq!(summary["open_at_end"], 0, "{summary}");
 }
