@@ -260,9 +260,12 @@ impl Report {
 /// entry functions alone: --only-entries is added for them. Its stdout is to be read.
 pub(super) fn program(arguments: &[&str]) -> Command {
     let chooses = ["-a", "-c", "--on-load", "--only-entries"];
-    let names_entries = arguments.contains(&"-e");
+    // Behind `--` are the command's own options, such as `sh -c`.
+    let mut options = arguments.split(|argument| *argument == "--");
+    let options = options.next().unwrap_or_default();
+    let names_entries = options.contains(&"-e");
     let mut all = arguments.to_vec();
-    if names_entries && !arguments.iter().any(|argument| chooses.contains(argument)) {
+    if names_entries && !options.iter().any(|argument| chooses.contains(argument)) {
         all.insert(0, "--only-entries");
     }
     bare_program(&all)
