@@ -4,7 +4,8 @@
 //! `why run OUT [ID…]` and `why check OUT [ID…]` are for a guest (`RETSNOOP_KERNEL`, `RETSNOOP_BIN`
 //! and `WHYFAIL_BIN` are set there), `why score OUT KERNEL` is for any machine.
 //! `why play OUT [ID…]` runs the commands alone, so that one run of the program can trace them all: its
-//! JSON lines are expected in `OUT/answers`. The current folder is the checkout. ID: a case, or the
+//! JSON lines are expected in `OUT/answers`. `why load` loads the modules that cases need, which is to be
+//! done before. The current folder is the checkout. ID: a case, or the
 //! beginning of its name.
 #![expect(
     clippy::print_stdout,
@@ -20,7 +21,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use suite::case::{self, Case};
-use suite::run::{Place, TIMEOUT_SECONDS};
+use suite::run::{Place, TIMEOUT_SECONDS, load_modules};
 use suite::{score, table};
 
 const CASES: &str = "tests/data/why";
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         ["run", out, ids @ ..] => run(out, ids),
         ["check", out, ids @ ..] => check(out, ids),
         ["play", out, ids @ ..] => play(out, ids),
+        ["load"] => load_modules().map(|()| true),
         ["score", out, kernel] => score(out, kernel),
         _ => Err("usage: why run|check OUT [ID…], why score OUT KERNEL".to_owned()),
     };

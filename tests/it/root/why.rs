@@ -5,11 +5,11 @@
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use super::harness::{bare_program, kernel};
 use crate::why::cases;
-use crate::why::suite::run::Place;
+use crate::why::suite::run::{Place, load_modules};
 use crate::why::suite::score::{Score, score_all, score_played};
 use crate::why::suite::table::{Sum, render};
 
@@ -24,20 +24,6 @@ const SAMPLE: &[&str] = &[
     "bpf-map-size",
 ];
 
-/// Modules that cases need.
-const MODULES: &[&str] = &[
-    "loop",
-    "btrfs",
-    "xfs",
-    "overlay",
-    "dm-mod",
-    "tun",
-    "bridge",
-    "veth",
-    "nf_tables",
-    "xfrm_user",
-];
-
 // In percent of the cases that run on the kernel.
 const RIGHT_SESSION_FIRST: f64 = 95.0;
 const CULPRIT: f64 = 93.0;
@@ -47,12 +33,6 @@ const CERTAIN_BUT_WRONG: f64 = 2.0;
 fn folder(name: &str) -> PathBuf {
     let out = env::var("RETSNOOP_VM_OUT").unwrap();
     Path::new(&out).join(name)
-}
-
-/// The functions of a module are traced that is there when the run starts.
-fn load_modules() {
-    let loaded = Command::new("modprobe").arg("-a").args(MODULES).status();
-    assert!(loaded.unwrap().success());
 }
 
 fn assert_good(kernel: &str, scores: &[Score]) {
@@ -86,7 +66,7 @@ fn culprits_of_many_cases_in_one_run_are_right() {
     let kernel = kernel();
     let out = folder("played");
     fs::create_dir_all(&out).unwrap();
-    load_modules();
+    load_modules().unwrap();
     let cases = cases(&kernel);
     let player = env::var("WHY_BIN").unwrap();
     let mut arguments = vec!["--json", "--", &player, "play", out.to_str().unwrap()];

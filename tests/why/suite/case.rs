@@ -51,6 +51,9 @@ pub(crate) struct Case {
     pub(crate) says: String,
     /// The call that fails, as strace names it; several where libraries differ.
     pub(crate) syscall: Vec<String>,
+    /// Other calls of the program that fail for the same reason, as `truth` says.
+    #[serde(default)]
+    pub(crate) also_syscall: Vec<String>,
     pub(crate) errno: String,
     /// Whether the failure is the answer to a netlink request, whose system call succeeds.
     #[serde(default)]

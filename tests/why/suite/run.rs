@@ -20,6 +20,19 @@ use super::case::Case;
 const FOLDER: &str = "/tmp/why";
 /// Programs of ours, where everybody can execute them.
 const PROGRAMS: &str = "/tmp/why-bin";
+/// Modules that cases need.
+const MODULES: &[&str] = &[
+    "loop",
+    "btrfs",
+    "xfs",
+    "overlay",
+    "dm-mod",
+    "tun",
+    "bridge",
+    "veth",
+    "nf_tables",
+    "xfrm_user",
+];
 /// For one case, from start to end; attaching one by one takes longer.
 pub(crate) const TIMEOUT_SECONDS: u32 = 180;
 const SLOW_TIMEOUT_SECONDS: u32 = 240;
@@ -190,6 +203,16 @@ impl Place {
         let functions: Vec<&str> = functions.iter().map(String::as_str).collect();
         let path = self.out.join("functions");
         fs::write(path, functions.join("\n")).map_err(|error| format!("functions: {error}"))
+    }
+}
+
+/// Loads the modules that cases need. The functions of a module are traced that is there when a run
+/// starts.
+pub(crate) fn load_modules() -> Result<(), String> {
+    let status = Command::new("modprobe").arg("-a").args(MODULES).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        status => Err(format!("failed to load modules: {status:?}")),
     }
 }
 

@@ -198,7 +198,10 @@ impl Answer<'_> {
 /// below the system call.
 fn is_call(case: &Case, call: Option<&str>) -> bool {
     match call {
-        Some(call) => case.syscall.iter().any(|name| name == call),
+        Some(call) => {
+            let mut calls = case.syscall.iter().chain(&case.also_syscall);
+            calls.any(|name| name == call)
+        }
         None => case.request,
     }
 }
