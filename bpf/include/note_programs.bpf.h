@@ -217,7 +217,8 @@ int retsnoop_note_call(struct pt_regs *ctx)
 
 /*
  * kprobe.session: one link for all functions. To detach a trampoline, the kernel waits for all
- * tasks to leave it, a third of a second for each one. The cookie of a function is the tag of its
+ * tasks to leave it, a third of a second for each one. Here and in the programs of single kprobes,
+ * the cookie of a function is the tag of its
  * source, the number of its arguments (bits 48 to 50), and whether its call is noted (51), not its
  * return.
  */
@@ -247,6 +248,7 @@ static __noinline u64 noted_call_starts(struct pt_regs *ctx, u64 task)
 	if (notes && n_open < MAX_NOTED_CALLS) {
 		call = &notes->calls[n_open & (MAX_NOTED_CALLS - 1)];
 		call->cookie = cookie;
+		call->sp = regs_stack_pointer(ctx);
 		read_register_arguments(ctx, call->words);
 		session->n_noted_calls = n_open + 1;
 	}
@@ -301,6 +303,63 @@ int retsnoop_note_session(struct pt_regs *ctx)
 	if (!token)
 		return 1;
 	*session_cookie(ctx) = token;
+	return 0;
+}
+
+/*
+ * Single kprobes, on kernels with cookies but without kprobe.session: these two programs serve all
+ * functions, whereas each trampoline has a program that is verified for it alone. A return has no
+ * token, so its call is found by the stack pointer.
+ */
+static __noinline void probed_call_ends(struct pt_regs *ctx, u64 task)
+{
+	u64 sp = regs_returned_stack_pointer(ctx);
+	u64 cookie = bpf_get_attach_cookie(ctx);
+	struct session_notes *notes;
+	struct session *session;
+	struct noted_call *call;
+	struct guard guard;
+	u32 i, n_open;
+
+	session = enter_session(&guard, task);
+	if (!session)
+		return;
+	notes = notes_of(session);
+	for (i = 0; notes && i < MAX_NOTED_CALLS; i++) {
+		n_open = session->n_noted_calls;
+		if (!n_open)
+			break;
+		call = &notes->calls[(n_open - 1) & (MAX_NOTED_CALLS - 1)];
+		if (call->sp > sp)
+			break;
+		session->n_noted_calls = n_open - 1;
+		/* The return of a call further down in the stack was lost. */
+		if (call->sp < sp)
+			continue;
+		if (call->cookie == cookie)
+			note_return_of(session, call, ctx);
+		break;
+	}
+	leave_guard(&guard);
+}
+
+SEC("kprobe")
+int retsnoop_note_probed_call(struct pt_regs *ctx)
+{
+	u64 task = task_key();
+
+	if (!has_no_session(task))
+		noted_call_starts(ctx, task);
+	return 0;
+}
+
+SEC("kprobe")
+int retsnoop_note_probed_return(struct pt_regs *ctx)
+{
+	u64 task = task_key();
+
+	if (!has_no_session(task))
+		probed_call_ends(ctx, task);
 	return 0;
 }
 

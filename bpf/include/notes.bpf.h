@@ -9,6 +9,7 @@
 /* A call of a function whose return may be noted. Its arguments are gone by then. */
 struct noted_call {
 	u64 cookie;
+	u64 sp; /* the stack pointer at its start */
 	u64 words[MAX_NOTED_ARGS + 1]; /* the arguments, and the result behind the last one */
 };
 

@@ -16,7 +16,7 @@ mod flight;
 pub(crate) mod headers;
 mod kernel_stats;
 mod note_probes;
-mod note_session;
+mod note_shared;
 mod notes;
 mod object;
 mod patch;

@@ -35,7 +35,7 @@ pub(super) struct NoteLink {
 pub struct AttachedNotes {
     /// The index of each probe that is not noted, and why.
     pub failed: Vec<(usize, String)>,
-    /// Why functions were attached to one by one, though the kernel has kprobe.session.
+    /// Why each function got programs of its own, though the kernel lets functions share them.
     pub one_by_one: Option<String>,
 }
 
@@ -52,9 +52,9 @@ impl Tracer<'_> {
             }
         }
         let mut attached = AttachedNotes::default();
-        let noted = match self.loaded.attach_note_session(probes) {
-            Ok((link, noted)) => {
-                self.notes.extend(link);
+        let noted = match self.loaded.attach_shared_notes(probes) {
+            Ok((links, noted)) => {
+                self.notes.extend(links);
                 noted
             }
             Err(error) => {

@@ -106,6 +106,8 @@ pub(super) struct Templates {
     pub(super) note_return: Body,
     pub(super) note_call: Body,
     pub(super) note_session: Body,
+    pub(super) note_probed_call: Body,
+    pub(super) note_probed_return: Body,
     pub(super) call_failed: Body,
     pub(super) call_failed_event: Body,
 }
@@ -209,6 +211,8 @@ impl Templates {
             note_return: body(&progs.retsnoop_note_return),
             note_call: body(&progs.retsnoop_note_call),
             note_session: body(&progs.retsnoop_note_session),
+            note_probed_call: body(&progs.retsnoop_note_probed_call),
+            note_probed_return: body(&progs.retsnoop_note_probed_return),
             call_failed: body(&progs.retsnoop_call_failed),
             call_failed_event: body(&progs.retsnoop_call_failed_event),
         }

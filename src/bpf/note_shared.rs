@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Attaches one program, by kprobe.session, to all functions whose calls or returns are noted.
+//! Attaches the same programs to all functions whose calls or returns are noted.
 
 use std::collections::HashSet;
-use std::os::fd::AsFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::Result;
 
@@ -12,6 +13,7 @@ use super::notes::NoteLink;
 use super::object::LoadedObject;
 use super::patch::Copy;
 use super::program;
+use super::settings::ProbePmu;
 use super::sys::{self, ProgramKind, TRACE_KPROBE_SESSION};
 use crate::spec::Addr;
 
@@ -27,23 +29,36 @@ struct NotedFunction {
 }
 
 impl LoadedObject<'_> {
-    /// Attaches to the functions of `probes` that kprobe.session can take. Returns the link, and the
-    /// sources that it notes; the others need programs of their own. A kernel without kprobe.session
-    /// takes none.
+    /// Attaches to the functions of `probes` that programs for all functions can take: by
+    /// kprobe.session, else by single kprobes with cookies. Returns the links, and the sources that
+    /// they note; the others need programs of their own. A kernel without cookies takes none.
     ///
     /// # Errors
-    /// If the kernel refuses the program.
-    pub(super) fn attach_note_session(
+    /// If the kernel refuses a program.
+    pub(super) fn attach_shared_notes(
         &self,
         probes: &[NoteProbe],
-    ) -> Result<(Option<NoteLink>, HashSet<usize>)> {
+    ) -> Result<(Vec<NoteLink>, HashSet<usize>)> {
         let layout = &self.copier.layout;
         let functions: Vec<NotedFunction> =
             (0..).zip(probes).filter_map(NotedFunction::of).collect();
-        let is_offered = layout.session_is_return.is_some() && layout.session_cookie.is_some();
-        if functions.is_empty() || !is_offered {
-            return Ok((None, HashSet::new()));
+        if functions.is_empty() {
+            return Ok(Default::default());
         }
+        if layout.session_is_return.is_some() && layout.session_cookie.is_some() {
+            let (link, noted) = self.attach_note_session(&functions)?;
+            return Ok((vec![link], noted));
+        }
+        match layout.kprobe_pmu {
+            Some(pmu) if layout.has_cookies => self.attach_note_kprobes(&functions, pmu),
+            _ => Ok(Default::default()),
+        }
+    }
+
+    fn attach_note_session(
+        &self,
+        functions: &[NotedFunction],
+    ) -> Result<(NoteLink, HashSet<usize>)> {
         let body = self
             .copier
             .copy(&self.templates.note_session, Copy::default());
@@ -61,7 +76,7 @@ impl LoadedObject<'_> {
             )
         };
         let (mut links, mut noted) = (Vec::new(), HashSet::new());
-        if let Ok(link) = attach(&functions) {
+        if let Ok(link) = attach(functions) {
             links.push(link);
             noted.extend(functions.iter().map(|function| function.source));
         } else {
@@ -73,7 +88,49 @@ impl LoadedObject<'_> {
                 }
             }
         }
-        Ok((Some(NoteLink::new(links, program)), noted))
+        Ok((NoteLink::new(links, program), noted))
+    }
+
+    /// A function that the kernel refuses is left out.
+    fn attach_note_kprobes(
+        &self,
+        functions: &[NotedFunction],
+        pmu: ProbePmu,
+    ) -> Result<(Vec<NoteLink>, HashSet<usize>)> {
+        let load = |name, template| {
+            let body = self.copier.copy(template, Copy::default());
+            program::load(name, &body, ProgramKind::Kprobe(0))
+        };
+        let templates = &self.templates;
+        let calls = load(c"retsnoop_note_call", &templates.note_probed_call)?;
+        let returns = load(c"retsnoop_note_return", &templates.note_probed_return)?;
+        let attach = |function: &NotedFunction, is_return, program: &OwnedFd| {
+            let event = sys::open_kprobe(pmu, is_return, function.addr.0)?;
+            let link = sys::run_at_event(program.as_fd(), event.as_fd(), Some(function.cookie))?;
+            // The link must be dropped before the event: it holds the event.
+            io::Result::Ok(link.into_iter().chain([event]))
+        };
+        let (mut of_calls, mut of_returns) = (Vec::new(), Vec::new());
+        let mut noted = HashSet::new();
+        for function in functions {
+            let is_of_call = function.cookie & OF_CALL != 0;
+            // Attach to the return first: a call that is kept must have its return seen.
+            let at_return = (!is_of_call).then(|| attach(function, true, &returns));
+            let Ok(at_return) = at_return.transpose() else {
+                continue;
+            };
+            let Ok(at_call) = attach(function, false, &calls) else {
+                continue;
+            };
+            of_returns.extend(at_return.into_iter().flatten());
+            of_calls.extend(at_call);
+            noted.insert(function.source);
+        }
+        let links = vec![
+            NoteLink::new(of_calls, calls),
+            NoteLink::new(of_returns, returns),
+        ];
+        Ok((links, noted))
     }
 }
 
