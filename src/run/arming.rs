@@ -12,13 +12,14 @@ use crate::config::{Config, GlobUse, Globs};
 use crate::diag::Diag;
 use crate::kernel::facts::KernelFiles;
 use crate::knowledge::deciders::is_common_decider;
-use crate::knowledge::syscalls::is_common_call;
+use crate::knowledge::syscalls::{is_common_call, is_native_entry};
 use crate::live::behind::Behind;
 use crate::live::trails::Traced;
 use crate::prepare::gather::Prepared;
 use crate::select::{BackendPolicy, Selection, TracedFunction, assign};
 use crate::session::Session;
 use crate::spec::{Addr, GlobKind, HookId, base_name};
+use crate::syscalls::number_of_function;
 
 /// Up to this many matching functions are attached to unconditionally, even one by one.
 const EAGER_ATTACH_LIMIT: usize = 64;
@@ -109,9 +110,16 @@ fn take_common_calls(prepared: &mut Prepared, config: &Config, diag: &Diag) {
         globs.any(|glob| glob.is_users() && glob.spec.matches(&function.name, module))
     };
     let takes_all = prepared.policy.takes_all_system_calls();
+    // The functions of the 32-bit table exist for this table, too, but nothing calls them:
+    // `__x64_sys_socketcall`.
+    let is_called = |name: &str| !is_native_entry(name) || number_of_function(name).is_some();
+    let is_taken = |name: &str| match takes_all {
+        true => is_called(name),
+        false => is_common_call(name),
+    };
     let is_wanted = |function: &TracedFunction| {
         is_asked_for(function)
-            || function.entry.is_some() && (takes_all || is_common_call(&function.name))
+            || function.entry.is_some() && is_taken(&function.name)
             || is_common_decider(base_name(&function.name))
     };
     prepared.selection.defer(is_wanted);
