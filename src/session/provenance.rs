@@ -31,7 +31,7 @@ const ENOIOCTLCMD: u16 = 515;
 
 /// What hooks of security modules return if no module has something to say (`security_task_prctl()`).
 const ENOSYS: u16 = 38;
-const SECURITY_HOOK: &str = "security_";
+const SECURITY_HOOKS: [&str; 2] = ["security_", "cap_task_"];
 
 /// Maximum number of failed callees of one call whose results are followed in its code.
 const MAX_ASKED: usize = 64;
@@ -266,7 +266,7 @@ impl Tree<'_> {
         let name = &self.functions[self.calls[callee].func.index()].name;
         match self.calls[callee].outcome {
             Outcome::Errno(ENOPARAM) => true,
-            Outcome::Errno(ENOSYS) => name.starts_with(SECURITY_HOOK),
+            Outcome::Errno(ENOSYS) => SECURITY_HOOKS.iter().any(|hook| name.starts_with(hook)),
             Outcome::Errno(ENOIOCTLCMD) => self.code.fate(callee).is_some(),
             _ => false,
         }

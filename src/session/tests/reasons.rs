@@ -256,6 +256,12 @@ fn a_hook_that_no_security_module_answers_is_not_the_reason() {
             yama_task_prctl = -38
     ";
     assert_eq!(chain(tree), "sys_test! ? [security_task_prctl]");
+    // Where the function that asks them is not traced.
+    let own = "
+        sys_test = -22
+          cap_task_prctl = -38
+    ";
+    assert_eq!(chain(own), "sys_test! ? [cap_task_prctl]");
     // Another function's is.
     let other = tree.replace("security_task_prctl", "call_it");
     assert_eq!(chain(&other), "sys_test* call_it> yama_task_prctl! ?");
