@@ -10,13 +10,15 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::capture::{RecordedFate, Recording};
-use crate::code::{FlowQuestion, Flows, KernelText, ResultFate, TrailFacts, Trails};
+use crate::code::{
+    FlowQuestion, Flows, KernelText, Repetition, ResultFate, Returned, TrailFacts, Trails,
+};
 use crate::kernel::btf::{Btf, BtfFunction};
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::kcore::Kcore;
 use crate::select::TracedFunction;
-use crate::session::{CulpritCode, ResultFates};
-use crate::spec::{Addr, ResultType, base_name};
+use crate::session::{CodeLevel, CulpritCode, ResultFates, only_callee};
+use crate::spec::{Addr, Outcome, ResultType, base_name};
 
 /// The text of the running kernel; `/proc/kcore` is opened at the first read.
 #[derive(Debug)]
@@ -134,24 +136,77 @@ impl Traced {
     }
 }
 
+/// Maximum number of functions below a culprit that are looked at, each a callee of the one before.
+const MAX_LEVELS: usize = 8;
+
+/// Maximum number of callees of a function that its data flow is asked about.
+const MAX_QUESTIONS: usize = 16;
+
 /// Source of facts about the machine code of culprits.
 pub(crate) trait TrailSource: ResultFates {
-    /// Returns what the machine code of a function says about the trail; `None` if the code is
-    /// unknown.
-    fn below(&self, function: &TracedFunction) -> Option<Rc<TrailFacts>>;
+    /// Returns what the machine code of the function that starts at `addr` says about the trail;
+    /// `None` if the code is unknown.
+    fn below(&self, addr: Addr) -> Option<Rc<TrailFacts>>;
 
     /// Returns true if the function at this address is traced, so that its failure would have been
     /// recorded.
     fn is_traced(&self, addr: Addr) -> bool;
 
-    /// Returns the machine code of a culprit, and which of its callees are traced now.
-    fn code_of(&self, function: &TracedFunction) -> CulpritCode {
-        let Some(facts) = self.below(function) else {
+    /// Returns the machine code of a culprit that failed like this, and of the functions below it that
+    /// alone can have made its error.
+    fn code_of(&self, function: &TracedFunction, outcome: Outcome) -> CulpritCode {
+        let level = |addr, result| {
+            let facts = self.below(addr)?;
+            let excluded = self.excluded(addr, result, &facts, outcome);
+            Some(CodeLevel { facts, excluded })
+        };
+        let Some(culprit) = level(function.addr(), function.result) else {
             return CulpritCode::Unknown;
         };
+        let mut below: Vec<CodeLevel> = Vec::new();
+        while below.len() < MAX_LEVELS
+            && let Some(callee) = only_callee(outcome, below.last().unwrap_or(&culprit))
+            && let Some(next) = level(callee.addr, callee.result)
+        {
+            below.push(next);
+        }
+        CulpritCode::Known { culprit, below }
+    }
+
+    /// Returns for each callee of a function whether the function's error cannot be its own.
+    fn excluded(
+        &self,
+        caller: Addr,
+        result: ResultType,
+        facts: &TrailFacts,
+        outcome: Outcome,
+    ) -> Vec<bool> {
+        let mut n_left = MAX_QUESTIONS;
         let callees = facts.callees.iter();
-        let traced = callees.map(|callee| self.is_traced(callee.addr)).collect();
-        CulpritCode::Known { facts, traced }
+        callees
+            .map(|callee| {
+                let Outcome::Errno(errno) = outcome else {
+                    return self.is_traced(callee.addr);
+                };
+                let may_fail_so =
+                    callee.makes.contains(errno) || callee.below.contains(errno) || callee.is_open;
+                if self.is_traced(callee.addr) || !may_fail_so || n_left == 0 {
+                    return self.is_traced(callee.addr);
+                }
+                n_left -= 1;
+                let register = i64::from(errno).wrapping_neg() as u64;
+                let returned = |kind| Returned { register, kind };
+                let fate = self.fate(&FlowQuestion {
+                    caller,
+                    callee: callee.addr,
+                    call_site: None,
+                    value: returned(callee.result),
+                    result: returned(result),
+                    repetition: Repetition::Again,
+                });
+                matches!(fate, Some(ResultFate::Ignored | ResultFate::Never))
+            })
+            .collect()
     }
 }
 
@@ -179,8 +234,8 @@ impl ResultFates for LiveTrails<'_> {
 }
 
 impl TrailSource for LiveTrails<'_> {
-    fn below(&self, function: &TracedFunction) -> Option<Rc<TrailFacts>> {
-        self.trails.below(function.addr())
+    fn below(&self, addr: Addr) -> Option<Rc<TrailFacts>> {
+        self.trails.below(addr)
     }
 
     fn is_traced(&self, addr: Addr) -> bool {
@@ -223,8 +278,8 @@ impl ResultFates for RecordedTrails {
 }
 
 impl TrailSource for RecordedTrails {
-    fn below(&self, function: &TracedFunction) -> Option<Rc<TrailFacts>> {
-        self.trails.get(&function.addr()).cloned()
+    fn below(&self, addr: Addr) -> Option<Rc<TrailFacts>> {
+        self.trails.get(&addr).cloned()
     }
 
     fn is_traced(&self, addr: Addr) -> bool {

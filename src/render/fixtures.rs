@@ -15,7 +15,7 @@ use crate::kernel::kallsyms::Kallsyms;
 use crate::select::TracedFunction;
 use crate::session::{
     Call, Chain, ChainLink, ExecutionContext, LinkKind, MonotonicNs, Session, SessionHeader,
-    SessionLosses, StackRow, Trail, UntracedCallee,
+    SessionLosses, StackRow, Trail, UntracedCallee, UntracedMaker,
 };
 use crate::spec::{Addr, EntryReason, Hook, HookId, Ip, NoteSource, Outcome, Pid, ResultType};
 use crate::symbolize::{Frames, Inlined, Level, LineAnswer, LineSource, SourceLine, Symbolizer};
@@ -336,12 +336,22 @@ pub(super) fn untraced(
     let callees = callees.iter().map(|name| UntracedCallee {
         name: (*name).to_owned(),
         module: None,
+        addr: Addr(0xffff_ffff_8100_9000),
         is_traceable: !name.starts_with("kstrto"),
     });
+    let callees: Vec<UntracedCallee> = callees.collect();
+    let maker = match callees.as_slice() {
+        [callee] if made_here == Some(false) && !through_pointers => Some(UntracedMaker {
+            function: callee.clone(),
+            caller: None,
+        }),
+        _ => None,
+    };
     session.chain.trail = Some(Trail {
         made_here,
-        callees: callees.collect(),
+        callees,
         through_pointers,
+        maker,
     });
     session
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(super) use self::refusal::{RefusalView, refusal};
 use super::{RenderContext, SymbolizedSession};
 use crate::select::TracedFunction;
-use crate::session::{Call, LinkKind, Session, StackRow};
+use crate::session::{Call, LinkKind, Session, StackRow, UntracedMaker};
 use crate::spec::{Addr, HookId, Ip, ResultType};
 use crate::symbolize::{Frame, Inlined, SourceLine};
 
@@ -102,10 +102,26 @@ pub fn ips(session: &Session, functions: &[TracedFunction], tracer: TracerRows) 
         start_of(functions.get(call.func.index())?)
     });
     let askers = refusal::asker_ips(session);
+    let maker = maker_of(session).map(|maker| Ip::exact(maker.function.addr));
     rows.chain(called_at)
         .chain(definitions)
         .chain(askers)
+        .chain(maker)
         .collect()
+}
+
+/// Returns the untraced function that made the culprit's error; `None` if that is not known.
+pub(super) fn maker_of(session: &Session) -> Option<&UntracedMaker> {
+    session.chain.trail.as_ref()?.maker.as_ref()
+}
+
+/// Returns the line that an untraced function is defined at.
+pub(super) fn definition_of<'a>(
+    shown: SymbolizedSession<'a>,
+    maker: &UntracedMaker,
+) -> Option<&'a SourceLine> {
+    let frame = shown.frames.get(Ip::exact(maker.function.addr))?;
+    frame.source.as_ref()
 }
 
 /// Returns the indexes of the links with a row that has no instruction pointer. The start of the

@@ -311,13 +311,14 @@ impl<'a> Consumer<'a> {
     /// Looks up what the session needs to know about the kernel.
     fn facts_of(&self, assembled: &Assembled) -> SessionFacts {
         let functions = self.context.functions;
-        let culprit = assembled.culprit().and_then(|id| functions.get(id.index()));
+        let failure = assembled.culprit();
+        let culprit = failure.and_then(|(id, outcome)| Some((functions.get(id.index())?, outcome)));
         SessionFacts {
             code: match culprit {
                 None => CulpritCode::NotAsked,
                 // The code of user functions is not read.
-                Some(culprit) if culprit.hook.is_of_user() => CulpritCode::Unknown,
-                Some(culprit) => self.trails.code_of(culprit),
+                Some((culprit, _)) if culprit.hook.is_of_user() => CulpritCode::Unknown,
+                Some((culprit, outcome)) => self.trails.code_of(culprit, outcome),
             },
             roles: assembled
                 .stack()

@@ -10,7 +10,7 @@ use super::trail;
 use super::types::{Call, Chain, Note, Session, SessionHeader, SessionLosses, Trail};
 use crate::code::TrailFacts;
 use crate::select::TracedFunction;
-use crate::spec::{Addr, EntryReason, HookId, ResultType};
+use crate::spec::{Addr, EntryReason, HookId, Outcome, ResultType};
 use crate::syscalls::SystemCall;
 
 /// A session whose records are complete.
@@ -47,11 +47,21 @@ pub enum CulpritCode {
     /// It was read.
     Known {
         /// What it says.
-        facts: Rc<TrailFacts>,
-        /// For each of its callees, in the same order: whether it is traced, so that its failure
-        /// would have been recorded.
-        traced: Vec<bool>,
+        culprit: CodeLevel,
+        /// What is known of the one callee that can have made the error, of the one that can have
+        /// made it below that, and so on ([`only_callee`](super::only_callee)).
+        below: Vec<CodeLevel>,
     },
+}
+
+/// The machine code of a function whose error may come from its callees.
+#[derive(Clone, Debug)]
+pub struct CodeLevel {
+    /// What it says.
+    pub facts: Rc<TrailFacts>,
+    /// For each of its callees, in the same order: whether the error does not come from it. Its
+    /// failure would have been recorded, or its caller does not pass it on.
+    pub excluded: Vec<bool>,
 }
 
 impl Assembled {
@@ -61,11 +71,11 @@ impl Assembled {
         &self.stack
     }
 
-    /// Returns the function of the culprit: the innermost link that returned and failed. `None` if
-    /// nothing failed.
+    /// Returns the function of the culprit, the innermost link that returned and failed, and how it
+    /// failed. `None` if nothing failed.
     #[must_use]
-    pub fn culprit(&self) -> Option<HookId> {
-        self.culprit_call().map(|call| call.func)
+    pub fn culprit(&self) -> Option<(HookId, Outcome)> {
+        self.culprit_call().map(|call| (call.func, call.outcome))
     }
 
     fn culprit_call(&self) -> Option<&Call> {
@@ -125,8 +135,8 @@ impl Assembled {
             return None;
         }
         match code {
-            CulpritCode::Known { facts, traced } => {
-                Some(trail::judge(culprit.outcome, facts, traced))
+            CulpritCode::Known { culprit: of, below } => {
+                Some(trail::judge(culprit.outcome, of, below))
             }
             CulpritCode::NotAsked | CulpritCode::Unknown => None,
         }

@@ -22,7 +22,7 @@ mod types;
 mod tests;
 
 pub use assemble::{Assembler, Malformed};
-pub use explain::{Assembled, CulpritCode, SessionFacts};
+pub use explain::{Assembled, CodeLevel, CulpritCode, SessionFacts};
 pub use fates::ResultFates;
 pub use filter::ErrorFilter;
 pub use flight::{DumpReason, FlightCall, FlightDump, FlightThread, flight_threads};
@@ -30,7 +30,9 @@ pub use merge::AddrRole;
 pub use messages::{Message, Speaker, messages};
 pub use placement::Placement;
 pub use told::{TaskExit, TaskOutput, Told};
+pub use trail::only_callee;
 pub use types::{
     Call, Chain, ChainLink, ContainerName, ExecutionContext, LinkKind, MonotonicNs, Note, Session,
-    SessionHeader, SessionLosses, StackRow, TaskContext, Trail, UntracedCallee, Workload,
+    SessionHeader, SessionLosses, StackRow, TaskContext, Trail, UntracedCallee, UntracedMaker,
+    Workload,
 };

@@ -4,42 +4,79 @@
 
 use std::cmp::Reverse;
 
-use super::types::{Trail, UntracedCallee};
+use super::explain::CodeLevel;
+use super::types::{Trail, UntracedCallee, UntracedMaker};
 use crate::code::{ResultUse, TrailCallee, TrailFacts};
 use crate::spec::{Outcome, ResultType};
 
 const ENOMEM: u16 = 12;
 
-/// Determines the trail of a culprit with this outcome. `traced` says of each callee of `facts`
-/// whether it is traced.
-pub(super) fn judge(outcome: Outcome, facts: &TrailFacts, traced: &[bool]) -> Trail {
-    let made_here = match outcome {
+/// Determines the trail of a culprit with this outcome. `below` are the functions below it that
+/// alone can have made its error, each a callee of the one before.
+pub(super) fn judge(outcome: Outcome, culprit: &CodeLevel, below: &[CodeLevel]) -> Trail {
+    let suspects = suspects(outcome, culprit);
+    let mut caller = None;
+    let mut maker = None;
+    for level in [culprit].into_iter().chain(below) {
+        let Some(callee) = only_callee(outcome, level) else {
+            break;
+        };
+        let function = untraced(callee);
+        let name = function.name.clone();
+        maker = Some(UntracedMaker { function, caller });
+        caller = Some(name);
+    }
+    Trail {
+        made_here: made_here(outcome, &culprit.facts),
+        callees: suspects.into_iter().map(untraced).collect(),
+        through_pointers: culprit.facts.has_indirect,
+        maker,
+    }
+}
+
+/// Returns the callee that alone can have made the error of a function; `None` if the function itself
+/// or another callee can have made it, too.
+#[must_use]
+pub fn only_callee(outcome: Outcome, level: &CodeLevel) -> Option<&TrailCallee> {
+    let facts = &level.facts;
+    if facts.has_indirect || made_here(outcome, facts) != Some(false) {
+        return None;
+    }
+    match suspects(outcome, level).as_slice() {
+        [callee] => Some(callee),
+        _ => None,
+    }
+}
+
+/// Returns whether the function's own instructions make the error; `None` if they do not tell.
+fn made_here(outcome: Outcome, facts: &TrailFacts) -> Option<bool> {
+    match outcome {
         Outcome::Errno(errno) if facts.makes.contains(errno) => Some(true),
         Outcome::Errno(_) if facts.has_table => None,
         Outcome::Errno(_) => Some(false),
         // Zero and small numbers occur in every function, so they prove nothing.
         Outcome::Null | Outcome::Status(_) | Outcome::Success => None,
-    };
-    let mut suspects: Vec<(u8, &TrailCallee)> = facts
-        .callees
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !traced.get(*index).is_some_and(|is_traced| *is_traced))
+    }
+}
+
+/// Returns the callees that may have returned the error, most likely first.
+fn suspects(outcome: Outcome, level: &CodeLevel) -> Vec<&TrailCallee> {
+    let callees = level.facts.callees.iter().enumerate();
+    let mut suspects: Vec<(u8, &TrailCallee)> = callees
+        .filter(|(index, _)| !level.excluded.get(*index).is_some_and(|is_not| *is_not))
         .filter_map(|(_, callee)| Some((suspicion(outcome, callee)?, callee)))
         .collect();
     // The sort is stable: callees with equal suspicion stay in the order of their calls.
     suspects.sort_by_key(|(suspicion, _)| Reverse(*suspicion));
-    Trail {
-        made_here,
-        callees: suspects
-            .into_iter()
-            .map(|(_, callee)| UntracedCallee {
-                name: callee.name.clone(),
-                module: callee.module.clone(),
-                is_traceable: callee.is_traceable,
-            })
-            .collect(),
-        through_pointers: facts.has_indirect,
+    suspects.into_iter().map(|(_, callee)| callee).collect()
+}
+
+fn untraced(callee: &TrailCallee) -> UntracedCallee {
+    UntracedCallee {
+        name: callee.name.clone(),
+        module: callee.module.clone(),
+        addr: callee.addr,
+        is_traceable: callee.is_traceable,
     }
 }
 

@@ -135,6 +135,18 @@ pub struct Trail {
     pub callees: Vec<UntracedCallee>,
     /// True if the culprit also calls functions through pointers.
     pub through_pointers: bool,
+    /// The untraced function that made the error, if the code leaves no other: a direct callee of the
+    /// culprit, or a function below that.
+    pub maker: Option<UntracedMaker>,
+}
+
+/// An untraced function that alone can have made an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UntracedMaker {
+    /// The function.
+    pub function: UntracedCallee,
+    /// Name of the untraced function that called it; `None` if the culprit itself did.
+    pub caller: Option<String>,
 }
 
 /// A function that is called by the culprit and not traced.
@@ -144,6 +156,8 @@ pub struct UntracedCallee {
     pub name: String,
     /// Name of its module; `None` for the kernel image.
     pub module: Option<String>,
+    /// Address of its start.
+    pub addr: Addr,
     /// Whether it can be traced: its code has a place for tracers.
     pub is_traceable: bool,
 }
@@ -153,15 +167,6 @@ impl Trail {
     #[must_use]
     pub fn ends_here(&self) -> bool {
         self.made_here != Some(false) && self.callees.is_empty() && !self.through_pointers
-    }
-
-    /// Returns the untraced callee that made the error, if the code leaves no other.
-    #[must_use]
-    pub fn only_maker(&self) -> Option<&UntracedCallee> {
-        match self.callees.as_slice() {
-            [callee] if self.made_here == Some(false) && !self.through_pointers => Some(callee),
-            _ => None,
-        }
     }
 }
 

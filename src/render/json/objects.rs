@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The objects of a session in the JSON output. The order of the fields is the order of the keys.
 
+use std::mem;
+
 use serde::Serialize;
 
 use super::SCHEMA;
@@ -11,7 +13,7 @@ use super::syscall::{SyscallObject, syscall};
 use crate::render::value::result_text;
 use crate::render::view::{self, CallView, HandledView, RefusalView, RowView, TracerRows, refusal};
 use crate::render::{RenderContext, SymbolizedSession};
-use crate::session::{ExecutionContext, LinkKind, Session, SessionLosses, StackRow, Trail};
+use crate::session::{ExecutionContext, LinkKind, SessionLosses, StackRow, Trail};
 use crate::spec::{Addr, EntryReason, Outcome};
 use crate::symbolize::{Frame, SourceLine};
 
@@ -81,6 +83,9 @@ struct CulpritObject {
     #[serde(flatten)]
     place: SourceLineObject,
     certain: bool,
+    /// The traced function that the result is of, if the culprit is not traced: the only function
+    /// below that one that can have made the error.
+    deduced_below: Option<String>,
     untraced: Option<UntracedObject>,
 }
 
@@ -213,7 +218,7 @@ impl SessionObject {
             syscall: syscall(session),
             messages: messages(session, context),
             entry: entry.as_ref().map(CallObject::new),
-            culprit: rows.iter().find_map(|row| CulpritObject::new(row, session)),
+            culprit: rows.iter().find_map(|row| CulpritObject::new(row, shown)),
             refusal: refusal(shown, context).map(RefusalObject::new),
             chain: chain(&rows),
             stack: rows.iter().map(RowObject::new).collect(),
@@ -271,17 +276,28 @@ impl SourceLineObject {
 }
 
 impl CulpritObject {
-    fn new(row: &RowView<'_>, session: &Session) -> Option<Self> {
+    fn new(row: &RowView<'_>, shown: SymbolizedSession<'_>) -> Option<Self> {
         let link = row.link.as_ref().filter(|link| link.is_culprit)?;
-        let place = match &row.frame {
-            Some(frame) => SourceLineObject::new(view::innermost(frame).0, false),
-            None => SourceLineObject::of_row(row),
+        let mut call = CallObject::new(&link.of);
+        let (mut place, mut deduced_below) = match &row.frame {
+            Some(frame) => (SourceLineObject::new(view::innermost(frame).0, false), None),
+            None => (SourceLineObject::of_row(row), None),
         };
+        let chain = &shown.session.chain;
+        if let Some(maker) = view::maker_of(shown.session) {
+            place = SourceLineObject::new(view::definition_of(shown, maker), true);
+            call.module.clone_from(&maker.function.module);
+            deduced_below = Some(mem::replace(
+                &mut call.function,
+                maker.function.name.clone(),
+            ));
+        }
         Some(Self {
-            call: CallObject::new(&link.of),
+            call,
             place,
-            certain: session.chain.certain,
-            untraced: session.chain.trail.as_ref().map(UntracedObject::new),
+            certain: chain.certain,
+            deduced_below,
+            untraced: chain.trail.as_ref().map(UntracedObject::new),
         })
     }
 }
@@ -306,6 +322,7 @@ impl UntracedObject {
             made_here,
             callees,
             through_pointers,
+            maker: _,
         } = trail;
         let callees = callees.iter().map(|callee| UntracedCalleeObject {
             function: callee.name.clone(),

@@ -6,8 +6,7 @@ use serde::Serialize;
 use super::SCHEMA;
 use crate::explain::{Cause, Reason, Verdict, outcome};
 use crate::render::RenderContext;
-use crate::render::view::CallView;
-use crate::session::Trail;
+use crate::render::view::{self, CallView};
 use crate::spec::{Errno, Outcome};
 
 /// Which failures are the reason, and which are not.
@@ -63,8 +62,7 @@ fn object(reason: &Reason<'_>, context: &RenderContext<'_>) -> ReasonObject {
     let session = reason.session;
     let culprit = session.culprit();
     let culprit = culprit.map(|call| CallView::new(call, context).name().into_owned());
-    let trail = session.chain.trail.as_ref();
-    let maker = trail.and_then(Trail::only_maker);
+    let maker = view::maker_of(session);
     ReasonObject {
         session: session.header.id,
         why: match reason.cause {
@@ -85,7 +83,7 @@ fn object(reason: &Reason<'_>, context: &RenderContext<'_>) -> ReasonObject {
             Outcome::Errno(errno) => Errno(errno).name(),
             Outcome::Null | Outcome::Status(_) | Outcome::Success => None,
         },
-        culprit: maker.map(|maker| maker.name.clone()).or(culprit),
+        culprit: maker.map(|maker| maker.function.name.clone()).or(culprit),
         certain: session.chain.certain,
     }
 }

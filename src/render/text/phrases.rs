@@ -6,7 +6,7 @@ use crate::render::escape::push_escaped_text;
 use crate::render::style::{Page, Style};
 use crate::render::value::{errno_in_words, push_call_result, push_decimal, push_result};
 use crate::render::view::{self, CallView, HandledView, RefusalView, RowView};
-use crate::session::{Session, SessionLosses, Trail};
+use crate::session::{Session, SessionLosses};
 use crate::spec::Pid;
 use crate::symbolize::SourceLine;
 
@@ -178,11 +178,10 @@ fn push_name(text: &mut String, of: &CallView<'_>) {
 
 /// Writes who decided: the culprit, or the untraced callee that only can have made its error.
 pub(super) fn push_decider(text: &mut String, session: &Session, culprit: &CallView<'_>) {
-    let trail = session.chain.trail.as_ref();
-    match trail.and_then(Trail::only_maker) {
+    match view::maker_of(session) {
         Some(maker) => {
-            push_escaped_text(text, &maker.name);
-            push_module(text, maker.module.as_deref());
+            push_escaped_text(text, &maker.function.name);
+            push_module(text, maker.function.module.as_deref());
         }
         None => push_name(text, culprit),
     }

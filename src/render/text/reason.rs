@@ -12,7 +12,7 @@ use crate::render::style::{Page, Style};
 use crate::render::value::{errno_in_words, push_decimal};
 use crate::render::view::{self, CallView, RowView, TracerRows};
 use crate::render::{RenderContext, SymbolizedSession};
-use crate::session::{Session, Trail};
+use crate::session::Session;
 use crate::spec::{Errno, Outcome, base_name};
 
 /// Kinds of failures that are named in the last line.
@@ -123,15 +123,27 @@ fn decided(
         text.push(' ');
         phrases::push_result_of(text, &culprit);
     });
-    let trail = shown.session.chain.trail.as_ref();
-    if trail.and_then(Trail::only_maker).is_some() {
-        page.flow(Style::Plain, |text| {
-            text.push_str(", called by ");
-            push_escaped_text(text, &culprit.name());
-            push_module(text, culprit.module());
-        });
+    match view::maker_of(shown.session) {
+        Some(maker) => {
+            page.flow(Style::Plain, |text| {
+                text.push_str(", called by ");
+                match &maker.caller {
+                    Some(caller) => push_escaped_text(text, caller),
+                    None => {
+                        push_escaped_text(text, &culprit.name());
+                        push_module(text, culprit.module());
+                    }
+                }
+            });
+            if let Some(source) = view::definition_of(shown, maker) {
+                page.flow(Style::Plain, |text| {
+                    text.push_str(", defined at ");
+                    phrases::push_source(text, source);
+                });
+            }
+        }
+        None => phrases::place(page, row),
     }
-    phrases::place(page, row);
     page.end_line();
     let refusal = view::refusal(shown, context);
     if let Some(refusal) = &refusal {

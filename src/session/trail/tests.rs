@@ -2,9 +2,11 @@
 //! Tests of the trail: callees are suspects by the errors they make, by their types and by whether
 //! they are traced.
 
-use super::judge;
+use std::rc::Rc;
+
+use super::only_callee;
 use crate::code::{Errnos, ResultUse, TrailCallee, TrailFacts};
-use crate::session::Trail;
+use crate::session::{CodeLevel, Trail};
 use crate::spec::{Addr, Outcome, ResultType};
 
 const EINVAL: Outcome = Outcome::Errno(22);
@@ -38,6 +40,17 @@ fn facts(makes: &[u16], callees: Vec<TrailCallee>) -> TrailFacts {
         has_indirect: false,
         callees,
     }
+}
+
+fn level(facts: &TrailFacts, excluded: &[bool]) -> CodeLevel {
+    CodeLevel {
+        facts: Rc::new(facts.clone()),
+        excluded: excluded.to_vec(),
+    }
+}
+
+fn judge(outcome: Outcome, facts: &TrailFacts, excluded: &[bool]) -> Trail {
+    super::judge(outcome, &level(facts, excluded), &[])
 }
 
 fn names(trail: &Trail) -> Vec<&str> {
@@ -123,4 +136,42 @@ fn pointers_and_tables_leave_room_for_doubt() {
     let trail = judge(Outcome::Errno(5), &facts, &[true; 8]);
     assert_eq!(trail.made_here, Some(false));
     assert!(!trail.ends_here());
+}
+
+#[test]
+fn the_function_that_alone_can_have_made_the_error_may_be_further_down() {
+    let below = |name, addr| TrailCallee {
+        below: Errnos::of([22]),
+        ..making(name, addr, &[])
+    };
+    let top = level(
+        &facts(&[], vec![making("traced", 1, &[22]), below("middle", 2)]),
+        &[true, false],
+    );
+    let middle = level(
+        &facts(
+            &[],
+            vec![making("other", 3, &[12]), making("deep", 4, &[22])],
+        ),
+        &[],
+    );
+    let deep = level(&facts(&[22], vec![making("deeper", 5, &[22])]), &[]);
+    let levels = [middle, deep];
+    let maker = super::judge(EINVAL, &top, &levels).maker.unwrap();
+    assert_eq!(maker.function.name, "deep");
+    assert_eq!(maker.function.addr, Addr(4));
+    assert_eq!(maker.caller.as_deref(), Some("middle"));
+    let maker = super::judge(EINVAL, &top, &[]).maker.unwrap();
+    assert_eq!((&*maker.function.name, maker.caller), ("middle", None));
+    // It makes the error itself, or its callee does.
+    assert_eq!(only_callee(EINVAL, &levels[1]), None);
+    // Two can have made it.
+    let two = vec![making("one", 1, &[22]), making("two", 2, &[22])];
+    assert_eq!(judge(EINVAL, &facts(&[], two.clone()), &[]).maker, None);
+    let maker = judge(EINVAL, &facts(&[], two.clone()), &[false, true]).maker;
+    assert_eq!(maker.unwrap().function.name, "one");
+    let mut through_pointers = facts(&[], two);
+    through_pointers.has_indirect = true;
+    let trail = judge(EINVAL, &through_pointers, &[false, true]);
+    assert_eq!(trail.maker, None);
 }
