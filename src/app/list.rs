@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use rustc_hash::FxHashMap;
 
 use crate::config::{GlobUse, Globs, ListConfig, ListFormat, Role};
 use crate::diag::Diag;
@@ -204,8 +205,8 @@ fn functions(gathered: &Gathered) -> Vec<(Addr, ListedFunction)> {
 
 /// Functions in BTF by name.
 struct ListedTypes<'a> {
-    kernel: Option<(&'a Btf, HashMap<&'a str, BtfFunction<'a>>)>,
-    modules: HashMap<&'a str, (&'a Btf, HashMap<&'a str, BtfFunction<'a>>)>,
+    kernel: Option<(&'a Btf, FxHashMap<&'a str, BtfFunction<'a>>)>,
+    modules: HashMap<&'a str, (&'a Btf, FxHashMap<&'a str, BtfFunction<'a>>)>,
 }
 
 impl<'a> ListedTypes<'a> {

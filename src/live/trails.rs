@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::Result;
+use rustc_hash::FxHashMap;
 
 use crate::capture::{RecordedFate, Recording};
 use crate::code::{
@@ -48,7 +49,7 @@ impl KernelText for LiveText<'_> {
 pub(crate) struct ResultTypes<'a> {
     btf: &'a Arc<Btf>,
     files: &'a KernelFiles,
-    kernel: OnceCell<HashMap<&'a str, BtfFunction<'a>>>,
+    kernel: OnceCell<FxHashMap<&'a str, BtfFunction<'a>>>,
     /// Result types of the functions of each module; empty if the module has no BTF.
     modules: RefCell<BTreeMap<String, HashMap<String, ResultType>>>,
 }
@@ -68,7 +69,7 @@ impl<'a> ResultTypes<'a> {
         let _ = self.kernel_functions();
     }
 
-    fn kernel_functions(&self) -> &HashMap<&'a str, BtfFunction<'a>> {
+    fn kernel_functions(&self) -> &FxHashMap<&'a str, BtfFunction<'a>> {
         self.kernel.get_or_init(|| self.btf.functions_by_name())
     }
 

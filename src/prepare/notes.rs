@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What is noted in sessions besides calls: the tracepoints that the user names, and refusals.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::{messages, refusals};
 use crate::bpf::{MAX_EVENT_BYTES, NoteProbe, lsm_programs};
 use crate::config::GlobUse;
 use crate::failure::Failure;
-use crate::kernel::btf::{Btf, TrampolineRules};
+use crate::kernel::btf::{Btf, NameSet, TrampolineRules};
 use crate::kernel::facts::KernelFiles;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::kernel::trace_event::{parse_format, record_size};
@@ -60,15 +60,25 @@ impl NotePlan {
         entries: impl Iterator<Item = &'a TracedFunction>,
     ) {
         let entries: HashSet<&str> = entries.map(|entry| &*entry.name).collect();
-        for (source, probe) in self.sources.iter().zip(&mut self.probes) {
-            let mut named = kallsyms.named(&source.name);
-            if let (Some(symbol), None) = (named.next(), named.next())
-                && let Some(addr) = probe.addr_mut()
-                && !source.name.starts_with(BPF_LSM)
-                && !entries.contains(&*source.name)
-            {
-                *addr = Some(symbol.addr);
+        let sources = self.sources.iter().zip(&mut self.probes);
+        let wanted = sources.filter_map(|(source, probe)| Some((&*source.name, probe.addr_mut()?)));
+        let wanted =
+            wanted.filter(|(name, _)| !name.starts_with(BPF_LSM) && !entries.contains(name));
+        let wanted: Vec<(&str, &mut Option<Addr>)> = wanted.collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let names: NameSet<'_> = wanted.iter().map(|(name, _)| *name).collect();
+        let mut found: HashMap<&str, Option<Addr>> = HashMap::new();
+        for (index, name) in kallsyms.function_names() {
+            if names.may_contain(name.as_bytes()) && names.contains(name) {
+                // Which one of several is meant is not known.
+                let unique = found.entry(name).and_modify(|addr| *addr = None);
+                unique.or_insert_with(|| Some(kallsyms.symbol(index).addr));
             }
+        }
+        for (name, addr) in wanted {
+            *addr = found.get(name).copied().flatten();
         }
     }
 

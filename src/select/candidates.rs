@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Finds the functions that the globs ask for, one per address, and whether ftrace can trace them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
+use rustc_hash::FxHashMap;
+
 use super::matching::{GlobIndex, is_function, matching, matching_in_modules};
-use crate::config::Globs;
+use crate::config::{GlobUse, Globs};
 use crate::kernel::absent::AbsentModule;
 use crate::kernel::facts::KernelFacts;
 use crate::kernel::kallsyms::{Kallsyms, Symbol};
@@ -46,7 +48,7 @@ pub fn matching_modules(globs: &Globs, kallsyms: &Kallsyms) -> BTreeSet<String> 
 pub(super) fn candidates<'a>(globs: &Globs, kallsyms: &'a Kallsyms) -> Vec<Candidate<'a>> {
     let entry = matching(&globs.entry, kallsyms);
     let allow = matching(&globs.allow, kallsyms);
-    let deny = GlobIndex::new(&globs.deny);
+    let mut denied = Denied::new(&globs.deny);
     let mut asked: Vec<usize> = entry
         .iter()
         .chain(&allow)
@@ -54,6 +56,9 @@ pub(super) fn candidates<'a>(globs: &Globs, kallsyms: &'a Kallsyms) -> Vec<Candi
         .collect();
     asked.sort_unstable();
     asked.dedup();
+    if asked.len() > MAX_LOOKED_UP {
+        denied.look_up_all(kallsyms);
+    }
     let mut found: Vec<Candidate<'a>> = Vec::with_capacity(asked.len());
     for index in asked {
         let symbol = kallsyms.symbol(index);
@@ -69,13 +74,6 @@ pub(super) fn candidates<'a>(globs: &Globs, kallsyms: &'a Kallsyms) -> Vec<Candi
             .map(|index| kallsyms.symbol(index))
             .filter(is_function)
             .collect();
-        let by_source = (0..)
-            .zip(&globs.deny)
-            .filter(|(_, glob)| glob.functions.binary_search(&symbol.addr).is_ok());
-        let by_source = by_source.map(|(number, _)| number);
-        let denied = here
-            .iter()
-            .flat_map(|symbol| deny.matches(FunctionName::new(symbol.name, symbol.module)));
         found.push(Candidate {
             symbol,
             aliases: here
@@ -85,12 +83,58 @@ pub(super) fn candidates<'a>(globs: &Globs, kallsyms: &'a Kallsyms) -> Vec<Candi
                 .collect(),
             entry: unique(globs_of(&entry, &all)),
             allow: unique(globs_of(&allow, &all)),
-            deny: unique(denied.chain(by_source).collect()),
+            deny: denied.of(&all, kallsyms),
             namesakes: 1,
         });
     }
     count_namesakes(&mut found);
     found
+}
+
+/// If more functions are asked for, the deny globs are matched against all names at once. That takes
+/// as long as matching some thousand names one by one.
+const MAX_LOOKED_UP: usize = 2000;
+
+/// The deny globs of functions.
+struct Denied<'g> {
+    globs: &'g [GlobUse],
+    index: GlobIndex<'g>,
+    /// The functions that each glob matches, as [`matching`] returns them, if they were looked up.
+    all: Option<Vec<(usize, u16)>>,
+}
+
+impl<'g> Denied<'g> {
+    fn new(globs: &'g [GlobUse]) -> Self {
+        Self {
+            globs,
+            index: GlobIndex::new(globs),
+            all: None,
+        }
+    }
+
+    fn look_up_all(&mut self, kallsyms: &Kallsyms) {
+        self.all = Some(matching(self.globs, kallsyms));
+    }
+
+    /// Returns the globs that match one of the symbols of an address, ascending.
+    fn of(&self, indices: &Range<usize>, kallsyms: &Kallsyms) -> Vec<u16> {
+        if let Some(all) = &self.all {
+            return unique(globs_of(all, indices));
+        }
+        let symbols = indices.clone().map(|index| kallsyms.symbol(index));
+        let symbols = symbols.filter(is_function);
+        let matches = symbols.flat_map(|symbol| {
+            let name = FunctionName::new(symbol.name, symbol.module);
+            let by_name: Vec<u16> = self.index.matches(name).collect();
+            let by_source = (0..)
+                .zip(self.globs)
+                .filter(move |(_, glob)| glob.functions.binary_search(&symbol.addr).is_ok());
+            by_name
+                .into_iter()
+                .chain(by_source.map(|(number, _)| number))
+        });
+        unique(matches.collect())
+    }
 }
 
 /// Returns the globs that match one of the symbols at `indices`.
@@ -112,7 +156,7 @@ fn unique(mut globs: Vec<u16>) -> Vec<u16> {
 /// Counts the candidates that share a name. A glob matches all functions of a name, so all of them
 /// are candidates.
 fn count_namesakes(candidates: &mut [Candidate<'_>]) {
-    let mut counts: HashMap<(&str, Option<&str>), usize> = HashMap::new();
+    let mut counts: FxHashMap<(&str, Option<&str>), usize> = FxHashMap::default();
     for candidate in candidates.iter() {
         *counts
             .entry((candidate.symbol.name, candidate.symbol.module))
@@ -146,7 +190,7 @@ enum TraceableSet<'a> {
     /// Addresses of the patch sites, ascending.
     Sites(Vec<Addr>),
     /// Number of traceable functions per name and module.
-    Names(HashMap<(&'a str, Option<&'a str>), usize>),
+    Names(FxHashMap<(&'a str, Option<&'a str>), usize>),
     /// The kernel's text, which shows the marks of compilers and ftrace.
     Text {
         kcore: &'a Kcore,
@@ -203,7 +247,8 @@ impl<'a> TraceableSet<'a> {
             sites.sort_unstable();
             return Self::Sites(sites);
         }
-        let mut names = HashMap::with_capacity(traceable.len());
+        let mut names = FxHashMap::default();
+        names.reserve(traceable.len());
         for function in traceable.iter() {
             *names.entry((function.name, function.module)).or_default() += 1;
         }

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use rustc_hash::FxHashMap;
+
 use super::candidates::Candidate;
 use super::types::{BtfOrigin, Prototype};
 use crate::kernel::btf::{Btf, BtfFunction, NameSet, TrampolineObstacle, TrampolineRules};
@@ -26,7 +28,7 @@ pub(super) struct CandidateTypes<'a> {
 
 struct TypeIndex<'a> {
     btf: &'a Btf,
-    functions: HashMap<&'a str, BtfFunction<'a>>,
+    functions: FxHashMap<&'a str, BtfFunction<'a>>,
     origin: BtfOrigin,
 }
 

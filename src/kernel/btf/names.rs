@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A set of names that is tested against a hundred thousand others.
 
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// Size of the filter in bits, which is far more than the number of names in any set.
 const FILTER_BITS: usize = 1 << 17;
@@ -9,13 +9,13 @@ const FILTER_BITS: usize = 1 << 17;
 /// A set of names with a Bloom filter, which rejects nearly all other names in a few instructions.
 #[derive(Clone, Debug)]
 pub struct NameSet<'a> {
-    names: HashSet<&'a str>,
+    names: FxHashSet<&'a str>,
     filter: Vec<u64>,
 }
 
 impl<'a> FromIterator<&'a str> for NameSet<'a> {
     fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
-        let names: HashSet<&str> = names.into_iter().collect();
+        let names: FxHashSet<&str> = names.into_iter().collect();
         let mut filter = vec![0; FILTER_BITS / 64];
         for name in &names {
             let bit = bit(name.as_bytes());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Parses BTF bytes in one pass, and gives access to the types by id.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -169,26 +169,27 @@ impl Btf {
 
     /// Returns all functions by name, for callers with many lookups.
     #[must_use]
-    pub fn functions_by_name(&self) -> HashMap<&str, BtfFunction<'_>> {
+    pub fn functions_by_name(&self) -> FxHashMap<&str, BtfFunction<'_>> {
         // Growing the map repeatedly would cost as much as the rest.
-        let room = HashMap::with_capacity(self.functions.len());
+        let mut room = FxHashMap::default();
+        room.reserve(self.functions.len());
         self.by_name(room, |_| true)
     }
 
     /// Returns the functions with these names. This takes a fraction of the time of
     /// [`Self::functions_by_name`].
     #[must_use]
-    pub fn functions_of_names(&self, names: &NameSet<'_>) -> HashMap<&str, BtfFunction<'_>> {
-        self.by_name(HashMap::new(), |name| {
+    pub fn functions_of_names(&self, names: &NameSet<'_>) -> FxHashMap<&str, BtfFunction<'_>> {
+        self.by_name(FxHashMap::default(), |name| {
             names.may_contain(name) && str::from_utf8(name).is_ok_and(|name| names.contains(name))
         })
     }
 
     fn by_name<'a>(
         &'a self,
-        mut by_name: HashMap<&'a str, BtfFunction<'a>>,
+        mut by_name: FxHashMap<&'a str, BtfFunction<'a>>,
         wanted: impl Fn(&[u8]) -> bool,
-    ) -> HashMap<&'a str, BtfFunction<'a>> {
+    ) -> FxHashMap<&'a str, BtfFunction<'a>> {
         for &id in &self.functions {
             if !wanted(self.name_bytes(id)) {
                 continue;
