@@ -27,6 +27,12 @@ static __always_inline void read_register_arguments(const struct pt_regs *regs, 
 		args[i] = regs->regs[i];
 }
 
+/* The same, where the verifier does not know that the registers may be read. */
+static __always_inline void copy_register_arguments(void *regs, u64 *args)
+{
+	bpf_probe_read_kernel(args, 6 * sizeof(u64), regs + offsetof(struct pt_regs, regs));
+}
+
 static __always_inline u64 regs_result(const struct pt_regs *regs)
 {
 	return regs->regs[0];

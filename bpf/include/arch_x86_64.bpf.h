@@ -31,6 +31,24 @@ static __always_inline void read_register_arguments(const struct pt_regs *regs, 
 	args[5] = regs->r9;
 }
 
+/*
+ * The same, for programs whose context may be another one: the verifier does not know then that the
+ * registers may be read.
+ */
+static __always_inline void copy_register_arguments(void *regs, u64 *args)
+{
+	/* r9, r8, ax, cx, dx, si, di */
+	u64 words[7] = {};
+
+	bpf_probe_read_kernel(words, sizeof(words), regs + offsetof(struct pt_regs, r9));
+	args[0] = words[6];
+	args[1] = words[5];
+	args[2] = words[4];
+	args[3] = words[3];
+	args[4] = words[1];
+	args[5] = words[0];
+}
+
 /* Returns the stack pointer that the call had. The return has popped the return address. */
 static __always_inline u64 regs_returned_stack_pointer(const struct pt_regs *regs)
 {

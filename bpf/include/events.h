@@ -177,7 +177,13 @@ struct area_message {
 };
 _Static_assert(sizeof(struct area_message) == AREA_BYTES, "wire");
 
-/* The system call that a session is about, and its arguments. Sent before its session. */
+/* A number of no system call: the arguments are those of the entry function. */
+#define NUMBER_OF_FUNCTION 0xffffffff
+
+/*
+ * The system call that a session is about, or another entry function, and its arguments. Sent before
+ * its session.
+ */
 struct rec_syscall {
 	struct rec_hdr hdr;
 	__u64 args[6];

@@ -61,7 +61,11 @@ static __always_inline bool is_current_generation(void)
 
 static __noinline u64 session_call_starts(struct pt_regs *ctx, u64 task, bool opens, u64 may_open)
 {
-	struct call call = {.ctx = ctx, .sp = regs_stack_pointer(ctx)};
+	struct call call = {
+		.ctx = ctx,
+		.sp = regs_stack_pointer(ctx),
+		.arguments_in = ARGUMENTS_IN_REGISTERS,
+	};
 
 	if (!is_current_generation())
 		return 0;
@@ -202,7 +206,11 @@ static __always_inline u32 place_of(struct pt_regs *ctx)
 
 static __noinline void kprobe_call_starts(struct pt_regs *ctx, u64 task, bool opens, u64 may_open)
 {
-	struct call call = {.ctx = ctx, .sp = regs_stack_pointer(ctx)};
+	struct call call = {
+		.ctx = ctx,
+		.sp = regs_stack_pointer(ctx),
+		.arguments_in = ARGUMENTS_IN_REGISTERS,
+	};
 
 	call_starts(&call, probe_tag(ctx), task, opens, may_open);
 }
@@ -213,6 +221,7 @@ static __noinline void on_load_call_starts(struct pt_regs *ctx, u64 task, bool o
 		.ctx = ctx,
 		.sp = regs_stack_pointer(ctx),
 		.place = place_of(ctx),
+		.arguments_in = ARGUMENTS_IN_REGISTERS,
 	};
 
 	call_starts(&call, probe_tag(ctx), task, opens, may_open);

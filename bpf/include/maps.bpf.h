@@ -99,6 +99,17 @@ struct {
 	__uint(max_entries, 8 * 1024 * 1024); /* set by user space */
 } events SEC(".maps");
 
+/*
+ * By entry function: which of its arguments are texts. Each byte is the number of an argument, from
+ * 1 on; 0 ends them.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* number of such functions, set by user space */
+	__type(key, u32);
+	__type(value, u32);
+} entry_texts SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 2048); /* the same number as `slots` */

@@ -24,7 +24,11 @@ static __always_inline bool any_opens_session(void)
 
 static __noinline u64 trampoline_call_starts(u64 *ctx, u64 tag, u64 task, u64 may_open)
 {
-	struct call call = {.ctx = ctx, .sp = (u64)ctx};
+	struct call call = {
+		.ctx = ctx,
+		.sp = (u64)ctx,
+		.arguments_in = ARGUMENTS_IN_WORDS,
+	};
 
 	return call_starts(&call, tag, task, any_opens_session(), may_open);
 }
@@ -154,7 +158,11 @@ int retsnoop_tracing_entry(u64 *ctx)
 
 static __noinline void tracing_call_ends(u64 *ctx, u64 task, bool opens)
 {
-	struct call call = {.ctx = ctx, .sp = (u64)ctx};
+	struct call call = {
+		.ctx = ctx,
+		.sp = (u64)ctx,
+		.arguments_in = ARGUMENTS_IN_WORDS,
+	};
 
 	read_tag(&call, bpf_get_attach_cookie(ctx));
 	read_return(&call, ctx);

@@ -10,6 +10,7 @@ mod body;
 mod copier;
 mod detach;
 mod ending;
+mod entry_texts;
 mod failing;
 mod flight;
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod user_files;
 pub mod wire;
 
 pub use ending::Detaching;
+pub(crate) use entry_texts::entry_texts;
 pub use failing::FailingCalls;
 pub use flight::{FlightLayout, FlightMemory, FlightSlots};
 pub use kernel_stats::{Hits, KernelStats, Misses};

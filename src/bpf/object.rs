@@ -276,6 +276,8 @@ fn configure(open: &mut OpenRetsnoopSkel<'_>, settings: &Settings) -> Result<()>
         maps.told.set_max_entries(failing::MAX_PROCESSES)?;
     }
     maps.hits.set_max_entries(settings.n_functions.max(1))?;
+    maps.entry_texts
+        .set_max_entries(settings.n_entry_texts.max(1))?;
     maps.usdt_sites
         .set_max_entries(settings.n_usdt_sites.max(1))?;
     if settings.read.errno {

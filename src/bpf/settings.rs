@@ -306,6 +306,8 @@ pub struct Settings {
     pub n_functions: u32,
     /// Number of sources of notes.
     pub n_notes: u32,
+    /// Number of entry functions with arguments that are texts.
+    pub n_entry_texts: u32,
     /// Number of sites of USDT probes.
     pub n_usdt_sites: u32,
     /// Facts about this kernel's types and features.

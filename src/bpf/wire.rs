@@ -20,7 +20,10 @@ pub const REC_CONTEXT: u32 = 3;
 pub const REC_CGROUP: u32 = 4;
 /// `REC_NOTE`: a note of a session.
 pub const REC_NOTE: u32 = 5;
-/// `REC_SYSCALL`: the system call that a session is about.
+/// `NUMBER_OF_FUNCTION`: the number that says that the arguments are of no system call.
+pub const NUMBER_OF_FUNCTION: u32 = u32::MAX;
+
+/// `REC_SYSCALL`: the system call that a session is about, or the arguments of another entry function.
 pub const REC_SYSCALL: u32 = 6;
 /// `REC_OUTPUT`: a task wrote to its standard error.
 pub const REC_OUTPUT: u32 = 7;

@@ -13,7 +13,8 @@ use super::trail::RecordedTrail;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::select::{TracedFunction, entry_reason};
 use crate::spec::{
-    Addr, AddressSpace, EntryReason, FilterResult, Hook, HookId, NoteSource, ObjectId, ResultType,
+    Addr, AddressSpace, EntryReason, FilterResult, Hook, HookId, NoteSource, ObjectId, Parameter,
+    ResultType,
 };
 use crate::symbolize::{Inlined, LineAnswer, SourceLine};
 
@@ -78,6 +79,9 @@ pub struct RecordedFunction {
     pub request: bool,
     /// The result type, in the `Debug` format of [`ResultType`].
     pub result: String,
+    /// The parameters of an entry function whose arguments are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
 }
 
 /// A symbol of the kernel.
@@ -231,6 +235,7 @@ impl RecordedFunction {
             entry: function.entry.is_some(),
             request: function.entry == Some(EntryReason::Request),
             result: format!("{:?}", function.result),
+            parameters: function.parameters.clone(),
         }
     }
 
@@ -259,6 +264,7 @@ impl RecordedFunction {
             }),
             result,
             prototype: None,
+            parameters: self.parameters.clone(),
         })
     }
 }
@@ -339,6 +345,7 @@ fn unused(id: u32) -> TracedFunction {
         entry: None,
         result: ResultType::Unknown,
         prototype: None,
+        parameters: Vec::new(),
     }
 }
 

@@ -40,6 +40,7 @@ fn recording() -> Recording {
         entry: Some(EntryReason::KernelFunction),
         result: ResultType::Signed(4),
         prototype: None,
+        parameters: Vec::new(),
     };
     let source = SourceLine {
         path: "fs/open.c".into(),

@@ -83,7 +83,7 @@ pub struct Filtering {
     #[arg(long)]
     pub stream: bool,
 
-    /// Do not read the arguments of system calls.
+    /// Do not read the arguments of system calls and of other entry functions.
     ///
     /// They are read when a call has failed. Paths and texts of programs may be private.
     #[arg(long = "no-args")]

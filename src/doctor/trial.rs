@@ -46,6 +46,7 @@ pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
             arg_slots: 1,
             trampoline_ok: true,
         }),
+        parameters: Vec::new(),
     };
     let support = support(Some(&btf), files);
     let functions = [function];
@@ -67,6 +68,7 @@ pub(crate) fn attach_for_a_moment(files: &KernelFiles) -> Result<()> {
             errno: false,
             failing_calls: false,
         },
+        n_entry_texts: 0,
         n_usdt_sites: 0,
         layout: layout(&btf, &kallsyms, files, support)?,
         tracefs: None,

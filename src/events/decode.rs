@@ -6,15 +6,15 @@ use std::fmt;
 use std::mem::offset_of;
 
 use super::types::{
-    CallRecord, CgroupRecord, ContextRecord, Event, ExitRecord, NoteRecord, OutputRecord,
-    SessionRecord, StackRecord, SyscallRecord,
+    ArgumentsRecord, CallRecord, CgroupRecord, ContextRecord, Event, ExitRecord, FunctionArguments,
+    NoteRecord, OutputRecord, SessionRecord, StackRecord, SyscallRecord,
 };
 use crate::bpf::wire::{
     AREA_BYTES, AREA_NONE, CALL_FAILED, CALL_UNRETURNED, CGROUP_MADE, CGROUP_REMOVED, MAX_AREAS,
-    MAX_CALLS, MAX_CGROUP_PATH, MAX_STACK, NOTE_BYTES, OUTPUT_BYTES, REC_CGROUP, REC_CONTEXT,
-    REC_EXIT, REC_NOTE, REC_OUTPUT, REC_SESSION, REC_STACK, REC_SYSCALL, SESSION_HAS_SYSCALL,
-    call_rec, rec_cgroup, rec_context, rec_exit, rec_hdr, rec_note, rec_output, rec_session,
-    rec_stack, rec_syscall,
+    MAX_CALLS, MAX_CGROUP_PATH, MAX_STACK, NOTE_BYTES, NUMBER_OF_FUNCTION, OUTPUT_BYTES,
+    REC_CGROUP, REC_CONTEXT, REC_EXIT, REC_NOTE, REC_OUTPUT, REC_SESSION, REC_STACK, REC_SYSCALL,
+    SESSION_HAS_SYSCALL, call_rec, rec_cgroup, rec_context, rec_exit, rec_hdr, rec_note,
+    rec_output, rec_session, rec_stack, rec_syscall,
 };
 use crate::spec::Addr;
 use crate::syscalls::{Abi, Area, SystemCall};
@@ -54,7 +54,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         REC_CONTEXT => context(reader).map(Event::Context),
         REC_CGROUP => cgroup(reader).map(Event::Cgroup),
         REC_NOTE => note(reader).map(Event::Note),
-        REC_SYSCALL => syscall(reader).map(Event::Syscall),
+        REC_SYSCALL => arguments(reader),
         REC_OUTPUT => output(reader).map(Event::Output),
         REC_EXIT => exit(reader).map(Event::Exit),
         REC_SESSION => session(reader).map(|session| Event::Session(Box::new(session))),
@@ -145,7 +145,8 @@ fn note(reader: Reader<'_>) -> Result<NoteRecord, DecodeError> {
     })
 }
 
-fn syscall(reader: Reader<'_>) -> Result<SyscallRecord, DecodeError> {
+/// Decodes the arguments of a system call, or of another entry function.
+fn arguments(reader: Reader<'_>) -> Result<Event, DecodeError> {
     let mut arguments = [0; 6];
     for (index, argument) in arguments.iter_mut().enumerate() {
         *argument = reader.u64(offset_of!(rec_syscall, args) + 8 * index)?;
@@ -155,18 +156,29 @@ fn syscall(reader: Reader<'_>) -> Result<SyscallRecord, DecodeError> {
         return Err(DecodeError::OutOfRange);
     }
     let areas: Result<_, _> = (0..n_areas).map(|index| area(reader, index)).collect();
-    Ok(SyscallRecord {
-        session: reader.u64(offset_of!(rec_hdr, session))?,
+    let session = reader.u64(offset_of!(rec_hdr, session))?;
+    let number = reader.u32(offset_of!(rec_syscall, number))?;
+    if number == NUMBER_OF_FUNCTION {
+        return Ok(Event::Arguments(ArgumentsRecord {
+            session,
+            arguments: FunctionArguments {
+                words: arguments,
+                texts: areas?,
+            },
+        }));
+    }
+    Ok(Event::Syscall(SyscallRecord {
+        session,
         call: SystemCall {
             abi: match reader.u32(offset_of!(rec_syscall, is_compat))? {
                 0 => Abi::Native,
                 _ => Abi::Compat,
             },
-            number: reader.u32(offset_of!(rec_syscall, number))?,
+            number,
             arguments,
             areas: areas?,
         },
-    })
+    }))
 }
 
 fn area(reader: Reader<'_>, index: usize) -> Result<Area, DecodeError> {

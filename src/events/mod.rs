@@ -11,6 +11,6 @@ mod tests;
 pub use decode::{DecodeError, decode, decode_cgroup, is_told};
 pub use flight::{FlightRecord, FlightSlot, decode_flight};
 pub use types::{
-    CallRecord, CgroupRecord, ContextRecord, Event, ExitRecord, NoteRecord, OutputRecord,
-    SessionRecord, StackRecord, SyscallRecord,
+    ArgumentsRecord, CallRecord, CgroupRecord, ContextRecord, Event, ExitRecord, FunctionArguments,
+    NoteRecord, OutputRecord, SessionRecord, StackRecord, SyscallRecord,
 };

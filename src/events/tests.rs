@@ -3,6 +3,7 @@
 
 use super::{DecodeError, Event, decode, is_told};
 use crate::spec::Addr;
+use crate::syscalls::Area;
 
 /// A stack record with three addresses, in the layout of the BPF programs.
 fn stack_bytes() -> Vec<u8> {
@@ -211,4 +212,46 @@ fn random_bytes_never_panic() {
         }
         let _either_is_fine = decode(&bytes);
     }
+}
+
+/// A record with arguments, in the layout of the BPF programs: of a system call, or of another entry
+/// function.
+fn arguments_bytes(number: u32, n_areas: u32) -> Vec<u8> {
+    let mut bytes = vec![0; 24];
+    bytes[..4].copy_from_slice(&6_u32.to_ne_bytes());
+    bytes[8..16].copy_from_slice(&77_u64.to_ne_bytes());
+    for word in 1..=6_u64 {
+        bytes.extend(word.to_ne_bytes());
+    }
+    bytes.extend(number.to_ne_bytes());
+    bytes.extend(0_u32.to_ne_bytes()); // is_compat
+    for len in [4, -1, -2, 0_i32] {
+        bytes.extend(len.to_ne_bytes());
+    }
+    bytes.extend(n_areas.to_ne_bytes());
+    bytes.extend(0_u32.to_ne_bytes());
+    bytes.extend(b"key\0");
+    bytes.resize(104 + 256 * n_areas as usize, 0);
+    bytes
+}
+
+#[test]
+fn arguments_are_of_a_system_call_or_of_another_function() {
+    let Ok(Event::Arguments(record)) = decode(&arguments_bytes(u32::MAX, 3)) else {
+        panic!("no arguments");
+    };
+    assert_eq!(record.session, 77);
+    assert_eq!(record.arguments.words, [1, 2, 3, 4, 5, 6]);
+    let texts = [Area::Bytes(b"key\0".to_vec()), Area::None, Area::Unreadable];
+    assert_eq!(record.arguments.texts, texts);
+    let Ok(Event::Syscall(record)) = decode(&arguments_bytes(3, 0)) else {
+        panic!("no system call");
+    };
+    assert_eq!((record.session, record.call.number), (77, 3));
+    assert_eq!(
+        decode(&arguments_bytes(u32::MAX, 5)),
+        Err(DecodeError::OutOfRange)
+    );
+    let cut = arguments_bytes(u32::MAX, 1);
+    assert_eq!(decode(&cut[..103]), Err(DecodeError::Truncated));
 }

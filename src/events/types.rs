@@ -2,7 +2,8 @@
 //! The records of the BPF programs as Rust values.
 
 use crate::spec::Addr;
-use crate::syscalls::SystemCall;
+use crate::spec::MAX_ARGUMENT_WORDS;
+use crate::syscalls::{Area, SystemCall};
 
 /// A record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,9 @@ pub enum Event {
     Note(NoteRecord),
     /// The system call that a session is about. The record of its session follows later.
     Syscall(SyscallRecord),
+    /// The arguments of the entry function, which is no system call. The record of its session follows
+    /// later.
+    Arguments(ArgumentsRecord),
     /// What a task wrote to its standard error.
     Output(OutputRecord),
     /// A process that ended.
@@ -65,6 +69,26 @@ pub struct SyscallRecord {
     pub session: u64,
     /// The call.
     pub call: SystemCall,
+}
+
+/// The arguments of a session's entry function, which is no system call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgumentsRecord {
+    /// Number of the session on the wire.
+    pub session: u64,
+    /// The arguments.
+    pub arguments: FunctionArguments,
+}
+
+/// Arguments of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionArguments {
+    /// The first words of them. A function without that many has there what the registers happened to
+    /// hold.
+    pub words: [u64; MAX_ARGUMENT_WORDS],
+    /// The texts that arguments point to, as they were at the end of the call, in the order of the
+    /// parameters.
+    pub texts: Vec<Area>,
 }
 
 /// What happened in a session and is no call of a traced function.

@@ -66,6 +66,7 @@ fn failed(tgid: u32, at: u64, number: u32, errno: u16, path: &str) -> Session {
             losses: SessionLosses::default(),
         },
         notes: Vec::new(),
+        arguments: None,
         syscall: Some(SystemCall {
             abi: Abi::Native,
             number,
@@ -282,6 +283,7 @@ fn without_arguments_the_function_tells_the_call() {
     let mut story = Story::default();
     let session = Session {
         syscall: None,
+        arguments: None,
         ..failed(7, 5, OPENAT, ENOENT, "/a")
     };
     story.session(session, "__x64_sys_openat");

@@ -312,6 +312,7 @@ mod tests {
             entry: None,
             result: ResultType::Signed(4),
             prototype: None,
+            parameters: Vec::new(),
         }
     }
 

@@ -145,7 +145,7 @@ const LINES: [LineOf; 11] = [
 ];
 
 pub(super) use self::notes::{noted, refused, said};
-pub(super) use self::syscalls::{called, called_by_32_bits};
+pub(super) use self::syscalls::{called, called_by_32_bits, function_called};
 
 pub(super) struct World {
     functions: Vec<TracedFunction>,
@@ -170,6 +170,10 @@ impl World {
                 entry: None,
                 result: *result,
                 prototype: None,
+                parameters: match id {
+                    EXT4_CREATE => syscalls::parameters(),
+                    _ => Vec::new(),
+                },
             });
         Self {
             functions: functions.collect(),
@@ -296,6 +300,7 @@ fn session(calls: Vec<Call>, links: Vec<ChainLink>, stack: Vec<StackRow>) -> Ses
         chain,
         notes: Vec::new(),
         syscall: None,
+        arguments: None,
     }
 }
 

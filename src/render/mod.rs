@@ -4,6 +4,7 @@
 //! [`ips`] for the addresses of a session and passes in their frames. `view` determines what is
 //! shown, once for all outputs. `value` is the only place that formats numbers.
 
+mod arguments;
 mod clock;
 mod code_place;
 mod containers;

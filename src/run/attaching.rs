@@ -161,6 +161,7 @@ mod tests {
             entry: None,
             result: ResultType::Unknown,
             prototype: None,
+            parameters: Vec::new(),
         };
         let armed = [function(7, "map_create"), function(900, "bpf_map_kzalloc")];
         let refused = |id: u32| Refused {

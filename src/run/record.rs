@@ -93,6 +93,7 @@ impl Recorder {
                     Event::Context(_)
                     | Event::Cgroup(_)
                     | Event::Syscall(_)
+                    | Event::Arguments(_)
                     | Event::Output(_)
                     | Event::Exit(_),
                 )

@@ -28,6 +28,8 @@ pub(crate) struct Sizes {
     pub(crate) n_functions: usize,
     /// Sources of notes.
     pub(crate) n_notes: usize,
+    /// Entry functions with arguments that are texts.
+    pub(crate) n_entry_texts: usize,
     /// Places of USDT probes.
     pub(crate) n_usdt_sites: usize,
     /// Functions whose errno is read.
@@ -61,6 +63,7 @@ pub(crate) fn settings(
         max_depth: config.max_depth,
         n_functions: sizes.n_functions as u32,
         n_notes: sizes.n_notes as u32,
+        n_entry_texts: sizes.n_entry_texts as u32,
         n_usdt_sites: sizes.n_usdt_sites as u32,
         layout,
         tracefs: files.tracefs_directory(),

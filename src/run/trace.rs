@@ -15,7 +15,7 @@ use super::settings::{Sizes, settings};
 use super::spawned::SpawnedCommand;
 use super::totals::{Totals, sum_up};
 use super::tracing::{RunResults, TracingRun};
-use crate::bpf::{Attached, ObjectStorage, Tracer, is_forbidden};
+use crate::bpf::{Attached, ObjectStorage, Tracer, entry_texts, is_forbidden};
 use crate::config::{Config, Telling};
 use crate::diag::Diag;
 use crate::failure::Failure;
@@ -107,12 +107,17 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
             .transpose()?;
         stop.prepared();
         let scoping = Scoping::resolve(config, diag)?;
+        let has_texts = prepared
+            .selection
+            .entries()
+            .filter(|it| entry_texts(it) != 0);
         let settings = settings(
             config,
             prepared.layout,
             Sizes {
                 n_functions: prepared.selection.functions.len(),
                 n_notes: prepared.notes.sources.len(),
+                n_entry_texts: has_texts.count(),
                 n_usdt_sites: prepared.user.n_sites(),
                 n_errno_places: prepared.user.errno_places.len(),
             },
@@ -125,6 +130,9 @@ impl<'a, 'o> LoadedRun<'a, 'o> {
         tracer.set_user(mem::take(&mut user.files), mem::take(&mut user.probes))?;
         if settings.read.errno {
             tracer.set_errno_places(&user.errno_places)?;
+        }
+        if settings.read.arguments {
+            tracer.set_entry_texts(&prepared.selection.functions)?;
         }
         diag.phase("loaded programs");
         Ok(Self {

@@ -193,6 +193,7 @@ mod tests {
             entry,
             result: ResultType::Unknown,
             prototype: None,
+            parameters: Vec::new(),
         }
     }
 

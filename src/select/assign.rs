@@ -325,6 +325,7 @@ mod tests {
                 arg_slots: 1,
                 trampoline_ok,
             }),
+            parameters: Vec::new(),
         }
     }
 

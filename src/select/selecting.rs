@@ -94,6 +94,7 @@ pub fn select(globs: &Globs, facts: &KernelFacts, capabilities: &BackendCapabili
             }),
             result: verdict.typed.result,
             prototype: verdict.typed.prototype,
+            parameters: verdict.typed.parameters,
         });
     }
     selection

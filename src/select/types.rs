@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reason::{LeftOut, LeftOutReason};
 use super::report::GlobReport;
-use crate::spec::{Addr, EntryReason, Hook, HookId, Location, ResultType};
+use crate::spec::{Addr, EntryReason, Hook, HookId, Location, Parameter, ResultType};
 
 /// A function that this run traces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct TracedFunction {
     /// What a trampoline back end needs. `None` if BTF has no function for this very symbol (clones
     /// such as `.isra.0`); only kprobe back ends can take it then.
     pub prototype: Option<Prototype>,
+    /// Parameters of an entry function whose arguments are kept; else empty.
+    pub parameters: Vec<Parameter>,
 }
 
 impl TracedFunction {

@@ -9,12 +9,15 @@ use super::candidates::Candidate;
 use super::types::{BtfOrigin, Prototype};
 use crate::kernel::btf::{Btf, BtfFunction, NameSet, TrampolineObstacle, TrampolineRules};
 use crate::kernel::facts::KernelFacts;
-use crate::spec::{ResultType, base_name};
+use crate::knowledge::syscalls::is_syscall_entry;
+use crate::spec::{Parameter, ResultType, base_name};
 
 /// What BTF says about a candidate.
 pub(super) struct Typed {
     pub(super) result: ResultType,
     pub(super) prototype: Option<Prototype>,
+    /// The parameters of an entry function that is no system call; of others there are none.
+    pub(super) parameters: Vec<Parameter>,
     pub(super) in_btf: bool,
     /// Why trampolines cannot take it; `None` if they can.
     pub(super) obstacle: Option<TrampolineObstacle>,
@@ -80,6 +83,7 @@ impl<'a> CandidateTypes<'a> {
         let unknown = Typed {
             result: ResultType::Unknown,
             prototype: None,
+            parameters: Vec::new(),
             in_btf: false,
             obstacle: Some(TrampolineObstacle::NoPrototype),
         };
@@ -104,6 +108,9 @@ impl<'a> CandidateTypes<'a> {
             (Some(shape), Some(rules)) => shape.obstacle(rules),
             _ => Some(TrampolineObstacle::NoPrototype),
         };
+        // The arguments of a system call are in the registers that the entry code has saved.
+        let has_arguments = !candidate.entry.is_empty() && !is_syscall_entry(symbol.name);
+        let parameters = (certain && has_arguments).then(|| index.btf.parameters(function.id));
         let prototype = shape.map(|shape| Prototype {
             origin: index.origin,
             btf_id: function.id,
@@ -113,6 +120,7 @@ impl<'a> CandidateTypes<'a> {
         Typed {
             result,
             prototype,
+            parameters: parameters.flatten().unwrap_or_default(),
             in_btf: true,
             obstacle,
         }

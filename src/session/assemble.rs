@@ -14,7 +14,9 @@ use super::provenance::{self, ToldRefusal};
 use super::types::{
     Call, ChainLink, ExecutionContext, MonotonicNs, Note, SessionHeader, SessionLosses, TaskContext,
 };
-use crate::events::{CallRecord, ContextRecord, Event, NoteRecord, SessionRecord, StackRecord};
+use crate::events::{
+    CallRecord, ContextRecord, Event, FunctionArguments, NoteRecord, SessionRecord, StackRecord,
+};
 use crate::knowledge::refusals::TOLD_BY_DECIDER;
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, HookId, NoteSource, Outcome, Pid};
@@ -28,6 +30,7 @@ struct PendingRecords {
     context: Option<ContextRecord>,
     notes: Vec<NoteRecord>,
     syscall: Option<SystemCall>,
+    arguments: Option<FunctionArguments>,
 }
 
 /// Maximum number of sessions whose records wait for their session record. A session sends all its
@@ -132,6 +135,10 @@ impl<'f> Assembler<'f> {
                 self.waiting(record.session).syscall = Some(record.call);
                 Ok(None)
             }
+            Event::Arguments(record) => {
+                self.waiting(record.session).arguments = Some(record.arguments);
+                Ok(None)
+            }
             // These belong to no session.
             Event::Cgroup(_) | Event::Output(_) | Event::Exit(_) => Ok(None),
             Event::Session(mut record) => self.finish(&mut record).map(Some),
@@ -170,6 +177,7 @@ impl<'f> Assembler<'f> {
             context,
             notes,
             syscall,
+            arguments,
         } = waiting.unwrap_or_default();
         self.placement.settle(self.functions, record, &mut stacks);
         let calls = self.calls(&record.calls)?;
@@ -182,7 +190,8 @@ impl<'f> Assembler<'f> {
         };
         let verdict = provenance::explain(&code, &self.told_refusals(&notes));
         let stack = stack_of(&verdict.chain, &record.calls, stacks);
-        let missing_arguments = u32::from(record.has_syscall && syscall.is_none());
+        let missing_arguments =
+            u32::from(record.has_syscall && syscall.is_none() && arguments.is_none());
         let missing_notes = record.n_notes.saturating_sub(notes.len() as u32);
         self.n_sessions += 1;
         let reason = self.reason(record, &calls);
@@ -211,6 +220,7 @@ impl<'f> Assembler<'f> {
             },
             notes,
             syscall,
+            arguments,
         })
     }
 

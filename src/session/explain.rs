@@ -9,6 +9,7 @@ use super::provenance::Verdict;
 use super::trail;
 use super::types::{Call, Chain, Note, Session, SessionHeader, SessionLosses, Trail};
 use crate::code::TrailFacts;
+use crate::events::FunctionArguments;
 use crate::select::TracedFunction;
 use crate::spec::{Addr, EntryReason, HookId, Outcome, ResultType};
 use crate::syscalls::SystemCall;
@@ -25,6 +26,7 @@ pub struct Assembled {
     pub(super) losses: SessionLosses,
     pub(super) notes: Vec<Note>,
     pub(super) syscall: Option<SystemCall>,
+    pub(super) arguments: Option<FunctionArguments>,
 }
 
 /// What is known of the kernel about one session.
@@ -124,6 +126,7 @@ impl Assembled {
             },
             notes: self.notes,
             syscall: self.syscall,
+            arguments: self.arguments,
         }
     }
 

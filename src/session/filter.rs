@@ -112,6 +112,7 @@ mod tests {
             chain,
             notes: Vec::new(),
             syscall: None,
+            arguments: None,
         }
     }
 

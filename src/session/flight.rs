@@ -201,6 +201,7 @@ mod tests {
             entry: None,
             result: ResultType::Signed(4),
             prototype: None,
+            parameters: Vec::new(),
         };
         (0..2).map(function).collect()
     }

@@ -21,6 +21,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub use crate::events::FunctionArguments;
 pub use assemble::{Assembler, Malformed};
 pub use explain::{Assembled, CodeLevel, CulpritCode, SessionFacts};
 pub use fates::ResultFates;

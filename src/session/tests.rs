@@ -65,6 +65,7 @@ fn functions(names: &[&str]) -> Vec<TracedFunction> {
                 .find(|(typed, _)| typed == name)
                 .map_or(ResultType::Signed(4), |(_, result)| *result),
             prototype: None,
+            parameters: Vec::new(),
         })
         .collect()
 }

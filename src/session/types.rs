@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use crate::events::FunctionArguments;
 use crate::spec::{Addr, EntryReason, HookId, Ip, NoteValue, Outcome, Pid};
 use crate::syscalls::SystemCall;
 
@@ -282,6 +283,8 @@ pub struct Session {
     /// The system call that the session is about; `None` if it is about something else, if the
     /// arguments were not to be read, or in old recordings.
     pub syscall: Option<SystemCall>,
+    /// The arguments of the entry function; `None` if it is a system call, or if they were not kept.
+    pub arguments: Option<FunctionArguments>,
 }
 
 impl Session {

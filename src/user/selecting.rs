@@ -112,6 +112,7 @@ pub fn select_user(
             entry: wanted.is_entry.then_some(EntryReason::UserFunction),
             result: wanted.result.unwrap_or(ResultType::UserInteger),
             prototype: None,
+            parameters: Vec::new(),
         })
         .collect();
     selection.errno_places = errno_places_of(&files, &selection.functions);

@@ -77,6 +77,7 @@ mod tests {
             entry: None,
             result: ResultType::Unknown,
             prototype: None,
+            parameters: Vec::new(),
         }
     }
 

@@ -227,7 +227,8 @@ impl Btf {
         Some(end)
     }
 
-    fn enumerators(&self, payload: &[u8]) -> Option<Vec<(i64, String)>> {
+    /// Returns the enumerators of an enum of 32 bits.
+    pub(super) fn enumerators(&self, payload: &[u8]) -> Option<Vec<(i64, String)>> {
         let enumerator = |element: &[u8]| {
             let name = self.string(read_u32(element, 0)?).to_owned();
             Some((i64::from(read_u32(element, 4)? as i32), name))

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Parameters of function types that typedefs name, such as those of raw tracepoints.
+//! Parameters of functions, and of function types that typedefs name, such as those of raw
+//! tracepoints.
 
 use super::format::{BtfKind, read_u32};
 use super::parse::{Btf, Type};
+use super::prototype::is_name_or_qualifier;
+use crate::spec::{Parameter as FunctionParameter, ParameterKind};
 
 /// A parameter of a function type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +22,10 @@ pub struct Parameter {
 
 /// Encoding bits of an integer type.
 const INT_SIGNED: u32 = 1;
+const INT_BOOL: u32 = 4;
+
+/// Names and qualifiers of a type that are followed. A longer chain is treated as a cycle.
+const MAX_QUALIFIERS: usize = 32;
 
 impl Btf {
     /// Iterates over the names of all typedefs of this BTF, without its base.
@@ -51,6 +58,85 @@ impl Btf {
     }
 }
 
+impl Btf {
+    /// Returns the parameters of a function; `None` if the id is of no function.
+    #[must_use]
+    pub fn parameters(&self, func: u32) -> Option<Vec<FunctionParameter>> {
+        let func = self.typ(func).filter(|typ| typ.kind == BtfKind::Func)?;
+        let proto = self.typ(func.size_or_type)?;
+        if proto.kind != BtfKind::FuncProto {
+            return None;
+        }
+        let mut parameters = Vec::new();
+        let mut word = 0_u8;
+        for bytes in proto.payload.chunks_exact(8) {
+            let id = read_u32(bytes, 4)?;
+            // Further arguments of a variadic function have no types.
+            let Some(kind) = (id != 0).then(|| self.parameter_kind(id)).flatten() else {
+                break;
+            };
+            let n_words = match kind {
+                ParameterKind::Struct => self.type_words(id),
+                _ => 1,
+            };
+            parameters.push(FunctionParameter {
+                name: self.string(read_u32(bytes, 0)?).to_owned(),
+                word,
+                kind,
+            });
+            word = word.saturating_add(n_words);
+        }
+        Some(parameters)
+    }
+
+    fn type_words(&self, id: u32) -> u8 {
+        let typ = self.skip_names(id).and_then(|id| self.typ(id));
+        let bytes = typ.map_or(8, |typ| typ.size_or_type);
+        u8::try_from(bytes.div_ceil(8)).unwrap_or(u8::MAX)
+    }
+
+    fn parameter_kind(&self, id: u32) -> Option<ParameterKind> {
+        let typ = self.typ(self.skip_names(id)?)?;
+        let size = size_of(&typ) as u8;
+        Some(match typ.kind {
+            BtfKind::Ptr if self.is_constant_text(typ.size_or_type) => ParameterKind::Text,
+            BtfKind::Ptr => ParameterKind::Pointer,
+            BtfKind::Int if encoding(&typ) & INT_BOOL != 0 => ParameterKind::Bool,
+            BtfKind::Int | BtfKind::Enum64 if is_signed(&typ) => ParameterKind::Signed(size),
+            BtfKind::Int | BtfKind::Enum64 => ParameterKind::Unsigned(size),
+            BtfKind::Enum => ParameterKind::Enum(self.enumerators(typ.payload)?),
+            BtfKind::Struct | BtfKind::Union => ParameterKind::Struct,
+            _ => return None,
+        })
+    }
+
+    /// Whether the type is `const char`. What points to other characters may be a buffer that is
+    /// written to.
+    fn is_constant_text(&self, mut id: u32) -> bool {
+        let mut is_constant = false;
+        for _ in 0..MAX_QUALIFIERS {
+            let Some(typ) = self.typ(id) else {
+                return false;
+            };
+            if !is_name_or_qualifier(typ.kind) {
+                let is_character = typ.kind == BtfKind::Int && typ.size_or_type == 1;
+                return is_constant && is_character && encoding(&typ) & INT_BOOL == 0;
+            }
+            // `const u8 *` is a buffer.
+            if typ.kind == BtfKind::Typedef {
+                return false;
+            }
+            is_constant |= typ.kind == BtfKind::Const;
+            id = typ.size_or_type;
+        }
+        false
+    }
+}
+
+fn encoding(typ: &Type<'_>) -> u32 {
+    read_u32(typ.payload, 0).map_or(0, |word| word >> 24)
+}
+
 fn size_of(typ: &Type<'_>) -> u32 {
     match typ.kind {
         BtfKind::Int | BtfKind::Enum | BtfKind::Enum64 => typ.size_or_type.clamp(1, 8),
@@ -60,8 +146,66 @@ fn size_of(typ: &Type<'_>) -> u32 {
 
 fn is_signed(typ: &Type<'_>) -> bool {
     match typ.kind {
-        BtfKind::Int => read_u32(typ.payload, 0).is_some_and(|word| word >> 24 & INT_SIGNED != 0),
-        BtfKind::Enum => typ.flag,
+        BtfKind::Int => encoding(typ) & INT_SIGNED != 0,
+        BtfKind::Enum | BtfKind::Enum64 => typ.flag,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::btf::builder::Builder;
+
+    #[test]
+    fn parameters_have_their_kinds_and_words() {
+        let mut types = Builder::kernel();
+        let int = types.int("int", 4, 1);
+        let bool = types.int("_Bool", 1, 4);
+        let char = types.int("char", 1, 0);
+        let size = types.int("unsigned long", 8, 0);
+        let size_t = types.typedef("size_t", size);
+        let byte = types.typedef("u8", char);
+        let const_char = types.raw(10, "", 0, char);
+        let const_byte = types.raw(10, "", 0, byte);
+        let text = types.pointer(const_char);
+        let bytes = types.pointer(const_byte);
+        let buffer = types.pointer(char);
+        let pair = types.raw(4, "pair", 0, 16);
+        let mode = types.enumeration("mode", &[("CREATE", 0), ("REPLACE", 1)]);
+        let func = types.named_func(
+            "f",
+            int,
+            &[
+                ("name", text),
+                ("pair", pair),
+                ("flags", int),
+                ("size", size_t),
+                ("excl", bool),
+                ("mode", mode),
+                ("bytes", bytes),
+                ("buffer", buffer),
+                ("", 0),
+            ],
+        );
+        let btf = Btf::parse(types.build(), None).unwrap();
+        let enumerators = vec![(0, "CREATE".to_owned()), (1, "REPLACE".to_owned())];
+        let expected = [
+            ("name", 0, ParameterKind::Text),
+            ("pair", 1, ParameterKind::Struct),
+            ("flags", 3, ParameterKind::Signed(4)),
+            ("size", 4, ParameterKind::Unsigned(8)),
+            ("excl", 5, ParameterKind::Bool),
+            ("mode", 6, ParameterKind::Enum(enumerators)),
+            ("bytes", 7, ParameterKind::Pointer),
+            ("buffer", 8, ParameterKind::Pointer),
+        ];
+        let parameters = btf.parameters(func).unwrap();
+        let found = parameters
+            .iter()
+            .map(|parameter| (&*parameter.name, parameter.word, parameter.kind.clone()));
+        assert_eq!(Vec::from_iter(found), expected);
+        assert_eq!(btf.parameters(int), None);
+        assert_eq!(btf.parameters(u32::MAX), None);
     }
 }

@@ -9,7 +9,7 @@ use super::SCHEMA;
 use super::context::ContextObject;
 use super::messages::{MessageObject, messages};
 use super::notes::{NoteObject, notes};
-use super::syscall::{SyscallObject, syscall};
+use super::syscall::{ArgumentObject, SyscallObject, function_arguments, syscall};
 use crate::render::value::result_text;
 use crate::render::view::{self, CallView, HandledView, RefusalView, RowView, TracerRows, refusal};
 use crate::render::{RenderContext, SymbolizedSession};
@@ -41,6 +41,8 @@ pub(super) struct SessionObject {
     entry_reason: &'static str,
     /// The system call, if the entry function is one.
     syscall: Option<SyscallObject>,
+    /// The arguments of the entry function, if it is no system call; `null` if they are not known.
+    arguments: Option<Vec<ArgumentObject>>,
     /// What the kernel said in words.
     messages: Vec<MessageObject>,
     /// The call of the entry function.
@@ -216,6 +218,7 @@ impl SessionObject {
             context: ContextObject::new(session),
             entry_reason: entry_reason(session.reason),
             syscall: syscall(session),
+            arguments: function_arguments(session, context),
             messages: messages(session, context),
             entry: entry.as_ref().map(CallObject::new),
             culprit: rows.iter().find_map(|row| CulpritObject::new(row, shown)),

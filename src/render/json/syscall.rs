@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The system call of a session in the JSON output.
+//! The system call of a session, or the arguments of another entry function, in the JSON output.
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::notes::number;
+use crate::render::RenderContext;
+use crate::render::arguments::{ShownArgument, arguments};
 use crate::session::Session;
 use crate::syscalls::{Abi, Value, decode};
 
@@ -21,8 +23,8 @@ pub(super) struct SyscallObject {
 
 /// An argument.
 #[derive(Debug, Serialize)]
-struct ArgumentObject {
-    name: &'static str,
+pub(super) struct ArgumentObject {
+    name: String,
     /// A number, a text, an array, an object for a struct, or `null` for NULL and for what could not be read.
     /// Addresses and modes are texts, and so are names of flags.
     value: Json,
@@ -49,19 +51,38 @@ pub(super) fn syscall(session: &Session) -> Option<SyscallObject> {
             Abi::Compat => "compat",
         },
         arguments: arguments
-            .map(|argument| ArgumentObject {
-                name: argument.name,
-                value: json(&argument.value),
-                raw: format!("{:#x}", argument.raw),
-                cut: matches!(argument.value, Value::LongText(_) | Value::List(_, true)),
-                unreadable: matches!(argument.value, Value::Unreadable(_)),
-                file: match &argument.value {
-                    Value::File(_, file) => Some(String::from_utf8_lossy(file).into_owned()),
-                    _ => None,
-                },
-            })
+            .map(|argument| ArgumentObject::new(argument.name, &argument.value, argument.raw))
             .collect(),
     })
+}
+
+/// Returns the arguments of the entry function; `None` if it is a system call, or if they are not known.
+pub(super) fn function_arguments(
+    session: &Session,
+    context: &RenderContext<'_>,
+) -> Option<Vec<ArgumentObject>> {
+    let (arguments, _) = arguments(session, context)?;
+    let arguments = arguments.iter();
+    let object = |argument: &ShownArgument<'_>| {
+        ArgumentObject::new(argument.name, &argument.value, argument.raw)
+    };
+    Some(arguments.map(object).collect())
+}
+
+impl ArgumentObject {
+    fn new(name: &str, value: &Value, raw: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: json(value),
+            raw: format!("{raw:#x}"),
+            cut: matches!(value, Value::LongText(_) | Value::List(_, true)),
+            unreadable: matches!(value, Value::Unreadable(_)),
+            file: match value {
+                Value::File(_, file) => Some(String::from_utf8_lossy(file).into_owned()),
+                _ => None,
+            },
+        }
+    }
 }
 
 fn json(value: &Value) -> Json {

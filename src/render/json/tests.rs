@@ -9,8 +9,8 @@ use super::schema::violations;
 use super::{write_flight, write_session, write_summary, write_verdict};
 use crate::explain::Line;
 use crate::render::fixtures::{
-    World, called, called_by_32_bits, flight, hostile, hostile_flight, incomplete, long_names,
-    noted, passed_on, refused, said, story, succeeded, translated, untraced,
+    World, called, called_by_32_bits, flight, function_called, hostile, hostile_flight, incomplete,
+    long_names, noted, passed_on, refused, said, story, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{Detached, Drops, Missed, Summary, Unexamined, UntracedTasks};
@@ -99,6 +99,7 @@ fn every_object_is_one_line_that_its_schema_describes() {
         said(),
         called(),
         called_by_32_bits(),
+        function_called(),
         refused(),
         untraced(Some(true), &["kstrtouint"], true),
         untraced(None, &[], false),
@@ -168,6 +169,7 @@ fn sessions_as_json() {
     check("said.json", &said());
     check("called.json", &called());
     check("called_by_32_bits.json", &called_by_32_bits());
+    check("function_called.json", &function_called());
     check("refused.json", &refused());
     let untraced = untraced(Some(false), &["kstrtouint"], false);
     let value: Value = serde_json::from_str(&line(&untraced)).unwrap();

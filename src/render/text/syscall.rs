@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The system call that a session is about: its name, arguments and result.
+//! The call that a session is about: its name, arguments and result.
 
 use super::phrases::{push_result_of, returned};
 use crate::render::RenderContext;
+use crate::render::arguments::{ShownArgument, arguments};
 use crate::render::escape::{push_escaped, push_escaped_text};
 use crate::render::style::{Page, Style};
 use crate::render::value::{errno_in_words, push_decimal, push_hex};
@@ -16,7 +17,7 @@ const MAX_BINARY: usize = 8;
 /// Writes `openat(AT_FDCWD, "/etc/shadow", O_RDONLY) = -EACCES (Permission denied)`. Writes nothing if
 /// the arguments are not known.
 pub(super) fn syscall(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
-    if session.syscall.is_some() {
+    if session.syscall.is_some() || arguments(session, context).is_some() {
         call(page, session, context);
         page.end_line();
     }
@@ -24,15 +25,20 @@ pub(super) fn syscall(page: &mut Page, session: &Session, context: &RenderContex
 
 /// Adds the call and its result to the line; without arguments, the entry function and its result.
 pub(super) fn call(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
-    let Some(call) = &session.syscall else {
-        if let Some(entry) = session.entry() {
-            returned(page, &CallView::new(entry, context));
-        }
-        return;
-    };
-    page.flow(Style::Strong, |text| {
-        push_call(text, &decode(call), call.number)
-    });
+    if let Some(call) = &session.syscall {
+        page.flow(Style::Strong, |text| {
+            push_call(text, &decode(call), call.number)
+        });
+    } else if let Some(entry) = session.entry() {
+        let entry = CallView::new(entry, context);
+        let Some((arguments, has_more)) = arguments(session, context) else {
+            returned(page, &entry);
+            return;
+        };
+        page.flow(Style::Strong, |text| {
+            push_function(text, &entry, &arguments, has_more);
+        });
+    }
     let Some(entry) = session.entry().filter(|entry| entry.returned) else {
         return;
     };
@@ -59,6 +65,31 @@ fn push_call(text: &mut String, call: &Decoded, number: u32) {
             text.push_str(", ");
         }
         push_value(text, &argument.value);
+    }
+    text.push(')');
+}
+
+/// Appends `vfs_read(file=0xffff888003c45a00, buf=0x7ffe3f2b1c40, count=4096, pos=NULL)`.
+fn push_function(
+    text: &mut String,
+    function: &CallView<'_>,
+    arguments: &[ShownArgument<'_>],
+    has_more: bool,
+) {
+    push_escaped_text(text, &function.name());
+    text.push('(');
+    for (index, argument) in arguments.iter().enumerate() {
+        if index > 0 {
+            text.push_str(", ");
+        }
+        if !argument.name.is_empty() {
+            push_escaped_text(text, argument.name);
+            text.push('=');
+        }
+        push_value(text, &argument.value);
+    }
+    if has_more {
+        text.push_str(if arguments.is_empty() { "..." } else { ", ..." });
     }
     text.push(')');
 }

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::explain::Line;
 use crate::render::fixtures::{
-    World, called, called_by_32_bits, hostile, incomplete, long_names, noted, passed_on, refused,
-    said, story, succeeded, translated, untraced,
+    World, called, called_by_32_bits, function_called, hostile, incomplete, long_names, noted,
+    passed_on, refused, said, story, succeeded, translated, untraced,
 };
 use crate::render::golden::check_golden;
 use crate::render::{RenderContext, SymbolizedSession, TracerRows};
@@ -89,6 +89,7 @@ fn what_else_happened_is_listed_in_order() {
     check("noted.txt", &noted(), |_| {});
     check("called.txt", &called(), |_| {});
     check("called_by_32_bits.txt", &called_by_32_bits(), |_| {});
+    check("function_called.txt", &function_called(), |_| {});
     check("noted_60.txt", &noted(), |context| context.width = Some(60));
 }
 

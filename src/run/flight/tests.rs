@@ -31,6 +31,7 @@ fn functions() -> Vec<TracedFunction> {
         entry: None,
         result: ResultType::Signed(4),
         prototype: None,
+        parameters: Vec::new(),
     });
     functions.collect()
 }
@@ -90,6 +91,7 @@ fn session(result: i64, cgroup: u64) -> Session {
         },
         notes: Vec::new(),
         syscall: None,
+        arguments: None,
     }
 }
 

@@ -208,6 +208,7 @@ impl WantedProbes {
                 entry: wanted.is_entry.then_some(EntryReason::Usdt),
                 result: result(&types, object, &sites),
                 prototype: None,
+                parameters: Vec::new(),
             };
             let probe = TracedProbe {
                 id,

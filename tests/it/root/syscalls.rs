@@ -250,3 +250,39 @@ fn arguments_are_not_read_if_they_are_not_wanted() {
     let report = trace.finish();
     assert!(report.only("simfail").0["syscall"].is_null());
 }
+
+#[test]
+fn other_entry_functions_are_shown_with_their_arguments() {
+    let entries = ["-e", "vfs_parse_fs_string", "-e", "ksys_write"];
+    let scope = ["--only-entries", "-n", "mount", "-n", "python3"];
+    let trace = Trace::start(&[&entries[..], &scope[..]].concat());
+    let mount = ["-t", "tmpfs", "-o", "size=abc", "none", "/mnt"];
+    let ran = Command::new("mount")
+        .args(mount)
+        .stderr(Stdio::null())
+        .status();
+    assert!(!ran.unwrap().success());
+    let script = "import os\ntry: os.write(77, b'hello')\nexcept OSError: pass";
+    let ran = Command::new("python3").args(["-c", script]).status();
+    assert!(ran.unwrap().success());
+    let report = trace.finish();
+    let of = |function: &str| {
+        let mut sessions = report.sessions.iter();
+        let session = sessions.find(|session| session.0["entry"]["function"] == function);
+        let session = session.unwrap_or_else(|| panic!("no session of {function}"));
+        assert_eq!(session.0["syscall"], Value::Null);
+        values(&session.0)
+    };
+    let parse = of("vfs_parse_fs_string");
+    assert_eq!(
+        (&parse["key"], &parse["value"]),
+        (&"size".into(), &"abc".into())
+    );
+    let address = parse["fc"].as_str().unwrap();
+    assert!(
+        address.starts_with("0xffff") || address.starts_with("0xff"),
+        "{parse}"
+    );
+    let write = of("ksys_write");
+    assert_eq!(write, json!({"fd": 77, "buf": "hello", "count": 5}));
+}
