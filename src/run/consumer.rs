@@ -173,9 +173,7 @@ impl<'a> Consumer<'a> {
 
     /// Writes the verdict on a command, if one is wanted.
     pub(crate) fn conclude(&mut self, end: CommandOutcome) {
-        if let Err(error) = self.lines.write(self.context.clock, self.out) {
-            self.failed = Some(error);
-        }
+        self.write_waiting_line();
         self.deliver();
         self.outlook = self.tell(|teller, hearing, out| teller.write(end, hearing, out));
         self.teller = None;
@@ -253,12 +251,18 @@ impl<'a> Consumer<'a> {
         }
     }
 
+    /// Writes the line that waits for equal ones. Its sessions may have been counted as shown before.
+    fn write_waiting_line(&mut self) {
+        let written = self.lines.write(self.context.clock, self.out);
+        if let Err(error) = written.and_then(|()| self.out.flush()) {
+            self.failed = Some(error);
+        }
+    }
+
     /// Flushes the sessions that are written but not flushed, and counts them as shown.
     pub(crate) fn deliver(&mut self) {
-        if self.lines.due().is_some_and(|due| Instant::now() >= due)
-            && let Err(error) = self.lines.write(self.context.clock, self.out)
-        {
-            self.failed = Some(error);
+        if self.lines.due().is_some_and(|due| Instant::now() >= due) {
+            self.write_waiting_line();
         }
         if self.held == 0 {
             return;

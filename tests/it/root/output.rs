@@ -5,7 +5,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::harness::{Trace, program};
+use super::harness::{Trace, program, run, simfail_program};
 
 const BPF: &[&str] = &["-e", "*_sys_bpf", "-sn", "-n", "simfail"];
 
@@ -106,4 +106,15 @@ fn a_file_that_cannot_be_written_is_an_error_before_anything_is_run() {
         ended.stderr
     );
     assert!(!fs::exists("/tmp/ran-without-output").unwrap());
+}
+
+#[test]
+fn the_last_line_of_a_run_is_written() {
+    let simfail = simfail_program();
+    let options = ["-e", "*_sys_bpf", "--oneline", "--"];
+    let ended = run(&[&options[..], &[&*simfail, "bpf-cmd"]].concat());
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    let is_it = |line: &&&str| line.contains("bpf(") && line.contains("= -EINVAL");
+    assert_eq!(lines.iter().filter(is_it).count(), 1, "{lines:?}");
+    assert!(ended.stderr.contains("1 session shown"), "{}", ended.stderr);
 }
