@@ -113,7 +113,8 @@ fn the_last_line_of_a_run_is_written() {
     let simfail = simfail_program();
     let options = ["-e", "*_sys_bpf", "--oneline", "--"];
     let ended = run(&[&options[..], &[&*simfail, "bpf-cmd"]].concat());
-    let lines: Vec<&str> = ended.stdout.lines().collect();
+    // The command has its own output; ours is beside it.
+    let lines: Vec<&str> = ended.stderr.lines().collect();
     let is_it = |line: &&&str| line.contains("bpf(") && line.contains("= -EINVAL");
     assert_eq!(lines.iter().filter(is_it).count(), 1, "{lines:?}");
     assert!(ended.stderr.contains("1 session shown"), "{}", ended.stderr);
