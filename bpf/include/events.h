@@ -181,8 +181,8 @@ _Static_assert(sizeof(struct area_message) == AREA_BYTES, "wire");
 #define NUMBER_OF_FUNCTION 0xffffffff
 
 /*
- * The system call that a session is about, or another entry function, and its arguments. Sent before
- * its session.
+ * The system call that a session is about, or another entry function, and its arguments. Sent
+ * before its session.
  */
 struct rec_syscall {
 	struct rec_hdr hdr;

@@ -39,8 +39,9 @@ static u64 patched_constant(u64 mark)
 struct call {
 	void *ctx;
 	u64 sp, result, call_site;
-	u32 place;
+	u32 place, arguments_in;
 };
+#define ARGUMENTS_IN_REGISTERS 1
 static struct {
 	u32 has_cookies;
 } cfg;

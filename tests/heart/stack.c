@@ -185,6 +185,11 @@ static long send_session(struct session *session);
 #include "records.bpf.h"
 #define BPF_F_MMAPABLE 1024 /* the flight recorder is off here */
 #include "flight.bpf.h"
+/* Arguments are not read here. */
+static void copy_register_arguments(void *regs, u64 *args)
+{
+}
+
 #include "stack.bpf.h"
 
 /* As the kernel side tells user space which records are valid. */
