@@ -59,9 +59,14 @@ impl Session {
         self.stack().iter().map(|r| text(&r["function"])).collect()
     }
 
-    /// The culprit's function; empty where there is none.
+    /// The function of the innermost traced call that failed; empty where there is none. A function
+    /// below it, which is not traced, may be the one that made the error.
     pub(super) fn culprit(&self) -> &str {
-        text(&self.0["culprit"]["function"])
+        let culprit = &self.0["culprit"];
+        match &culprit["deduced_below"] {
+            Value::Null => text(&culprit["function"]),
+            traced => text(traced),
+        }
     }
 
     pub(super) fn culprit_object(&self) -> &Value {
