@@ -25,6 +25,7 @@
 #include "notes.bpf.h"
 #include "files.bpf.h"
 #include "syscall.bpf.h"
+#include "arguments.bpf.h"
 #include "emit.bpf.h"
 #include "records.bpf.h"
 #include "flight.bpf.h"

@@ -142,53 +142,16 @@ static void send_context(struct session *session)
 	send(session, &out->hdr, sizeof(*out), sizeof(*out));
 }
 
-static __noinline void send_syscall(struct session *session)
-{
-	struct rec_syscall *out = &session->syscall;
-	u32 size = sizeof(*out) - sizeof(out->data);
-
-	if (!read_syscall(session))
-		return;
-	session->out.flags |= SESSION_HAS_SYSCALL;
-	out->hdr.kind = REC_SYSCALL;
-	size += (verifier_reload(out->n_areas) & 7) * AREA_BYTES;
-	send(session, &out->hdr, size, sizeof(*out));
-}
-
-/* Reads the text at an argument, which may be in the kernel or in the program. */
-static __always_inline s32 read_text(u8 *out, u64 address)
-{
-	s32 len;
-
-	if (!address)
-		return AREA_NONE;
-	if ((s64)address < 0)
-		len = bpf_probe_read_kernel_str(out, AREA_BYTES, (void *)address);
-	else
-		len = bpf_probe_read_user_str(out, AREA_BYTES, (void *)address);
-	return len < 0 ? AREA_UNREADABLE : len;
-}
-
+/* Sends the arguments of the system call, or of another entry function. */
 static __noinline void send_arguments(struct session *session)
 {
 	struct rec_syscall *out = &session->syscall;
 	u32 size = sizeof(*out) - sizeof(out->data);
-	u32 func = session->frames[0].func;
-	u32 *texts = bpf_map_lookup_elem(&entry_texts, &func);
-	u32 slots = texts ? *texts : 0;
-	u32 i;
 
-	out->is_compat = 0;
-	out->n_areas = 0;
-	for (i = 0; i < MAX_AREAS; i++) {
-		u64 word = (slots >> (8 * i) & 0xff) - 1;
-
-		if (word > 5)
-			break;
-		word = verifier_reload(word) & 7;
-		out->lens[i] = read_text(out->data + i * AREA_BYTES, out->args[word]);
-		out->n_areas = i + 1;
-	}
+	if (session->out.reason != ENTRY_SYSCALL)
+		read_function_arguments(session);
+	else if (!read_syscall(session))
+		return;
 	session->out.flags |= SESSION_HAS_SYSCALL;
 	out->hdr.kind = REC_SYSCALL;
 	size += (verifier_reload(out->n_areas) & 7) * AREA_BYTES;
@@ -214,9 +177,7 @@ static bool send_session(struct session *session)
 	send_stacks(session);
 	if (cfg.has_notes)
 		send_notes(session);
-	if (cfg.reads_arguments && out->reason == ENTRY_SYSCALL)
-		send_syscall(session);
-	else if (cfg.reads_arguments && session->syscall.number == NUMBER_OF_FUNCTION)
+	if (cfg.reads_arguments && has_arguments(session))
 		send_arguments(session);
 	out->hdr.n_notes = session->n_notes;
 	size += verifier_reload(out->n_calls) * sizeof(out->calls[0]);

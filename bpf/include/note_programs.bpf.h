@@ -218,9 +218,8 @@ int retsnoop_note_call(struct pt_regs *ctx)
 /*
  * kprobe.session: one link for all functions. To detach a trampoline, the kernel waits for all
  * tasks to leave it, a third of a second for each one. Here and in the programs of single kprobes,
- * the cookie of a function is the tag of its
- * source, the number of its arguments (bits 48 to 50), and whether its call is noted (51), not its
- * return.
+ * the cookie of a function is the tag of its source, the number of its arguments (bits 48 to 50),
+ * and whether its call is noted (51), not its return.
  */
 #define COOKIE_ARGS_SHIFT 48
 #define COOKIE_OF_CALL (1ULL << 51)

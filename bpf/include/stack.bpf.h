@@ -30,31 +30,6 @@ struct call {
 	u32 arguments_in; /* enum arguments_in */
 };
 
-/* Where the context of a program has the arguments of the called function. */
-enum arguments_in {
-	ARGUMENTS_UNKNOWN = 0,
-	ARGUMENTS_IN_REGISTERS = 1, /* struct pt_regs */
-	ARGUMENTS_IN_WORDS = 2, /* one after the other */
-};
-
-/*
- * Keeps the arguments of an entry function that is no system call: at its end they are gone. What
- * they point to is read then.
- */
-static __noinline void keep_arguments(struct session *session, void *ctx, u32 arguments_in)
-{
-	u64 *args = session->syscall.args;
-
-	session->syscall.number = 0;
-	if (!arguments_in || session->out.reason == ENTRY_SYSCALL)
-		return;
-	if (arguments_in == ARGUMENTS_IN_WORDS)
-		bpf_probe_read_kernel(args, sizeof(session->syscall.args), ctx);
-	else
-		copy_register_arguments(ctx, args);
-	session->syscall.number = NUMBER_OF_FUNCTION;
-}
-
 /*
  * A class byte holds the class of the result (enum result_class, bits 0 to 3), why a call opens a
  * session (enum entry_reason, bits 4 to 6), and CLASS_ANSWERS (bit 7). It is one field, because the

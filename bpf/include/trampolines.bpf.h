@@ -158,11 +158,7 @@ int retsnoop_tracing_entry(u64 *ctx)
 
 static __noinline void tracing_call_ends(u64 *ctx, u64 task, bool opens)
 {
-	struct call call = {
-		.ctx = ctx,
-		.sp = (u64)ctx,
-		.arguments_in = ARGUMENTS_IN_WORDS,
-	};
+	struct call call = {.ctx = ctx, .sp = (u64)ctx};
 
 	read_tag(&call, bpf_get_attach_cookie(ctx));
 	read_return(&call, ctx);

@@ -185,8 +185,8 @@ static long send_session(struct session *session);
 #include "records.bpf.h"
 #define BPF_F_MMAPABLE 1024 /* the flight recorder is off here */
 #include "flight.bpf.h"
-/* Arguments are not read here. */
-static void copy_register_arguments(void *regs, u64 *args)
+/* Arguments are not kept here. */
+static void keep_arguments(struct session *session, void *ctx, u32 arguments_in)
 {
 }
 
