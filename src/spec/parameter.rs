@@ -11,7 +11,8 @@ pub const MAX_ARGUMENT_WORDS: usize = 6;
 pub struct Parameter {
     /// Its name; empty if it has none.
     pub name: String,
-    /// Number of the word that its argument begins in, from 0.
+    /// Number of the word that its argument begins in, from 0. At least [`MAX_ARGUMENT_WORDS`]: it is
+    /// not kept.
     pub word: u8,
     /// What its type is.
     pub kind: ParameterKind,

@@ -4,8 +4,8 @@
 
 use super::format::{BtfKind, read_u32};
 use super::parse::{Btf, Type};
-use super::prototype::is_name_or_qualifier;
-use crate::spec::{Parameter as FunctionParameter, ParameterKind};
+use super::prototype::{MAX_HOPS, is_name_or_qualifier};
+use crate::spec::{MAX_ARGUMENT_WORDS, Parameter as FunctionParameter, ParameterKind};
 
 /// A parameter of a function type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +24,11 @@ pub struct Parameter {
 const INT_SIGNED: u32 = 1;
 const INT_BOOL: u32 = 4;
 
-/// Names and qualifiers of a type that are followed. A longer chain is treated as a cycle.
-const MAX_QUALIFIERS: usize = 32;
+/// Maximum size in bytes of a struct that is passed in registers.
+const MAX_IN_REGISTERS: u32 = 16;
+
+/// The word of an argument that is not kept.
+const NOT_KEPT: u8 = u8::MAX;
 
 impl Btf {
     /// Iterates over the names of all typedefs of this BTF, without its base.
@@ -68,31 +71,37 @@ impl Btf {
             return None;
         }
         let mut parameters = Vec::new();
-        let mut word = 0_u8;
+        let mut word = 0;
         for bytes in proto.payload.chunks_exact(8) {
             let id = read_u32(bytes, 4)?;
             // Further arguments of a variadic function have no types.
             let Some(kind) = (id != 0).then(|| self.parameter_kind(id)).flatten() else {
                 break;
             };
-            let n_words = match kind {
-                ParameterKind::Struct => self.type_words(id),
-                _ => 1,
-            };
+            let n_words = self.words_of(id);
+            let is_kept = n_words.is_some_and(|n_words| word + n_words <= MAX_ARGUMENT_WORDS);
             parameters.push(FunctionParameter {
                 name: self.string(read_u32(bytes, 0)?).to_owned(),
-                word,
+                word: if is_kept { word as u8 } else { NOT_KEPT },
                 kind,
             });
-            word = word.saturating_add(n_words);
+            // What is passed on the stack takes no register, so where the next ones are is not known.
+            word = match n_words.filter(|_| is_kept) {
+                Some(n_words) => word + n_words,
+                None => MAX_ARGUMENT_WORDS,
+            };
         }
         Some(parameters)
     }
 
-    fn type_words(&self, id: u32) -> u8 {
-        let typ = self.skip_names(id).and_then(|id| self.typ(id));
-        let bytes = typ.map_or(8, |typ| typ.size_or_type);
-        u8::try_from(bytes.div_ceil(8)).unwrap_or(u8::MAX)
+    /// Number of words that an argument of this type takes; `None` if it is passed on the stack.
+    fn words_of(&self, id: u32) -> Option<usize> {
+        let typ = self.typ(self.skip_names(id)?)?;
+        match typ.kind {
+            BtfKind::Ptr => Some(1),
+            _ if typ.size_or_type > MAX_IN_REGISTERS => None,
+            _ => Some(typ.size_or_type.div_ceil(8) as usize),
+        }
     }
 
     fn parameter_kind(&self, id: u32) -> Option<ParameterKind> {
@@ -114,7 +123,7 @@ impl Btf {
     /// written to.
     fn is_constant_text(&self, mut id: u32) -> bool {
         let mut is_constant = false;
-        for _ in 0..MAX_QUALIFIERS {
+        for _ in 0..MAX_HOPS {
             let Some(typ) = self.typ(id) else {
                 return false;
             };
@@ -188,6 +197,19 @@ mod tests {
                 ("", 0),
             ],
         );
+        // On the stack, as it is too large, or as there are not enough registers left.
+        let large = types.raw(4, "large", 0, 24);
+        let large = [("at", text), ("large", large), ("flags", int)];
+        let with_large = types.named_func("g", int, &large);
+        let pairs = [
+            ("a", pair),
+            ("b", pair),
+            ("c", int),
+            ("d", int),
+            ("e", pair),
+            ("f", int),
+        ];
+        let with_late = types.named_func("h", int, &pairs);
         let btf = Btf::parse(types.build(), None).unwrap();
         let enumerators = vec![(0, "CREATE".to_owned()), (1, "REPLACE".to_owned())];
         let expected = [
@@ -196,15 +218,21 @@ mod tests {
             ("flags", 3, ParameterKind::Signed(4)),
             ("size", 4, ParameterKind::Unsigned(8)),
             ("excl", 5, ParameterKind::Bool),
-            ("mode", 6, ParameterKind::Enum(enumerators)),
-            ("bytes", 7, ParameterKind::Pointer),
-            ("buffer", 8, ParameterKind::Pointer),
+            ("mode", NOT_KEPT, ParameterKind::Enum(enumerators)),
+            ("bytes", NOT_KEPT, ParameterKind::Pointer),
+            ("buffer", NOT_KEPT, ParameterKind::Pointer),
         ];
         let parameters = btf.parameters(func).unwrap();
         let found = parameters
             .iter()
             .map(|parameter| (&*parameter.name, parameter.word, parameter.kind.clone()));
         assert_eq!(Vec::from_iter(found), expected);
+        let words = |func| {
+            let parameters = btf.parameters(func).unwrap();
+            Vec::from_iter(parameters.iter().map(|parameter| parameter.word))
+        };
+        assert_eq!(words(with_large), [0, NOT_KEPT, NOT_KEPT]);
+        assert_eq!(words(with_late), [0, 2, 4, 5, NOT_KEPT, NOT_KEPT]);
         assert_eq!(btf.parameters(int), None);
         assert_eq!(btf.parameters(u32::MAX), None);
     }

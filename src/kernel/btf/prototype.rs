@@ -11,7 +11,7 @@ use crate::kernel::arch::max_arg_slots;
 use crate::kernel::version::KernelVersion;
 
 /// Maximum length of a chain of typedefs and qualifiers. A longer one is treated as a cycle.
-const MAX_HOPS: usize = 64;
+pub(super) const MAX_HOPS: usize = 64;
 
 /// `MAX_BPF_FUNC_ARGS` of the kernel.
 const MAX_ARGS: u16 = 12;
