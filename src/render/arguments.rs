@@ -15,6 +15,8 @@ pub(super) struct ShownArgument<'a> {
     pub(super) value: Value,
     /// The word that it begins in.
     pub(super) raw: u64,
+    /// Whether its type says no more than that it is an address, or a struct.
+    is_address: bool,
 }
 
 /// Returns the arguments of the entry function, and whether there are more, which were not kept. `None`
@@ -31,11 +33,16 @@ pub(super) fn arguments<'a>(
     }
     let mut texts = kept.texts.iter();
     let shown = parameters.iter().map_while(|parameter| {
-        let raw = *kept.words.get(usize::from(parameter.word))?;
+        let word = *kept.words.get(usize::from(parameter.word))?;
+        let raw = narrow(word, &parameter.kind);
         Some(ShownArgument {
             name: &parameter.name,
             value: value(parameter, raw, &mut texts),
             raw,
+            is_address: matches!(
+                parameter.kind,
+                ParameterKind::Pointer | ParameterKind::Struct
+            ),
         })
     });
     let shown: Vec<_> = shown.collect();
@@ -43,19 +50,40 @@ pub(super) fn arguments<'a>(
     Some((shown, has_more))
 }
 
+/// The same, if they say more than where something is: for people to read.
+pub(super) fn telling_arguments<'a>(
+    session: &'a Session,
+    context: &RenderContext<'a>,
+) -> Option<(Vec<ShownArgument<'a>>, bool)> {
+    arguments(session, context)
+        .filter(|(shown, _)| shown.iter().any(|argument| !argument.is_address))
+}
+
+/// Returns the part of a word that belongs to the type. Trampolines of old kernels store no more, so
+/// the rest is what was in their stack.
+fn narrow(word: u64, kind: &ParameterKind) -> u64 {
+    let size = match kind {
+        ParameterKind::Signed(size) | ParameterKind::Unsigned(size) => *size,
+        ParameterKind::Bool => 1,
+        ParameterKind::Enum(_) => 4,
+        ParameterKind::Text | ParameterKind::Pointer | ParameterKind::Struct => 8,
+    };
+    let unused = unused_bits(size);
+    word << unused >> unused
+}
+
+fn unused_bits(size: u8) -> u32 {
+    64 - 8 * u32::from(size).clamp(1, 8)
+}
+
 fn value<'a>(parameter: &Parameter, raw: u64, texts: &mut impl Iterator<Item = &'a Area>) -> Value {
     match &parameter.kind {
         ParameterKind::Signed(size) => {
-            let unused = 64 - 8 * u32::from(*size).clamp(1, 8);
+            let unused = unused_bits(*size);
             Value::Signed((raw << unused) as i64 >> unused)
         }
-        ParameterKind::Unsigned(size) => {
-            let unused = 64 - 8 * u32::from(*size).clamp(1, 8);
-            Value::Unsigned(raw << unused >> unused)
-        }
-        ParameterKind::Bool => {
-            Value::Plain(if raw as u8 == 0 { "false" } else { "true" }.to_owned())
-        }
+        ParameterKind::Unsigned(_) => Value::Unsigned(raw),
+        ParameterKind::Bool => Value::Plain(if raw == 0 { "false" } else { "true" }.to_owned()),
         ParameterKind::Enum(names) => {
             let number = i64::from(raw as i32);
             match names.iter().find(|(value, _)| *value == number) {
@@ -96,6 +124,7 @@ mod tests {
             word: 0,
             kind,
         };
+        let raw = narrow(raw, &parameter.kind);
         value(&parameter, raw, &mut texts.iter())
     }
 

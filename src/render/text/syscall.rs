@@ -3,7 +3,7 @@
 
 use super::phrases::{push_result_of, returned};
 use crate::render::RenderContext;
-use crate::render::arguments::{ShownArgument, arguments};
+use crate::render::arguments::{ShownArgument, telling_arguments};
 use crate::render::escape::{push_escaped, push_escaped_text};
 use crate::render::style::{Page, Style};
 use crate::render::value::{errno_in_words, push_decimal, push_hex};
@@ -17,7 +17,7 @@ const MAX_BINARY: usize = 8;
 /// Writes `openat(AT_FDCWD, "/etc/shadow", O_RDONLY) = -EACCES (Permission denied)`. Writes nothing if
 /// the arguments are not known.
 pub(super) fn syscall(page: &mut Page, session: &Session, context: &RenderContext<'_>) {
-    if session.syscall.is_some() || arguments(session, context).is_some() {
+    if session.syscall.is_some() || telling_arguments(session, context).is_some() {
         call(page, session, context);
         page.end_line();
     }
@@ -31,7 +31,7 @@ pub(super) fn call(page: &mut Page, session: &Session, context: &RenderContext<'
         });
     } else if let Some(entry) = session.entry() {
         let entry = CallView::new(entry, context);
-        let Some((arguments, has_more)) = arguments(session, context) else {
+        let Some((arguments, has_more)) = telling_arguments(session, context) else {
             returned(page, &entry);
             return;
         };
