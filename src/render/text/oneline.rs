@@ -28,8 +28,14 @@ pub fn one_line(shown: SymbolizedSession<'_>, context: &RenderContext<'_>) -> St
             text.push_str(" by ");
             push_decider(text, session, &culprit);
         });
-        let source = row.frame.and_then(|frame| view::innermost(frame).0);
-        if let Some(source) = source.or(row.place().source) {
+        let source = match view::maker_of(session) {
+            Some(maker) => view::definition_of(shown, maker),
+            None => {
+                let inside = row.frame.and_then(|frame| view::innermost(frame).0);
+                inside.or(row.place().source)
+            }
+        };
+        if let Some(source) = source {
             page.flow(Style::Faint, |text| {
                 text.push_str(" (");
                 push_source(text, source);

@@ -154,8 +154,8 @@ fn decided(
     let Some(found) = &shown.session.chain.trail else {
         return;
     };
-    // A guess that is wrong more often than right is not worth a line.
-    let is_known_below = found.made_here == Some(false);
+    // A guess that is wrong more often than right is not worth a line, nor is what was said above.
+    let is_known_below = found.made_here == Some(false) && found.maker.is_none();
     if context.verbosity > 0 || is_open && is_known_below {
         trail::trail(page, found, culprit.call.outcome);
     }
