@@ -186,13 +186,16 @@ pub(crate) trait TrailSource: ResultFates {
         let callees = facts.callees.iter();
         callees
             .map(|callee| {
+                if self.is_traced(callee.addr) {
+                    return true;
+                }
                 let Outcome::Errno(errno) = outcome else {
-                    return self.is_traced(callee.addr);
+                    return false;
                 };
                 let may_fail_so =
                     callee.makes.contains(errno) || callee.below.contains(errno) || callee.is_open;
-                if self.is_traced(callee.addr) || !may_fail_so || n_left == 0 {
-                    return self.is_traced(callee.addr);
+                if !may_fail_so || n_left == 0 {
+                    return false;
                 }
                 n_left -= 1;
                 let register = i64::from(errno).wrapping_neg() as u64;

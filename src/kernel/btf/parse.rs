@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Parses BTF bytes in one pass, and gives access to the types by id.
 
-use rustc_hash::FxHashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, bail};
+use rustc_hash::FxHashMap;
 
 use super::by_name::ByName;
 use super::bytes::BtfBytes;

@@ -245,10 +245,18 @@ fn odd_arguments_are_shown_as_they_are() {
 
 #[test]
 fn arguments_are_not_read_if_they_are_not_wanted() {
-    let trace = Trace::start(&["-e", "*_sys_openat", "-n", "simfail", "-sn", "--no-args"]);
-    trace.simfail(&["open-missing"]);
-    let report = trace.finish();
-    assert!(report.only("simfail").0["syscall"].is_null());
+    let options = ["-n", "simfail", "-sn", "--no-args"];
+    for (entry, case) in [
+        ("*_sys_openat", "open-missing"),
+        ("ksys_write", "write-no-space"),
+    ] {
+        let trace = Trace::start(&[&["-e", entry][..], &options[..]].concat());
+        trace.simfail(&[case]);
+        let report = trace.finish();
+        let session = report.only("simfail");
+        assert!(session.0["syscall"].is_null());
+        assert!(session.0["arguments"].is_null());
+    }
 }
 
 #[test]
@@ -256,22 +264,30 @@ fn other_entry_functions_are_shown_with_their_arguments() {
     let entries = ["-e", "get_fs_type", "-e", "ksys_write"];
     let trace = Trace::start(&[&entries[..], &["--only-entries", "-n", "python3"]].concat());
     let script = r#"
-import ctypes, os
+import ctypes
 ctypes.CDLL(None).mount(b"none", b"/mnt", b"nosuchfs", 0, None)
-try: os.write(77, b"hello")
-except OSError: pass
+libc = ctypes.CDLL(None)
+libc.write(77, b"hello", 5)
+libc.write(78, ctypes.c_void_p(8), 5)
+libc.write(79, b"\x1b[31m\xff", 5)
 "#;
     let ran = Command::new("python3").args(["-c", script]).status();
     assert!(ran.unwrap().success());
     let report = trace.finish();
     let of = |function: &str| {
-        let mut sessions = report.sessions.iter();
-        let session = sessions.find(|session| session.0["entry"]["function"] == function);
-        let session = session.unwrap_or_else(|| panic!("no session of {function}"));
-        assert_eq!(session.0["syscall"], Value::Null);
-        values(&session.0)
+        let sessions = report.sessions.iter();
+        let of_function = sessions.filter(|session| session.0["entry"]["function"] == function);
+        let of_function = of_function.map(|session| {
+            assert_eq!(session.0["syscall"], Value::Null);
+            values(&session.0)
+        });
+        Vec::from_iter(of_function)
     };
-    assert_eq!(of("get_fs_type"), json!({"name": "nosuchfs"}));
-    let write = of("ksys_write");
-    assert_eq!(write, json!({"fd": 77, "buf": "hello", "count": 5}));
+    assert_eq!(of("get_fs_type"), [json!({"name": "nosuchfs"})]);
+    let writes = [
+        json!({"fd": 77, "buf": "hello", "count": 5}),
+        json!({"fd": 78, "buf": null, "count": 5}),
+        json!({"fd": 79, "buf": "\u{1b}[31m\u{fffd}", "count": 5}),
+    ];
+    assert_eq!(of("ksys_write"), writes);
 }
